@@ -1,0 +1,160 @@
+"""Checkpoints on disk: config.json, safetensors and a model card; written atomically, no pickle.
+
+A checkpoint folder holds `config.json` (what to build), `vae.safetensors` and `denoiser.safetensors`
+(what to fill it with) and `README.md` (the model card).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+import torch
+from pydantic import BaseModel, ConfigDict, ValidationError
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from ddpm_core.diffuser import Diffuser
+from ddpm_core.unet import UNet
+from ddpm_core.vae import VAE
+
+CONFIG = "config.json"
+VAE_WEIGHTS, DENOISER_WEIGHTS = "vae.safetensors", "denoiser.safetensors"
+CARD = "README.md"
+
+Model = TypeVar("Model", bound=nn.Module)
+Part = TypeVar("Part")
+
+
+class CheckpointError(ValueError):
+    """A checkpoint that cannot be used; the message is one sentence that names the file."""
+
+
+class CheckpointConfig(BaseModel):
+    """What `config.json` says: how to build the parts, and on what they were trained."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    size: int  # pixels, the side of the training pictures
+    vae: dict[str, Any] = {}  # constructor arguments of VAE
+    denoiser: dict[str, Any] = {}  # of UNet
+    diffuser: dict[str, Any] = {}  # of Diffuser
+    about: str = ""  # licence and source of the training data, one line, shown under the app
+    training: dict[str, Any] = {}  # the resolved settings of each stage's run
+
+
+def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
+    """Have `write` fill a neighbour of `path`, then put it in place at once: readers never meet half a file."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.partial")
+    try:
+        write(partial)
+        with open(partial, "rb") as file:
+            os.fsync(file.fileno())
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: dict[str, str] | None = None) -> None:
+    """Write named tensors as one safetensors file, atomically."""
+    contiguous = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    write_atomically(path, lambda partial: save_file(contiguous, partial, metadata=metadata))
+
+
+def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """All tensors of a safetensors file and its metadata.
+
+    Raises:
+        CheckpointError: the file is missing or not a whole safetensors file.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
+    except FileNotFoundError:
+        raise CheckpointError(f"{path} is missing; the checkpoint is incomplete.") from None
+    except (SafetensorError, OSError) as error:
+        raise CheckpointError(f"{path} is damaged or not a safetensors file ({error}); get it again.") from None
+
+
+def write_config(folder: Path, config: CheckpointConfig) -> None:
+    """Write `config.json` into a checkpoint folder, atomically."""
+    text = json.dumps(config.model_dump(mode="json"), indent=2) + "\n"
+    write_atomically(folder / CONFIG, lambda partial: partial.write_text(text, encoding="utf-8"))
+
+
+def read_config(folder: Path) -> CheckpointConfig:
+    """Read `config.json` of a checkpoint folder.
+
+    Raises:
+        CheckpointError: it is missing, no JSON, or says what this version does not know.
+    """
+    path = Path(folder) / CONFIG
+    try:
+        return CheckpointConfig.model_validate_json(path.read_bytes())
+    except FileNotFoundError:
+        raise CheckpointError(f"{path} is missing; {folder} is not a checkpoint.") from None
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"])) or "the file"
+        raise CheckpointError(f"{path} cannot be used: {where}: {first['msg']}.") from None
+
+
+def write_weights(path: Path, model: nn.Module) -> None:
+    """Write a model's weights: matrices and kernels in half precision, vectors (norms, biases, statistics) in full."""
+    tensors = model.state_dict()
+    write_tensors(path, {name: t.half() if t.ndim > 1 else t.float() for name, t in tensors.items()})
+
+
+def build(part: type[Part], arguments: dict[str, Any], folder: Path) -> Part:
+    """Construct a part from its section of `config.json`.
+
+    Raises:
+        CheckpointError: the arguments do not suit this version's constructor.
+    """
+    try:
+        return part(**arguments)
+    except (TypeError, ValueError, KeyError) as error:
+        raise CheckpointError(f"{Path(folder) / CONFIG} does not describe a {part.__name__}: {error}.") from None
+
+
+def read_weights(path: Path, model: Model, device: str | torch.device = "cpu") -> Model:
+    """Fill a model with the weights in a file; returns it in fp32 on `device`, set to evaluate, laid out channels-last.
+
+    Raises:
+        CheckpointError: the file is missing, damaged, or holds the weights of a differently built model.
+    """
+    tensors, _ = read_tensors(path)
+    try:
+        model.load_state_dict({name: tensor.float() for name, tensor in tensors.items()})
+    except RuntimeError as error:
+        reason = " ".join(str(error).split())[:200]
+        raise CheckpointError(f"{path} does not match {path.with_name(CONFIG)}: {reason}.") from None
+    return model.to(device, memory_format=torch.channels_last).eval()
+
+
+def load_vae(folder: Path, device: str | torch.device = "cpu") -> VAE:
+    """The VAE of a checkpoint folder. Raises `CheckpointError`."""
+    return read_weights(Path(folder) / VAE_WEIGHTS, build(VAE, read_config(folder).vae, folder), device)
+
+
+def load_denoiser(folder: Path, device: str | torch.device = "cpu") -> UNet:
+    """The UNet of a checkpoint folder. Raises `CheckpointError`."""
+    return read_weights(Path(folder) / DENOISER_WEIGHTS, build(UNet, read_config(folder).denoiser, folder), device)
+
+
+def load_diffuser(folder: Path) -> Diffuser:
+    """The noise schedule of a checkpoint folder. Raises `CheckpointError`."""
+    return build(Diffuser, read_config(folder).diffuser, folder)
+
+
+def list_checkpoints(root: Path) -> list[str]:
+    """Names of the complete checkpoints in a folder of checkpoints, sorted."""
+    parts = (CONFIG, VAE_WEIGHTS, DENOISER_WEIGHTS)
+    if not Path(root).is_dir():
+        return []
+    return sorted(f.name for f in Path(root).iterdir() if all((f / part).is_file() for part in parts))

@@ -1,0 +1,61 @@
+"""The noise schedule and the arithmetic of noising: what every sampler and the trainer share.
+
+Timesteps are states: 0 is the clean image, N-1 is (nearly) pure noise, and N-1 noising steps lie between.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+class Diffuser:
+    """The linear schedule of DDPM (Ho et al. 2020, section 4) over N states.
+
+    Args:
+        num_timesteps: N; timesteps are 0..N-1.
+        beta_start, beta_end: variance added by the first and the last of the N-1 noising steps.
+
+    Attributes:
+        betas: (N,) float64, `betas[t]` leads from state t-1 to state t; `betas[0]` is 0.
+        alpha_bar: (N,) float64, share of the signal's variance left at state t; `alpha_bar[0]` is 1.
+    """
+
+    def __init__(self, num_timesteps: int = 1000, beta_start: float = 1e-4, beta_end: float = 2e-2):
+        if num_timesteps < 2:
+            raise ValueError(f"a diffuser needs at least 2 timesteps, not {num_timesteps}")
+        self.num_timesteps = num_timesteps
+        self.beta_start, self.beta_end = beta_start, beta_end
+        steps = torch.linspace(beta_start, beta_end, num_timesteps - 1, dtype=torch.float64)
+        self.betas = torch.cat([torch.zeros(1, dtype=torch.float64), steps])
+        self.alpha_bar = torch.cumprod(1 - self.betas, dim=0)
+
+    def config(self) -> dict[str, float]:
+        """The constructor's arguments, for a checkpoint."""
+        return {"num_timesteps": self.num_timesteps, "beta_start": self.beta_start, "beta_end": self.beta_end}
+
+    def signal_and_noise(self, t: Tensor, like: Tensor) -> tuple[Tensor, Tensor]:
+        """sqrt(alpha_bar_t) and sqrt(1 - alpha_bar_t) for `t` (B,), shaped to multiply `like` (B, ...)."""
+        shape = (-1,) + (1,) * (like.ndim - 1)
+        alpha_bar = self.alpha_bar[t.cpu()].view(shape)
+        return tuple(x.to(like.device, like.dtype) for x in (alpha_bar.sqrt(), (1 - alpha_bar).sqrt()))
+
+    def add_noise(self, clean: Tensor, eps: Tensor, t: Tensor) -> Tensor:
+        """State t of `clean` (B, ...) under noise `eps` of the same shape (Ho et al. 2020, eq. 4)."""
+        signal, noise = self.signal_and_noise(t, clean)
+        return signal * clean + noise * eps
+
+    def denoised(self, noisy: Tensor, eps: Tensor, t: Tensor) -> Tensor:
+        """The clean latent that `noisy` at state t and its noise `eps` imply (Ho et al. 2020, eq. 4 solved for x0)."""
+        signal, noise = self.signal_and_noise(t, noisy)
+        return (noisy - noise * eps) / signal
+
+    def spaced_timesteps(self, steps: int) -> list[int]:
+        """`steps`+1 states evenly from N-1 down to 0: where a sampler stands before, between and after its steps.
+
+        Raises:
+            ValueError: `steps` is not in 1..N-1.
+        """
+        if not 1 <= steps <= self.num_timesteps - 1:
+            raise ValueError(f"steps must be from 1 to {self.num_timesteps - 1}, not {steps}")
+        return torch.linspace(self.num_timesteps - 1, 0, steps + 1, dtype=torch.float64).round().int().tolist()

@@ -1,0 +1,109 @@
+"""Command-line options made from a pydantic request, so bounds and help are written once, in `schema.py`."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Literal, NoReturn, Optional, get_origin
+
+import typer
+from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
+
+
+def _parameters(model: type[BaseModel], prefix: str = "") -> list[inspect.Parameter]:
+    parameters = []
+    for name, field in model.model_fields.items():
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            parameters += _parameters(field.annotation, f"{prefix}{name}__")
+            continue
+        flag = (prefix + name).replace("__", "-").replace("_", "-")
+        negative = f"/--no-{flag}" if field.annotation is bool else ""
+        # None, "not given", lets presets and the model's own defaults speak.
+        option = typer.Option(None, f"--{flag}{negative}", help=_help(field), show_default=False)
+        kind = Optional[_option_type(field)]  # noqa: UP045 - typer reads Optional
+        parameters.append(
+            inspect.Parameter(prefix + name, inspect.Parameter.KEYWORD_ONLY, default=option, annotation=kind)
+        )
+    return parameters
+
+
+def _option_type(field: FieldInfo) -> Any:
+    if field.annotation in (int, float, bool, str, Path) or get_origin(field.annotation) is Literal:
+        return field.annotation
+    return str
+
+
+def _help(field: FieldInfo) -> str:
+    default = "required" if field.is_required() else f"default: {_plain(field.default)}"
+    return f"{field.description} [{default}]"
+
+
+def _plain(value: Any) -> str:
+    return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
+
+
+def takes(model: type[BaseModel], without: Sequence[str] = ()) -> Callable:
+    """Give a command `f(given, **extra)` one option per field of `model`, nested fields joined by a dash.
+
+    Fields named in `without` get none.
+
+    `given` receives what the user typed, nested as the model is, and nothing else.
+    """
+
+    def decorate(command: Callable) -> Callable:
+        own = [p for p in inspect.signature(command, eval_str=True).parameters.values() if p.name != "given"]
+        fields = [p for p in _parameters(model) if p.name not in without]
+        names = {p.name for p in fields}
+
+        def run(**values: Any) -> None:
+            given: dict[str, Any] = {}
+            for name in names:
+                if (value := values.pop(name)) is not None:
+                    *path, last = name.split("__")
+                    section = given
+                    for part in path:
+                        section = section.setdefault(part, {})
+                    section[last] = value
+            command(given=given, **values)
+
+        run.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
+            [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in own] + fields
+        )
+        run.__doc__, run.__name__ = command.__doc__, command.__name__
+        return run
+
+    return decorate
+
+
+def complaint(error: ValidationError) -> str:
+    """One sentence for the first thing wrong with a request, naming the field and what it got."""
+    first = error.errors()[0]
+    name = " ".join(str(part) for part in first["loc"]) or "request"
+    if first["type"] == "missing":
+        return f"{name} is missing."
+    message = first["msg"].removeprefix("Value error, ").removeprefix("Input ")
+    return f"{name} {message}, not {str(first['input'])[:60]!r}."
+
+
+def merge(*layers: dict[str, Any]) -> dict[str, Any]:
+    """Nested dictionaries laid over each other, the last one on top."""
+    merged: dict[str, Any] = {}
+    for layer in layers:
+        for name, value in layer.items():
+            merged[name] = merge(merged.get(name, {}), value) if isinstance(value, dict) else value
+    return merged
+
+
+def run(command: Callable) -> None:
+    """Run a command built with `takes`."""
+    app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+    app.command()(command)
+    app()
+
+
+def fail(sentence: str) -> NoReturn:
+    """End the command with one sentence on standard error and exit status 2."""
+    typer.echo(f"Error: {sentence}", err=True)
+    raise typer.Exit(2)

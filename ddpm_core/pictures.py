@@ -1,0 +1,106 @@
+"""Pictures in and out: any file to upright RGB, RGB to tensors and back, PNG with its parameters, GIF."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL.PngImagePlugin import PngInfo
+from torch import Tensor
+
+PARAMETERS = "parameters"  # the PNG text chunk that says how a picture was made
+
+
+class PictureError(ValueError):
+    """A file that cannot be used as a picture; the message is one sentence meant for the user."""
+
+
+def open_picture(path: str | Path) -> Image.Image:
+    """The picture in a file, upright and as 8-bit RGB (see `as_rgb`).
+
+    Raises:
+        PictureError: the file is missing, no picture, or truncated.
+    """
+    try:
+        with Image.open(path) as picture:
+            picture.load()
+            return as_rgb(picture)
+    except FileNotFoundError:
+        raise PictureError(f"{path} does not exist.") from None
+    except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError):
+        raise PictureError(f"{Path(path).name} is not a picture that can be read; try a PNG or JPEG.") from None
+
+
+def as_rgb(picture: Image.Image) -> Image.Image:
+    """Any Pillow picture as upright 8-bit RGB: EXIF turns applied, 16-bit scaled, transparency laid on white."""
+    picture = ImageOps.exif_transpose(picture)
+    if picture.mode.startswith("I") or picture.mode == "F":  # 16-bit grey; Pillow would clip it at 255
+        values = np.asarray(picture, dtype=np.float64)
+        picture = Image.fromarray((values / (65535 if values.max() > 255 else 255) * 255).round().astype(np.uint8))
+    if picture.has_transparency_data:
+        picture = picture.convert("RGBA")
+        white = Image.new("RGBA", picture.size, "white")
+        picture = Image.alpha_composite(white, picture)
+    return picture.convert("RGB")
+
+
+def to_tensor(picture: Image.Image) -> Tensor:
+    """(1, 3, H, W) in [-1, 1] of an RGB picture."""
+    pixels = torch.from_numpy(np.array(picture, dtype=np.uint8))
+    return pixels.permute(2, 0, 1)[None].float() / 127.5 - 1
+
+
+def to_bytes(image: Tensor) -> np.ndarray:
+    """(B, H, W, 3) uint8 of an image tensor (B, 3, H, W) nominally in [-1, 1]; values beyond are clipped."""
+    levels = (image.clamp(-1, 1) + 1) * 127.5
+    return levels.round().to(torch.uint8).permute(0, 2, 3, 1).contiguous().cpu().numpy()
+
+
+def to_pictures(image: Tensor) -> list[Image.Image]:
+    """One RGB picture per entry of an image tensor (B, 3, H, W)."""
+    return [Image.fromarray(pixels) for pixels in to_bytes(image)]
+
+
+def contact_sheet(image: Tensor, columns: int | None = None, gap: int = 2) -> Image.Image:
+    """All entries of an image tensor (B, 3, H, W) side by side on white, `columns` to a row (default: a square)."""
+    pixels = to_bytes(image)
+    count, height, width, _ = pixels.shape
+    columns = columns or max(1, round(count**0.5))
+    rows = -(-count // columns)
+    sheet = Image.new("RGB", (columns * (width + gap) - gap, rows * (height + gap) - gap), "white")
+    for i, tile in enumerate(pixels):
+        sheet.paste(Image.fromarray(tile), ((i % columns) * (width + gap), (i // columns) * (height + gap)))
+    return sheet
+
+
+def save_png(picture: Image.Image, path: str | Path, parameters: Mapping[str, Any]) -> None:
+    """Write a lossless PNG whose text chunk "parameters" holds, as JSON, what made the picture."""
+    info = PngInfo()
+    info.add_text(PARAMETERS, json.dumps(dict(parameters)))
+    picture.save(path, format="PNG", pnginfo=info)
+
+
+def read_parameters(path: str | Path) -> dict[str, Any]:
+    """What `save_png` wrote beside the pixels; empty if there is nothing."""
+    with Image.open(path) as picture:
+        text = getattr(picture, "text", {}).get(PARAMETERS, "{}")
+    return json.loads(text)
+
+
+def save_gif(frames: Sequence[Image.Image], path: str | Path, seconds: float, side: int) -> None:
+    """Write frames as a looping GIF of about `seconds`, scaled so that the longer side is `side` pixels.
+
+    The last frame stays for a second more. Every frame gets its own palette, which is kinder to faces
+    than one for all.
+    """
+    scale = side / max(frames[0].size)
+    size = tuple(max(1, round(extent * scale)) for extent in frames[0].size)
+    scaled = [frame.resize(size, Image.Resampling.LANCZOS) for frame in frames]
+    pause = max(20, round(1000 * seconds / len(frames) / 10) * 10)  # GIF counts hundredths; browsers slow down below 20 ms
+    durations = [pause] * (len(scaled) - 1) + [pause + 1000]
+    scaled[0].save(path, format="GIF", save_all=True, append_images=scaled[1:], duration=durations, loop=0, disposal=1)

@@ -1,0 +1,123 @@
+"""LatentDiffusion: codec, denoiser and diffuser together, and what one does with them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from ddpm_core import checkpoint
+from ddpm_core.checkpoint import CheckpointError
+from ddpm_core.diffuser import Diffuser
+from ddpm_core.framing import Frame
+from ddpm_core.inpainting import Constraint, clamp_to, keep_cells
+from ddpm_core.pictures import to_pictures
+from ddpm_core.samplers import SAMPLERS, SeededNoise, Step, unconstrained
+from ddpm_core.schema import GenerateRequest, InpaintRequest
+from ddpm_core.unet import UNet, to_eps
+from ddpm_core.vae import VAE
+
+
+def pick_device(name: str = "auto") -> torch.device:
+    """The device of that name; "auto" takes a GPU if there is one.
+
+    Raises:
+        ValueError: this machine has no such device.
+    """
+    available = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    if name == "auto":
+        return torch.device(next(kind for kind, here in available.items() if here))
+    kind = name.split(":")[0]
+    if not available.get(kind, False):
+        usable = ", ".join(kind for kind, here in available.items() if here)
+        raise ValueError(f"there is no device {name!r} on this machine; choose from: auto, {usable}.")
+    return torch.device(name)
+
+
+class LatentDiffusion:
+    """A trained model ready for use.
+
+    Attributes:
+        codec: image <-> latent, see `VAE.encode` and `VAE.decode`.
+        denoiser: the network.
+        diffuser: the noise schedule.
+        size: side of the pictures it was trained on, pixels.
+        name, about: the checkpoint's name and one line on its training data.
+    """
+
+    def __init__(self, codec: VAE, denoiser: UNet, diffuser: Diffuser, size: int, name: str = "", about: str = ""):
+        self.codec, self.denoiser, self.diffuser = codec, denoiser, diffuser
+        self.size, self.name, self.about = size, name, about
+        self.device = codec.latent_mean.device
+
+    @classmethod
+    def load(cls, folder: str | Path, device: str = "auto") -> LatentDiffusion:
+        """Load a checkpoint folder.
+
+        Raises:
+            CheckpointError: something in it is missing, damaged or does not fit; the message names the file.
+            ValueError: there is no such device.
+        """
+        folder = Path(folder)
+        config, target = checkpoint.read_config(folder), pick_device(device)
+        codec = checkpoint.load_vae(folder, target)
+        denoiser = checkpoint.load_denoiser(folder, target)
+        if denoiser.latent_channels != codec.latent_channels or config.size % codec.stride:
+            raise CheckpointError(f"{folder / checkpoint.CONFIG} is inconsistent: its parts do not fit each other.")
+        return cls(codec, denoiser, checkpoint.load_diffuser(folder), config.size, folder.resolve().name, config.about)
+
+    def predict(self, noisy: Tensor, t: Tensor) -> Tensor:
+        """The noise (B, C, h, w) in latents `noisy` of the same shape at timesteps `t` (B,)."""
+        return to_eps(self.denoiser(noisy, t), noisy, t, self.denoiser.prediction, self.diffuser)
+
+    def generate(self, request: GenerateRequest) -> Iterator[Step]:
+        """Pictures from seeds `seed`, `seed`+1, ...; yields every reverse step of the batch.
+
+        Raises:
+            ValueError: more steps than the diffuser has.
+        """
+        return self._run(request, unconstrained)
+
+    def frame(self, request: InpaintRequest, picture: Image.Image, painted: np.ndarray) -> Frame:
+        """The window of an upload that an inpainting works on, for what is `painted`, bool (H, W), on an RGB `picture`.
+
+        Raises:
+            MaskError: the mask leaves nothing to make or nothing to keep, or is not the picture's size.
+        """
+        return Frame.around(picture, ~painted if request.keep_painted else painted, self.size)
+
+    @torch.inference_mode()
+    def inpaint(self, request: InpaintRequest, image: Tensor, keep: Tensor) -> Iterator[Step]:
+        """Make the part of `image` that is not kept anew, once per seed; yields every reverse step of the batch.
+
+        Args:
+            image: (1, 3, S, S) in [-1, 1].
+            keep: bool (1, 1, S, S), True where pixels are to be kept. Their cells are clamped to the
+                image's latent at every step; pasting the pixels themselves back is `Frame.paste`'s.
+        """
+        anchor = self.codec.encode(image.to(self.device))
+        cells = keep_cells(keep, self.codec.stride, request.mask_rule).to(self.device)
+        return self._run(request, clamp_to(anchor, cells))
+
+    @torch.inference_mode()
+    def _run(self, request: GenerateRequest, constrain: Constraint) -> Iterator[Step]:
+        timesteps = self.diffuser.spaced_timesteps(request.steps)
+        cells = self.size // self.codec.stride
+        seeds = range(request.seed, request.seed + request.count)
+        noise = SeededNoise(seeds, (self.codec.latent_channels, cells, cells), self.device)
+        yield from SAMPLERS[request.sampler](self.predict, self.diffuser, timesteps, noise, constrain)
+
+    @torch.inference_mode()
+    def pictures(self, latent: Tensor) -> list[Image.Image]:
+        """RGB pictures of normalised latents (B, C, h, w)."""
+        return to_pictures(self.codec.decode(latent))
+
+    def parameters(self, request: GenerateRequest) -> dict[str, Any]:
+        """What a saved picture says of its making."""
+        action = "inpaint" if isinstance(request, InpaintRequest) else "generate"
+        return {"action": action, "checkpoint": self.name, **request.model_dump(mode="json")}

@@ -1,0 +1,29 @@
+"""The table of training presets: what each changes against the defaults in `schema.py`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+PRESETS: dict[str, dict[str, Any]] = {
+    # What the shipped faces-128 was trained with: an evening on two CPU cores, less on any GPU.
+    "faces": {
+        "views": 4,
+        "about": "Synthetic faces, no real person: SFHQ and SFHQ-T2I by David Beniaguev (MIT), faker-js portraits (CC0)",
+        "vae": {"batch_size": 6, "learning_rate": 6e-4, "iterations": 10_000},
+        "denoiser": {"batch_size": 32, "learning_rate": 6e-4, "iterations": 10_000},
+    },
+    # A few hundred pictures of one's own, and something to look at within the hour.
+    "quick": {
+        "views": 4,
+        "vae": {"iterations": 2_000, "channels": (32, 64, 128), "full_width": 16},
+        "denoiser": {"iterations": 4_000, "batch_size": 32, "channels": (96, 192, 256), "blocks": 1},
+    },
+    # Small enough to check that everything runs; the pictures are no good.
+    "tiny": {
+        "size": 32,
+        "save_every": 50,
+        "sample_every": 50,
+        "vae": {"iterations": 50, "channels": (16, 32), "full_width": 8, "decoder_blocks": 1, "warmup": 10},
+        "denoiser": {"iterations": 50, "channels": (32, 64), "blocks": 1, "warmup": 10},
+    },
+}

@@ -1,0 +1,51 @@
+"""`python -m ddpm_core.sample`: make pictures from seeds.
+
+Example:
+    python -m ddpm_core.sample --checkpoint checkpoints/faces-128 --seed 0 --count 4 --out samples
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from pydantic import ValidationError
+from tqdm import tqdm
+
+from ddpm_core.checkpoint import CheckpointError
+from ddpm_core.options import complaint, fail, run, takes
+from ddpm_core.pictures import save_png
+from ddpm_core.pipeline import LatentDiffusion
+from ddpm_core.samplers import last
+from ddpm_core.schema import MAX_COUNT, GenerateRequest
+
+
+@takes(GenerateRequest, without=("count",))
+def main(
+    given: dict[str, Any],
+    out: Annotated[Path, typer.Option(help="folder to write into")],
+    checkpoint: Annotated[Path, typer.Option(help="checkpoint folder")] = Path("checkpoints/faces-128"),
+    count: Annotated[int, typer.Option(min=1, help="pictures, each with the next seed")] = 1,
+    device: Annotated[str, typer.Option(help="cpu, cuda, mps, or auto")] = "auto",
+) -> None:
+    """Write OUT/SEED.png for each seed; the PNG's text says how it was made."""
+    try:
+        first = GenerateRequest.model_validate(given)
+        batches = [
+            first.model_copy(update={"seed": first.seed + done, "count": min(MAX_COUNT, count - done)})
+            for done in range(0, count, MAX_COUNT)
+        ]
+        model = LatentDiffusion.load(checkpoint, device)
+        out.mkdir(parents=True, exist_ok=True)
+        for batch in tqdm(batches, desc="sampling", unit="batch", disable=len(batches) == 1 or None):
+            for one, picture in zip(batch.singles(), model.pictures(last(model.generate(batch)).latent), strict=True):
+                save_png(picture, out / f"{one.seed}.png", model.parameters(one))
+    except ValidationError as error:
+        fail(complaint(error))
+    except (CheckpointError, OSError, ValueError) as error:
+        fail(str(error))
+
+
+if __name__ == "__main__":
+    run(main)

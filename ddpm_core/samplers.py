@@ -1,0 +1,112 @@
+"""Reverse processes as generators: from noise to a clean latent, one yielded `Step` at a time.
+
+Preview, progress, cancelling, animation and tests all consume the same generator. A new sampler is one
+function here with the arguments of `ddim`, and one line in `SAMPLERS`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import torch
+from torch import Tensor
+
+from ddpm_core.diffuser import Diffuser
+from ddpm_core.inpainting import Constraint
+
+Predictor = Callable[[Tensor, Tensor], Tensor]  # predict(z_t (B,C,h,w), t (B,)) -> eps (B,C,h,w)
+
+
+@dataclass(frozen=True)
+class Step:
+    """Where a sampler stands after a reverse step.
+
+    Attributes:
+        t: timestep of `latent`; 0 when done.
+        latent: (B, C, h, w), the state at `t`.
+        denoised: (B, C, h, w), the clean latent the predictor believed in when taking the step.
+    """
+
+    t: int
+    latent: Tensor
+    denoised: Tensor
+
+
+class SeededNoise:
+    """Gaussian noise for a batch in which every picture has a seed, and a CPU generator, of its own.
+
+    So picture i is the same whatever else is in the batch, and its noise the same on every device.
+
+    Args:
+        seeds: one per picture.
+        shape: (C, h, w) of one latent.
+    """
+
+    def __init__(self, seeds: Iterable[int], shape: Sequence[int], device: torch.device | str = "cpu"):
+        self.generators = [torch.Generator().manual_seed(seed) for seed in seeds]
+        self.shape, self.device = tuple(shape), device
+
+    def __call__(self) -> Tensor:
+        """The next draw, (B, C, h, w)."""
+        return torch.stack([torch.randn(self.shape, generator=g) for g in self.generators]).to(self.device)
+
+
+def unconstrained(latent: Tensor, t: int) -> Tensor:
+    """The constraint that asks for nothing."""
+    return latent
+
+
+def ddim(
+    predict: Predictor,
+    diffuser: Diffuser,
+    timesteps: Sequence[int],
+    noise: SeededNoise,
+    constrain: Constraint = unconstrained,
+    eta: float = 0.0,
+) -> Iterator[Step]:
+    """Denoising diffusion implicit models (Song et al. 2021, eqs. 12 and 16).
+
+    Args:
+        predict: the noise predictor.
+        timesteps: states to pass through, falling, from where to start to 0 (`Diffuser.spaced_timesteps`).
+        noise: first draw starts the process, further ones are added while `eta` > 0 and state 0 is not reached.
+        constrain: applied to the start and after every step.
+        eta: 0 for the deterministic process, 1 for DDPM's variance.
+    """
+    latent = constrain(noise(), timesteps[0])
+    for t, earlier in pairwise(timesteps):
+        eps = predict(latent, torch.full((len(latent),), t, device=latent.device))
+        denoised = diffuser.denoised(latent, eps, torch.full((len(latent),), t))
+        now, then = diffuser.alpha_bar[t].item(), diffuser.alpha_bar[earlier].item()
+        variance = eta**2 * (1 - then) / (1 - now) * (1 - now / then)
+        latent = then**0.5 * denoised + (1 - then - variance) ** 0.5 * eps
+        if variance > 0:
+            latent = latent + variance**0.5 * noise()
+        latent = constrain(latent, earlier)
+        yield Step(earlier, latent, denoised)
+
+
+def ddpm(
+    predict: Predictor,
+    diffuser: Diffuser,
+    timesteps: Sequence[int],
+    noise: SeededNoise,
+    constrain: Constraint = unconstrained,
+) -> Iterator[Step]:
+    """Ancestral sampling (Ho et al. 2020, algorithm 2, with the posterior variance of eq. 7).
+
+    It is DDIM at eta 1 (Song et al. 2021, section 4.1), which also says what to do when timesteps are left out.
+    """
+    return ddim(predict, diffuser, timesteps, noise, constrain, eta=1.0)
+
+
+SAMPLERS: dict[str, Callable[..., Iterator[Step]]] = {"ddim": ddim, "ddpm": ddpm}
+
+
+def last(steps: Iterable[Step]) -> Step:
+    """Run a sampler to its end and return the final step."""
+    for step in steps:
+        pass
+    return step

@@ -1,0 +1,106 @@
+"""One typed, bounded request per action; UI, command line and API all build these."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+from ddpm_core.inpainting import MaskRule
+from ddpm_core.objective import TimestepDraw
+from ddpm_core.unet import Mixer, Prediction
+
+MAX_SEED = 2**31 - 1
+MAX_COUNT = 8
+
+Precision = Literal["auto", "fp32", "bf16", "fp16"]
+Widths = Annotated[  # "64,128,192" on the command line
+    tuple[int, ...],
+    BeforeValidator(lambda value: value.split(",") if isinstance(value, str) else value),
+    Field(min_length=1, max_length=6),
+]
+
+
+class Request(BaseModel):
+    """Base of all requests: unknown fields and values out of bounds are refused."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class GenerateRequest(Request):
+    """Pictures from noise; picture i of the batch has seed `seed` + i."""
+
+    seed: int = Field(0, ge=0, le=MAX_SEED, description="seed of the first picture")
+    count: int = Field(1, ge=1, le=MAX_COUNT, description="pictures, each with the next seed")
+    steps: int = Field(20, ge=1, le=1000, description="reverse steps")
+    sampler: Literal["ddim", "ddpm"] = Field("ddim", description="how to step from noise to picture")
+
+    def singles(self) -> list[Self]:
+        """One request per picture of the batch: each makes, alone, the picture it makes in the batch."""
+        return [self.model_copy(update={"seed": self.seed + i, "count": 1}) for i in range(self.count)]
+
+
+class InpaintRequest(GenerateRequest):
+    """Part of a picture made anew; the picture and what is painted on it travel beside the request."""
+
+    keep_painted: bool = Field(False, description="keep what is painted and make the rest anew")
+    mask_rule: MaskRule = Field("safe", description="which latent cells a painted pixel claims")
+
+
+class StageSettings(Request):
+    """Settings that both training stages have."""
+
+    iterations: int = Field(10_000, ge=1, description="optimiser steps")
+    batch_size: int = Field(8, ge=1, le=4096, description="pictures per micro-batch")
+    accumulate: int = Field(1, ge=1, le=1024, description="micro-batches per optimiser step")
+    learning_rate: float = Field(5e-4, gt=0, le=1, description="peak learning rate of AdamW")
+    warmup: int = Field(300, ge=0, description="steps of linear learning-rate warm-up")
+    weight_decay: float = Field(0.01, ge=0, le=1, description="weight decay of AdamW")
+    clip: float = Field(1.0, gt=0, description="largest norm of the gradient")
+    ema_decay: float = Field(0.999, ge=0, lt=1, description="decay of the weights' moving average")
+
+
+class VaeSettings(StageSettings):
+    """The autoencoder: its shape and its training."""
+
+    latent_channels: int = Field(4, ge=1, le=64, description="channels of the latent")
+    channels: Widths = Field((64, 128, 192), description="width at each halving, finest first")
+    encoder_blocks: int = Field(1, ge=1, le=8, description="residual blocks per resolution, encoder")
+    decoder_blocks: int = Field(2, ge=1, le=8, description="residual blocks per resolution, decoder")
+    full_width: int = Field(32, ge=8, le=256, description="decoder width at full resolution")
+    kl_weight: float = Field(3e-4, ge=0, le=1, description="weight of the KL term")
+    edge_weight: float = Field(0.5, ge=0, le=10, description="weight of the error of neighbouring differences")
+
+
+class DenoiserSettings(StageSettings):
+    """The UNet: its shape and its training."""
+
+    channels: Widths = Field((128, 256, 384), description="width per level, finest first")
+    blocks: int = Field(2, ge=1, le=8, description="residual blocks per level and direction")
+    mixer: Mixer = Field("serpentine", description="what lets far cells see each other")
+    dropout: float = Field(0.1, ge=0, lt=1, description="share of channels dropped inside blocks")
+    prediction: Prediction = Field("v", description="what the network's output means")
+    timesteps: TimestepDraw = Field("lognormal", description="how training timesteps are drawn")
+    clamp_share: float = Field(0.3, ge=0, le=1, description="share of examples with a region held clean")
+
+
+class TrainRequest(Request):
+    """A training run: autoencoder, denoiser or one after the other."""
+
+    data: Path = Field(description="folder of pictures")
+    out: Path = Field(description="checkpoint folder to write")
+    stage: Literal["all", "vae", "denoiser"] = Field("all", description="which of the two to train")
+    size: int = Field(128, ge=8, le=1024, description="side of the training pictures, pixels")
+    resume: bool = Field(False, description="continue the interrupted run in --out")
+    flips: bool = Field(True, description="mirror pictures at random")
+    views: int = Field(1, ge=1, le=64, description="squares cut from each picture, the first the whole")
+    zoom: float = Field(0.1, ge=0, lt=1, description="how much smaller than the whole further views may be")
+    precision: Precision = Field("auto", description="number format of the forward and backward pass")
+    device: str = Field("auto", description="cpu, cuda, mps, or auto")
+    seed: int = Field(0, ge=0, le=MAX_SEED, description="seed of everything random in the run")
+    save_every: int = Field(500, ge=1, description="iterations between saved states")
+    sample_every: int = Field(1000, ge=1, description="iterations between sample grids and held-out losses")
+    about: str = Field("", description="one line on the training pictures' source and licence, shown in the app")
+    vae: VaeSettings = VaeSettings()
+    denoiser: DenoiserSettings = DenoiserSettings()

@@ -1,0 +1,193 @@
+"""Serpentine mixing: scan a grid of cells along many paths with a selective linear recurrence.
+
+A path visits every cell once and only ever steps to a neighbour, like a snake. A recurrence that runs
+along it carries information from any cell to any later one at a cost linear in the number of cells,
+where attention pays the square. Eight directed paths (rows, columns, both diagonals, each both ways)
+share the channels, so more directions cost nothing.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import torch
+from torch import Tensor, nn
+
+DIRECTIONS = 8
+
+
+def scan_paths(height: int, width: int) -> Tensor:
+    """The eight directed serpentine paths over a grid of `height` x `width` cells.
+
+    Returns:
+        int64 (8, height*width). Row k lists cell numbers (`y * width + x`) in the order path k visits
+        them: rows, columns, diagonals, anti-diagonals, then the same four backwards. Consecutive
+        cells are neighbours (they touch, at least at a corner).
+    """
+    cells = torch.arange(height * width).view(height, width)
+    forward = [_snake_rows(cells), _snake_rows(cells.T), _snake_diagonals(cells), _snake_diagonals(cells.flip(1))]
+    return torch.stack(forward + [path.flip(0) for path in forward])
+
+
+def _snake_rows(cells: Tensor) -> Tensor:
+    """Left to right, then right to left, row by row."""
+    return torch.cat([row if i % 2 == 0 else row.flip(0) for i, row in enumerate(cells)])
+
+
+def _snake_diagonals(cells: Tensor) -> Tensor:
+    """JPEG's zigzag: diagonal by diagonal from one corner to the opposite, turning at the borders."""
+    height, width = cells.shape
+    flipped = cells.flip(0)
+    diagonals = [flipped.diagonal(k) for k in range(1 - height, width)]
+    return torch.cat([d if i % 2 == 0 else d.flip(0) for i, d in enumerate(diagonals)])
+
+
+@lru_cache(maxsize=32)
+def _path_index(height: int, width: int, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Order and inverse order of rows in a (cells * 8, channels) table, one entry per cell and direction.
+
+    Path k reorders only the rows of direction k, so one `index_select` moves all eight at once.
+    """
+    paths = scan_paths(height, width)
+    order = (paths * DIRECTIONS + torch.arange(DIRECTIONS)[:, None]).T.reshape(-1)
+    return order.to(device), order.argsort().to(device)
+
+
+class _Reorder(torch.autograd.Function):
+    """`index_select` along dim 1 by a permutation, whose gradient is a gather by the inverse.
+
+    PyTorch's own backward scatters with `index_add`, which is sequential on CPU.
+    """
+
+    @staticmethod
+    def forward(ctx, rows: Tensor, order: Tensor, inverse: Tensor) -> Tensor:
+        ctx.save_for_backward(order, inverse)
+        return rows.index_select(1, order)
+
+    @staticmethod
+    def backward(ctx, grad: Tensor):
+        order, inverse = ctx.saved_tensors
+        return _Reorder.apply(grad.contiguous(), inverse, order), None, None
+
+
+def recurrence_by_steps(decay: Tensor, update: Tensor) -> Tensor:
+    """The recurrence in its plainest form: `h[t] = decay[t] * h[t-1] + update[t]`, `h[-1] = 0`.
+
+    Shapes (B, L, D) each. Slow; it says what `linear_recurrence` computes, and tests hold it to that.
+    """
+    state = torch.zeros_like(update[:, 0])
+    states = []
+    for t in range(update.shape[1]):
+        state = decay[:, t] * state + update[:, t]
+        states.append(state)
+    return torch.stack(states, dim=1)
+
+
+def _chunked_scan(decay: Tensor, update: Tensor) -> Tensor:
+    """`recurrence_by_steps` in about 3*sqrt(L) vector operations and two passes over memory.
+
+    The sequence is cut into about sqrt(L) chunks that are scanned side by side; then one number per
+    chunk, what it hands to the next, is scanned; then every cell adds what its chunk received. All
+    products are of decays in [0, 1], so nothing overflows (unlike forms that divide by a product).
+    """
+    batch, length, channels = update.shape
+    size = max(1, round(length**0.5))
+    pad = -length % size
+    if pad:
+        decay = torch.nn.functional.pad(decay, (0, 0, 0, pad))
+        update = torch.nn.functional.pad(update, (0, 0, 0, pad))
+    chunks = (length + pad) // size
+    decay, update = decay.reshape(batch, chunks, size, channels), update.reshape(batch, chunks, size, channels)
+
+    state, reach = torch.empty_like(update), torch.empty_like(decay)  # reach: product of decays since chunk start
+    state[:, :, 0], reach[:, :, 0] = update[:, :, 0], decay[:, :, 0]
+    for t in range(1, size):
+        torch.addcmul(update[:, :, t], decay[:, :, t], state[:, :, t - 1], out=state[:, :, t])
+        torch.mul(reach[:, :, t - 1], decay[:, :, t], out=reach[:, :, t])
+
+    received = torch.zeros_like(state[:, :, 0])
+    for c in range(1, chunks):
+        torch.addcmul(state[:, c - 1, -1], reach[:, c - 1, -1], received[:, c - 1], out=received[:, c])
+    state.addcmul_(reach, received.unsqueeze(2))
+    return state.view(batch, chunks * size, channels)[:, :length]
+
+
+class _LinearRecurrence(torch.autograd.Function):
+    """The chunked scan with a backward pass that is the same scan run from the end.
+
+    With g = dLoss/dh: total[t] = g[t] + decay[t+1] * total[t+1]; d_update = total,
+    d_decay[t] = total[t] * h[t-1]. Only decay and h are kept for it.
+    """
+
+    @staticmethod
+    def forward(ctx, decay: Tensor, update: Tensor) -> Tensor:
+        states = _chunked_scan(decay, update)
+        ctx.save_for_backward(decay, states)
+        return states
+
+    @staticmethod
+    def backward(ctx, grad: Tensor):
+        decay, states = ctx.saved_tensors
+        later_decay = torch.cat([decay[:, 1:], torch.zeros_like(decay[:, :1])], dim=1)
+        total = _chunked_scan(later_decay.flip(1), grad.flip(1)).flip(1)
+        earlier = torch.cat([torch.zeros_like(states[:, :1]), states[:, :-1]], dim=1)
+        return total * earlier, total
+
+
+def linear_recurrence(decay: Tensor, update: Tensor) -> Tensor:
+    """`h[t] = decay[t] * h[t-1] + update[t]` along dim 1, in fp32, differentiable.
+
+    Args:
+        decay: (B, L, D) in [0, 1].
+        update: (B, L, D).
+    Returns:
+        (B, L, D) fp32, all states h.
+    """
+    return _LinearRecurrence.apply(decay.float(), update.float())
+
+
+class SerpentineMixer(nn.Module):
+    """Mixes all cells of a (B, C, H, W) map along eight serpentine paths; starts as the identity.
+
+    Each cell proposes a value u and a step size delta. The state of a selective state space of size one
+    under zero-order hold is h <- exp(-softplus(delta)) h + (1 - exp(-softplus(delta))) u, a gated
+    recurrence (Gu & Dao 2023, "Mamba", Theorem 1), since exp(-softplus(x)) = sigmoid(-x). Biases of
+    delta start at time scales spread from 1 to 64 cells.
+
+    Args:
+        channels: C, a multiple of 8; every direction gets C/8 of them.
+    """
+
+    def __init__(self, channels: int):
+        super().__init__()
+        if channels % DIRECTIONS:
+            raise ValueError(f"a serpentine mixer needs a multiple of {DIRECTIONS} channels, not {channels}")
+        self.norm = nn.LayerNorm(channels)
+        self.propose = nn.Linear(channels, 2 * channels)  # per direction: C/8 values u, then C/8 step sizes delta
+        self.gate = nn.Linear(channels, channels)
+        self.out = nn.Linear(channels, channels)
+        nn.init.zeros_(self.out.weight)
+        nn.init.zeros_(self.out.bias)
+        share = channels // DIRECTIONS
+        with torch.no_grad():
+            keep = 1 - 1 / torch.logspace(0, 6, share, base=2).clamp_min(1.5)
+            bias = self.propose.bias.view(DIRECTIONS, 2, share)
+            bias[:, 0] = 0
+            bias[:, 1] = torch.logit(1 - keep)
+
+    def forward(self, x: Tensor) -> Tensor:
+        batch, channels, height, width = x.shape
+        cells, share = height * width, channels // DIRECTIONS
+        order, inverse = _path_index(height, width, x.device)
+
+        tokens = self.norm(x.permute(0, 2, 3, 1).reshape(batch, cells, channels))
+        rows = self.propose(tokens).view(batch, cells * DIRECTIONS, 2 * share)
+        rows = _Reorder.apply(rows, order, inverse).view(batch, cells, DIRECTIONS, 2, share).float()
+        value, delta = rows.unbind(3)
+        write = torch.sigmoid(delta)
+        states = linear_recurrence((1 - write).view(batch, cells, channels), (write * value).view(batch, cells, channels))
+        states = states.to(tokens.dtype).view(batch, cells * DIRECTIONS, share)
+        states = _Reorder.apply(states, inverse, order).view(batch, cells, channels)
+
+        mixed = self.out(states * torch.nn.functional.silu(self.gate(tokens)))
+        return x + mixed.view(batch, height, width, channels).permute(0, 3, 1, 2)

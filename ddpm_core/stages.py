@@ -1,0 +1,199 @@
+"""The two stages of a training run: what is loaded, learned, looked at and written in each."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ddpm_core import checkpoint, metrics
+from ddpm_core.checkpoint import CheckpointConfig, CheckpointError
+from ddpm_core.data import PictureSet, find_pictures, load_pictures
+from ddpm_core.diffuser import Diffuser
+from ddpm_core.objective import denoiser_loss
+from ddpm_core.pictures import contact_sheet
+from ddpm_core.pipeline import LatentDiffusion, pick_device
+from ddpm_core.samplers import last
+from ddpm_core.schema import GenerateRequest, StageSettings, TrainRequest
+from ddpm_core.training import Trainer, TrainStep, batch_index
+from ddpm_core.unet import UNet
+from ddpm_core.vae import VAE, vae_loss
+
+VAE_SHAPE = ("latent_channels", "channels", "encoder_blocks", "decoder_blocks", "full_width")
+DENOISER_SHAPE = ("channels", "blocks", "mixer", "dropout", "prediction")
+PRIVATE = {"data", "out", "stage", "resume", "device"}  # of this machine, not of the checkpoint
+SHOWN = 16  # pictures in a sample grid
+
+
+@dataclass
+class Update:
+    """News from a stage: the optimiser's step, and, now and then, measures on held-out pictures."""
+
+    stage: str
+    step: TrainStep
+    held_out: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass
+class Pictures:
+    """The run's pictures, read once for both stages."""
+
+    train: PictureSet
+    held_out: PictureSet | None
+    files: int  # pictures read for training, before views multiply them
+
+
+def read_pictures(request: TrainRequest, watch: Callable[[Iterable[Path]], Iterable[Path]] = iter) -> Pictures:
+    """Read the folder; `watch` may wrap the files to show progress. Raises `PictureError`."""
+    files = find_pictures(request.data)
+    train = load_pictures(watch(files["train"]), request.size, request.views, request.zoom, request.seed)
+    held_out = load_pictures(files["val"], request.size) if files["val"] else None
+    return Pictures(train, held_out, len(train) // request.views)
+
+
+def state_file(out: Path, stage: str) -> Path:
+    """Where a stage keeps what it needs to resume."""
+    return out / "training" / f"{stage}.safetensors"
+
+
+def run_stage(stage: str, request: TrainRequest, pictures: Pictures) -> Iterator[Update]:
+    """Train one stage ("vae" or "denoiser") to its end, yielding after every step.
+
+    Writes below `request.out`: the weights and `config.json` (a usable checkpoint at every save),
+    `training/` with resumable state, resolved settings, a JSONL log and picture grids.
+
+    Raises:
+        CheckpointError: the folder already holds this stage and `resume` is off, or what it holds does not fit.
+        TrainingError: training diverged.
+    """
+    job = {"vae": VaeJob, "denoiser": DenoiserJob}[stage](request, pictures)
+    settings: StageSettings = getattr(request, stage)
+    state, weights = state_file(request.out, stage), request.out / f"{stage}.safetensors"
+    trainer = Trainer(job.model, settings, request.precision, request.seed)
+    if request.resume and state.exists():
+        trainer.load(state)
+    elif not request.resume and (state.exists() or weights.exists()):
+        raise CheckpointError(f"{weights} already exists; add --resume to continue it or choose another --out.")
+
+    notes = state.parent
+    notes.mkdir(parents=True, exist_ok=True)
+    (notes / f"{stage}.json").write_text(request.model_dump_json(indent=2) + "\n", encoding="utf-8")
+    with open(notes / f"{stage}.jsonl", "a", encoding="utf-8") as log:
+        for step in trainer.train(job.loss):
+            update = Update(stage, step)
+            last = step.step == settings.iterations
+            if last or step.step % request.sample_every == 0:
+                ema = trainer.ema.module.eval()
+                update.held_out = job.look(ema, notes / f"{stage}-{step.step:06d}.png")
+            if last or step.step % request.save_every == 0:
+                trainer.save(state)
+                job.export(trainer.ema.module.eval(), final=last)
+            row = {"step": step.step, "learning_rate": step.learning_rate, "skipped": step.skipped, **step.losses}
+            log.write(json.dumps(row | update.held_out) + "\n")
+            log.flush()
+            yield update
+
+
+class VaeJob:
+    """Trains the autoencoder on pictures."""
+
+    def __init__(self, request: TrainRequest, pictures: Pictures):
+        self.request, self.pictures = request, pictures
+        self.device = pick_device(request.device)
+        self.shape = {name: getattr(request.vae, name) for name in VAE_SHAPE}
+        torch.manual_seed(request.seed)
+        self.model = VAE(**self.shape).to(self.device, memory_format=torch.channels_last)
+        if request.size % self.model.stride:
+            raise CheckpointError(f"--size {request.size} is no multiple of the autoencoder's stride {self.model.stride}.")
+
+    def loss(self, model: nn.Module, draw: int) -> dict[str, Tensor]:
+        settings = self.request.vae
+        index = batch_index(draw, settings.batch_size, len(self.pictures.train), self.request.seed)
+        flip = torch.rand(len(index)) < (0.5 if self.request.flips else 0)
+        image = self.pictures.train.batch(index, flip).to(self.device, memory_format=torch.channels_last)
+        return vae_loss(model, image, settings.kl_weight, settings.edge_weight)
+
+    @torch.inference_mode()
+    def look(self, vae: VAE, grid: Path) -> dict[str, float]:
+        """Reconstructions beside their originals as a picture; PSNR of the held-out ones."""
+        source = self.pictures.held_out or self.pictures.train
+        shown = source.batch(torch.arange(min(SHOWN, len(source))))
+        restored = vae.decode(vae.encode(shown.to(self.device))).cpu()
+        contact_sheet(torch.stack([shown, restored], dim=1).flatten(0, 1), columns=8).save(grid)
+        return {"held_out_psnr": metrics.reconstruction_psnr(vae, self.pictures.held_out)} if self.pictures.held_out else {}
+
+    @torch.inference_mode()
+    def export(self, vae: VAE, final: bool) -> None:
+        """Measure the latents' statistics (on all pictures at the end) and write weights and config."""
+        enough = len(self.pictures.train) if final else 256
+        means = []
+        for image in self.pictures.train.batches(32):
+            means.append(vae.moments(image.to(self.device))[0].cpu())
+            if 32 * len(means) >= enough:
+                break
+        vae.measure_latents(torch.cat(means))
+        checkpoint.write_weights(self.request.out / checkpoint.VAE_WEIGHTS, vae)
+        record(self.request, "vae", size=self.request.size, vae=self.shape)
+
+
+class DenoiserJob:
+    """Trains the UNet on the latents of a trained autoencoder."""
+
+    def __init__(self, request: TrainRequest, pictures: Pictures):
+        self.request, self.diffuser = request, Diffuser()
+        self.device = pick_device(request.device)
+        self.codec = checkpoint.load_vae(request.out, self.device)
+        self.shape = {name: getattr(request.denoiser, name) for name in DENOISER_SHAPE}
+        self.shape["latent_channels"] = self.codec.latent_channels
+        torch.manual_seed(request.seed)
+        self.model = UNet(**self.shape).to(self.device, memory_format=torch.channels_last)
+        self.latents = self.encode(pictures.train, flips=request.flips)
+        self.held_out = self.encode(pictures.held_out, flips=False) if pictures.held_out else None
+
+    @torch.inference_mode()
+    def encode(self, pictures: PictureSet, flips: bool) -> Tensor:
+        """Latents (N, C, h, w) of all pictures, and of their mirror images, made once."""
+        latents = []
+        for image in pictures.batches(32):
+            for view in (image, image.flip(3)) if flips else (image,):
+                latents.append(self.codec.encode(view.to(self.device)).cpu())
+        return torch.cat(latents)
+
+    def loss(self, model: nn.Module, draw: int, latents: Tensor | None = None) -> dict[str, Tensor]:
+        settings = self.request.denoiser
+        latents = self.latents if latents is None else latents
+        clean = latents[batch_index(draw, settings.batch_size, len(latents), self.request.seed)]
+        clean = clean.to(self.device, memory_format=torch.channels_last)
+        return denoiser_loss(model, clean, self.diffuser, settings.timesteps, settings.clamp_share)
+
+    @torch.inference_mode()
+    def look(self, unet: UNet, grid: Path) -> dict[str, float]:
+        """Samples of fixed seeds as a picture; the loss on held-out latents with fixed noise."""
+        model = LatentDiffusion(self.codec, unet, self.diffuser, self.request.size)
+        latents = [last(model.generate(GenerateRequest(seed=seed, count=8))).latent for seed in range(0, SHOWN, 8)]
+        contact_sheet(model.codec.decode(torch.cat(latents))).save(grid)
+        if self.held_out is None:
+            return {}
+        torch.manual_seed(0)
+        losses = [self.loss(unet, draw, self.held_out)["loss"].item() for draw in range(8)]
+        return {"held_out_loss": sum(losses) / len(losses)}
+
+    def export(self, unet: UNet, final: bool) -> None:
+        checkpoint.write_weights(self.request.out / checkpoint.DENOISER_WEIGHTS, unet)
+        record(self.request, "denoiser", denoiser=self.shape, diffuser=self.diffuser.config())
+
+
+def record(request: TrainRequest, stage: str, **parts: Any) -> None:
+    """Bring `config.json` up to date with what a stage built and the settings it used."""
+    path = request.out / checkpoint.CONFIG
+    config = checkpoint.read_config(request.out) if path.exists() else CheckpointConfig(size=request.size)
+    settings = request.model_dump(mode="json", exclude=PRIVATE | ({"vae", "denoiser"} - {stage}))
+    training = config.training | {stage: {"data": request.data.resolve().name} | settings}
+    checkpoint.write_config(
+        request.out, config.model_copy(update={**parts, "training": training, "about": request.about or config.about})
+    )

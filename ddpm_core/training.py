@@ -1,0 +1,197 @@
+"""The training loop, one for both stages: mixed precision, EMA, clipping, accumulation, resumable.
+
+`train` is a generator: it yields after every optimiser step and leaves showing, logging and sampling to
+its consumer. All randomness of step k is a function of (seed, k), so a resumed run needs no saved
+generator state to continue exactly as the uninterrupted one would.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel
+
+from ddpm_core.checkpoint import CheckpointError, read_tensors, write_tensors
+from ddpm_core.schema import Precision, StageSettings
+
+MAX_SKIPPED_IN_A_ROW = 50
+
+
+class TrainingError(RuntimeError):
+    """Training cannot go on; the message is one sentence that says what to do."""
+
+
+@dataclass
+class TrainStep:
+    """What one optimiser step did: steps done so far, loss terms, learning rate, gradient norm, steps skipped so far."""
+
+    step: int
+    losses: dict[str, float]
+    learning_rate: float
+    gradient_norm: float
+    skipped: int
+
+
+def resolve_precision(precision: Precision, device: torch.device) -> torch.dtype:
+    """The autocast type for "auto": bf16 where the machine computes in it, fp16 on older GPUs, fp32 otherwise."""
+    if precision != "auto":
+        return {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[precision]
+    if device.type == "cuda":
+        return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float16
+    if device.type == "cpu" and "avx512_bf16" in cpu_flags():
+        return torch.bfloat16
+    return torch.float32
+
+
+@lru_cache
+def cpu_flags() -> str:
+    """The processor's feature flags as Linux lists them; empty elsewhere."""
+    info = Path("/proc/cpuinfo")
+    return next((line for line in info.open() if line.startswith("flags")), "") if info.exists() else ""
+
+
+def batch_index(step: int, batch_size: int, count: int, seed: int) -> Tensor:
+    """Which of `count` examples step `step` sees: every epoch a new permutation, epochs joined end to end."""
+    positions = range(step * batch_size, (step + 1) * batch_size)
+    return torch.tensor([_epoch_order(p // count, count, seed)[p % count] for p in positions])
+
+
+@lru_cache(maxsize=2)
+def _epoch_order(epoch: int, count: int, seed: int) -> list[int]:
+    return torch.randperm(count, generator=torch.Generator().manual_seed(seed * 1_000_003 + epoch)).tolist()
+
+
+def learning_rate_at(step: int, settings: StageSettings) -> float:
+    """Linear warm-up, then half a cosine down to a hundredth of the peak at the last iteration."""
+    warm = min(1.0, (step + 1) / max(1, settings.warmup))
+    progress = min(1.0, step / max(1, settings.iterations))
+    return settings.learning_rate * warm * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * progress)))
+
+
+def ema_with_warmup(decay: float):
+    """Update rule for `AveragedModel`: decay min(decay, (1+n)/(10+n)), so early weights are soon forgotten."""
+
+    @torch.no_grad()
+    def update(averaged: list[Tensor], current: list[Tensor], count: Tensor | int) -> None:
+        n = float(count)
+        torch._foreach_lerp_(averaged, current, 1 - min(decay, (1 + n) / (10 + n)))
+
+    return update
+
+
+class Trainer:
+    """A model with everything that must survive an interruption: weights, EMA, optimiser, scaler, step.
+
+    Args:
+        model: the model to train, already on its device.
+        settings: of the stage.
+        precision: autocast type, "auto" to choose by machine.
+        seed: of everything random in the run.
+    """
+
+    def __init__(self, model: nn.Module, settings: StageSettings, precision: Precision = "auto", seed: int = 0):
+        self.model, self.settings, self.seed = model, settings, seed
+        self.device = next(model.parameters()).device
+        self.dtype = resolve_precision(precision, self.device)
+        self.ema = AveragedModel(model, multi_avg_fn=ema_with_warmup(settings.ema_decay), use_buffers=False)
+        self.optimizer = torch.optim.AdamW(
+            model.parameters(), settings.learning_rate, betas=(0.9, 0.99), weight_decay=settings.weight_decay, fused=True
+        )
+        self.scaler = torch.amp.GradScaler(self.device.type, enabled=self.dtype == torch.float16)
+        self.step = 0
+        self.skipped = 0
+
+    def train(self, loss: Callable[[nn.Module, int], dict[str, Tensor]]) -> Iterator[TrainStep]:
+        """Run the remaining iterations; `loss(model, draw)` gives the terms of micro-batch number `draw`.
+
+        The term named "loss" is minimised. A step whose loss or gradient is not finite is skipped and counted.
+
+        Raises:
+            TrainingError: many steps in a row were not finite.
+        """
+        self.model.train()
+        skipped_in_a_row = 0
+        while self.step < self.settings.iterations:
+            rate = learning_rate_at(self.step, self.settings)
+            for group in self.optimizer.param_groups:
+                group["lr"] = rate
+            torch.manual_seed((self.seed << 32) + self.step)
+
+            totals: dict[str, Tensor] = {}
+            self.optimizer.zero_grad(set_to_none=True)
+            for micro in range(self.settings.accumulate):
+                with self.autocast():
+                    terms = loss(self.model, self.step * self.settings.accumulate + micro)
+                self.scaler.scale(terms["loss"] / self.settings.accumulate).backward()
+                for name, term in terms.items():
+                    totals[name] = totals.get(name, 0) + term.detach() / self.settings.accumulate
+
+            self.scaler.unscale_(self.optimizer)
+            norm = nn.utils.clip_grad_norm_(self.model.parameters(), self.settings.clip)
+            if torch.isfinite(norm) and torch.isfinite(totals["loss"]):
+                self.scaler.step(self.optimizer)
+                self.ema.update_parameters(self.model)
+                skipped_in_a_row = 0
+            else:
+                self.skipped += 1
+                skipped_in_a_row += 1
+                if skipped_in_a_row > MAX_SKIPPED_IN_A_ROW:
+                    raise TrainingError(
+                        f"{skipped_in_a_row} steps in a row gave numbers that are not finite; "
+                        "resume with a lower learning rate or --precision fp32."
+                    )
+            self.scaler.update()
+            self.step += 1
+            losses = {name: value.item() for name, value in totals.items()}
+            yield TrainStep(self.step, losses, rate, norm.item(), self.skipped)
+
+    def autocast(self):
+        """Context in which the model computes in the run's precision."""
+        if self.dtype == torch.float32:
+            return contextlib.nullcontext()
+        return torch.autocast(self.device.type, self.dtype)
+
+    def save(self, path: Path) -> None:
+        """Write everything needed to continue into one safetensors file, atomically."""
+        tensors = {f"model.{name}": t for name, t in self.model.state_dict().items()}
+        tensors |= {f"ema.{name}": t for name, t in self.ema.module.state_dict().items()}
+        for index, state in self.optimizer.state_dict()["state"].items():
+            tensors |= {f"optimizer.{index}.{name}": t for name, t in state.items()}
+        progress = {"step": self.step, "skipped": self.skipped, "averaged": int(self.ema.n_averaged)}
+        write_tensors(path, tensors, {"progress": json.dumps(progress), "scaler": json.dumps(self.scaler.state_dict())})
+
+    def load(self, path: Path) -> None:
+        """Continue from what `save` wrote.
+
+        Raises:
+            CheckpointError: the file is missing, damaged or from a differently built model.
+        """
+        tensors, metadata = read_tensors(path)
+        parts: dict[str, dict[str, Tensor]] = {"model": {}, "ema": {}, "optimizer": {}}
+        for name, tensor in tensors.items():
+            part, _, rest = name.partition(".")
+            parts.setdefault(part, {})[rest] = tensor
+        state: dict[int, dict[str, Tensor]] = {}
+        for name, tensor in parts["optimizer"].items():
+            index, _, key = name.partition(".")
+            state.setdefault(int(index), {})[key] = tensor
+        try:
+            progress = json.loads(metadata["progress"])
+            self.model.load_state_dict(parts["model"])
+            self.ema.module.load_state_dict(parts["ema"])
+            groups = self.optimizer.state_dict()["param_groups"]
+            self.optimizer.load_state_dict({"state": state, "param_groups": groups})
+            self.scaler.load_state_dict(json.loads(metadata["scaler"]))
+        except (RuntimeError, ValueError, KeyError) as error:
+            reason = " ".join(str(error).split())[:200]
+            raise CheckpointError(f"{path} belongs to a run with other settings: {reason}.") from None
+        self.step, self.skipped = progress["step"], progress["skipped"]
+        self.ema.n_averaged.fill_(progress["averaged"])

@@ -1,0 +1,175 @@
+"""The noise predictor: a UNet over the latent grid with a mixer at the finer levels."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from ddpm_core.diffuser import Diffuser
+from ddpm_core.layers import ChannelNorm
+from ddpm_core.serpentine import SerpentineMixer
+
+Mixer = Literal["serpentine", "attention", "none"]
+Prediction = Literal["eps", "x0", "v"]
+
+
+def timestep_embedding(t: Tensor, width: int) -> Tensor:
+    """Sines and cosines (B, width) of timesteps `t` (B,) (Vaswani et al. 2017, section 3.5)."""
+    frequencies = torch.exp(-math.log(10_000) * torch.arange(width // 2, device=t.device) / (width // 2))
+    angles = t[:, None].float() * frequencies
+    return torch.cat([angles.sin(), angles.cos()], dim=1)
+
+
+class TimeBlock(nn.Module):
+    """Residual block on (B, C, H, W) that is scaled and shifted by the time embedding.
+
+    A norm followed by a scale and shift from the time embedding is adaptive normalisation (Dhariwal &
+    Nichol 2021, section 4, there with group norm). The block starts as the identity.
+    """
+
+    def __init__(self, channels: int, time_width: int, dropout: float):
+        super().__init__()
+        self.norm1, self.norm2 = ChannelNorm(channels), ChannelNorm(channels)
+        self.conv1 = nn.Conv2d(channels, channels, 3, padding=1)
+        self.conv2 = nn.Conv2d(channels, channels, 3, padding=1)
+        self.time = nn.Linear(time_width, 2 * channels)
+        self.dropout = nn.Dropout2d(dropout)  # whole channels: as effective here, and draws far fewer numbers
+        nn.init.zeros_(self.conv2.weight)
+        nn.init.zeros_(self.conv2.bias)
+
+    def forward(self, x: Tensor, time: Tensor) -> Tensor:
+        scale, shift = self.time(time)[:, :, None, None].chunk(2, dim=1)
+        h = self.conv1(F.silu(self.norm1(x)))
+        h = F.silu(self.norm2(h) * (1 + scale) + shift)
+        return x + self.conv2(self.dropout(h))
+
+
+class AttentionMixer(nn.Module):
+    """Multi-head self-attention over all cells of (B, C, H, W); starts as the identity.
+
+    The usual choice, kept so that the serpentine mixer can be compared with it.
+    """
+
+    def __init__(self, channels: int, head_size: int = 64):
+        super().__init__()
+        self.heads = max(1, channels // head_size)
+        self.norm = nn.LayerNorm(channels)
+        self.query_key_value = nn.Linear(channels, 3 * channels)
+        self.out = nn.Linear(channels, channels)
+        nn.init.zeros_(self.out.weight)
+        nn.init.zeros_(self.out.bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        batch, channels, height, width = x.shape
+        tokens = self.norm(x.permute(0, 2, 3, 1).reshape(batch, height * width, channels))
+        split = self.query_key_value(tokens).view(batch, height * width, 3, self.heads, -1)
+        query, key, value = split.permute(2, 0, 3, 1, 4)
+        mixed = F.scaled_dot_product_attention(query, key, value).transpose(1, 2).reshape(tokens.shape)
+        return x + self.out(mixed).view(batch, height, width, channels).permute(0, 3, 1, 2)
+
+
+MIXERS = {"serpentine": SerpentineMixer, "attention": AttentionMixer, "none": lambda channels: nn.Identity()}
+
+
+class Stage(nn.Module):
+    """Some time blocks and then a mixer, all at one resolution."""
+
+    def __init__(self, channels: int, blocks: int, mixer: Mixer, time_width: int, dropout: float):
+        super().__init__()
+        self.blocks = nn.ModuleList(TimeBlock(channels, time_width, dropout) for _ in range(blocks))
+        self.mixer = MIXERS[mixer](channels)
+
+    def forward(self, x: Tensor, time: Tensor) -> Tensor:
+        for block in self.blocks:
+            x = block(x, time)
+        return self.mixer(x)
+
+
+class UNet(nn.Module):
+    """Predicts from a noisy latent and its timestep, at all resolutions at once (Ronneberger et al. 2015).
+
+    Going down, each level is a `Stage`, then a halving; going up, each level takes the coarser result and
+    the skip connection of its own level together by a 1x1 convolution, then a `Stage`.
+
+    Args:
+        latent_channels: channels of the latent.
+        channels: width per level, finest first, multiples of 32; each level but the first halves the grid.
+        blocks: time blocks per level and direction.
+        mixer: what lets far cells see each other, at every level: "serpentine", "attention" or "none".
+        dropout: share of activations dropped inside blocks while training.
+        prediction: what the network's output means: "eps", "x0" or "v" (see `predictor`).
+    """
+
+    def __init__(
+        self,
+        latent_channels: int = 4,
+        channels: Sequence[int] = (128, 256, 384),
+        blocks: int = 2,
+        mixer: Mixer = "serpentine",
+        dropout: float = 0.1,
+        prediction: Prediction = "v",
+    ):
+        super().__init__()
+        self.prediction, self.latent_channels = prediction, latent_channels
+        self.halvings = len(channels) - 1
+        time_width = 2 * channels[0]
+        self.time = nn.Sequential(nn.Linear(channels[0], time_width), nn.SiLU(), nn.Linear(time_width, time_width))
+        self.time_features = channels[0]
+
+        def stage(width: int) -> Stage:
+            return Stage(width, blocks, mixer, time_width, dropout)
+
+        self.input = nn.Conv2d(latent_channels, channels[0], 3, padding=1)
+        self.down = nn.ModuleList(stage(width) for width in channels)
+        self.halve = nn.ModuleList(
+            nn.Conv2d(fine, coarse, 3, stride=2, padding=1) for fine, coarse in zip(channels, channels[1:], strict=False)
+        )
+        self.widen = nn.ModuleList(nn.Conv2d(coarse, fine, 1) for fine, coarse in zip(channels, channels[1:], strict=False))
+        self.fuse = nn.ModuleList(nn.Conv2d(2 * width, width, 1) for width in channels[:-1])
+        self.up = nn.ModuleList(stage(width) for width in channels[:-1])
+        self.output = nn.Sequential(
+            ChannelNorm(channels[0]), nn.SiLU(), nn.Conv2d(channels[0], latent_channels, 3, padding=1)
+        )
+        nn.init.zeros_(self.output[-1].weight)
+        nn.init.zeros_(self.output[-1].bias)
+
+    def forward(self, noisy: Tensor, t: Tensor) -> Tensor:
+        """The network's raw output (B, C, h, w), in its own prediction type, for `noisy` (B, C, h, w) at `t` (B,)."""
+        time = F.silu(self.time(timestep_embedding(t, self.time_features)))
+        x = self.input(noisy)
+        skips = []
+        for level, stage in enumerate(self.down):
+            x = stage(x, time)
+            if level < self.halvings:
+                skips.append(x)
+                x = self.halve[level](x)
+        for level in reversed(range(self.halvings)):
+            skip = skips[level]
+            x = F.interpolate(self.widen[level](x), size=skip.shape[2:], mode="nearest")
+            x = self.up[level](self.fuse[level](torch.cat([x, skip], dim=1)), time)
+        return self.output(x).float()
+
+
+def to_eps(output: Tensor, noisy: Tensor, t: Tensor, prediction: Prediction, diffuser: Diffuser) -> Tensor:
+    """The noise that a network's `output` of the given type implies (Salimans & Ho 2022, section 4)."""
+    if prediction == "eps":
+        return output
+    signal, noise = diffuser.signal_and_noise(t, noisy)
+    if prediction == "x0":
+        return (noisy - signal * output) / noise
+    return noise * noisy + signal * output
+
+
+def training_target(clean: Tensor, eps: Tensor, t: Tensor, prediction: Prediction, diffuser: Diffuser) -> Tensor:
+    """What a network of the given prediction type should put out (Salimans & Ho 2022, section 4)."""
+    if prediction == "eps":
+        return eps
+    if prediction == "x0":
+        return clean
+    signal, noise = diffuser.signal_and_noise(t, clean)
+    return signal * eps - noise * clean

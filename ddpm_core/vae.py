@@ -1,0 +1,169 @@
+"""The codec: a variational autoencoder whose decoder is strictly local.
+
+The encoder may look anywhere (squeeze-and-excitation pools over the whole picture); the decoder may
+not, so that repainting one latent cell changes pixels near it and nowhere else. That rules out, in the
+decoder, attention, pooling and any norm whose statistics run over space; what is left is convolution
+and a norm over the channels of each pixel.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from ddpm_core.layers import ChannelNorm
+
+
+class SqueezeExcitation(nn.Module):
+    """Scales each channel by what the picture as a whole contains (Hu et al. 2018, eqs. 2-4)."""
+
+    def __init__(self, channels: int, reduction: int = 4):
+        super().__init__()
+        self.squeeze = nn.Linear(channels, channels // reduction)
+        self.excite = nn.Linear(channels // reduction, channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        scale = torch.sigmoid(self.excite(F.silu(self.squeeze(x.mean((2, 3))))))
+        return x * scale[:, :, None, None]
+
+
+class ResidualBlock(nn.Module):
+    """Two convolutions on (B, C, H, W), added to the input; the sum starts as the input itself.
+
+    Args:
+        kernel: 1 or 3, the reach of both convolutions.
+        squeeze: add squeeze-and-excitation (encoder only, for it looks at the whole picture).
+    """
+
+    def __init__(self, channels: int, kernel: int = 3, squeeze: bool = False):
+        super().__init__()
+        self.norm1, self.norm2 = ChannelNorm(channels), ChannelNorm(channels)
+        self.conv1 = nn.Conv2d(channels, channels, kernel, padding=kernel // 2)
+        self.conv2 = nn.Conv2d(channels, channels, kernel, padding=kernel // 2)
+        self.squeeze = SqueezeExcitation(channels) if squeeze else nn.Identity()
+        nn.init.zeros_(self.conv2.weight)
+        nn.init.zeros_(self.conv2.bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        h = self.conv1(F.silu(self.norm1(x)))
+        h = self.conv2(F.silu(self.norm2(h)))
+        return x + self.squeeze(h)
+
+
+class Encoder(nn.Module):
+    """(B, 3, H, W) -> (B, 2*latent_channels, H/stride, W/stride): posterior mean and log-variance.
+
+    Every halving folds 2x2 pixels into channels, so nothing is thrown away before a convolution saw it.
+    """
+
+    def __init__(self, channels: Sequence[int], blocks: int, latent_channels: int):
+        super().__init__()
+        layers: list[nn.Module] = []
+        previous = 3
+        for width in channels:
+            layers += [nn.PixelUnshuffle(2), nn.Conv2d(4 * previous, width, 3, padding=1)]
+            layers += [ResidualBlock(width, squeeze=True) for _ in range(blocks)]
+            previous = width
+        self.layers = nn.Sequential(*layers)
+        self.out = nn.Sequential(ChannelNorm(previous), nn.Conv2d(previous, 2 * latent_channels, 1))
+
+    def forward(self, image: Tensor) -> Tensor:
+        return self.out(self.layers(image))
+
+
+class Decoder(nn.Module):
+    """(B, latent_channels, h, w) -> (B, 3, h*stride, w*stride), strictly local.
+
+    Works cell by cell (1x1) on the latent grid and with 3x3 kernels above it, where reach is cheap in pixels.
+    """
+
+    def __init__(self, channels: Sequence[int], blocks: int, latent_channels: int, full_width: int):
+        super().__init__()
+        widths = [*reversed(channels), full_width]
+        layers: list[nn.Module] = [nn.Conv2d(latent_channels, widths[0], 1)]
+        layers += [ResidualBlock(widths[0], kernel=1) for _ in range(blocks + 1)]
+        for width, finer in zip(widths, widths[1:], strict=False):
+            layers += [nn.Conv2d(width, 4 * finer, 1), nn.PixelShuffle(2)]
+            layers += [ResidualBlock(finer) for _ in range(blocks if finer != full_width else 1)]
+        self.layers = nn.Sequential(*layers)
+        self.out = nn.Sequential(ChannelNorm(full_width), nn.SiLU(), nn.Conv2d(full_width, 3, 3, padding=1))
+
+    def forward(self, latent: Tensor) -> Tensor:
+        return self.out(self.layers(latent))
+
+
+class VAE(nn.Module):
+    """Variational autoencoder (Kingma & Welling 2014) and codec of the latent diffusion model.
+
+    Args:
+        latent_channels: channels of the latent.
+        channels: width at each halving, finest first; their number sets the stride (three: stride 8).
+        encoder_blocks, decoder_blocks: residual blocks per resolution.
+        full_width: width of the decoder at full resolution.
+
+    Latents that leave `encode` have unit standard deviation and zero mean per channel over the training
+    set; the statistics are buffers and travel with the weights (`measure_latents` sets them).
+    """
+
+    latent_mean: Tensor
+    latent_std: Tensor
+
+    def __init__(
+        self,
+        latent_channels: int = 4,
+        channels: Sequence[int] = (64, 128, 192),
+        encoder_blocks: int = 1,
+        decoder_blocks: int = 2,
+        full_width: int = 32,
+    ):
+        super().__init__()
+        self.latent_channels = latent_channels
+        self.stride = 2 ** len(channels)
+        self.encoder = Encoder(channels, encoder_blocks, latent_channels)
+        self.decoder = Decoder(channels, decoder_blocks, latent_channels, full_width)
+        self.register_buffer("latent_mean", torch.zeros(latent_channels))
+        self.register_buffer("latent_std", torch.ones(latent_channels))
+
+    def moments(self, image: Tensor) -> tuple[Tensor, Tensor]:
+        """Posterior mean and log-variance (B, C, h, w) of `image` (B, 3, H, W) in [-1, 1], not normalised."""
+        mean, log_variance = self.encoder(image).float().chunk(2, dim=1)
+        return mean, log_variance.clamp(-20, 10)
+
+    def encode(self, image: Tensor) -> Tensor:
+        """Latent (B, C, H/stride, W/stride) of `image` (B, 3, H, W) in [-1, 1]: posterior mean, normalised."""
+        if image.shape[2] % self.stride or image.shape[3] % self.stride:
+            raise ValueError(f"picture sides must be multiples of {self.stride}, not {tuple(image.shape[2:])}")
+        mean, _ = self.moments(image)
+        return (mean - self.latent_mean[:, None, None]) / self.latent_std[:, None, None]
+
+    def decode(self, latent: Tensor) -> Tensor:
+        """Image (B, 3, h*stride, w*stride), nominally in [-1, 1], of a normalised `latent` (B, C, h, w)."""
+        return self.decoder(latent * self.latent_std[:, None, None] + self.latent_mean[:, None, None]).float()
+
+    def measure_latents(self, means: Tensor) -> None:
+        """Store per-channel mean and standard deviation of posterior `means` (N, C, h, w) of the training set."""
+        self.latent_mean.copy_(means.mean((0, 2, 3)))
+        self.latent_std.copy_(means.std((0, 2, 3)))
+
+
+def vae_loss(vae: VAE, image: Tensor, kl_weight: float, edge_weight: float) -> dict[str, Tensor]:
+    """Terms of the training loss for a batch (B, 3, H, W) in [-1, 1]; "loss" is the one to minimise.
+
+    Reconstruction is the absolute error at full, half and quarter resolution plus the error of
+    horizontal and vertical differences, which keeps edges; KL is to the standard normal, averaged over
+    latent entries (Kingma & Welling 2014, appendix B).
+    """
+    mean, log_variance = vae.moments(image)
+    latent = mean + torch.exp(0.5 * log_variance) * torch.randn_like(mean)
+    restored = vae.decoder(latent).float()
+
+    error = restored - image
+    pixels = error.abs().mean()
+    coarse = F.avg_pool2d(error, 2).abs().mean() + F.avg_pool2d(error, 4).abs().mean()
+    edges = error.diff(dim=2).abs().mean() + error.diff(dim=3).abs().mean()
+    kl = 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance).mean()
+    loss = pixels + 0.5 * coarse + edge_weight * edges + kl_weight * kl
+    return {"loss": loss, "pixels": pixels.detach(), "kl": kl.detach()}
