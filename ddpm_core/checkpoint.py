@@ -19,6 +19,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from ddpm_core.diffuser import Diffuser
+from ddpm_core.layers import placed
 from ddpm_core.unet import UNet
 from ddpm_core.vae import VAE
 
@@ -26,7 +27,7 @@ CONFIG = "config.json"
 VAE_WEIGHTS, DENOISER_WEIGHTS = "vae.safetensors", "denoiser.safetensors"
 CARD = "README.md"
 
-Model = TypeVar("Model", bound=nn.Module)
+Network = TypeVar("Network", bound=nn.Module)
 Part = TypeVar("Part")
 
 
@@ -122,7 +123,7 @@ def build(part: type[Part], arguments: dict[str, Any], folder: Path) -> Part:
         raise CheckpointError(f"{Path(folder) / CONFIG} does not describe a {part.__name__}: {error}.") from None
 
 
-def read_weights(path: Path, model: Model, device: str | torch.device = "cpu") -> Model:
+def read_weights(path: Path, model: Network, device: str | torch.device = "cpu") -> Network:
     """Fill a model with the weights in a file; returns it in fp32 on `device`, set to evaluate, laid out channels-last.
 
     Raises:
@@ -134,7 +135,7 @@ def read_weights(path: Path, model: Model, device: str | torch.device = "cpu") -
     except RuntimeError as error:
         reason = " ".join(str(error).split())[:200]
         raise CheckpointError(f"{path} does not match {path.with_name(CONFIG)}: {reason}.") from None
-    return model.to(device, memory_format=torch.channels_last).eval()
+    return placed(model, device).eval()
 
 
 def load_vae(folder: Path, device: str | torch.device = "cpu") -> VAE:

@@ -94,5 +94,7 @@ def load_pictures(paths: Iterable[Path], size: int, views: int = 1, zoom: float 
             tile = picture.resize((size, size), Image.Resampling.LANCZOS, box=(x, y, x + window, y + window))
             pixels.append(torch.from_numpy(np.array(tile)).permute(2, 0, 1))
     if not pixels:
-        raise PictureError(f"None of the {len(unreadable)} files could be read as a picture; the first was {unreadable[0]}.")
+        raise PictureError(
+            f"None of {len(unreadable)} files could be read as a picture, the first being {unreadable[0]}."
+        )
     return PictureSet(torch.stack(pixels), unreadable)

@@ -38,7 +38,7 @@ class Diffuser:
         """sqrt(alpha_bar_t) and sqrt(1 - alpha_bar_t) for `t` (B,), shaped to multiply `like` (B, ...)."""
         shape = (-1,) + (1,) * (like.ndim - 1)
         alpha_bar = self.alpha_bar[t.cpu()].view(shape)
-        return tuple(x.to(like.device, like.dtype) for x in (alpha_bar.sqrt(), (1 - alpha_bar).sqrt()))
+        return alpha_bar.sqrt().to(like), (1 - alpha_bar).sqrt().to(like)
 
     def add_noise(self, clean: Tensor, eps: Tensor, t: Tensor) -> Tensor:
         """State t of `clean` (B, ...) under noise `eps` of the same shape (Ho et al. 2020, eq. 4)."""

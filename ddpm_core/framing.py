@@ -46,8 +46,8 @@ class Frame:
             MaskError: nothing is painted, everything is, or the mask has another size than the picture.
         """
         if painted.shape != (picture.height, picture.width):
-            mask = f"{painted.shape[1]}x{painted.shape[0]}"
-            raise MaskError(f"The mask is {mask} pixels but the picture {picture.width}x{picture.height}; they must match.")
+            mask, upload = f"{painted.shape[1]}x{painted.shape[0]}", f"{picture.width}x{picture.height}"
+            raise MaskError(f"The mask is {mask} pixels but the picture {upload}; they must match.")
         if not painted.any():
             raise MaskError("Nothing is painted yet; brush over the part you want made anew.")
         if painted.all():
@@ -77,7 +77,7 @@ class Frame:
         return torch.from_numpy(shrunk == 0)[None, None]
 
     def paste(self, made: Image.Image) -> Image.Image:
-        """The upload at its own size with `made` (the model's square) in the painted pixels and nothing else touched."""
+        """The upload at its own size, painted pixels taken from `made` (the model's square), no other touched."""
         fill = made.resize((self.side, self.side), Image.Resampling.LANCZOS)
         sheet = Image.new("RGB", self.picture.size)
         sheet.paste(fill, (self.left, self.top))

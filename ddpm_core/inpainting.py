@@ -47,7 +47,7 @@ def paste_kept(made: Tensor, original: Tensor, keep: Tensor) -> Tensor:
 
 
 def random_regions(batch: int, height: int, width: int) -> Tensor:
-    """Regions (B, 1, height, width) such as people keep or paint: half planes, ellipses, boxes, strokes, and their inverses.
+    """Regions (B, 1, height, width) such as people keep or paint: half planes, ellipses, boxes, strokes, inverses.
 
     Drawn from the global CPU generator, one shape per entry, covering anything from little to nearly all.
     """

@@ -1,8 +1,14 @@
-"""The one layer that codec and denoiser share."""
+"""What codec and denoiser share: a norm, a start at zero, a place in memory."""
 
 from __future__ import annotations
 
+from typing import TypeVar
+
+import torch
 from torch import Tensor, nn
+
+Layer = TypeVar("Layer", nn.Conv2d, nn.Linear)
+Model = TypeVar("Model", bound=nn.Module)
 
 
 class ChannelNorm(nn.LayerNorm):
@@ -14,3 +20,15 @@ class ChannelNorm(nn.LayerNorm):
 
     def forward(self, x: Tensor) -> Tensor:
         return super().forward(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+
+
+def starting_at_zero(layer: Layer) -> Layer:
+    """The layer with weights and bias zero, so that what it feeds starts out unchanged by it."""
+    for parameter in layer.parameters():
+        nn.init.zeros_(parameter)
+    return layer
+
+
+def placed(model: Model, device: torch.device | str) -> Model:
+    """The model on `device`, laid out channels-last, the fast way for convolutions on CPU and GPU alike."""
+    return model.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]

@@ -44,9 +44,10 @@ def denoiser_loss(
     t = draw_timesteps(batch, timesteps, diffuser).to(clean.device)
     eps = torch.randn_like(clean)
     noisy = diffuser.add_noise(clean, eps, t)
-    kept = random_regions(batch, height, width).to(clean.device) & (torch.rand(batch) < clamp_share).to(clean.device)[
-        :, None, None, None
-    ]
+    kept = (
+        random_regions(batch, height, width).to(clean.device)
+        & (torch.rand(batch) < clamp_share).to(clean.device)[:, None, None, None]
+    )
     output = unet(torch.where(kept, clean, noisy), t)
     error = (output - training_target(clean, eps, t, unet.prediction, diffuser)).square()
     return {"loss": (error * ~kept).sum() / ((~kept).sum() * clean.shape[1]).clamp_min(1)}

@@ -22,7 +22,7 @@ def _parameters(model: type[BaseModel], prefix: str = "") -> list[inspect.Parame
         negative = f"/--no-{flag}" if field.annotation is bool else ""
         # None, "not given", lets presets and the model's own defaults speak.
         option = typer.Option(None, f"--{flag}{negative}", help=_help(field), show_default=False)
-        kind = Optional[_option_type(field)]  # noqa: UP045 - typer reads Optional
+        kind: Any = Optional[_option_type(field)]  # type: ignore[misc]
         parameters.append(
             inspect.Parameter(prefix + name, inspect.Parameter.KEYWORD_ONLY, default=option, annotation=kind)
         )

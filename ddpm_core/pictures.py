@@ -99,8 +99,8 @@ def save_gif(frames: Sequence[Image.Image], path: str | Path, seconds: float, si
     than one for all.
     """
     scale = side / max(frames[0].size)
-    size = tuple(max(1, round(extent * scale)) for extent in frames[0].size)
-    scaled = [frame.resize(size, Image.Resampling.LANCZOS) for frame in frames]
-    pause = max(20, round(1000 * seconds / len(frames) / 10) * 10)  # GIF counts hundredths; browsers slow down below 20 ms
+    width, height = (max(1, round(extent * scale)) for extent in frames[0].size)
+    scaled = [frame.resize((width, height), Image.Resampling.LANCZOS) for frame in frames]
+    pause = max(20, round(100 * seconds / len(frames)) * 10)  # GIF counts hundredths; browsers slow down below 20 ms
     durations = [pause] * (len(scaled) - 1) + [pause + 1000]
     scaled[0].save(path, format="GIF", save_all=True, append_images=scaled[1:], duration=durations, loop=0, disposal=1)

@@ -8,7 +8,7 @@ PRESETS: dict[str, dict[str, Any]] = {
     # What the shipped faces-128 was trained with: an evening on two CPU cores, less on any GPU.
     "faces": {
         "views": 4,
-        "about": "Synthetic faces, no real person: SFHQ and SFHQ-T2I by David Beniaguev (MIT), faker-js portraits (CC0)",
+        "about": "Synthetic faces, no real people: SFHQ and SFHQ-T2I, David Beniaguev (MIT); faker-js portraits (CC0)",
         "vae": {"batch_size": 6, "learning_rate": 6e-4, "iterations": 10_000},
         "denoiser": {"batch_size": 32, "learning_rate": 6e-4, "iterations": 10_000},
     },

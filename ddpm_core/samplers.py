@@ -6,6 +6,7 @@ function here with the arguments of `ddim`, and one line in `SAMPLERS`.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -107,6 +108,4 @@ SAMPLERS: dict[str, Callable[..., Iterator[Step]]] = {"ddim": ddim, "ddpm": ddpm
 
 def last(steps: Iterable[Step]) -> Step:
     """Run a sampler to its end and return the final step."""
-    for step in steps:
-        pass
-    return step
+    return deque(steps, maxlen=1)[0]

@@ -9,9 +9,12 @@ share the channels, so more directions cost nothing.
 from __future__ import annotations
 
 from functools import lru_cache
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
+
+from ddpm_core.layers import starting_at_zero
 
 DIRECTIONS = 8
 
@@ -44,7 +47,7 @@ def _snake_diagonals(cells: Tensor) -> Tensor:
 
 @lru_cache(maxsize=32)
 def _path_index(height: int, width: int, device: torch.device) -> tuple[Tensor, Tensor]:
-    """Order and inverse order of rows in a (cells * 8, channels) table, one entry per cell and direction.
+    """Order and inverse order of rows in a (cells * 8, channels) table, one row per cell and direction.
 
     Path k reorders only the rows of direction k, so one `index_select` moves all eight at once.
     """
@@ -83,67 +86,85 @@ def recurrence_by_steps(decay: Tensor, update: Tensor) -> Tensor:
     return torch.stack(states, dim=1)
 
 
-def _chunked_scan(decay: Tensor, update: Tensor) -> Tensor:
+def linear_recurrence(decay: Tensor, update: Tensor, reverse: bool = False) -> Tensor:
     """`recurrence_by_steps` in about 3*sqrt(L) vector operations and two passes over memory.
 
-    The sequence is cut into about sqrt(L) chunks that are scanned side by side; then one number per
+    The sequence is cut into about sqrt(L) chunks that are scanned side by side; then one state per
     chunk, what it hands to the next, is scanned; then every cell adds what its chunk received. All
     products are of decays in [0, 1], so nothing overflows (unlike forms that divide by a product).
+    No gradient flows through it; `_GatedScan` has its own.
+
+    Args:
+        decay, update: (B, L, D) fp32.
+        reverse: run from the end: `h[t] = decay[t] * h[t+1] + update[t]`.
+    Returns:
+        (B, L, D), all states h.
     """
     batch, length, channels = update.shape
     size = max(1, round(length**0.5))
     pad = -length % size
-    if pad:
-        decay = torch.nn.functional.pad(decay, (0, 0, 0, pad))
-        update = torch.nn.functional.pad(update, (0, 0, 0, pad))
+    if pad:  # at the far end, where it changes no state that is kept
+        edges = (0, 0, pad, 0) if reverse else (0, 0, 0, pad)
+        decay, update = torch.nn.functional.pad(decay, edges), torch.nn.functional.pad(update, edges)
     chunks = (length + pad) // size
     decay, update = decay.reshape(batch, chunks, size, channels), update.reshape(batch, chunks, size, channels)
+    along, across = list(range(size)), list(range(chunks))
+    if reverse:
+        along.reverse()
+        across.reverse()
 
-    state, reach = torch.empty_like(update), torch.empty_like(decay)  # reach: product of decays since chunk start
-    state[:, :, 0], reach[:, :, 0] = update[:, :, 0], decay[:, :, 0]
-    for t in range(1, size):
-        torch.addcmul(update[:, :, t], decay[:, :, t], state[:, :, t - 1], out=state[:, :, t])
-        torch.mul(reach[:, :, t - 1], decay[:, :, t], out=reach[:, :, t])
+    states, reach = torch.empty_like(update), torch.empty_like(decay)  # reach: product of decays since chunk start
+    states[:, :, along[0]], reach[:, :, along[0]] = update[:, :, along[0]], decay[:, :, along[0]]
+    for before, t in pairwise(along):
+        torch.addcmul(update[:, :, t], decay[:, :, t], states[:, :, before], out=states[:, :, t])
+        torch.mul(reach[:, :, before], decay[:, :, t], out=reach[:, :, t])
 
-    received = torch.zeros_like(state[:, :, 0])
-    for c in range(1, chunks):
-        torch.addcmul(state[:, c - 1, -1], reach[:, c - 1, -1], received[:, c - 1], out=received[:, c])
-    state.addcmul_(reach, received.unsqueeze(2))
-    return state.view(batch, chunks * size, channels)[:, :length]
+    received = torch.zeros_like(states[:, :, 0])
+    final = along[-1]
+    for before, c in pairwise(across):
+        torch.addcmul(states[:, before, final], reach[:, before, final], received[:, before], out=received[:, c])
+    states.addcmul_(reach, received.unsqueeze(2))
+    states = states.view(batch, chunks * size, channels)
+    return states[:, pad:] if reverse else states[:, :length]
 
 
-class _LinearRecurrence(torch.autograd.Function):
-    """The chunked scan with a backward pass that is the same scan run from the end.
+class _GatedScan(torch.autograd.Function):
+    """States of `h[t] = (1 - w[t]) h[t-1] + w[t] value[t]` with `w = sigmoid(delta)`, in fp32.
 
-    With g = dLoss/dh: total[t] = g[t] + decay[t+1] * total[t+1]; d_update = total,
-    d_decay[t] = total[t] * h[t-1]. Only decay and h are kept for it.
+    Backward is the same scan run from the end: with g the gradient of h,
+    total[t] = g[t] + (1 - w[t+1]) total[t+1], and value gets total * w, w gets total * (value - h[t-1]).
+    Only the inputs and h are kept for it.
     """
 
     @staticmethod
-    def forward(ctx, decay: Tensor, update: Tensor) -> Tensor:
-        states = _chunked_scan(decay, update)
-        ctx.save_for_backward(decay, states)
+    def forward(ctx, value: Tensor, delta: Tensor) -> Tensor:
+        write = torch.sigmoid(delta.float())  # explicit casts: arithmetic between types is slow on CPU
+        states = linear_recurrence(1 - write, write * value.float())
+        ctx.save_for_backward(value, delta, states)
         return states
 
     @staticmethod
     def backward(ctx, grad: Tensor):
-        decay, states = ctx.saved_tensors
-        later_decay = torch.cat([decay[:, 1:], torch.zeros_like(decay[:, :1])], dim=1)
-        total = _chunked_scan(later_decay.flip(1), grad.flip(1)).flip(1)
-        earlier = torch.cat([torch.zeros_like(states[:, :1]), states[:, :-1]], dim=1)
-        return total * earlier, total
+        value, delta, states = ctx.saved_tensors
+        write = torch.sigmoid(delta.float())
+        handed_on = torch.zeros_like(write)
+        torch.sub(1, write[:, 1:], out=handed_on[:, :-1])
+        total = linear_recurrence(handed_on, grad.float(), reverse=True)
+        write_grad = total * value.float()
+        write_grad[:, 1:].addcmul_(total[:, 1:], states[:, :-1], value=-1)
+        delta_grad = write_grad.mul_(write).mul_(1 - write)
+        return total.mul_(write).to(value.dtype), delta_grad.to(delta.dtype)
 
 
-def linear_recurrence(decay: Tensor, update: Tensor) -> Tensor:
-    """`h[t] = decay[t] * h[t-1] + update[t]` along dim 1, in fp32, differentiable.
+def gated_scan(value: Tensor, delta: Tensor) -> Tensor:
+    """The selective scan: `h[t] = (1 - w[t]) h[t-1] + w[t] value[t]`, `w = sigmoid(delta)`, differentiable.
 
     Args:
-        decay: (B, L, D) in [0, 1].
-        update: (B, L, D).
+        value, delta: (B, L, D), any floating type.
     Returns:
         (B, L, D) fp32, all states h.
     """
-    return _LinearRecurrence.apply(decay.float(), update.float())
+    return _GatedScan.apply(value, delta)
 
 
 class SerpentineMixer(nn.Module):
@@ -163,17 +184,13 @@ class SerpentineMixer(nn.Module):
         if channels % DIRECTIONS:
             raise ValueError(f"a serpentine mixer needs a multiple of {DIRECTIONS} channels, not {channels}")
         self.norm = nn.LayerNorm(channels)
-        self.propose = nn.Linear(channels, 2 * channels)  # per direction: C/8 values u, then C/8 step sizes delta
+        self.propose = nn.Linear(channels, 2 * channels)  # C values u, then C step sizes delta
         self.gate = nn.Linear(channels, channels)
-        self.out = nn.Linear(channels, channels)
-        nn.init.zeros_(self.out.weight)
-        nn.init.zeros_(self.out.bias)
+        self.out = starting_at_zero(nn.Linear(channels, channels))
         share = channels // DIRECTIONS
         with torch.no_grad():
             keep = 1 - 1 / torch.logspace(0, 6, share, base=2).clamp_min(1.5)
-            bias = self.propose.bias.view(DIRECTIONS, 2, share)
-            bias[:, 0] = 0
-            bias[:, 1] = torch.logit(1 - keep)
+            self.propose.bias.copy_(torch.cat([torch.zeros(channels), torch.logit(1 - keep).repeat(DIRECTIONS)]))
 
     def forward(self, x: Tensor) -> Tensor:
         batch, channels, height, width = x.shape
@@ -181,12 +198,12 @@ class SerpentineMixer(nn.Module):
         order, inverse = _path_index(height, width, x.device)
 
         tokens = self.norm(x.permute(0, 2, 3, 1).reshape(batch, cells, channels))
-        rows = self.propose(tokens).view(batch, cells * DIRECTIONS, 2 * share)
-        rows = _Reorder.apply(rows, order, inverse).view(batch, cells, DIRECTIONS, 2, share).float()
-        value, delta = rows.unbind(3)
-        write = torch.sigmoid(delta)
-        states = linear_recurrence((1 - write).view(batch, cells, channels), (write * value).view(batch, cells, channels))
-        states = states.to(tokens.dtype).view(batch, cells * DIRECTIONS, share)
+        proposed = self.propose(tokens).chunk(2, dim=2)
+        value, delta = (
+            _Reorder.apply(rows.reshape(batch, cells * DIRECTIONS, share), order, inverse).view(batch, cells, channels)
+            for rows in proposed
+        )
+        states = gated_scan(value, delta).to(tokens.dtype).view(batch, cells * DIRECTIONS, share)
         states = _Reorder.apply(states, inverse, order).view(batch, cells, channels)
 
         mixed = self.out(states * torch.nn.functional.silu(self.gate(tokens)))

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -15,6 +15,7 @@ from ddpm_core import checkpoint, metrics
 from ddpm_core.checkpoint import CheckpointConfig, CheckpointError
 from ddpm_core.data import PictureSet, find_pictures, load_pictures
 from ddpm_core.diffuser import Diffuser
+from ddpm_core.layers import placed
 from ddpm_core.objective import denoiser_loss
 from ddpm_core.pictures import contact_sheet
 from ddpm_core.pipeline import LatentDiffusion, pick_device
@@ -23,6 +24,8 @@ from ddpm_core.schema import GenerateRequest, StageSettings, TrainRequest
 from ddpm_core.training import Trainer, TrainStep, batch_index
 from ddpm_core.unet import UNet
 from ddpm_core.vae import VAE, vae_loss
+
+StageName = Literal["vae", "denoiser"]
 
 VAE_SHAPE = ("latent_channels", "channels", "encoder_blocks", "decoder_blocks", "full_width")
 DENOISER_SHAPE = ("channels", "blocks", "mixer", "dropout", "prediction")
@@ -56,12 +59,28 @@ def read_pictures(request: TrainRequest, watch: Callable[[Iterable[Path]], Itera
     return Pictures(train, held_out, len(train) // request.views)
 
 
-def state_file(out: Path, stage: str) -> Path:
+class Job(Protocol):
+    """What `run_stage` asks of a stage."""
+
+    @property
+    def model(self) -> nn.Module: ...
+
+    def loss(self, model: Any, draw: int) -> dict[str, Tensor]:
+        """Loss terms of `model` on the pictures of micro-batch number `draw`."""
+
+    def look(self, model: Any, grid: Path) -> dict[str, float]:
+        """Write a picture that shows how well `model` does to `grid`; measures on held-out pictures."""
+
+    def export(self, model: Any, final: bool) -> None:
+        """Write weights and config of `model` into the checkpoint folder."""
+
+
+def state_file(out: Path, stage: StageName) -> Path:
     """Where a stage keeps what it needs to resume."""
     return out / "training" / f"{stage}.safetensors"
 
 
-def run_stage(stage: str, request: TrainRequest, pictures: Pictures) -> Iterator[Update]:
+def run_stage(stage: StageName, request: TrainRequest, pictures: Pictures) -> Generator[Update]:
     """Train one stage ("vae" or "denoiser") to its end, yielding after every step.
 
     Writes below `request.out`: the weights and `config.json` (a usable checkpoint at every save),
@@ -71,14 +90,18 @@ def run_stage(stage: str, request: TrainRequest, pictures: Pictures) -> Iterator
         CheckpointError: the folder already holds this stage and `resume` is off, or what it holds does not fit.
         TrainingError: training diverged.
     """
-    job = {"vae": VaeJob, "denoiser": DenoiserJob}[stage](request, pictures)
     settings: StageSettings = getattr(request, stage)
     state, weights = state_file(request.out, stage), request.out / f"{stage}.safetensors"
+    if not request.resume and (state.exists() or weights.exists()):
+        raise CheckpointError(f"{weights} already exists; add --resume to continue it or choose another --out.")
+    job: Job = VaeJob(request, pictures) if stage == "vae" else DenoiserJob(request, pictures)
     trainer = Trainer(job.model, settings, request.precision, request.seed)
     if request.resume and state.exists():
         trainer.load(state)
-    elif not request.resume and (state.exists() or weights.exists()):
-        raise CheckpointError(f"{weights} already exists; add --resume to continue it or choose another --out.")
+
+    def save(final: bool) -> None:
+        trainer.save(state)
+        job.export(trainer.ema.module.eval(), final)
 
     notes = state.parent
     notes.mkdir(parents=True, exist_ok=True)
@@ -86,17 +109,19 @@ def run_stage(stage: str, request: TrainRequest, pictures: Pictures) -> Iterator
     with open(notes / f"{stage}.jsonl", "a", encoding="utf-8") as log:
         for step in trainer.train(job.loss):
             update = Update(stage, step)
-            last = step.step == settings.iterations
-            if last or step.step % request.sample_every == 0:
-                ema = trainer.ema.module.eval()
-                update.held_out = job.look(ema, notes / f"{stage}-{step.step:06d}.png")
-            if last or step.step % request.save_every == 0:
-                trainer.save(state)
-                job.export(trainer.ema.module.eval(), final=last)
+            final = step.step == settings.iterations
+            if final or step.step % request.sample_every == 0:
+                update.held_out = job.look(trainer.ema.module.eval(), notes / f"{stage}-{step.step:06d}.png")
+            if final or step.step % request.save_every == 0:
+                save(final)
             row = {"step": step.step, "learning_rate": step.learning_rate, "skipped": step.skipped, **step.losses}
             log.write(json.dumps(row | update.held_out) + "\n")
             log.flush()
-            yield update
+            try:
+                yield update
+            except GeneratorExit:  # the consumer stops early; the step is whole, so nothing is lost
+                save(final=False)
+                raise
 
 
 class VaeJob:
@@ -105,13 +130,15 @@ class VaeJob:
     def __init__(self, request: TrainRequest, pictures: Pictures):
         self.request, self.pictures = request, pictures
         self.device = pick_device(request.device)
-        self.shape = {name: getattr(request.vae, name) for name in VAE_SHAPE}
+        self.shape: dict[str, Any] = {name: getattr(request.vae, name) for name in VAE_SHAPE}
         torch.manual_seed(request.seed)
-        self.model = VAE(**self.shape).to(self.device, memory_format=torch.channels_last)
+        self.model = placed(VAE(**self.shape), self.device)
         if request.size % self.model.stride:
-            raise CheckpointError(f"--size {request.size} is no multiple of the autoencoder's stride {self.model.stride}.")
+            raise CheckpointError(
+                f"size {request.size} is no multiple of the autoencoder's stride {self.model.stride}."
+            )
 
-    def loss(self, model: nn.Module, draw: int) -> dict[str, Tensor]:
+    def loss(self, model: VAE, draw: int) -> dict[str, Tensor]:
         settings = self.request.vae
         index = batch_index(draw, settings.batch_size, len(self.pictures.train), self.request.seed)
         flip = torch.rand(len(index)) < (0.5 if self.request.flips else 0)
@@ -125,7 +152,9 @@ class VaeJob:
         shown = source.batch(torch.arange(min(SHOWN, len(source))))
         restored = vae.decode(vae.encode(shown.to(self.device))).cpu()
         contact_sheet(torch.stack([shown, restored], dim=1).flatten(0, 1), columns=8).save(grid)
-        return {"held_out_psnr": metrics.reconstruction_psnr(vae, self.pictures.held_out)} if self.pictures.held_out else {}
+        if self.pictures.held_out is None:
+            return {}
+        return {"held_out_psnr": metrics.reconstruction_psnr(vae, self.pictures.held_out)}
 
     @torch.inference_mode()
     def export(self, vae: VAE, final: bool) -> None:
@@ -148,10 +177,10 @@ class DenoiserJob:
         self.request, self.diffuser = request, Diffuser()
         self.device = pick_device(request.device)
         self.codec = checkpoint.load_vae(request.out, self.device)
-        self.shape = {name: getattr(request.denoiser, name) for name in DENOISER_SHAPE}
+        self.shape: dict[str, Any] = {name: getattr(request.denoiser, name) for name in DENOISER_SHAPE}
         self.shape["latent_channels"] = self.codec.latent_channels
         torch.manual_seed(request.seed)
-        self.model = UNet(**self.shape).to(self.device, memory_format=torch.channels_last)
+        self.model = placed(UNet(**self.shape), self.device)
         self.latents = self.encode(pictures.train, flips=request.flips)
         self.held_out = self.encode(pictures.held_out, flips=False) if pictures.held_out else None
 
@@ -164,7 +193,7 @@ class DenoiserJob:
                 latents.append(self.codec.encode(view.to(self.device)).cpu())
         return torch.cat(latents)
 
-    def loss(self, model: nn.Module, draw: int, latents: Tensor | None = None) -> dict[str, Tensor]:
+    def loss(self, model: UNet, draw: int, latents: Tensor | None = None) -> dict[str, Tensor]:
         settings = self.request.denoiser
         latents = self.latents if latents is None else latents
         clean = latents[batch_index(draw, settings.batch_size, len(latents), self.request.seed)]

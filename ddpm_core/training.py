@@ -31,7 +31,7 @@ class TrainingError(RuntimeError):
 
 @dataclass
 class TrainStep:
-    """What one optimiser step did: steps done so far, loss terms, learning rate, gradient norm, steps skipped so far."""
+    """What one optimiser step did; `step` and `skipped` count from the start of the run."""
 
     step: int
     losses: dict[str, float]
@@ -103,7 +103,7 @@ class Trainer:
         self.dtype = resolve_precision(precision, self.device)
         self.ema = AveragedModel(model, multi_avg_fn=ema_with_warmup(settings.ema_decay), use_buffers=False)
         self.optimizer = torch.optim.AdamW(
-            model.parameters(), settings.learning_rate, betas=(0.9, 0.99), weight_decay=settings.weight_decay, fused=True
+            model.parameters(), settings.learning_rate, (0.9, 0.99), weight_decay=settings.weight_decay, fused=True
         )
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=self.dtype == torch.float16)
         self.step = 0

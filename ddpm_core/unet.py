@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from itertools import pairwise
 from typing import Literal
 
 import torch
@@ -11,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ddpm_core.diffuser import Diffuser
-from ddpm_core.layers import ChannelNorm
+from ddpm_core.layers import ChannelNorm, starting_at_zero
 from ddpm_core.serpentine import SerpentineMixer
 
 Mixer = Literal["serpentine", "attention", "none"]
@@ -36,11 +37,9 @@ class TimeBlock(nn.Module):
         super().__init__()
         self.norm1, self.norm2 = ChannelNorm(channels), ChannelNorm(channels)
         self.conv1 = nn.Conv2d(channels, channels, 3, padding=1)
-        self.conv2 = nn.Conv2d(channels, channels, 3, padding=1)
+        self.conv2 = starting_at_zero(nn.Conv2d(channels, channels, 3, padding=1))
         self.time = nn.Linear(time_width, 2 * channels)
-        self.dropout = nn.Dropout2d(dropout)  # whole channels: as effective here, and draws far fewer numbers
-        nn.init.zeros_(self.conv2.weight)
-        nn.init.zeros_(self.conv2.bias)
+        self.dropout = nn.Dropout2d(dropout)  # whole channels: far fewer random numbers to draw
 
     def forward(self, x: Tensor, time: Tensor) -> Tensor:
         scale, shift = self.time(time)[:, :, None, None].chunk(2, dim=1)
@@ -60,9 +59,7 @@ class AttentionMixer(nn.Module):
         self.heads = max(1, channels // head_size)
         self.norm = nn.LayerNorm(channels)
         self.query_key_value = nn.Linear(channels, 3 * channels)
-        self.out = nn.Linear(channels, channels)
-        nn.init.zeros_(self.out.weight)
-        nn.init.zeros_(self.out.bias)
+        self.out = starting_at_zero(nn.Linear(channels, channels))
 
     def forward(self, x: Tensor) -> Tensor:
         batch, channels, height, width = x.shape
@@ -73,7 +70,11 @@ class AttentionMixer(nn.Module):
         return x + self.out(mixed).view(batch, height, width, channels).permute(0, 3, 1, 2)
 
 
-MIXERS = {"serpentine": SerpentineMixer, "attention": AttentionMixer, "none": lambda channels: nn.Identity()}
+MIXERS: dict[str, Callable[[int], nn.Module]] = {
+    "serpentine": SerpentineMixer,
+    "attention": AttentionMixer,
+    "none": lambda channels: nn.Identity(),
+}
 
 
 class Stage(nn.Module):
@@ -127,16 +128,13 @@ class UNet(nn.Module):
         self.input = nn.Conv2d(latent_channels, channels[0], 3, padding=1)
         self.down = nn.ModuleList(stage(width) for width in channels)
         self.halve = nn.ModuleList(
-            nn.Conv2d(fine, coarse, 3, stride=2, padding=1) for fine, coarse in zip(channels, channels[1:], strict=False)
+            nn.Conv2d(fine, coarse, 3, stride=2, padding=1) for fine, coarse in pairwise(channels)
         )
-        self.widen = nn.ModuleList(nn.Conv2d(coarse, fine, 1) for fine, coarse in zip(channels, channels[1:], strict=False))
+        self.widen = nn.ModuleList(nn.Conv2d(coarse, fine, 1) for fine, coarse in pairwise(channels))
         self.fuse = nn.ModuleList(nn.Conv2d(2 * width, width, 1) for width in channels[:-1])
         self.up = nn.ModuleList(stage(width) for width in channels[:-1])
-        self.output = nn.Sequential(
-            ChannelNorm(channels[0]), nn.SiLU(), nn.Conv2d(channels[0], latent_channels, 3, padding=1)
-        )
-        nn.init.zeros_(self.output[-1].weight)
-        nn.init.zeros_(self.output[-1].bias)
+        last = starting_at_zero(nn.Conv2d(channels[0], latent_channels, 3, padding=1))
+        self.output = nn.Sequential(ChannelNorm(channels[0]), nn.SiLU(), last)
 
     def forward(self, noisy: Tensor, t: Tensor) -> Tensor:
         """The network's raw output (B, C, h, w), in its own prediction type, for `noisy` (B, C, h, w) at `t` (B,)."""

@@ -9,12 +9,13 @@ and a norm over the channels of each pixel.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ddpm_core.layers import ChannelNorm
+from ddpm_core.layers import ChannelNorm, starting_at_zero
 
 
 class SqueezeExcitation(nn.Module):
@@ -42,10 +43,8 @@ class ResidualBlock(nn.Module):
         super().__init__()
         self.norm1, self.norm2 = ChannelNorm(channels), ChannelNorm(channels)
         self.conv1 = nn.Conv2d(channels, channels, kernel, padding=kernel // 2)
-        self.conv2 = nn.Conv2d(channels, channels, kernel, padding=kernel // 2)
+        self.conv2 = starting_at_zero(nn.Conv2d(channels, channels, kernel, padding=kernel // 2))
         self.squeeze = SqueezeExcitation(channels) if squeeze else nn.Identity()
-        nn.init.zeros_(self.conv2.weight)
-        nn.init.zeros_(self.conv2.bias)
 
     def forward(self, x: Tensor) -> Tensor:
         h = self.conv1(F.silu(self.norm1(x)))
@@ -85,7 +84,7 @@ class Decoder(nn.Module):
         widths = [*reversed(channels), full_width]
         layers: list[nn.Module] = [nn.Conv2d(latent_channels, widths[0], 1)]
         layers += [ResidualBlock(widths[0], kernel=1) for _ in range(blocks + 1)]
-        for width, finer in zip(widths, widths[1:], strict=False):
+        for width, finer in pairwise(widths):
             layers += [nn.Conv2d(width, 4 * finer, 1), nn.PixelShuffle(2)]
             layers += [ResidualBlock(finer) for _ in range(blocks if finer != full_width else 1)]
         self.layers = nn.Sequential(*layers)
