@@ -135,7 +135,7 @@ def read_weights(path: Path, model: Network, device: str | torch.device = "cpu")
     except RuntimeError as error:
         reason = " ".join(str(error).split())[:200]
         raise CheckpointError(f"{path} does not match {path.with_name(CONFIG)}: {reason}.") from None
-    return placed(model, device).eval()
+    return placed(model, device).eval().requires_grad_(False)
 
 
 def load_vae(folder: Path, device: str | torch.device = "cpu") -> VAE:

@@ -7,15 +7,17 @@ Example:
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Optional
 
+import torch
 import typer
 from pydantic import ValidationError
+from torch import Tensor
 from tqdm import tqdm
 
 from ddpm_core.checkpoint import CheckpointError
 from ddpm_core.options import complaint, fail, run, takes
-from ddpm_core.pictures import save_png
+from ddpm_core.pictures import contact_sheet, save_png, to_pictures
 from ddpm_core.pipeline import LatentDiffusion
 from ddpm_core.samplers import last
 from ddpm_core.schema import MAX_COUNT, GenerateRequest
@@ -27,6 +29,7 @@ def main(
     out: Annotated[Path, typer.Option(help="folder to write into")],
     checkpoint: Annotated[Path, typer.Option(help="checkpoint folder")] = Path("checkpoints/faces-128"),
     count: Annotated[int, typer.Option(min=1, help="pictures, each with the next seed")] = 1,
+    grid: Annotated[Optional[Path], typer.Option(help="also write all pictures as one sheet to this PNG")] = None,
     device: Annotated[str, typer.Option(help="cpu, cuda, mps, or auto")] = "auto",
 ) -> None:
     """Write OUT/SEED.png for each seed; the PNG's text says how it was made."""
@@ -37,10 +40,14 @@ def main(
             for done in range(0, count, MAX_COUNT)
         ]
         model = LatentDiffusion.load(checkpoint, device)
+        images: list[Tensor] = []
         out.mkdir(parents=True, exist_ok=True)
         for batch in tqdm(batches, desc="sampling", unit="batch", disable=len(batches) == 1 or None):
-            for one, picture in zip(batch.singles(), model.pictures(last(model.generate(batch)).latent), strict=True):
+            images.append(model.codec.decode(last(model.generate(batch)).latent))
+            for one, picture in zip(batch.singles(), to_pictures(images[-1]), strict=True):
                 save_png(picture, out / f"{one.seed}.png", model.parameters(one))
+        if grid:
+            contact_sheet(torch.cat(images)).save(grid)
     except ValidationError as error:
         fail(complaint(error))
     except (CheckpointError, OSError, ValueError) as error:
