@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from ddpm_core.pictures import PictureError, open_picture
+from ddpm_core.pictures import PictureError, as_rgb, open_picture
 
 SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff"}
 LABELS = "labels.csv"
@@ -82,7 +82,7 @@ def load_pictures(paths: Iterable[Path], size: int, views: int = 1, zoom: float 
     pixels, unreadable = [], []
     for path in paths:
         try:
-            picture = open_picture(path)
+            picture = as_rgb(open_picture(path))
         except PictureError:
             unreadable.append(path)
             continue

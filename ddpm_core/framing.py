@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from ddpm_core.pictures import to_tensor
+from ddpm_core.pictures import as_rgb, to_tensor
 
 
 class MaskError(ValueError):
@@ -25,7 +25,7 @@ class Frame:
     pixels are repeated. The aspect ratio is kept.
 
     Attributes:
-        picture: the upload, RGB.
+        picture: the upload, RGB or RGBA; what is kept keeps its transparency.
         painted: bool (H, W), True where it is to be made anew.
         left, top, side: the window, in the upload's pixels; may reach beyond it.
         size: side of the model's square, pixels.
@@ -67,7 +67,7 @@ class Frame:
     def image(self) -> Tensor:
         """What the model sees of the upload: (1, 3, size, size) in [-1, 1]."""
         pixels = np.asarray(self.picture)[self._indices(0)][:, self._indices(1)]
-        return to_tensor(Image.fromarray(pixels).resize((self.size, self.size), Image.Resampling.LANCZOS))
+        return to_tensor(as_rgb(Image.fromarray(pixels)).resize((self.size, self.size), Image.Resampling.LANCZOS))
 
     def keep(self) -> Tensor:
         """The keep mask (1, 1, size, size): False wherever any painted pixel of the upload falls."""
@@ -78,8 +78,8 @@ class Frame:
 
     def paste(self, made: Image.Image) -> Image.Image:
         """The upload at its own size, painted pixels taken from `made` (the model's square), no other touched."""
-        fill = made.resize((self.side, self.side), Image.Resampling.LANCZOS)
-        sheet = Image.new("RGB", self.picture.size)
+        fill = made.convert(self.picture.mode).resize((self.side, self.side), Image.Resampling.LANCZOS)
+        sheet = Image.new(self.picture.mode, self.picture.size)
         sheet.paste(fill, (self.left, self.top))
         pixels = np.where(self.painted[:, :, None], np.asarray(sheet), np.asarray(self.picture))
         return Image.fromarray(pixels)

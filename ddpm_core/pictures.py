@@ -21,31 +21,39 @@ class PictureError(ValueError):
 
 
 def open_picture(path: str | Path) -> Image.Image:
-    """The picture in a file, upright and as 8-bit RGB (see `as_rgb`).
+    """The picture in a file as `as_picture` gives it: upright 8-bit RGB, or RGBA if any of it is transparent.
 
     Raises:
-        PictureError: the file is missing, no picture, or truncated.
+        PictureError: the file is missing, no picture, truncated or absurdly large.
     """
+    name = Path(path).name
     try:
         with Image.open(path) as picture:
             picture.load()
-            return as_rgb(picture)
+            return as_picture(picture)
     except FileNotFoundError:
         raise PictureError(f"{path} does not exist.") from None
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError):
-        raise PictureError(f"{Path(path).name} is not a picture that can be read; try a PNG or JPEG.") from None
+    except Image.DecompressionBombError:
+        raise PictureError(f"{name} has too many pixels to open; make it smaller first.") from None
+    except (UnidentifiedImageError, OSError, SyntaxError, ValueError):
+        raise PictureError(f"{name} is not a picture that can be read; try a PNG or JPEG.") from None
+
+
+def as_picture(picture: Image.Image) -> Image.Image:
+    """Any Pillow picture upright and 8-bit: EXIF turns applied, 16-bit scaled, RGB, or RGBA if it has transparency."""
+    picture = ImageOps.exif_transpose(picture)
+    if picture.mode.startswith("I") or picture.mode == "F":  # Pillow would clip these at 255
+        values = np.asarray(picture, dtype=np.float64)
+        peak = 65535 if picture.mode.startswith("I") or values.max() > 255 else 255 if values.max() > 1 else 1
+        picture = Image.fromarray((values.clip(0, peak) / peak * 255).round().astype(np.uint8))
+    return picture.convert("RGBA" if picture.has_transparency_data else "RGB")
 
 
 def as_rgb(picture: Image.Image) -> Image.Image:
-    """Any Pillow picture as upright 8-bit RGB: EXIF turns applied, 16-bit scaled, transparency laid on white."""
-    picture = ImageOps.exif_transpose(picture)
-    if picture.mode.startswith("I") or picture.mode == "F":  # 16-bit grey; Pillow would clip it at 255
-        values = np.asarray(picture, dtype=np.float64)
-        picture = Image.fromarray((values / (65535 if values.max() > 255 else 255) * 255).round().astype(np.uint8))
-    if picture.has_transparency_data:
-        picture = picture.convert("RGBA")
-        white = Image.new("RGBA", picture.size, "white")
-        picture = Image.alpha_composite(white, picture)
+    """Any Pillow picture as upright 8-bit RGB, transparency laid on white."""
+    picture = as_picture(picture)
+    if picture.mode == "RGBA":
+        picture = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture)
     return picture.convert("RGB")
 
 
@@ -82,7 +90,7 @@ def save_png(picture: Image.Image, path: str | Path, parameters: Mapping[str, An
     """Write a lossless PNG whose text chunk "parameters" holds, as JSON, what made the picture."""
     info = PngInfo()
     info.add_text(PARAMETERS, json.dumps(dict(parameters)))
-    picture.save(path, format="PNG", pnginfo=info)
+    picture.save(path, format="PNG", pnginfo=info, compress_level=3)  # lossless at any level, and 3 is quick
 
 
 def read_parameters(path: str | Path) -> dict[str, Any]:

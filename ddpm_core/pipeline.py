@@ -84,7 +84,7 @@ class LatentDiffusion:
         return self._run(request, unconstrained)
 
     def frame(self, request: InpaintRequest, picture: Image.Image, painted: np.ndarray) -> Frame:
-        """The window of an upload that an inpainting works on, for what is `painted`, bool (H, W), on an RGB `picture`.
+        """The window of an upload that an inpainting works on, for what is `painted`, bool (H, W), on a `picture`.
 
         Raises:
             MaskError: the mask leaves nothing to make or nothing to keep, or is not the picture's size.
