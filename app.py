@@ -1,0 +1,43 @@
+"""Start the studio: `python app.py`, then open http://127.0.0.1:7860."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ddpm_core.checkpoint import CheckpointError
+from ddpm_core.options import fail, run
+
+os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # read when gradio is imported
+
+
+def main(
+    host: Annotated[str, typer.Option(help="address to listen on; 0.0.0.0 lets other machines in")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=1, max=65535, help="port to listen on")] = 7860,
+    checkpoint: Annotated[
+        Path, typer.Option(help="checkpoint folder; those beside it can be chosen on the page")
+    ] = Path("checkpoints/faces-128"),
+    share: Annotated[bool, typer.Option("--share", help="also open a public address on Gradio's servers")] = False,
+    device: Annotated[str, typer.Option(help="cpu, cuda, mps, or auto")] = "auto",
+) -> None:
+    """Start the studio in the browser."""
+    from ui.models import Shelf
+    from ui.studio import build, launch_settings
+
+    try:
+        page = build(Shelf.around(checkpoint, device))
+    except (CheckpointError, ValueError) as error:
+        fail(str(error))
+    try:
+        page.launch(server_name=host, server_port=port, share=share, prevent_thread_lock=True, **launch_settings())
+    except OSError:
+        fail(f"{host}:{port} cannot be listened on; it may be taken: try another --port.")
+    typer.echo(f"The studio is open at http://{'127.0.0.1' if host == '0.0.0.0' else host}:{port} (Ctrl+C ends it).")
+    page.block_thread()
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,56 @@
+// What Gradio has no setting for: walking through frames without asking the server, a light/dark switch,
+// and dropping or pasting a file on the canvas.
+(() => {
+  const chosen = (view, sees, believes) => (view === "sees" ? sees : believes) || [];
+  const file = (item) => (item ? item.image || item : null);
+
+  const stored = localStorage.getItem("studio-shade");
+  const darken = (dark) => document.body.classList.toggle("dark", dark);
+  if (stored) addEventListener("DOMContentLoaded", () => darken(stored === "dark"));
+
+  window.studio = {
+    // The frame at place `at`, counted from 1.
+    frame(at, ...galleries) {
+      const frames = chosen(...galleries);
+      return file(frames[Math.min(Math.max(at, 1), frames.length) - 1]);
+    },
+    // `wanted` of the frames, evenly spaced. All of them are fetched ahead, so that scrubbing does not stutter.
+    strip(wanted, ...galleries) {
+      const frames = chosen(...galleries);
+      for (const one of frames) new Image().src = file(one).url;
+      const n = Math.min(wanted, frames.length);
+      const at = (i) => (n > 1 ? Math.round((i * (frames.length - 1)) / (n - 1)) : 0);
+      return [Array.from({ length: n }, (_, i) => frames[at(i)])]; // one output, which is a list
+    },
+    shade() {
+      const dark = !document.body.classList.contains("dark");
+      darken(dark);
+      localStorage.setItem("studio-shade", dark ? "dark" : "light");
+    },
+  };
+
+  const open = (files) => {
+    const input = document.querySelector("#inpaint-upload")?.parentElement.querySelector("input[type=file]");
+    if (!input || !files.length) return;
+    const one = new DataTransfer();
+    one.items.add(files[0]);
+    input.files = one.files;
+    input.dispatchEvent(new Event("change", { bubbles: true }));
+  };
+  const onCanvas = (event) => event.target instanceof Element && event.target.closest("#inpaint-editor");
+  addEventListener("dragover", (event) => onCanvas(event) && event.preventDefault(), true);
+  addEventListener(
+    "drop",
+    (event) => {
+      if (!onCanvas(event) || !event.dataTransfer.files.length) return;
+      event.preventDefault();
+      event.stopPropagation();
+      open(event.dataTransfer.files);
+    },
+    true,
+  );
+  addEventListener("paste", (event) => {
+    const shown = document.querySelector("#inpaint-editor");
+    if (shown?.offsetParent && event.clipboardData.files.length) open(event.clipboardData.files);
+  });
+})();

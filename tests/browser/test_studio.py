@@ -1,0 +1,301 @@
+"""Clicking through the real app: what a visitor does, and that the results are what the page says."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from playwright.sync_api import Browser, Page, expect
+
+from tests.browser.conftest import DESKTOP, PHONE, visit
+
+LONG = 240_000  # a loaded machine may take minutes over a run
+
+
+def tab(page: Page, name: str) -> None:
+    page.get_by_role("tab", name=name).click()
+    page.locator(f"#{name.lower()}-run, #{name.lower()}-stop").locator("visible=true").first.wait_for()
+
+
+def settle(page: Page) -> None:
+    # The page keeps a line open to the server, so the network is never idle.
+    page.wait_for_timeout(600)
+    page.wait_for_function("[...document.images].filter(i => i.offsetParent).every(i => i.complete)")
+
+
+def run(page: Page, name: str) -> None:
+    # What the last run left in the bar must not be taken for this one's.
+    page.evaluate(f"document.querySelector('#{name}-bar p').textContent = ''")
+    page.locator(f"#{name}-run").click()
+    finished(page, name)
+
+
+def finished(page: Page, name: str) -> None:
+    expect(page.locator(f"#{name}-bar p")).to_have_text(re.compile(r"^\d+ steps? in "), timeout=LONG)
+    expect(page.locator(f"#{name}-run")).to_be_visible()
+
+
+def number(page: Page, selector: str, value: int | str) -> None:
+    box = page.locator(f"{selector} input[type=number]")
+    box.fill(str(value))
+    box.blur()
+
+
+def advanced(page: Page, name: str, steps: int) -> None:
+    if not page.locator(f"#{name}-steps").is_visible():
+        page.get_by_role("button", name="Advanced").locator("visible=true").click()
+    number(page, f"#{name}-steps", steps)
+
+
+def stroke(page: Page, *points: tuple[float, float]) -> None:
+    """Paint with the mouse through points given as shares of the canvas."""
+    box = page.locator("#inpaint-editor canvas").first.bounding_box()
+    assert box is not None
+    (x, y), *others = [(box["x"] + box["width"] * a, box["y"] + box["height"] * b) for a, b in points]
+    page.mouse.move(x, y)
+    page.mouse.down()
+    for x, y in others:
+        page.mouse.move(x, y, steps=12)
+    page.mouse.up()
+    page.wait_for_timeout(300)
+
+
+def wipe(page: Page) -> None:
+    page.locator("#inpaint-editor").get_by_label("Erase").click()
+    page.locator("#inpaint-editor").get_by_label("Clear canvas").click()
+
+
+def upload(page: Page, path: Path) -> None:
+    with page.expect_file_chooser() as chooser:
+        page.locator("#inpaint-upload").click()
+    chooser.value.set_files(path)
+    settle(page)
+
+
+def downloaded(page: Page, selector: str, folder: Path) -> Path:
+    with page.expect_download() as download:
+        page.locator(selector).click()
+    path = folder / download.value.suggested_filename
+    download.value.save_as(path)
+    return path
+
+
+def told(page: Page, sentence: str) -> None:
+    expect(page.locator(".toast-body").filter(has_text=sentence)).to_be_visible()
+
+
+def test_generate(page: Page, tmp_path: Path, pictures: Path) -> None:
+    images = page.locator("#generate-gallery img")
+    expect(images).to_have_count(4)  # something made already
+    settle(page)
+    page.screenshot(path=pictures / "generate.png")
+    number(page, "#generate-seed", 11)
+    number(page, "#generate-count", 2)
+    page.locator("#generate-run").click()
+    expect(page.locator("#generate-stop")).to_be_visible()
+    expect(page.locator("#generate-run")).to_be_hidden()
+    finished(page, "generate")
+    expect(images).to_have_count(2)
+    expect(page.locator("#generate-gallery .caption-label")).to_have_text(["seed 11", "seed 12"])
+
+    images.nth(1).click()
+    path = downloaded(page, "#generate-gallery button[aria-label=Download]", tmp_path)
+    with Image.open(path) as picture:
+        said = json.loads(picture.text["parameters"])  # type: ignore[attr-defined]
+        assert picture.format == "PNG"
+    assert (said["action"], said["seed"], said["steps"]) == ("generate", 12, 20)
+    assert page.strangers == []  # type: ignore[attr-defined]
+
+
+def test_stop(page: Page) -> None:
+    number(page, "#generate-count", 8)
+    advanced(page, "generate", 200)
+    page.locator("#generate-run").click()
+    expect(page.locator("#generate-bar p")).to_have_text(re.compile(r"^step \d+ of 200"), timeout=LONG)
+    page.locator("#generate-stop").click()
+    expect(page.locator("#generate-bar p")).to_have_text(re.compile(r"^Stopped at step \d+ of 200\.$"))
+    expect(page.locator("#generate-run")).to_be_visible()
+    # The line is free again: another run gets through.
+    number(page, "#generate-count", 1)
+    number(page, "#generate-steps", 2)
+    run(page, "generate")
+
+
+def test_seed_out_of_range_is_said_and_loses_nothing(page: Page) -> None:
+    before = page.locator("#generate-gallery img").first.get_attribute("src")
+    number(page, "#generate-seed", -3)
+    page.locator("#generate-run").click()
+    told(page, "Seed should be greater than or equal to 0")
+    expect(page.locator("#generate-run")).to_be_visible()
+    assert page.locator("#generate-gallery img").first.get_attribute("src") == before
+
+
+def test_seed_dice_and_again(page: Page) -> None:
+    seed = page.locator("#generate-seed input")
+    advanced(page, "generate", 2)
+    number(page, "#generate-seed", 123)
+    run(page, "generate")
+    page.locator("#generate-dice").click()
+    expect(seed).not_to_have_value("123")
+    page.locator("#generate-again").click()
+    expect(seed).to_have_value("123")
+
+
+@pytest.mark.parametrize("inverse", [False, True], ids=["painted", "everything else"])
+def test_inpaint_keeps_the_rest(page: Page, tmp_path: Path, pictures: Path, inverse: bool) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (300, 420, 3), dtype=np.uint8)
+    Image.fromarray(noise).save(tmp_path / "photo.png")
+    tab(page, "Inpaint")
+    settle(page)
+    if not inverse:
+        page.screenshot(path=pictures / "inpaint.png")
+    upload(page, tmp_path / "photo.png")
+    if inverse:
+        page.get_by_text("everything else").click()
+    stroke(page, (0.4, 0.45), (0.55, 0.55))
+    run(page, "inpaint")
+    expect(page.locator("#inpaint-result img")).to_have_count(2)
+    path = downloaded(page, "#inpaint-download", tmp_path)
+    with Image.open(path) as picture:
+        made = np.asarray(picture.convert("RGB"))
+        said = json.loads(picture.text["parameters"])  # type: ignore[attr-defined]
+    assert said["keep_painted"] is inverse
+    assert made.shape == noise.shape
+    changed = (made != noise).any(2)
+    rows, columns = np.flatnonzero(changed.any(1)), np.flatnonzero(changed.any(0))
+    share = changed.mean()
+    if inverse:
+        assert 0.5 < share < 0.999
+        assert not changed[130:170, 190:230].all()
+    else:
+        assert 0.005 < share < 0.4
+        assert (rows[0], columns[0]) > (20, 20)
+        assert rows[-1] < 280
+        assert columns[-1] < 400
+        inside = changed[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+        assert changed.sum() == inside.sum()
+
+
+def test_inpaint_example_with_its_mask_runs_at_once(page: Page) -> None:
+    tab(page, "Inpaint")
+    settle(page)
+    advanced(page, "inpaint", 4)
+    number(page, "#inpaint-count", 3)
+    run(page, "inpaint")
+    variants = page.locator("#inpaint-variants img")
+    expect(variants).to_have_count(3)
+    first = page.locator("#inpaint-result img").nth(1).get_attribute("src")
+    variants.nth(2).click()
+    expect(page.locator("#inpaint-result img").nth(1)).not_to_have_attribute("src", str(first))
+
+
+def test_empty_mask_and_no_picture_are_said_and_lose_nothing(page: Page, tmp_path: Path) -> None:
+    Image.new("RGB", (90, 60), "navy").save(tmp_path / "photo.png")
+    (tmp_path / "letter.png").write_text("not a picture")
+    tab(page, "Inpaint")
+    settle(page)
+    upload(page, tmp_path / "photo.png")
+    page.locator("#inpaint-run").click()
+    told(page, "Nothing is painted yet")
+    expect(page.locator("#inpaint-run")).to_be_visible()
+    upload(page, tmp_path / "letter.png")
+    told(page, "letter.png is not a picture")
+    # The picture is still there to be painted on.
+    advanced(page, "inpaint", 2)
+    stroke(page, (0.4, 0.45), (0.5, 0.5))
+    run(page, "inpaint")
+    with Image.open(downloaded(page, "#inpaint-download", tmp_path)) as picture:
+        assert picture.size == (90, 60)
+        assert picture.getpixel((0, 0)) == (0, 0, 128)
+
+
+def test_process(page: Page, tmp_path: Path, pictures: Path) -> None:
+    tab(page, "Process")
+    settle(page)
+    frame = page.locator("#process-frame img")
+    number(page, "#process-seed", 5)
+    run(page, "process")
+    expect(page.locator("#process-strip img")).to_have_count(8)
+    expect(page.locator("#process-scrubber input[type=number]")).to_have_value("20")
+    last = frame.get_attribute("src")
+    page.locator("#process-scrubber input[type=range]").fill("3")
+    expect(frame).not_to_have_attribute("src", str(last))
+    third = frame.get_attribute("src")
+    page.get_by_text("what the model sees").click()
+    expect(frame).not_to_have_attribute("src", str(third))
+    page.get_by_text("what it believes").click()
+    expect(frame).to_have_attribute("src", str(third))
+    page.locator("#process-strip img").last.click()
+    expect(page.locator("#process-scrubber input[type=number]")).to_have_value("20")
+    expect(page.locator("#process-gif img")).to_be_visible()
+    settle(page)
+    page.screenshot(path=pictures / "process.png")
+    path = downloaded(page, "#process-download", tmp_path)
+    with Image.open(path) as gif:
+        assert gif.format == "GIF"
+        assert gif.n_frames == 20  # type: ignore[attr-defined]
+        assert gif.size == (256, 256)
+        first = np.asarray(gif.convert("RGB"), dtype=float)
+        gif.seek(19)
+        assert np.abs(np.asarray(gif.convert("RGB"), dtype=float) - first).mean() > 1
+
+
+def test_a_picture_travels_through_the_tabs(page: Page, tmp_path: Path) -> None:
+    advanced(page, "generate", 3)
+    number(page, "#generate-seed", 40)
+    number(page, "#generate-count", 2)
+    run(page, "generate")
+    page.locator("#generate-gallery img").nth(1).click()
+    page.locator("#generate-to-process").click()
+    expect(page.locator("#process-seed input")).to_have_value("41")
+    run(page, "process")
+    tab(page, "Generate")
+    page.locator("#generate-to-inpaint").click()
+    expect(page.locator("#inpaint-run")).to_be_visible()
+    settle(page)
+    advanced(page, "inpaint", 5)
+    run(page, "inpaint")
+    page.locator("#inpaint-to-process").click()
+    expect(page.locator("#process-about")).to_contain_text("inpainting")
+    run(page, "process")
+    expect(page.locator("#process-gif img")).to_be_visible()
+    with Image.open(downloaded(page, "#process-download", tmp_path)) as gif:
+        assert gif.n_frames == 5  # type: ignore[attr-defined]
+
+
+def test_a_new_checkpoint_appears_without_a_restart(page: Page, checkpoint: Path) -> None:
+    shutil.copytree(checkpoint, checkpoint.with_name("fresh"))
+    page.locator("#checkpoint input").click()
+    page.get_by_role("option", name="fresh").click()
+    expect(page.locator("#footer")).to_contain_text("fresh")
+    advanced(page, "generate", 2)
+    run(page, "generate")
+    shutil.rmtree(checkpoint.with_name("fresh"))
+    page.locator("#generate-run").click()
+    told(page, "There is no checkpoint 'fresh'")
+
+
+@pytest.mark.parametrize("name", ["Generate", "Inpaint", "Process"])
+def test_nothing_sticks_out_on_a_phone(browser: Browser, address: str, pictures: Path, name: str) -> None:
+    page = visit(browser, address, viewport=PHONE, color_scheme="light", has_touch=True, is_mobile=True)
+    tab(page, name)
+    settle(page)
+    page.screenshot(path=pictures / f"{name.lower()}-phone.png", full_page=True)
+    assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
+    page.context.close()
+
+
+def test_dark(browser: Browser, address: str, pictures: Path) -> None:
+    page = visit(browser, address, viewport=DESKTOP, color_scheme="dark")
+    settle(page)
+    page.screenshot(path=pictures / "generate-dark.png")
+    shade = "getComputedStyle(document.body).backgroundColor"
+    dark = page.evaluate(shade)
+    page.locator("#shade").click()
+    page.wait_for_function(f"{shade} !== '{dark}'")
+    page.context.close()

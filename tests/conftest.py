@@ -1,0 +1,102 @@
+"""What the tests share: a tiny checkpoint, a folder of small pictures, networks that are not the zero function."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch import nn
+
+from ddpm_core import checkpoint
+from ddpm_core.checkpoint import CheckpointConfig
+from ddpm_core.diffuser import Diffuser
+from ddpm_core.pipeline import LatentDiffusion
+from ddpm_core.unet import UNet
+from ddpm_core.vae import VAE
+
+SIZE = 32
+VAE_SHAPE = {"latent_channels": 4, "channels": (16, 32), "encoder_blocks": 1, "decoder_blocks": 1, "full_width": 8}
+UNET_SHAPE = {"latent_channels": 4, "channels": (32, 64), "blocks": 1}
+
+os.environ.setdefault("HF_HUB_OFFLINE", "1")  # diffusers is here for its schedulers; nothing is to be fetched
+
+
+def shake(model: nn.Module, seed: int = 0, scale: float = 0.1) -> nn.Module:
+    """The model with noise added to every parameter, so that nothing is left at zero, or the identity."""
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter += scale * torch.randn(parameter.shape, generator=generator)
+    return model
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_thread() -> Iterator[None]:
+    """Tensors are tiny here: a second thread costs more than it brings."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(autouse=True)
+def seeded() -> None:
+    """Every test starts from the same random numbers."""
+    torch.manual_seed(0)
+
+
+@pytest.fixture(scope="session")
+def shaken() -> Callable[..., nn.Module]:
+    """`shake`, for the tests to use."""
+    return shake
+
+
+def write_tiny_checkpoint(folder: Path) -> Path:
+    """A complete checkpoint of tiny random networks for pictures of 32 pixels."""
+    torch.manual_seed(1)
+    vae, unet = shake(VAE(**VAE_SHAPE), seed=1), shake(UNet(**UNET_SHAPE), seed=2)
+    vae.measure_latents(vae.moments(torch.rand(8, 3, SIZE, SIZE) * 2 - 1)[0].detach())
+    config = CheckpointConfig(size=SIZE, vae=VAE_SHAPE, denoiser=UNET_SHAPE, diffuser=Diffuser().config(), about="Noise")
+    checkpoint.write_config(folder, config)
+    checkpoint.write_weights(folder / checkpoint.VAE_WEIGHTS, vae)
+    checkpoint.write_weights(folder / checkpoint.DENOISER_WEIGHTS, unet)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A checkpoint folder that tests only read."""
+    return write_tiny_checkpoint(tmp_path_factory.mktemp("checkpoints") / "tiny")
+
+
+@pytest.fixture
+def own_checkpoint(tmp_path: Path) -> Path:
+    """A checkpoint folder that the test may spoil."""
+    return write_tiny_checkpoint(tmp_path / "checkpoints" / "own")
+
+
+@pytest.fixture(scope="session")
+def tiny_model(tiny_checkpoint: Path) -> LatentDiffusion:
+    """The tiny checkpoint, loaded."""
+    return LatentDiffusion.load(tiny_checkpoint, "cpu")
+
+
+@pytest.fixture(scope="session")
+def picture_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Twenty-four small pictures of differing shapes: a smooth ramp, a disc, a little grain."""
+    folder = tmp_path_factory.mktemp("pictures")
+    draw = np.random.default_rng(0)
+    for number in range(24):
+        height, width = (int(n) for n in draw.integers(36, 56, 2))
+        y, x = np.mgrid[0:height, 0:width]
+        ramp = np.stack([x * 255 / width, y * 255 / height, np.full_like(x, 10 * number)], axis=2)
+        disc = (x - width * draw.random()) ** 2 + (y - height * draw.random()) ** 2 < (height / 4) ** 2
+        ramp[disc] = draw.integers(0, 256, 3)
+        pixels = (ramp + draw.normal(0, 4, ramp.shape)).clip(0, 255).astype(np.uint8)
+        Image.fromarray(pixels).save(folder / f"{number:02d}.png")
+    return folder

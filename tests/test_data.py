@@ -1,0 +1,177 @@
+"""Folders of pictures as training data."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from ddpm_core.data import PictureSet, find_pictures, load_pictures
+from ddpm_core.pictures import PictureError, to_tensor
+
+
+def fill(folder: Path, count: int, start: int = 0) -> list[Path]:
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = [folder / f"{number:03d}.png" for number in range(start, start + count)]
+    for number, path in enumerate(paths):
+        Image.new("RGB", (9, 9), (number, 0, 0)).save(path)
+    return paths
+
+
+def test_pictures_are_found_in_subfolders_whatever_their_suffix_looks_like(tmp_path: Path) -> None:
+    fill(tmp_path / "a" / "b", 2)
+    Image.new("RGB", (4, 4)).save(tmp_path / "UPPER.JPG", format="JPEG")
+    (tmp_path / "notes.txt").write_text("no picture")
+    (tmp_path / "folder.png").mkdir()
+    found = find_pictures(tmp_path)
+    assert {path.name for path in found["train"]} == {"000.png", "001.png", "UPPER.JPG"}
+    assert found["train"] == sorted(found["train"])
+
+
+@pytest.mark.parametrize(("count", "held_out"), [(19, []), (20, ["019.png"]), (45, ["019.png", "039.png"])])
+def test_without_labels_every_twentieth_picture_is_held_out(tmp_path: Path, count: int, held_out: list[str]) -> None:
+    paths = fill(tmp_path, count)
+    found = find_pictures(tmp_path)
+    assert [path.name for path in found["val"]] == held_out
+    assert sorted(found["train"] + found["val"]) == paths
+
+
+def test_labels_in_the_folder_say_what_is_held_out(tmp_path: Path) -> None:
+    fill(tmp_path / "in", 3)
+    (tmp_path / "labels.csv").write_text("file,split,source\nin/001.png,val,x\nin/000.png,train,x\n")
+    found = find_pictures(tmp_path)
+    assert [path.name for path in found["val"]] == ["001.png"]
+    assert [path.name for path in found["train"]] == ["000.png", "002.png"]
+
+
+def test_labels_above_the_folder_say_what_is_held_out_of_it(tmp_path: Path) -> None:
+    fill(tmp_path / "one", 3)
+    fill(tmp_path / "two", 3, start=3)
+    (tmp_path / "labels.csv").write_text("file,split\none/001.png,val\ntwo/004.png,val\n")
+    found = find_pictures(tmp_path / "one")
+    assert [path.name for path in found["val"]] == ["001.png"]
+    assert [path.name for path in found["train"]] == ["000.png", "002.png"]
+
+
+def test_labels_above_are_found_from_inside_the_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fill(tmp_path / "one", 3)
+    (tmp_path / "labels.csv").write_text("file,split\none/001.png,val\n")
+    monkeypatch.chdir(tmp_path / "one")
+    assert [path.name for path in find_pictures(Path("."))["val"]] == ["001.png"]
+
+
+def test_labels_in_the_folder_go_before_those_above(tmp_path: Path) -> None:
+    fill(tmp_path / "one", 2)
+    (tmp_path / "labels.csv").write_text("file,split\none/000.png,val\n")
+    (tmp_path / "one" / "labels.csv").write_text("file,split\n001.png,val\n")
+    assert [path.name for path in find_pictures(tmp_path / "one")["val"]] == ["001.png"]
+
+
+def test_labels_saved_by_a_spreadsheet_are_understood(tmp_path: Path) -> None:
+    fill(tmp_path, 2)
+    (tmp_path / "labels.csv").write_text("file,split\r\n001.png,val\r\n", encoding="utf-8-sig")
+    assert [path.name for path in find_pictures(tmp_path)["val"]] == ["001.png"]
+
+
+@pytest.mark.parametrize("text", ["name,age\nAda,36\n", "filename,split\n001.png,val\n", "", "file,split\n,val\n"])
+def test_a_labels_file_about_something_else_is_no_obstacle(tmp_path: Path, text: str) -> None:
+    paths = fill(tmp_path, 20)
+    (tmp_path / "labels.csv").write_text(text)
+    try:
+        assert sum(map(len, find_pictures(tmp_path).values())) == len(paths)
+    except PictureError as error:  # a sentence is as good
+        assert "labels.csv" in str(error)
+
+
+def test_a_folder_that_is_held_out_altogether_is_refused(tmp_path: Path) -> None:
+    fill(tmp_path, 1)
+    (tmp_path / "labels.csv").write_text("file,split\n000.png,val\n")
+    with pytest.raises(PictureError, match="held out"):
+        find_pictures(tmp_path)
+
+
+def test_no_folder_and_no_pictures_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("no picture")
+    with pytest.raises(PictureError, match="no pictures in"):
+        find_pictures(tmp_path)
+    for path in (tmp_path / "none", tmp_path / "notes.txt"):
+        with pytest.raises(PictureError, match="is not a folder"):
+            find_pictures(path)
+
+
+def test_pictures_are_cut_to_their_centre_square(tmp_path: Path) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (8, 20, 3), dtype=np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "x.png")
+    loaded = load_pictures([tmp_path / "x.png"], 8)
+    assert loaded.pixels.dtype == torch.uint8
+    assert np.array_equal(loaded.pixels[0].permute(1, 2, 0).numpy(), pixels[:, 6:14])
+
+
+def test_pictures_of_any_shape_and_size_become_squares(tmp_path: Path) -> None:
+    sizes = [(1, 1), (1, 30), (300, 2), (64, 64), (33, 47)]
+    paths = [tmp_path / f"{width}x{height}.png" for width, height in sizes]
+    for path, size in zip(paths, sizes, strict=True):
+        Image.new("RGB", size, (10, 20, 30)).save(path)
+    loaded = load_pictures(paths, 16, views=3, zoom=0.9)
+    assert loaded.pixels.shape == (15, 3, 16, 16)
+    assert (loaded.pixels == torch.tensor([10, 20, 30]).view(3, 1, 1)).all()
+
+
+def test_unreadable_files_are_left_out_and_listed(tmp_path: Path) -> None:
+    paths = fill(tmp_path, 3)
+    paths[1].write_bytes(b"no picture")
+    loaded = load_pictures(paths, 8)
+    assert len(loaded) == 2
+    assert loaded.unreadable == [paths[1]]
+    assert loaded.pixels[:, 0, 0, 0].tolist() == [0, 2]
+
+
+def test_not_one_readable_file_is_refused(tmp_path: Path) -> None:
+    paths = fill(tmp_path, 2)
+    for path in paths:
+        path.write_bytes(b"no picture")
+    with pytest.raises(PictureError, match=r"None of 2 files .*000\.png"):
+        load_pictures(paths, 8)
+
+
+def test_views_are_the_whole_square_first_and_then_random_parts_of_it(picture_folder: Path) -> None:
+    paths = sorted(picture_folder.iterdir())[:3]
+    whole, views = load_pictures(paths, 16), load_pictures(paths, 16, views=4, zoom=0.3)
+    assert len(views) == 12
+    assert torch.equal(views.pixels[::4], whole.pixels)
+    for i in range(3):
+        assert len(views.pixels[4 * i : 4 * i + 4].flatten(1).unique(dim=0)) == 4
+
+
+def test_a_view_without_zoom_is_the_whole_square(picture_folder: Path) -> None:
+    paths = sorted(picture_folder.iterdir())[:2]
+    assert torch.equal(load_pictures(paths, 16, views=2).pixels[::2], load_pictures(paths, 16, views=2).pixels[1::2])
+
+
+def test_views_are_the_same_for_the_same_seed(picture_folder: Path) -> None:
+    paths = sorted(picture_folder.iterdir())[:3]
+    one, again, other = (load_pictures(paths, 16, views=3, zoom=0.3, seed=seed).pixels for seed in (1, 1, 2))
+    assert torch.equal(one, again)
+    assert not torch.equal(one, other)
+
+
+def test_a_batch_holds_the_pictures_asked_for_mirrored_where_asked() -> None:
+    pictures = PictureSet(torch.randint(0, 256, (5, 3, 4, 4), dtype=torch.uint8), [])
+    batch = pictures.batch(torch.tensor([3, 0, 3]), torch.tensor([False, True, True]))
+    assert batch.shape == (3, 3, 4, 4)
+    assert batch.abs().max() <= 1
+    whole = pictures.batch(torch.arange(5))
+    assert torch.equal(batch, torch.stack([whole[3], whole[0].flip(2), whole[3].flip(2)]))
+    array = pictures.pixels[2].permute(1, 2, 0).numpy()
+    assert torch.equal(whole[2:3], to_tensor(Image.fromarray(array)))
+
+
+@pytest.mark.parametrize("size", [1, 2, 5, 9])
+def test_batches_go_through_all_pictures_in_order(size: int) -> None:
+    pictures = PictureSet(torch.randint(0, 256, (5, 3, 4, 4), dtype=torch.uint8), [])
+    batches = list(pictures.batches(size))
+    assert all(len(batch) <= size for batch in batches)
+    assert torch.equal(torch.cat(batches), pictures.batch(torch.arange(5)))

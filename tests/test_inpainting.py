@@ -1,0 +1,92 @@
+"""Masks on the latent grid, constraints, pasting back."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch.nn import functional as F
+
+from ddpm_core.inpainting import clamp_to, keep_cells, paste_kept, random_regions
+
+
+@pytest.mark.parametrize("stride", [1, 2, 4, 8])
+def test_the_safe_rule_keeps_a_cell_exactly_if_none_of_its_pixels_is_painted(stride: int) -> None:
+    keep = torch.rand(3, 1, 32, 48) > 0.02
+    cells = keep_cells(keep, stride)
+    assert cells.shape == (3, 1, 32 // stride, 48 // stride)
+    assert cells.dtype == torch.bool
+    for row in range(32 // stride):
+        for column in range(48 // stride):
+            square = keep[:, 0, row * stride : (row + 1) * stride, column * stride : (column + 1) * stride]
+            assert torch.equal(cells[:, 0, row, column], square.flatten(1).all(1))
+
+
+@pytest.mark.parametrize("stride", [1, 4, 8])
+def test_the_nearest_rule_is_nearest_neighbour_resizing(stride: int) -> None:
+    keep = torch.rand(2, 1, 32, 24) > 0.5
+    resized = F.interpolate(keep.float(), scale_factor=1 / stride, mode="nearest") > 0.5
+    assert torch.equal(keep_cells(keep, stride, "nearest"), resized)
+
+
+def test_one_painted_pixel_claims_its_cell_under_the_safe_rule_only() -> None:
+    keep = torch.ones(1, 1, 16, 16, dtype=torch.bool)
+    keep[0, 0, 3, 12] = False
+    assert keep_cells(keep, 8, "safe").flatten().tolist() == [True, False, True, True]
+    assert keep_cells(keep, 8, "nearest").all()
+
+
+@pytest.mark.parametrize("t", [999, 500, 0])
+def test_the_clamp_puts_kept_cells_to_the_anchor_and_touches_no_other(t: int) -> None:
+    anchor, latent = torch.randn(2, 4, 5, 6), torch.randn(2, 4, 5, 6)
+    keep = torch.rand(2, 1, 5, 6) > 0.5
+    clamped = clamp_to(anchor, keep)(latent, t)
+    kept = keep.expand_as(latent)
+    assert torch.equal(clamped[kept], anchor[kept])
+    assert torch.equal(clamped[~kept], latent[~kept])
+    assert torch.equal(clamp_to(anchor, keep)(clamped, t), clamped)
+
+
+def test_one_anchor_serves_a_whole_batch() -> None:
+    anchor, keep = torch.randn(1, 4, 5, 6), torch.rand(1, 1, 5, 6) > 0.5
+    clamped = clamp_to(anchor, keep)(torch.randn(3, 4, 5, 6), 7)
+    assert clamped.shape == (3, 4, 5, 6)
+    assert all(torch.equal(one[keep[0].expand_as(one)], anchor[0][keep[0].expand_as(one)]) for one in clamped)
+
+
+def test_pasting_takes_kept_pixels_from_the_original_and_the_rest_from_what_was_made() -> None:
+    made, original = torch.randn(1, 3, 8, 8), torch.randn(1, 3, 8, 8)
+    keep = torch.rand(1, 1, 8, 8) > 0.5
+    pasted, kept = paste_kept(made, original, keep), keep.expand_as(made)
+    assert torch.equal(pasted[kept], original[kept])
+    assert torch.equal(pasted[~kept], made[~kept])
+
+
+@pytest.mark.parametrize(("height", "width"), [(16, 16), (9, 31), (2, 3), (1, 1)])
+def test_random_regions_are_boolean_maps_of_the_size_asked_for(height: int, width: int) -> None:
+    regions = random_regions(5, height, width)
+    assert regions.shape == (5, 1, height, width)
+    assert regions.dtype == torch.bool
+
+
+def test_random_regions_cover_from_little_to_nearly_all_and_hardly_two_are_alike() -> None:
+    regions = random_regions(400, 16, 16)
+    share = regions.float().mean((1, 2, 3))
+    assert share.quantile(0.1) < 0.2
+    assert share.quantile(0.9) > 0.8
+    assert ((share > 0.3) & (share < 0.7)).float().mean() > 0.1
+    assert len(regions.flatten(1).unique(dim=0)) > 300
+
+
+def test_random_regions_hang_together_rather_than_being_grain() -> None:
+    regions = random_regions(200, 16, 16)
+    borders = (regions.diff(dim=3).float().mean() + regions.diff(dim=2).float().mean()) / 2
+    assert borders < 0.15  # independent cells would differ from their neighbours half of the time
+
+
+def test_random_regions_follow_the_global_seed() -> None:
+    drawn = []
+    for seed in (1, 1, 2):
+        torch.manual_seed(seed)
+        drawn.append(random_regions(8, 16, 16))
+    assert torch.equal(drawn[0], drawn[1])
+    assert not torch.equal(drawn[0], drawn[2])

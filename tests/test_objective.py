@@ -1,0 +1,131 @@
+"""What the denoiser learns."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor
+
+from ddpm_core import objective
+from ddpm_core.diffuser import Diffuser
+from ddpm_core.objective import denoiser_loss, draw_timesteps
+from ddpm_core.unet import UNet
+
+
+class Answer:
+    """A network whose output is a function of what it is shown."""
+
+    def __init__(self, prediction: str, answer) -> None:
+        self.prediction, self.answer = prediction, answer
+        self.shown: list[tuple[Tensor, Tensor]] = []
+
+    def __call__(self, noisy: Tensor, t: Tensor) -> Tensor:
+        self.shown.append((noisy, t))
+        return self.answer(noisy, t)
+
+
+@pytest.mark.parametrize("how", ["uniform", "lognormal"])
+@pytest.mark.parametrize("states", [2, 10, 1000])
+def test_timesteps_are_drawn_between_1_and_the_last(how: str, states: int) -> None:
+    t = draw_timesteps(20_000, how, Diffuser(states))
+    assert t.shape == (20_000,)
+    assert t.dtype == torch.int64
+    assert 1 <= t.min() <= t.max() <= states - 1
+    if states == 10:
+        assert set(t.tolist()) == set(range(1, 10))
+
+
+def test_uniform_timesteps_are_uniform() -> None:
+    counts = draw_timesteps(90_000, "uniform", Diffuser(10)).bincount()[1:]
+    assert (counts - 10_000).abs().max() < 500
+
+
+def test_lognormal_timesteps_have_the_noise_to_signal_ratios_of_karras_et_al() -> None:
+    diffuser = Diffuser()
+    alpha_bar = diffuser.alpha_bar[draw_timesteps(100_000, "lognormal", diffuser)]
+    log_sigma = 0.5 * torch.log((1 - alpha_bar) / alpha_bar)
+    assert log_sigma.mean().item() == pytest.approx(0.2, abs=0.03)
+    assert log_sigma.std().item() == pytest.approx(1.3, abs=0.03)
+
+
+def test_timesteps_follow_the_global_seed() -> None:
+    draws = []
+    for seed in (1, 1, 2):
+        torch.manual_seed(seed)
+        draws.append(draw_timesteps(50, "lognormal", Diffuser()))
+    assert torch.equal(draws[0], draws[1])
+    assert not torch.equal(draws[0], draws[2])
+
+
+@pytest.mark.parametrize("prediction", ["eps", "x0", "v"])
+def test_a_network_that_knows_the_answer_has_no_loss(prediction: str) -> None:
+    diffuser, clean = Diffuser(), torch.zeros(16, 4, 6, 6)  # of nothing, the noisy latent is the noise, scaled
+
+    def perfect(noisy: Tensor, t: Tensor) -> Tensor:
+        signal, noise = diffuser.signal_and_noise(t, noisy)
+        return {"eps": noisy / noise, "x0": torch.zeros_like(noisy), "v": signal * noisy / noise}[prediction]
+
+    loss = denoiser_loss(Answer(prediction, perfect), clean, diffuser, "uniform", clamp_share=0.0)["loss"]
+    assert loss.item() == pytest.approx(0, abs=1e-9)
+
+
+def test_a_network_that_says_nothing_has_the_loss_of_the_noise_itself() -> None:
+    network = Answer("eps", lambda noisy, t: torch.zeros_like(noisy))
+    loss = denoiser_loss(network, torch.randn(64, 4, 16, 16), Diffuser(), "uniform", clamp_share=0.3)["loss"]
+    assert loss.item() == pytest.approx(1, abs=0.02)
+
+
+@pytest.fixture
+def kept(monkeypatch: pytest.MonkeyPatch) -> Tensor:
+    """The regions the objective will keep: another one per entry."""
+    regions = torch.rand(8, 1, 6, 5) < 0.4
+    monkeypatch.setattr(objective, "random_regions", lambda batch, height, width: regions)
+    return regions
+
+
+def test_held_cells_are_shown_clean_and_left_out_of_the_loss(kept: Tensor) -> None:
+    clean = torch.randn(8, 4, 6, 5)
+
+    def loss(in_kept: float, elsewhere: float) -> float:
+        torch.manual_seed(0)
+        network = Answer("x0", lambda noisy, t: clean + torch.where(kept, in_kept, elsewhere))
+        value = denoiser_loss(network, clean, Diffuser(), "uniform", clamp_share=1.0)["loss"].item()
+        shown = network.shown[0][0]
+        assert torch.equal(shown[kept.expand_as(shown)], clean[kept.expand_as(shown)])
+        assert (shown != clean)[~kept.expand_as(shown)].all()
+        return value
+
+    assert loss(in_kept=0.0, elsewhere=0.0) == 0
+    assert loss(in_kept=100.0, elsewhere=0.0) == 0
+    assert loss(in_kept=100.0, elsewhere=2.0) == pytest.approx(4)  # the mean is over what is left
+
+
+def test_without_a_clamp_share_every_cell_is_noisy_and_counts(kept: Tensor) -> None:
+    clean = torch.randn(8, 4, 6, 5)
+    network = Answer("x0", lambda noisy, t: clean + torch.where(kept, 3.0, 0.0))
+    loss = denoiser_loss(network, clean, Diffuser(), "uniform", clamp_share=0.0)["loss"].item()
+    assert (network.shown[0][0] != clean).all()
+    assert loss == pytest.approx(9 * kept.float().mean().item(), rel=1e-4)
+
+
+def test_the_clamp_share_is_the_share_of_entries_with_a_held_region(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(objective, "random_regions", lambda batch, h, w: torch.ones(batch, 1, h, w, dtype=torch.bool))
+    clean = torch.randn(4000, 1, 2, 2)
+    network = Answer("x0", lambda noisy, t: clean)
+    denoiser_loss(network, clean, Diffuser(), "uniform", clamp_share=0.3)
+    held = (network.shown[0][0] == clean).flatten(1).all(1).float().mean().item()
+    assert held == pytest.approx(0.3, abs=0.03)
+
+
+def test_a_batch_held_altogether_gives_a_finite_loss(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(objective, "random_regions", lambda batch, h, w: torch.ones(batch, 1, h, w, dtype=torch.bool))
+    network = Answer("x0", lambda noisy, t: noisy + 1)
+    assert denoiser_loss(network, torch.randn(4, 1, 2, 2), Diffuser(), "uniform", 1.0)["loss"] == 0
+
+
+@pytest.mark.parametrize("prediction", ["eps", "x0", "v"])
+def test_the_gradient_reaches_every_parameter_of_the_network(shaken, prediction: str) -> None:
+    unet = shaken(UNet(channels=(32, 64), blocks=1, prediction=prediction))
+    denoiser_loss(unet, torch.randn(4, 4, 8, 8), Diffuser(), "lognormal", 0.3)["loss"].backward()
+    for name, parameter in unet.named_parameters():
+        assert parameter.grad.abs().max() > 0, name

@@ -1,0 +1,177 @@
+"""Codec, denoiser and diffuser together."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch import Tensor
+
+from ddpm_core.framing import MaskError
+from ddpm_core.inpainting import keep_cells
+from ddpm_core.pipeline import LatentDiffusion, pick_device
+from ddpm_core.samplers import last
+from ddpm_core.schema import GenerateRequest, InpaintRequest
+
+
+def bytes_of(model: LatentDiffusion, latent: Tensor) -> np.ndarray:
+    return np.stack([np.asarray(picture) for picture in model.pictures(latent)]).astype(int)
+
+
+def test_a_checkpoint_is_loaded_with_all_it_says(tiny_model: LatentDiffusion, tiny_checkpoint: Path) -> None:
+    assert (tiny_model.name, tiny_model.about, tiny_model.size) == ("tiny", "Noise", 32)
+    assert (tiny_model.codec.stride, tiny_model.codec.latent_channels) == (4, 4)
+    assert tiny_model.diffuser.num_timesteps == 1000
+    assert LatentDiffusion.load(str(tiny_checkpoint), "cpu").name == "tiny"
+
+
+def test_a_checkpoint_is_named_after_its_folder_wherever_one_stands(
+    tiny_checkpoint: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tiny_checkpoint)
+    assert LatentDiffusion.load(".", "cpu").name == "tiny"
+
+
+@pytest.mark.parametrize("name", ["abacus", "cup", ""])
+def test_a_device_this_machine_lacks_is_refused(name: str) -> None:
+    with pytest.raises(ValueError, match="no device"):
+        pick_device(name)
+
+
+def test_the_processor_is_always_there_and_auto_always_finds_something() -> None:
+    assert pick_device("cpu") == torch.device("cpu")
+    assert pick_device("auto").type in {"cpu", "cuda", "mps"}
+
+
+def test_the_predicted_noise_has_the_latents_shape_and_depends_on_latent_and_time(tiny_model: LatentDiffusion) -> None:
+    noisy = torch.randn(2, 4, 8, 8)
+    eps = tiny_model.predict(noisy, torch.tensor([500, 500]))
+    assert eps.shape == noisy.shape
+    assert not torch.equal(eps, tiny_model.predict(noisy, torch.tensor([500, 100])))
+    assert not torch.equal(eps[0], eps[1])
+
+
+@pytest.mark.parametrize("prediction", ["eps", "x0", "v"])
+def test_noise_and_clean_latent_predicted_add_up_to_the_noisy_latent(
+    tiny_model: LatentDiffusion, prediction: str
+) -> None:
+    noisy, t = torch.randn(2, 4, 8, 8), torch.tensor([300, 800])
+    before = tiny_model.denoiser.prediction
+    tiny_model.denoiser.prediction = prediction
+    try:
+        eps = tiny_model.predict(noisy, t)
+    finally:
+        tiny_model.denoiser.prediction = before
+    clean = tiny_model.diffuser.denoised(noisy, eps, t)
+    torch.testing.assert_close(tiny_model.diffuser.add_noise(clean, eps, t), noisy, rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize("sampler", ["ddim", "ddpm"])
+def test_a_seed_gives_the_same_picture_whatever_the_count(tiny_model: LatentDiffusion, sampler: str) -> None:
+    def made(seed: int, count: int) -> np.ndarray:
+        request = GenerateRequest(seed=seed, count=count, steps=6, sampler=sampler)
+        return bytes_of(tiny_model, last(tiny_model.generate(request)).latent)
+
+    together = made(seed=3, count=4)
+    assert together.shape == (4, 32, 32, 3)
+    for i in range(4):
+        assert abs(made(seed=3 + i, count=1)[0] - together[i]).max() <= 1
+    assert abs(made(seed=5, count=2) - together[2:]).max() <= 1
+    assert abs(together[0] - together[1]).mean() > 2
+    assert np.array_equal(made(seed=3, count=4), together)
+
+
+def test_generating_yields_a_step_per_reverse_step(tiny_model: LatentDiffusion) -> None:
+    steps = list(tiny_model.generate(GenerateRequest(count=2, steps=5)))
+    assert [step.t for step in steps] == tiny_model.diffuser.spaced_timesteps(5)[1:]
+    for step in steps:
+        assert step.latent.shape == step.denoised.shape == (2, 4, 8, 8)
+        assert torch.isfinite(step.latent).all()
+
+
+def test_generating_leaves_the_global_random_numbers_and_the_gradient_mode_alone(tiny_model: LatentDiffusion) -> None:
+    state = torch.get_rng_state()
+    steps = tiny_model.generate(GenerateRequest(steps=3, sampler="ddpm"))
+    next(steps)
+    assert torch.is_grad_enabled()
+    assert not torch.is_inference_mode_enabled()
+    last(steps)
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_more_steps_than_the_schedule_has_are_refused(tiny_model: LatentDiffusion) -> None:
+    with pytest.raises(ValueError, match="from 1 to 999"):
+        last(tiny_model.generate(GenerateRequest.model_construct(seed=0, count=1, steps=1000, sampler="ddim")))
+
+
+@pytest.mark.parametrize("rule", ["safe", "nearest"])
+@pytest.mark.parametrize("sampler", ["ddim", "ddpm"])
+def test_inpainting_holds_the_kept_cells_at_the_anchor_at_every_step(
+    tiny_model: LatentDiffusion, sampler: str, rule: str
+) -> None:
+    image, keep = torch.rand(1, 3, 32, 32) * 2 - 1, torch.ones(1, 1, 32, 32, dtype=torch.bool)
+    keep[:, :, 5:19, 3:26] = False
+    cells = keep_cells(keep, 4, rule).expand(2, 4, 8, 8)
+    anchor = tiny_model.codec.encode(image).expand(2, -1, -1, -1)
+    request = InpaintRequest(seed=1, count=2, steps=5, sampler=sampler, mask_rule=rule)
+    steps = list(tiny_model.inpaint(request, image, keep))
+    assert len(steps) == 5
+    assert 0 < cells.float().mean() < 1
+    for step in steps:
+        assert torch.equal(step.latent[cells], anchor[cells])
+    assert (steps[-1].latent[~cells] != anchor[~cells]).all()
+
+
+def test_what_is_made_anew_depends_on_what_is_kept(tiny_model: LatentDiffusion) -> None:
+    keep = torch.ones(1, 1, 32, 32, dtype=torch.bool)
+    keep[:, :, 8:16, 8:16] = False
+    request, images = InpaintRequest(seed=1, steps=4), (torch.rand(1, 3, 32, 32), -torch.rand(1, 3, 32, 32))
+    one, other = (last(tiny_model.inpaint(request, image, keep)).latent[:, :, 2:4, 2:4] for image in images)
+    assert (one - other).abs().max() > 1e-3
+
+
+def test_the_whole_way_of_an_upload_leaves_kept_pixels_as_they_were(tiny_model: LatentDiffusion) -> None:
+    draw = np.random.default_rng(0)
+    picture = Image.fromarray(draw.integers(0, 256, (70, 50, 3), dtype=np.uint8))
+    painted = np.zeros((70, 50), dtype=bool)
+    painted[20:45, 10:30] = True
+    for keep_painted in (False, True):
+        request = InpaintRequest(steps=3, keep_painted=keep_painted)
+        frame = tiny_model.frame(request, picture, painted)
+        made = tiny_model.pictures(last(tiny_model.inpaint(request, frame.image(), frame.keep())).latent)[0]
+        result, kept = np.asarray(frame.paste(made)), painted if keep_painted else ~painted
+        assert np.array_equal(result[kept], np.asarray(picture)[kept])
+        assert (result[~kept] != np.asarray(picture)[~kept]).any(1).mean() > 0.9
+
+
+def test_a_mask_is_refused_when_nothing_is_painted_or_nothing_is_left(tiny_model: LatentDiffusion) -> None:
+    picture, none = Image.new("RGB", (8, 8)), np.zeros((8, 8), dtype=bool)
+    for keep_painted, painted, sentence in [
+        (False, none, "Nothing is painted"),
+        (False, ~none, "Everything is painted"),
+    ]:
+        with pytest.raises(MaskError, match=sentence):
+            tiny_model.frame(InpaintRequest(keep_painted=keep_painted), picture, painted)
+
+
+def test_keeping_what_is_painted_speaks_of_what_the_user_painted(tiny_model: LatentDiffusion) -> None:
+    with pytest.raises(MaskError) as caught:
+        tiny_model.frame(InpaintRequest(keep_painted=True), Image.new("RGB", (8, 8)), np.zeros((8, 8), dtype=bool))
+    assert not str(caught.value).startswith("Everything is painted")
+
+
+def test_the_parameters_say_all_that_is_needed_to_make_the_picture_again(tiny_model: LatentDiffusion) -> None:
+    generate = GenerateRequest(seed=4, steps=9, sampler="ddpm")
+    assert tiny_model.parameters(generate) == {
+        "action": "generate",
+        "checkpoint": "tiny",
+        "seed": 4,
+        "count": 1,
+        "steps": 9,
+        "sampler": "ddpm",
+    }
+    said = tiny_model.parameters(InpaintRequest(mask_rule="nearest"))
+    assert (said["action"], said["mask_rule"]) == ("inpaint", "nearest")

@@ -1,0 +1,164 @@
+"""Requests: their bounds, and what command lines make of them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from ddpm_core.diffuser import Diffuser
+from ddpm_core.options import complaint, merge
+from ddpm_core.presets import PRESETS
+from ddpm_core.samplers import SAMPLERS
+from ddpm_core.schema import (
+    MAX_COUNT,
+    MAX_SEED,
+    DenoiserSettings,
+    GenerateRequest,
+    InpaintRequest,
+    TrainRequest,
+    VaeSettings,
+)
+from ddpm_core.unet import MIXERS
+
+PATHS = {"data": "in", "out": "out"}
+
+
+def complaint_of(model: type, **values) -> str:
+    with pytest.raises(ValidationError) as caught:
+        model.model_validate(values)
+    sentence = complaint(caught.value)
+    assert sentence.endswith(".")
+    assert "\n" not in sentence
+    return sentence
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("seed", -1),
+        ("seed", MAX_SEED + 1),
+        ("seed", 1.5),
+        ("seed", "abc"),
+        ("count", 0),
+        ("count", MAX_COUNT + 1),
+        ("steps", 0),
+        ("steps", 1001),
+        ("sampler", "magic"),
+    ],
+)
+def test_a_value_out_of_bounds_is_refused_by_a_sentence_naming_field_and_value(field: str, value: object) -> None:
+    sentence = complaint_of(GenerateRequest, **{field: value})
+    assert sentence.startswith(field)
+    assert str(value) in sentence
+
+
+@pytest.mark.parametrize(
+    ("field", "value"), [("seed", 0), ("seed", MAX_SEED), ("count", 1), ("count", MAX_COUNT), ("steps", 1)]
+)
+def test_the_bounds_themselves_are_allowed(field: str, value: int) -> None:
+    assert getattr(GenerateRequest(**{field: value}), field) == value
+
+
+def test_every_number_of_steps_a_request_allows_is_one_the_schedule_has() -> None:
+    for steps in (1, 999, 1000, 1001):
+        try:
+            request = GenerateRequest(steps=steps)
+        except ValidationError:
+            continue
+        assert Diffuser().spaced_timesteps(request.steps)[-1] == 0
+
+
+def test_no_picture_of_a_batch_has_a_seed_out_of_bounds() -> None:
+    try:
+        seeds = [single.seed for single in GenerateRequest(seed=MAX_SEED, count=3).singles()]
+    except ValidationError:
+        return
+    assert max(seeds) <= MAX_SEED
+
+
+@pytest.mark.parametrize("model", [GenerateRequest, InpaintRequest, TrainRequest, VaeSettings, DenoiserSettings])
+def test_unknown_fields_are_refused(model: type) -> None:
+    values = PATHS if model is TrainRequest else {}
+    assert "flavour" in complaint_of(model, **values, flavour="vanilla")
+
+
+def test_requests_cannot_be_changed_once_made() -> None:
+    with pytest.raises(ValidationError):
+        GenerateRequest().seed = 5
+
+
+def test_a_missing_field_is_named() -> None:
+    assert complaint_of(TrainRequest, data="in") == "out is missing."
+
+
+def test_singles_make_each_picture_of_the_batch_alone() -> None:
+    batch = InpaintRequest(seed=5, count=3, steps=7, keep_painted=True)
+    singles = batch.singles()
+    assert [single.seed for single in singles] == [5, 6, 7]
+    for single in singles:
+        assert isinstance(single, InpaintRequest)
+        assert (single.count, single.steps, single.keep_painted) == (1, 7, True)
+
+
+def test_widths_are_read_from_a_list_or_from_the_command_line() -> None:
+    assert VaeSettings(channels="64,128").channels == (64, 128)
+    assert VaeSettings(channels=[64, 128]).channels == (64, 128)
+    assert DenoiserSettings(channels="96").channels == (96,)
+
+
+@pytest.mark.parametrize("widths", ["", "64,wide", "64,,128", "0,64", "-8,64", "1,1,1,1,1,1,1", []])
+def test_widths_no_network_can_have_are_refused(widths: object) -> None:
+    assert "channels" in complaint_of(VaeSettings, channels=widths)
+    assert "channels" in complaint_of(DenoiserSettings, channels=widths)
+
+
+@pytest.mark.parametrize(
+    ("section", "field", "value"),
+    [
+        ("vae", "iterations", 0),
+        ("vae", "batch_size", 0),
+        ("vae", "learning_rate", 0),
+        ("vae", "ema_decay", 1),
+        ("vae", "kl_weight", -1),
+        ("denoiser", "dropout", 1),
+        ("denoiser", "clamp_share", 1.1),
+        ("denoiser", "mixer", "telepathy"),
+        ("denoiser", "prediction", "score"),
+        ("denoiser", "timesteps", "never"),
+        ("denoiser", "accumulate", 0),
+    ],
+)
+def test_training_settings_out_of_bounds_are_refused_by_a_sentence_naming_them(
+    section: str, field: str, value: object
+) -> None:
+    sentence = complaint_of(TrainRequest, **PATHS, **{section: {field: value}})
+    assert sentence.startswith(f"{section} {field}")
+
+
+def test_the_choices_of_the_schema_are_those_the_code_offers() -> None:
+    for sampler in SAMPLERS:
+        assert GenerateRequest(sampler=sampler).sampler == sampler
+    for mixer in MIXERS:
+        assert DenoiserSettings(mixer=mixer).mixer == mixer
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_every_preset_is_a_valid_request(preset: str) -> None:
+    request = TrainRequest.model_validate(PRESETS[preset] | PATHS)
+    assert request.size % 2 ** len(request.vae.channels) == 0
+    assert TrainRequest.model_validate_json(request.model_dump_json()) == request
+    assert request.data == Path("in")
+
+
+def test_every_field_says_what_it_is() -> None:
+    for model in (GenerateRequest, InpaintRequest, TrainRequest, VaeSettings, DenoiserSettings):
+        for name, field in model.model_fields.items():
+            assert field.description or name in ("vae", "denoiser"), name
+
+
+def test_layers_are_merged_the_last_on_top_and_the_nested_ones_too() -> None:
+    lowest, middle, top = {"a": 1, "vae": {"x": 1, "y": 1}}, {"vae": {"y": 2, "z": 2}}, {"b": 3, "vae": {"z": 3}}
+    assert merge(lowest, middle, top) == {"a": 1, "b": 3, "vae": {"x": 1, "y": 2, "z": 3}}
+    assert lowest == {"a": 1, "vae": {"x": 1, "y": 1}}

@@ -1,0 +1,66 @@
+"""The front door, and the shelf behind it."""
+
+from __future__ import annotations
+
+import shutil
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from ddpm_core.checkpoint import CheckpointError
+from ui.models import Shelf, parameter_count
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def start(*flags: str) -> subprocess.CompletedProcess[str]:
+    """Run the app with flags that make it give up."""
+    command = [sys.executable, "app.py", *flags]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
+
+
+def one_sentence(done: subprocess.CompletedProcess[str]) -> str:
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr
+    (line,) = done.stderr.strip().splitlines()
+    return line
+
+
+def test_no_checkpoint_there(tmp_path: Path) -> None:
+    assert "nosuch is not there" in one_sentence(start("--checkpoint", str(tmp_path / "nosuch")))
+
+
+def test_broken_checkpoint(own_checkpoint: Path) -> None:
+    weights = own_checkpoint / "vae.safetensors"
+    weights.write_bytes(weights.read_bytes()[:100])
+    assert "vae.safetensors is damaged" in one_sentence(start("--checkpoint", str(own_checkpoint)))
+
+
+def test_bad_device(tiny_checkpoint: Path) -> None:
+    assert "no device 'abacus'" in one_sentence(start("--checkpoint", str(tiny_checkpoint), "--device", "abacus"))
+
+
+def test_port_taken(tiny_checkpoint: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = str(taken.getsockname()[1])
+        assert port in one_sentence(start("--checkpoint", str(tiny_checkpoint), "--port", port))
+
+
+def test_a_new_checkpoint_appears_and_a_retrained_one_is_loaded_anew(own_checkpoint: Path) -> None:
+    shelf = Shelf.around(own_checkpoint, "cpu")
+    first = shelf.load("own")
+    assert shelf.load("own") is first
+    assert parameter_count(first) > 1000
+    shutil.copytree(own_checkpoint, own_checkpoint.with_name("another"))
+    assert shelf.names() == ["another", "own"]
+    assert shelf.load("another").name == "another"
+    (own_checkpoint / "vae.safetensors").touch()
+    assert shelf.load("own") is not first
+    (own_checkpoint / "denoiser.safetensors").unlink()
+    with pytest.raises(CheckpointError, match=r"denoiser\.safetensors"):
+        shelf.load("own")

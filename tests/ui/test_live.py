@@ -1,0 +1,108 @@
+"""Progress, time left, and previews at a bearable rate."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from ddpm_core.framing import MaskError
+from ddpm_core.schema import GenerateRequest, InpaintRequest
+from ui import live
+from ui.errors import Problem, ask, gentle, polite
+from ui.results import evenly
+
+
+def ticks(total: int, each: float) -> list[live.Tick]:
+    """A run of steps that take `each` seconds."""
+    time = [0.0]
+
+    def steps() -> Iterator[None]:
+        for _ in range(total):
+            time[0] += each
+            yield None
+
+    return list(live.watch(steps(), total, lambda: time[0]))  # type: ignore[arg-type]
+
+
+def test_previews_are_few() -> None:
+    fast = ticks(1000, 0.001)
+    assert sum(tick.due for tick in fast) <= 1000 * 0.001 / live.PREVIEW_SECONDS
+    slow = ticks(10, 1.0)
+    assert [tick.due for tick in slow] == [True] * 9 + [False]  # the last is a result, not a preview
+
+
+def test_status() -> None:
+    status = ticks(20, 0.5)[11].status
+    assert status == {"text": "step 12 of 20 · 4.0 s left", "percent": 60}
+    assert ticks(1, 120.0)[0].finished == {"text": "1 step in 2 min", "percent": 100}
+
+
+def test_watching_is_lazy() -> None:
+    """Leaving the watch leaves the sampler: that is what Stop relies on."""
+    taken = []
+
+    def steps() -> Iterator[int]:
+        for i in range(100):
+            taken.append(i)
+            yield i
+
+    watched = live.watch(steps(), 100)  # type: ignore[arg-type]
+    next(watched)
+    watched.close()  # type: ignore[attr-defined]
+    assert taken == [0]
+
+
+@pytest.mark.parametrize(("count", "wanted"), [(1, 8), (8, 8), (20, 8), (200, 60), (61, 60)])
+def test_evenly(count: int, wanted: int) -> None:
+    chosen = evenly(count, wanted)
+    assert len(chosen) == len(set(chosen)) == min(count, wanted)
+    assert (chosen[0], chosen[-1]) == (0, count - 1)
+
+
+@pytest.mark.parametrize(
+    ("fields", "sentence"),
+    [
+        ({"seed": -1}, "Seed should be greater than or equal to 0"),
+        ({"seed": 2**31}, "Seed should be less than or equal to 2147483647"),
+        ({"seed": 1.5}, "Seed should be a valid integer"),
+        ({"seed": None}, "The seed is empty"),
+        ({"seed": 1, "count": 9}, "Count should be less than or equal to 8"),
+        ({"seed": 1, "steps": 0}, "Steps should be greater than or equal to 1"),
+        ({"seed": 1, "sampler": "euler"}, "Sampler should be 'ddim' or 'ddpm'"),
+    ],
+)
+def test_ask_says_what_is_wrong(fields: dict, sentence: str) -> None:
+    with pytest.raises(Problem, match=sentence):
+        ask(GenerateRequest, **fields)
+
+
+def test_ask_takes_what_number_boxes_give() -> None:
+    assert ask(InpaintRequest, seed=7.0, count=2.0, steps=5.0).seed == 7
+
+
+@pytest.mark.parametrize(
+    ("failure", "sentence"),
+    [(MaskError("Nothing is painted."), "Nothing is painted"), (KeyError("secret"), "went wrong on the server")],
+)
+def test_failures_become_sentences(failure: Exception, sentence: str) -> None:
+    def plain() -> None:
+        raise failure
+
+    def generator() -> Iterator[int]:
+        yield 1
+        raise failure
+
+    with pytest.raises(Problem, match=sentence) as told:
+        polite(plain)()
+    assert "secret" not in told.value.message
+    with pytest.raises(Problem, match=sentence):
+        list(polite(generator)())
+
+    made: Callable[[str], str] = lambda text: f"told: {text}"  # noqa: E731
+    with pytest.warns(UserWarning, match=sentence):
+        assert sentence in gentle(plain, made)()
+    with pytest.warns(UserWarning, match=sentence):
+        first, told_last = gentle(generator, made)()
+    assert first == 1
+    assert sentence in told_last

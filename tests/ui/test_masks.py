@@ -1,0 +1,74 @@
+"""From strokes on the editor's canvas to pixels of the upload."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from ddpm_core.framing import MaskError
+from ui import masks
+
+
+def sheet(size: tuple[int, int], *spots: tuple[int, int], alpha: int = 255) -> Image.Image:
+    """An editor layer with single painted pixels at (x, y)."""
+    picture = Image.new("RGBA", size)
+    for spot in spots:
+        picture.putpixel(spot, (9, 9, 9, alpha))
+    return picture
+
+
+@pytest.mark.parametrize("size", [(128, 128), (3, 5), (4000, 20), (20, 4000), (6000, 4000)])
+def test_canvas_is_comfortable_whatever_the_upload(size: tuple[int, int]) -> None:
+    width, height = masks.canvas_size(size)
+    assert max(width, height) == masks.CANVAS
+    assert min(width, height) >= 1
+
+
+def test_nothing_painted() -> None:
+    for value in (None, {"background": None, "layers": [], "composite": None}, {"layers": [sheet((768, 768))]}):
+        assert not masks.painted_on(value, (128, 128)).any()
+
+
+def test_any_alpha_of_any_layer_counts() -> None:
+    value = {"layers": [sheet((4, 2), (0, 0), alpha=1), None, sheet((4, 2), (3, 1), alpha=127)]}
+    assert masks.painted_on(value, (4, 2)).tolist() == [[True, False, False, False], [False, False, False, True]]
+
+
+def test_a_canvas_pixel_never_gets_lost_in_a_smaller_upload() -> None:
+    for x in range(768):
+        painted = masks.painted_on({"layers": [sheet((768, 7), (x, 3))]}, (100, 5))
+        assert painted.sum() == 1
+
+
+def test_a_canvas_pixel_covers_its_share_of_a_larger_upload() -> None:
+    painted = masks.painted_on({"layers": [sheet((4, 4), (1, 2))]}, (12, 8))
+    assert painted.sum() == 3 * 2
+    assert painted[4:6, 3:6].all()
+
+
+@pytest.mark.parametrize("size", [(128, 128), (31, 77), (2000, 900)])
+def test_layer_and_back(size: tuple[int, int]) -> None:
+    """What the app paints on the canvas comes back as it was, or a pixel wider where the canvas is coarser."""
+    width, height = size
+    painted = np.zeros((height, width), bool)
+    painted[height // 3 : height // 2, width // 4 : width // 2] = True
+    value = masks.editor_value(Image.new("RGB", size), painted)
+    assert value["background"].size == value["layers"][0].size == masks.canvas_size(size)
+    again = masks.painted_on(value, size)
+    assert again[painted].all()
+    wider = max(size) / masks.CANVAS + 1
+    assert again.sum() <= (painted.any(1).sum() + 2 * wider) * (painted.any(0).sum() + 2 * wider)
+
+
+def test_mask_file(tmp_path: Path) -> None:
+    mask = Image.new("L", (20, 10))
+    mask.paste(255, (0, 0, 10, 10))
+    mask.save(tmp_path / "mask.png")
+    painted = masks.from_file(str(tmp_path / "mask.png"), (40, 20))
+    assert painted[:, :20].all()
+    assert not painted[:, 20:].any()
+    with pytest.raises(MaskError, match="20x10"):
+        masks.from_file(str(tmp_path / "mask.png"), (20, 20))

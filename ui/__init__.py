@@ -1,0 +1,1 @@
+"""What the visitor sees: Gradio components around `ddpm_core`. No tensor arithmetic here."""

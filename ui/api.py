@@ -1,0 +1,169 @@
+"""The same actions for other programs: plain arguments in, files out.
+
+From Python: `gradio_client.Client("http://127.0.0.1:7860").predict(seed=7, count=2, api_name="/generate")`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import get_args
+
+import gradio as gr
+from PIL import Image
+
+from ddpm_core.pictures import open_picture
+from ddpm_core.samplers import last
+from ddpm_core.schema import GenerateRequest, InpaintRequest
+from ui import masks
+from ui.errors import Problem, ask, polite
+from ui.live import ONE_AT_A_TIME
+from ui.models import Shelf
+from ui.process import BELIEVES, KEPT, LIMIT, SEES, animate
+from ui.results import evenly, save, workspace
+from ui.source import Source
+
+
+def build(shelf: Shelf) -> None:
+    """Register /generate, /inpaint, /process and /checkpoints; nothing of it is seen on the page."""
+
+    def generate(seed: float, count: float, steps: float, sampler: str, checkpoint: str) -> Iterator[list[str]]:
+        """Pictures from seeds `seed`, `seed`+1, ...
+
+        Args:
+            seed: seed of the first picture.
+            count: pictures, 1 to 8.
+            steps: reverse steps.
+            sampler: "ddim" or "ddpm".
+            checkpoint: one of /checkpoints; empty for the one the app was started with.
+
+        Returns:
+            One PNG file per picture, its parameters in the PNG's text.
+        """
+        request = ask(GenerateRequest, seed=seed, count=count, steps=steps, sampler=sampler)
+        model = shelf.load(checkpoint)
+        with workspace() as folder:
+            yield save(model.pictures(last(model.generate(request)).latent), request, model, folder)
+
+    def inpaint(
+        picture: str | None, mask: str | None, keep_painted: bool, seed: float, count: float, steps: float,
+        sampler: str, checkpoint: str,
+    ) -> Iterator[list[str]]:  # fmt: skip
+        """Part of a picture made anew.
+
+        Args:
+            picture: the picture, any size and format.
+            mask: a picture of the same shape, light where `picture` is painted.
+            keep_painted: keep what is painted and make the rest anew.
+            seed: seed of the first variant.
+            count: variants, 1 to 8.
+            steps: reverse steps.
+            sampler: "ddim" or "ddpm".
+            checkpoint: one of /checkpoints; empty for the one the app was started with.
+
+        Returns:
+            One PNG file per variant, at the picture's size; what is kept is identical to the picture.
+        """
+        request = ask(InpaintRequest, keep_painted=keep_painted, seed=seed, count=count, steps=steps, sampler=sampler)
+        source, original = about(request, picture, mask)
+        model = shelf.load(checkpoint)
+        frame = source.frame(model, original)
+        made = model.pictures(last(model.inpaint(request, frame.image(), frame.keep())).latent)
+        with workspace() as folder:
+            yield save([frame.paste(square) for square in made], request, model, folder, prefix="inpainted-")
+
+    def process(
+        seed: float, steps: float, sampler: str, view: str, size: float, seconds: float, keep_painted: bool,
+        checkpoint: str, picture: str | None = None, mask: str | None = None,
+    ) -> Iterator[str]:  # fmt: skip
+        """How a picture comes out of noise, as an animated GIF.
+
+        Args:
+            seed: seed of the picture.
+            steps: reverse steps.
+            sampler: "ddim" or "ddpm".
+            view: "believes" for the picture the model expects at each step, "sees" for what it is given.
+            size: longer side of the GIF, pixels, 16 to 1024.
+            seconds: how long it runs, 0.1 to 60.
+            keep_painted: for an inpainting, keep what is painted and make the rest anew.
+            checkpoint: one of /checkpoints; empty for the one the app was started with.
+            picture: for an inpainting, the picture.
+            mask: for an inpainting, a picture of the same shape, light where `picture` is painted.
+
+        Returns:
+            The GIF file.
+        """
+        asked = {"seed": seed, "steps": steps, "sampler": sampler}
+        if not (16 <= size <= 1024 and 0.1 <= seconds <= 60 and view in (SEES, BELIEVES)):
+            raise Problem('size is 16 to 1024, seconds 0.1 to 60, view "sees" or "believes".')
+        if picture is None:
+            source = Source(ask(GenerateRequest, **asked))
+        else:
+            source, _ = about(ask(InpaintRequest, keep_painted=keep_painted, **asked), picture, mask)
+        model = shelf.load(checkpoint)
+        run, dress = source.begin(model, LIMIT)
+        keep = set(evenly(source.request.steps, KEPT))
+        frames = [
+            dress(model.pictures(step.denoised if view == BELIEVES else step.latent)[0])
+            for i, step in enumerate(run)
+            if i in keep
+        ]
+        with workspace() as folder:
+            yield animate(frames, folder, seconds, int(size), f"{model.name}-seed-{source.request.seed}")
+
+    def checkpoints() -> list[str]:
+        """Names of the checkpoints that can be chosen."""
+        return shelf.names()
+
+    defaults = {name: field.default for name, field in GenerateRequest.model_fields.items()}
+
+    def number(name: str) -> gr.Number:
+        return gr.Number(defaults[name], label=name)
+
+    def sampler() -> gr.Radio:
+        choices = get_args(GenerateRequest.model_fields["sampler"].annotation)
+        return gr.Radio(choices, value=defaults["sampler"], label="sampler")
+
+    def checkpoint() -> gr.Textbox:
+        return gr.Textbox("", label="checkpoint")
+
+    def file(label: str) -> gr.File:
+        return gr.File(label=label, type="filepath")
+
+    # Only components take files from clients safely: they refuse paths the client did not upload.
+    with gr.Column(visible=False):
+        door = gr.Button()
+        door.click(
+            polite(generate), [number("seed"), number("count"), number("steps"), sampler(), checkpoint()],
+            gr.Files(label="pictures"), api_name="generate", **ONE_AT_A_TIME,
+        )  # fmt: skip
+        door.click(
+            polite(inpaint),
+            [
+                file("picture"), file("mask"), gr.Checkbox(False, label="keep_painted"), number("seed"),
+                number("count"), number("steps"), sampler(), checkpoint(),
+            ],
+            gr.Files(label="pictures"), api_name="inpaint", **ONE_AT_A_TIME,
+        )  # fmt: skip
+        door.click(
+            polite(process),
+            [
+                number("seed"), number("steps"), sampler(), gr.Radio([BELIEVES, SEES], value=BELIEVES, label="view"),
+                gr.Number(256, label="size"), gr.Number(3.0, label="seconds"),
+                gr.Checkbox(False, label="keep_painted"), checkpoint(), file("picture"), file("mask"),
+            ],
+            gr.File(label="gif"), api_name="process", **ONE_AT_A_TIME,
+        )  # fmt: skip
+    gr.api(checkpoints, api_name="checkpoints", queue=False)
+
+
+def about(request: InpaintRequest, picture: str | None, mask: str | None) -> tuple[Source, Image.Image]:
+    """An inpainting's source from two files, and the picture in the first.
+
+    Raises:
+        Problem: one of them is missing.
+        PictureError, MaskError: one of them cannot be used.
+    """
+    if picture is None or mask is None:
+        raise Problem("Both a picture and a mask are needed.")
+    original = open_picture(picture)
+    return Source(request, picture, masks.from_file(mask, original.size)), original

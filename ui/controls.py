@@ -1,0 +1,55 @@
+"""Controls that more than one tab has."""
+
+from __future__ import annotations
+
+from typing import Any, get_args
+
+import gradio as gr
+
+from ddpm_core.schema import MAX_COUNT, MAX_SEED, GenerateRequest
+from ui.live import AT_ONCE
+from ui.theme import icon
+
+SAMPLERS = {"ddim": "DDIM", "ddpm": "DDPM"}
+
+
+def icon_button(words: str, picture: str, elem_id: str) -> gr.Button:
+    """A square button that shows a picture and says, to those who listen, words."""
+    return gr.Button(words, icon=icon(picture), elem_id=elem_id, elem_classes="square", min_width=40, scale=0)
+
+
+def seed_row(name: str, last: gr.State, value: int = 0) -> gr.Number:
+    """The seed, with a dice and a button that puts back the seed of the last run, kept in `last`."""
+    with gr.Row(elem_classes="seed-row", equal_height=True):
+        seed = gr.Number(
+            value, label="Seed", precision=None, step=1, elem_id=f"{name}-seed", min_width=96, scale=4, container=True
+        )
+        dice = icon_button("Another seed", "dice", f"{name}-dice")
+        again = icon_button("The last seed again", "again", f"{name}-again")
+    dice.click(None, outputs=seed, js=f"() => Math.floor(Math.random() * {MAX_SEED + 1})", **AT_ONCE)
+    again.click(_seed_of, last, seed, **AT_ONCE)
+    return seed
+
+
+def _seed_of(request: GenerateRequest | None) -> Any:
+    return gr.skip() if request is None else request.seed
+
+
+def count_row(name: str, label: str = "Pictures") -> gr.Slider:
+    """How many pictures at once."""
+    return gr.Slider(1, MAX_COUNT, 1, step=1, label=label, elem_id=f"{name}-count", buttons=[])
+
+
+def sampling(name: str) -> tuple[gr.Slider, gr.Radio]:
+    """Steps and sampler, for the Advanced fold."""
+    fields = GenerateRequest.model_fields
+    steps = gr.Slider(
+        1, 200, fields["steps"].default, step=1, label="Steps", info="More steps, finer and slower.",
+        elem_id=f"{name}-steps", buttons=[],
+    )  # fmt: skip
+    choices = [(SAMPLERS.get(key, key), key) for key in get_args(fields["sampler"].annotation)]
+    sampler = gr.Radio(
+        choices, value=fields["sampler"].default, label="Sampler", elem_id=f"{name}-sampler",
+        info="DDIM is deterministic and good in few steps; DDPM adds fresh noise and wants more.",
+    )  # fmt: skip
+    return steps, sampler

@@ -1,0 +1,127 @@
+"""Every failure a visitor can meet becomes one sentence; nothing else reaches the page."""
+
+from __future__ import annotations
+
+import functools
+import html
+import inspect
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+import gradio as gr
+from pydantic import ValidationError
+
+from ddpm_core.checkpoint import CheckpointError
+from ddpm_core.framing import MaskError
+from ddpm_core.options import complaint
+from ddpm_core.pictures import PictureError
+from ddpm_core.schema import MAX_SEED, GenerateRequest
+
+log = logging.getLogger(__name__)
+
+Handler = TypeVar("Handler", bound=Callable)
+Asked = TypeVar("Asked", bound=GenerateRequest)
+
+
+class Problem(gr.Error):
+    """A failure with a sentence for whoever caused it; the server's log is spared."""
+
+    def __init__(self, sentence: str):
+        """`sentence` says what is wrong and what to do."""
+        super().__init__(sentence, print_exception=False)
+
+
+def ask(kind: type[Asked], **fields: Any) -> Asked:
+    """A request from what stands in the controls.
+
+    Raises:
+        Problem: something is out of bounds; the message says what.
+    """
+    if fields.get("seed") is None:
+        raise Problem(f"The seed is empty; type a number from 0 to {MAX_SEED}.")
+    # A number box hands over 7.0 or 7; what is not whole is left for the schema to refuse.
+    whole = {k: int(v) if isinstance(v, float) and v.is_integer() else v for k, v in fields.items()}
+    try:
+        return kind.model_validate(whole)
+    except ValidationError as error:
+        sentence = complaint(error)
+        raise Problem(sentence[0].upper() + sentence[1:]) from None
+
+
+@contextmanager
+def as_sentence() -> Iterator[None]:
+    """Turn any failure inside into a `Problem` with one sentence; the unexpected goes to the log in full."""
+    try:
+        yield
+    except Problem:
+        raise
+    except MaskError as error:
+        raise Problem(str(error)) from None
+    except PictureError as error:
+        raise Problem(str(error)) from None
+    except CheckpointError as error:
+        raise Problem(str(error)) from None
+    except ValueError as error:
+        raise Problem(str(error)) from None
+    except MemoryError:
+        raise Problem("There is not enough memory for this; try a smaller picture or fewer of them.") from None
+    except Exception as error:
+        log.exception("an action failed")
+        if "out of memory" in str(error).lower():
+            raise Problem("The device ran out of memory; try fewer pictures at once.") from None
+        raise Problem("This went wrong on the server; its log says why. Nothing on the page is lost.") from None
+
+
+def polite(handler: Handler) -> Handler:
+    """The handler, plain or generator, with every failure a `Problem`: what other programs want to see."""
+    if inspect.isgeneratorfunction(handler):
+
+        @functools.wraps(handler)
+        def generator(*args: Any, **kwargs: Any) -> Iterator[Any]:
+            with as_sentence():
+                yield from handler(*args, **kwargs)
+
+        return generator  # type: ignore[return-value]
+
+    @functools.wraps(handler)
+    def plain(*args: Any, **kwargs: Any) -> Any:
+        with as_sentence():
+            return handler(*args, **kwargs)
+
+    return plain  # type: ignore[return-value]
+
+
+def gentle(handler: Handler, instead: Callable[[str], Any] = lambda sentence: gr.skip()) -> Handler:
+    """The handler for a page: a failure is told in a notice, and what `instead` makes of the sentence is the answer.
+
+    A raised error would have Gradio lay the word "Error" over every output, the visitor's picture among
+    them. The handler has to be queued, or the notice is lost.
+    """
+    handler = polite(handler)
+    if inspect.isgeneratorfunction(handler):
+
+        @functools.wraps(handler)
+        def generator(*args: Any, **kwargs: Any) -> Iterator[Any]:
+            try:
+                yield from handler(*args, **kwargs)
+            except Problem as error:
+                _tell(error)
+                yield instead(error.message)
+
+        return generator  # type: ignore[return-value]
+
+    @functools.wraps(handler)
+    def plain(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return handler(*args, **kwargs)
+        except Problem as error:
+            _tell(error)
+            return instead(error.message)
+
+    return plain  # type: ignore[return-value]
+
+
+def _tell(error: Problem) -> None:
+    gr.Warning(html.escape(error.message))  # shown as HTML, and it may quote a file's name

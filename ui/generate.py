@@ -1,0 +1,96 @@
+"""The Generate tab: seeds to pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import gradio as gr
+
+from ddpm_core.schema import GenerateRequest
+from ui import examples
+from ui.controls import count_row, sampling, seed_row
+from ui.errors import ask
+from ui.live import AT_ONCE, RunControl, watch
+from ui.models import Shelf
+from ui.results import save, workspace
+
+
+class GenerateTab:
+    """The tab's components and what its button does.
+
+    Attributes:
+        gallery: the pictures.
+        last: state, the request that made them; None for the shipped ones.
+        chosen: state, which of them the visitor picked.
+        to_inpaint, to_process: buttons that carry the chosen picture to the other tabs.
+    """
+
+    def __init__(self, shelf: Shelf, checkpoint: gr.Dropdown):
+        """Build the tab inside the current layout."""
+        self.shelf = shelf
+        shown = examples.faces()
+        made = examples.request_of(shown)
+        self.last, self.chosen = gr.State(made), gr.State(0)
+        gr.HTML('<p class="lead">Each seed is a face nobody has. Press the button and watch one form out of noise.</p>')
+        with gr.Row(elem_classes="studio"):
+            with gr.Column(scale=3, elem_classes="picture"):
+                self.gallery = gr.Gallery(
+                    list(zip(map(str, shown), captions_of(made), strict=False)) if made else list(map(str, shown)),
+                    show_label=False, format="png", interactive=False,
+                    object_fit="contain", buttons=["download", "fullscreen"], elem_id="generate-gallery",
+                    elem_classes=_stage(len(shown)),
+                )  # fmt: skip
+                self.bar = RunControl.place_bar(
+                    "generate", "Made earlier from seeds 0 to 3." if shown else "Nothing made yet."
+                )
+                with gr.Row(elem_classes="actions"):
+                    self.to_inpaint = gr.Button("Inpaint this", size="sm", elem_id="generate-to-inpaint")
+                    self.to_process = gr.Button("Show its process", size="sm", elem_id="generate-to-process")
+            with gr.Column(scale=1, min_width=264, elem_classes="controls"):
+                seed = seed_row("generate", self.last, value=4)
+                count = count_row("generate")
+                control = RunControl("Generate", "generate")
+                with gr.Accordion("Advanced", open=False):
+                    steps, sampler = sampling("generate")
+        control.wire(
+            self._run, [checkpoint, seed, count, steps, sampler], [self.gallery, self.last, self.chosen], self.bar
+        )
+        self.gallery.select(_index, outputs=self.chosen, **AT_ONCE)
+
+    def _run(
+        self, checkpoint: str, seed: float, count: float, steps: float, sampler: str
+    ) -> Iterator[dict[gr.components.Component, Any]]:
+        request = ask(GenerateRequest, seed=seed, count=count, steps=steps, sampler=sampler)
+        model = self.shelf.load(checkpoint)
+        classes = _stage(request.count)
+        captions = captions_of(request)
+        for tick in watch(model.generate(request), request.steps):
+            if tick.due:
+                pictures = zip(model.pictures(tick.step.denoised), captions, strict=True)
+                preview = gr.update(value=list(pictures), elem_classes=classes, selected_index=None)
+                yield {self.gallery: preview, self.bar: tick.status}
+        with workspace() as folder:
+            paths = save(model.pictures(tick.step.latent), request, model, folder)
+            yield {
+                self.gallery: gr.update(
+                    value=list(zip(paths, captions, strict=True)), elem_classes=classes, selected_index=None
+                ),
+                self.last: request,
+                self.chosen: 0,
+                self.bar: tick.finished,
+            }
+
+
+def captions_of(request: GenerateRequest) -> list[str]:
+    """What stands under each picture of a batch."""
+    return [f"seed {one.seed}" for one in request.singles()]
+
+
+def _stage(count: int) -> list[str]:
+    # The style sheet knows how many squares fill the stage best in how many rows.
+    return ["stage", f"of-{max(1, count)}"]
+
+
+def _index(event: gr.SelectData) -> int:
+    return int(event.index)

@@ -1,0 +1,87 @@
+"""The picture on the editor's canvas, and from the visitor's strokes to pixels of the upload.
+
+The canvas never holds the upload itself: a browser would turn 16-bit pictures and colour profiles into
+something else, and 24 megapixels into a slow brush. It shows a copy of a comfortable size; the strokes
+are carried over to the upload's own pixels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from ddpm_core.framing import MaskError
+from ddpm_core.pictures import open_picture
+
+CANVAS = 768  # longer side of the canvas, pixels
+BRUSH = CANVAS // 16  # radius
+PAINT = (15, 118, 110, 166)  # the accent colour, see-through
+
+
+def canvas(picture: Image.Image) -> Image.Image:
+    """A copy whose longer side is `CANVAS`, enlarged or reduced; the pixels of tiny pictures stay visible squares."""
+    tiny = max(picture.size) * 8 < CANVAS
+    return picture.resize(canvas_size(picture.size), Image.Resampling.NEAREST if tiny else Image.Resampling.LANCZOS)
+
+
+def canvas_size(size: tuple[int, int]) -> tuple[int, int]:
+    """Width and height of the canvas for a picture of `size` (width, height)."""
+    width, height = (max(1, round(extent * CANVAS / max(size))) for extent in size)
+    return width, height
+
+
+def layer(painted: np.ndarray, size: tuple[int, int]) -> Image.Image:
+    """What is `painted`, bool (H, W), as an editor layer of `size` (width, height)."""
+    spread = fit(painted, size)
+    return Image.fromarray(np.where(spread[:, :, None], np.array(PAINT, np.uint8), np.uint8(0)))
+
+
+def editor_value(picture: Image.Image, painted: np.ndarray | None = None) -> dict[str, Any]:
+    """What to hand to the editor for a picture and what is painted on it."""
+    shown = canvas(picture)
+    if painted is None:
+        return {"background": shown, "layers": [], "composite": shown}
+    paint = layer(painted, shown.size)
+    composite = Image.alpha_composite(shown.convert("RGBA"), paint)
+    return {"background": shown, "layers": [paint], "composite": composite}
+
+
+def painted_on(value: Mapping[str, Any] | None, size: tuple[int, int]) -> np.ndarray:
+    """Bool (H, W), True where any layer of an editor's value is painted, for an upload of `size` (width, height).
+
+    A pixel of the upload is painted if any canvas pixel on it is: a stroke never misses a pixel it touches.
+    """
+    # The brush may be see-through, so any alpha counts.
+    layers: Sequence[Any] = [] if value is None else value.get("layers") or []
+    strokes = [np.asarray(one.convert("RGBA"))[:, :, 3] > 0 for one in layers if one is not None]
+    if not strokes:
+        return np.zeros((size[1], size[0]), dtype=bool)
+    return fit(np.logical_or.reduce(strokes), size)
+
+
+def from_file(path: str, size: tuple[int, int]) -> np.ndarray:
+    """Bool (H, W) of a mask file for a picture of `size` (width, height): what is light is painted.
+
+    Raises:
+        PictureError: it is no picture.
+        MaskError: its shape is not that of the picture.
+    """
+    mask = open_picture(path)
+    width, height = size
+    if abs(mask.width * height - mask.height * width) > 0.02 * mask.height * width:  # scaled masks are rounded
+        raise MaskError(
+            f"The mask is {mask.width}x{mask.height} pixels, another shape than the picture's {width}x{height}."
+        )
+    return fit(np.asarray(mask.convert("L")) > 127, size)
+
+
+def fit(painted: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """A mask bool (h, w) at another `size` (width, height); no painted pixel is lost in shrinking."""
+    for axis, extent in ((0, size[1]), (1, size[0])):
+        given = painted.shape[axis]
+        starts = np.arange(extent) * given // extent
+        painted = np.logical_or.reduceat(painted, starts, axis=axis) if extent < given else painted.take(starts, axis)
+    return painted

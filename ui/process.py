@@ -1,0 +1,189 @@
+"""The Process tab: how a picture comes out of noise, frame by frame, and as a GIF."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+from PIL import Image
+
+from ddpm_core.pictures import save_gif
+from ddpm_core.schema import GenerateRequest, InpaintRequest
+from ui import examples
+from ui.controls import sampling, seed_row
+from ui.errors import ask, gentle
+from ui.live import AT_ONCE, PAGE_ONLY, RunControl, watch
+from ui.models import Shelf
+from ui.results import evenly, workspace
+from ui.source import Source
+
+KEPT = 60  # frames of a run kept at most; a GIF of more is no better and much larger
+STRIP = 8
+LIMIT = 512  # longer side of a frame of an inpainting
+SEES, BELIEVES = "sees", "believes"
+SPEEDS = [("slow", 6.0), ("normal", 3.0), ("fast", 1.5)]
+
+# Scrubbing is the browser's own work: all frames are in two hidden galleries, and static/studio.js picks from them.
+PICK = "(at, ...frames) => window.studio.frame(at, ...frames)"
+STRIP_OF = f"(...frames) => window.studio.strip({STRIP}, ...frames)"
+
+Updates = dict[gr.components.Component, Any]
+Frames = list[tuple[str, str | None]] | None  # what a gallery hands over: (file, caption)
+
+
+class ProcessTab:
+    """The tab's components and what its buttons do.
+
+    Attributes:
+        source: state, the `Source` carried over from another tab; None for a plain seed.
+        seed, steps, sampler: the controls another tab fills in.
+        about: the line that says what is shown.
+    """
+
+    def __init__(self, shelf: Shelf, checkpoint: gr.Dropdown):
+        """Build the tab inside the current layout."""
+        self.shelf = shelf
+        made = examples.frames()
+        sees, believes = made or ([], [])
+        self.source, self.last = gr.State(None), gr.State(None)
+        gr.HTML('<p class="lead">Every picture starts as noise. Drag the slider to walk from noise to face.</p>')
+        with gr.Row(elem_classes="studio"):
+            with gr.Column(scale=3, elem_classes="picture"):
+                self.frame = gr.Image(
+                    believes[-1] if made else None, format="png", interactive=False, show_label=False,
+                    buttons=["download", "fullscreen"], elem_id="process-frame", elem_classes="stage",
+                )  # fmt: skip
+                self.bar = RunControl.place_bar("process", "Seed 0, made earlier." if made else "Nothing made yet.")
+                self.scrubber = gr.Slider(
+                    1, max(2, len(sees)), max(1, len(sees)), step=1, label="Noise → picture",
+                    elem_id="process-scrubber", buttons=[],
+                )  # fmt: skip
+                self.strip = gr.Gallery(
+                    [believes[i] for i in evenly(len(believes), STRIP)], columns=STRIP, show_label=False,
+                    allow_preview=False, format="png", interactive=False, buttons=[], elem_id="process-strip",
+                    elem_classes="thumbs strip",
+                )  # fmt: skip
+                self.sees, self.believes = (
+                    gr.Gallery(frames, format="png", elem_classes="unseen", interactive=False, elem_id=f"process-{n}")
+                    for n, frames in ((SEES, sees), (BELIEVES, believes))
+                )
+            with gr.Column(scale=1, min_width=264, elem_classes="controls"):
+                self.about = gr.HTML(_told(None), elem_id="process-about")
+                self.plain = gr.Button("Back to a plain seed", size="sm", visible=False, elem_id="process-plain")
+                self.seed = seed_row("process", self.last, value=0)
+                view = gr.Radio(
+                    [("what the model sees", SEES), ("what it believes", BELIEVES)], value=BELIEVES, label="Show",
+                    elem_id="process-view",
+                )  # fmt: skip
+                control = RunControl("Show the process", "process")
+                with gr.Group(elem_classes="gif"):
+                    self.gif = gr.Image(
+                        type="filepath", interactive=False, show_label=False, buttons=[], elem_id="process-gif",
+                        label="GIF", visible=False,
+                    )  # fmt: skip
+                    self.download = gr.DownloadButton(
+                        "Download GIF", interactive=False, elem_id="process-download", size="md"
+                    )
+                with gr.Accordion("Advanced", open=False):
+                    side = gr.Radio([128, 256, 512], value=256, label="GIF size, pixels", elem_id="process-side")
+                    speed = gr.Radio(SPEEDS, value=3.0, label="GIF speed", elem_id="process-speed")
+                    self.steps, self.sampler = sampling("process")
+        frames = [view, self.sees, self.believes]
+        control.wire(
+            self._run,
+            [checkpoint, self.source, self.seed, self.steps, self.sampler, view, side, speed],
+            [self.frame, self.scrubber, self.sees, self.believes, self.gif, self.download, self.last],
+            self.bar,
+        )
+        gr.on([view.change, self.believes.change], None, frames, self.strip, js=STRIP_OF, **AT_ONCE)
+        gr.on([view.change, self.scrubber.change], None, [self.scrubber, *frames], self.frame, js=PICK, **AT_ONCE)
+        self.strip.select(_jump, self.believes, self.scrubber, **AT_ONCE)
+        gr.on(
+            [view.change, side.change, speed.change], gentle(_animate), [*frames, side, speed],
+            [self.gif, self.download], trigger_mode="always_last", **PAGE_ONLY,
+        )  # fmt: skip
+        self.plain.click(lambda: (None, _told(None), gr.update(visible=False)), None, self.carried[:3], **AT_ONCE)
+
+    @property
+    def carried(self) -> list[gr.components.Component]:
+        """The components `carry` fills."""
+        return [self.source, self.about, self.plain, self.seed, self.steps, self.sampler]
+
+    def carry(self, source: Source | None) -> tuple[Any, ...]:
+        """Fill the tab with a run of another tab."""
+        if source is None:
+            return tuple(gr.skip() for _ in self.carried)
+        request, inpainting = source.request, isinstance(source.request, InpaintRequest)
+        kept = source if inpainting else None
+        return kept, _told(kept), gr.update(visible=inpainting), request.seed, request.steps, request.sampler
+
+    def _run(
+        self,
+        checkpoint: str,
+        source: Source | None,
+        seed: float,
+        steps: float,
+        sampler: str,
+        view: str,
+        side: int,
+        speed: float,
+    ) -> Iterator[Updates]:
+        asked = {"seed": seed, "steps": steps, "sampler": sampler}
+        if source is None:
+            source = Source(ask(GenerateRequest, **asked))
+        else:
+            # Seed and steps may have been changed since; what is painted and how it is used may not.
+            carried = source.request.model_dump() | {"count": 1} | asked
+            source = Source(ask(InpaintRequest, **carried), source.picture, source.painted)
+        request, model = source.request, self.shelf.load(checkpoint)
+        run, dress = source.begin(model, LIMIT)
+        wanted = set(evenly(request.steps, KEPT))
+        kept: dict[str, list[Image.Image]] = {SEES: [], BELIEVES: []}
+        for tick in watch(run, request.steps):
+            if tick.done - 1 in wanted:
+                for name, latent in ((SEES, tick.step.latent), (BELIEVES, tick.step.denoised)):
+                    kept[name].append(dress(model.pictures(latent)[0]))
+            if tick.due:
+                yield {self.frame: kept[view][-1], self.bar: tick.status}
+        count = len(kept[view])
+        with workspace() as folder:
+            gif = animate(kept[view], folder, float(speed), int(side), f"{model.name}-seed-{request.seed}")
+            yield {
+                self.sees: kept[SEES],
+                self.believes: kept[BELIEVES],
+                self.scrubber: gr.update(maximum=max(2, count), value=count),
+                self.frame: kept[view][-1],
+                self.gif: gr.update(value=gif, visible=True),
+                self.download: gr.update(value=gif, interactive=True),
+                self.last: request,
+                self.bar: tick.finished,
+            }
+
+
+def _jump(frames: Frames, event: gr.SelectData) -> int:
+    return evenly(len(frames or []), STRIP)[int(event.index)] + 1
+
+
+def animate(frames: Sequence[Image.Image], folder: Path, seconds: float, side: int, name: str = "process") -> str:
+    """A looping GIF of frames from noise to picture; returns its path."""
+    path = folder / f"{name}.gif"
+    save_gif(frames, path, seconds, side)
+    return str(path)
+
+
+def _animate(view: str, sees: Frames, believes: Frames, side: int, speed: float) -> Iterator[tuple[Any, Any]]:
+    files = [file for file, _ in (sees if view == SEES else believes) or []]
+    if not files:
+        yield gr.skip(), gr.skip()
+        return
+    with workspace() as folder:
+        path = animate([Image.open(file) for file in files], folder, float(speed), int(side))
+        yield gr.update(value=path, visible=True), gr.update(value=path, interactive=True)
+
+
+def _told(source: Source | None) -> str:
+    if source is None:
+        return '<p class="told">A new face from its seed.</p>'
+    return f'<p class="told">The inpainting you just made, seed {source.request.seed}.</p>'

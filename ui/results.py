@@ -1,0 +1,79 @@
+"""Finished pictures as files a visitor can keep."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from PIL import Image
+
+from ddpm_core.framing import Frame
+from ddpm_core.pictures import save_png
+from ddpm_core.pipeline import LatentDiffusion
+from ddpm_core.schema import GenerateRequest
+
+SHOWN = 1024  # longer side of a result on the page; the file to download has the upload's size
+
+
+@contextmanager
+def workspace() -> Iterator[Path]:
+    """A folder for one answer. Gradio copies what is handed over into its cache, so it can go afterwards."""
+    with TemporaryDirectory(prefix="studio-") as folder:
+        yield Path(folder)
+
+
+def save(
+    pictures: Sequence[Image.Image], request: GenerateRequest, model: LatentDiffusion, folder: Path, prefix: str = ""
+) -> list[str]:
+    """One PNG per picture of the batch, its parameters in the PNG's text; returns the paths."""
+    paths = []
+    for picture, one in zip(pictures, request.singles(), strict=True):
+        path = folder / f"{prefix}{model.name}-seed-{one.seed}.png"
+        save_png(picture, path, model.parameters(one))
+        paths.append(str(path))
+    return paths
+
+
+@dataclass(frozen=True)
+class Results:
+    """Finished inpaintings, kept on disk for as long as somebody holds this object.
+
+    Attributes:
+        files: the pictures at the upload's size, parameters in their text.
+        before, shown: the upload and the pictures at a size a page shows comfortably.
+        folder: where all of them are; goes with this object.
+    """
+
+    files: list[str]
+    before: str
+    shown: list[str]
+    folder: TemporaryDirectory
+
+    @classmethod
+    def of(cls, frame: Frame, made: Sequence[Image.Image], request: GenerateRequest, model: LatentDiffusion) -> Results:
+        """Paste the model's squares back into the upload and write everything."""
+        folder = TemporaryDirectory(prefix="studio-")
+        root, small = Path(folder.name), frame.reduced(SHOWN)
+        files = save([frame.paste(square) for square in made], request, model, root, prefix="inpainted-")
+        before = root / "before.png"
+        small.picture.save(before)
+        if small is frame:
+            return cls(files, str(before), files, folder)
+        shown = [root / f"shown-{i}.png" for i in range(len(made))]
+        for square, path in zip(made, shown, strict=True):
+            small.paste(square).save(path)
+        return cls(files, str(before), [str(path) for path in shown], folder)
+
+    def pair(self, index: int) -> tuple[str, str]:
+        """Before and after, of one of them."""
+        return self.before, self.shown[index]
+
+
+def evenly(count: int, wanted: int) -> list[int]:
+    """At most `wanted` of the indices 0..`count`-1, evenly spaced, first and last among them."""
+    if count <= wanted:
+        return list(range(count))
+    return [round(i * (count - 1) / (wanted - 1)) for i in range(wanted)]
