@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
@@ -40,7 +40,7 @@ class CheckpointConfig(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    size: int  # pixels, the side of the training pictures
+    size: int = Field(gt=0)  # pixels, the side of the training pictures
     vae: dict[str, Any] = {}  # constructor arguments of VAE
     denoiser: dict[str, Any] = {}  # of UNet
     diffuser: dict[str, Any] = {}  # of Diffuser
@@ -97,7 +97,7 @@ def read_config(folder: Path) -> CheckpointConfig:
     path = Path(folder) / CONFIG
     try:
         return CheckpointConfig.model_validate_json(path.read_bytes())
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         raise CheckpointError(f"{path} is missing; {folder} is not a checkpoint.") from None
     except ValidationError as error:
         first = error.errors()[0]
@@ -119,7 +119,7 @@ def build(part: type[Part], arguments: dict[str, Any], folder: Path) -> Part:
     """
     try:
         return part(**arguments)
-    except (TypeError, ValueError, KeyError) as error:
+    except (TypeError, ValueError, LookupError, RuntimeError, ArithmeticError) as error:
         raise CheckpointError(f"{Path(folder) / CONFIG} does not describe a {part.__name__}: {error}.") from None
 
 

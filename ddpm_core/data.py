@@ -33,14 +33,21 @@ def find_pictures(folder: Path) -> dict[str, list[Path]]:
     paths = sorted(p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file())
     if not paths:
         raise PictureError(f"There are no pictures in {folder} (looked for {', '.join(sorted(SUFFIXES))}).")
-    for home in (folder, folder.parent):
+    for home in (folder, folder / ".."):
         if (home / LABELS).is_file():
-            with open(home / LABELS, newline="", encoding="utf-8") as file:
-                held_out = {home / row["file"] for row in csv.DictReader(file) if row.get("split") == "val"}
+            with open(home / LABELS, newline="", encoding="utf-8-sig") as file:
+                held_out = {
+                    (home / (row.get("file") or "")).resolve()
+                    for row in csv.DictReader(file)
+                    if row.get("split") == "val"
+                }
             break
     else:
-        held_out = set(paths[19::20])
-    split = {"train": [p for p in paths if p not in held_out], "val": [p for p in paths if p in held_out]}
+        held_out = {p.resolve() for p in paths[19::20]}
+    split = {
+        "train": [p for p in paths if p.resolve() not in held_out],
+        "val": [p for p in paths if p.resolve() in held_out],
+    }
     if not split["train"]:
         raise PictureError(f"Every picture in {folder} is held out by {LABELS}; nothing is left to train on.")
     return split

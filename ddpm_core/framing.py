@@ -72,14 +72,20 @@ class Frame:
     def keep(self) -> Tensor:
         """The keep mask (1, 1, size, size): False wherever any painted pixel of the upload falls."""
         painted = self.painted[self._indices(0)][:, self._indices(1)]
-        share = Image.fromarray(painted.astype(np.uint8) * 255).convert("F")
-        shrunk = np.asarray(share.resize((self.size, self.size), Image.Resampling.BOX))
-        return torch.from_numpy(shrunk == 0)[None, None]
+        for axis in (0, 1):
+            painted = self._any(painted, axis)
+        return torch.from_numpy(~painted)[None, None]
+
+    def _any(self, painted: np.ndarray, axis: int) -> np.ndarray:
+        pixel = np.arange(self.size)
+        spans = np.stack([pixel * self.side // self.size, -(-(pixel + 1) * self.side // self.size)], axis=1)
+        padded = np.insert(painted, self.side, False, axis=axis)  # reduceat takes no index beyond the end
+        return np.logical_or.reduceat(padded, spans.ravel(), axis=axis).take(2 * pixel, axis=axis)
 
     def paste(self, made: Image.Image) -> Image.Image:
         """The upload at its own size, painted pixels taken from `made` (the model's square), no other touched."""
         fill = made.convert(self.picture.mode).resize((self.side, self.side), Image.Resampling.LANCZOS)
-        sheet = Image.new(self.picture.mode, self.picture.size)
+        sheet = self.picture.copy()
         sheet.paste(fill, (self.left, self.top))
         pixels = np.where(self.painted[:, :, None], np.asarray(sheet), np.asarray(self.picture))
         return Image.fromarray(pixels)

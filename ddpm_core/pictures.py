@@ -35,7 +35,7 @@ def open_picture(path: str | Path) -> Image.Image:
         raise PictureError(f"{path} does not exist.") from None
     except Image.DecompressionBombError:
         raise PictureError(f"{name} has too many pixels to open; make it smaller first.") from None
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError):
+    except (UnidentifiedImageError, OSError, SyntaxError, ValueError, RuntimeError):
         raise PictureError(f"{name} is not a picture that can be read; try a PNG or JPEG.") from None
 
 
@@ -97,7 +97,11 @@ def read_parameters(path: str | Path) -> dict[str, Any]:
     """What `save_png` wrote beside the pixels; empty if there is nothing."""
     with Image.open(path) as picture:
         text = getattr(picture, "text", {}).get(PARAMETERS, "{}")
-    return json.loads(text)
+    try:
+        said = json.loads(text)
+    except ValueError:  # other programs use the same chunk for plain text
+        return {}
+    return said if isinstance(said, dict) else {}
 
 
 def save_gif(frames: Sequence[Image.Image], path: str | Path, seconds: float, side: int) -> None:

@@ -14,7 +14,7 @@ from torch import Tensor
 from ddpm_core import checkpoint
 from ddpm_core.checkpoint import CheckpointError
 from ddpm_core.diffuser import Diffuser
-from ddpm_core.framing import Frame
+from ddpm_core.framing import Frame, MaskError
 from ddpm_core.inpainting import Constraint, clamp_to, keep_cells
 from ddpm_core.pictures import to_pictures
 from ddpm_core.samplers import SAMPLERS, SeededNoise, Step, unconstrained
@@ -89,6 +89,10 @@ class LatentDiffusion:
         Raises:
             MaskError: the mask leaves nothing to make or nothing to keep, or is not the picture's size.
         """
+        if request.keep_painted and not painted.any():
+            raise MaskError("Nothing is painted yet; brush over the part you want to keep.")
+        if request.keep_painted and painted.all():
+            raise MaskError("Everything is painted, so all is kept; leave free what you want made anew.")
         return Frame.around(picture, ~painted if request.keep_painted else painted, self.size)
 
     @torch.inference_mode()

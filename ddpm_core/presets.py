@@ -10,7 +10,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "views": 4,
         "about": "Synthetic faces, no real people: SFHQ and SFHQ-T2I, David Beniaguev (MIT); faker-js portraits (CC0)",
         "vae": {"latent_channels": 8, "kl_weight": 1e-3, "batch_size": 4, "learning_rate": 6e-4, "iterations": 10_000},
-        "denoiser": {"batch_size": 32, "learning_rate": 6e-4, "iterations": 10_000},
+        "denoiser": {"batch_size": 16, "dropout": 0.05, "learning_rate": 5e-4, "iterations": 10_000},
     },
     # A few hundred pictures of one's own, and something to look at within the hour.
     "quick": {

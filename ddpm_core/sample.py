@@ -36,7 +36,7 @@ def main(
     try:
         first = GenerateRequest.model_validate(given)
         batches = [
-            first.model_copy(update={"seed": first.seed + done, "count": min(MAX_COUNT, count - done)})
+            GenerateRequest.model_validate({**given, "seed": first.seed + done, "count": min(MAX_COUNT, count - done)})
             for done in range(0, count, MAX_COUNT)
         ]
         model = LatentDiffusion.load(checkpoint, device)

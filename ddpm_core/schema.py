@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from ddpm_core.inpainting import MaskRule
 from ddpm_core.objective import TimestepDraw
@@ -16,7 +16,7 @@ MAX_COUNT = 8
 
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
 Widths = Annotated[  # "64,128,192" on the command line
-    tuple[int, ...],
+    tuple[Annotated[int, Field(ge=8, le=4096, multiple_of=8)], ...],
     BeforeValidator(lambda value: value.split(",") if isinstance(value, str) else value),
     Field(min_length=1, max_length=6),
 ]
@@ -33,8 +33,14 @@ class GenerateRequest(Request):
 
     seed: int = Field(0, ge=0, le=MAX_SEED, description="seed of the first picture")
     count: int = Field(1, ge=1, le=MAX_COUNT, description="pictures, each with the next seed")
-    steps: int = Field(20, ge=1, le=1000, description="reverse steps")
+    steps: int = Field(20, ge=1, le=999, description="reverse steps")
     sampler: Literal["ddim", "ddpm"] = Field("ddim", description="how to step from noise to picture")
+
+    @model_validator(mode="after")
+    def _last_seed(self) -> Self:
+        if self.seed + self.count - 1 > MAX_SEED:
+            raise ValueError(f"the last seed, {self.seed + self.count - 1}, is above {MAX_SEED}")
+        return self
 
     def singles(self) -> list[Self]:
         """One request per picture of the batch: each makes, alone, the picture it makes in the batch."""

@@ -46,6 +46,7 @@ def _snake_diagonals(cells: Tensor) -> Tensor:
 
 
 @lru_cache(maxsize=32)
+@torch.inference_mode(False)
 def _path_index(height: int, width: int, device: torch.device) -> tuple[Tensor, Tensor]:
     """Order and inverse order of rows in a (cells * 8, channels) table, one row per cell and direction.
 

@@ -92,7 +92,11 @@ def run_stage(stage: StageName, request: TrainRequest, pictures: Pictures) -> Ge
     """
     settings: StageSettings = getattr(request, stage)
     state, weights = state_file(request.out, stage), request.out / f"{stage}.safetensors"
-    if not request.resume and (state.exists() or weights.exists()):
+    if weights.exists() and not state.exists():
+        raise CheckpointError(
+            f"{weights} is a finished model without {state}, so it cannot be resumed; choose another --out."
+        )
+    if state.exists() and not request.resume:
         raise CheckpointError(f"{weights} already exists; add --resume to continue it or choose another --out.")
     job: Job = VaeJob(request, pictures) if stage == "vae" else DenoiserJob(request, pictures)
     trainer = Trainer(job.model, settings, request.precision, request.seed)
@@ -102,6 +106,9 @@ def run_stage(stage: StageName, request: TrainRequest, pictures: Pictures) -> Ge
     def save(final: bool) -> None:
         trainer.save(state)
         job.export(trainer.ema.module.eval(), final)
+
+    if trainer.step >= settings.iterations and not weights.exists():  # killed between state and weights
+        save(final=True)
 
     notes = state.parent
     notes.mkdir(parents=True, exist_ok=True)
@@ -120,7 +127,8 @@ def run_stage(stage: StageName, request: TrainRequest, pictures: Pictures) -> Ge
             try:
                 yield update
             except GeneratorExit:  # the consumer stops early; the step is whole, so nothing is lost
-                save(final=False)
+                if not final:
+                    save(final=False)
                 raise
 
 
@@ -214,7 +222,7 @@ class DenoiserJob:
 
     def export(self, unet: UNet, final: bool) -> None:
         checkpoint.write_weights(self.request.out / checkpoint.DENOISER_WEIGHTS, unet)
-        record(self.request, "denoiser", denoiser=self.shape, diffuser=self.diffuser.config())
+        record(self.request, "denoiser", size=self.request.size, denoiser=self.shape, diffuser=self.diffuser.config())
 
 
 def record(request: TrainRequest, stage: str, **parts: Any) -> None:

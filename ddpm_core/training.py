@@ -183,6 +183,11 @@ class Trainer:
         for name, tensor in parts["optimizer"].items():
             index, _, key = name.partition(".")
             state.setdefault(int(index), {})[key] = tensor
+        # The fused kernel pairs entries by their place in memory, so moments must be laid out as their parameters.
+        for parameter, moments in zip(self.model.parameters(), (state[i] for i in sorted(state)), strict=False):
+            for key, tensor in moments.items():
+                if tensor.shape == parameter.shape:
+                    moments[key] = torch.empty_like(parameter, requires_grad=False).copy_(tensor)
         try:
             progress = json.loads(metadata["progress"])
             self.model.load_state_dict(parts["model"])

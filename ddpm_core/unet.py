@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from itertools import pairwise
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor, nn
@@ -56,7 +56,7 @@ class AttentionMixer(nn.Module):
 
     def __init__(self, channels: int, head_size: int = 64):
         super().__init__()
-        self.heads = max(1, channels // head_size)
+        self.heads = next(n for n in range(max(1, channels // head_size), 0, -1) if channels % n == 0)
         self.norm = nn.LayerNorm(channels)
         self.query_key_value = nn.Linear(channels, 3 * channels)
         self.out = starting_at_zero(nn.Linear(channels, channels))
@@ -116,6 +116,8 @@ class UNet(nn.Module):
         prediction: Prediction = "v",
     ):
         super().__init__()
+        if prediction not in get_args(Prediction):
+            raise ValueError(f"there is no prediction type {prediction!r}")
         self.prediction, self.latent_channels = prediction, latent_channels
         self.halvings = len(channels) - 1
         time_width = 2 * channels[0]

@@ -61,7 +61,9 @@ def write_tiny_checkpoint(folder: Path) -> Path:
     torch.manual_seed(1)
     vae, unet = shake(VAE(**VAE_SHAPE), seed=1), shake(UNet(**UNET_SHAPE), seed=2)
     vae.measure_latents(vae.moments(torch.rand(8, 3, SIZE, SIZE) * 2 - 1)[0].detach())
-    config = CheckpointConfig(size=SIZE, vae=VAE_SHAPE, denoiser=UNET_SHAPE, diffuser=Diffuser().config(), about="Noise")
+    config = CheckpointConfig(
+        size=SIZE, vae=VAE_SHAPE, denoiser=UNET_SHAPE, diffuser=Diffuser().config(), about="Noise"
+    )
     checkpoint.write_config(folder, config)
     checkpoint.write_weights(folder / checkpoint.VAE_WEIGHTS, vae)
     checkpoint.write_weights(folder / checkpoint.DENOISER_WEIGHTS, unet)

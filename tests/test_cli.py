@@ -21,6 +21,7 @@ from ddpm_core.pictures import read_parameters
 from ddpm_core.schema import MAX_COUNT, MAX_SEED, TrainRequest
 
 ROOT = Path(__file__).resolve().parents[1]
+ALONE = os.environ | {"OMP_NUM_THREADS": "1"}  # for processes of our own: tensors are tiny, threads only fight
 
 
 @dataclass
@@ -69,7 +70,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory, picture_folder: Path) -> t
     """A checkpoint from the documented command, in a process of its own."""
     out = tmp_path_factory.mktemp("cli") / "checkpoints" / "mine"
     command = module("train", "--data", picture_folder, "--out", out, *TINY, "--iterations", 2)
-    return out, subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    return out, subprocess.run(command, cwd=ROOT, env=ALONE, capture_output=True, text=True, check=False)
 
 
 # Sampling
@@ -112,7 +113,7 @@ def test_all_samples_can_be_written_as_one_sheet_too(call, tiny_checkpoint: Path
 
 def test_the_sample_command_runs_as_a_module(tiny_checkpoint: Path, tmp_path: Path) -> None:
     command = module("sample", "--checkpoint", tiny_checkpoint, "--steps", 2, "--out", tmp_path)
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, cwd=ROOT, env=ALONE, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "0.png").is_file()
 
@@ -259,25 +260,26 @@ def test_files_that_are_no_pictures_are_counted_and_left_out(call, tmp_path: Pat
     for number in range(4):
         Image.new("RGB", (32, 32), (60 * number, 0, 0)).save(tmp_path / f"{number}.png")
     (tmp_path / "broken.png").write_text("no picture")
-    outcome = call(train.main, "--data", tmp_path, "--out", tmp_path / "run", *TINY, "--iterations", 1, "--stage", "vae")
+    outcome = call(
+        train.main, "--data", tmp_path, "--out", tmp_path / "run", *TINY, "--iterations", 1, "--stage", "vae"
+    )
     assert outcome.status == 0
     assert "Skipped 1 files" in outcome.out
     assert "4 pictures to train on, 0 held out." in outcome.out
 
 
-@pytest.mark.parametrize("polite", [signal.SIGINT, signal.SIGTERM])
-def test_a_run_that_is_stopped_saves_and_can_be_resumed(
-    call, picture_folder: Path, tmp_path: Path, polite: signal.Signals
-) -> None:
+def test_a_run_stopped_by_ctrl_c_saves_and_can_be_resumed(call, picture_folder: Path, tmp_path: Path) -> None:
     out, log = tmp_path / "run", tmp_path / "run" / "training" / "vae.jsonl"
     common = ["--data", picture_folder, "--out", out, *TINY, "--stage", "vae", "--sample-every", 10**6]
     command = module("train", *common, "--iterations", 10**5, "--save-every", 10**6)
-    running = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    running = subprocess.Popen(
+        command, cwd=ROOT, env=ALONE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    )
     try:
         deadline = time.monotonic() + 120
         while not (log.exists() and log.stat().st_size) and running.poll() is None and time.monotonic() < deadline:
             time.sleep(0.05)
-        os.kill(running.pid, polite)
+        running.send_signal(signal.SIGINT)
         said, _ = running.communicate(timeout=60)
     finally:
         running.kill()

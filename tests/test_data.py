@@ -80,10 +80,7 @@ def test_labels_saved_by_a_spreadsheet_are_understood(tmp_path: Path) -> None:
 def test_a_labels_file_about_something_else_is_no_obstacle(tmp_path: Path, text: str) -> None:
     paths = fill(tmp_path, 20)
     (tmp_path / "labels.csv").write_text(text)
-    try:
-        assert sum(map(len, find_pictures(tmp_path).values())) == len(paths)
-    except PictureError as error:  # a sentence is as good
-        assert "labels.csv" in str(error)
+    assert sum(map(len, find_pictures(tmp_path).values())) == len(paths)
 
 
 def test_a_folder_that_is_held_out_altogether_is_refused(tmp_path: Path) -> None:

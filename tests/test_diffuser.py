@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 import torch
 from diffusers import DDPMScheduler
@@ -84,7 +86,7 @@ def test_spaced_timesteps_run_strictly_down_from_the_last_state_to_0(states: int
         timesteps = diffuser.spaced_timesteps(steps)
         assert len(timesteps) == steps + 1
         assert (timesteps[0], timesteps[-1]) == (states - 1, 0)
-        assert all(t > earlier for t, earlier in zip(timesteps, timesteps[1:], strict=False))
+        assert all(t > earlier for t, earlier in pairwise(timesteps))
 
 
 def test_as_many_steps_as_there_are_pass_through_every_state() -> None:

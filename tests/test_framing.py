@@ -176,7 +176,9 @@ def test_a_reduced_frame_shows_the_same_scene_within_the_limit(width: int, heigh
     pasted = np.asarray(small.paste(Image.new("RGB", (SIZE, SIZE), (1, 200, 77))))
     assert np.array_equal(pasted[~small.painted], np.asarray(small.picture)[~small.painted])
     rows, columns = np.arange(small.picture.height), np.arange(small.picture.width)
-    inside = painted[((rows + 0.5) * height / len(rows)).astype(int)][:, ((columns + 0.5) * width / len(columns)).astype(int)]
+    inside = painted[((rows + 0.5) * height / len(rows)).astype(int)][
+        :, ((columns + 0.5) * width / len(columns)).astype(int)
+    ]
     assert (inside != small.painted).mean() < 0.1
     assert (pasted[small.painted] == (1, 200, 77)).all(1).mean() > 0.9
 

@@ -26,7 +26,6 @@ from ddpm_core.pictures import (
     to_tensor,
 )
 
-
 Image.init()
 FORMS = sorted({"PNG", "JPEG", "GIF", "WEBP", "BMP", "TIFF", "AVIF"} & set(Image.SAVE))  # AVIF: newer Pillows only
 

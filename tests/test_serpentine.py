@@ -176,6 +176,14 @@ def test_a_gradient_reaches_every_parameter_of_the_mixer(shaken) -> None:
         assert parameter.grad.abs().max() > 0, name
 
 
+def test_a_mixer_used_for_inference_first_can_be_trained_afterwards(shaken) -> None:
+    mixer, x = shaken(SerpentineMixer(16)), torch.randn(1, 16, 11, 13)  # a grid no other test has
+    with torch.inference_mode():
+        mixer(x)
+    mixer(x).sum().backward()
+    assert mixer.propose.weight.grad.abs().max() > 0
+
+
 def test_a_mixer_of_a_width_it_cannot_share_out_is_refused() -> None:
     with pytest.raises(ValueError, match="multiple of 8 channels, not 12"):
         SerpentineMixer(12)

@@ -149,11 +149,11 @@ def test_a_step_that_is_not_finite_is_skipped_and_counted(kind: str) -> None:
 
 
 def test_many_steps_in_a_row_that_are_not_finite_end_the_run_with_a_sentence() -> None:
-    run, done = trainer(iterations=1000), 0
+    run = trainer(iterations=1000)
+    steps = run.train(lambda model, draw: {"loss": fit(model, draw)["loss"] * (math.nan if draw >= 3 else 1)})
     with pytest.raises(TrainingError, match="steps in a row") as caught:
-        for _ in run.train(lambda model, draw: {"loss": fit(model, draw)["loss"] * (math.nan if draw >= 3 else 1)}):
-            done += 1
-    assert done == 3 + MAX_SKIPPED_IN_A_ROW
+        last(steps)
+    assert run.step == 3 + MAX_SKIPPED_IN_A_ROW
     assert "\n" not in str(caught.value)
 
 
@@ -437,12 +437,12 @@ def test_a_denoiser_of_another_size_than_its_autoencoder_is_refused_or_recorded(
     out = tmp_path / "run"
     copy_vae(trained, out)
     larger = Pictures(PictureSet(pictures.train.pixels.repeat(1, 1, 2, 2), []), None, 10)
+    refused = ""
     try:
         run_all("denoiser", request_for(out, size=32), larger, until=1)
     except CheckpointError as error:
-        assert "32" in str(error)
-    else:
-        assert checkpoint.read_config(out).size == 32
+        refused = str(error)
+    assert "32" in refused or checkpoint.read_config(out).size == 32
 
 
 def test_saving_every_so_often_leaves_a_usable_checkpoint_midway(

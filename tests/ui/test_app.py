@@ -11,7 +11,9 @@ from pathlib import Path
 import pytest
 
 from ddpm_core.checkpoint import CheckpointError
+from ui import examples
 from ui.models import Shelf, parameter_count
+from ui.studio import build
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -64,3 +66,10 @@ def test_a_new_checkpoint_appears_and_a_retrained_one_is_loaded_anew(own_checkpo
     (own_checkpoint / "denoiser.safetensors").unlink()
     with pytest.raises(CheckpointError, match=r"denoiser\.safetensors"):
         shelf.load("own")
+
+
+def test_the_page_can_do_without_its_examples(
+    tiny_checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(examples, "FOLDER", tmp_path)
+    assert build(Shelf.around(tiny_checkpoint, "cpu")).fns
