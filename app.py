@@ -35,6 +35,9 @@ def main(
         page.launch(server_name=host, server_port=port, share=share, prevent_thread_lock=True, **launch_settings())
     except OSError:
         fail(f"{host}:{port} cannot be listened on; it may be taken: try another --port.")
+    except ValueError:  # Gradio calls its own address before it lets anyone in
+        proxy = f"if a proxy is set, exempt the address with NO_PROXY={host}"
+        fail(f"the page did not answer at {host}:{port}; the machine may be too busy, or {proxy}.")
     typer.echo(f"The studio is open at http://{'127.0.0.1' if host == '0.0.0.0' else host}:{port} (Ctrl+C ends it).")
     page.block_thread()
 

@@ -23,7 +23,8 @@ KEPT = 60  # frames of a run kept at most; a GIF of more is no better and much l
 STRIP = 8
 LIMIT = 512  # longer side of a frame of an inpainting
 SEES, BELIEVES = "sees", "believes"
-SPEEDS = [("slow", 6.0), ("normal", 3.0), ("fast", 1.5)]
+SIDE, SECONDS = 256, 3.0  # of a GIF, unless asked otherwise
+SPEEDS = [("slow", 6.0), ("normal", SECONDS), ("fast", 1.5)]
 
 # Scrubbing is the browser's own work: all frames are in two hidden galleries, and static/studio.js picks from them.
 PICK = "(at, ...frames) => window.studio.frame(at, ...frames)"
@@ -78,17 +79,18 @@ class ProcessTab:
                     elem_id="process-view",
                 )  # fmt: skip
                 control = RunControl("Show the process", "process")
-                with gr.Group(elem_classes="gif"):
+                with gr.Group(elem_classes="gif"), workspace() as folder:
+                    gif = animate(believes, folder, SECONDS, SIDE, "made-earlier") if made else None
                     self.gif = gr.Image(
-                        type="filepath", interactive=False, show_label=False, buttons=[], elem_id="process-gif",
-                        label="GIF", visible=False,
+                        gif, type="filepath", interactive=False, show_label=False, buttons=[], label="GIF",
+                        elem_id="process-gif", visible=made != [],
                     )  # fmt: skip
                     self.download = gr.DownloadButton(
-                        "Download GIF", interactive=False, elem_id="process-download", size="md"
+                        "Download GIF", gif, interactive=made != [], elem_id="process-download", size="md"
                     )
                 with gr.Accordion("Advanced", open=False):
-                    side = gr.Radio([128, 256, 512], value=256, label="GIF size, pixels", elem_id="process-side")
-                    speed = gr.Radio(SPEEDS, value=3.0, label="GIF speed", elem_id="process-speed")
+                    side = gr.Radio([128, 256, 512], value=SIDE, label="GIF size, pixels", elem_id="process-side")
+                    speed = gr.Radio(SPEEDS, value=SECONDS, label="GIF speed", elem_id="process-speed")
                     self.steps, self.sampler = sampling("process")
         frames = [view, self.sees, self.believes]
         control.wire(

@@ -21,7 +21,7 @@ ROOT = Path(__file__).resolve().parents[2]
 def start(*flags: str) -> subprocess.CompletedProcess[str]:
     """Run the app with flags that make it give up."""
     command = [sys.executable, "app.py", *flags]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False)
 
 
 def one_sentence(done: subprocess.CompletedProcess[str]) -> str:
