@@ -1,8 +1,9 @@
 # docker build -t studio . && docker run --rm -p 7860:7860 studio
-# For a GPU: docker build --build-arg TORCH_INDEX=https://download.pytorch.org/whl/cu126 -t studio .
+# PyTorch's default build for Linux carries CUDA. For its smaller CPU build, name the index that has it:
+# docker build --build-arg TORCH_INDEX=URL -t studio .
 FROM python:3.12-slim
 
-ARG TORCH_INDEX=https://download.pytorch.org/whl/cpu
+ARG TORCH_INDEX=
 
 ENV PYTHONUNBUFFERED=1 \
     PYTHONDONTWRITEBYTECODE=1 \
@@ -12,12 +13,9 @@ ENV PYTHONUNBUFFERED=1 \
 
 WORKDIR /studio
 
-# Dependencies first: they change less often than the code. torch comes alone, so that only it takes the other index.
+# Dependencies first: they change less often than the code.
 COPY requirements.txt ./
-RUN grep '^torch' requirements.txt > torch.txt \
-    && pip install --index-url "$TORCH_INDEX" -r torch.txt \
-    && pip install -r requirements.txt \
-    && rm torch.txt \
+RUN pip install ${TORCH_INDEX:+--extra-index-url "$TORCH_INDEX"} -r requirements.txt \
     && useradd --create-home --uid 1000 studio
 
 COPY app.py ./
