@@ -86,7 +86,7 @@ class InpaintTab:
                     [("what I painted", False), ("everything else", True)], value=False, label="Make anew",
                     elem_id="inpaint-region",
                 )  # fmt: skip
-                seed = seed_row("inpaint", self.last, value=8)
+                seed = seed_row("inpaint", self.last, value=1)
                 control = RunControl("Inpaint", "inpaint")
                 with gr.Accordion("Advanced", open=False):
                     count = count_row("inpaint", "Variants")
