@@ -41,14 +41,13 @@ class GenerateTab:
                     object_fit="contain", buttons=["download", "fullscreen"], elem_id="generate-gallery",
                     elem_classes=_stage(len(shown)),
                 )  # fmt: skip
-                self.bar = RunControl.place_bar(
-                    "generate", "Made earlier from seeds 0 to 3." if shown else "Nothing made yet."
-                )
+                told = f"Made earlier, from seed {made.seed} on." if made else "Nothing made yet."
+                self.bar = RunControl.place_bar("generate", told)
                 with gr.Row(elem_classes="actions"):
                     self.to_inpaint = gr.Button("Inpaint this", size="sm", elem_id="generate-to-inpaint")
                     self.to_process = gr.Button("Show its process", size="sm", elem_id="generate-to-process")
             with gr.Column(scale=1, min_width=264, elem_classes="controls"):
-                seed = seed_row("generate", self.last, value=4)
+                seed = seed_row("generate", self.last, value=made.seed if made else 0)
                 count = count_row("generate")
                 control = RunControl("Generate", "generate")
                 with gr.Accordion("Advanced", open=False):

@@ -46,7 +46,8 @@ class ProcessTab:
     def __init__(self, shelf: Shelf, checkpoint: gr.Dropdown):
         """Build the tab inside the current layout."""
         self.shelf = shelf
-        made = examples.frames()
+        made, request = examples.frames(), examples.request_of(examples.faces())
+        seed = request.seed if request else 0
         sees, believes = made or ([], [])
         self.source, self.last = gr.State(None), gr.State(None)
         gr.HTML('<p class="lead">Every picture starts as noise. Drag the slider to walk from noise to face.</p>')
@@ -56,7 +57,8 @@ class ProcessTab:
                     believes[-1] if made else None, format="png", interactive=False, show_label=False,
                     buttons=["download", "fullscreen"], elem_id="process-frame", elem_classes="stage",
                 )  # fmt: skip
-                self.bar = RunControl.place_bar("process", "Seed 0, made earlier." if made else "Nothing made yet.")
+                told = f"Seed {seed}, made earlier." if made else "Nothing made yet."
+                self.bar = RunControl.place_bar("process", told)
                 self.scrubber = gr.Slider(
                     1, max(2, len(sees)), max(1, len(sees)), step=1, label="Noise → picture",
                     elem_id="process-scrubber", buttons=[],
@@ -73,7 +75,7 @@ class ProcessTab:
             with gr.Column(scale=1, min_width=264, elem_classes="controls"):
                 self.about = gr.HTML(_told(None), elem_id="process-about")
                 self.plain = gr.Button("Back to a plain seed", size="sm", visible=False, elem_id="process-plain")
-                self.seed = seed_row("process", self.last, value=0)
+                self.seed = seed_row("process", self.last, value=seed)
                 view = gr.Radio(
                     [("what the model sees", SEES), ("what it believes", BELIEVES)], value=BELIEVES, label="Show",
                     elem_id="process-view",

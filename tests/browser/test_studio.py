@@ -42,9 +42,12 @@ def finished(page: Page, name: str) -> None:
 
 def number(page: Page, selector: str, value: int | str) -> None:
     box = page.locator(f"{selector} input[type=number]")
-    box.fill(str(value))
-    box.press("Tab")
-    page.wait_for_timeout(200)  # the page takes a moment to pass on what was typed
+    for _ in range(5):
+        box.fill(str(value))
+        box.press("Tab")
+        page.wait_for_timeout(300)  # the page takes a moment to pass on what was typed
+        if box.input_value() == str(value):
+            break  # a fold that is still opening sets its sliders once more; a person would type again, too
     expect(box).to_have_value(str(value))
 
 

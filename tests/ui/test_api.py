@@ -76,7 +76,7 @@ def test_process(client: Client, tmp_path: Path) -> None:
         ({"seed": -1}, "Seed should be greater"),
         ({"seed": 2**31}, "Seed should be less"),
         ({"count": 9}, "Count should be less"),
-        ({"steps": 1000}, "step"),
+        ({"steps": 1000}, "Steps should be less"),
         ({"checkpoint": "nosuch"}, "no checkpoint 'nosuch'"),
         ({"checkpoint": "../tiny"}, "no checkpoint"),
     ],
