@@ -47,7 +47,7 @@ class GenerateTab:
                     self.to_inpaint = gr.Button("Inpaint this", size="sm", elem_id="generate-to-inpaint")
                     self.to_process = gr.Button("Show its process", size="sm", elem_id="generate-to-process")
             with gr.Column(scale=1, min_width=264, elem_classes="controls"):
-                seed = seed_row("generate", self.last, value=made.seed if made else 0)
+                seed = seed_row("generate", self.last, value=made.seed + made.count if made else 0)
                 count = count_row("generate")
                 control = RunControl("Generate", "generate")
                 with gr.Accordion("Advanced", open=False):
