@@ -45,6 +45,11 @@ class Diffuser:
         signal, noise = self.signal_and_noise(t, clean)
         return signal * clean + noise * eps
 
+    def noised_further(self, noisy: Tensor, t: int, later: int, eps: Tensor) -> Tensor:
+        """State `later` of what is `noisy` at state t < `later`, under fresh noise (Ho et al. 2020, eq. 2, chained)."""
+        left = (self.alpha_bar[later] / self.alpha_bar[t]).item()
+        return left**0.5 * noisy + (1 - left) ** 0.5 * eps
+
     def denoised(self, noisy: Tensor, eps: Tensor, t: Tensor) -> Tensor:
         """The clean latent that `noisy` at state t and its noise `eps` imply (Ho et al. 2020, eq. 4 solved for x0)."""
         signal, noise = self.signal_and_noise(t, noisy)

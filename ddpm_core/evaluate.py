@@ -2,85 +2,206 @@
 
 Example:
     python -m ddpm_core.evaluate --checkpoint checkpoints/faces-128 --data photos --json measures.json
+
+Held out are the pictures `labels.csv` says, or every twentieth (see `data.find_pictures`). The
+autoencoder is measured on all of them. The denoiser may have learned from only a part of the data: if its
+`config.json` names a folder that DATA has inside, then samples and fillings are measured against the
+pictures of that folder, otherwise against all of DATA.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import Annotated, Any, Optional
 
 import numpy as np
 import torch
 import typer
+from PIL import Image
+from torch import Tensor
+from tqdm import tqdm
 
+from ddpm_core import checkpoint as checkpoints
 from ddpm_core import metrics
 from ddpm_core.checkpoint import CheckpointError
-from ddpm_core.data import find_pictures, load_pictures
+from ddpm_core.data import PictureSet, find_pictures, load_pictures
+from ddpm_core.distances import distances_to_training, memorised_share
 from ddpm_core.inpainting import random_regions
 from ddpm_core.options import fail, run
-from ddpm_core.pictures import PictureError, open_picture
+from ddpm_core.pictures import PictureError, open_picture, to_bytes
 from ddpm_core.pipeline import LatentDiffusion
+from ddpm_core.regions import grown
 from ddpm_core.samplers import last
-from ddpm_core.schema import InpaintRequest
+from ddpm_core.schema import MAX_COUNT, GenerateRequest, InpaintRequest
 
 MEANING = {
-    "pictures": "held-out pictures measured",
+    "pictures": "held-out pictures the autoencoder was measured on",
     "psnr": "reconstruction, dB (mean over pictures)",
     "gradient_ratio": "edge strength, reconstructed / original",
     "locality_radius": "pixels beyond its own square that one latent cell can change",
     "locality_3x3": "share of the squared change within 3x3 cells",
+    "samples": "pictures made from noise",
+    "swd": "patch distance of samples to training pictures x 1000, finest level first",
+    "swd_floor": "the same of as many held-out pictures",
+    "swd_ratio": "swd / swd_floor",
+    "memorised_share": "share of samples nearer to training than the nearest 1 % of held-out pictures",
+    "fills": "held-out pictures inpainted, each from two seeds",
     "kept_max_diff": "largest change of a kept pixel after inpainting, of 255",
+    "seam_ratio": "steps across the mask's edge, inpainted / untouched",
+    "edge_distance": "mean difference of fillings to what was removed, within a latent cell of the edge, of 255",
+    "fill_distance": "mean difference of fillings to what was removed, of 255",
+    "fill_diversity": "mean difference between fillings of two seeds, of 255",
 }
 
 
 def main(
-    data: Annotated[Path, typer.Option(help="folder of pictures; its held-out share is measured")],
+    data: Annotated[
+        Path,
+        typer.Option(
+            help="folder of pictures; its held-out share is measured. Samples and fillings are measured against the "
+            "subfolder the denoiser was trained on, if there is one of that name, and else against all of it"
+        ),
+    ],
     checkpoint: Annotated[Path, typer.Option(help="checkpoint folder")] = Path("checkpoints/faces-128"),
+    samples: Annotated[int, typer.Option(min=1, help="pictures to make and compare with the training pictures")] = 1000,
+    fills: Annotated[int, typer.Option(min=1, help="held-out pictures to inpaint, at most")] = 64,
     json_file: Annotated[Optional[Path], typer.Option("--json", help="also write the measures to this file")] = None,
     device: Annotated[str, typer.Option(help="cpu, cuda, mps, or auto")] = "auto",
 ) -> None:
     """Print what the checkpoint measures on held-out pictures as a table."""
     try:
         model = LatentDiffusion.load(checkpoint, device)
-        files = find_pictures(data)
-        paths = files["val"] or files["train"]
-        measures = measure(model, paths)
+        seen = seen_by_denoiser(checkpoint, data)
+        typer.echo(f"Autoencoder measured on {data}, samples and fillings on {seen}.")
+        measures = measure_codec(model, find_pictures(data))
+        measures |= measure_denoiser(model, find_pictures(seen), samples, fills)
         if json_file:
             json_file.write_text(json.dumps(measures, indent=2) + "\n", encoding="utf-8")
     except (CheckpointError, PictureError, OSError, ValueError) as error:
         fail(str(error))
     for name, value in measures.items():
-        typer.echo(f"{name:16} {value:>9.4g}  {MEANING[name]}")
+        typer.echo(f"{name:16} {_shown(value):>27}  {MEANING[name]}")
 
 
-def measure(model: LatentDiffusion, paths: list[Path]) -> dict[str, float]:
-    """All measures of a model on picture files, by name."""
-    pictures = load_pictures(paths, model.size)
-    local = metrics.locality(model.codec, pictures.batch(torch.arange(min(16, len(pictures)))))
+def _shown(value: Any) -> str:
+    if value is None:
+        return "no held-out pictures"
+    return " ".join(f"{x:.4g}" for x in value) if isinstance(value, list) else f"{value:.4g}"
+
+
+def seen_by_denoiser(checkpoint: Path, data: Path) -> Path:
+    """The folder in `data` of the name that `config.json` says the denoiser was trained on, or else `data`."""
+    trained_on = checkpoints.read_config(checkpoint).training.get("denoiser", {}).get("data")
+    part = data / Path(str(trained_on)).name
+    return part if trained_on and part.is_dir() else data
+
+
+def measure_codec(model: LatentDiffusion, files: dict[str, list[Path]]) -> dict[str, Any]:
+    """What the autoencoder measures on the held-out pictures (on all of them, if none is held out)."""
+    pictures = load_pictures(files["val"] or files["train"], model.size)
+    with torch.inference_mode():
+        latents = model.codec.encode(pictures.batch(torch.arange(min(16, len(pictures)))).to(model.device))
+    local = metrics.locality(model.codec, latents)
     return {
         "pictures": len(pictures),
         "psnr": metrics.reconstruction_psnr(model.codec, pictures),
         "gradient_ratio": metrics.gradient_ratio(model.codec, pictures),
         "locality_radius": local.radius,
         "locality_3x3": local.within_3x3,
-        "kept_max_diff": kept_max_diff(model, paths[:8]),
     }
 
 
-def kept_max_diff(model: LatentDiffusion, paths: list[Path], seed: int = 0) -> int:
-    """Inpaint picture files at their own size under random masks; the largest difference, of 255, of a kept pixel."""
+def measure_denoiser(
+    model: LatentDiffusion, files: dict[str, list[Path]], samples: int, fills: int, seed: int = 0
+) -> dict[str, Any]:
+    """What samples and fillings measure; distances are None if no picture is held out to compare with."""
+    measures: dict[str, Any] = {"samples": samples, "swd": None, "swd_floor": None, "swd_ratio": None}
+    measures["memorised_share"] = None
+    if files["val"]:
+        training, held_out = (load_pictures(files[split], model.size) for split in ("train", "val"))
+        made = sample(model, samples, seed)
+        ours, floor = distances_to_training(training, made, held_out)
+        ratio = [distance / max(least, 1e-9) for distance, least in zip(ours, floor, strict=True)]
+        measures |= {"swd": ours, "swd_floor": floor, "swd_ratio": ratio}
+        measures["memorised_share"] = memorised_share(made, held_out, training)
+    return measures | measure_fills(model, some_pictures(files["val"] or files["train"], fills))
+
+
+def sample(model: LatentDiffusion, count: int, seed: int = 0) -> PictureSet:
+    """Pictures of the seeds from `seed` on, made as `python -m ddpm_core.sample` makes them by default."""
+    pixels = []
+    for first in tqdm(range(0, count, MAX_COUNT), desc="sampling", unit="batch", disable=None):
+        request = GenerateRequest(seed=seed + first, count=min(MAX_COUNT, count - first))
+        pixels.append(_pixels(model, last(model.generate(request)).latent))
+    return PictureSet(torch.cat(pixels), [])
+
+
+@torch.inference_mode()
+def _pixels(model: LatentDiffusion, latent: Tensor) -> Tensor:
+    return torch.from_numpy(to_bytes(model.codec.decode(latent))).permute(0, 3, 1, 2)
+
+
+def some_pictures(paths: Sequence[Path], count: int) -> list[Image.Image]:
+    """At most `count` of the pictures that can be read, spread evenly over the files.
+
+    Raises:
+        PictureError: not one of the files could be read.
+    """
+    pictures = []
+    for place in np.linspace(0, len(paths) - 1, min(count, len(paths))).round().astype(int):
+        try:
+            pictures.append(open_picture(paths[place]))
+        except PictureError as error:
+            unreadable = error
+    if not pictures:
+        raise unreadable
+    return pictures
+
+
+def measure_fills(
+    model: LatentDiffusion, pictures: Sequence[Image.Image], request: InpaintRequest | None = None
+) -> dict[str, float]:
+    """Inpaint pictures under random masks, from two seeds each, as the app does by default or as `request` says.
+
+    Kept pixels are compared at the picture's own size. Everything else is measured on pictures reduced to the
+    model's size, where a fill can be as sharp as what surrounds it. Feathering is off: it would hide a
+    seam, and here the seam is what is measured.
+    """
+    request = (request or InpaintRequest()).model_copy(update={"count": 2, "feather": 0})
     worst = 0
-    for number, path in enumerate(paths):
-        picture = open_picture(path)
-        torch.manual_seed(seed + number)
-        painted = random_regions(1, picture.height, picture.width)[0, 0].numpy()
-        request = InpaintRequest(seed=seed + number, steps=4)
-        frame = model.frame(request, picture, painted)
-        made = model.pictures(last(model.inpaint(request, frame.image(), frame.keep())).latent)[0]
-        change = np.abs(np.asarray(frame.paste(made), dtype=int) - np.asarray(picture, dtype=int))
-        worst = max(worst, int(change[~painted].max(initial=0)))
-    return worst
+    seams: dict[str, list[np.ndarray]] = {"inpainted": [], "untouched": []}
+    differences: dict[str, list[float]] = {"edge_distance": [], "fill_distance": [], "fill_diversity": []}
+    for number, picture in enumerate(tqdm(pictures, desc="inpainting", unit="picture", disable=None)):
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(request.seed + number)
+            painted = random_regions(1, picture.height, picture.width)[0, 0].numpy()
+        one = request.model_copy(update={"seed": request.seed + 2 * number})
+        frame = model.frame(one, picture, painted)
+        fills = model.pictures(last(model.inpaint(one, frame.image(), frame.keep())).latent)
+        for fill in fills:
+            change = np.abs(np.asarray(frame.paste(fill), dtype=int) - np.asarray(picture, dtype=int))
+            worst = max(worst, int(change[~painted].max(initial=0)))
+
+        small = frame.reduced(model.size)
+        original = np.asarray(small.picture, dtype=int)
+        first, second = (np.asarray(small.paste(fill), dtype=int) for fill in fills)
+        at_edge = small.painted & grown(~small.painted, model.codec.stride)
+        for result in (first, second):
+            seams["inpainted"].append(metrics.edge_steps(result, small.painted))
+            seams["untouched"].append(metrics.edge_steps(original, small.painted))
+            change = np.abs(result - original)
+            differences["edge_distance"].append(change[at_edge].mean())
+            differences["fill_distance"].append(change[small.painted].mean())
+        differences["fill_diversity"].append(np.abs(first - second)[small.painted].mean())
+    inpainted, untouched = (np.concatenate(found).mean() for found in seams.values())
+    return {
+        "fills": len(pictures),
+        "kept_max_diff": worst,
+        "seam_ratio": float(inpainted / max(untouched, 1e-9)),  # a folder of blank pictures has no steps at all
+        **{name: float(np.mean(values)) for name, values in differences.items()},
+    }
 
 
 if __name__ == "__main__":

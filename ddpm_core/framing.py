@@ -2,33 +2,37 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
 
+from ddpm_core.blending import blend
 from ddpm_core.pictures import as_rgb, to_tensor
+from ddpm_core.regions import MaskError, any_inside
 
-
-class MaskError(ValueError):
-    """A mask nothing can be done with; the message is one sentence meant for the user."""
+Crop = Literal["whole", "painted"]
+CONTEXT = 2.0  # side of a "painted" window over the painted extent: as much around it as a patch needs to fit in
 
 
 @dataclass(frozen=True)
 class Frame:
     """A square window of an upload: what the model sees, and the way back.
 
-    The window is as large as the upload's shorter side, or larger if the painted area needs it, and lies
-    as near to the painted area as the upload allows. Where it reaches beyond the upload, the border
-    pixels are repeated. The aspect ratio is kept.
+    The window is as large as the upload's shorter side, or larger if the painted area needs it, and its middle
+    lies as near to the painted area's as the upload allows. Where it reaches beyond the upload, the border
+    pixels are repeated. The aspect ratio is kept. Cropped to what is painted, it is smaller where that is.
 
     Attributes:
         picture: the upload, RGB or RGBA; what is kept keeps its transparency.
         painted: bool (H, W), True where it is to be made anew.
         left, top, side: the window, in the upload's pixels; may reach beyond it.
         size: side of the model's square, pixels.
+        feather: how far into the painted area the upload fades into what was made, in the upload's pixels.
     """
 
     picture: Image.Image
@@ -37,10 +41,17 @@ class Frame:
     top: int
     side: int
     size: int
+    feather: int = 0
 
     @classmethod
-    def around(cls, picture: Image.Image, painted: np.ndarray, size: int) -> Frame:
+    def around(
+        cls, picture: Image.Image, painted: np.ndarray, size: int, crop: Crop = "whole", feather: int = 0
+    ) -> Frame:
         """The window for what is `painted` (H, W) on `picture`.
+
+        With `crop` "painted" its side is only `CONTEXT` times the painted extent, so that a small part of a large
+        upload is made at more of the upload's resolution; but at least `size`, for finer than its own pixels
+        the model cannot paint, and never more than the "whole" window's.
 
         Raises:
             MaskError: nothing is painted, everything is, or the mask has another size than the picture.
@@ -54,9 +65,12 @@ class Frame:
             raise MaskError("Everything is painted, so there is nothing to keep; leave some of the picture free.")
         rows, columns = np.flatnonzero(painted.any(1)), np.flatnonzero(painted.any(0))
         spans = [(columns[0], columns[-1] + 1, picture.width), (rows[0], rows[-1] + 1, picture.height)]
-        side = int(max(min(picture.size), *(end - start for start, end, _ in spans)))
-        left, top = (cls._place(int(start), int(end), int(extent), side) for start, end, extent in spans)
-        return cls(picture, painted, left, top, side, size)
+        extent = int(max(end - start for start, end, _ in spans))
+        side = max(min(picture.size), extent)
+        if crop == "painted":
+            side = min(side, max(size, math.ceil(CONTEXT * extent)))
+        left, top = (cls._place(int(start), int(end), int(length), side) for start, end, length in spans)
+        return cls(picture, painted, left, top, side, size, feather)
 
     @staticmethod
     def _place(start: int, end: int, extent: int, side: int) -> int:
@@ -73,33 +87,32 @@ class Frame:
         """The keep mask (1, 1, size, size): False wherever any painted pixel of the upload falls."""
         painted = self.painted[self._indices(0)][:, self._indices(1)]
         for axis in (0, 1):
-            painted = self._any(painted, axis)
+            painted = any_inside(painted, self.size, axis)
         return torch.from_numpy(~painted)[None, None]
 
-    def _any(self, painted: np.ndarray, axis: int) -> np.ndarray:
-        pixel = np.arange(self.size)
-        spans = np.stack([pixel * self.side // self.size, -(-(pixel + 1) * self.side // self.size)], axis=1)
-        padded = np.insert(painted, self.side, False, axis=axis)  # reduceat takes no index beyond the end
-        return np.logical_or.reduceat(padded, spans.ravel(), axis=axis).take(2 * pixel, axis=axis)
-
     def paste(self, made: Image.Image) -> Image.Image:
-        """The upload at its own size, painted pixels taken from `made` (the model's square), no other touched."""
+        """The upload at its own size with `made` (the model's square) in the painted pixels, no other touched."""
         fill = made.convert(self.picture.mode).resize((self.side, self.side), Image.Resampling.LANCZOS)
         sheet = self.picture.copy()
         sheet.paste(fill, (self.left, self.top))
-        pixels = np.where(self.painted[:, :, None], np.asarray(sheet), np.asarray(self.picture))
-        return Image.fromarray(pixels)
+        return blend(self.picture, sheet, self.painted, self.feather)
 
     def reduced(self, limit: int) -> Frame:
-        """The same frame on a copy of the upload at most `limit` pixels wide and high, for quick previews."""
+        """The same frame on a copy of the upload at most `limit` pixels wide and high, for quick previews.
+
+        A pixel of the copy is painted if any share of it was: a stroke may be thinner than the copy's pixels.
+        """
         factor = limit / max(self.picture.size)
         if factor >= 1:
             return self
         width, height = (max(1, round(extent * factor)) for extent in self.picture.size)
-        painted = Image.fromarray(self.painted.astype(np.uint8) * 255).resize((width, height), Image.Resampling.BOX)
+        painted = any_inside(any_inside(self.painted, height, 0), width, 1)
         picture = self.picture.resize((width, height), Image.Resampling.BOX)
-        left, top, side = (round(x * factor) for x in (self.left, self.top, self.side))
-        return Frame(picture, np.asarray(painted) > 127, left, top, max(1, side), self.size)
+        # Outwards, so that a painted pixel on the window's edge stays in it.
+        left, top = math.floor(self.left * factor), math.floor(self.top * factor)
+        right, bottom = (math.ceil((start + self.side) * factor) for start in (self.left, self.top))
+        side = max(1, right - left, bottom - top)
+        return Frame(picture, painted, left, top, side, self.size, round(self.feather * factor))
 
     def _indices(self, axis: int) -> np.ndarray:
         start, extent = (self.top, self.picture.height) if axis == 0 else (self.left, self.picture.width)

@@ -5,14 +5,18 @@ Masks are boolean (B, 1, H, W) "keep" masks: True is preserved, False is painted
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from itertools import pairwise
 from typing import Literal
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from ddpm_core.diffuser import Diffuser
+
 MaskRule = Literal["safe", "nearest"]
+ClampRule = Literal["clean", "noised"]
 Constraint = Callable[[Tensor, int], Tensor]
 
 
@@ -41,9 +45,35 @@ def clamp_to(anchor: Tensor, keep: Tensor) -> Constraint:
     return constrain
 
 
-def paste_kept(made: Tensor, original: Tensor, keep: Tensor) -> Tensor:
-    """`original` where `keep`, `made` elsewhere: kept pixels stay identical to the upload, bit for bit."""
-    return torch.where(keep, original, made)
+def clamp_noised(anchor: Tensor, keep: Tensor, diffuser: Diffuser, noise: Callable[[], Tensor]) -> Constraint:
+    """Constraint that puts the kept cells to `anchor` with as much noise as belongs to the state reached.
+
+    RePaint's (Lugmayr et al. 2022, eq. 8a): the network sees one noise level everywhere, as in plain training.
+
+    Args:
+        anchor, keep: as for `clamp_to`.
+        noise: draws (B, C, h, w); fresh at every step.
+    """
+
+    def constrain(latent: Tensor, t: int) -> Tensor:
+        known = anchor.expand_as(latent)
+        if t > 0:
+            known = diffuser.add_noise(known, noise(), torch.full((len(latent),), t))
+        return torch.where(keep, known, latent)
+
+    return constrain
+
+
+def resampled(timesteps: Sequence[int], times: int) -> list[int]:
+    """`timesteps` with every step but the last taken `times` times over, going back up in between.
+
+    RePaint's resampling (Lugmayr et al. 2022, algorithm 1, jump length one step): a fill that was made before it
+    knew its neighbours is made again now that it does. Model calls grow by the same factor.
+    """
+    path = [timesteps[0]]
+    for now, then in pairwise(timesteps):
+        path += [then, *([now, then] * (times - 1 if then > 0 else 0))]
+    return path
 
 
 def random_regions(batch: int, height: int, width: int) -> Tensor:

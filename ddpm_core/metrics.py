@@ -1,9 +1,11 @@
-"""Measures of pictures and of the codec, each a plain function of tensors."""
+"""Measures of pictures and of the codec, each a plain function of tensors or arrays."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Protocol
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -44,6 +46,15 @@ def _gradient_magnitude(image: Tensor) -> Tensor:
     return (dx.square() + dy.square()).sqrt()
 
 
+class Decoder(Protocol):
+    """What `locality` asks of a codec; a codec of another library needs just these two."""
+
+    stride: int
+
+    def decode(self, latent: Tensor) -> Tensor:
+        """Images (B, 3, h*stride, w*stride) of latents (B, C, h, w)."""
+
+
 @dataclass
 class Locality:
     """Where pixels move when one latent cell does.
@@ -59,13 +70,13 @@ class Locality:
 
 
 @torch.inference_mode()
-def locality(vae: VAE, image: Tensor, cells: int = 16, seed: int = 0) -> Locality:
-    """Move single cells of the latents of `image` (B, 3, H, W) by one standard deviation per channel and decode.
+def locality(codec: Decoder, latents: Tensor, cells: int = 16, seed: int = 0) -> Locality:
+    """Move single cells of `latents` (B, C, h, w) by 1 per channel, up or down at random, and decode.
 
     Args:
+        latents: of real pictures, normalised, so that 1 is one standard deviation; on the codec's device.
         cells: how many cells to try, spread at random over the pictures.
     """
-    latents = vae.encode(image.to(vae.latent_mean.device))
     generator = torch.Generator().manual_seed(seed)
     batch, channels, height, width = latents.shape
     radius, near, total = 0, 0.0, 0.0
@@ -74,11 +85,11 @@ def locality(vae: VAE, image: Tensor, cells: int = 16, seed: int = 0) -> Localit
         nudge = torch.randn(channels, generator=generator).sign().to(latents)
         moved = latents[b : b + 1].clone()
         moved[0, :, row, column] += nudge
-        change = (vae.decode(moved) - vae.decode(latents[b : b + 1]))[0].square().sum(0).cpu()
+        change = (codec.decode(moved) - codec.decode(latents[b : b + 1]))[0].square().sum(0).cpu()
         rows, columns = torch.nonzero(change, as_tuple=True)
-        reach = torch.maximum(_beyond(rows, row, vae.stride), _beyond(columns, column, vae.stride))
+        reach = torch.maximum(_beyond(rows, row, codec.stride), _beyond(columns, column, codec.stride))
         radius = max(radius, int(reach.max()))
-        near += change[rows, columns][reach <= vae.stride].sum().item()
+        near += change[rows, columns][reach <= codec.stride].sum().item()
         total += change.sum().item()
     return Locality(radius, near / total)
 
@@ -86,3 +97,20 @@ def locality(vae: VAE, image: Tensor, cells: int = 16, seed: int = 0) -> Localit
 def _beyond(pixels: Tensor, cell: int, stride: int) -> Tensor:
     """How far coordinates lie outside the cell's own `stride` pixels; 0 inside."""
     return torch.maximum(cell * stride - pixels, pixels - (cell + 1) * stride + 1).clamp_min(0)
+
+
+def edge_steps(pixels: np.ndarray, painted: np.ndarray) -> np.ndarray:
+    """Differences across a mask's edge: one for every kept pixel and painted one beside, above or below it.
+
+    Args:
+        pixels: (H, W, channels), 0 to 255.
+        painted: bool (H, W).
+    Returns:
+        (pairs,), absolute differences averaged over the channels, of 255. In a seamless filling they are no
+        larger than those of the untouched picture at the same places.
+    """
+    across = []
+    for axis in (0, 1):
+        steps = np.abs(np.diff(pixels.astype(float), axis=axis)).mean(2)
+        across.append(steps[np.diff(painted, axis=axis)])
+    return np.concatenate(across)

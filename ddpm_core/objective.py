@@ -11,6 +11,8 @@ from ddpm_core.diffuser import Diffuser
 from ddpm_core.inpainting import random_regions
 from ddpm_core.unet import UNet, training_target
 
+DECILES = 10
+
 TimestepDraw = Literal["uniform", "lognormal"]
 
 
@@ -51,3 +53,22 @@ def denoiser_loss(
     output = unet(torch.where(kept, clean, noisy), t)
     error = (output - training_target(clean, eps, t, unet.prediction, diffuser)).square()
     return {"loss": (error * ~kept).sum() / ((~kept).sum() * clean.shape[1]).clamp_min(1)}
+
+
+@torch.inference_mode()
+def loss_by_decile(unet: UNet, clean: Tensor, diffuser: Diffuser, batch_size: int = 64) -> list[float]:
+    """Mean squared error on latents (B, C, h, w) per tenth of the timesteps, cleanest tenth first.
+
+    Timesteps are even inside each tenth and the noise is fixed, so values of one run can be compared.
+    """
+    count, last = len(clean), diffuser.num_timesteps - 1
+    within = (torch.arange(count) + 0.5) / count
+    losses = []
+    for decile in range(DECILES):
+        t = (1 + (decile + within) / DECILES * last).long().clamp_max(last).to(clean.device)
+        eps = torch.randn(clean.shape, generator=torch.Generator().manual_seed(decile)).to(clean)
+        noisy, target = diffuser.add_noise(clean, eps, t), training_target(clean, eps, t, unet.prediction, diffuser)
+        parts = zip(noisy.split(batch_size), t.split(batch_size), target.split(batch_size), strict=True)
+        error = sum((unet(z, at) - wanted).square().sum().item() for z, at, wanted in parts)
+        losses.append(error / target.numel())
+    return losses

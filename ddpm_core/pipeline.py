@@ -15,8 +15,9 @@ from ddpm_core import checkpoint
 from ddpm_core.checkpoint import CheckpointError
 from ddpm_core.diffuser import Diffuser
 from ddpm_core.framing import Frame, MaskError
-from ddpm_core.inpainting import Constraint, clamp_to, keep_cells
+from ddpm_core.inpainting import Constraint, clamp_noised, clamp_to, keep_cells, resampled
 from ddpm_core.pictures import to_pictures
+from ddpm_core.regions import grown
 from ddpm_core.samplers import SAMPLERS, SeededNoise, Step, unconstrained
 from ddpm_core.schema import GenerateRequest, InpaintRequest
 from ddpm_core.unet import UNet, to_eps
@@ -81,7 +82,8 @@ class LatentDiffusion:
         Raises:
             ValueError: more steps than the diffuser has.
         """
-        return self._run(request, unconstrained)
+        timesteps = self.diffuser.spaced_timesteps(request.steps)
+        return self._run(request, timesteps, self._noise(request), unconstrained)
 
     def frame(self, request: InpaintRequest, picture: Image.Image, painted: np.ndarray) -> Frame:
         """The window of an upload that an inpainting works on, for what is `painted`, bool (H, W), on a `picture`.
@@ -93,7 +95,13 @@ class LatentDiffusion:
             raise MaskError("Nothing is painted yet; brush over the part you want to keep.")
         if request.keep_painted and painted.all():
             raise MaskError("Everything is painted, so all is kept; leave free what you want made anew.")
-        return Frame.around(picture, ~painted if request.keep_painted else painted, self.size)
+        region = ~painted if request.keep_painted else painted
+        anew = grown(region, request.grow)
+        if region.any() and not anew.any():
+            raise MaskError(f"Narrowed by {-request.grow} pixels, nothing is left to make anew; narrow it less.")
+        if anew.all() and not region.all():
+            raise MaskError(f"Widened by {request.grow} pixels, all is made anew and nothing kept; widen it less.")
+        return Frame.around(picture, anew, self.size, request.crop, request.feather)
 
     @torch.inference_mode()
     def inpaint(self, request: InpaintRequest, image: Tensor, keep: Tensor) -> Iterator[Step]:
@@ -106,14 +114,20 @@ class LatentDiffusion:
         """
         anchor = self.codec.encode(image.to(self.device))
         cells = keep_cells(keep, self.codec.stride, request.mask_rule).to(self.device)
-        return self._run(request, clamp_to(anchor, cells))
+        noise = self._noise(request)
+        clamp = {"clean": clamp_to(anchor, cells), "noised": clamp_noised(anchor, cells, self.diffuser, noise)}
+        timesteps = resampled(self.diffuser.spaced_timesteps(request.steps), request.resamples)
+        return self._run(request, timesteps, noise, clamp[request.clamp])
 
-    @torch.inference_mode()
-    def _run(self, request: GenerateRequest, constrain: Constraint) -> Iterator[Step]:
-        timesteps = self.diffuser.spaced_timesteps(request.steps)
+    def _noise(self, request: GenerateRequest) -> SeededNoise:
         cells = self.size // self.codec.stride
         seeds = range(request.seed, request.seed + request.count)
-        noise = SeededNoise(seeds, (self.codec.latent_channels, cells, cells), self.device)
+        return SeededNoise(seeds, (self.codec.latent_channels, cells, cells), self.device)
+
+    @torch.inference_mode()
+    def _run(
+        self, request: GenerateRequest, timesteps: list[int], noise: SeededNoise, constrain: Constraint
+    ) -> Iterator[Step]:
         yield from SAMPLERS[request.sampler](self.predict, self.diffuser, timesteps, noise, constrain)
 
     @torch.inference_mode()

@@ -71,13 +71,17 @@ def ddim(
 
     Args:
         predict: the noise predictor.
-        timesteps: states to pass through, falling, from where to start to 0 (`Diffuser.spaced_timesteps`).
+        timesteps: states to pass through, from where to start to 0 (`Diffuser.spaced_timesteps`). Where they
+            rise, noise is added to get there, without a call of the predictor and without a yield.
         noise: first draw starts the process, further ones are added while `eta` > 0 and state 0 is not reached.
         constrain: applied to the start and after every step.
         eta: 0 for the deterministic process, 1 for DDPM's variance.
     """
     latent = constrain(noise(), timesteps[0])
     for t, earlier in pairwise(timesteps):
+        if earlier > t:
+            latent = constrain(diffuser.noised_further(latent, t, earlier, noise()), earlier)
+            continue
         eps = predict(latent, torch.full((len(latent),), t, device=latent.device))
         denoised = diffuser.denoised(latent, eps, torch.full((len(latent),), t))
         now, then = diffuser.alpha_bar[t].item(), diffuser.alpha_bar[earlier].item()

@@ -7,7 +7,8 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from ddpm_core.inpainting import MaskRule
+from ddpm_core.framing import Crop
+from ddpm_core.inpainting import ClampRule, MaskRule
 from ddpm_core.objective import TimestepDraw
 from ddpm_core.unet import Mixer, Prediction
 
@@ -42,6 +43,11 @@ class GenerateRequest(Request):
             raise ValueError(f"the last seed, {self.seed + self.count - 1}, is above {MAX_SEED}")
         return self
 
+    @property
+    def calls(self) -> int:
+        """How often the denoiser is called, and so how many steps a run yields."""
+        return self.steps
+
     def singles(self) -> list[Self]:
         """One request per picture of the batch: each makes, alone, the picture it makes in the batch."""
         return [self.model_copy(update={"seed": self.seed + i, "count": 1}) for i in range(self.count)]
@@ -52,6 +58,15 @@ class InpaintRequest(GenerateRequest):
 
     keep_painted: bool = Field(False, description="keep what is painted and make the rest anew")
     mask_rule: MaskRule = Field("safe", description="which latent cells a painted pixel claims")
+    clamp: ClampRule = Field("clean", description="how kept cells are held: clean, or with the state's own noise")
+    resamples: int = Field(1, ge=1, le=20, description="times each reverse step is taken, noising again in between")
+    grow: int = Field(0, ge=-256, le=256, description="pixels to widen what is made anew, below 0 to narrow it")
+    feather: int = Field(0, ge=0, le=256, description="pixels over which what is made anew fades in at its edge")
+    crop: Crop = Field("whole", description="whether the model sees the whole picture or what lies around the painted")
+
+    @property
+    def calls(self) -> int:
+        return (self.steps - 1) * self.resamples + 1
 
 
 class StageSettings(Request):
@@ -76,7 +91,11 @@ class VaeSettings(StageSettings):
     decoder_blocks: int = Field(2, ge=1, le=8, description="residual blocks per resolution, decoder")
     full_width: int = Field(32, ge=8, le=256, description="decoder width at full resolution")
     kl_weight: float = Field(3e-4, ge=0, le=1, description="weight of the KL term")
-    edge_weight: float = Field(0.5, ge=0, le=10, description="weight of the error of neighbouring differences")
+    edge_weight: float = Field(0.25, ge=0, le=10, description="weight of the error of neighbouring differences")
+    texture_weight: float = Field(1.0, ge=0, le=100, description="weight of the difference in local texture")
+    learns: Literal["all", "decoder"] = Field(
+        "all", description='what is trained; "decoder" leaves latents, and a denoiser trained on them, as they are'
+    )
 
 
 class DenoiserSettings(StageSettings):
@@ -99,6 +118,7 @@ class TrainRequest(Request):
     stage: Literal["all", "vae", "denoiser"] = Field("all", description="which of the two to train")
     size: int = Field(128, ge=8, le=1024, description="side of the training pictures, pixels")
     resume: bool = Field(False, description="continue the interrupted run in --out")
+    init: Path | None = Field(None, description="checkpoint folder whose weights to start from")
     flips: bool = Field(True, description="mirror pictures at random")
     views: int = Field(1, ge=1, le=64, description="squares cut from each picture, the first the whole")
     zoom: float = Field(0.1, ge=0, lt=1, description="how much smaller than the whole further views may be")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Generator, Iterable
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
@@ -16,7 +17,7 @@ from ddpm_core.checkpoint import CheckpointConfig, CheckpointError
 from ddpm_core.data import PictureSet, find_pictures, load_pictures
 from ddpm_core.diffuser import Diffuser
 from ddpm_core.layers import placed
-from ddpm_core.objective import denoiser_loss
+from ddpm_core.objective import denoiser_loss, loss_by_decile
 from ddpm_core.pictures import contact_sheet
 from ddpm_core.pipeline import LatentDiffusion, pick_device
 from ddpm_core.samplers import last
@@ -29,7 +30,7 @@ StageName = Literal["vae", "denoiser"]
 
 VAE_SHAPE = ("latent_channels", "channels", "encoder_blocks", "decoder_blocks", "full_width")
 DENOISER_SHAPE = ("channels", "blocks", "mixer", "dropout", "prediction")
-PRIVATE = {"data", "out", "stage", "resume", "device"}  # of this machine, not of the checkpoint
+PRIVATE = {"data", "out", "stage", "resume", "device", "init"}  # of this machine, not of the checkpoint
 SHOWN = 16  # pictures in a sample grid
 
 
@@ -145,13 +146,19 @@ class VaeJob:
             raise CheckpointError(
                 f"size {request.size} is no multiple of the autoencoder's stride {self.model.stride}."
             )
+        if request.init:
+            start_from(request.init / checkpoint.VAE_WEIGHTS, self.model)
+        if request.vae.learns == "decoder":
+            if not request.init:
+                raise CheckpointError("A decoder alone is trained on an encoder that there is; name it with --init.")
+            self.model.encoder.requires_grad_(False)
 
     def loss(self, model: VAE, draw: int) -> dict[str, Tensor]:
         settings = self.request.vae
         index = batch_index(draw, settings.batch_size, len(self.pictures.train), self.request.seed)
         flip = torch.rand(len(index)) < (0.5 if self.request.flips else 0)
         image = self.pictures.train.batch(index, flip).to(self.device, memory_format=torch.channels_last)
-        return vae_loss(model, image, settings.kl_weight, settings.edge_weight)
+        return vae_loss(model, image, settings.kl_weight, settings.edge_weight, settings.texture_weight)
 
     @torch.inference_mode()
     def look(self, vae: VAE, grid: Path) -> dict[str, float]:
@@ -162,18 +169,17 @@ class VaeJob:
         contact_sheet(torch.stack([shown, restored], dim=1).flatten(0, 1), columns=8).save(grid)
         if self.pictures.held_out is None:
             return {}
-        return {"held_out_psnr": metrics.reconstruction_psnr(vae, self.pictures.held_out)}
+        return {
+            "held_out_psnr": metrics.reconstruction_psnr(vae, self.pictures.held_out),
+            "held_out_gradient_ratio": metrics.gradient_ratio(vae, self.pictures.held_out),
+        }
 
     @torch.inference_mode()
     def export(self, vae: VAE, final: bool) -> None:
-        """Measure the latents' statistics (on all pictures at the end) and write weights and config."""
-        enough = len(self.pictures.train) if final else 256
-        means = []
-        for image in self.pictures.train.batches(32):
-            means.append(vae.moments(image.to(self.device))[0].cpu())
-            if 32 * len(means) >= enough:
-                break
-        vae.measure_latents(torch.cat(means))
+        """Measure the latents' statistics (of all pictures at the end) and write weights and config."""
+        if self.request.vae.learns == "all":  # otherwise they are what they were, and a denoiser relies on that
+            images = islice(self.pictures.train.batches(32), None if final else 8)
+            vae.measure_latents(torch.cat([vae.moments(image.to(self.device))[0].cpu() for image in images]))
         checkpoint.write_weights(self.request.out / checkpoint.VAE_WEIGHTS, vae)
         record(self.request, "vae", size=self.request.size, vae=self.shape)
 
@@ -189,6 +195,8 @@ class DenoiserJob:
         self.shape["latent_channels"] = self.codec.latent_channels
         torch.manual_seed(request.seed)
         self.model = placed(UNet(**self.shape), self.device)
+        if request.init:
+            start_from(request.init / checkpoint.DENOISER_WEIGHTS, self.model)
         self.latents = self.encode(pictures.train, flips=request.flips)
         self.held_out = self.encode(pictures.held_out, flips=False) if pictures.held_out else None
 
@@ -218,11 +226,18 @@ class DenoiserJob:
             return {}
         torch.manual_seed(0)
         losses = [self.loss(unet, draw, self.held_out)["loss"].item() for draw in range(8)]
-        return {"held_out_loss": sum(losses) / len(losses)}
+        deciles = loss_by_decile(unet, self.held_out.to(self.device), self.diffuser)
+        named = {f"held_out_decile_{number}": loss for number, loss in enumerate(deciles)}
+        return {"held_out_loss": sum(losses) / len(losses)} | named
 
     def export(self, unet: UNet, final: bool) -> None:
         checkpoint.write_weights(self.request.out / checkpoint.DENOISER_WEIGHTS, unet)
         record(self.request, "denoiser", size=self.request.size, denoiser=self.shape, diffuser=self.diffuser.config())
+
+
+def start_from(weights: Path, model: nn.Module) -> None:
+    """Fill a model that is to be trained with the weights in a file. Raises `CheckpointError`."""
+    checkpoint.read_weights(weights, model, next(model.parameters()).device).train().requires_grad_(True)
 
 
 def record(request: TrainRequest, stage: str, **parts: Any) -> None:
@@ -230,7 +245,8 @@ def record(request: TrainRequest, stage: str, **parts: Any) -> None:
     path = request.out / checkpoint.CONFIG
     config = checkpoint.read_config(request.out) if path.exists() else CheckpointConfig(size=request.size)
     settings = request.model_dump(mode="json", exclude=PRIVATE | ({"vae", "denoiser"} - {stage}))
-    training = config.training | {stage: {"data": request.data.resolve().name} | settings}
+    names = {"data": request.data.resolve().name} | ({"init": request.init.resolve().name} if request.init else {})
+    training = config.training | {stage: names | settings}
     checkpoint.write_config(
         request.out, config.model_copy(update={**parts, "training": training, "about": request.about or config.about})
     )

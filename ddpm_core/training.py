@@ -181,10 +181,11 @@ class Trainer:
             parts.setdefault(part, {})[rest] = tensor
         state: dict[int, dict[str, Tensor]] = {}
         for name, tensor in parts["optimizer"].items():
-            index, _, key = name.partition(".")
-            state.setdefault(int(index), {})[key] = tensor
+            number, _, key = name.partition(".")
+            state.setdefault(int(number), {})[key] = tensor
         # The fused kernel pairs entries by their place in memory, so moments must be laid out as their parameters.
-        for parameter, moments in zip(self.model.parameters(), (state[i] for i in sorted(state)), strict=False):
+        for index, parameter in enumerate(self.model.parameters()):
+            moments = state.get(index, {})  # none of what is not trained
             for key, tensor in moments.items():
                 if tensor.shape == parameter.shape:
                     moments[key] = torch.empty_like(parameter, requires_grad=False).copy_(tensor)

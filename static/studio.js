@@ -22,6 +22,8 @@
       const at = (i) => (n > 1 ? Math.round((i * (frames.length - 1)) / (n - 1)) : 0);
       return [Array.from({ length: n }, (_, i) => frames[at(i)])]; // one output, which is a list
     },
+    // Whether a tab's run is going on: its button then says Stop.
+    running: (name) => Boolean(document.querySelector(`#${name}-stop`)?.offsetParent),
     shade() {
       const dark = !document.body.classList.contains("dark");
       darken(dark);

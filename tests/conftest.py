@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import signal
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -12,12 +14,13 @@ import torch
 from PIL import Image
 from torch import nn
 
-from ddpm_core import checkpoint
+from ddpm_core import checkpoint, options
 from ddpm_core.checkpoint import CheckpointConfig
 from ddpm_core.diffuser import Diffuser
 from ddpm_core.pipeline import LatentDiffusion
 from ddpm_core.unet import UNet
 from ddpm_core.vae import VAE
+from tests.commands import Outcome
 
 SIZE = 32
 VAE_SHAPE = {"latent_channels": 4, "channels": (16, 32), "encoder_blocks": 1, "decoder_blocks": 1, "full_width": 8}
@@ -102,3 +105,20 @@ def picture_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         pixels = (ramp + draw.normal(0, 4, ramp.shape)).clip(0, 255).astype(np.uint8)
         Image.fromarray(pixels).save(folder / f"{number:02d}.png")
     return folder
+
+
+@pytest.fixture
+def call(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Callable[..., Outcome]]:
+    """Run a command in this process, as `python -m` would; a second interpreter takes seconds to start."""
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+
+    def run(command: Callable, *arguments: object) -> Outcome:
+        monkeypatch.setattr(sys, "argv", ["command", *map(str, arguments)])
+        with pytest.raises(SystemExit) as ended:
+            options.run(command)
+        said = capsys.readouterr()
+        return Outcome(int(ended.value.code or 0), said.out, said.err)
+
+    yield run
+    for number, handler in handlers.items():
+        signal.signal(number, handler)

@@ -8,54 +8,19 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from ddpm_core import checkpoint, evaluate, options, sample, train
+from ddpm_core import checkpoint, evaluate, sample, train
 from ddpm_core.pictures import read_parameters
 from ddpm_core.schema import MAX_COUNT, MAX_SEED, TrainRequest
+from tests.commands import assert_refused
 
 ROOT = Path(__file__).resolve().parents[1]
 ALONE = os.environ | {"OMP_NUM_THREADS": "1"}  # for processes of our own: tensors are tiny, threads only fight
-
-
-@dataclass
-class Outcome:
-    status: int
-    out: str
-    err: str
-
-
-@pytest.fixture
-def call(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Callable[..., Outcome]]:
-    """Run a command in this process, as `python -m` would; a second interpreter takes seconds to start."""
-    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-
-    def run(command: Callable, *arguments: object) -> Outcome:
-        monkeypatch.setattr(sys, "argv", ["command", *map(str, arguments)])
-        with pytest.raises(SystemExit) as ended:
-            options.run(command)
-        said = capsys.readouterr()
-        return Outcome(int(ended.value.code or 0), said.out, said.err)
-
-    yield run
-    for number, handler in handlers.items():
-        signal.signal(number, handler)
-
-
-def assert_refused(outcome: Outcome, *words: str) -> None:
-    """The command ended with status 2 and one sentence."""
-    assert outcome.status == 2
-    assert outcome.err.startswith("Error: ")
-    assert outcome.err.count("\n") == 1
-    for word in words:
-        assert word in outcome.err
-    assert "Traceback" not in outcome.err + outcome.out
 
 
 def module(name: str, *arguments: object) -> list[str]:
@@ -296,13 +261,17 @@ def test_a_run_stopped_by_ctrl_c_saves_and_can_be_resumed(call, picture_folder: 
 
 def test_evaluating_prints_and_writes_the_measures(call, tiny_checkpoint: Path, picture_folder: Path, tmp_path: Path):
     report = tmp_path / "measures.json"
-    arguments = ["--checkpoint", tiny_checkpoint, "--data", picture_folder, "--json", report, "--device", "cpu"]
+    arguments = ["--checkpoint", tiny_checkpoint, "--data", picture_folder, "--json", report]
+    arguments += ["--device", "cpu", "--samples", 8, "--fills", 2]
     outcome = call(evaluate.main, *arguments)
     assert outcome.status == 0
     measures = json.loads(report.read_text())
     assert all(name in outcome.out for name in measures)
     assert measures["pictures"] == 1
     assert measures["kept_max_diff"] == 0
+    assert len(measures["swd"]) == len(measures["swd_floor"]) == 2  # 32 and 16 pixels
+    for name in ("psnr", "gradient_ratio", "locality_radius", "locality_3x3", "memorised_share", "seam_ratio"):
+        assert isinstance(measures[name], int | float), name
 
 
 def test_evaluating_without_pictures_is_refused(call, tiny_checkpoint: Path, tmp_path: Path) -> None:

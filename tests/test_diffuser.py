@@ -71,6 +71,18 @@ def test_denoising_with_the_noise_that_was_added_gives_back_the_clean_latent() -
     torch.testing.assert_close(diffuser.denoised(noisy, eps, t), clean, rtol=0, atol=1e-10)
 
 
+@pytest.mark.parametrize(("t", "later"), [(0, 1), (3, 4), (100, 700), (998, 999)])
+def test_noising_further_gives_the_later_states_mean_and_variance(t: int, later: int) -> None:
+    diffuser, clean = Diffuser(), torch.full((1, 1, 1, 1), 3.0, dtype=torch.float64)
+    signal, noise = diffuser.signal_and_noise(torch.tensor([t]), clean)
+    zero, one = torch.zeros_like(clean), torch.ones_like(clean)
+    factor = diffuser.noised_further(one, t, later, zero).item()
+    added = diffuser.noised_further(zero, t, later, one).item()
+    wanted_signal, wanted_noise = (x.item() for x in diffuser.signal_and_noise(torch.tensor([later]), clean))
+    assert factor * signal.item() == pytest.approx(wanted_signal)
+    assert (factor * noise.item()) ** 2 + added**2 == pytest.approx(wanted_noise**2)
+
+
 def test_each_entry_of_a_batch_is_noised_by_its_own_timestep() -> None:
     diffuser, t = Diffuser(), torch.tensor([5, 700])
     clean, eps = torch.randn(2, 4, 3, 3), torch.randn(2, 4, 3, 3)

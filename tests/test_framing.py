@@ -7,12 +7,23 @@ import pytest
 import torch
 from PIL import Image
 
-from ddpm_core.framing import Frame, MaskError
+from ddpm_core import framing
+from ddpm_core.framing import CONTEXT, Crop, Frame, MaskError
 from ddpm_core.pictures import to_tensor
 
 SIZE = 32
 UPLOADS = [(32, 32), (2, 2), (2, 1), (1, 9), (7, 5), (31, 33), (40, 300), (257, 41), (640, 480), (1001, 777)]
 SHAPES = ["box", "dots", "all but a dot", "one pixel", "far corners"]
+
+
+@pytest.fixture(autouse=True)
+def unblended(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where pixels go is the matter here; how they are joined is that of test_blending."""
+
+    def cut(picture: Image.Image, fill: Image.Image, painted: np.ndarray, feather: int = 0) -> Image.Image:
+        return Image.fromarray(np.where(painted[:, :, None], np.asarray(fill), np.asarray(picture)))
+
+    monkeypatch.setattr(framing, "blend", cut)
 
 
 def upload(width: int, height: int, mode: str = "RGB") -> Image.Image:
@@ -200,3 +211,79 @@ def test_a_reduced_frame_shows_the_upload_or_what_was_made_and_nothing_else(
     small = Frame.around(Image.new("RGB", (width, height), (250, 250, 250)), painted, SIZE).reduced(limit)
     pasted = small.paste(Image.new("RGB", (SIZE, SIZE), (1, 200, 77)))
     assert {colour for _, colour in pasted.getcolors()} == {(250, 250, 250), (1, 200, 77)}
+
+
+@pytest.mark.parametrize("at", [0, 333, 999])
+def test_a_stroke_thinner_than_a_pixel_of_the_reduced_copy_is_still_seen(at: int) -> None:
+    painted = np.zeros((1000, 1500), dtype=bool)
+    painted[at] = True
+    small = Frame.around(Image.new("RGB", (1500, 1000)), painted, SIZE).reduced(100)
+    assert small.painted.any(1).sum() == 1
+    assert small.painted[at * small.painted.shape[0] // 1000].all()
+    pasted = np.asarray(small.paste(Image.new("RGB", (SIZE, SIZE), (1, 200, 77))))
+    assert (pasted[small.painted] == (1, 200, 77)).all()
+
+
+def test_a_pixel_of_the_reduced_copy_is_painted_if_any_share_of_it_is() -> None:
+    painted = np.zeros((30, 30), dtype=bool)
+    painted[10, 10] = True  # lies on pixels 6 and 7 of a copy of 20
+    small = Frame.around(Image.new("RGB", (30, 30)), painted, SIZE).reduced(20)
+    assert np.argwhere(small.painted).tolist() == [[6, 6], [6, 7], [7, 6], [7, 7]]
+
+
+def cropped(width: int, height: int, box: tuple[int, int, int, int], crop: Crop = "painted") -> Frame:
+    left, top, right, bottom = box
+    painted = np.zeros((height, width), dtype=bool)
+    painted[top:bottom, left:right] = True
+    return Frame.around(Image.new("RGB", (width, height)), painted, SIZE, crop)
+
+
+def test_a_window_around_what_is_painted_has_context_on_all_sides() -> None:
+    frame = cropped(1000, 800, (500, 300, 600, 360))
+    assert frame.side == CONTEXT * 100
+    assert (frame.left, frame.top) == (450, 230)
+
+
+@pytest.mark.parametrize(
+    ("width", "height", "box", "side"),
+    [
+        (1000, 800, (500, 300, 504, 305), SIZE),  # no finer than the model can paint
+        (1000, 800, (100, 100, 700, 300), 800),  # no larger than the window of the whole
+        (20, 25, (3, 3, 5, 5), 20),  # nor if the upload is smaller than the model's square
+        (400, 50, (0, 10, 300, 20), 300),
+    ],
+)
+def test_a_window_around_what_is_painted_is_no_smaller_than_the_model_and_no_larger_than_usual(
+    width: int, height: int, box: tuple[int, int, int, int], side: int
+) -> None:
+    frame = cropped(width, height, box)
+    assert frame.side == side
+    assert frame.side <= cropped(width, height, box, "whole").side
+
+
+@pytest.mark.parametrize("box", [(0, 0, 40, 40), (960, 760, 1000, 800), (0, 700, 30, 800), (970, 0, 1000, 10)])
+def test_a_window_around_what_is_painted_stays_in_the_upload(box: tuple[int, int, int, int]) -> None:
+    frame = cropped(1000, 800, box)
+    assert 0 <= frame.left <= box[0]
+    assert 0 <= frame.top <= box[1]
+    assert box[2] <= frame.left + frame.side <= 1000
+    assert box[3] <= frame.top + frame.side <= 800
+    assert frame.side < 800
+
+
+def test_a_cropped_window_keeps_all_other_pixels_and_shows_the_model_more_detail() -> None:
+    picture, painted = upload(640, 480), np.zeros((480, 640), dtype=bool)
+    painted[200:216, 300:316] = True
+    frame = Frame.around(picture, painted, SIZE, "painted")
+    assert frame.side == SIZE
+    assert torch.equal(frame.image(), to_tensor(picture.crop((frame.left, frame.top, frame.left + 32, frame.top + 32))))
+    pasted = np.asarray(frame.paste(Image.new("RGB", (SIZE, SIZE), (1, 200, 77))))
+    assert np.array_equal(pasted[~painted], np.asarray(picture)[~painted])
+    assert (pasted[painted] == (1, 200, 77)).all()
+
+
+def test_the_feather_is_measured_in_the_uploads_pixels() -> None:
+    picture, painted = upload(640, 480), mask(640, 480, "box")
+    frame = Frame.around(picture, painted, SIZE, feather=12)
+    assert (frame.feather, frame.reduced(320).feather, frame.reduced(1000).feather) == (12, 6, 12)
+    assert Frame.around(picture, painted, SIZE).feather == 0

@@ -1,4 +1,4 @@
-"""Masks on the latent grid, constraints, pasting back."""
+"""Masks on the latent grid and constraints."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from ddpm_core.inpainting import clamp_to, keep_cells, paste_kept, random_regions
+from ddpm_core.diffuser import Diffuser
+from ddpm_core.inpainting import clamp_noised, clamp_to, keep_cells, random_regions, resampled
 
 
 @pytest.mark.parametrize("stride", [1, 2, 4, 8])
@@ -53,12 +54,29 @@ def test_one_anchor_serves_a_whole_batch() -> None:
     assert all(torch.equal(one[keep[0].expand_as(one)], anchor[0][keep[0].expand_as(one)]) for one in clamped)
 
 
-def test_pasting_takes_kept_pixels_from_the_original_and_the_rest_from_what_was_made() -> None:
-    made, original = torch.randn(1, 3, 8, 8), torch.randn(1, 3, 8, 8)
-    keep = torch.rand(1, 1, 8, 8) > 0.5
-    pasted, kept = paste_kept(made, original, keep), keep.expand_as(made)
-    assert torch.equal(pasted[kept], original[kept])
-    assert torch.equal(pasted[~kept], made[~kept])
+@pytest.mark.parametrize("t", [999, 400, 1])
+def test_the_noised_clamp_gives_kept_cells_the_noise_of_their_state(t: int) -> None:
+    diffuser, eps = Diffuser(), torch.randn(2, 4, 5, 6)
+    anchor, latent = torch.randn(1, 4, 5, 6), torch.randn(2, 4, 5, 6)
+    keep = torch.rand(2, 1, 5, 6) > 0.5
+    clamped = clamp_noised(anchor, keep, diffuser, lambda: eps)(latent, t)
+    expected = diffuser.add_noise(anchor.expand(2, -1, -1, -1), eps, torch.full((2,), t))
+    kept = keep.expand_as(latent)
+    assert torch.equal(clamped[kept], expected[kept])
+    assert torch.equal(clamped[~kept], latent[~kept])
+
+
+def test_the_noised_clamp_ends_clean_and_draws_no_noise_for_it() -> None:
+    anchor, keep = torch.randn(1, 4, 5, 6), torch.ones(2, 1, 5, 6, dtype=torch.bool)
+    drawn = []
+    constrain = clamp_noised(anchor, keep, Diffuser(), lambda: drawn.append(1) or torch.zeros(2, 4, 5, 6))
+    assert torch.equal(constrain(torch.randn(2, 4, 5, 6), 0), anchor.expand(2, -1, -1, -1))
+    assert not drawn
+
+
+def test_resampling_goes_back_up_after_every_step_but_the_last() -> None:
+    assert resampled([9, 6, 3, 0], 1) == [9, 6, 3, 0]
+    assert resampled([9, 6, 3, 0], 3) == [9, 6, 9, 6, 9, 6, 3, 6, 3, 6, 3, 0]
 
 
 @pytest.mark.parametrize(("height", "width"), [(16, 16), (9, 31), (2, 3), (1, 1)])

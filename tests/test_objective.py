@@ -8,7 +8,7 @@ from torch import Tensor
 
 from ddpm_core import objective
 from ddpm_core.diffuser import Diffuser
-from ddpm_core.objective import denoiser_loss, draw_timesteps
+from ddpm_core.objective import denoiser_loss, draw_timesteps, loss_by_decile
 from ddpm_core.unet import UNet
 
 
@@ -129,3 +129,17 @@ def test_the_gradient_reaches_every_parameter_of_the_network(shaken, prediction:
     denoiser_loss(unet, torch.randn(4, 4, 8, 8), Diffuser(), "lognormal", 0.3)["loss"].backward()
     for name, parameter in unet.named_parameters():
         assert parameter.grad.abs().max() > 0, name
+
+
+def test_the_loss_by_decile_is_that_of_each_tenth_of_the_timesteps_under_fixed_noise() -> None:
+    clean = torch.randn(20, 2, 3, 3)
+    network = Answer("x0", lambda noisy, t: torch.zeros_like(noisy) + t[:, None, None, None] / 1000)
+    losses = loss_by_decile(network, clean, Diffuser(), batch_size=7)
+    assert len(losses) == 10
+    times = torch.cat([t for _, t in network.shown]).view(10, 20)
+    for decile, t in enumerate(times):
+        assert 1 + 99 * decile <= t.min() <= t.max() <= 101 + 100 * decile
+        wanted = (t[:, None, None, None] / 1000 - clean).square().mean().item()
+        assert losses[decile] == pytest.approx(wanted, rel=1e-5)
+    assert times.max() <= 999
+    assert loss_by_decile(network, clean, Diffuser(), batch_size=20) == pytest.approx(losses)

@@ -198,6 +198,25 @@ def test_a_sampler_does_no_work_before_it_is_asked_for_a_step(sampler: str) -> N
     assert len(calls) == 2
 
 
+@pytest.mark.parametrize("sampler", SAMPLERS)
+def test_where_timesteps_rise_noise_is_added_without_a_call_or_a_yield(sampler: str) -> None:
+    diffuser, calls, constrained = Diffuser(), [], []
+
+    def predict(z: Tensor, t: Tensor) -> Tensor:
+        calls.append(int(t[0]))
+        return wavy(z, t)
+
+    def constrain(latent: Tensor, t: int) -> Tensor:
+        constrained.append(t)
+        return latent
+
+    path = [999, 500, 999, 500, 0]
+    steps = list(SAMPLERS[sampler](predict, diffuser, path, SeededNoise([0], SHAPE), constrain))
+    assert calls == [999, 999, 500]
+    assert [step.t for step in steps] == [500, 500, 0]
+    assert constrained == path  # so that what is kept has the right noise there, too
+
+
 def test_last_gives_the_final_step() -> None:
     steps = [Step(t, torch.zeros(1), torch.zeros(1)) for t in (2, 1, 0)]
     assert last(iter(steps)) is steps[-1]

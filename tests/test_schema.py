@@ -61,6 +61,14 @@ def test_the_bounds_themselves_are_allowed(field: str, value: int) -> None:
     assert getattr(GenerateRequest(**{field: value}), field) == value
 
 
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("grow", 257), ("grow", -257), ("grow", 0.5), ("feather", -1), ("feather", 257), ("crop", "tight")],
+)
+def test_the_shape_of_an_inpainting_is_bounded(field: str, value: object) -> None:
+    assert complaint_of(InpaintRequest, **{field: value}).startswith(field)
+
+
 def test_every_number_of_steps_a_request_allows_is_one_the_schedule_has() -> None:
     for steps in (1, 999, 1000, 1001):
         try:

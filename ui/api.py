@@ -12,9 +12,9 @@ import gradio as gr
 from PIL import Image
 
 from ddpm_core.pictures import open_picture
+from ddpm_core.regions import open_mask
 from ddpm_core.samplers import last
 from ddpm_core.schema import GenerateRequest, InpaintRequest
-from ui import masks
 from ui.errors import Problem, ask, polite
 from ui.live import ONE_AT_A_TIME
 from ui.models import Shelf
@@ -46,7 +46,7 @@ def build(shelf: Shelf) -> None:
 
     def inpaint(
         picture: str | None, mask: str | None, keep_painted: bool, seed: float, count: float, steps: float,
-        sampler: str, checkpoint: str,
+        sampler: str, checkpoint: str, grow: float, feather: float, crop: str,
     ) -> Iterator[list[str]]:  # fmt: skip
         """Part of a picture made anew.
 
@@ -59,21 +59,29 @@ def build(shelf: Shelf) -> None:
             steps: reverse steps.
             sampler: "ddim" or "ddpm".
             checkpoint: one of /checkpoints; empty for the one the app was started with.
+            grow: pixels of the picture to widen what is made anew, below 0 to narrow it, -256 to 256.
+            feather: pixels of the picture over which what is made anew fades in at its edge, 0 to 256.
+            crop: what the model sees, "whole" for the picture, "painted" for what lies around the painted.
 
         Returns:
             One PNG file per variant, at the picture's size; what is kept is identical to the picture.
         """
-        request = ask(InpaintRequest, keep_painted=keep_painted, seed=seed, count=count, steps=steps, sampler=sampler)
+        request = ask(
+            InpaintRequest, keep_painted=keep_painted, seed=seed, count=count, steps=steps, sampler=sampler,
+            grow=grow, feather=feather, crop=crop,
+        )  # fmt: skip
         source, original = about(request, picture, mask)
         model = shelf.load(checkpoint)
         frame = source.frame(model, original)
         made = model.pictures(last(model.inpaint(request, frame.image(), frame.keep())).latent)
         with workspace() as folder:
-            yield save([frame.paste(square) for square in made], request, model, folder, prefix="inpainted-")
+            pasted = [frame.paste(square) for square in made]
+            yield save(pasted, request, model, folder, prefix="inpainted-", onto=picture)
 
     def process(
         seed: float, steps: float, sampler: str, view: str, size: float, seconds: float, keep_painted: bool,
-        checkpoint: str, picture: str | None = None, mask: str | None = None,
+        checkpoint: str, picture: str | None = None, mask: str | None = None, grow: float = 0, feather: float = 0,
+        crop: str = "whole",
     ) -> Iterator[str]:  # fmt: skip
         """How a picture comes out of noise, as an animated GIF.
 
@@ -88,6 +96,7 @@ def build(shelf: Shelf) -> None:
             checkpoint: one of /checkpoints; empty for the one the app was started with.
             picture: for an inpainting, the picture.
             mask: for an inpainting, a picture of the same shape, light where `picture` is painted.
+            grow, feather, crop: for an inpainting, as /inpaint has them.
 
         Returns:
             The GIF file.
@@ -98,10 +107,11 @@ def build(shelf: Shelf) -> None:
         if picture is None:
             source = Source(ask(GenerateRequest, **asked))
         else:
-            source, _ = about(ask(InpaintRequest, keep_painted=keep_painted, **asked), picture, mask)
+            shaped = {"keep_painted": keep_painted, "grow": grow, "feather": feather, "crop": crop}
+            source, _ = about(ask(InpaintRequest, **asked, **shaped), picture, mask)
         model = shelf.load(checkpoint)
         run, dress = source.begin(model, LIMIT)
-        keep = set(evenly(source.request.steps, KEPT))
+        keep = set(evenly(source.request.calls, KEPT))
         frames = [
             dress(model.pictures(step.denoised if view == BELIEVES else step.latent)[0])
             for i, step in enumerate(run)
@@ -114,14 +124,16 @@ def build(shelf: Shelf) -> None:
         """Names of the checkpoints that can be chosen."""
         return shelf.names()
 
-    defaults = {name: field.default for name, field in GenerateRequest.model_fields.items()}
+    fields = InpaintRequest.model_fields
 
     def number(name: str) -> gr.Number:
-        return gr.Number(defaults[name], label=name)
+        return gr.Number(fields[name].default, label=name)
 
-    def sampler() -> gr.Radio:
-        choices = get_args(GenerateRequest.model_fields["sampler"].annotation)
-        return gr.Radio(choices, value=defaults["sampler"], label="sampler")
+    def choice(name: str) -> gr.Radio:
+        return gr.Radio(list(get_args(fields[name].annotation)), value=fields[name].default, label=name)
+
+    def shaping() -> list[gr.components.Component]:
+        return [number("grow"), number("feather"), choice("crop")]
 
     def checkpoint() -> gr.Textbox:
         return gr.Textbox("", label="checkpoint")
@@ -133,23 +145,24 @@ def build(shelf: Shelf) -> None:
     with gr.Column(visible=False):
         door = gr.Button()
         door.click(
-            polite(generate), [number("seed"), number("count"), number("steps"), sampler(), checkpoint()],
+            polite(generate), [number("seed"), number("count"), number("steps"), choice("sampler"), checkpoint()],
             gr.Files(label="pictures"), api_name="generate", **ONE_AT_A_TIME,
         )  # fmt: skip
         door.click(
             polite(inpaint),
             [
                 file("picture"), file("mask"), gr.Checkbox(False, label="keep_painted"), number("seed"),
-                number("count"), number("steps"), sampler(), checkpoint(),
+                number("count"), number("steps"), choice("sampler"), checkpoint(), *shaping(),
             ],
             gr.Files(label="pictures"), api_name="inpaint", **ONE_AT_A_TIME,
         )  # fmt: skip
         door.click(
             polite(process),
             [
-                number("seed"), number("steps"), sampler(), gr.Radio([BELIEVES, SEES], value=BELIEVES, label="view"),
-                gr.Number(256, label="size"), gr.Number(3.0, label="seconds"),
-                gr.Checkbox(False, label="keep_painted"), checkpoint(), file("picture"), file("mask"),
+                number("seed"), number("steps"), choice("sampler"),
+                gr.Radio([BELIEVES, SEES], value=BELIEVES, label="view"), gr.Number(256, label="size"),
+                gr.Number(3.0, label="seconds"), gr.Checkbox(False, label="keep_painted"), checkpoint(),
+                file("picture"), file("mask"), *shaping(),
             ],
             gr.File(label="gif"), api_name="process", **ONE_AT_A_TIME,
         )  # fmt: skip
@@ -166,4 +179,4 @@ def about(request: InpaintRequest, picture: str | None, mask: str | None) -> tup
     if picture is None or mask is None:
         raise Problem("Both a picture and a mask are needed.")
     original = open_picture(picture)
-    return Source(request, picture, masks.from_file(mask, original.size)), original
+    return Source(request, picture, open_mask(mask, original.size)), original

@@ -6,10 +6,11 @@ from typing import Any, get_args
 
 import gradio as gr
 
-from ddpm_core.schema import MAX_COUNT, MAX_SEED, GenerateRequest
+from ddpm_core.schema import MAX_COUNT, MAX_SEED, GenerateRequest, InpaintRequest
 from ui.live import AT_ONCE
 from ui.theme import icon
 
+EDGE = 64  # pixels that sliders offer for the edge of what is painted; requests allow more
 SAMPLERS = {"ddim": "DDIM", "ddpm": "DDPM"}
 
 
@@ -53,3 +54,22 @@ def sampling(name: str) -> tuple[gr.Slider, gr.Radio]:
         info="DDIM is deterministic and good in few steps; DDPM adds fresh noise and wants more.",
     )  # fmt: skip
     return steps, sampler
+
+
+def shaping(name: str) -> tuple[gr.Slider, gr.Slider, gr.Radio]:
+    """Growing, feather and crop of what is painted, for the Advanced fold."""
+    fields = InpaintRequest.model_fields
+    grow = gr.Slider(
+        -EDGE, EDGE, fields["grow"].default, step=1, label="Grow, pixels", elem_id=f"{name}-grow", buttons=[],
+        info="Makes anew this much beyond the paint; below 0, less than is painted.",
+    )  # fmt: skip
+    feather = gr.Slider(
+        0, EDGE, fields["feather"].default, step=1, label="Feather, pixels", elem_id=f"{name}-feather", buttons=[],
+        info="Fades in over this much, inside the paint only.",
+    )  # fmt: skip
+    crop = gr.Radio(
+        [("whole picture", "whole"), ("around the paint", "painted")], value=fields["crop"].default,
+        label="The model sees", elem_id=f"{name}-crop",
+        info="Around the paint, small parts of large pictures come out finer.",
+    )  # fmt: skip
+    return grow, feather, crop

@@ -93,7 +93,15 @@ def polite(handler: Handler) -> Handler:
     return plain  # type: ignore[return-value]
 
 
-def gentle(handler: Handler, instead: Callable[[str], Any] = lambda sentence: gr.skip()) -> Handler:
+def _tell(error: Problem) -> None:
+    gr.Warning(html.escape(error.message))  # shown as HTML, and it may quote a file's name
+
+
+def gentle(
+    handler: Handler,
+    instead: Callable[[str], Any] = lambda sentence: gr.skip(),
+    tell: Callable[[Problem], None] = _tell,
+) -> Handler:
     """The handler for a page: a failure is told in a notice, and what `instead` makes of the sentence is the answer.
 
     A raised error would have Gradio lay the word "Error" over every output, the visitor's picture among
@@ -107,7 +115,7 @@ def gentle(handler: Handler, instead: Callable[[str], Any] = lambda sentence: gr
             try:
                 yield from handler(*args, **kwargs)
             except Problem as error:
-                _tell(error)
+                tell(error)
                 yield instead(error.message)
 
         return generator  # type: ignore[return-value]
@@ -117,11 +125,12 @@ def gentle(handler: Handler, instead: Callable[[str], Any] = lambda sentence: gr
         try:
             return handler(*args, **kwargs)
         except Problem as error:
-            _tell(error)
+            tell(error)
             return instead(error.message)
 
     return plain  # type: ignore[return-value]
 
 
-def _tell(error: Problem) -> None:
-    gr.Warning(html.escape(error.message))  # shown as HTML, and it may quote a file's name
+def quiet(handler: Handler, instead: Callable[[str], Any]) -> Handler:
+    """The handler for what the visitor did not ask for: as `gentle`, but without the notice."""
+    return gentle(handler, instead, tell=lambda error: None)

@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from typing import Any
 
 import gradio as gr
 
 from ddpm_core.pictures import open_picture
-from ddpm_core.schema import InpaintRequest
+from ddpm_core.regions import READY, open_mask
 from ui import examples, masks
-from ui.controls import count_row, sampling, seed_row
-from ui.errors import Problem, ask, gentle
-from ui.live import AT_ONCE, PAGE_ONLY, RunControl, watch
+from ui.controls import count_row, sampling, seed_row, shaping
+from ui.errors import Problem, gentle, quiet
+from ui.live import AT_ONCE, ONE_AT_A_TIME, PAGE_ONLY, RunControl, seconds, status, watch
 from ui.models import Shelf
+from ui.repaint import DRAFT, Answer, Task, news
 from ui.results import Results
-from ui.source import Source
 
 PREVIEW = 640  # of previews while running
+WAIT = gr.update(interactive=False)
+TAKE = gr.update(interactive=True)
+# A stroke during a run waits for the visitor: the run's result must not be replaced as soon as it is there.
+IF_IDLE = "(live, ...rest) => [live && !window.studio.running('inpaint'), ...rest]"
 
 Updates = dict[gr.components.Component, Any]
 
@@ -29,6 +34,7 @@ class InpaintTab:
         picture: state, the file being painted on, as it was uploaded.
         done: state, the `Source` of the last result, for showing its process.
         chosen: state, which variant the visitor picked.
+        opens: the components `show` fills.
         to_process: button that carries the chosen variant to the Process tab.
     """
 
@@ -37,115 +43,178 @@ class InpaintTab:
         self.shelf = shelf
         shipped = examples.faces()
         first = str(shipped[0]) if shipped else None
-        self.picture, self.done, self.chosen = gr.State(first), gr.State(None), gr.State(0)
+        canvas, _, answered = self.show(first) if first else (None, None, None)
+        self.picture, self.answered = gr.State(first), gr.State(answered)
+        self.done, self.chosen = gr.State(None), gr.State(0)
         self.last, self.results = gr.State(None), gr.State(None)
         gr.HTML('<p class="lead">Paint over what should change. Every other pixel stays exactly as it is.</p>')
         with gr.Row(elem_classes="studio"):
             with gr.Column(scale=3, min_width=300, elem_classes="picture"):
-                self.editor = gr.ImageEditor(
-                    opened(first) if first else None,  # type: ignore[arg-type]
-                    type="pil", image_mode="RGBA", format="png", sources=[], transforms=(), layers=False,
-                    brush=gr.Brush(default_size=masks.BRUSH, colors=[_paint()], color_mode="fixed"),
-                    eraser=gr.Eraser(default_size=masks.BRUSH), canvas_size=(masks.CANVAS, masks.CANVAS),
-                    show_label=False, buttons=[], height=500, elem_id="inpaint-editor", elem_classes="stage",
-                    placeholder="Open a picture to begin",
-                )  # fmt: skip
-                with gr.Row(elem_classes="actions"):
-                    upload = gr.UploadButton(
-                        "Open a picture", file_types=["image"], size="sm", elem_id="inpaint-upload", scale=0
-                    )
-                    mask = gr.UploadButton(
-                        "Open a mask", file_types=["image"], size="sm", elem_id="inpaint-mask", scale=0
-                    )
-                if shipped:
-                    thumbs = gr.Gallery(
-                        [str(path) for path in shipped], columns=8, show_label=False, allow_preview=False,
-                        format="png", interactive=False, buttons=[], elem_id="inpaint-examples", elem_classes="thumbs",
-                    )  # fmt: skip
-                    thumbs.select(gentle(self._open_example), None, [self.editor, self.picture], **PAGE_ONLY)
+                self._place_editor(canvas, [str(path) for path in shipped])
             with gr.Column(scale=3, min_width=300, elem_classes=["picture", "result"]):
-                after = examples.inpainted()
-                self.result = gr.ImageSlider(
-                    (first, str(after)) if first and after else None,
-                    format="png", type="filepath", show_label=False, interactive=False, buttons=["fullscreen"],
-                    elem_id="inpaint-result", elem_classes="stage", slider_position=50, max_height=2000,
-                )  # fmt: skip
-                self.bar = RunControl.place_bar("inpaint", "Drag the line: before on the left, after on the right.")
-                with gr.Row(elem_classes="actions"):
-                    self.download = gr.DownloadButton(
-                        "Download PNG", str(after) if after else None, size="sm", elem_id="inpaint-download",
-                        interactive=after is not None, scale=0,
-                    )  # fmt: skip
-                    self.to_process = gr.Button("Show its process", size="sm", elem_id="inpaint-to-process", scale=0)
-                self.variants = gr.Gallery(
-                    columns=8, show_label=False, allow_preview=False, format="png", interactive=False, buttons=[],
-                    elem_id="inpaint-variants", elem_classes="thumbs", visible=False,
-                )  # fmt: skip
+                after = examples.inpainted() if first else None
+                self._place_result(first, str(after) if after else None)
             with gr.Column(scale=2, min_width=240, elem_classes="controls"):
                 region = gr.Radio(
                     [("what I painted", False), ("everything else", True)], value=False, label="Make anew",
                     elem_id="inpaint-region",
                 )  # fmt: skip
                 seed = seed_row("inpaint", self.last, value=1)
-                control = RunControl("Inpaint", "inpaint")
+                with gr.Column(elem_classes="run-and-live"):
+                    control = RunControl("Inpaint", "inpaint")
+                    live = gr.Checkbox(
+                        True, label="Live: draft after every stroke", container=False, elem_id="inpaint-live"
+                    )
                 with gr.Accordion("Advanced", open=False):
                     count = count_row("inpaint", "Variants")
                     steps, sampler = sampling("inpaint")
-        control.wire(
-            self._run,
-            [checkpoint, self.picture, self.editor, region, seed, count, steps, sampler],
-            [self.result, self.variants, self.download, self.results, self.last, self.done, self.chosen],
-            self.bar,
+                    grow, feather, crop = shaping("inpaint")
+        self.fields: dict[str, gr.components.Component] = {
+            "keep_painted": region, "seed": seed, "count": count, "steps": steps, "sampler": sampler,
+            "grow": grow, "feather": feather, "crop": crop,
+        }  # fmt: skip
+        given = [checkpoint, self.picture, self.editor, *self.fields.values()]
+        made = [
+            self.result, self.variants, self.download, self.go_on, self.to_process, self.results, self.done,
+            self.chosen, self.answered,
+        ]  # fmt: skip
+        drafting = gr.on(
+            [self.editor.input, seed.change, region.input, grow.change, feather.change, crop.input],
+            quiet(self._draft, lambda sentence: {self.bar: status(sentence)}),
+            [live, self.answered, *given],
+            [*made, self.bar],
+            js=IF_IDLE,
+            trigger_mode="always_last",
+            **PAGE_ONLY,
+            **ONE_AT_A_TIME,
         )
-        upload.upload(gentle(self._open_upload), upload, [self.editor, self.picture], **PAGE_ONLY)
+        control.wire(self._run, given, [*made, self.last], self.bar, supersedes=[drafting])
+
+    def _place_editor(self, canvas: dict[str, Any] | None, shipped: list[str]) -> None:
+        self.editor = gr.ImageEditor(
+            canvas,  # type: ignore[arg-type]
+            type="pil", image_mode="RGBA", format="png", sources=[], transforms=(), layers=False,
+            brush=gr.Brush(default_size=masks.BRUSH, colors=[_paint()], color_mode="fixed"),
+            eraser=gr.Eraser(default_size=masks.BRUSH), canvas_size=(masks.CANVAS, masks.CANVAS),
+            show_label=False, buttons=[], height=500, elem_id="inpaint-editor", elem_classes="stage",
+            placeholder="Open a picture to begin",
+        )  # fmt: skip
+        self.opens: list[gr.components.Component] = [self.editor, self.picture, self.answered]
+        with gr.Row(elem_classes=["actions", "ready"]):
+            gr.HTML("Paint the", elem_classes="told", padding=False)
+            for name in READY:
+                button = gr.Button(name, size="sm", elem_id=f"inpaint-ready-{name}", scale=0)
+                button.click(gentle(_ready(name)), self.picture, self.editor, **PAGE_ONLY)
+        with gr.Row(elem_classes="actions"):
+            upload = gr.UploadButton(
+                "Open a picture", file_types=["image"], size="sm", elem_id="inpaint-upload", scale=0
+            )
+            mask = gr.UploadButton("Open a mask", file_types=["image"], size="sm", elem_id="inpaint-mask", scale=0)
+        upload.upload(gentle(lambda path: self.show(path, with_mask=False)), upload, self.opens, **PAGE_ONLY)
         mask.upload(gentle(_masked), [mask, self.picture], self.editor, **PAGE_ONLY)
+        if shipped:
+            thumbs = gr.Gallery(
+                shipped, columns=8, show_label=False, allow_preview=False, format="png", interactive=False,
+                buttons=[], elem_id="inpaint-examples", elem_classes="thumbs",
+            )  # fmt: skip
+            thumbs.select(gentle(self._open_example), None, self.opens, **PAGE_ONLY)
+
+    def _place_result(self, before: str | None, after: str | None) -> None:
+        self.result = gr.ImageSlider(
+            (before, after) if before and after else None,
+            format="png", type="filepath", show_label=False, interactive=False, buttons=["fullscreen"],
+            elem_id="inpaint-result", elem_classes="stage", slider_position=50, max_height=2000,
+        )  # fmt: skip
+        self.bar = RunControl.place_bar("inpaint", "Drag the line: before on the left, after on the right.")
+        with gr.Row(elem_classes="actions"):
+            self.download = gr.DownloadButton(
+                "Download PNG", after, size="sm", elem_id="inpaint-download", interactive=after is not None, scale=0
+            )
+            self.go_on = gr.Button(
+                "Continue from this", size="sm", elem_id="inpaint-continue", interactive=after is not None, scale=0
+            )
+            self.to_process = gr.Button("Show its process", size="sm", elem_id="inpaint-to-process", scale=0)
+        self.variants = gr.Gallery(
+            columns=8, show_label=False, allow_preview=False, format="png", interactive=False, buttons=[],
+            elem_id="inpaint-variants", elem_classes="thumbs", visible=False,
+        )  # fmt: skip
         self.variants.select(_choose, self.results, [self.result, self.download, self.chosen], **AT_ONCE)
+        self.go_on.click(gentle(self._continue), self.download, [*self.opens, self.bar], **PAGE_ONLY)
 
-    def _open_upload(self, path: str) -> tuple[Any, str]:
-        return opened(path, with_mask=False), path
+    @staticmethod
+    def show(path: str, with_mask: bool = True) -> tuple[dict[str, Any], str, Answer]:
+        """What opens a picture file on the canvas, with the example's mask on it if wanted: see `opens`.
 
-    def _open_example(self, event: gr.SelectData) -> tuple[Any, str]:
-        path = str(examples.faces()[int(event.index)])
-        return opened(path), path
+        Raises:
+            PictureError: it is no picture.
+        """
+        picture = open_picture(path)
+        painted = examples.mask(masks.canvas_size(picture.size)) if with_mask else None
+        canvas = masks.editor_value(picture, painted)
+        return canvas, path, Answer.opened(path, picture.size, canvas)
 
-    def _run(
-        self,
-        checkpoint: str,
-        picture: str | None,
-        editor: dict[str, Any] | None,
-        keep_painted: bool,
-        seed: float,
-        count: float,
-        steps: float,
-        sampler: str,
-    ) -> Iterator[Updates]:
-        request = ask(InpaintRequest, keep_painted=keep_painted, seed=seed, count=count, steps=steps, sampler=sampler)
-        if picture is None:
-            raise Problem("There is no picture yet; open one or take an example.")
-        original = open_picture(picture)
-        source = Source(request, picture, masks.painted_on(editor, original.size))
-        model = self.shelf.load(checkpoint)
-        frame = source.frame(model, original)
+    def _open_example(self, event: gr.SelectData) -> tuple[Any, ...]:
+        return self.show(str(examples.faces()[int(event.index)]))
+
+    def _continue(self, result: str | None) -> tuple[Any, ...]:
+        if result is None:
+            raise Problem("There is no result yet to continue from; inpaint something first.")
+        # Gradio keeps what can be downloaded in its cache, so the file stays when the next result replaces this one.
+        return *self.show(result, with_mask=False), status("Now paint over what should change next.")
+
+    def _task(self, checkpoint: str, picture: str | None, editor: Any, *asked: Any, **instead: Any) -> Task:
+        fields = dict(zip(self.fields, asked, strict=True)) | instead
+        return Task.of(self.shelf, checkpoint, picture, editor, **fields)
+
+    def _run(self, *given: Any) -> Iterator[Updates]:
+        task = self._task(*given)
+        request, model, frame = task.request, task.model, task.frame()
         preview = frame.reduced(PREVIEW)
         several = request.count > 1
-        for tick in watch(model.inpaint(request, frame.image(), frame.keep()), request.steps):
+        for tick in watch(model.inpaint(request, frame.image(), frame.keep()), request.calls):
             if tick.due:
                 shown = [preview.paste(made) for made in model.pictures(tick.step.denoised)]
                 yield {
-                    self.result: (preview.picture, shown[0]),
+                    **self._unfinished((preview.picture, shown[0])),
                     self.variants: gr.update(value=shown if several else [], visible=several),
                     self.bar: tick.status,
                 }
-        results = Results.of(frame, model.pictures(tick.step.latent), request, model)
-        yield {
+        results = Results.of(frame, model.pictures(tick.step.latent), task.source, model)
+        yield {**self._finished(task, results), self.last: request, self.bar: tick.finished}
+
+    def _draft(
+        self, live: bool, answered: Answer | None, checkpoint: str, picture: str | None, editor: Any, *asked: Any
+    ) -> Iterator[Updates]:
+        yield {self.bar: gr.skip()}  # Gradio empties what a generator that yields nothing might have filled
+        start = time.monotonic()
+        if not live or picture is None:
+            return
+        task = self._task(checkpoint, picture, editor, *asked, **DRAFT)
+        if not news(task, editor, answered):
+            return
+        frame = task.frame()
+        square, preview = task.make(frame), frame.reduced(PREVIEW)
+        told = status(f"Live draft in {seconds(time.monotonic() - start)} · Inpaint refines it", 1)
+        if preview is not frame:  # writing a large upload takes longer than making the draft
+            yield {**self._unfinished((preview.picture, preview.paste(square))), self.bar: told}
+        yield {**self._finished(task, Results.of(frame, [square], task.source, task.model)), self.bar: told}
+
+    def _unfinished(self, pair: Any) -> Updates:
+        # What can be taken away is what is shown, or nothing.
+        return {self.result: pair, self.download: WAIT, self.go_on: WAIT, self.to_process: WAIT}
+
+    def _finished(self, task: Task, results: Results) -> Updates:
+        several = task.request.count > 1
+        return {
             self.result: results.pair(0),
             self.variants: gr.update(value=results.shown if several else [], visible=several),
             self.download: gr.update(value=results.files[0], interactive=True),
+            self.go_on: TAKE,
+            self.to_process: TAKE,
             self.results: results,
-            self.last: request,
-            self.done: source,
+            self.done: task.source,
             self.chosen: 0,
-            self.bar: tick.finished,
+            self.answered: task.answer,
         }
 
 
@@ -156,21 +225,21 @@ def _choose(results: Results | None, event: gr.SelectData) -> tuple[Any, Any, in
     return results.pair(index), results.files[index], index
 
 
-def opened(path: str, with_mask: bool = True) -> dict[str, Any]:
-    """What the editor shows for a picture file, with the example's mask on it if wanted.
+def _ready(name: str) -> Any:
+    def paint(picture: str | None) -> dict[str, Any]:
+        if picture is None:
+            raise Problem("Open a picture first, then choose what to paint on it.")
+        original = open_picture(picture)
+        return masks.editor_value(original, READY[name](*masks.canvas_size(original.size)))
 
-    Raises:
-        PictureError: it is no picture.
-    """
-    picture = open_picture(path)
-    return masks.editor_value(picture, examples.mask(masks.canvas_size(picture.size)) if with_mask else None)
+    return paint
 
 
 def _masked(path: str, picture: str | None) -> dict[str, Any]:
     if picture is None:
         raise Problem("Open a picture first, then the mask for it.")
     original = open_picture(picture)
-    return masks.editor_value(original, masks.from_file(path, original.size))
+    return masks.editor_value(original, open_mask(path, original.size))
 
 
 def _paint() -> tuple[str, float]:

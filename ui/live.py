@@ -13,6 +13,7 @@ from typing import Any
 
 import gradio as gr
 from gradio.components import Component
+from gradio.events import Dependency
 
 from ddpm_core.samplers import Step
 from ui.errors import gentle
@@ -105,12 +106,21 @@ class RunControl:
         )
 
     def wire(
-        self, work: Callable[..., Any], inputs: Sequence[Component], outputs: Sequence[Component], bar: gr.HTML
+        self,
+        work: Callable[..., Any],
+        inputs: Sequence[Component],
+        outputs: Sequence[Component],
+        bar: gr.HTML,
+        supersedes: Sequence[Dependency] = (),
     ) -> None:
-        """Have the button run the generator `work`, whose dictionaries update `outputs` and `bar`."""
+        """Have the button run the generator `work`, whose dictionaries update `outputs` and `bar`.
+
+        Whatever it `supersedes` is cancelled when it begins.
+        """
         began = self.run.click(
             lambda: (gr.update(visible=False), gr.update(visible=True), status("Starting …")),
             outputs=[self.run, self.stop, bar],
+            cancels=list(supersedes),
             **AT_ONCE,
         )
         told = gentle(work, lambda sentence: {bar: status(sentence)})

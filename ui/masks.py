@@ -13,11 +13,11 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from ddpm_core.framing import MaskError
-from ddpm_core.pictures import open_picture
+from ddpm_core.regions import fit
 
 CANVAS = 768  # longer side of the canvas, pixels
 BRUSH = CANVAS // 16  # radius
+GLANCE, ALIKE = 16, 8  # two canvases are of one picture if so many fields a side differ by no more than so many levels
 PAINT = (15, 118, 110, 166)  # the accent colour, see-through
 
 
@@ -49,6 +49,18 @@ def editor_value(picture: Image.Image, painted: np.ndarray | None = None) -> dic
     return {"background": shown, "layers": [paint], "composite": composite}
 
 
+def shows(value: Mapping[str, Any] | None, picture: Image.Image) -> bool:
+    """Whether an editor's value is about that picture; what it reports may come in when another has been opened."""
+    background = None if value is None else value.get("background")
+    if background is None or background.size != canvas_size(picture.size):
+        return False
+    glances = [
+        one.convert("RGB").resize((GLANCE, GLANCE), Image.Resampling.BOX) for one in (background, canvas(picture))
+    ]
+    given, expected = (np.asarray(glance, dtype=int) for glance in glances)
+    return bool(np.abs(given - expected).max() <= ALIKE)
+
+
 def painted_on(value: Mapping[str, Any] | None, size: tuple[int, int]) -> np.ndarray:
     """Bool (H, W), True where any layer of an editor's value is painted, for an upload of `size` (width, height).
 
@@ -60,28 +72,3 @@ def painted_on(value: Mapping[str, Any] | None, size: tuple[int, int]) -> np.nda
     if not strokes:
         return np.zeros((size[1], size[0]), dtype=bool)
     return fit(np.logical_or.reduce(strokes), size)
-
-
-def from_file(path: str, size: tuple[int, int]) -> np.ndarray:
-    """Bool (H, W) of a mask file for a picture of `size` (width, height): what is light is painted.
-
-    Raises:
-        PictureError: it is no picture.
-        MaskError: its shape is not that of the picture.
-    """
-    mask = open_picture(path)
-    width, height = size
-    if abs(mask.width * height - mask.height * width) > 0.02 * mask.height * width:  # scaled masks are rounded
-        raise MaskError(
-            f"The mask is {mask.width}x{mask.height} pixels, another shape than the picture's {width}x{height}."
-        )
-    return fit(np.asarray(mask.convert("L")) > 127, size)
-
-
-def fit(painted: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """A mask bool (h, w) at another `size` (width, height); no painted pixel is lost in shrinking."""
-    for axis, extent in ((0, size[1]), (1, size[0])):
-        given = painted.shape[axis]
-        starts = np.arange(extent) * given // extent
-        painted = np.logical_or.reduceat(painted, starts, axis=axis) if extent < given else painted.take(starts, axis)
-    return painted

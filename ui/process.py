@@ -143,9 +143,9 @@ class ProcessTab:
             source = Source(ask(InpaintRequest, **carried), source.picture, source.painted)
         request, model = source.request, self.shelf.load(checkpoint)
         run, dress = source.begin(model, LIMIT)
-        wanted = set(evenly(request.steps, KEPT))
+        wanted = set(evenly(request.calls, KEPT))
         kept: dict[str, list[Image.Image]] = {SEES: [], BELIEVES: []}
-        for tick in watch(run, request.steps):
+        for tick in watch(run, request.calls):
             if tick.done - 1 in wanted:
                 for name, latent in ((SEES, tick.step.latent), (BELIEVES, tick.step.denoised)):
                     kept[name].append(dress(model.pictures(latent)[0]))

@@ -11,9 +11,10 @@ from tempfile import TemporaryDirectory
 from PIL import Image
 
 from ddpm_core.framing import Frame
-from ddpm_core.pictures import save_png
+from ddpm_core.pictures import read_parameters, save_png
 from ddpm_core.pipeline import LatentDiffusion
 from ddpm_core.schema import GenerateRequest
+from ui.source import Source
 
 SHOWN = 1024  # longer side of a result on the page; the file to download has the upload's size
 
@@ -26,13 +27,23 @@ def workspace() -> Iterator[Path]:
 
 
 def save(
-    pictures: Sequence[Image.Image], request: GenerateRequest, model: LatentDiffusion, folder: Path, prefix: str = ""
+    pictures: Sequence[Image.Image],
+    request: GenerateRequest,
+    model: LatentDiffusion,
+    folder: Path,
+    prefix: str = "",
+    onto: str | None = None,
 ) -> list[str]:
-    """One PNG per picture of the batch, its parameters in the PNG's text; returns the paths."""
+    """One PNG per picture of the batch, its parameters in the PNG's text; returns the paths.
+
+    If the file `onto`, which they were painted on, was itself made here, they say how that was made, too.
+    """
+    past = {} if onto is None else read_parameters(onto)
+    before = {"continued_from": past} if "action" in past else {}
     paths = []
     for picture, one in zip(pictures, request.singles(), strict=True):
         path = folder / f"{prefix}{model.name}-seed-{one.seed}.png"
-        save_png(picture, path, model.parameters(one))
+        save_png(picture, path, model.parameters(one) | before)
         paths.append(str(path))
     return paths
 
@@ -53,11 +64,12 @@ class Results:
     folder: TemporaryDirectory
 
     @classmethod
-    def of(cls, frame: Frame, made: Sequence[Image.Image], request: GenerateRequest, model: LatentDiffusion) -> Results:
+    def of(cls, frame: Frame, made: Sequence[Image.Image], source: Source, model: LatentDiffusion) -> Results:
         """Paste the model's squares back into the upload and write everything."""
         folder = TemporaryDirectory(prefix="studio-")
         root, small = Path(folder.name), frame.reduced(SHOWN)
-        files = save([frame.paste(square) for square in made], request, model, root, prefix="inpainted-")
+        pasted = [frame.paste(square) for square in made]
+        files = save(pasted, source.request, model, root, prefix="inpainted-", onto=source.picture)
         before = root / "before.png"
         small.picture.save(before)
         if small is frame:

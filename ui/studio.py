@@ -13,7 +13,7 @@ from ui import api
 from ui.controls import icon_button
 from ui.errors import Problem, gentle
 from ui.generate import GenerateTab
-from ui.inpaint import InpaintTab, opened
+from ui.inpaint import InpaintTab
 from ui.live import AT_ONCE, ONE_AT_A_TIME, PAGE_ONLY
 from ui.models import Shelf, parameter_count
 from ui.process import ProcessTab
@@ -59,11 +59,11 @@ def build(shelf: Shelf) -> gr.Blocks:
 
 
 def _connect(tabs: gr.Tabs, generate: GenerateTab, inpaint: InpaintTab, process: ProcessTab) -> None:
-    def paint_on(gallery: list[tuple[str, str]] | None, index: int) -> tuple[Any, Any, Any]:
+    def paint_on(gallery: list[tuple[str, str]] | None, index: int) -> tuple[Any, ...]:
         if not gallery:
             raise Problem("There is no picture to inpaint yet; generate one first.")
         path = gallery[min(index, len(gallery) - 1)][0]
-        return gr.Tabs(selected="inpaint"), opened(path), path
+        return gr.Tabs(selected="inpaint"), *inpaint.show(path)
 
     def trace_face(request: GenerateRequest | None, index: int) -> tuple[Any, ...]:
         source = None if request is None else Source(request).single(index)
@@ -75,7 +75,7 @@ def _connect(tabs: gr.Tabs, generate: GenerateTab, inpaint: InpaintTab, process:
         return gr.Tabs(selected="process"), *process.carry(source.single(index))
 
     generate.to_inpaint.click(
-        gentle(paint_on), [generate.gallery, generate.chosen], [tabs, inpaint.editor, inpaint.picture], **PAGE_ONLY
+        gentle(paint_on), [generate.gallery, generate.chosen], [tabs, *inpaint.opens], **PAGE_ONLY
     )
     generate.to_process.click(
         gentle(trace_face), [generate.last, generate.chosen], [tabs, *process.carried], **PAGE_ONLY

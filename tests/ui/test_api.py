@@ -107,3 +107,31 @@ def test_inpaint_says_what_is_wrong(client: Client, tmp_path: Path) -> None:
             call(picture, mask)
     with pytest.raises(AppError, match="Both a picture and a mask"):
         client.predict(picture=handle_file(photo), api_name="/process")
+
+
+def test_inpaint_can_be_shaped(client: Client, tmp_path: Path) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (60, 90, 3), dtype=np.uint8)
+    Image.fromarray(noise).save(tmp_path / "photo.png")
+    mask, painted = mask_for(tmp_path / "photo.png", tmp_path)
+    given = {"picture": handle_file(tmp_path / "photo.png"), "mask": handle_file(mask), "steps": STEPS}
+    (path,) = client.predict(**given, grow=5, feather=2, crop="painted", api_name="/inpaint")
+    said = read_parameters(path)
+    assert (said["grow"], said["feather"], said["crop"]) == (5, 2, "painted")
+    changed = (np.asarray(Image.open(path)) != noise).any(2)
+    assert changed[~painted].any()
+    rows, columns = np.flatnonzero(painted.any(1)), np.flatnonzero(painted.any(0))
+    outside = np.ones_like(painted)
+    outside[rows[0] - 5 : rows[-1] + 6, columns[0] - 5 : columns[-1] + 6] = False
+    assert not changed[outside].any()
+    gif = client.predict(**given, size=60, grow=5, feather=2, crop="painted", api_name="/process")
+    assert Image.open(gif).size == (60, 40)
+    for fields, sentence in [({"grow": 300}, "Grow should be less"), ({"feather": -1}, "Feather should be greater")]:
+        with pytest.raises(AppError, match=sentence):
+            client.predict(**given, **fields, api_name="/inpaint")
+
+
+def test_inpainting_a_picture_made_here_says_how_that_was_made(client: Client, tmp_path: Path) -> None:
+    (face,) = client.predict(seed=5, steps=STEPS, api_name="/generate")
+    mask, _ = mask_for(Path(face), tmp_path)
+    (path,) = client.predict(picture=handle_file(face), mask=handle_file(mask), steps=STEPS, api_name="/inpaint")
+    assert read_parameters(path)["continued_from"] == read_parameters(face)

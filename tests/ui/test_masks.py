@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ddpm_core.framing import MaskError
+from ddpm_core.regions import MaskError, open_mask
 from ui import masks
 
 
@@ -67,8 +67,24 @@ def test_mask_file(tmp_path: Path) -> None:
     mask = Image.new("L", (20, 10))
     mask.paste(255, (0, 0, 10, 10))
     mask.save(tmp_path / "mask.png")
-    painted = masks.from_file(str(tmp_path / "mask.png"), (40, 20))
+    painted = open_mask(tmp_path / "mask.png", (40, 20))
     assert painted[:, :20].all()
     assert not painted[:, 20:].any()
     with pytest.raises(MaskError, match="20x10"):
-        masks.from_file(str(tmp_path / "mask.png"), (20, 20))
+        open_mask(tmp_path / "mask.png", (20, 20))
+
+
+@pytest.mark.parametrize("size", [(128, 128), (3, 5), (300, 20), (1000, 700)])
+def test_a_canvas_is_known_by_its_picture(size: tuple[int, int]) -> None:
+    draw = np.random.default_rng(0)
+    picture, other = (
+        Image.fromarray(draw.integers(0, 256, (4, 4, 3), dtype=np.uint8)).resize(size, Image.Resampling.NEAREST)
+        for _ in range(2)
+    )
+    value = masks.editor_value(picture)
+    assert masks.shows(value, picture)
+    assert masks.shows({"background": value["background"].convert("RGBA")}, picture)
+    assert not masks.shows(value, other)
+    assert not masks.shows(value, picture.resize((picture.width, picture.height + 9)))
+    assert not masks.shows(None, picture)
+    assert not masks.shows({"background": None}, picture)

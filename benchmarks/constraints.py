@@ -1,0 +1,63 @@
+"""`python -m benchmarks.constraints`: ways to hold what is kept while inpainting, at equal model calls.
+
+Example:
+    python -m benchmarks.constraints --data faces/synthetic --checkpoint a --checkpoint b --calls 40
+
+Held-out pictures are inpainted under random masks, each from two seeds. A fill that goes on from what is kept
+differs little from the removed content near the mask's edge (`edge distance`) and makes no seam; how far it
+lies from that content elsewhere is reported and no aim, for many fills are right.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from benchmarks.results import Result, report
+from ddpm_core.checkpoint import CheckpointError
+from ddpm_core.data import find_pictures
+from ddpm_core.evaluate import measure_fills, some_pictures
+from ddpm_core.options import fail, run
+from ddpm_core.pictures import PictureError
+from ddpm_core.pipeline import LatentDiffusion
+from ddpm_core.schema import InpaintRequest
+
+WAYS: dict[str, dict[str, Any]] = {
+    "clean clamp": {},
+    "clean clamp, ancestral": {"sampler": "ddpm"},
+    "clean clamp, 2 resamples": {"resamples": 2},
+    "noised clamp": {"clamp": "noised"},
+    "RePaint, 2 resamples": {"clamp": "noised", "resamples": 2},
+    "RePaint, 4 resamples": {"clamp": "noised", "resamples": 4},
+}
+
+
+def main(
+    data: Annotated[Path, typer.Option(help="folder of pictures; the held-out share is inpainted")],
+    checkpoint: Annotated[list[Path], typer.Option(help="checkpoint folder; repeat to compare several")],
+    calls: Annotated[int, typer.Option(min=4, help="calls of the denoiser per fill")] = 40,
+    pictures: Annotated[int, typer.Option(min=1, help="pictures to inpaint, at most")] = 32,
+    json_file: Annotated[Path | None, typer.Option("--json", help="also write the results to this file")] = None,
+) -> None:
+    """Print what fills measure for every way and checkpoint as a table."""
+    results = []
+    try:
+        files = find_pictures(data)
+        chosen = some_pictures(files["val"] or files["train"], pictures)
+        for folder in checkpoint:
+            model = LatentDiffusion.load(folder)
+            for way, choices in WAYS.items():
+                steps = 1 + round((calls - 1) / choices.get("resamples", 1))
+                request = InpaintRequest(steps=steps, count=2, **choices)
+                fills = measure_fills(model, chosen, request)
+                for measure in ("edge_distance", "seam_ratio", "fill_distance", "fill_diversity"):
+                    results.append(Result(f"{model.name}, {way}: {measure.replace('_', ' ')}", fills[measure]))
+    except (CheckpointError, PictureError, OSError, ValueError) as error:
+        fail(str(error))
+    report(results, json_file)
+
+
+if __name__ == "__main__":
+    run(main)

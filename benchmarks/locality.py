@@ -1,0 +1,151 @@
+"""`python -m benchmarks.locality`: how far one latent cell reaches, our decoder beside diffusers' AutoencoderKL.
+
+Example:
+    python -m benchmarks.locality --checkpoint checkpoints/faces-128 --data photos --json locality.json
+
+Both decoders have the same stride, latent channels and, as near as its widths allow, the same number of
+parameters, and both are measured by `ddpm_core.metrics.locality` on the same cells of the same held-out pictures.
+AutoencoderKL has what it comes with: group norms throughout, attention in the middle block.
+
+AutoencoderKL's weights are random unless --train-steps trains it. What can reach where is a matter of the layers,
+so its radius says the same with any weights. Its 3x3 share does not: how much attention and norms carry is
+learned, so untrained it is a statement about that start and nothing more.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import torch
+import typer
+from diffusers import AutoencoderKL
+from torch import nn
+from tqdm import tqdm
+
+from benchmarks.results import Result, report
+from ddpm_core import checkpoint as checkpoints
+from ddpm_core.checkpoint import CheckpointError
+from ddpm_core.data import PictureSet, find_pictures, load_pictures
+from ddpm_core.layers import placed
+from ddpm_core.metrics import Locality, locality
+from ddpm_core.options import fail, run
+from ddpm_core.pictures import PictureError
+from ddpm_core.schema import VaeSettings
+from ddpm_core.training import Trainer, TrainingError, batch_index
+from ddpm_core.vae import VAE, vae_loss
+
+GROUPS = 8  # of its group norms; its own 32 would leave too few widths to match the parameters with
+WIDEST = 4  # its widths, in multiples of the first: 1, 2, 4, 4
+BATCH, PICTURES = 4, 16
+
+
+def main(
+    data: Annotated[Path, typer.Option(help="folder of pictures; the held-out share is measured")],
+    checkpoint: Annotated[Path, typer.Option(help="checkpoint folder")] = Path("checkpoints/faces-128"),
+    train_steps: Annotated[int, typer.Option(min=0, help="steps to train AutoencoderKL on the rest first")] = 0,
+    cells: Annotated[int, typer.Option(min=1, help="latent cells to move")] = 16,
+    json_file: Annotated[Path | None, typer.Option("--json", help="also write the results to this file")] = None,
+) -> None:
+    """Print size and locality of both decoders as a table."""
+    try:
+        ours, size = checkpoints.load_vae(checkpoint), checkpoints.read_config(checkpoint).size
+        files = find_pictures(data)
+        paths = files["val"] or files["train"]
+        held_out = load_pictures(paths[:: -(-len(paths) // PICTURES)], size)
+        theirs = matched(ours)
+        if train_steps:
+            train(theirs, load_pictures(files["train"], size), train_steps)
+        with torch.inference_mode():  # by its own latents' deviation cells are moved, as ours are by ours
+            theirs.measure_latents(theirs.moments(held_out.batch(torch.arange(len(held_out))))[0])
+    except (CheckpointError, PictureError, TrainingError, OSError, ValueError) as error:
+        fail(str(error))
+    state = f"trained for {train_steps} steps" if train_steps else "random weights"
+    typer.echo(f"ours: the decoder of {checkpoint}; AutoencoderKL: diffusers', {state}")
+    report(compare(ours, theirs, held_out, cells, judge_share=train_steps > 0), json_file)
+
+
+def compare(ours: VAE, theirs: VAE, pictures: PictureSet, cells: int, judge_share: bool) -> list[Result]:
+    """Parameters, radius and 3x3 share of both decoders.
+
+    Args:
+        cells: how many latent cells to move.
+        judge_share: whether their share is worth judging ours against.
+    """
+    us, them = measure(ours, pictures, cells), measure(theirs, pictures, cells)
+    nearer, share = f"< {them.radius}", f"> {them.within_3x3:.4g}"
+    within = Result("ours: share of the change within 3x3 cells", us.within_3x3)
+    if judge_share:
+        within.target, within.ok = share, us.within_3x3 > them.within_3x3
+    return [
+        Result("ours: decoder parameters", parameters(ours.decoder)),
+        Result("AutoencoderKL: decoder parameters", parameters(theirs.decoder)),
+        Result("ours: farthest changed pixel", us.radius, nearer, us.radius < them.radius),
+        Result("AutoencoderKL: farthest changed pixel", them.radius),
+        within,
+        Result("AutoencoderKL: share of the change within 3x3 cells", them.within_3x3),
+    ]
+
+
+@torch.inference_mode()
+def measure(codec: VAE, pictures: PictureSet, cells: int) -> Locality:
+    """Locality on latents of pictures."""
+    return locality(codec, codec.encode(pictures.batch(torch.arange(len(pictures)))), cells)
+
+
+def parameters(module: nn.Module) -> int:
+    """How many numbers a module learns."""
+    return sum(parameter.numel() for parameter in module.parameters())
+
+
+def matched(ours: VAE) -> VAE:
+    """A codec like `ours` around a new AutoencoderKL whose decoder has nearly as many parameters.
+
+    `VAE` has the arithmetic of latents (posterior mean, statistics), which is the same for both; encoder
+    and decoder are diffusers'.
+    """
+    goal, width, best = parameters(ours.decoder), GROUPS, around(ours, GROUPS)
+    while parameters(best.decoder) < goal:
+        width += GROUPS
+        wider = around(ours, width)
+        if parameters(wider.decoder) - goal > goal - parameters(best.decoder):
+            break
+        best = wider
+    return best.eval()
+
+
+def around(ours: VAE, width: int) -> VAE:
+    """A codec of the stride and latent channels of `ours` around an AutoencoderKL of the given first width."""
+    levels = ours.stride.bit_length()
+    torch.manual_seed(0)
+    network: Any = AutoencoderKL(
+        latent_channels=ours.latent_channels,
+        block_out_channels=[min(2**level, WIDEST) * width for level in range(levels)],
+        down_block_types=["DownEncoderBlock2D"] * levels,
+        up_block_types=["UpDecoderBlock2D"] * levels,
+        norm_num_groups=GROUPS,
+    )
+    codec = VAE(ours.latent_channels, [8] * (levels - 1))
+    codec.encoder = nn.Sequential(network.encoder, network.quant_conv)  # type: ignore[assignment]
+    codec.decoder = nn.Sequential(network.post_quant_conv, network.decoder)  # type: ignore[assignment]
+    return placed(codec, "cpu")
+
+
+def train(codec: VAE, pictures: PictureSet, steps: int) -> None:
+    """Train as our own autoencoder is, default settings, with the moving average's weights at the end."""
+    settings = VaeSettings(iterations=steps, batch_size=BATCH)
+    weights = {name: getattr(settings, name) for name in VaeSettings.model_fields if name.endswith("_weight")}
+
+    def loss(model: nn.Module, draw: int) -> dict[str, torch.Tensor]:
+        image = pictures.batch(batch_index(draw, BATCH, len(pictures), seed=0))
+        return vae_loss(model, image.to(memory_format=torch.channels_last), **weights)  # type: ignore[arg-type]
+
+    trainer = Trainer(codec, settings)
+    for _ in tqdm(trainer.train(loss), total=steps, desc="training AutoencoderKL", unit="step", disable=None):
+        pass
+    codec.load_state_dict(trainer.ema.module.state_dict())
+    codec.eval()
+
+
+if __name__ == "__main__":
+    run(main)

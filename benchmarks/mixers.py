@@ -1,0 +1,183 @@
+"""`python -m benchmarks.mixers`: serpentine, attention or nothing, at equal parameters and equal training time.
+
+Example:
+    python -m benchmarks.mixers --data faces/synthetic --minutes 4 --out ablation
+
+Small denoisers are trained on the latents of one checkpoint's autoencoder, taking turns of a few seconds, so that
+whatever else the machine does falls on all of them alike. A denoiser without a mixer is made wider until it
+has as many parameters. A fourth is trained as the first but never sees clean cells beside noisy ones
+(`clamp_share` 0): `benchmarks.constraints` compares how both inpaint. All are written to OUT as checkpoints.
+"""
+
+from __future__ import annotations
+
+import itertools
+import shutil
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any
+
+import torch
+import typer
+from torch import Tensor
+from tqdm import tqdm
+
+from benchmarks.results import Result, report
+from ddpm_core import checkpoint as checkpoints
+from ddpm_core.checkpoint import CheckpointError
+from ddpm_core.data import PictureSet, find_pictures, load_pictures
+from ddpm_core.diffuser import Diffuser
+from ddpm_core.distances import distances_to_training
+from ddpm_core.evaluate import sample
+from ddpm_core.layers import placed
+from ddpm_core.objective import denoiser_loss, loss_by_decile
+from ddpm_core.options import fail, run
+from ddpm_core.pictures import PictureError
+from ddpm_core.pipeline import LatentDiffusion
+from ddpm_core.schema import DenoiserSettings
+from ddpm_core.training import Trainer, TrainStep, batch_index
+from ddpm_core.unet import UNet
+from ddpm_core.vae import VAE
+
+SHAPE: dict[str, Any] = {"channels": (64, 128, 192), "blocks": 2, "dropout": 0.05}
+CONTESTANTS: dict[str, dict[str, Any]] = {
+    "serpentine": {},
+    "attention": {"mixer": "attention"},
+    "none": {"mixer": "none"},
+    "serpentine, never clamped": {"clamp_share": 0.0},
+}
+TURN = 5.0  # seconds
+TRIAL = 6  # steps to find out how long one takes
+
+
+@dataclass
+class Contestant:
+    """A denoiser in training and the time it has used, in seconds."""
+
+    shape: dict[str, Any]
+    trainer: Trainer
+    steps: Iterator[TrainStep]
+    used: float = 0.0
+    taken: list[float] = field(default_factory=list)
+
+    def take_turn(self, duration: float) -> bool:
+        """Train for `duration` seconds; whether there is anything left to do."""
+        end = time.perf_counter() + duration
+        while (start := time.perf_counter()) < end:
+            if next(self.steps, None) is None:
+                return False
+            self.taken.append(time.perf_counter() - start)
+            self.used += self.taken[-1]
+        return True
+
+
+def main(
+    data: Annotated[Path, typer.Option(help="folder of pictures")],
+    out: Annotated[Path, typer.Option(help="folder for the trained checkpoints")],
+    checkpoint: Annotated[Path, typer.Option(help="checkpoint whose autoencoder is used")] = Path(
+        "checkpoints/faces-128"
+    ),
+    minutes: Annotated[float, typer.Option(help="training time of each")] = 4.0,
+    samples: Annotated[int, typer.Option(min=1, help="pictures to make of each")] = 266,
+    json_file: Annotated[Path | None, typer.Option("--json", help="also write the results to this file")] = None,
+) -> None:
+    """Train all, print parameters, rate, held-out loss and sliced Wasserstein distance as a table."""
+    try:
+        codec, config = checkpoints.load_vae(checkpoint), checkpoints.read_config(checkpoint)
+        files = find_pictures(data)
+        training, held_out = (load_pictures(files[split] or files["train"], config.size) for split in ("train", "val"))
+        contestants = trained(codec, training, minutes * 60)
+        latents, results = encode(codec, held_out), []
+        for name, contestant in contestants.items():
+            unet: UNet = contestant.trainer.ema.module.eval()  # type: ignore[assignment]
+            folder = out / name.replace(", ", "-").replace(" ", "-")
+            folder.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(checkpoint / checkpoints.VAE_WEIGHTS, folder / checkpoints.VAE_WEIGHTS)
+            checkpoints.write_weights(folder / checkpoints.DENOISER_WEIGHTS, unet)
+            checkpoints.write_config(folder, config.model_copy(update={"denoiser": contestant.shape}))
+            made = sample(LatentDiffusion(codec, unet, Diffuser(), config.size), samples)
+            results += judged(name, contestant, latents, distances_to_training(training, made, held_out))
+    except (CheckpointError, PictureError, OSError, ValueError) as error:
+        fail(str(error))
+    report(results, json_file)
+
+
+def trained(codec: VAE, pictures: PictureSet, seconds: float, batch_size: int = 16) -> dict[str, Contestant]:
+    """All contestants, each trained for as many steps as fit into its `seconds`, in turns."""
+    latents = torch.cat([encode(codec, pictures), encode(codec, pictures, flip=True)])
+    diffuser, goal, contestants = Diffuser(), 0, {}
+    for name, changes in CONTESTANTS.items():
+        shape = SHAPE | {"latent_channels": codec.latent_channels} | without(changes, "clamp_share")
+        goal = goal or parameters(shape)
+        shape = as_large_as(goal, shape)
+        settings = DenoiserSettings(iterations=10**6, batch_size=batch_size, **without(changes, "mixer"))
+
+        def loss(model: Any, draw: int, settings: DenoiserSettings = settings) -> dict[str, Tensor]:
+            clean = latents[batch_index(draw, settings.batch_size, len(latents), 0)]
+            clean = clean.to(memory_format=torch.channels_last)
+            return denoiser_loss(model, clean, diffuser, settings.timesteps, settings.clamp_share)
+
+        def fresh(iterations: int, shape: Any = shape, settings: Any = settings, loss: Any = loss) -> Contestant:
+            torch.manual_seed(0)
+            model = placed(UNet(**shape), "cpu")
+            trainer = Trainer(model, settings.model_copy(update={"iterations": iterations}))
+            return Contestant(shape, trainer, trainer.train(loss))
+
+        trial = fresh(TRIAL)
+        trial.take_turn(float("inf"))
+        rate = sorted(trial.taken)[TRIAL // 2]
+        contestants[name] = fresh(max(1, round(seconds / rate)))
+    running = dict(contestants)
+    with tqdm(total=round(seconds * len(contestants)), desc="training", unit="s", disable=None) as bar:
+        for name in itertools.cycle(CONTESTANTS):
+            if name in running and (running[name].used >= seconds or not running[name].take_turn(TURN)):
+                del running[name]
+            bar.update(round(sum(contestant.used for contestant in contestants.values())) - bar.n)
+            if not running:
+                return contestants
+    raise AssertionError("unreachable")
+
+
+def without(settings: dict[str, Any], name: str) -> dict[str, Any]:
+    return {key: value for key, value in settings.items() if key != name}
+
+
+def parameters(shape: dict[str, Any]) -> int:
+    """How many numbers a UNet of that shape learns."""
+    return sum(parameter.numel() for parameter in UNet(**shape).parameters())
+
+
+def as_large_as(goal: int, shape: dict[str, Any]) -> dict[str, Any]:
+    """The shape with its coarsest level as wide as brings the parameters nearest to `goal`."""
+    *finer, coarsest = shape["channels"]
+    candidates = [shape | {"channels": (*finer, coarsest + more)} for more in range(0, 129, 16)]
+    return min(candidates, key=lambda candidate: abs(parameters(candidate) - goal))
+
+
+@torch.inference_mode()
+def encode(codec: VAE, pictures: PictureSet, flip: bool = False) -> Tensor:
+    """Latents (N, C, h, w) of all pictures, or of their mirror images."""
+    return torch.cat([codec.encode(image.flip(3) if flip else image) for image in pictures.batches(32)])
+
+
+def judged(
+    name: str, contestant: Contestant, held_out: Tensor, distances: tuple[list[float], list[float]]
+) -> list[Result]:
+    """The rows of one contestant."""
+    losses = loss_by_decile(contestant.trainer.ema.module, held_out, Diffuser())  # type: ignore[arg-type]
+    ratio = [ours / floor for ours, floor in zip(*distances, strict=True)]
+    taken = sorted(contestant.taken)
+    return [
+        Result(f"{name}: parameters", parameters(contestant.shape)),
+        Result(f"{name}: iterations", contestant.trainer.step),
+        Result(f"{name}: seconds per iteration", taken[len(taken) // 2]),
+        Result(f"{name}: training seconds", contestant.used),
+        Result(f"{name}: held-out loss", sum(losses) / len(losses)),
+        *(Result(f"{name}: swd / floor, level {level}", value) for level, value in enumerate(ratio)),
+    ]
+
+
+if __name__ == "__main__":
+    run(main)

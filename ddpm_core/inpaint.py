@@ -1,0 +1,57 @@
+"""`python -m ddpm_core.inpaint`: make part of a picture anew.
+
+Examples:
+    python -m ddpm_core.inpaint photo.jpg --region face --count 4 --out filled
+    python -m ddpm_core.inpaint photo.jpg --mask mask.png --crop painted --out filled
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Optional
+
+import typer
+from pydantic import ValidationError
+
+from ddpm_core.checkpoint import CheckpointError
+from ddpm_core.options import complaint, fail, run, takes
+from ddpm_core.pictures import PictureError, open_picture, save_png
+from ddpm_core.pipeline import LatentDiffusion
+from ddpm_core.regions import READY, open_mask
+from ddpm_core.samplers import last
+from ddpm_core.schema import InpaintRequest
+
+
+@takes(InpaintRequest)
+def main(
+    given: dict[str, Any],
+    picture: Annotated[Path, typer.Argument(help="picture to change")],
+    out: Annotated[Path, typer.Option(help="folder to write into")],
+    mask: Annotated[Optional[Path], typer.Option(help="picture of the picture's shape, light where painted")] = None,
+    region: Annotated[Optional[str], typer.Option(help=f"a ready-made mask instead: {', '.join(READY)}")] = None,
+    checkpoint: Annotated[Path, typer.Option(help="checkpoint folder")] = Path("checkpoints/faces-128"),
+    device: Annotated[str, typer.Option(help="cpu, cuda, mps, or auto")] = "auto",
+) -> None:
+    """Write OUT/SEED.png for each seed, PICTURE at its own size with the painted part made anew."""
+    if (mask is None) == (region is None):
+        fail("say what to make anew: either --mask FILE or --region NAME.")
+    if region is not None and region not in READY:
+        fail(f"there is no ready-made mask {region!r}; choose from: {', '.join(READY)}.")
+    try:
+        request = InpaintRequest.model_validate(given)
+        original = open_picture(picture)
+        painted = open_mask(mask, original.size) if mask else READY[region](*original.size)  # type: ignore[index]
+        model = LatentDiffusion.load(checkpoint, device)
+        frame = model.frame(request, original, painted)
+        made = model.pictures(last(model.inpaint(request, frame.image(), frame.keep())).latent)
+        out.mkdir(parents=True, exist_ok=True)
+        for one, fill in zip(request.singles(), made, strict=True):
+            save_png(frame.paste(fill), out / f"{one.seed}.png", model.parameters(one))
+    except ValidationError as error:
+        fail(complaint(error))
+    except (CheckpointError, PictureError, OSError, ValueError) as error:
+        fail(str(error))
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,189 @@
+"""Inpainting in the real app: drafts after strokes, ready-made masks, the shape of a mask, going on from a result."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from playwright.sync_api import Browser, Page, expect
+
+from ddpm_core.pictures import read_parameters
+from ddpm_core.regions import READY
+from tests.browser.conftest import PHONE, visit
+from tests.browser.test_studio import LONG, advanced, downloaded, number, run, settle, stroke, tab, upload
+
+SIDE = 256
+DRAFTED = re.compile(r"^Live draft in ")
+
+
+def bar(page: Page) -> str:
+    return page.locator("#inpaint-bar p").inner_text()
+
+
+def forget(page: Page) -> None:
+    # What the last draft left in the bar must not be taken for the next one's.
+    page.evaluate("document.querySelector('#inpaint-bar p').textContent = ''")
+
+
+def drafted(page: Page) -> None:
+    expect(page.locator("#inpaint-bar p")).to_have_text(DRAFTED, timeout=LONG)
+    expect(page.locator("#inpaint-download")).to_be_enabled()
+
+
+def taken(page: Page, folder: Path) -> tuple[np.ndarray, dict]:
+    """Pixels and parameters of what can be downloaded now."""
+    path = downloaded(page, "#inpaint-download", folder)
+    with Image.open(path) as picture:
+        return np.asarray(picture.convert("RGB")), read_parameters(path)
+
+
+@pytest.fixture
+def noise(page: Page, tmp_path: Path) -> np.ndarray:
+    """Pixels of a picture of noise that has just been opened on the canvas."""
+    pixels = np.random.default_rng(0).integers(0, 256, (SIDE, SIDE, 3), dtype=np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "photo.png")
+    tab(page, "Inpaint")
+    settle(page)
+    upload(page, tmp_path / "photo.png")
+    return pixels
+
+
+def test_a_stroke_is_answered_by_itself_and_survives_every_run(page: Page, tmp_path: Path, pictures: Path) -> None:
+    tab(page, "Inpaint")
+    settle(page)
+    page.wait_for_timeout(3000)
+    assert bar(page).startswith("Drag the line")  # opening the page asks for nothing
+    shown = page.locator("#inpaint-result img").nth(1)
+    opened = str(shown.get_attribute("src"))
+    place = page.locator("#inpaint-result").bounding_box()
+
+    stroke(page, (0.35, 0.8), (0.55, 0.8))
+    drafted(page)
+    expect(page.locator("#inpaint-run")).to_be_visible()
+    expect(shown).not_to_have_attribute("src", opened)
+    assert page.locator("#inpaint-result").bounding_box() == place  # nothing jumps
+    settle(page)
+    page.screenshot(path=pictures / "inpaint-live.png")
+    draft, said = taken(page, tmp_path)
+    assert said["steps"] < 8
+
+    advanced(page, "inpaint", 12)
+    run(page, "inpaint")
+    first, said = taken(page, tmp_path)
+    assert said["steps"] == 12
+    page.wait_for_timeout(2000)
+    assert bar(page).startswith("12 steps in ")  # no late draft takes the result away
+    run(page, "inpaint")
+    again, _ = taken(page, tmp_path)
+    assert np.abs(again.astype(int) - first).max() <= 1  # painted is what was painted
+    original = np.asarray(Image.open(Path("static/examples/face-0.png")).convert("RGB"))
+    rows, drafted_rows = ((made != original).any(2).any(1).sum() for made in (first, draft))
+    assert abs(int(rows) - int(drafted_rows)) <= 4  # pixels at the edge may happen to stay what they were
+    page.locator("#inpaint-to-process").click()
+    expect(page.locator("#process-about")).to_contain_text("inpainting")
+    expect(page.locator("#process-steps input[type=number]")).to_have_value("12")
+
+
+def test_without_live_or_paint_nothing_runs_by_itself(page: Page, noise: np.ndarray) -> None:
+    page.wait_for_timeout(1500)
+    assert not DRAFTED.match(bar(page))
+    expect(page.locator(".toast-body")).to_have_count(0)
+    page.locator("#inpaint-live input").uncheck()
+    forget(page)
+    stroke(page, (0.35, 0.5), (0.55, 0.5))
+    page.locator("#inpaint-dice").click()
+    page.wait_for_timeout(3000)
+    assert bar(page) == ""
+    page.locator("#inpaint-live input").check()
+    page.locator("#inpaint-dice").click()
+    drafted(page)
+
+
+def test_a_ready_made_mask_is_paint_that_can_be_grown(page: Page, noise: np.ndarray, tmp_path: Path) -> None:
+    page.locator("#inpaint-ready-eyes").click()
+    drafted(page)
+    made, _ = taken(page, tmp_path)
+    eyes = READY["eyes"](SIDE, SIDE)
+    changed = (made != noise).any(2)
+    assert (changed != eyes).mean() < 0.01
+
+    advanced(page, "inpaint", 3)
+    forget(page)
+    number(page, "#inpaint-grow", 16)
+    drafted(page)
+    made, said = taken(page, tmp_path)
+    assert said["grow"] == 16
+    wider = (made != noise).any(2)
+    assert abs(int(wider.any(0).sum()) - int(changed.any(0).sum()) - 32) <= 3
+    assert abs(int(wider.any(1).sum()) - int(changed.any(1).sum()) - 32) <= 3
+
+    # It is paint: what is erased is kept again.
+    forget(page)
+    number(page, "#inpaint-grow", 0)
+    drafted(page)
+    forget(page)
+    page.locator("#inpaint-editor").get_by_label("Erase").click()
+    stroke(page, (0.2, 0.475), (0.4, 0.475))
+    drafted(page)
+    made, _ = taken(page, tmp_path)
+    left = (made != noise).any(2)
+    assert 0 < left.sum() < 0.9 * changed.sum()
+
+
+def test_one_variant_is_picked_and_continued(page: Page, noise: np.ndarray, tmp_path: Path) -> None:
+    page.locator("#inpaint-ready-eyes").click()
+    drafted(page)
+    advanced(page, "inpaint", 3)
+    number(page, "#inpaint-count", 2)
+    number(page, "#inpaint-seed", 30)
+    run(page, "inpaint")
+    variants = page.locator("#inpaint-variants img")
+    expect(variants).to_have_count(2)
+    shown = page.locator("#inpaint-result img").nth(1)
+    first = str(shown.get_attribute("src"))
+    variants.nth(1).click()
+    expect(shown).not_to_have_attribute("src", first)
+    picked, said = taken(page, tmp_path)
+    assert said["seed"] == 31
+    page.locator("#inpaint-continue").click()
+    expect(page.locator("#inpaint-bar p")).to_have_text(re.compile("^Now paint"))
+    expect(page.locator("#inpaint-seed input")).to_have_value("30")
+    settle(page)
+
+    page.locator("#inpaint-ready-mouth").click()
+    drafted(page)
+    made, said = taken(page, tmp_path)
+    assert (said["seed"], said["continued_from"]["seed"]) == (30, 31)
+    changed, mouth = (made != picked).any(2), READY["mouth"](SIDE, SIDE)
+    assert changed.any()
+    assert (changed != mouth).mean() < 0.01
+    assert np.array_equal(made[READY["eyes"](SIDE, SIDE)], picked[READY["eyes"](SIDE, SIDE)])
+
+
+def test_a_stroke_during_a_run_does_not_take_its_result_away(page: Page, noise: np.ndarray) -> None:
+    page.locator("#inpaint-ready-face").click()
+    drafted(page)
+    advanced(page, "inpaint", 60)
+    page.locator("#inpaint-run").click()
+    expect(page.locator("#inpaint-bar p")).to_have_text(re.compile("^step "), timeout=LONG)
+    stroke(page, (0.1, 0.05), (0.2, 0.05))
+    expect(page.locator("#inpaint-bar p")).to_have_text(re.compile("^60 steps in "), timeout=LONG)
+    page.wait_for_timeout(2000)
+    assert bar(page).startswith("60 steps in ")
+
+
+def test_ready_made_masks_are_within_a_thumbs_reach(browser: Browser, address: str, pictures: Path) -> None:
+    page = visit(browser, address, viewport=PHONE, color_scheme="light", has_touch=True, is_mobile=True)
+    tab(page, "Inpaint")
+    settle(page)
+    boxes = [page.locator(f"#inpaint-ready-{name}").bounding_box() for name in READY]
+    assert all(box is not None and box["height"] >= 44 for box in boxes)
+    page.locator("#inpaint-ready-mouth").tap()
+    drafted(page)
+    settle(page)
+    page.screenshot(path=pictures / "inpaint-live-phone.png", full_page=True)
+    assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
+    page.context.close()

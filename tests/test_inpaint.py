@@ -1,0 +1,68 @@
+"""`python -m ddpm_core.inpaint`, called as a user's shell does."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from ddpm_core import inpaint
+from ddpm_core.pictures import read_parameters
+from tests.commands import assert_refused
+
+
+@pytest.fixture
+def photo(tmp_path: Path) -> Path:
+    path = tmp_path / "photo.png"
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (50, 70, 3), dtype=np.uint8)).save(path)
+    return path
+
+
+def test_a_ready_mask_fills_the_picture_at_its_own_size_once_per_seed(
+    call, tiny_checkpoint: Path, photo: Path, tmp_path: Path
+) -> None:
+    arguments = ["--region", "face", "--seed", 4, "--count", 2, "--steps", 2, "--out", tmp_path / "out"]
+    assert call(inpaint.main, photo, "--checkpoint", tiny_checkpoint, *arguments).status == 0
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["4.png", "5.png"]
+    before, after = (np.asarray(Image.open(path)) for path in (photo, tmp_path / "out" / "5.png"))
+    changed = (before != after).any(2)
+    assert changed[28, 35]
+    assert not changed[:3].any()
+    assert not changed[:, :5].any()
+    said = read_parameters(tmp_path / "out" / "5.png")
+    assert (said["action"], said["seed"], said["steps"]) == ("inpaint", 5, 2)
+
+
+def test_a_mask_file_of_another_scale_says_what_is_made_anew(
+    call, tiny_checkpoint: Path, photo: Path, tmp_path: Path
+) -> None:
+    mask = np.zeros((100, 140), np.uint8)
+    mask[40:60, 40:80] = 255
+    Image.fromarray(mask).save(tmp_path / "mask.png")
+    arguments = ["--mask", tmp_path / "mask.png", "--steps", 2, "--out", tmp_path / "out"]
+    assert call(inpaint.main, photo, "--checkpoint", tiny_checkpoint, *arguments).status == 0
+    changed = (np.asarray(Image.open(photo)) != np.asarray(Image.open(tmp_path / "out" / "0.png"))).any(2)
+    rows, columns = np.nonzero(changed)
+    assert (rows.min(), rows.max() + 1) == (20, 30)
+    assert (columns.min(), columns.max() + 1) == (20, 40)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ([], ["--mask", "--region"]),
+        (["--region", "face", "--mask", "m.png"], ["--mask", "--region"]),
+        (["--region", "elbow"], ["'elbow'", "face"]),
+        (["--mask", "missing.png"], ["missing.png"]),
+        (["--region", "face", "--steps", "0"], ["steps", "'0'"]),
+        (["--region", "face", "--grow", "200"], ["Widened", "200"]),
+    ],
+)
+def test_what_cannot_be_done_is_said_in_a_sentence(
+    call, tiny_checkpoint: Path, photo: Path, tmp_path: Path, arguments: list[str], words: list[str]
+) -> None:
+    outcome = call(inpaint.main, photo, "--checkpoint", tiny_checkpoint, "--out", tmp_path / "out", *arguments)
+    assert_refused(outcome, *words)
+    assert not (tmp_path / "out").exists()
