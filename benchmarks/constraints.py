@@ -25,10 +25,10 @@ from ddpm_core.pipeline import LatentDiffusion
 from ddpm_core.schema import InpaintRequest
 
 WAYS: dict[str, dict[str, Any]] = {
-    "clean clamp": {},
-    "clean clamp, ancestral": {"sampler": "ddpm"},
-    "clean clamp, 2 resamples": {"resamples": 2},
-    "noised clamp": {"clamp": "noised"},
+    "clean clamp": {"clamp": "clean", "resamples": 1},
+    "clean clamp, ancestral": {"clamp": "clean", "resamples": 1, "sampler": "ddpm"},
+    "clean clamp, 2 resamples": {"clamp": "clean", "resamples": 2},
+    "noised clamp": {"clamp": "noised", "resamples": 1},
     "RePaint, 2 resamples": {"clamp": "noised", "resamples": 2},
     "RePaint, 4 resamples": {"clamp": "noised", "resamples": 4},
 }

@@ -96,7 +96,7 @@ def main(
             folder.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(checkpoint / checkpoints.VAE_WEIGHTS, folder / checkpoints.VAE_WEIGHTS)
             checkpoints.write_weights(folder / checkpoints.DENOISER_WEIGHTS, unet)
-            checkpoints.write_config(folder, config.model_copy(update={"denoiser": contestant.shape}))
+            checkpoints.write_config(folder, config.model_copy(update={"denoiser": contestant.shape, "guide": {}}))
             made = sample(LatentDiffusion(codec, unet, Diffuser(), config.size), samples)
             results += judged(name, contestant, latents, distances_to_training(training, made, held_out))
     except (CheckpointError, PictureError, OSError, ValueError) as error:

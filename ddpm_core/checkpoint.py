@@ -24,7 +24,7 @@ from ddpm_core.unet import UNet
 from ddpm_core.vae import VAE
 
 CONFIG = "config.json"
-VAE_WEIGHTS, DENOISER_WEIGHTS = "vae.safetensors", "denoiser.safetensors"
+VAE_WEIGHTS, DENOISER_WEIGHTS, GUIDE_WEIGHTS = "vae.safetensors", "denoiser.safetensors", "guide.safetensors"
 CARD = "README.md"
 
 Network = TypeVar("Network", bound=nn.Module)
@@ -43,6 +43,8 @@ class CheckpointConfig(BaseModel):
     size: int = Field(gt=0)  # pixels, the side of the training pictures
     vae: dict[str, Any] = {}  # constructor arguments of VAE
     denoiser: dict[str, Any] = {}  # of UNet
+    guide: dict[str, Any] = {}  # of the UNet that guides it, if there is one (`guidance.autoguided`)
+    guidance: float = Field(1.0, ge=0, le=10)  # how far it is steered away from its guide
     diffuser: dict[str, Any] = {}  # of Diffuser
     about: str = ""  # licence and source of the training data, one line, shown under the app
     training: dict[str, Any] = {}  # the resolved settings of each stage's run
@@ -146,6 +148,12 @@ def load_vae(folder: Path, device: str | torch.device = "cpu") -> VAE:
 def load_denoiser(folder: Path, device: str | torch.device = "cpu") -> UNet:
     """The UNet of a checkpoint folder. Raises `CheckpointError`."""
     return read_weights(Path(folder) / DENOISER_WEIGHTS, build(UNet, read_config(folder).denoiser, folder), device)
+
+
+def load_guide(folder: Path, device: str | torch.device = "cpu") -> UNet | None:
+    """The weaker UNet that guides a checkpoint's denoiser; None if it has none. Raises `CheckpointError`."""
+    shape = read_config(folder).guide
+    return read_weights(Path(folder) / GUIDE_WEIGHTS, build(UNet, shape, folder), device) if shape else None
 
 
 def load_diffuser(folder: Path) -> Diffuser:

@@ -15,10 +15,11 @@ from ddpm_core import checkpoint
 from ddpm_core.checkpoint import CheckpointError
 from ddpm_core.diffuser import Diffuser
 from ddpm_core.framing import Frame, MaskError
+from ddpm_core.guidance import autoguided
 from ddpm_core.inpainting import Constraint, clamp_noised, clamp_to, keep_cells, resampled
 from ddpm_core.pictures import to_pictures
 from ddpm_core.regions import grown
-from ddpm_core.samplers import SAMPLERS, SeededNoise, Step, unconstrained
+from ddpm_core.samplers import SAMPLERS, Predictor, SeededNoise, Step, unconstrained
 from ddpm_core.schema import GenerateRequest, InpaintRequest
 from ddpm_core.unet import UNet, to_eps
 from ddpm_core.vae import VAE
@@ -40,19 +41,43 @@ def pick_device(name: str = "auto") -> torch.device:
     return torch.device(name)
 
 
+def predictor(unet: UNet, diffuser: Diffuser) -> Predictor:
+    """What a network says of the noise in latents (B, C, h, w) at timesteps (B,), whatever its prediction type."""
+
+    def predict(noisy: Tensor, t: Tensor) -> Tensor:
+        return to_eps(unet(noisy, t), noisy, t, unet.prediction, diffuser)
+
+    return predict
+
+
 class LatentDiffusion:
     """A trained model ready for use.
 
     Attributes:
         codec: image <-> latent, see `VAE.encode` and `VAE.decode`.
         denoiser: the network.
+        guide: a weaker network for the same latents, from whose mistakes it is steered away; None without one.
+        predict: the noise (B, C, h, w) in latents of the same shape at timesteps (B,), guided if there is a guide.
         diffuser: the noise schedule.
         size: side of the pictures it was trained on, pixels.
         name, about: the checkpoint's name and one line on its training data.
     """
 
-    def __init__(self, codec: VAE, denoiser: UNet, diffuser: Diffuser, size: int, name: str = "", about: str = ""):
-        self.codec, self.denoiser, self.diffuser = codec, denoiser, diffuser
+    def __init__(
+        self,
+        codec: VAE,
+        denoiser: UNet,
+        diffuser: Diffuser,
+        size: int,
+        name: str = "",
+        about: str = "",
+        guide: UNet | None = None,
+        guidance: float = 1.0,
+    ):
+        self.codec, self.denoiser, self.guide, self.diffuser = codec, denoiser, guide, diffuser
+        self.predict: Predictor = predictor(denoiser, diffuser)
+        if guide is not None:
+            self.predict = autoguided(self.predict, predictor(guide, diffuser), guidance)
         self.size, self.name, self.about = size, name, about
         self.device = codec.latent_mean.device
 
@@ -68,13 +93,12 @@ class LatentDiffusion:
         config, target = checkpoint.read_config(folder), pick_device(device)
         codec = checkpoint.load_vae(folder, target)
         denoiser = checkpoint.load_denoiser(folder, target)
-        if denoiser.latent_channels != codec.latent_channels or config.size % codec.stride:
+        guide = checkpoint.load_guide(folder, target)
+        channels = {part.latent_channels for part in (codec, denoiser, guide) if part is not None}
+        if len(channels) > 1 or config.size % codec.stride:
             raise CheckpointError(f"{folder / checkpoint.CONFIG} is inconsistent: its parts do not fit each other.")
-        return cls(codec, denoiser, checkpoint.load_diffuser(folder), config.size, folder.resolve().name, config.about)
-
-    def predict(self, noisy: Tensor, t: Tensor) -> Tensor:
-        """The noise (B, C, h, w) in latents `noisy` of the same shape at timesteps `t` (B,)."""
-        return to_eps(self.denoiser(noisy, t), noisy, t, self.denoiser.prediction, self.diffuser)
+        diffuser, name = checkpoint.load_diffuser(folder), folder.resolve().name
+        return cls(codec, denoiser, diffuser, config.size, name, config.about, guide, config.guidance)
 
     def generate(self, request: GenerateRequest) -> Iterator[Step]:
         """Pictures from seeds `seed`, `seed`+1, ...; yields every reverse step of the batch.

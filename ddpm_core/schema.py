@@ -56,10 +56,13 @@ class GenerateRequest(Request):
 class InpaintRequest(GenerateRequest):
     """Part of a picture made anew; the picture and what is painted on it travel beside the request."""
 
+    # Few steps taken several times over: of all ways measured at 20 calls the one with the least seam, and the one
+    # that goes on best from what is kept (docs/measurements.md).
+    steps: int = Field(6, ge=1, le=999, description="reverse steps")
     keep_painted: bool = Field(False, description="keep what is painted and make the rest anew")
     mask_rule: MaskRule = Field("safe", description="which latent cells a painted pixel claims")
-    clamp: ClampRule = Field("clean", description="how kept cells are held: clean, or with the state's own noise")
-    resamples: int = Field(1, ge=1, le=20, description="times each reverse step is taken, noising again in between")
+    clamp: ClampRule = Field("noised", description="how kept cells are held: clean, or with the state's own noise")
+    resamples: int = Field(4, ge=1, le=20, description="times each reverse step is taken, noising again in between")
     grow: int = Field(0, ge=-256, le=256, description="pixels to widen what is made anew, below 0 to narrow it")
     feather: int = Field(0, ge=0, le=256, description="pixels over which what is made anew fades in at its edge")
     crop: Crop = Field("whole", description="whether the model sees the whole picture or what lies around the painted")

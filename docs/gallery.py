@@ -1,58 +1,42 @@
-"""`python -m docs.gallery`: the pictures of the README, made by the shipped model.
-
-Example:
-    python -m docs.gallery --photo astronaut.png
-
-writes docs/images/gallery.png and, if a photo is given, docs/images/photo.png.
-"""
+"""`python -m docs.gallery`: the first picture of the README, docs/images/gallery.png, made by the shipped model."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import Annotated
 
 import numpy as np
 import typer
 from PIL import Image
 
 from ddpm_core.options import run
-from ddpm_core.pictures import as_rgb, open_picture
 from ddpm_core.pipeline import LatentDiffusion
-from ddpm_core.regions import READY, ellipse
+from ddpm_core.regions import READY
 from ddpm_core.samplers import last
 from ddpm_core.schema import GenerateRequest, InpaintRequest
 
 IMAGES = Path(__file__).resolve().parent / "images"
 PAINT = np.array((15, 118, 110))
-FACES = 40  # seeds; seven rows of eight are shown in the model card, the first eight from here on in the README
-ROWS = ("face", "background", "mouth")  # ready-made masks, one for each row of fills
+FACES = 32  # the first of eight seeds
+PAINTED = 6  # which of them is painted over
+ROWS = ("face", "background", "mouth")  # with which ready-made masks
 FILLS = 6
-# The face and the sky behind it in scikit-image's `astronaut` (NASA, public domain), shares of its square.
-PHOTO = {"face": ellipse(0.435, 0.215, 0.1, 0.14), "patch": ellipse(0.33, 0.93, 0.1, 0.06)}
 
 
 def main(
     checkpoint: Annotated[Path, typer.Option(help="checkpoint folder")] = Path("checkpoints/faces-128"),
-    photo: Annotated[Optional[Path], typer.Option(help="scikit-image's astronaut.png, 512x512")] = None,
 ) -> None:
-    """Make the pictures anew."""
+    """Make the picture anew."""
     model = LatentDiffusion.load(checkpoint)
     request = GenerateRequest(seed=FACES, count=8)
     faces = model.pictures(last(model.generate(request)).latent)
     rows = [faces]
-    for face, name in zip(faces, ROWS, strict=False):
+    face = faces[PAINTED]
+    for name in ROWS:
         painted = READY[name](*face.size)
         fills = inpainted(model, face, painted, InpaintRequest(seed=1, count=FILLS))
         rows.append([face, tinted(face, painted), *fills])
     sheet(rows).save(IMAGES / "gallery.png")
-    if photo:
-        picture = as_rgb(open_picture(photo))
-        row = [picture]
-        for region in PHOTO.values():
-            painted = region(*picture.size)
-            fill = inpainted(model, picture, painted, InpaintRequest(seed=1, crop="painted"))[0]
-            row += [tinted(picture, painted), fill]
-        sheet([row]).save(IMAGES / "photo.png")
 
 
 def inpainted(

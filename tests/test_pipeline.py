@@ -10,11 +10,14 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from ddpm_core import checkpoint
+from ddpm_core.checkpoint import CheckpointError
 from ddpm_core.framing import MaskError
 from ddpm_core.inpainting import keep_cells
-from ddpm_core.pipeline import LatentDiffusion, pick_device
+from ddpm_core.pipeline import LatentDiffusion, pick_device, predictor
 from ddpm_core.samplers import last
 from ddpm_core.schema import GenerateRequest, InpaintRequest
+from ddpm_core.unet import UNet
 
 
 def bytes_of(model: LatentDiffusion, latent: Tensor) -> np.ndarray:
@@ -116,7 +119,8 @@ def test_inpainting_holds_the_kept_cells_at_the_anchor_at_every_step(
     keep[:, :, 5:19, 3:26] = False
     cells = keep_cells(keep, 4, rule).expand(2, 4, 8, 8)
     anchor = tiny_model.codec.encode(image).expand(2, -1, -1, -1)
-    request = InpaintRequest(seed=1, count=2, steps=5, sampler=sampler, mask_rule=rule)
+    choices = {"sampler": sampler, "mask_rule": rule, "clamp": "clean", "resamples": 1}
+    request = InpaintRequest(seed=1, count=2, steps=5, **choices)
     steps = list(tiny_model.inpaint(request, image, keep))
     assert len(steps) == 5
     assert 0 < cells.float().mean() < 1
@@ -174,3 +178,20 @@ def test_the_parameters_say_all_that_is_needed_to_make_the_picture_again(tiny_mo
     }
     said = tiny_model.parameters(InpaintRequest(mask_rule="nearest"))
     assert (said["action"], said["mask_rule"]) == ("inpaint", "nearest")
+
+
+def test_a_guide_steers_every_prediction_and_travels_with_the_checkpoint(own_checkpoint: Path, shaken) -> None:
+    plain = LatentDiffusion.load(own_checkpoint, "cpu")
+    config = checkpoint.read_config(own_checkpoint)
+    checkpoint.write_weights(own_checkpoint / checkpoint.GUIDE_WEIGHTS, shaken(UNet(**config.denoiser), seed=9))
+    changes = {"guide": config.denoiser, "guidance": 2.0}
+    checkpoint.write_config(own_checkpoint, config.model_copy(update=changes))
+    guided = LatentDiffusion.load(own_checkpoint, "cpu")
+    z, t = torch.randn(2, 4, 8, 8), torch.tensor([10, 800])
+    with torch.inference_mode():
+        alone = predictor(guided.guide, guided.diffuser)(z, t)
+        torch.testing.assert_close(guided.predict(z, t), 2 * plain.predict(z, t) - alone)
+
+    (own_checkpoint / checkpoint.GUIDE_WEIGHTS).unlink()
+    with pytest.raises(CheckpointError, match=r"guide\.safetensors"):
+        LatentDiffusion.load(own_checkpoint, "cpu")

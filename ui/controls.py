@@ -41,9 +41,9 @@ def count_row(name: str, label: str = "Pictures") -> gr.Slider:
     return gr.Slider(1, MAX_COUNT, 1, step=1, label=label, elem_id=f"{name}-count", buttons=[])
 
 
-def sampling(name: str) -> tuple[gr.Slider, gr.Radio]:
-    """Steps and sampler, for the Advanced fold."""
-    fields = GenerateRequest.model_fields
+def sampling(name: str, request: type[GenerateRequest] = GenerateRequest) -> tuple[gr.Slider, gr.Radio]:
+    """Steps and sampler, for the Advanced fold, starting from the defaults of a kind of request."""
+    fields = request.model_fields
     steps = gr.Slider(
         1, 200, fields["steps"].default, step=1, label="Steps", info="More steps, finer and slower.",
         elem_id=f"{name}-steps", buttons=[],

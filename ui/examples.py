@@ -21,7 +21,7 @@ from ddpm_core.schema import GenerateRequest, InpaintRequest
 from ui.results import evenly
 
 FOLDER = Path(__file__).resolve().parent.parent / "static" / "examples"
-FIRST_SEED, FACES = 45, 4  # four in a row that came out well
+FIRST_SEED, FACES = 36, 4  # four in a row that came out well
 EXAMPLE_SEED = 0  # of the example inpainting
 FRAMES = 10
 

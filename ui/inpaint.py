@@ -10,6 +10,7 @@ import gradio as gr
 
 from ddpm_core.pictures import open_picture
 from ddpm_core.regions import READY, open_mask
+from ddpm_core.schema import InpaintRequest
 from ui import examples, masks
 from ui.controls import count_row, sampling, seed_row, shaping
 from ui.errors import Problem, gentle, quiet
@@ -67,7 +68,7 @@ class InpaintTab:
                     )
                 with gr.Accordion("Advanced", open=False):
                     count = count_row("inpaint", "Variants")
-                    steps, sampler = sampling("inpaint")
+                    steps, sampler = sampling("inpaint", InpaintRequest)
                     grow, feather, crop = shaping("inpaint")
         self.fields: dict[str, gr.components.Component] = {
             "keep_painted": region, "seed": seed, "count": count, "steps": steps, "sampler": sampler,

@@ -75,4 +75,4 @@ class Shelf:
 
 def parameter_count(model: LatentDiffusion) -> int:
     """Parameters of autoencoder and denoiser together."""
-    return sum(p.numel() for part in (model.codec, model.denoiser) for p in part.parameters())
+    return sum(p.numel() for part in (model.codec, model.denoiser, model.guide) if part for p in part.parameters())

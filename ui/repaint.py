@@ -19,9 +19,9 @@ from ui.errors import Problem, ask
 from ui.models import Shelf
 from ui.source import Source
 
-# What a draft is made with. In five DDIM steps shapes and colours already stand where more steps leave them,
-# and on two CPU cores they are there before the hand has reached for the next stroke.
-DRAFT: dict[str, Any] = {"steps": 5, "sampler": "ddim", "count": 1}
+# What a draft is made with. Seven calls of the denoiser: shapes and colours already stand, and on two CPU cores
+# they are there before the hand has reached for the next stroke.
+DRAFT: dict[str, Any] = {"steps": 4, "resamples": 2, "sampler": "ddim", "count": 1}
 
 
 class Answer(NamedTuple):

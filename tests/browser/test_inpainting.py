@@ -12,6 +12,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from ddpm_core.pictures import read_parameters
 from ddpm_core.regions import READY
+from ddpm_core.schema import InpaintRequest
 from tests.browser.conftest import PHONE, visit
 from tests.browser.test_studio import LONG, advanced, downloaded, number, run, settle, stroke, tab, upload
 
@@ -75,7 +76,7 @@ def test_a_stroke_is_answered_by_itself_and_survives_every_run(page: Page, tmp_p
     first, said = taken(page, tmp_path)
     assert said["steps"] == 12
     page.wait_for_timeout(2000)
-    assert bar(page).startswith("12 steps in ")  # no late draft takes the result away
+    assert bar(page).startswith(f"{InpaintRequest(steps=12).calls} steps in ")  # no late draft takes the result away
     run(page, "inpaint")
     again, _ = taken(page, tmp_path)
     assert np.abs(again.astype(int) - first).max() <= 1  # painted is what was painted
@@ -170,9 +171,11 @@ def test_a_stroke_during_a_run_does_not_take_its_result_away(page: Page, noise: 
     page.locator("#inpaint-run").click()
     expect(page.locator("#inpaint-bar p")).to_have_text(re.compile("^step "), timeout=LONG)
     stroke(page, (0.1, 0.05), (0.2, 0.05))
-    expect(page.locator("#inpaint-bar p")).to_have_text(re.compile("^60 steps in "), timeout=LONG)
+    expect(page.locator("#inpaint-bar p")).to_have_text(
+        re.compile(f"^{InpaintRequest(steps=60).calls} steps in "), timeout=LONG
+    )
     page.wait_for_timeout(2000)
-    assert bar(page).startswith("60 steps in ")
+    assert bar(page).startswith(f"{InpaintRequest(steps=60).calls} steps in ")
 
 
 def test_ready_made_masks_are_within_a_thumbs_reach(browser: Browser, address: str, pictures: Path) -> None:
