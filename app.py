@@ -24,6 +24,7 @@ def main(
     device: Annotated[str, typer.Option(help="cpu, cuda, mps, or auto")] = "auto",
 ) -> None:
     """Start the studio in the browser."""
+    from ui.errors import forgive_leaving
     from ui.models import Shelf
     from ui.studio import build, launch_settings
 
@@ -31,6 +32,7 @@ def main(
         page = build(Shelf.around(checkpoint, device))
     except (CheckpointError, ValueError) as error:
         fail(str(error))
+    forgive_leaving()
     try:
         page.launch(server_name=host, server_port=port, share=share, prevent_thread_lock=True, **launch_settings())
     except OSError:

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 import gradio as gr
 from pydantic import ValidationError
+from starlette.requests import ClientDisconnect
 
 from ddpm_core.checkpoint import CheckpointError
 from ddpm_core.framing import MaskError
@@ -134,3 +135,12 @@ def gentle(
 def quiet(handler: Handler, instead: Callable[[str], Any]) -> Handler:
     """The handler for what the visitor did not ask for: as `gentle`, but without the notice."""
     return gentle(handler, instead, tell=lambda error: None)
+
+
+def forgive_leaving() -> None:
+    """Keep out of the server's log that somebody closed the page in the middle of an upload: nothing failed."""
+    logging.getLogger("uvicorn.error").addFilter(_not_leaving)
+
+
+def _not_leaving(record: logging.LogRecord) -> bool:
+    return not (record.exc_info and isinstance(record.exc_info[1], ClientDisconnect))

@@ -17,7 +17,7 @@ from ui.errors import Problem, gentle, quiet
 from ui.live import AT_ONCE, ONE_AT_A_TIME, PAGE_ONLY, RunControl, seconds, status, watch
 from ui.models import Shelf
 from ui.repaint import DRAFT, Answer, Task, news
-from ui.results import Results
+from ui.results import Results, workspace, written
 
 PREVIEW = 640  # of previews while running
 WAIT = gr.update(interactive=False)
@@ -172,14 +172,16 @@ class InpaintTab:
         request, model, frame = task.request, task.model, task.frame()
         preview = frame.reduced(PREVIEW)
         several = request.count > 1
-        for tick in watch(model.inpaint(request, frame.image(), frame.keep()), request.calls):
-            if tick.due:
-                shown = [preview.paste(made) for made in model.pictures(tick.step.denoised)]
-                yield {
-                    **self._unfinished((preview.picture, shown[0])),
-                    self.variants: gr.update(value=shown if several else [], visible=several),
-                    self.bar: tick.status,
-                }
+        with workspace() as folder:
+            before = written(preview.picture, folder, "before")
+            for tick in watch(model.inpaint(request, frame.image(), frame.keep()), request.calls):
+                if tick.due:
+                    shown = [preview.paste(made) for made in model.pictures(tick.step.denoised)]
+                    yield {
+                        **self._unfinished((before, shown[0])),
+                        self.variants: gr.update(value=shown if several else [], visible=several),
+                        self.bar: tick.status,
+                    }
         results = Results.of(frame, model.pictures(tick.step.latent), task.source, model)
         yield {**self._finished(task, results), self.last: request, self.bar: tick.finished}
 
@@ -197,7 +199,9 @@ class InpaintTab:
         square, preview = task.make(frame), frame.reduced(PREVIEW)
         told = status(f"Live draft in {seconds(time.monotonic() - start)} · Inpaint refines it", 1)
         if preview is not frame:  # writing a large upload takes longer than making the draft
-            yield {**self._unfinished((preview.picture, preview.paste(square))), self.bar: told}
+            with workspace() as folder:
+                before = written(preview.picture, folder, "before")
+                yield {**self._unfinished((before, preview.paste(square))), self.bar: told}
         yield {**self._finished(task, Results.of(frame, [square], task.source, task.model)), self.bar: told}
 
     def _unfinished(self, pair: Any) -> Updates:

@@ -16,7 +16,7 @@ from ui.controls import sampling, seed_row
 from ui.errors import ask, gentle
 from ui.live import AT_ONCE, PAGE_ONLY, RunControl, watch
 from ui.models import Shelf
-from ui.results import evenly, workspace
+from ui.results import evenly, workspace, written
 from ui.source import Source
 
 KEPT = 60  # frames of a run kept at most; a GIF of more is no better and much larger
@@ -145,20 +145,22 @@ class ProcessTab:
         run, dress = source.begin(model, LIMIT)
         wanted = set(evenly(request.calls, KEPT))
         kept: dict[str, list[Image.Image]] = {SEES: [], BELIEVES: []}
-        for tick in watch(run, request.calls):
-            if tick.done - 1 in wanted:
-                for name, latent in ((SEES, tick.step.latent), (BELIEVES, tick.step.denoised)):
-                    kept[name].append(dress(model.pictures(latent)[0]))
-            if tick.due:
-                yield {self.frame: kept[view][-1], self.bar: tick.status}
-        count = len(kept[view])
+        files: dict[str, list[str]] = {SEES: [], BELIEVES: []}
         with workspace() as folder:
+            for tick in watch(run, request.calls):
+                if tick.done - 1 in wanted:
+                    for name, latent in ((SEES, tick.step.latent), (BELIEVES, tick.step.denoised)):
+                        kept[name].append(dress(model.pictures(latent)[0]))
+                        files[name].append(written(kept[name][-1], folder, f"{name}-{tick.done}"))
+                if tick.due:
+                    yield {self.frame: files[view][-1], self.bar: tick.status}
+            count = len(files[view])
             gif = animate(kept[view], folder, float(speed), int(side), f"{model.name}-seed-{request.seed}")
             yield {
-                self.sees: kept[SEES],
-                self.believes: kept[BELIEVES],
+                self.sees: files[SEES],
+                self.believes: files[BELIEVES],
                 self.scrubber: gr.update(maximum=max(2, count), value=count),
-                self.frame: kept[view][-1],
+                self.frame: files[view][-1],
                 self.gif: gr.update(value=gif, visible=True),
                 self.download: gr.update(value=gif, interactive=True),
                 self.last: request,

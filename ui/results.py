@@ -26,6 +26,17 @@ def workspace() -> Iterator[Path]:
         yield Path(folder)
 
 
+def written(picture: Image.Image, folder: Path, name: str) -> str:
+    """The picture as a PNG file in `folder`; its path.
+
+    What a page is shown more than once has to be a file: given a picture, Gradio writes it into its cache again each
+    time, in place, under the eyes of a browser that is fetching it.
+    """
+    path = folder / f"{name}.png"
+    picture.save(path)
+    return str(path)
+
+
 def save(
     pictures: Sequence[Image.Image],
     request: GenerateRequest,
@@ -70,14 +81,12 @@ class Results:
         root, small = Path(folder.name), frame.reduced(SHOWN)
         pasted = [frame.paste(square) for square in made]
         files = save(pasted, source.request, model, root, prefix="inpainted-", onto=source.picture)
-        before = root / "before.png"
-        small.picture.save(before)
+        before = written(small.picture, root, "before")
         if small is frame:
-            return cls(files, str(before), files, folder)
-        shown = [root / f"shown-{i}.png" for i in range(len(made))]
-        for square, path in zip(made, shown, strict=True):
-            small.paste(square).save(path)
-        return cls(files, str(before), [str(path) for path in shown], folder)
+            return cls(files, before, files, folder)
+        return cls(
+            files, before, [written(small.paste(square), root, f"shown-{i}") for i, square in enumerate(made)], folder
+        )
 
     def pair(self, index: int) -> tuple[str, str]:
         """Before and after, of one of them."""

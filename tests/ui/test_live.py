@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator
 
 import pytest
+from starlette.requests import ClientDisconnect
 
 from ddpm_core.framing import MaskError
 from ddpm_core.schema import GenerateRequest, InpaintRequest
 from ui import live
-from ui.errors import Problem, ask, gentle, polite
+from ui.errors import Problem, ask, forgive_leaving, gentle, polite
 from ui.results import evenly
 
 
@@ -106,3 +108,15 @@ def test_failures_become_sentences(failure: Exception, sentence: str) -> None:
         first, told_last = gentle(generator, made)()
     assert first == 1
     assert sentence in told_last
+
+
+def test_the_log_is_spared_those_who_leave_and_nothing_else(caplog: pytest.LogCaptureFixture) -> None:
+    forgive_leaving()
+    server = logging.getLogger("uvicorn.error")
+    for failure in (ClientDisconnect(), OSError("the disk is full")):
+        try:
+            raise failure
+        except Exception:
+            server.exception("Exception in ASGI application")
+    server.error("without an exception")
+    assert [record.exc_info and str(record.exc_info[1]) for record in caplog.records] == ["the disk is full", None]
