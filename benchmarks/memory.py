@@ -45,18 +45,26 @@ def main(
     """Print the memory, in MB of a million bytes, that training the denoiser holds at its peak."""
     if preset not in PRESETS:
         fail(f"there is no preset {preset!r}; choose from: {', '.join(PRESETS)}.")
-    stride = 2 ** len(VaeSettings(**merge(PRESETS[preset].get("vae", {}))).channels)
-    if size % stride:
-        fail(f"--size {size} is no multiple of the autoencoder's stride {stride}; choose one that is.")
     try:
-        parts = peak(preset, size // stride, batch)
+        results = measure(preset, size, batch, limit)
     except ValueError as error:
         fail(str(error))
-    total = sum(parts.values())
-    results = [Result(f"{name}, MB", value / MB) for name, value in parts.items()]
-    results.append(Result("total, MB", total / MB, f"<= {limit:,.0f}", total / MB <= limit))
     typer.echo(f"Denoiser of preset {preset!r}, {size} pixels, batch {batch}, bf16 autocast")
     report(results, json_file)
+
+
+def measure(preset: str = "faces", size: int = 256, batch: int = 32, limit: float = 2_500) -> list[Result]:
+    """The parts and the total in MB, for pictures of `size` pixels; the total should stay within `limit`.
+
+    Raises:
+        ValueError: the size does not fit the autoencoder's stride, or what autograd keeps is not in proportion.
+    """
+    stride = 2 ** len(VaeSettings(**merge(PRESETS[preset].get("vae", {}))).channels)
+    if size % stride:
+        raise ValueError(f"--size {size} is no multiple of the autoencoder's stride {stride}; choose one that is.")
+    parts = peak(preset, size // stride, batch)
+    results = [Result(f"training memory, {name}, MB", value / MB) for name, value in parts.items()]
+    return [*results, Result.at_most("training memory, total, MB", sum(parts.values()) / MB, limit)]
 
 
 def peak(preset: str, cells: int, batch: int) -> dict[str, float]:

@@ -19,6 +19,16 @@ class Result:
     target: str | None = None
     ok: bool | None = None
 
+    @classmethod
+    def at_least(cls, name: str, value: float, bound: float) -> Result:
+        """A number that should not be smaller than `bound`."""
+        return cls(name, value, f">= {bound:,.4g}", value >= bound)
+
+    @classmethod
+    def at_most(cls, name: str, value: float, bound: float) -> Result:
+        """A number that should not be larger than `bound`."""
+        return cls(name, value, f"<= {bound:,.4g}", value <= bound)
+
 
 def report(results: Sequence[Result], json_file: Path | None) -> None:
     """Print results as a table and write them as JSON if a file is given."""

@@ -84,19 +84,20 @@ def test_memory_is_counted_by_part_and_grows_with_the_batch_alone(call, tmp_path
         assert call(memory.main, "--preset", "tiny", "--size", 32, "--batch", batch, "--json", file).status == 0
         counted.append({name: result["value"] for name, result in by_name(file).items()})
     small, large = counted
-    kept = "kept for backward, by the batch, MB"
+    kept = "training memory, kept for backward, by the batch, MB"
     assert large[kept] == pytest.approx(2 * small[kept])
-    for name in ("weights, MB", "gradients, MB", "moving average, MB", "optimiser, MB"):
-        assert small[name] == large[name] > 0
-    assert small["optimiser, MB"] == 2 * small["weights, MB"]
-    total = small.pop("total, MB")
+    for name in ("weights", "gradients", "moving average", "optimiser"):
+        named = f"training memory, {name}, MB"
+        assert small[named] == large[named] > 0
+    assert small["training memory, optimiser, MB"] == 2 * small["training memory, weights, MB"]
+    total = small.pop("training memory, total, MB")
     assert total == pytest.approx(sum(small.values()))
 
 
 def test_a_total_above_the_limit_is_reported_as_missed(call, tmp_path: Path) -> None:
     file = tmp_path / "memory.json"
     assert call(memory.main, "--preset", "tiny", "--size", 32, "--batch", 1, "--limit", 0, "--json", file).status == 0
-    assert by_name(file)["total, MB"]["ok"] is False
+    assert by_name(file)["training memory, total, MB"]["ok"] is False
 
 
 @pytest.mark.parametrize(("arguments", "word"), [(["--preset", "none"], "tiny"), (["--size", "30"], "30")])

@@ -1,0 +1,39 @@
+"""`python -m benchmarks`: every claim on speed and memory, measured on this machine.
+
+Example:
+    python -m benchmarks --json results.json
+    python -m benchmarks --only memory
+
+Speeds are ratios between contestants that take turns in one process; seconds stand beside them as a remark. The
+benchmarks that train or need a folder of pictures of one's own are commands by themselves: `benchmarks.locality`,
+`benchmarks.constraints`, `benchmarks.mixers`.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from benchmarks.claims import CLAIMS
+from benchmarks.results import Result, report
+from ddpm_core.options import fail, run
+
+
+def main(
+    only: Annotated[str | None, typer.Option(help=f"one claim alone: {', '.join(CLAIMS)}")] = None,
+    json_file: Annotated[Path | None, typer.Option("--json", help="also write the results to this file")] = None,
+) -> None:
+    """Measure and print one table of results and targets."""
+    if only is not None and only not in CLAIMS:
+        fail(f"there is no claim {only!r}; choose from: {', '.join(CLAIMS)}.")
+    results: list[Result] = []
+    for name in [only] if only else CLAIMS:
+        typer.echo(f"{name} …", err=True)
+        results += CLAIMS[name]()
+    report(results, json_file)
+
+
+if __name__ == "__main__":
+    run(main)
