@@ -16,10 +16,11 @@ from ddpm_core.regions import open_mask
 from ddpm_core.samplers import last
 from ddpm_core.schema import GenerateRequest, InpaintRequest
 from ui.errors import Problem, ask, polite
+from ui.files import workspace
 from ui.live import ONE_AT_A_TIME
 from ui.models import Shelf
 from ui.process import BELIEVES, KEPT, LIMIT, SEES, animate
-from ui.results import evenly, save, workspace
+from ui.results import evenly, save
 from ui.source import Source
 
 

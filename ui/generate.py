@@ -11,9 +11,10 @@ from ddpm_core.schema import GenerateRequest
 from ui import examples
 from ui.controls import count_row, sampling, seed_row
 from ui.errors import ask
+from ui.files import cached, workspace
 from ui.live import AT_ONCE, RunControl, watch
 from ui.models import Shelf
-from ui.results import save, workspace
+from ui.results import save
 
 
 class GenerateTab:
@@ -66,7 +67,7 @@ class GenerateTab:
         captions = captions_of(request)
         for tick in watch(model.generate(request), request.steps):
             if tick.due:
-                pictures = zip(model.pictures(tick.step.denoised), captions, strict=True)
+                pictures = zip(map(cached, model.pictures(tick.step.denoised)), captions, strict=True)
                 preview = gr.update(value=list(pictures), elem_classes=classes, selected_index=None)
                 yield {self.gallery: preview, self.bar: tick.status}
         with workspace() as folder:

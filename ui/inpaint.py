@@ -14,10 +14,11 @@ from ddpm_core.schema import InpaintRequest
 from ui import examples, masks
 from ui.controls import count_row, sampling, seed_row, shaping
 from ui.errors import Problem, gentle, quiet
+from ui.files import cached
 from ui.live import AT_ONCE, ONE_AT_A_TIME, PAGE_ONLY, RunControl, seconds, status, watch
 from ui.models import Shelf
 from ui.repaint import DRAFT, Answer, Task, news
-from ui.results import Results, workspace, written
+from ui.results import Results
 
 PREVIEW = 640  # of previews while running
 WAIT = gr.update(interactive=False)
@@ -152,7 +153,7 @@ class InpaintTab:
         picture = open_picture(path)
         painted = examples.mask(masks.canvas_size(picture.size)) if with_mask else None
         canvas = masks.editor_value(picture, painted)
-        return canvas, path, Answer.opened(path, picture.size, canvas)
+        return _on_page(canvas), path, Answer.opened(path, picture.size, canvas)
 
     def _open_example(self, event: gr.SelectData) -> tuple[Any, ...]:
         return self.show(str(examples.faces()[int(event.index)]))
@@ -171,17 +172,15 @@ class InpaintTab:
         task = self._task(*given)
         request, model, frame = task.request, task.model, task.frame()
         preview = frame.reduced(PREVIEW)
-        several = request.count > 1
-        with workspace() as folder:
-            before = written(preview.picture, folder, "before")
-            for tick in watch(model.inpaint(request, frame.image(), frame.keep()), request.calls):
-                if tick.due:
-                    shown = [preview.paste(made) for made in model.pictures(tick.step.denoised)]
-                    yield {
-                        **self._unfinished((before, shown[0])),
-                        self.variants: gr.update(value=shown if several else [], visible=several),
-                        self.bar: tick.status,
-                    }
+        several, before = request.count > 1, cached(preview.picture)
+        for tick in watch(model.inpaint(request, frame.image(), frame.keep()), request.calls):
+            if tick.due:
+                shown = [cached(preview.paste(made)) for made in model.pictures(tick.step.denoised)]
+                yield {
+                    **self._unfinished((before, shown[0])),
+                    self.variants: gr.update(value=shown if several else [], visible=several),
+                    self.bar: tick.status,
+                }
         results = Results.of(frame, model.pictures(tick.step.latent), task.source, model)
         yield {**self._finished(task, results), self.last: request, self.bar: tick.finished}
 
@@ -199,9 +198,8 @@ class InpaintTab:
         square, preview = task.make(frame), frame.reduced(PREVIEW)
         told = status(f"Live draft in {seconds(time.monotonic() - start)} · Inpaint refines it", 1)
         if preview is not frame:  # writing a large upload takes longer than making the draft
-            with workspace() as folder:
-                before = written(preview.picture, folder, "before")
-                yield {**self._unfinished((before, preview.paste(square))), self.bar: told}
+            pair = cached(preview.picture), cached(preview.paste(square))
+            yield {**self._unfinished(pair), self.bar: told}
         yield {**self._finished(task, Results.of(frame, [square], task.source, task.model)), self.bar: told}
 
     def _unfinished(self, pair: Any) -> Updates:
@@ -230,12 +228,17 @@ def _choose(results: Results | None, event: gr.SelectData) -> tuple[Any, Any, in
     return results.pair(index), results.files[index], index
 
 
+def _on_page(canvas: dict[str, Any]) -> dict[str, Any]:
+    shown = {part: cached(canvas[part]) for part in ("background", "composite")}
+    return {**shown, "layers": [cached(layer) for layer in canvas["layers"]]}
+
+
 def _ready(name: str) -> Any:
     def paint(picture: str | None) -> dict[str, Any]:
         if picture is None:
             raise Problem("Open a picture first, then choose what to paint on it.")
         original = open_picture(picture)
-        return masks.editor_value(original, READY[name](*masks.canvas_size(original.size)))
+        return _on_page(masks.editor_value(original, READY[name](*masks.canvas_size(original.size))))
 
     return paint
 
@@ -244,7 +247,7 @@ def _masked(path: str, picture: str | None) -> dict[str, Any]:
     if picture is None:
         raise Problem("Open a picture first, then the mask for it.")
     original = open_picture(picture)
-    return masks.editor_value(original, open_mask(path, original.size))
+    return _on_page(masks.editor_value(original, open_mask(path, original.size)))
 
 
 def _paint() -> tuple[str, float]:

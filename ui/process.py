@@ -14,9 +14,10 @@ from ddpm_core.schema import GenerateRequest, InpaintRequest
 from ui import examples
 from ui.controls import sampling, seed_row
 from ui.errors import ask, gentle
+from ui.files import cached, workspace
 from ui.live import AT_ONCE, PAGE_ONLY, RunControl, watch
 from ui.models import Shelf
-from ui.results import evenly, workspace, written
+from ui.results import evenly
 from ui.source import Source
 
 KEPT = 60  # frames of a run kept at most; a GIF of more is no better and much larger
@@ -48,7 +49,8 @@ class ProcessTab:
         self.shelf = shelf
         made, request = examples.frames(), examples.request_of(examples.faces())
         seed = request.seed if request else 0
-        sees, believes = made or ([], [])
+        pictures: Sequence[list[Image.Image]] = made or ([], [])
+        sees, believes = ([cached(frame) for frame in frames] for frames in pictures)
         self.source, self.last = gr.State(None), gr.State(None)
         gr.HTML('<p class="lead">Every picture starts as noise. Drag the slider to walk from noise to face.</p>')
         with gr.Row(elem_classes="studio"):
@@ -82,7 +84,7 @@ class ProcessTab:
                 )  # fmt: skip
                 control = RunControl("Show the process", "process")
                 with gr.Group(elem_classes="gif"), workspace() as folder:
-                    gif = animate(believes, folder, SECONDS, SIDE, "made-earlier") if made else None
+                    gif = animate(pictures[1], folder, SECONDS, SIDE, "made-earlier") if made else None
                     self.gif = gr.Image(
                         gif, type="filepath", interactive=False, show_label=False, buttons=[], label="GIF",
                         elem_id="process-gif", visible=made != [],
@@ -145,22 +147,21 @@ class ProcessTab:
         run, dress = source.begin(model, LIMIT)
         wanted = set(evenly(request.calls, KEPT))
         kept: dict[str, list[Image.Image]] = {SEES: [], BELIEVES: []}
-        files: dict[str, list[str]] = {SEES: [], BELIEVES: []}
+        for tick in watch(run, request.calls):
+            if tick.done - 1 in wanted:
+                for name, latent in ((SEES, tick.step.latent), (BELIEVES, tick.step.denoised)):
+                    kept[name].append(dress(model.pictures(latent)[0]))
+            if tick.due:
+                yield {self.frame: cached(kept[view][-1]), self.bar: tick.status}
+        shown = {name: [cached(frame) for frame in frames] for name, frames in kept.items()}
+        count = len(shown[view])
         with workspace() as folder:
-            for tick in watch(run, request.calls):
-                if tick.done - 1 in wanted:
-                    for name, latent in ((SEES, tick.step.latent), (BELIEVES, tick.step.denoised)):
-                        kept[name].append(dress(model.pictures(latent)[0]))
-                        files[name].append(written(kept[name][-1], folder, f"{name}-{tick.done}"))
-                if tick.due:
-                    yield {self.frame: files[view][-1], self.bar: tick.status}
-            count = len(files[view])
             gif = animate(kept[view], folder, float(speed), int(side), f"{model.name}-seed-{request.seed}")
             yield {
-                self.sees: files[SEES],
-                self.believes: files[BELIEVES],
+                self.sees: shown[SEES],
+                self.believes: shown[BELIEVES],
                 self.scrubber: gr.update(maximum=max(2, count), value=count),
-                self.frame: files[view][-1],
+                self.frame: shown[view][-1],
                 self.gif: gr.update(value=gif, visible=True),
                 self.download: gr.update(value=gif, interactive=True),
                 self.last: request,

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -14,27 +13,10 @@ from ddpm_core.framing import Frame
 from ddpm_core.pictures import read_parameters, save_png
 from ddpm_core.pipeline import LatentDiffusion
 from ddpm_core.schema import GenerateRequest
+from ui.files import written
 from ui.source import Source
 
 SHOWN = 1024  # longer side of a result on the page; the file to download has the upload's size
-
-
-@contextmanager
-def workspace() -> Iterator[Path]:
-    """A folder for one answer. Gradio copies what is handed over into its cache, so it can go afterwards."""
-    with TemporaryDirectory(prefix="studio-") as folder:
-        yield Path(folder)
-
-
-def written(picture: Image.Image, folder: Path, name: str) -> str:
-    """The picture as a PNG file in `folder`; its path.
-
-    What a page is shown more than once has to be a file: given a picture, Gradio writes it into its cache again each
-    time, in place, under the eyes of a browser that is fetching it.
-    """
-    path = folder / f"{name}.png"
-    picture.save(path)
-    return str(path)
 
 
 def save(

@@ -132,7 +132,7 @@ def test_a_large_upload_is_shown_before_its_file_is_written(inpaint: InpaintTab,
     large.save(tmp_path / "large.png")
     given = ("tiny", str(tmp_path / "large.png"), canvas(picture=large), *FIELDS.values())
     _, first, second = list(inpaint._draft(True, None, *given))
-    assert max(first[inpaint.result][1].size) < 1600
+    assert max(Image.open(first[inpaint.result][1]).size) < 1600
     assert not first[inpaint.download]["interactive"]
     assert not first[inpaint.to_process]["interactive"]
     assert second[inpaint.download]["interactive"]
