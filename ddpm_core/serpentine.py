@@ -8,6 +8,7 @@ share the channels, so more directions cost nothing.
 
 from __future__ import annotations
 
+import math
 from functools import lru_cache
 from itertools import pairwise
 
@@ -17,6 +18,8 @@ from torch import Tensor, nn
 from ddpm_core.layers import starting_at_zero
 
 DIRECTIONS = 8
+CHUNK = 16  # cells
+CACHED = 2**17  # numbers
 
 
 def scan_paths(height: int, width: int) -> Tensor:
@@ -47,13 +50,16 @@ def _snake_diagonals(cells: Tensor) -> Tensor:
 
 @lru_cache(maxsize=32)
 @torch.inference_mode(False)
-def _path_index(height: int, width: int, device: torch.device) -> tuple[Tensor, Tensor]:
-    """Order and inverse order of rows in a (cells * 8, channels) table, one row per cell and direction.
+def _path_index(height: int, width: int, parts: int, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Order and inverse order of rows in a (cells * parts * 8, channels) table: per cell, so many rows per direction.
 
-    Path k reorders only the rows of direction k, so one `index_select` moves all eight at once.
+    Path k reorders only the rows of direction k, so one `index_select` moves all eight at once. The parts come out one
+    after the other, and each as `_GatedScan` wants it: the cells at the same place of every chunk beside each other.
     """
-    paths = scan_paths(height, width)
-    order = (paths * DIRECTIONS + torch.arange(DIRECTIONS)[:, None]).T.reshape(-1)
+    paths, size = scan_paths(height, width), chunk_size(height * width)
+    cells = paths.view(DIRECTIONS, -1, size).transpose(1, 2).reshape(DIRECTIONS, -1).T
+    row = torch.arange(parts * DIRECTIONS).view(parts, 1, DIRECTIONS)
+    order = (cells * parts * DIRECTIONS + row).flatten()
     return order.to(device), order.argsort().to(device)
 
 
@@ -129,43 +135,94 @@ def linear_recurrence(decay: Tensor, update: Tensor, reverse: bool = False) -> T
     return states[:, pad:] if reverse else states[:, :length]
 
 
-class _GatedScan(torch.autograd.Function):
-    """States of `h[t] = (1 - w[t]) h[t-1] + w[t] value[t]` with `w = sigmoid(delta)`, in fp32.
+def chunk_size(length: int) -> int:
+    """How many cells of a path of `length` make a chunk: the divisor of `length` nearest to `CHUNK` by ratio."""
+    divisors = [d for d in range(1, length + 1) if length % d == 0]
+    return min(divisors, key=lambda d: abs(math.log(d / CHUNK)))
 
-    Backward is the same scan run from the end: with g the gradient of h,
-    total[t] = g[t] + (1 - w[t+1]) total[t+1], and value gets total * w, w gets total * (value - h[t-1]).
-    Only the inputs and h are kept for it.
+
+class _GatedScan(torch.autograd.Function):
+    """States of `h[l] = (1 - w[l]) h[l-1] + w[l] value[l]` with `w = sigmoid(delta)`; what is computed with is fp32.
+
+    Takes (B, 2, size, chunks, D), value and delta, and returns (B, size, chunks, D) in their type. The sequence comes
+    cut into chunks, the cells at the same place t of every chunk c beside each other: l = c * size + t. All chunks are
+    scanned side by side, so that every operation is on memory in one piece and what it works on stays in
+    the processor's cache: once to find what each chunk hands on, then, knowing what it was handed, for good.
+    Only w, h and the chunks' decay are kept for backward.
+
+    Backward is the same from the end: with g the gradient of h, total[l] = g[l] + (1 - w[l+1]) total[l+1];
+    value gets w total, and delta gets w (1 - w) (value - h[l-1]) total, where w (value - h[l-1]) is h[l] - h[l-1].
     """
 
     @staticmethod
-    def forward(ctx, value: Tensor, delta: Tensor) -> Tensor:
-        write = torch.sigmoid(delta.float())  # explicit casts: arithmetic between types is slow on CPU
-        states = linear_recurrence(1 - write, write * value.float())
-        ctx.save_for_backward(value, delta, states)
-        return states
+    def forward(ctx, proposed: Tensor) -> Tensor:
+        values, deltas = (part.unbind(1) for part in _cast_if_small(proposed).unbind(1))
+        write = torch.empty_like(proposed[:, 0], dtype=torch.float32)
+        writes = write.unbind(1)
+        final = torch.zeros_like(writes[0])
+        decay = torch.ones_like(final)
+        for value, delta, w in zip(values, deltas, writes, strict=True):
+            torch.sigmoid(delta.float(), out=w)  # explicit casts: arithmetic between types is slow on CPU
+            final.lerp_(value.float(), w)
+            decay.addcmul_(decay, w, value=-1)
+        before = _shifted(linear_recurrence(decay, final))
+        states = torch.empty_like(write)
+        for value, w, state in zip(values, writes, states.unbind(1), strict=True):
+            before = torch.lerp(before, value.float(), w, out=state)
+        ctx.save_for_backward(write, states, decay)
+        return states.to(proposed.dtype)
 
     @staticmethod
     def backward(ctx, grad: Tensor):
-        value, delta, states = ctx.saved_tensors
-        write = torch.sigmoid(delta.float())
-        handed_on = torch.zeros_like(write)
-        torch.sub(1, write[:, 1:], out=handed_on[:, :-1])
-        total = linear_recurrence(handed_on, grad.float(), reverse=True)
-        write_grad = total * value.float()
-        write_grad[:, 1:].addcmul_(total[:, 1:], states[:, :-1], value=-1)
-        delta_grad = write_grad.mul_(write).mul_(1 - write)
-        return total.mul_(write).to(value.dtype), delta_grad.to(delta.dtype)
+        write, states, decay = ctx.saved_tensors
+        writes, grads = write.unbind(1)[::-1], _cast_if_small(grad).unbind(1)[::-1]
+        handed_on = torch.zeros_like(decay)
+        for w, g in zip(writes, grads, strict=True):
+            handed_on.add_(g.float())
+            handed_on.addcmul_(handed_on, w, value=-1)
+        total = _shifted(linear_recurrence(decay, handed_on, reverse=True), reverse=True)
+        batch, *rest = grad.shape
+        proposed_grad, received = grad.new_empty(batch, 2, *rest), torch.empty_like(total)
+        value_grads, delta_grads = (part.unbind(1)[::-1] for part in proposed_grad.unbind(1))
+        at = states.unbind(1)
+        changes = zip(at[::-1], [*at[-2::-1], _shifted(at[-1])], strict=True)
+        for w, g, (state, before), to_value, to_delta in zip(
+            writes, grads, changes, value_grads, delta_grads, strict=True
+        ):
+            total.add_(g.float())
+            torch.mul(total, w, out=received)
+            to_value.copy_(received)
+            total.sub_(received)
+            torch.sub(state, before, out=received)
+            to_delta.copy_(received.mul_(total))
+        return proposed_grad
+
+
+def _cast_if_small(x: Tensor) -> Tensor:
+    """In fp32 at once if that fits the processor's cache; what is larger is better cast piece by piece."""
+    return x.float() if x.numel() <= CACHED else x
+
+
+def _shifted(by_chunk: Tensor, reverse: bool = False) -> Tensor:
+    """What each chunk (B, chunks, D) receives, from what each hands on: the one before it, or after it in reverse."""
+    received = torch.zeros_like(by_chunk)
+    if reverse:
+        received[:, :-1] = by_chunk[:, 1:]
+    else:
+        received[:, 1:] = by_chunk[:, :-1]
+    return received
 
 
 def gated_scan(value: Tensor, delta: Tensor) -> Tensor:
     """The selective scan: `h[t] = (1 - w[t]) h[t-1] + w[t] value[t]`, `w = sigmoid(delta)`, differentiable.
 
     Args:
-        value, delta: (B, L, D), any floating type.
+        value, delta: (B, L, D), of any one floating type; states are kept in fp32.
     Returns:
-        (B, L, D) fp32, all states h.
+        (B, L, D) of the same type, all states h.
     """
-    return _GatedScan.apply(value, delta)
+    proposed = torch.stack([value, delta], dim=1).unflatten(2, (-1, chunk_size(value.shape[1]))).transpose(2, 3)
+    return _GatedScan.apply(proposed).transpose(1, 2).flatten(1, 2)
 
 
 class SerpentineMixer(nn.Module):
@@ -196,16 +253,13 @@ class SerpentineMixer(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         batch, channels, height, width = x.shape
         cells, share = height * width, channels // DIRECTIONS
-        order, inverse = _path_index(height, width, x.device)
+        there, back = _path_index(height, width, 2, x.device), _path_index(height, width, 1, x.device)[::-1]
 
         tokens = self.norm(x.permute(0, 2, 3, 1).reshape(batch, cells, channels))
-        proposed = self.propose(tokens).chunk(2, dim=2)
-        value, delta = (
-            _Reorder.apply(rows.reshape(batch, cells * DIRECTIONS, share), order, inverse).view(batch, cells, channels)
-            for rows in proposed
-        )
-        states = gated_scan(value, delta).to(tokens.dtype).view(batch, cells * DIRECTIONS, share)
-        states = _Reorder.apply(states, inverse, order).view(batch, cells, channels)
+        proposed = self.propose(tokens).view(batch, cells * 2 * DIRECTIONS, share)
+        proposed = _Reorder.apply(proposed, *there).view(batch, 2, chunk_size(cells), -1, channels)
+        states = _GatedScan.apply(proposed).view(batch, cells * DIRECTIONS, share)
+        states = _Reorder.apply(states, *back).view(batch, cells, channels)
 
         mixed = self.out(states * torch.nn.functional.silu(self.gate(tokens)))
         return x + mixed.view(batch, height, width, channels).permute(0, 3, 1, 2)

@@ -11,6 +11,7 @@ from ddpm_core.serpentine import (
     SerpentineMixer,
     _path_index,
     _Reorder,
+    chunk_size,
     gated_scan,
     linear_recurrence,
     recurrence_by_steps,
@@ -18,7 +19,7 @@ from ddpm_core.serpentine import (
 )
 
 GRIDS = [(1, 1), (1, 7), (6, 1), (2, 2), (2, 3), (3, 5), (5, 4), (8, 8), (9, 16)]
-LENGTHS = [1, 2, 7, 64, 100, 257]
+LENGTHS = [1, 2, 7, 64, 100, 257, 323]
 CLOSE = {"rtol": 1e-5, "atol": 1e-5}
 
 
@@ -58,7 +59,7 @@ def test_no_two_paths_are_the_same() -> None:
 
 @pytest.mark.parametrize(("height", "width"), GRIDS)
 def test_going_along_a_path_and_back_by_the_inverse_changes_nothing(height: int, width: int) -> None:
-    order, inverse = _path_index(height, width, torch.device("cpu"))
+    order, inverse = _path_index(height, width, 1, torch.device("cpu"))
     rows = torch.randn(height * width * DIRECTIONS)
     assert torch.equal(rows[order][inverse], rows)
     assert torch.equal(rows[inverse][order], rows)
@@ -66,13 +67,15 @@ def test_going_along_a_path_and_back_by_the_inverse_changes_nothing(height: int,
     assert torch.equal(paths.gather(1, paths.argsort(dim=1)), torch.arange(height * width).expand(DIRECTIONS, -1))
 
 
-@pytest.mark.parametrize(("height", "width"), [(1, 5), (3, 4), (5, 5)])
-def test_the_order_moves_each_direction_along_its_own_path(height: int, width: int) -> None:
-    order, _ = _path_index(height, width, torch.device("cpu"))
-    table = torch.arange(height * width * DIRECTIONS).view(height * width, DIRECTIONS)
-    moved = table.view(-1)[order].view(height * width, DIRECTIONS)
+@pytest.mark.parametrize("parts", [1, 2])
+@pytest.mark.parametrize(("height", "width"), [(1, 5), (3, 4), (5, 5), (8, 16)])
+def test_the_order_moves_each_direction_of_each_part_along_its_own_path(height: int, width: int, parts: int) -> None:
+    order, _ = _path_index(height, width, parts, torch.device("cpu"))
+    cells = height * width
+    table = torch.arange(cells * parts * DIRECTIONS).view(cells, parts, DIRECTIONS)
+    moved = table.flatten()[order].view(parts, chunk_size(cells), -1, DIRECTIONS).transpose(1, 2).flatten(1, 2)
     for direction, path in enumerate(scan_paths(height, width)):
-        assert torch.equal(moved[:, direction], table[path, direction])
+        assert torch.equal(moved[:, :, direction], table[path, :, direction].T)
 
 
 def test_the_reordering_has_the_gradient_of_plain_indexing() -> None:
@@ -123,6 +126,26 @@ def test_the_gated_scan_and_its_gradients_equal_the_recurrence_by_steps(length: 
         torch.testing.assert_close(mine.grad, other.grad, **CLOSE)
 
 
+@pytest.mark.parametrize("batch", [1, 40])  # small: cast at once; large: piece by piece
+def test_the_scan_in_bf16_has_the_gradients_of_the_plain_one(batch: int) -> None:
+    value, delta, given = (torch.randn(batch, 256, 16).bfloat16() for _ in range(3))
+    ours = [x.clone().requires_grad_() for x in (value, delta)]
+    plain = [x.float().requires_grad_() for x in (value, delta)]
+    gated_scan(*ours).backward(given)
+    write = torch.sigmoid(plain[1])
+    recurrence_by_steps(1 - write, write * plain[0]).backward(given.float())
+    for mine, other in zip(ours, plain, strict=True):
+        torch.testing.assert_close(mine.grad, other.grad.bfloat16(), rtol=0.01, atol=1e-3)
+
+
+@pytest.mark.parametrize("length", [1, 7, 16, 17, 100, 256, 323])
+def test_chunks_divide_a_path_and_are_near_the_wanted_size(length: int) -> None:
+    size = chunk_size(length)
+    assert length % size == 0
+    if length in (16, 256):
+        assert size == 16
+
+
 def test_the_gated_scan_accepts_inputs_that_are_not_contiguous() -> None:
     value, delta = (torch.randn(2, 5, 40).transpose(1, 2) for _ in range(2))
     torch.testing.assert_close(gated_scan(value, delta), gated_scan(value.contiguous(), delta.contiguous()))
@@ -131,8 +154,7 @@ def test_the_gated_scan_accepts_inputs_that_are_not_contiguous() -> None:
 def test_the_gated_scan_keeps_its_state_in_fp32_whatever_it_is_given() -> None:
     value, delta = (torch.randn(2, 64, 4).bfloat16().requires_grad_() for _ in range(2))
     states = gated_scan(value, delta)
-    assert states.dtype == torch.float32
-    assert torch.equal(states, gated_scan(value.float(), delta.float()))
+    assert torch.equal(states, gated_scan(value.float(), delta.float()).bfloat16())
     states.sum().backward()
     assert value.grad.dtype == delta.grad.dtype == torch.bfloat16
 
