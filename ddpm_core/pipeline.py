@@ -16,6 +16,7 @@ from ddpm_core.checkpoint import CheckpointError
 from ddpm_core.diffuser import Diffuser
 from ddpm_core.framing import Frame, MaskError
 from ddpm_core.guidance import autoguided
+from ddpm_core.inference import ready
 from ddpm_core.inpainting import Constraint, clamp_noised, clamp_to, keep_cells, resampled
 from ddpm_core.pictures import to_pictures
 from ddpm_core.regions import grown
@@ -97,6 +98,8 @@ class LatentDiffusion:
         channels = {part.latent_channels for part in (codec, denoiser, guide) if part is not None}
         if len(channels) > 1 or config.size % codec.stride:
             raise CheckpointError(f"{folder / checkpoint.CONFIG} is inconsistent: its parts do not fit each other.")
+        for network in filter(None, (denoiser, guide)):
+            ready(network, target)
         diffuser, name = checkpoint.load_diffuser(folder), folder.resolve().name
         return cls(codec, denoiser, diffuser, config.size, name, config.about, guide, config.guidance)
 

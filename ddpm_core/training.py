@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
 from ddpm_core.checkpoint import CheckpointError, read_tensors, write_tensors
+from ddpm_core.precision import resolve_precision
 from ddpm_core.schema import Precision, StageSettings
 
 MAX_SKIPPED_IN_A_ROW = 50
@@ -38,24 +39,6 @@ class TrainStep:
     learning_rate: float
     gradient_norm: float
     skipped: int
-
-
-def resolve_precision(precision: Precision, device: torch.device) -> torch.dtype:
-    """The autocast type for "auto": bf16 where the machine computes in it, fp16 on older GPUs, fp32 otherwise."""
-    if precision != "auto":
-        return {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[precision]
-    if device.type == "cuda":
-        return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float16
-    if device.type == "cpu" and "avx512_bf16" in cpu_flags():
-        return torch.bfloat16
-    return torch.float32
-
-
-@lru_cache
-def cpu_flags() -> str:
-    """The processor's feature flags as Linux lists them; empty elsewhere."""
-    info = Path("/proc/cpuinfo")
-    return next((line for line in info.open() if line.startswith("flags")), "") if info.exists() else ""
 
 
 def batch_index(step: int, batch_size: int, count: int, seed: int) -> Tensor:

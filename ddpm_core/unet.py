@@ -140,8 +140,9 @@ class UNet(nn.Module):
 
     def forward(self, noisy: Tensor, t: Tensor) -> Tensor:
         """The network's raw output (B, C, h, w), in its own prediction type, for `noisy` (B, C, h, w) at `t` (B,)."""
-        time = F.silu(self.time(timestep_embedding(t, self.time_features)))
-        x = self.input(noisy)
+        dtype = next(self.parameters()).dtype
+        time = F.silu(self.time(timestep_embedding(t, self.time_features).to(dtype)))
+        x = self.input(noisy.to(dtype))
         skips = []
         for level, stage in enumerate(self.down):
             x = stage(x, time)

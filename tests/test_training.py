@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from ddpm_core import checkpoint
 from ddpm_core.checkpoint import CheckpointError
+from ddpm_core.precision import resolve_precision
 from ddpm_core.samplers import last
 from ddpm_core.schema import StageSettings
 from ddpm_core.training import (
@@ -20,7 +21,6 @@ from ddpm_core.training import (
     TrainingError,
     batch_index,
     learning_rate_at,
-    resolve_precision,
 )
 
 INPUTS = torch.randn(64, 3, generator=torch.Generator().manual_seed(0))

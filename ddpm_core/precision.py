@@ -1,0 +1,28 @@
+"""Which floating type a machine computes fast in."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from pathlib import Path
+
+import torch
+
+from ddpm_core.schema import Precision
+
+
+def resolve_precision(precision: Precision, device: torch.device) -> torch.dtype:
+    """The autocast type for "auto": bf16 where the machine computes in it, fp16 on older GPUs, fp32 otherwise."""
+    if precision != "auto":
+        return {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[precision]
+    if device.type == "cuda":
+        return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float16
+    if device.type == "cpu" and "avx512_bf16" in cpu_flags():
+        return torch.bfloat16
+    return torch.float32
+
+
+@lru_cache
+def cpu_flags() -> str:
+    """The processor's feature flags as Linux lists them; empty elsewhere."""
+    info = Path("/proc/cpuinfo")
+    return next((line for line in info.open() if line.startswith("flags")), "") if info.exists() else ""
