@@ -19,6 +19,7 @@ from ddpm_core.layers import starting_at_zero
 
 DIRECTIONS = 8
 CHUNK = 16  # cells
+SHORT = 16  # up to so many cells, one after the other is fastest
 CACHED = 2**17  # numbers
 
 
@@ -80,17 +81,17 @@ class _Reorder(torch.autograd.Function):
         return _Reorder.apply(grad.contiguous(), inverse, order), None, None
 
 
-def recurrence_by_steps(decay: Tensor, update: Tensor) -> Tensor:
+def recurrence_by_steps(decay: Tensor, update: Tensor, reverse: bool = False) -> Tensor:
     """The recurrence in its plainest form: `h[t] = decay[t] * h[t-1] + update[t]`, `h[-1] = 0`.
 
-    Shapes (B, L, D) each. Slow; it says what `linear_recurrence` computes, and tests hold it to that.
+    Shapes (B, L, D) each. Slow where L is large; it says what `linear_recurrence` computes.
     """
-    state = torch.zeros_like(update[:, 0])
-    states = []
-    for t in range(update.shape[1]):
-        state = decay[:, t] * state + update[:, t]
+    turn = -1 if reverse else 1
+    state, states = torch.zeros_like(update[:, 0]), []
+    for kept, new in zip(decay.unbind(1)[::turn], update.unbind(1)[::turn], strict=True):
+        state = torch.addcmul(new, kept, state)
         states.append(state)
-    return torch.stack(states, dim=1)
+    return torch.stack(states[::turn], dim=1)
 
 
 def linear_recurrence(decay: Tensor, update: Tensor, reverse: bool = False) -> Tensor:
@@ -108,7 +109,9 @@ def linear_recurrence(decay: Tensor, update: Tensor, reverse: bool = False) -> T
         (B, L, D), all states h.
     """
     batch, length, channels = update.shape
-    size = max(1, round(length**0.5))
+    if length <= SHORT:
+        return recurrence_by_steps(decay, update, reverse)
+    size = round(length**0.5)
     pad = -length % size
     if pad:  # at the far end, where it changes no state that is kept
         edges = (0, 0, pad, 0) if reverse else (0, 0, 0, pad)
@@ -135,10 +138,12 @@ def linear_recurrence(decay: Tensor, update: Tensor, reverse: bool = False) -> T
     return states[:, pad:] if reverse else states[:, :length]
 
 
+@lru_cache
 def chunk_size(length: int) -> int:
-    """How many cells of a path of `length` make a chunk: the divisor of `length` nearest to `CHUNK` by ratio."""
+    """How many cells of a path of `length` make a chunk: about a square root of them, up to `CHUNK`, and a divisor."""
+    wanted = min(CHUNK, math.sqrt(length))
     divisors = [d for d in range(1, length + 1) if length % d == 0]
-    return min(divisors, key=lambda d: abs(math.log(d / CHUNK)))
+    return min(divisors, key=lambda d: abs(math.log(d / wanted)))
 
 
 class _GatedScan(torch.autograd.Function):

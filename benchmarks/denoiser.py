@@ -1,0 +1,93 @@
+"""One call of the denoiser beside the matrix products it consists of, on the same machine in the same type."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from benchmarks.results import Result
+from benchmarks.timing import medians
+from ddpm_core import checkpoint as checkpoints
+from ddpm_core.inference import ready
+
+BATCHES = (1, 8)
+SHARE = 0.6  # of the rate of the matrix products
+LARGE = 2048  # rows and columns of the product that shows what the machine can do at best
+GIGA = 1e9
+
+Product = tuple[int, int, int]  # rows, inner, columns
+
+
+def measure(folder: Path = Path("checkpoints/faces-128"), repeats: int = 20) -> list[Result]:
+    """Rows on the checkpoint's denoiser as the pipeline calls it, for a batch of 1 and of 8.
+
+    A convolution is the product of a (B*H*W, k*k*in) and a (k*k*in, out) matrix. All products of a call are
+    made once, one after the other, and their arithmetic per second is what the denoiser's is held against; so it pays
+    for norms, scans and everything else from what its convolutions save. For a scale, the rate of one large
+    product, and the bytes of weights and of the layers' outputs that a call has to move.
+    """
+    config = checkpoints.read_config(folder)
+    stride = checkpoints.load_vae(folder).stride
+    plain, cells = checkpoints.load_denoiser(folder), config.size // stride
+    fast = ready(checkpoints.load_denoiser(folder), torch.device("cpu"))
+    dtype = next(fast.parameters()).dtype
+    large = torch.randn(LARGE, LARGE, dtype=dtype)
+    results = []
+    for batch in BATCHES:
+        noisy = torch.randn(batch, plain.latent_channels, cells, cells).to(memory_format=torch.channels_last)
+        t = torch.full((batch,), 500)
+        products, numbers = inside(plain, noisy, t)
+        operands = [(torch.randn(a, b, dtype=dtype), torch.randn(b, c, dtype=dtype)) for a, b, c in products]
+        with torch.inference_mode():
+            taken = medians(
+                {
+                    "call": lambda noisy=noisy, t=t: fast(noisy, t),  # type: ignore[misc]
+                    "products": lambda operands=operands: [a @ b for a, b in operands],  # type: ignore[misc]
+                    "large": lambda: large @ large,
+                },
+                repeats,
+            )
+        work = arithmetic(products)
+        done = {"call": work, "products": work, "large": arithmetic([(LARGE, LARGE, LARGE)])}
+        rates = {name: operations / taken[name] / GIGA for name, operations in done.items()}
+        weights = sum(parameter.numel() for parameter in plain.parameters())
+        name = f"denoiser call, batch {batch}, {str(dtype).removeprefix('torch.')}"
+        results += [
+            Result.at_least(f"{name}: rate over that of its matrix products", taken["products"] / taken["call"], SHARE),
+            Result(f"{name}: arithmetic, GFLOP", work / GIGA),
+            Result(f"{name}: weights and outputs, MB", (weights + numbers) * dtype.itemsize / 1e6),
+            Result(f"{name}: GFLOP/s", rates["call"]),
+            Result(f"{name}: GFLOP/s of its matrix products", rates["products"]),
+            Result(f"{name}: GFLOP/s of one product of {LARGE} x {LARGE}", rates["large"]),
+            Result(f"{name}: seconds", taken["call"]),
+        ]
+    return results
+
+
+@torch.inference_mode()
+def inside(network: nn.Module, *inputs: Tensor) -> tuple[list[Product], int]:
+    """The matrix products in one call of a network, and how many numbers its convolutions and linear layers put out."""
+    products: list[Product] = []
+    numbers = 0
+
+    def note(layer: nn.Module, given: tuple[Tensor, ...], out: Tensor) -> None:
+        nonlocal numbers
+        numbers += out.numel()
+        columns = out.shape[1] if isinstance(layer, nn.Conv2d) else out.shape[-1]
+        inner = layer.weight.numel() // columns  # type: ignore[operator,union-attr]
+        products.append((out.numel() // columns, inner, columns))
+
+    hooks = [
+        layer.register_forward_hook(note) for layer in network.modules() if isinstance(layer, nn.Conv2d | nn.Linear)
+    ]
+    network(*inputs)
+    for hook in hooks:
+        hook.remove()
+    return products, numbers
+
+
+def arithmetic(products: list[Product]) -> int:
+    """Additions and multiplications in matrix products."""
+    return sum(2 * rows * inner * columns for rows, inner, columns in products)

@@ -1,0 +1,145 @@
+"""The serpentine block: its speed beside attention's, its growth, and its share of a training step."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from benchmarks.memory import SavedTensors
+from benchmarks.results import Result
+from benchmarks.timing import medians
+from ddpm_core.diffuser import Diffuser
+from ddpm_core.layers import placed
+from ddpm_core.objective import denoiser_loss
+from ddpm_core.presets import PRESETS
+from ddpm_core.schema import DenoiserSettings, VaeSettings
+from ddpm_core.serpentine import SerpentineMixer
+from ddpm_core.stages import DENOISER_SHAPE
+from ddpm_core.training import Trainer
+from ddpm_core.unet import AttentionMixer, UNet
+
+CHANNELS = 128
+TOKENS = 4096  # in all, so that every grid gives the processor as much to do
+FASTER = {16: 1.0, 32: 4.0, 64: 12.0}  # at least so many times faster than attention, by side of the grid
+GROWTH = (16, 32, 64, 128)  # sides
+SHARES = {16: 0.20, 32: 0.25}  # of a training step, by side of the latent
+SETTINGS = {
+    f"{name}, head size {size}": (size, dtype)
+    for size in (32, 64)
+    for name, dtype in (("fp32", torch.float32), ("bf16", torch.bfloat16))
+}
+
+
+def measure() -> list[Result]:
+    """Rows of the block beside `scaled_dot_product_attention`, of its growth with tokens, of its share of a step."""
+    return [*beside_attention(), *growth(), *share()]
+
+
+def pass_through(block: nn.Module, batch: int, side: int, dtype: torch.dtype) -> Callable[[], None]:
+    """Forward and backward through a block in training, under autocast if `dtype` is not fp32.
+
+    The input is in the same type, as it is between the blocks of the UNet.
+    """
+    nn.init.normal_(block.out.weight, std=0.02)  # type: ignore[union-attr,arg-type]
+    x = torch.randn(batch, CHANNELS, side, side, dtype=dtype).to(memory_format=torch.channels_last).requires_grad_()
+
+    def run() -> None:
+        with torch.autocast("cpu", torch.bfloat16, enabled=dtype == torch.bfloat16):
+            out = block(x)
+        out.backward(torch.ones_like(out))
+
+    return run
+
+
+def beside_attention(repeats: int = 7) -> list[Result]:
+    """How many times faster the serpentine block is than attention, both in their fastest setting on this machine."""
+    results = []
+    for side, bound in FASTER.items():
+        batch = max(1, TOKENS // side**2)
+        blocks = {
+            f"attention, {name}": pass_through(AttentionMixer(CHANNELS, size), batch, side, dtype)
+            for name, (size, dtype) in SETTINGS.items()
+        } | {
+            f"serpentine, {dtype}": pass_through(SerpentineMixer(CHANNELS), batch, side, dtype)
+            for dtype in (torch.float32, torch.bfloat16)
+        }
+        taken = medians(blocks, repeats)
+        ours, theirs = (
+            min(seconds for name, seconds in taken.items() if name.startswith(kind))
+            for kind in ("serpentine", "attention")
+        )
+        name = f"serpentine block, {side**2:,} tokens, batch {batch}"
+        results.append(Result.at_least(f"{name}: times faster than attention", theirs / ours, bound))
+        results.append(Result(f"{name}: seconds", ours))
+    return results
+
+
+def growth(repeats: int = 5) -> list[Result]:
+    """Slopes, in log over log, of a block's time and saved activations against its number of tokens, batch 1."""
+    torch.manual_seed(0)
+    block = SerpentineMixer(CHANNELS)
+    taken = medians({str(side): pass_through(block, 1, side, torch.bfloat16) for side in GROWTH}, repeats)
+    tokens = [side**2 for side in GROWTH]
+    saved = [saved_by(block, side) for side in GROWTH]
+    span = f"{tokens[0]} to {tokens[-1]:,} tokens"
+    return [
+        Result.at_most(f"serpentine block, time, slope from {span}", slope(tokens, list(taken.values())), 1.1),
+        Result.at_most(f"serpentine block, saved activations, slope from {span}", slope(tokens, saved), 1.1),
+    ]
+
+
+def saved_by(block: nn.Module, side: int) -> int:
+    """Bytes autograd keeps for a block's backward pass, batch 1."""
+    counter = SavedTensors(block)
+    x = torch.randn(1, CHANNELS, side, side, dtype=torch.bfloat16).to(memory_format=torch.channels_last)
+    with (
+        torch.autograd.graph.saved_tensors_hooks(counter.keep, lambda tensor: tensor),
+        torch.autocast("cpu", torch.bfloat16),
+    ):
+        out = block(x.requires_grad_())
+    found = counter.total()
+    del out
+    return found
+
+
+def slope(x: list[int], y: list[float] | list[int]) -> float:
+    """Slope of the straight line through (log x, log y), by least squares."""
+    across, up = torch.tensor(x, dtype=torch.float64).log(), torch.tensor(y, dtype=torch.float64).log()
+    across, up = across - across.mean(), up - up.mean()
+    return float((across * up).sum() / across.square().sum())
+
+
+def share(preset: str = "faces", batch: int = 32, repeats: int = 5) -> list[Result]:
+    """What part of a training step of the preset's denoiser goes into its serpentine blocks.
+
+    It is what the step takes less without them. Larger latents come in smaller batches, as many cells in all.
+    """
+    results = []
+    for side, bound in SHARES.items():
+        each = max(1, batch * min(SHARES) ** 2 // side**2)
+        steps = {
+            mixer: training_steps({**PRESETS[preset].get("denoiser", {}), "mixer": mixer}, preset, each, side)
+            for mixer in ("serpentine", "none")
+        }
+        taken = medians({mixer: lambda s=own: next(s) for mixer, own in steps.items()}, repeats)  # type: ignore[misc]
+        name = f"serpentine blocks in a training step, {side}x{side} latents, batch {each}"
+        results.append(Result.at_most(f"{name}: share", 1 - taken["none"] / taken["serpentine"], bound))
+        results.append(Result(f"{name}: seconds per step", taken["serpentine"]))
+    return results
+
+
+def training_steps(changes: dict[str, Any], preset: str, batch: int, side: int) -> Iterator[object]:
+    """Training steps of a denoiser, one after the other, on random latents."""
+    settings = DenoiserSettings(**{**changes, "iterations": 10**6, "batch_size": batch})
+    channels = VaeSettings(**PRESETS[preset].get("vae", {})).latent_channels
+    torch.manual_seed(0)
+    unet = placed(UNet(channels, **{name: getattr(settings, name) for name in DENOISER_SHAPE}), "cpu")
+    clean = torch.randn(batch, channels, side, side).to(memory_format=torch.channels_last)
+
+    def loss(model: Any, draw: int) -> dict[str, Tensor]:
+        return denoiser_loss(model, clean, Diffuser(), settings.timesteps, settings.clamp_share)
+
+    return Trainer(unet, settings).train(loss)
