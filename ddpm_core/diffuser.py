@@ -8,31 +8,48 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from ddpm_core.schedules import SCHEDULES
+
 
 class Diffuser:
-    """The linear schedule of DDPM (Ho et al. 2020, section 4) over N states.
+    """A noise schedule over N states (Ho et al. 2020, section 2); by default that of DDPM.
 
     Args:
         num_timesteps: N; timesteps are 0..N-1.
-        beta_start, beta_end: variance added by the first and the last of the N-1 noising steps.
+        beta_start, beta_end: variance added by the first and the last of the N-1 noising steps, each in (0, 1).
+        schedule: how the betas between them run, a name in `SCHEDULES`.
 
     Attributes:
         betas: (N,) float64, `betas[t]` leads from state t-1 to state t; `betas[0]` is 0.
         alpha_bar: (N,) float64, share of the signal's variance left at state t; `alpha_bar[0]` is 1.
+
+    Raises:
+        ValueError: there is no such schedule, or no noising step, or betas lie outside (0, 1).
     """
 
-    def __init__(self, num_timesteps: int = 1000, beta_start: float = 1e-4, beta_end: float = 2e-2):
+    def __init__(
+        self, num_timesteps: int = 1000, beta_start: float = 1e-4, beta_end: float = 2e-2, schedule: str = "linear"
+    ):
         if num_timesteps < 2:
             raise ValueError(f"a diffuser needs at least 2 timesteps, not {num_timesteps}")
-        self.num_timesteps = num_timesteps
+        if schedule not in SCHEDULES:
+            raise ValueError(f"there is no noise schedule {schedule!r}; choose from: {', '.join(SCHEDULES)}")
+        if not (0 < beta_start < 1 and 0 < beta_end < 1):
+            raise ValueError(f"betas must lie between 0 and 1, not run from {beta_start} to {beta_end}")
+        self.num_timesteps, self.schedule = num_timesteps, schedule
         self.beta_start, self.beta_end = beta_start, beta_end
-        steps = torch.linspace(beta_start, beta_end, num_timesteps - 1, dtype=torch.float64)
+        steps = SCHEDULES[schedule](num_timesteps - 1, beta_start, beta_end)
         self.betas = torch.cat([torch.zeros(1, dtype=torch.float64), steps])
         self.alpha_bar = torch.cumprod(1 - self.betas, dim=0)
 
-    def config(self) -> dict[str, float]:
+    def config(self) -> dict[str, float | str]:
         """The constructor's arguments, for a checkpoint."""
-        return {"num_timesteps": self.num_timesteps, "beta_start": self.beta_start, "beta_end": self.beta_end}
+        return {
+            "num_timesteps": self.num_timesteps,
+            "beta_start": self.beta_start,
+            "beta_end": self.beta_end,
+            "schedule": self.schedule,
+        }
 
     def signal_and_noise(self, t: Tensor, like: Tensor) -> tuple[Tensor, Tensor]:
         """sqrt(alpha_bar_t) and sqrt(1 - alpha_bar_t) for `t` (B,), shaped to multiply `like` (B, ...)."""

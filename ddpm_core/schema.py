@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from ddpm_core.framing import Crop
 from ddpm_core.inpainting import ClampRule, MaskRule
 from ddpm_core.objective import TimestepDraw
+from ddpm_core.schedules import SCHEDULES
 from ddpm_core.unet import Mixer, Prediction
 
 MAX_SEED = 2**31 - 1
 MAX_COUNT = 8
+
+# The registries say what there is to choose, so that a line there is all it takes to offer one thing more.
+if TYPE_CHECKING:  # type checkers cannot read literals made at run time
+    ScheduleName = str
+else:
+    ScheduleName = Literal[tuple(SCHEDULES)]
 
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
 Widths = Annotated[  # "64,128,192" on the command line
@@ -109,6 +116,7 @@ class DenoiserSettings(StageSettings):
     mixer: Mixer = Field("serpentine", description="what lets far cells see each other")
     dropout: float = Field(0.1, ge=0, lt=1, description="share of channels dropped inside blocks")
     prediction: Prediction = Field("v", description="what the network's output means")
+    schedule: ScheduleName = Field("linear", description="how noise grows from state to state")
     timesteps: TimestepDraw = Field("lognormal", description="how training timesteps are drawn")
     clamp_share: float = Field(0.3, ge=0, le=1, description="share of examples with a region held clean")
 

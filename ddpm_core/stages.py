@@ -188,7 +188,7 @@ class DenoiserJob:
     """Trains the UNet on the latents of a trained autoencoder."""
 
     def __init__(self, request: TrainRequest, pictures: Pictures):
-        self.request, self.diffuser = request, Diffuser()
+        self.request, self.diffuser = request, Diffuser(schedule=request.denoiser.schedule)
         self.device = pick_device(request.device)
         self.codec = checkpoint.load_vae(request.out, self.device)
         self.shape: dict[str, Any] = {name: getattr(request.denoiser, name) for name in DENOISER_SHAPE}

@@ -157,6 +157,8 @@ def test_an_unknown_key_of_the_config_is_named(own_checkpoint: Path) -> None:
         ("diffuser", {"num_timesteps": 1}),
         ("diffuser", {"num_timesteps": "many"}),
         ("diffuser", {"gamma": 2}),
+        ("diffuser", {"schedule": "bus"}),
+        ("diffuser", {"beta_end": 2.0}),
     ],
 )
 def test_arguments_no_part_takes_are_named_with_their_file(own_checkpoint: Path, part: str, arguments: dict) -> None:

@@ -11,6 +11,7 @@ from ddpm_core.diffuser import Diffuser
 from ddpm_core.options import complaint, merge
 from ddpm_core.presets import PRESETS
 from ddpm_core.samplers import SAMPLERS
+from ddpm_core.schedules import SCHEDULES
 from ddpm_core.schema import (
     MAX_COUNT,
     MAX_SEED,
@@ -135,6 +136,7 @@ def test_widths_no_network_can_have_are_refused(widths: object) -> None:
         ("denoiser", "mixer", "telepathy"),
         ("denoiser", "prediction", "score"),
         ("denoiser", "timesteps", "never"),
+        ("denoiser", "schedule", "bus"),
         ("denoiser", "accumulate", 0),
     ],
 )
@@ -150,6 +152,8 @@ def test_the_choices_of_the_schema_are_those_the_code_offers() -> None:
         assert GenerateRequest(sampler=sampler).sampler == sampler
     for mixer in MIXERS:
         assert DenoiserSettings(mixer=mixer).mixer == mixer
+    for schedule in SCHEDULES:
+        assert Diffuser(schedule=DenoiserSettings(schedule=schedule).schedule).schedule == schedule
 
 
 @pytest.mark.parametrize("preset", PRESETS)

@@ -117,6 +117,15 @@ def test_a_finished_run_is_a_checkpoint_that_makes_pictures(trained: Path) -> No
     assert [picture.size for picture in made] == [(16, 16)] * 2
 
 
+def test_a_denoiser_learns_under_the_schedule_asked_for_and_its_checkpoint_says_so(
+    tmp_path: Path, pictures: Pictures, trained: Path
+) -> None:
+    copy_vae(trained, tmp_path / "cosine")
+    request = request_for(tmp_path / "cosine", denoiser={"iterations": 2, "channels": (32, 32), "schedule": "cosine"})
+    run_all("denoiser", request, pictures)
+    assert LatentDiffusion.load(request.out, "cpu").diffuser.schedule == "cosine"
+
+
 def test_the_statistics_of_the_latents_are_those_of_the_training_pictures(trained: Path, pictures: Pictures) -> None:
     latents = checkpoint.load_vae(trained).encode(pictures.train.batch(torch.arange(10)))
     torch.testing.assert_close(latents.mean((0, 2, 3)), torch.zeros(4), rtol=0, atol=0.01)

@@ -1,0 +1,54 @@
+"""Noise schedules: how much variance each of the noising steps adds, from the clean image to noise.
+
+A schedule is `schedule(steps, beta_start, beta_end) -> betas`, (steps,) float64 in (0, 1), first step first. A new
+one is one function here and one line in `SCHEDULES`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+Schedule = Callable[[int, float, float], Tensor]
+
+MAX_BETA = 0.999  # Nichol & Dhariwal 2021, section 3.2: the last steps would otherwise be singular
+
+
+def linear(steps: int, beta_start: float, beta_end: float) -> Tensor:
+    """Betas evenly from `beta_start` to `beta_end` (Ho et al. 2020, section 4)."""
+    return torch.linspace(beta_start, beta_end, steps, dtype=torch.float64)
+
+
+def scaled_linear(steps: int, beta_start: float, beta_end: float) -> Tensor:
+    """Betas whose square roots are evenly spaced (Rombach et al. 2022, latent diffusion's code).
+
+    The curve that Ho et al. 2020's code calls quadratic; it keeps more of the picture for longer than `linear`.
+    """
+    return torch.linspace(beta_start**0.5, beta_end**0.5, steps, dtype=torch.float64).square()
+
+
+def cosine(steps: int, beta_start: float, beta_end: float) -> Tensor:
+    """Betas under which alpha_bar falls like a squared cosine (Nichol & Dhariwal 2021, eq. 17, s = 0.008).
+
+    The curve has no free ends: `beta_start` and `beta_end` are not used.
+    """
+    time = torch.linspace(0, 1, steps + 1, dtype=torch.float64)
+    left = torch.cos((time + 0.008) / 1.008 * math.pi / 2).square()
+    return (1 - left[1:] / left[:-1]).clamp_max(MAX_BETA)
+
+
+def sigmoid(steps: int, beta_start: float, beta_end: float) -> Tensor:
+    """Betas along a logistic curve from -6 to 6 (Xu et al. 2022, GeoDiff's code)."""
+    return torch.linspace(-6, 6, steps, dtype=torch.float64).sigmoid() * (beta_end - beta_start) + beta_start
+
+
+SCHEDULES: dict[str, Schedule] = {
+    "linear": linear,
+    "scaled-linear": scaled_linear,
+    "quadratic": scaled_linear,  # its older name
+    "cosine": cosine,
+    "sigmoid": sigmoid,
+}
