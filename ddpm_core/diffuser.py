@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from ddpm_core.schedules import SCHEDULES
+from ddpm_core.spacing import SPACINGS, distinct
 
 
 class Diffuser:
@@ -72,12 +73,18 @@ class Diffuser:
         signal, noise = self.signal_and_noise(t, noisy)
         return (noisy - noise * eps) / signal
 
-    def spaced_timesteps(self, steps: int) -> list[int]:
-        """`steps`+1 states evenly from N-1 down to 0: where a sampler stands before, between and after its steps.
+    def spaced_timesteps(self, steps: int, spacing: str = "uniform") -> list[int]:
+        """`steps`+1 states from N-1 down to 0: where a sampler stands before, between and after its steps.
+
+        Args:
+            steps: reverse steps, 1..N-1.
+            spacing: how the states are spread, a name in `SPACINGS`.
 
         Raises:
-            ValueError: `steps` is not in 1..N-1.
+            ValueError: `steps` is not in 1..N-1, or there is no such spacing.
         """
         if not 1 <= steps <= self.num_timesteps - 1:
             raise ValueError(f"steps must be from 1 to {self.num_timesteps - 1}, not {steps}")
-        return torch.linspace(self.num_timesteps - 1, 0, steps + 1, dtype=torch.float64).round().int().tolist()
+        if spacing not in SPACINGS:
+            raise ValueError(f"there is no spacing {spacing!r}; choose from: {', '.join(SPACINGS)}")
+        return distinct(SPACINGS[spacing](self.alpha_bar, steps), self.num_timesteps)

@@ -109,7 +109,7 @@ class LatentDiffusion:
         Raises:
             ValueError: more steps than the diffuser has.
         """
-        timesteps = self.diffuser.spaced_timesteps(request.steps)
+        timesteps = self.diffuser.spaced_timesteps(request.steps, request.spacing)
         return self._run(request, timesteps, self._noise(request), unconstrained)
 
     def frame(self, request: InpaintRequest, picture: Image.Image, painted: np.ndarray) -> Frame:
@@ -143,7 +143,7 @@ class LatentDiffusion:
         cells = keep_cells(keep, self.codec.stride, request.mask_rule).to(self.device)
         noise = self._noise(request)
         clamp = {"clean": clamp_to(anchor, cells), "noised": clamp_noised(anchor, cells, self.diffuser, noise)}
-        timesteps = resampled(self.diffuser.spaced_timesteps(request.steps), request.resamples)
+        timesteps = resampled(self.diffuser.spaced_timesteps(request.steps, request.spacing), request.resamples)
         return self._run(request, timesteps, noise, clamp[request.clamp])
 
     def _noise(self, request: GenerateRequest) -> SeededNoise:

@@ -11,6 +11,7 @@ from ddpm_core.framing import Crop
 from ddpm_core.inpainting import ClampRule, MaskRule
 from ddpm_core.objective import TimestepDraw
 from ddpm_core.schedules import SCHEDULES
+from ddpm_core.spacing import SPACINGS
 from ddpm_core.unet import Mixer, Prediction
 
 MAX_SEED = 2**31 - 1
@@ -19,8 +20,10 @@ MAX_COUNT = 8
 # The registries say what there is to choose, so that a line there is all it takes to offer one thing more.
 if TYPE_CHECKING:  # type checkers cannot read literals made at run time
     ScheduleName = str
+    SpacingName = str
 else:
     ScheduleName = Literal[tuple(SCHEDULES)]
+    SpacingName = Literal[tuple(SPACINGS)]
 
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
 Widths = Annotated[  # "64,128,192" on the command line
@@ -43,6 +46,7 @@ class GenerateRequest(Request):
     count: int = Field(1, ge=1, le=MAX_COUNT, description="pictures, each with the next seed")
     steps: int = Field(20, ge=1, le=999, description="reverse steps")
     sampler: Literal["ddim", "ddpm"] = Field("ddim", description="how to step from noise to picture")
+    spacing: SpacingName = Field("uniform", description="how the steps are spread over the timesteps")
 
     @model_validator(mode="after")
     def _last_seed(self) -> Self:

@@ -54,6 +54,7 @@ def test_samples_are_files_named_by_seed_with_their_parameters_in_them(call, tin
             "count": 1,
             "steps": 4,
             "sampler": "ddpm",
+            "spacing": "uniform",
         }
         with Image.open(out / f"{seed}.png") as picture:
             assert picture.size == (32, 32)

@@ -21,6 +21,7 @@ from ddpm_core.schema import (
     TrainRequest,
     VaeSettings,
 )
+from ddpm_core.spacing import SPACINGS
 from ddpm_core.unet import MIXERS
 
 PATHS = {"data": "in", "out": "out"}
@@ -47,6 +48,7 @@ def complaint_of(model: type, **values) -> str:
         ("steps", 0),
         ("steps", 1001),
         ("sampler", "magic"),
+        ("spacing", "wide"),
     ],
 )
 def test_a_value_out_of_bounds_is_refused_by_a_sentence_naming_field_and_value(field: str, value: object) -> None:
@@ -150,6 +152,8 @@ def test_training_settings_out_of_bounds_are_refused_by_a_sentence_naming_them(
 def test_the_choices_of_the_schema_are_those_the_code_offers() -> None:
     for sampler in SAMPLERS:
         assert GenerateRequest(sampler=sampler).sampler == sampler
+    for spacing in SPACINGS:
+        assert GenerateRequest(spacing=spacing).spacing == spacing
     for mixer in MIXERS:
         assert DenoiserSettings(mixer=mixer).mixer == mixer
     for schedule in SCHEDULES:
