@@ -155,7 +155,8 @@ class LatentDiffusion:
     def _run(
         self, request: GenerateRequest, timesteps: list[int], noise: SeededNoise, constrain: Constraint
     ) -> Iterator[Step]:
-        yield from SAMPLERS[request.sampler](self.predict, self.diffuser, timesteps, noise, constrain)
+        sampler = SAMPLERS[request.sampler]
+        yield from sampler(self.predict, self.diffuser, timesteps, noise, constrain, **request.extras)
 
     @torch.inference_mode()
     def pictures(self, latent: Tensor) -> list[Image.Image]:

@@ -1,7 +1,7 @@
 """Reverse processes as generators: from noise to a clean latent, one yielded `Step` at a time.
 
-Preview, progress, cancelling, animation and tests all consume the same generator. A new sampler is one
-function here with the arguments of `ddim`, and one line in `SAMPLERS`.
+Preview, progress, cancelling, animation and tests all consume the same generator. A new sampler is one rule for a
+single step, as in `solvers.py`, and one line in `SAMPLERS`.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
 
 import torch
@@ -16,8 +17,9 @@ from torch import Tensor
 
 from ddpm_core.diffuser import Diffuser
 from ddpm_core.inpainting import Constraint
+from ddpm_core.solvers import Move, Noise, Point, Predictor, Rule, dpm_solver_pp, euler, heun, implicit, langevin, unipc
 
-Predictor = Callable[[Tensor, Tensor], Tensor]  # predict(z_t (B,C,h,w), t (B,)) -> eps (B,C,h,w)
+TRAIL = 2  # points a multistep rule may look back on
 
 
 @dataclass(frozen=True)
@@ -59,45 +61,64 @@ def unconstrained(latent: Tensor, t: int) -> Tensor:
     return latent
 
 
+def reverse(
+    rule: Rule,
+    predict: Predictor,
+    diffuser: Diffuser,
+    timesteps: Sequence[int],
+    noise: Noise,
+    constrain: Constraint = unconstrained,
+) -> Iterator[Step]:
+    """The reverse process that takes every step by `rule`; the one loop that all samplers share.
+
+    Args:
+        rule: how to take a single step.
+        predict: the noise predictor.
+        timesteps: states to pass through, from where to start to 0 (`Diffuser.spaced_timesteps`). Where they
+            rise, noise is added to get there, without a call of the predictor and without a yield.
+        noise: first draw starts the process, further ones are the rule's and that of rising timesteps.
+        constrain: applied to the start and after every step.
+    """
+
+    def look(latent: Tensor, t: int) -> Tensor:
+        return predict(latent, torch.full((len(latent),), t, device=latent.device))
+
+    trail: deque[Point] = deque(maxlen=TRAIL)
+    latent = constrain(noise(), timesteps[0])
+    for t, earlier in pairwise(timesteps):
+        if earlier > t:
+            latent = constrain(diffuser.noised_further(latent, t, earlier, noise()), earlier)
+            trail.clear()
+            continue
+        eps = look(latent, t)
+        denoised = diffuser.denoised(latent, eps, torch.full((len(latent),), t))
+        move = Move(diffuser, t, earlier, latent, eps, denoised, look, noise, trail)
+        latent = constrain(rule(move), earlier)
+        yield Step(earlier, latent, denoised)
+
+
 def ddim(
     predict: Predictor,
     diffuser: Diffuser,
     timesteps: Sequence[int],
-    noise: SeededNoise,
+    noise: Noise,
     constrain: Constraint = unconstrained,
     eta: float = 0.0,
 ) -> Iterator[Step]:
     """Denoising diffusion implicit models (Song et al. 2021, eqs. 12 and 16).
 
     Args:
-        predict: the noise predictor.
-        timesteps: states to pass through, from where to start to 0 (`Diffuser.spaced_timesteps`). Where they
-            rise, noise is added to get there, without a call of the predictor and without a yield.
-        noise: first draw starts the process, further ones are added while `eta` > 0 and state 0 is not reached.
-        constrain: applied to the start and after every step.
+        predict, diffuser, timesteps, noise, constrain: as for `reverse`.
         eta: 0 for the deterministic process, 1 for DDPM's variance.
     """
-    latent = constrain(noise(), timesteps[0])
-    for t, earlier in pairwise(timesteps):
-        if earlier > t:
-            latent = constrain(diffuser.noised_further(latent, t, earlier, noise()), earlier)
-            continue
-        eps = predict(latent, torch.full((len(latent),), t, device=latent.device))
-        denoised = diffuser.denoised(latent, eps, torch.full((len(latent),), t))
-        now, then = diffuser.alpha_bar[t].item(), diffuser.alpha_bar[earlier].item()
-        variance = eta**2 * (1 - then) / (1 - now) * (1 - now / then)
-        latent = then**0.5 * denoised + (1 - then - variance) ** 0.5 * eps
-        if variance > 0:
-            latent = latent + variance**0.5 * noise()
-        latent = constrain(latent, earlier)
-        yield Step(earlier, latent, denoised)
+    return reverse(partial(implicit, eta=eta), predict, diffuser, timesteps, noise, constrain)
 
 
 def ddpm(
     predict: Predictor,
     diffuser: Diffuser,
     timesteps: Sequence[int],
-    noise: SeededNoise,
+    noise: Noise,
     constrain: Constraint = unconstrained,
 ) -> Iterator[Step]:
     """Ancestral sampling (Ho et al. 2020, algorithm 2, with the posterior variance of eq. 7).
@@ -107,7 +128,15 @@ def ddpm(
     return ddim(predict, diffuser, timesteps, noise, constrain, eta=1.0)
 
 
-SAMPLERS: dict[str, Callable[..., Iterator[Step]]] = {"ddim": ddim, "ddpm": ddpm}
+SAMPLERS: dict[str, Callable[..., Iterator[Step]]] = {
+    "ddim": ddim,
+    "ddpm": ddpm,
+    "euler": partial(reverse, euler),
+    "heun": partial(reverse, heun),
+    "dpm-solver++": partial(reverse, dpm_solver_pp),
+    "unipc": partial(reverse, unipc),
+    "langevin": partial(reverse, langevin),
+}
 
 
 def last(steps: Iterable[Step]) -> Step:

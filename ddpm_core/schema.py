@@ -5,11 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
 from ddpm_core.framing import Crop
 from ddpm_core.inpainting import ClampRule, MaskRule
 from ddpm_core.objective import TimestepDraw
+from ddpm_core.samplers import SAMPLERS
 from ddpm_core.schedules import SCHEDULES
 from ddpm_core.spacing import SPACINGS
 from ddpm_core.unet import Mixer, Prediction
@@ -19,9 +20,11 @@ MAX_COUNT = 8
 
 # The registries say what there is to choose, so that a line there is all it takes to offer one thing more.
 if TYPE_CHECKING:  # type checkers cannot read literals made at run time
+    SamplerName = str
     ScheduleName = str
     SpacingName = str
 else:
+    SamplerName = Literal[tuple(SAMPLERS)]
     ScheduleName = Literal[tuple(SCHEDULES)]
     SpacingName = Literal[tuple(SPACINGS)]
 
@@ -45,8 +48,9 @@ class GenerateRequest(Request):
     seed: int = Field(0, ge=0, le=MAX_SEED, description="seed of the first picture")
     count: int = Field(1, ge=1, le=MAX_COUNT, description="pictures, each with the next seed")
     steps: int = Field(20, ge=1, le=999, description="reverse steps")
-    sampler: Literal["ddim", "ddpm"] = Field("ddim", description="how to step from noise to picture")
+    sampler: SamplerName = Field("ddim", description="how to step from noise to picture")
     spacing: SpacingName = Field("uniform", description="how the steps are spread over the timesteps")
+    eta: float = Field(0.0, ge=0, le=1, description="share of DDPM's noise that DDIM adds in its steps; DDIM only")
 
     @model_validator(mode="after")
     def _last_seed(self) -> Self:
@@ -54,10 +58,26 @@ class GenerateRequest(Request):
             raise ValueError(f"the last seed, {self.seed + self.count - 1}, is above {MAX_SEED}")
         return self
 
+    @field_validator("eta")
+    @classmethod
+    def _eta_is_heard(cls, eta: float, info: ValidationInfo) -> float:
+        sampler = info.data.get("sampler")
+        if eta and sampler not in (None, "ddim"):
+            raise ValueError(f"belongs to the sampler ddim and must be 0 with {sampler}")
+        return eta
+
     @property
     def calls(self) -> int:
-        """How often the denoiser is called, and so how many steps a run yields."""
+        """Reverse steps that a run takes and yields.
+
+        Each calls the denoiser once; samplers that look at both ends of a step, twice but for the last.
+        """
         return self.steps
+
+    @property
+    def extras(self) -> dict[str, float]:
+        """What the sampler is told beside what all samplers are."""
+        return {"eta": self.eta} if self.eta else {}
 
     def singles(self) -> list[Self]:
         """One request per picture of the batch: each makes, alone, the picture it makes in the batch."""

@@ -55,6 +55,7 @@ def test_samples_are_files_named_by_seed_with_their_parameters_in_them(call, tin
             "steps": 4,
             "sampler": "ddpm",
             "spacing": "uniform",
+            "eta": 0.0,
         }
         with Image.open(out / f"{seed}.png") as picture:
             assert picture.size == (32, 32)

@@ -15,7 +15,7 @@ from ddpm_core.checkpoint import CheckpointError
 from ddpm_core.framing import MaskError
 from ddpm_core.inpainting import keep_cells
 from ddpm_core.pipeline import LatentDiffusion, pick_device, predictor
-from ddpm_core.samplers import last
+from ddpm_core.samplers import SAMPLERS, last
 from ddpm_core.schema import GenerateRequest, InpaintRequest
 from ddpm_core.unet import UNet
 
@@ -72,7 +72,7 @@ def test_noise_and_clean_latent_predicted_add_up_to_the_noisy_latent(
     torch.testing.assert_close(tiny_model.diffuser.add_noise(clean, eps, t), noisy, rtol=1e-3, atol=1e-3)
 
 
-@pytest.mark.parametrize("sampler", ["ddim", "ddpm"])
+@pytest.mark.parametrize("sampler", SAMPLERS)
 def test_a_seed_gives_the_same_picture_whatever_the_count(tiny_model: LatentDiffusion, sampler: str) -> None:
     def made(seed: int, count: int) -> np.ndarray:
         request = GenerateRequest(seed=seed, count=count, steps=6, sampler=sampler)
@@ -95,6 +95,26 @@ def test_generating_yields_a_step_per_reverse_step(tiny_model: LatentDiffusion) 
         assert torch.isfinite(step.latent).all()
 
 
+@pytest.mark.parametrize("sampler", SAMPLERS)
+def test_a_request_knows_how_many_steps_its_run_yields(tiny_model: LatentDiffusion, sampler: str) -> None:
+    choices = {"steps": 5, "sampler": sampler, "spacing": "logsnr"}
+    assert len(list(tiny_model.generate(GenerateRequest(**choices)))) == GenerateRequest(**choices).calls
+    keep = torch.ones(1, 1, 32, 32, dtype=torch.bool)
+    keep[..., :16] = False
+    request = InpaintRequest(**choices, resamples=3)
+    assert len(list(tiny_model.inpaint(request, torch.zeros(1, 3, 32, 32), keep))) == request.calls
+
+
+def test_spacing_and_eta_reach_the_sampler(tiny_model: LatentDiffusion) -> None:
+    plain, spaced, noisy = (
+        list(tiny_model.generate(GenerateRequest(steps=4, **choices)))
+        for choices in ({}, {"spacing": "quadratic"}, {"eta": 0.5})
+    )
+    assert [step.t for step in spaced] == tiny_model.diffuser.spaced_timesteps(4, "quadratic")[1:]
+    assert [step.t for step in noisy] == [step.t for step in plain]
+    assert not torch.equal(noisy[-1].latent, plain[-1].latent)
+
+
 def test_generating_leaves_the_global_random_numbers_and_the_gradient_mode_alone(tiny_model: LatentDiffusion) -> None:
     state = torch.get_rng_state()
     steps = tiny_model.generate(GenerateRequest(steps=3, sampler="ddpm"))
@@ -111,7 +131,7 @@ def test_more_steps_than_the_schedule_has_are_refused(tiny_model: LatentDiffusio
 
 
 @pytest.mark.parametrize("rule", ["safe", "nearest"])
-@pytest.mark.parametrize("sampler", ["ddim", "ddpm"])
+@pytest.mark.parametrize("sampler", SAMPLERS)
 def test_inpainting_holds_the_kept_cells_at_the_anchor_at_every_step(
     tiny_model: LatentDiffusion, sampler: str, rule: str
 ) -> None:
@@ -176,6 +196,7 @@ def test_the_parameters_say_all_that_is_needed_to_make_the_picture_again(tiny_mo
         "steps": 9,
         "sampler": "ddpm",
         "spacing": "uniform",
+        "eta": 0.0,
     }
     said = tiny_model.parameters(InpaintRequest(mask_rule="nearest"))
     assert (said["action"], said["mask_rule"]) == ("inpaint", "nearest")

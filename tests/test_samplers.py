@@ -18,6 +18,9 @@ SCHEDULE = {"num_train_timesteps": 999, "beta_start": 1e-4, "beta_end": 2e-2, "b
 CLOSE = {"rtol": 1e-3, "atol": 1e-3}  # diffusers keeps its schedule in fp32, which is divided by .006 at the start
 
 
+LOOKS = dict.fromkeys(SAMPLERS, 1) | {"heun": 2, "langevin": 2}  # at a step that does not end at 0
+
+
 def wavy(z: Tensor, t: Tensor) -> Tensor:
     """Some predictor that depends, in no simple way, on latent and time."""
     return torch.sin(1.3 * z + 0.01 * t[:, None, None, None]) + 0.2 * z
@@ -128,7 +131,7 @@ def test_the_constraint_is_applied_to_the_start_and_after_every_step(sampler: st
     timesteps = diffuser.spaced_timesteps(6)
     steps = list(SAMPLERS[sampler](predict, diffuser, timesteps, SeededNoise([0, 1], SHAPE), constrain))
     assert asked == timesteps
-    assert seen == [([t, t], [float(t)]) for t in timesteps[:-1]]
+    assert seen[:: LOOKS[sampler]] == [([t, t], [float(t)]) for t in timesteps[:-1]]
     assert all((step.latent[:, 0] == step.t).all() for step in steps)
 
 
@@ -193,9 +196,9 @@ def test_a_sampler_does_no_work_before_it_is_asked_for_a_step(sampler: str) -> N
     assert (len(calls), noise.draws) == (0, 0)
     next(steps)
     next(steps)
-    assert len(calls) == 2
+    assert len(calls) == 2 * LOOKS[sampler]
     steps.close()
-    assert len(calls) == 2
+    assert len(calls) == 2 * LOOKS[sampler]
 
 
 @pytest.mark.parametrize("sampler", SAMPLERS)
@@ -212,7 +215,8 @@ def test_where_timesteps_rise_noise_is_added_without_a_call_or_a_yield(sampler: 
 
     path = [999, 500, 999, 500, 0]
     steps = list(SAMPLERS[sampler](predict, diffuser, path, SeededNoise([0], SHAPE), constrain))
-    assert calls == [999, 999, 500]
+    assert calls[:: LOOKS[sampler]] == [999, 999, 500]
+    assert len(calls) == 3 + 2 * (LOOKS[sampler] - 1)
     assert [step.t for step in steps] == [500, 500, 0]
     assert constrained == path  # so that what is kept has the right noise there, too
 

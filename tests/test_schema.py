@@ -49,6 +49,8 @@ def complaint_of(model: type, **values) -> str:
         ("steps", 1001),
         ("sampler", "magic"),
         ("spacing", "wide"),
+        ("eta", -0.1),
+        ("eta", 1.5),
     ],
 )
 def test_a_value_out_of_bounds_is_refused_by_a_sentence_naming_field_and_value(field: str, value: object) -> None:
@@ -79,6 +81,13 @@ def test_every_number_of_steps_a_request_allows_is_one_the_schedule_has() -> Non
         except ValidationError:
             continue
         assert Diffuser().spaced_timesteps(request.steps)[-1] == 0
+
+
+def test_eta_reaches_ddim_and_is_refused_where_nobody_would_hear_it() -> None:
+    assert GenerateRequest(eta=0.5).extras == {"eta": 0.5}
+    assert GenerateRequest(sampler="heun", eta=0).extras == {}
+    sentence = complaint_of(GenerateRequest, sampler="heun", eta=0.5)
+    assert sentence == "eta belongs to the sampler ddim and must be 0 with heun, not '0.5'."
 
 
 def test_no_picture_of_a_batch_has_a_seed_out_of_bounds() -> None:

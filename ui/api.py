@@ -34,7 +34,7 @@ def build(shelf: Shelf) -> None:
             seed: seed of the first picture.
             count: pictures, 1 to 8.
             steps: reverse steps.
-            sampler: "ddim" or "ddpm".
+            sampler: "ddim", "ddpm" or another of those that a wrong name is answered with.
             checkpoint: one of /checkpoints; empty for the one the app was started with.
 
         Returns:
@@ -58,7 +58,7 @@ def build(shelf: Shelf) -> None:
             seed: seed of the first variant.
             count: variants, 1 to 8.
             steps: reverse steps.
-            sampler: "ddim" or "ddpm".
+            sampler: "ddim", "ddpm" or another of those that a wrong name is answered with.
             checkpoint: one of /checkpoints; empty for the one the app was started with.
             grow: pixels of the picture to widen what is made anew, below 0 to narrow it, -256 to 256.
             feather: pixels of the picture over which what is made anew fades in at its edge, 0 to 256.
@@ -89,7 +89,7 @@ def build(shelf: Shelf) -> None:
         Args:
             seed: seed of the picture.
             steps: reverse steps.
-            sampler: "ddim" or "ddpm".
+            sampler: "ddim", "ddpm" or another of those that a wrong name is answered with.
             view: "believes" for the picture the model expects at each step, "sees" for what it is given.
             size: longer side of the GIF, pixels, 16 to 1024.
             seconds: how long it runs, 0.1 to 60.

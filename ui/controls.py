@@ -11,7 +11,10 @@ from ui.live import AT_ONCE
 from ui.theme import icon
 
 EDGE = 64  # pixels that sliders offer for the edge of what is painted; requests allow more
-SAMPLERS = {"ddim": "DDIM", "ddpm": "DDPM"}
+SAMPLERS = {  # what they are called on the page; one that is not here goes by its name in requests
+    "ddim": "DDIM", "ddpm": "DDPM", "euler": "Euler", "heun": "Heun", "dpm-solver++": "DPM-Solver++",
+    "unipc": "UniPC", "langevin": "Langevin",
+}  # fmt: skip
 
 
 def icon_button(words: str, picture: str, elem_id: str) -> gr.Button:
@@ -51,7 +54,7 @@ def sampling(name: str, request: type[GenerateRequest] = GenerateRequest) -> tup
     choices = [(SAMPLERS.get(key, key), key) for key in get_args(fields["sampler"].annotation)]
     sampler = gr.Radio(
         choices, value=fields["sampler"].default, label="Sampler", elem_id=f"{name}-sampler",
-        info="DDIM is deterministic and good in few steps; DDPM adds fresh noise and wants more.",
+        info="DDPM and Langevin add fresh noise and want more steps. Heun and Langevin take twice as long for each.",
     )  # fmt: skip
     return steps, sampler
 

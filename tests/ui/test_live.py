@@ -71,7 +71,7 @@ def test_evenly(count: int, wanted: int) -> None:
         ({"seed": None}, "The seed is empty"),
         ({"seed": 1, "count": 9}, "Count should be less than or equal to 8"),
         ({"seed": 1, "steps": 0}, "Steps should be greater than or equal to 1"),
-        ({"seed": 1, "sampler": "euler"}, "Sampler should be 'ddim' or 'ddpm'"),
+        ({"seed": 1, "sampler": "magic"}, "Sampler should be 'ddim', 'ddpm'"),
     ],
 )
 def test_ask_says_what_is_wrong(fields: dict, sentence: str) -> None:
