@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Literal
 
 import torch
@@ -9,11 +10,18 @@ from torch import Tensor
 
 from ddpm_core.diffuser import Diffuser
 from ddpm_core.inpainting import random_regions
-from ddpm_core.unet import UNet, training_target
+from ddpm_core.unet import Prediction, UNet, to_eps, training_target
 
 DECILES = 10
 
 TimestepDraw = Literal["uniform", "lognormal"]
+Weighting = Literal["uniform", "min-snr", "p2"]
+
+# Weight of the clean latent's squared error, by signal-to-noise ratio.
+CLEAN_WEIGHTS: dict[Weighting, Callable[[Tensor], Tensor]] = {
+    "min-snr": lambda snr: snr.clamp_max(5),  # Hang et al. 2023, section 3.4, gamma = 5
+    "p2": lambda snr: snr / (1 + snr),  # Choi et al. 2022, eq. 8, k = gamma = 1, there as weight of the noise's error
+}
 
 
 def draw_timesteps(count: int, how: TimestepDraw, diffuser: Diffuser) -> Tensor:
@@ -32,15 +40,39 @@ def draw_timesteps(count: int, how: TimestepDraw, diffuser: Diffuser) -> Tensor:
     return 1 + torch.searchsorted(log_sigma, drawn).clamp_max(len(log_sigma) - 1)
 
 
+def loss_weights(t: Tensor, weighting: Weighting, prediction: Prediction, diffuser: Diffuser) -> Tensor:
+    """What the squared error of a network's output counts at timesteps (B,) in 1..N-1; (B,), above 0.
+
+    "uniform" counts all alike, in the network's own prediction type. "min-snr" and "p2" weigh the error of the clean
+    latent that the output implies, so they mean the same for every prediction type: "min-snr" takes weight from the
+    nearly clean states, "p2" in addition from the details.
+    """
+    if weighting == "uniform":
+        return torch.ones(t.shape, device=t.device)
+    one = torch.ones((len(t), 1, 1, 1), dtype=torch.float64)
+    signal, noise = diffuser.signal_and_noise(t, one)
+    # The clean latent is linear in the output: an error of one there is one of this much here.
+    implied = noise / signal * to_eps(one, torch.zeros_like(one), t, prediction, diffuser)
+    weights = CLEAN_WEIGHTS[weighting]((signal / noise).square()) * implied.square()
+    return weights.flatten().float().to(t.device)
+
+
 def denoiser_loss(
-    unet: UNet, clean: Tensor, diffuser: Diffuser, timesteps: TimestepDraw, clamp_share: float
+    unet: UNet,
+    clean: Tensor,
+    diffuser: Diffuser,
+    timesteps: TimestepDraw,
+    clamp_share: float,
+    weighting: Weighting = "uniform",
 ) -> dict[str, Tensor]:
     """Mean squared error of the network's output on a batch of normalised latents (B, C, h, w).
 
     Args:
+        timesteps: how they are drawn, see `draw_timesteps`.
         clamp_share: share of the batch in which a random region is put to its clean latent and left out
             of the loss. Inpainting by clamping shows the network just that; without such examples it
             would never have seen clean cells beside noisy ones.
+        weighting: what errors count at which timestep, see `loss_weights`.
     """
     batch, _, height, width = clean.shape
     t = draw_timesteps(batch, timesteps, diffuser).to(clean.device)
@@ -52,6 +84,7 @@ def denoiser_loss(
     )
     output = unet(torch.where(kept, clean, noisy), t)
     error = (output - training_target(clean, eps, t, unet.prediction, diffuser)).square()
+    error = error * loss_weights(t, weighting, unet.prediction, diffuser)[:, None, None, None]
     return {"loss": (error * ~kept).sum() / ((~kept).sum() * clean.shape[1]).clamp_min(1)}
 
 

@@ -9,7 +9,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationIn
 
 from ddpm_core.framing import Crop
 from ddpm_core.inpainting import ClampRule, MaskRule
-from ddpm_core.objective import TimestepDraw
+from ddpm_core.objective import TimestepDraw, Weighting
 from ddpm_core.samplers import SAMPLERS
 from ddpm_core.schedules import SCHEDULES
 from ddpm_core.spacing import SPACINGS
@@ -142,6 +142,7 @@ class DenoiserSettings(StageSettings):
     prediction: Prediction = Field("v", description="what the network's output means")
     schedule: ScheduleName = Field("linear", description="how noise grows from state to state")
     timesteps: TimestepDraw = Field("lognormal", description="how training timesteps are drawn")
+    weighting: Weighting = Field("uniform", description="what errors count at which timestep")
     clamp_share: float = Field(0.3, ge=0, le=1, description="share of examples with a region held clean")
 
 

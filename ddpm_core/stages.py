@@ -214,7 +214,8 @@ class DenoiserJob:
         latents = self.latents if latents is None else latents
         clean = latents[batch_index(draw, settings.batch_size, len(latents), self.request.seed)]
         clean = clean.to(self.device, memory_format=torch.channels_last)
-        return denoiser_loss(model, clean, self.diffuser, settings.timesteps, settings.clamp_share)
+        choices = settings.timesteps, settings.clamp_share, settings.weighting
+        return denoiser_loss(model, clean, self.diffuser, *choices)
 
     @torch.inference_mode()
     def look(self, unet: UNet, grid: Path) -> dict[str, float]:

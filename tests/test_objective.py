@@ -8,7 +8,7 @@ from torch import Tensor
 
 from ddpm_core import objective
 from ddpm_core.diffuser import Diffuser
-from ddpm_core.objective import denoiser_loss, draw_timesteps, loss_by_decile
+from ddpm_core.objective import denoiser_loss, draw_timesteps, loss_by_decile, loss_weights
 from ddpm_core.unet import UNet
 
 
@@ -121,6 +121,67 @@ def test_a_batch_held_altogether_gives_a_finite_loss(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(objective, "random_regions", lambda batch, h, w: torch.ones(batch, 1, h, w, dtype=torch.bool))
     network = Answer("x0", lambda noisy, t: noisy + 1)
     assert denoiser_loss(network, torch.randn(4, 1, 2, 2), Diffuser(), "uniform", 1.0)["loss"] == 0
+
+
+def snr_at(t: Tensor, diffuser: Diffuser) -> Tensor:
+    alpha_bar = diffuser.alpha_bar[t]
+    return alpha_bar / (1 - alpha_bar)
+
+
+EVERY = torch.arange(1, 1000)
+
+
+@pytest.mark.parametrize(
+    ("prediction", "formula"),
+    [
+        ("x0", lambda snr: snr.clamp_max(5)),
+        ("eps", lambda snr: (5 / snr).clamp_max(1)),
+        ("v", lambda snr: snr.clamp_max(5) / (snr + 1)),
+    ],
+)
+def test_min_snr_weights_are_those_of_hang_et_al(prediction: str, formula) -> None:
+    weights = loss_weights(EVERY, "min-snr", prediction, Diffuser())
+    torch.testing.assert_close(weights, formula(snr_at(EVERY, Diffuser())).float())
+
+
+@pytest.mark.parametrize(
+    ("prediction", "formula"),
+    [
+        ("eps", lambda snr: 1 / (1 + snr)),
+        ("x0", lambda snr: snr / (1 + snr)),
+        ("v", lambda snr: snr / (1 + snr) ** 2),
+    ],
+)
+def test_p2_weights_are_those_of_choi_et_al(prediction: str, formula) -> None:
+    weights = loss_weights(EVERY, "p2", prediction, Diffuser())
+    torch.testing.assert_close(weights, formula(snr_at(EVERY, Diffuser())).float())
+
+
+@pytest.mark.parametrize("weighting", ["min-snr", "p2"])
+def test_the_same_belief_has_the_same_weighted_loss_in_every_prediction_type(weighting: str) -> None:
+    """Networks that believe in the same wrong clean latent, each in its own words."""
+    clean, diffuser = torch.randn(64, 4, 6, 6), Diffuser()
+
+    def loss(prediction: str) -> float:
+        def belief(noisy: Tensor, t: Tensor) -> Tensor:
+            signal, noise = diffuser.signal_and_noise(t, noisy)
+            eps = (noisy - signal * 0.5 * clean) / noise
+            return {"x0": 0.5 * clean, "eps": eps, "v": signal * eps - noise * 0.5 * clean}[prediction]
+
+        torch.manual_seed(0)
+        return denoiser_loss(Answer(prediction, belief), clean, diffuser, "uniform", 0.0, weighting)["loss"].item()
+
+    assert loss("eps") == pytest.approx(loss("x0"), rel=1e-3)
+    assert loss("v") == pytest.approx(loss("x0"), rel=1e-3)
+
+
+def test_without_a_weighting_every_timestep_counts_alike_and_with_one_as_its_weight() -> None:
+    clean, diffuser = torch.randn(500, 1, 2, 2), Diffuser()
+    network = Answer("x0", lambda noisy, t: clean + 1)
+    assert denoiser_loss(network, clean, diffuser, "uniform", 0.0)["loss"].item() == pytest.approx(1)
+    weighted = denoiser_loss(network, clean, diffuser, "uniform", 0.0, "min-snr")["loss"].item()
+    drawn = network.shown[-1][1]
+    assert weighted == pytest.approx(snr_at(drawn, diffuser).clamp_max(5).mean().item(), rel=1e-4)
 
 
 @pytest.mark.parametrize("prediction", ["eps", "x0", "v"])

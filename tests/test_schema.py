@@ -148,6 +148,7 @@ def test_widths_no_network_can_have_are_refused(widths: object) -> None:
         ("denoiser", "prediction", "score"),
         ("denoiser", "timesteps", "never"),
         ("denoiser", "schedule", "bus"),
+        ("denoiser", "weighting", "none"),
         ("denoiser", "accumulate", 0),
     ],
 )

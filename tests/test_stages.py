@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 from pathlib import Path
@@ -124,6 +125,16 @@ def test_a_denoiser_learns_under_the_schedule_asked_for_and_its_checkpoint_says_
     request = request_for(tmp_path / "cosine", denoiser={"iterations": 2, "channels": (32, 32), "schedule": "cosine"})
     run_all("denoiser", request, pictures)
     assert LatentDiffusion.load(request.out, "cpu").diffuser.schedule == "cosine"
+
+
+def test_the_weighting_asked_for_reaches_the_loss(tmp_path: Path, pictures: Pictures, trained: Path) -> None:
+    losses = {}
+    for weighting in ("uniform", "min-snr", "p2"):
+        copy_vae(trained, tmp_path / weighting)
+        request = request_for(tmp_path / weighting, denoiser={"channels": (32, 32), "weighting": weighting})
+        with contextlib.closing(run_stage("denoiser", request, pictures)) as updates:
+            losses[weighting] = next(updates).step.losses["loss"]
+    assert len(set(losses.values())) == 3
 
 
 def test_the_statistics_of_the_latents_are_those_of_the_training_pictures(trained: Path, pictures: Pictures) -> None:
