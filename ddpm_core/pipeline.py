@@ -18,10 +18,11 @@ from ddpm_core.framing import Frame, MaskError
 from ddpm_core.guidance import autoguided
 from ddpm_core.inference import ready
 from ddpm_core.inpainting import Constraint, clamp_noised, clamp_to, keep_cells, resampled
+from ddpm_core.noise import Noise, SeededNoise, begun_with
 from ddpm_core.pictures import to_pictures
 from ddpm_core.regions import grown
-from ddpm_core.samplers import SAMPLERS, Predictor, SeededNoise, Step, unconstrained
-from ddpm_core.schema import GenerateRequest, InpaintRequest
+from ddpm_core.samplers import SAMPLERS, Predictor, Step, unconstrained
+from ddpm_core.schema import EditRequest, GenerateRequest, InpaintRequest
 from ddpm_core.unet import UNet, to_eps
 from ddpm_core.vae import VAE
 
@@ -146,6 +147,23 @@ class LatentDiffusion:
         timesteps = resampled(self.diffuser.spaced_timesteps(request.steps, request.spacing), request.resamples)
         return self._run(request, timesteps, noise, clamp[request.clamp])
 
+    @torch.inference_mode()
+    def edit(self, request: EditRequest, image: Tensor) -> Iterator[Step]:
+        """Make `image` anew from a noised version of itself, once per seed; yields every reverse step of the batch.
+
+        SDEdit (Meng et al. 2022, algorithm 1): noise hides what is small, and the model makes up what fits the rest.
+
+        Args:
+            image: (1, 3, S, S) in [-1, 1].
+
+        Raises:
+            ValueError: more steps than the diffuser has.
+        """
+        timesteps = self.diffuser.spaced_timesteps(request.steps, request.spacing)[-request.calls - 1 :]
+        anchor, noise = self.codec.encode(image.to(self.device)), self._noise(request)
+        start = self.diffuser.add_noise(anchor, noise(), torch.full((1,), timesteps[0]))
+        return self._run(request, timesteps, begun_with(start, noise), unconstrained)
+
     def _noise(self, request: GenerateRequest) -> SeededNoise:
         cells = self.size // self.codec.stride
         seeds = range(request.seed, request.seed + request.count)
@@ -153,7 +171,7 @@ class LatentDiffusion:
 
     @torch.inference_mode()
     def _run(
-        self, request: GenerateRequest, timesteps: list[int], noise: SeededNoise, constrain: Constraint
+        self, request: GenerateRequest, timesteps: list[int], noise: Noise, constrain: Constraint
     ) -> Iterator[Step]:
         sampler = SAMPLERS[request.sampler]
         yield from sampler(self.predict, self.diffuser, timesteps, noise, constrain, **request.extras)
@@ -165,5 +183,4 @@ class LatentDiffusion:
 
     def parameters(self, request: GenerateRequest) -> dict[str, Any]:
         """What a saved picture says of its making."""
-        action = "inpaint" if isinstance(request, InpaintRequest) else "generate"
-        return {"action": action, "checkpoint": self.name, **request.model_dump(mode="json")}
+        return {"action": request.action, "checkpoint": self.name, **request.model_dump(mode="json")}

@@ -17,7 +17,8 @@ from torch import Tensor
 
 from ddpm_core.diffuser import Diffuser
 from ddpm_core.inpainting import Constraint
-from ddpm_core.solvers import Move, Noise, Point, Predictor, Rule, dpm_solver_pp, euler, heun, implicit, langevin, unipc
+from ddpm_core.noise import Noise
+from ddpm_core.solvers import Move, Point, Predictor, Rule, dpm_solver_pp, euler, heun, implicit, langevin, unipc
 
 TRAIL = 2  # points a multistep rule may look back on
 
@@ -35,25 +36,6 @@ class Step:
     t: int
     latent: Tensor
     denoised: Tensor
-
-
-class SeededNoise:
-    """Gaussian noise for a batch in which every picture has a seed, and a CPU generator, of its own.
-
-    So picture i is the same whatever else is in the batch, and its noise the same on every device.
-
-    Args:
-        seeds: one per picture.
-        shape: (C, h, w) of one latent.
-    """
-
-    def __init__(self, seeds: Iterable[int], shape: Sequence[int], device: torch.device | str = "cpu"):
-        self.generators = [torch.Generator().manual_seed(seed) for seed in seeds]
-        self.shape, self.device = tuple(shape), device
-
-    def __call__(self) -> Tensor:
-        """The next draw, (B, C, h, w)."""
-        return torch.stack([torch.randn(self.shape, generator=g) for g in self.generators]).to(self.device)
 
 
 def unconstrained(latent: Tensor, t: int) -> Tensor:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal, Self
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
@@ -44,6 +44,8 @@ class Request(BaseModel):
 
 class GenerateRequest(Request):
     """Pictures from noise; picture i of the batch has seed `seed` + i."""
+
+    action: ClassVar[str] = "generate"  # what a saved picture says was done
 
     seed: int = Field(0, ge=0, le=MAX_SEED, description="seed of the first picture")
     count: int = Field(1, ge=1, le=MAX_COUNT, description="pictures, each with the next seed")
@@ -87,6 +89,8 @@ class GenerateRequest(Request):
 class InpaintRequest(GenerateRequest):
     """Part of a picture made anew; the picture and what is painted on it travel beside the request."""
 
+    action: ClassVar[str] = "inpaint"
+
     # Few steps taken several times over: of all ways measured at 20 calls the one with the least seam, and the one
     # that goes on best from what is kept (docs/measurements.md).
     steps: int = Field(6, ge=1, le=999, description="reverse steps")
@@ -101,6 +105,18 @@ class InpaintRequest(GenerateRequest):
     @property
     def calls(self) -> int:
         return (self.steps - 1) * self.resamples + 1
+
+
+class EditRequest(GenerateRequest):
+    """A picture made anew from a noised version of itself; the picture travels beside the request."""
+
+    action: ClassVar[str] = "edit"
+
+    strength: float = Field(0.6, gt=0, le=1, description="share of the reverse steps that are taken: 1 leaves nothing")
+
+    @property
+    def calls(self) -> int:
+        return max(1, round(self.strength * self.steps))
 
 
 class StageSettings(Request):

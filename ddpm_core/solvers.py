@@ -20,9 +20,9 @@ import torch
 from torch import Tensor
 
 from ddpm_core.diffuser import Diffuser
+from ddpm_core.noise import Noise
 
 Predictor = Callable[[Tensor, Tensor], Tensor]  # predict(z_t (B,C,h,w), t (B,)) -> eps (B,C,h,w)
-Noise = Callable[[], Tensor]  # the next draw (B,C,h,w)
 Rule = Callable[["Move"], Tensor]
 
 LANGEVIN_SNR = 0.16  # signal-to-noise ratio of a corrector's step, what Song et al. 2021 set for CIFAR-10

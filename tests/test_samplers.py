@@ -11,7 +11,8 @@ from diffusers import DDIMScheduler, DDPMScheduler
 from torch import Tensor
 
 from ddpm_core.diffuser import Diffuser
-from ddpm_core.samplers import SAMPLERS, SeededNoise, Step, ddim, ddpm, last
+from ddpm_core.noise import SeededNoise
+from ddpm_core.samplers import SAMPLERS, Step, ddim, ddpm, last
 
 SHAPE = (4, 5, 3)
 SCHEDULE = {"num_train_timesteps": 999, "beta_start": 1e-4, "beta_end": 2e-2, "beta_schedule": "linear"}
@@ -161,13 +162,6 @@ def test_a_picture_is_the_same_whatever_else_is_in_the_batch(sampler: str) -> No
     for i, seed in enumerate([7, 8, 9]):
         assert torch.equal(together[i], made([seed])[0])
     assert not torch.equal(together[0], together[1])
-
-
-def test_the_noise_of_a_seed_is_that_of_its_own_generator() -> None:
-    noise = SeededNoise([5, 6], SHAPE)
-    generator = torch.Generator().manual_seed(6)
-    for _ in range(3):
-        assert torch.equal(noise()[1], torch.randn(SHAPE, generator=generator))
 
 
 @pytest.mark.parametrize("sampler", SAMPLERS)

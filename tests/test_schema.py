@@ -16,6 +16,7 @@ from ddpm_core.schema import (
     MAX_COUNT,
     MAX_SEED,
     DenoiserSettings,
+    EditRequest,
     GenerateRequest,
     InpaintRequest,
     TrainRequest,
@@ -74,6 +75,17 @@ def test_the_shape_of_an_inpainting_is_bounded(field: str, value: object) -> Non
     assert complaint_of(InpaintRequest, **{field: value}).startswith(field)
 
 
+@pytest.mark.parametrize("strength", [0, -0.5, 1.01, "much"])
+def test_the_strength_of_an_edit_is_bounded(strength: object) -> None:
+    assert complaint_of(EditRequest, strength=strength).startswith("strength")
+
+
+def test_an_edit_takes_a_share_of_its_steps_and_at_least_one() -> None:
+    assert EditRequest(steps=20, strength=0.55).calls == 11
+    assert EditRequest(steps=20, strength=1).calls == 20
+    assert EditRequest(steps=3, strength=0.01).calls == 1
+
+
 def test_every_number_of_steps_a_request_allows_is_one_the_schedule_has() -> None:
     for steps in (1, 999, 1000, 1001):
         try:
@@ -98,7 +110,9 @@ def test_no_picture_of_a_batch_has_a_seed_out_of_bounds() -> None:
     assert max(seeds) <= MAX_SEED
 
 
-@pytest.mark.parametrize("model", [GenerateRequest, InpaintRequest, TrainRequest, VaeSettings, DenoiserSettings])
+@pytest.mark.parametrize(
+    "model", [GenerateRequest, InpaintRequest, EditRequest, TrainRequest, VaeSettings, DenoiserSettings]
+)
 def test_unknown_fields_are_refused(model: type) -> None:
     values = PATHS if model is TrainRequest else {}
     assert "flavour" in complaint_of(model, **values, flavour="vanilla")
@@ -179,7 +193,7 @@ def test_every_preset_is_a_valid_request(preset: str) -> None:
 
 
 def test_every_field_says_what_it_is() -> None:
-    for model in (GenerateRequest, InpaintRequest, TrainRequest, VaeSettings, DenoiserSettings):
+    for model in (GenerateRequest, InpaintRequest, EditRequest, TrainRequest, VaeSettings, DenoiserSettings):
         for name, field in model.model_fields.items():
             assert field.description or name in ("vae", "denoiser"), name
 

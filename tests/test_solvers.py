@@ -19,7 +19,8 @@ from diffusers import (
 from torch import Tensor
 
 from ddpm_core.diffuser import Diffuser
-from ddpm_core.samplers import SAMPLERS, SeededNoise, ddim, ddpm, last
+from ddpm_core.noise import SeededNoise
+from ddpm_core.samplers import SAMPLERS, ddim, ddpm, last
 
 SHAPE = (4, 5, 3)
 TRAINED = {"num_train_timesteps": 999, "beta_start": 1e-4, "beta_end": 2e-2, "beta_schedule": "linear"}

@@ -1,0 +1,69 @@
+"""Sources of noise: functions that give the next draw (B, C, h, w), the first of which starts a sampler."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+
+import torch
+from torch import Tensor
+
+Noise = Callable[[], Tensor]
+
+
+class SeededNoise:
+    """Gaussian noise for a batch in which every picture has a seed, and a CPU generator, of its own.
+
+    So picture i is the same whatever else is in the batch, and its noise the same on every device.
+
+    Args:
+        seeds: one per picture.
+        shape: (C, h, w) of one latent.
+    """
+
+    def __init__(self, seeds: Iterable[int], shape: Sequence[int], device: torch.device | str = "cpu"):
+        self.generators = [torch.Generator().manual_seed(seed) for seed in seeds]
+        self.shape, self.device = tuple(shape), device
+
+    def __call__(self) -> Tensor:
+        """The next draw, (B, C, h, w)."""
+        return torch.stack([torch.randn(self.shape, generator=g) for g in self.generators]).to(self.device)
+
+
+def begun_with(start: Tensor, noise: Noise) -> Noise:
+    """Noise whose first draw is `start` (B, C, h, w): what makes a sampler begin there; then come those of `noise`."""
+
+    def draws() -> Iterator[Tensor]:
+        yield start
+        while True:
+            yield noise()
+
+    return draws().__next__
+
+
+def between(first: Noise, second: Noise, share: float | Tensor) -> Noise:
+    """Noise on the way from one source to another, so that a sampler makes pictures between theirs (see `slerp`)."""
+    return lambda: slerp(first(), second(), share)
+
+
+def slerp(first: Tensor, second: Tensor, share: float | Tensor) -> Tensor:
+    """Spherical linear interpolation (Shoemake 1985, section 3.3), for each entry of a batch.
+
+    Between two draws of Gaussian noise a straight line passes through latents too short to be noise; the arc keeps
+    their length (used so by Song et al. 2021, "Denoising diffusion implicit models", section 5.3).
+
+    Args:
+        first, second: (B, ...), the same shape.
+        share: how far from `first` (0) to `second` (1): a number, or one for each entry, (B,).
+
+    Returns:
+        (B, ...); entries that point the same way are interpolated linearly, where the arc is the line.
+    """
+    shape = (-1,) + (1,) * (first.ndim - 1)
+    share = torch.as_tensor(share, dtype=first.dtype, device=first.device).view(shape)
+    cosine = torch.cosine_similarity(first.flatten(1), second.flatten(1)).view(shape)
+    angle = cosine.clamp(-1, 1).acos()
+    sine = angle.sin()
+    # Where the sine is lost in rounding, so is the difference to the line.
+    straight = sine < torch.finfo(first.dtype).eps ** 0.5
+    weight, other = (torch.where(straight, s, (s * angle).sin() / sine.where(~straight, 1)) for s in (1 - share, share))
+    return weight * first + other * second
