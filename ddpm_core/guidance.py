@@ -1,10 +1,29 @@
-"""Wrappers around a noise predictor that return another: what changes the picture without touching a sampler."""
+"""Wrappers around noise predictors that return another: what changes the picture without touching a sampler.
+
+A wrapper takes predictors `predict(z_t (B,C,h,w), t (B,)) -> eps (B,C,h,w)` and gives one back, so wrappers can be
+put around each other, and any sampler and any constraint works with the result.
+"""
 
 from __future__ import annotations
 
-from torch import Tensor
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
-from ddpm_core.samplers import Predictor
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from ddpm_core.solvers import Predictor
+
+
+def extrapolated(predict: Predictor, base: Predictor, scale: float) -> Predictor:
+    """`base` plus `scale` times what `predict` says differently: 0 is `base`, 1 is `predict`, above 1 goes beyond."""
+
+    def guided(noisy: Tensor, t: Tensor) -> Tensor:
+        poor = base(noisy, t)
+        return poor + scale * (predict(noisy, t) - poor)
+
+    return guided
 
 
 def autoguided(predict: Predictor, weaker: Predictor, scale: float) -> Predictor:
@@ -18,9 +37,101 @@ def autoguided(predict: Predictor, weaker: Predictor, scale: float) -> Predictor
         predict, weaker: two noise predictors for the same latents.
         scale: 1 for `predict` alone; above 1 extrapolates.
     """
+    return extrapolated(predict, weaker, scale)
 
-    def guided(noisy: Tensor, t: Tensor) -> Tensor:
-        poor = weaker(noisy, t)
-        return poor + scale * (predict(noisy, t) - poor)
 
-    return guided
+def classifier_free(conditional: Predictor, unconditional: Predictor, scale: float) -> Predictor:
+    """Classifier-free guidance (Ho & Salimans 2022, eq. 6, with `scale` = 1 + w).
+
+    Args:
+        conditional: the noise predictor told what to make, its condition already bound.
+        unconditional: the same one told nothing.
+        scale: 1 for the condition alone; above 1 follows it more closely, at the price of variety.
+    """
+    return extrapolated(conditional, unconditional, scale)
+
+
+class View(NamedTuple):
+    """A way to look at a picture that takes Gaussian noise to Gaussian noise.
+
+    Attributes:
+        see, undo: (B, C, h, w) to what is seen and back.
+        of_latents: whether the view of a latent is, nearly, the latent of the view. It is for flips and turns, as
+            far as the codec treats all directions alike; negation inverts colours only where channels are colours.
+    """
+
+    see: Callable[[Tensor], Tensor]
+    undo: Callable[[Tensor], Tensor]
+    of_latents: bool = True
+
+
+def _turned(quarters: int) -> View:
+    return View(lambda z: z.rot90(quarters, (2, 3)), lambda z: z.rot90(-quarters, (2, 3)))
+
+
+def _same(z: Tensor) -> Tensor:
+    return z
+
+
+VIEWS: dict[str, View] = {
+    "identity": View(_same, _same),
+    "mirrored": View(lambda z: z.flip(3), lambda z: z.flip(3)),
+    "upside-down": View(lambda z: z.flip(2), lambda z: z.flip(2)),
+    "turned-90": _turned(1),
+    "turned-180": _turned(2),
+    "turned-270": _turned(3),
+    "negated": View(torch.neg, torch.neg, of_latents=False),
+}
+
+
+def anagram(looks: Sequence[tuple[Predictor, View]]) -> Predictor:
+    """A picture that is, in every view, what that view's predictor makes of it (Geng et al. 2024, "Visual Anagrams").
+
+    The noise is predicted in each view, turned back, and averaged.
+
+    Args:
+        looks: at least one predictor with its view; with one model for all, the same predictor every time.
+
+    Raises:
+        ValueError: there is no view.
+    """
+    if not looks:
+        raise ValueError("an anagram needs at least one view")
+
+    def predict(noisy: Tensor, t: Tensor) -> Tensor:
+        return torch.stack([view.undo(look(view.see(noisy), t)) for look, view in looks]).mean(0)
+
+    return predict
+
+
+def hybrid(low: Predictor, high: Predictor, blur: float = 1.0) -> Predictor:
+    """A picture that is one thing from afar and another from close by (Geng et al. 2024, "Factorized Diffusion").
+
+    Low frequencies of the noise are taken from one predictor and high ones from the other.
+
+    Args:
+        low, high: noise predictors for the same latents.
+        blur: standard deviation of the Gaussian that parts the frequencies, cells of the latent, above 0.
+
+    Raises:
+        ValueError: `blur` is not above 0.
+    """
+    if not blur > 0:
+        raise ValueError(f"the blur that parts frequencies must be above 0, not {blur}")
+
+    def predict(noisy: Tensor, t: Tensor) -> Tensor:
+        fine = high(noisy, t)
+        return blurred(low(noisy, t), blur) + fine - blurred(fine, blur)
+
+    return predict
+
+
+def blurred(z: Tensor, deviation: float) -> Tensor:
+    """(B, C, h, w) convolved with a Gaussian of that standard deviation, cells; edges are continued outwards."""
+    radius = max(1, round(3 * deviation))
+    offsets = torch.arange(-radius, radius + 1, dtype=z.dtype, device=z.device)
+    weights = torch.exp(-0.5 * (offsets / deviation).square())
+    weights = (weights / weights.sum()).expand(z.shape[1], 1, -1)
+    padded = F.pad(z, (radius,) * 4, mode="replicate")
+    across = F.conv2d(padded, weights[:, :, None, :], groups=z.shape[1])
+    return F.conv2d(across, weights[:, :, :, None], groups=z.shape[1])
