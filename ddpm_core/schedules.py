@@ -45,10 +45,23 @@ def sigmoid(steps: int, beta_start: float, beta_end: float) -> Tensor:
     return torch.linspace(-6, 6, steps, dtype=torch.float64).sigmoid() * (beta_end - beta_start) + beta_start
 
 
+def flow(steps: int, beta_start: float, beta_end: float) -> Tensor:
+    """Betas of the straight line from picture to noise, (1 - u) x0 + u eps, of rectified flow (Liu et al. 2022, eq. 1).
+
+    State t lies at u = t / N. Latents here keep unit variance, so they are that line divided by
+    sqrt((1 - u)^2 + u^2), which a sampler does not notice: DDIM's step in one is Euler's along the other (Gao et al.
+    2024, "Diffusion Meets Flow Matching"). The curve has no free ends: `beta_start` and `beta_end` are not used.
+    """
+    u = torch.arange(steps + 1, dtype=torch.float64) / (steps + 1)
+    left = (1 - u).square() / ((1 - u).square() + u.square())
+    return 1 - left[1:] / left[:-1]
+
+
 SCHEDULES: dict[str, Schedule] = {
     "linear": linear,
     "scaled-linear": scaled_linear,
     "quadratic": scaled_linear,  # its older name
     "cosine": cosine,
     "sigmoid": sigmoid,
+    "flow": flow,
 }

@@ -16,7 +16,7 @@ from ddpm_core.layers import ChannelNorm, starting_at_zero
 from ddpm_core.serpentine import SerpentineMixer
 
 Mixer = Literal["serpentine", "attention", "none"]
-Prediction = Literal["eps", "x0", "v"]
+Prediction = Literal["eps", "x0", "v", "velocity"]
 
 
 def timestep_embedding(t: Tensor, width: int) -> Tensor:
@@ -103,7 +103,7 @@ class UNet(nn.Module):
         blocks: time blocks per level and direction.
         mixer: what lets far cells see each other, at every level: "serpentine", "attention" or "none".
         dropout: share of activations dropped inside blocks while training.
-        prediction: what the network's output means: "eps", "x0" or "v" (see `predictor`).
+        prediction: what the network's output means: "eps", "x0", "v" or "velocity" (see `training_target`).
     """
 
     def __init__(
@@ -163,14 +163,21 @@ def to_eps(output: Tensor, noisy: Tensor, t: Tensor, prediction: Prediction, dif
     signal, noise = diffuser.signal_and_noise(t, noisy)
     if prediction == "x0":
         return (noisy - signal * output) / noise
+    if prediction == "velocity":
+        return (noisy + signal * output) / (signal + noise)
     return noise * noisy + signal * output
 
 
 def training_target(clean: Tensor, eps: Tensor, t: Tensor, prediction: Prediction, diffuser: Diffuser) -> Tensor:
-    """What a network of the given prediction type should put out (Salimans & Ho 2022, section 4)."""
+    """What a network of the given prediction type should put out (Salimans & Ho 2022, section 4).
+
+    "velocity" is the direction of the line from picture to noise, of rectified flow (Liu et al. 2022, eq. 1).
+    """
     if prediction == "eps":
         return eps
     if prediction == "x0":
         return clean
+    if prediction == "velocity":
+        return eps - clean
     signal, noise = diffuser.signal_and_noise(t, clean)
     return signal * eps - noise * clean

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
 import pytest
 import torch
 from torch import Tensor
@@ -9,7 +11,7 @@ from torch import Tensor
 from ddpm_core import objective
 from ddpm_core.diffuser import Diffuser
 from ddpm_core.objective import denoiser_loss, draw_timesteps, loss_by_decile, loss_weights
-from ddpm_core.unet import UNet
+from ddpm_core.unet import Prediction, UNet
 
 
 class Answer:
@@ -57,13 +59,14 @@ def test_timesteps_follow_the_global_seed() -> None:
     assert not torch.equal(draws[0], draws[2])
 
 
-@pytest.mark.parametrize("prediction", ["eps", "x0", "v"])
+@pytest.mark.parametrize("prediction", get_args(Prediction))
 def test_a_network_that_knows_the_answer_has_no_loss(prediction: str) -> None:
     diffuser, clean = Diffuser(), torch.zeros(16, 4, 6, 6)  # of nothing, the noisy latent is the noise, scaled
 
     def perfect(noisy: Tensor, t: Tensor) -> Tensor:
         signal, noise = diffuser.signal_and_noise(t, noisy)
-        return {"eps": noisy / noise, "x0": torch.zeros_like(noisy), "v": signal * noisy / noise}[prediction]
+        eps, x0 = noisy / noise, torch.zeros_like(noisy)
+        return {"eps": eps, "x0": x0, "v": signal * eps, "velocity": eps}[prediction]
 
     loss = denoiser_loss(Answer(prediction, perfect), clean, diffuser, "uniform", clamp_share=0.0)["loss"]
     assert loss.item() == pytest.approx(0, abs=1e-9)
@@ -166,13 +169,14 @@ def test_the_same_belief_has_the_same_weighted_loss_in_every_prediction_type(wei
         def belief(noisy: Tensor, t: Tensor) -> Tensor:
             signal, noise = diffuser.signal_and_noise(t, noisy)
             eps = (noisy - signal * 0.5 * clean) / noise
-            return {"x0": 0.5 * clean, "eps": eps, "v": signal * eps - noise * 0.5 * clean}[prediction]
+            v, velocity = signal * eps - noise * 0.5 * clean, eps - 0.5 * clean
+            return {"x0": 0.5 * clean, "eps": eps, "v": v, "velocity": velocity}[prediction]
 
         torch.manual_seed(0)
         return denoiser_loss(Answer(prediction, belief), clean, diffuser, "uniform", 0.0, weighting)["loss"].item()
 
-    assert loss("eps") == pytest.approx(loss("x0"), rel=1e-3)
-    assert loss("v") == pytest.approx(loss("x0"), rel=1e-3)
+    for prediction in get_args(Prediction):
+        assert loss(prediction) == pytest.approx(loss("x0"), rel=1e-3)
 
 
 def test_without_a_weighting_every_timestep_counts_alike_and_with_one_as_its_weight() -> None:
@@ -184,7 +188,7 @@ def test_without_a_weighting_every_timestep_counts_alike_and_with_one_as_its_wei
     assert weighted == pytest.approx(snr_at(drawn, diffuser).clamp_max(5).mean().item(), rel=1e-4)
 
 
-@pytest.mark.parametrize("prediction", ["eps", "x0", "v"])
+@pytest.mark.parametrize("prediction", get_args(Prediction))
 def test_the_gradient_reaches_every_parameter_of_the_network(shaken, prediction: str) -> None:
     unet = shaken(UNet(channels=(32, 64), blocks=1, prediction=prediction))
     denoiser_loss(unet, torch.randn(4, 4, 8, 8), Diffuser(), "lognormal", 0.3)["loss"].backward()

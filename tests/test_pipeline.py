@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -17,7 +18,7 @@ from ddpm_core.inpainting import keep_cells
 from ddpm_core.pipeline import LatentDiffusion, pick_device, predictor
 from ddpm_core.samplers import SAMPLERS, last
 from ddpm_core.schema import EditRequest, GenerateRequest, InpaintRequest
-from ddpm_core.unet import UNet
+from ddpm_core.unet import Prediction, UNet
 
 
 def bytes_of(model: LatentDiffusion, latent: Tensor) -> np.ndarray:
@@ -57,7 +58,7 @@ def test_the_predicted_noise_has_the_latents_shape_and_depends_on_latent_and_tim
     assert not torch.equal(eps[0], eps[1])
 
 
-@pytest.mark.parametrize("prediction", ["eps", "x0", "v"])
+@pytest.mark.parametrize("prediction", get_args(Prediction))
 def test_noise_and_clean_latent_predicted_add_up_to_the_noisy_latent(
     tiny_model: LatentDiffusion, prediction: str
 ) -> None:
