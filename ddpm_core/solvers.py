@@ -45,7 +45,8 @@ class Move:
         t, earlier: the state it leaves and the one it goes to.
         latent: (B, C, h, w) at state t.
         eps, denoised: the noise in it, as predicted, and the clean latent that this implies.
-        look: the noise predicted in any latent (B, C, h, w) at any state: one more call of the predictor.
+        look: the noise predicted in any latent (B, C, h, w) at any state: one more call of the predictor. What a rule
+            shows it within a step is not constrained; constraints hold where steps end.
         noise: the next draw of fresh noise (B, C, h, w).
         trail: the last points that a multistep rule left here for itself; empty at the start of a descent, so also
             where timesteps rose, since what was believed before the noise was added fits no more.
