@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from benchmarks import denoiser, memory, serpentine
+from benchmarks import denoiser, memory, pipeline, serpentine, training_step
 from benchmarks.results import Result
 
 CLAIMS: dict[str, Callable[[], list[Result]]] = {
     "serpentine": serpentine.measure,
     "denoiser": denoiser.measure,
     "memory": memory.measure,
+    "pipeline": pipeline.measure,
+    "training-step": training_step.measure,
 }

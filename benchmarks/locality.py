@@ -23,6 +23,7 @@ from diffusers import AutoencoderKL
 from torch import nn
 from tqdm import tqdm
 
+from benchmarks.matching import as_large_as, parameters
 from benchmarks.results import Result, report
 from ddpm_core import checkpoint as checkpoints
 from ddpm_core.checkpoint import CheckpointError
@@ -93,42 +94,39 @@ def measure(codec: VAE, pictures: PictureSet, cells: int) -> Locality:
     return locality(codec, codec.encode(pictures.batch(torch.arange(len(pictures)))), cells)
 
 
-def parameters(module: nn.Module) -> int:
-    """How many numbers a module learns."""
-    return sum(parameter.numel() for parameter in module.parameters())
-
-
 def matched(ours: VAE) -> VAE:
     """A codec like `ours` around a new AutoencoderKL whose decoder has nearly as many parameters.
 
     `VAE` has the arithmetic of latents (posterior mean, statistics), which is the same for both; encoder
     and decoder are diffusers'.
     """
-    goal, width, best = parameters(ours.decoder), GROUPS, around(ours, GROUPS)
-    while parameters(best.decoder) < goal:
-        width += GROUPS
-        wider = around(ours, width)
-        if parameters(wider.decoder) - goal > goal - parameters(best.decoder):
-            break
-        best = wider
-    return best.eval()
-
-
-def around(ours: VAE, width: int) -> VAE:
-    """A codec of the stride and latent channels of `ours` around an AutoencoderKL of the given first width."""
-    levels = ours.stride.bit_length()
-    torch.manual_seed(0)
-    network: Any = AutoencoderKL(
-        latent_channels=ours.latent_channels,
-        block_out_channels=[min(2**level, WIDEST) * width for level in range(levels)],
-        down_block_types=["DownEncoderBlock2D"] * levels,
-        up_block_types=["UpDecoderBlock2D"] * levels,
-        norm_num_groups=GROUPS,
-    )
-    codec = VAE(ours.latent_channels, [8] * (levels - 1))
+    network = autoencoder(ours)
+    codec = VAE(ours.latent_channels, [8] * (ours.stride.bit_length() - 1))
     codec.encoder = nn.Sequential(network.encoder, network.quant_conv)  # type: ignore[assignment]
-    codec.decoder = nn.Sequential(network.post_quant_conv, network.decoder)  # type: ignore[assignment]
-    return placed(codec, "cpu")
+    codec.decoder = decoding(network)  # type: ignore[assignment]
+    return placed(codec, "cpu").eval()
+
+
+def autoencoder(ours: VAE) -> Any:
+    """An AutoencoderKL of the stride and latent channels of `ours`, its decoder nearly as large."""
+    levels = ours.stride.bit_length()
+
+    def build(width: int) -> Any:
+        torch.manual_seed(0)
+        return AutoencoderKL(
+            latent_channels=ours.latent_channels,
+            block_out_channels=[min(2**level, WIDEST) * width for level in range(levels)],
+            down_block_types=["DownEncoderBlock2D"] * levels,
+            up_block_types=["UpDecoderBlock2D"] * levels,
+            norm_num_groups=GROUPS,
+        )
+
+    return as_large_as(parameters(ours.decoder), build, GROUPS, lambda network: parameters(decoding(network)))
+
+
+def decoding(network: Any) -> nn.Sequential:
+    """What of an AutoencoderKL makes a picture of a latent."""
+    return nn.Sequential(network.post_quant_conv, network.decoder)
 
 
 def train(codec: VAE, pictures: PictureSet, steps: int) -> None:

@@ -10,6 +10,10 @@ from pathlib import Path
 import typer
 
 
+class Unmeasured(RuntimeError):
+    """A claim that cannot be measured here; the message is one sentence that says what to do."""
+
+
 @dataclass
 class Result:
     """One measured number; `target` says in words what it should be, and `ok` whether it is (None: no target)."""
@@ -32,7 +36,7 @@ class Result:
 
 def report(results: Sequence[Result], json_file: Path | None) -> None:
     """Print results as a table and write them as JSON if a file is given."""
-    width = max(len(result.name) for result in results)
+    width = max((len(result.name) for result in results), default=0)
     for result in results:
         verdict = "" if result.ok is None else "ok" if result.ok else "MISSED"
         typer.echo(f"{result.name:{width}} {result.value:>12,.4g}  {result.target or '':12} {verdict}".rstrip())

@@ -1,0 +1,151 @@
+"""One training step of the denoiser: ours beside the Unet of lucidrains' denoising-diffusion-pytorch.
+
+Both are trained by `ddpm_core.training.Trainer`: the same AdamW, clipping and moving average, the same batch of latents
+of the same shape. Ours learns what it learns in a real run, clean regions included; theirs has the plain loss of its
+own package, the mean squared error of the noise at evenly drawn timesteps (Ho et al. 2020, algorithm 1). Theirs is as
+wide as gives it our number of parameters, with linear attention on the finer levels and full attention on the
+coarsest, as it comes. Each is timed in fp32 and, where the machine computes in it, under bf16 autocast, theirs laid out
+both ways in memory, and each is known by its fastest.
+
+The package is no requirement of the tests and of the app, for its trainer's requirements are heavy, and one of them,
+torchvision, has to be of the very build that torch is of, or else diffusers no longer works beside it. Its Unet needs
+none of them but einops:
+
+    pip install --no-deps -r benchmarks/requirements.txt
+"""
+
+from __future__ import annotations
+
+import copy
+import importlib
+import sys
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+from unittest.mock import MagicMock
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from benchmarks.matching import as_large_as, parameters
+from benchmarks.results import Result, Unmeasured
+from benchmarks.timing import medians
+from ddpm_core.diffuser import Diffuser
+from ddpm_core.layers import placed
+from ddpm_core.objective import denoiser_loss, draw_timesteps
+from ddpm_core.pipeline import pick_device
+from ddpm_core.presets import PRESETS
+from ddpm_core.schema import DenoiserSettings, Precision, TrainRequest
+from ddpm_core.stages import DENOISER_SHAPE
+from ddpm_core.training import Trainer, resolve_precision
+from ddpm_core.unet import UNet
+
+PACKAGE = "denoising_diffusion_pytorch"
+# Imported with the package and used by its trainer and its measures only; scipy by another model of it.
+NOT_NEEDED = (
+    "accelerate", "ema_pytorch", "pytorch_fid", "pytorch_fid.fid_score", "pytorch_fid.inception",
+    "scipy", "scipy.optimize", "torchvision",
+)  # fmt: skip
+WIDTHS = (1, 2, 4)  # of its levels, in multiples of the first
+WIDER_BY = 8
+REPEATS = 5
+TIMES_FASTER = 1.5
+
+Loss = Callable[[Any, int], dict[str, Tensor]]
+
+
+def measure(preset: str = "faces", repeats: int = REPEATS) -> list[Result]:
+    """How many times faster a step of ours is; seconds of every setting, and parameters, as a remark.
+
+    Raises:
+        Unmeasured: the package is not installed.
+    """
+    request = TrainRequest(data=".", out=".", **PRESETS[preset])
+    settings, device = request.denoiser.model_copy(update={"iterations": 10**6}), pick_device()
+    cells = request.size // 2 ** len(request.vae.channels)
+    shape: dict[str, Any] = {name: getattr(settings, name) for name in DENOISER_SHAPE}
+    torch.manual_seed(0)
+    ours = UNet(request.vae.latent_channels, **shape)
+    theirs = matched(ours)
+    clean = torch.randn(settings.batch_size, ours.latent_channels, cells, cells, device=device)
+    diffuser = Diffuser()
+
+    def our_loss(model: UNet, draw: int) -> dict[str, Tensor]:
+        latents = clean.to(memory_format=torch.channels_last)
+        return denoiser_loss(model, latents, diffuser, settings.timesteps, settings.clamp_share)
+
+    def their_loss(model: nn.Module, draw: int, layout: torch.memory_format) -> dict[str, Tensor]:
+        return plain_loss(model, clean.to(memory_format=layout), diffuser)
+
+    steps: dict[str, Callable[[], object]] = {}
+    for precision in precisions(device):
+        steps[f"ours, {precision}"] = step_of(placed(fresh(ours), device), settings, precision, our_loss)
+        for name, layout in {"": torch.contiguous_format, ", channels last": torch.channels_last}.items():
+            model = fresh(theirs).to(device).to(memory_format=layout)  # type: ignore[call-overload]
+            loss = partial(their_loss, layout=layout)
+            steps[f"theirs, {precision}{name}"] = step_of(model, settings, precision, loss)
+    seconds = medians(steps, repeats, warmup=1)
+    fastest = {who: min(value for name, value in seconds.items() if name.startswith(who)) for who in ("ours", "theirs")}
+    return [
+        Result.at_least("training step: theirs / ours", fastest["theirs"] / fastest["ours"], TIMES_FASTER),
+        *(Result(f"training step: {name}, s", value) for name, value in seconds.items()),
+        Result("training step: our parameters", parameters(ours)),
+        Result("training step: their parameters", parameters(theirs)),
+    ]
+
+
+def precisions(device: torch.device) -> list[Precision]:
+    """fp32, and bf16 where the machine computes in it."""
+    return ["fp32", "bf16"] if resolve_precision("auto", device) == torch.bfloat16 else ["fp32"]
+
+
+def step_of(model: nn.Module, settings: DenoiserSettings, precision: Precision, loss: Loss) -> Callable[[], object]:
+    """A function that takes the next training step of a model at every call."""
+    return partial(next, Trainer(model, settings, precision).train(loss))
+
+
+def plain_loss(model: nn.Module, clean: Tensor, diffuser: Diffuser) -> dict[str, Tensor]:
+    """The simple loss of DDPM (Ho et al. 2020, algorithm 1) on latents (B, C, h, w), for a predictor of noise."""
+    t = draw_timesteps(len(clean), "uniform", diffuser).to(clean.device)
+    eps = torch.randn_like(clean)
+    return {"loss": F.mse_loss(model(diffuser.add_noise(clean, eps, t), t), eps)}
+
+
+def matched(ours: UNet) -> nn.Module:
+    """A Unet of theirs for the latents of `ours`, with nearly as many parameters.
+
+    Raises:
+        Unmeasured: the package is not installed.
+    """
+    unet = their_unet()
+
+    def build(width: int) -> nn.Module:
+        torch.manual_seed(0)
+        return unet(width, dim_mults=WIDTHS[: ours.halvings + 1], channels=ours.latent_channels)
+
+    return as_large_as(parameters(ours), build, WIDER_BY)
+
+
+def their_unet() -> Callable[..., nn.Module]:
+    """The class `Unet` of the package, imported without what its trainer needs.
+
+    Raises:
+        Unmeasured: the package, or einops, is not installed.
+    """
+    stand_ins = {name: MagicMock() for name in NOT_NEEDED if name not in sys.modules}
+    sys.modules.update(stand_ins)
+    try:
+        return importlib.import_module(PACKAGE).Unet
+    except ModuleNotFoundError as error:
+        raise Unmeasured(
+            f"{error.name} is not installed; pip install --no-deps -r benchmarks/requirements.txt brings it."
+        ) from None
+    finally:
+        for name in stand_ins:
+            del sys.modules[name]
+
+
+def fresh(model: nn.Module) -> nn.Module:
+    """A copy of a model, so that each contestant trains weights of its own."""
+    return copy.deepcopy(model)
