@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from benchmarks import denoiser, memory, pipeline, serpentine, training_step
+from benchmarks import denoiser, memory, pipeline, serpentine, studio, training_step
 from benchmarks.results import Result
 
 CLAIMS: dict[str, Callable[[], list[Result]]] = {
@@ -13,4 +13,6 @@ CLAIMS: dict[str, Callable[[], list[Result]]] = {
     "memory": memory.measure,
     "pipeline": pipeline.measure,
     "training-step": training_step.measure,
+    "app": studio.picture,
+    "start-up": studio.start_up,
 }

@@ -19,6 +19,7 @@ from ddpm_core.samplers import Step
 from ui.errors import gentle
 
 PREVIEW_SECONDS = 0.125  # between previews; the page cannot show many more and has no way to say so
+PREVIEW_SHARE = 0.15  # what previews may cost of the time between them: the picture is what is waited for
 
 # Buttons of different tabs share one line: the limit is per id, and the machine has one model's worth of memory.
 ONE_AT_A_TIME: dict[str, Any] = {"concurrency_id": "model", "concurrency_limit": 1}
@@ -59,14 +60,19 @@ class Tick:
 
 
 def watch(steps: Iterable[Step], total: int, clock: Callable[[], float] = time.monotonic) -> Iterator[Tick]:
-    """Walk through `total` sampler steps; a preview is due every `PREVIEW_SECONDS` at most, and never at the end."""
+    """Walk through `total` sampler steps; a preview is due every `PREVIEW_SECONDS` at most, and never at the end.
+
+    Where showing one takes long, on a slow machine or for many pictures, they come less often (`PREVIEW_SHARE`).
+    """
     start = shown = clock()
+    pause = PREVIEW_SECONDS
     for done, step in enumerate(steps, start=1):
         now = clock()
-        due = now - shown >= PREVIEW_SECONDS and done < total
+        due = now - shown >= pause and done < total
         yield Tick(step, done, total, now - start, due)
         if due:
             shown = clock()  # counted from when it had been shown, so slow pages get fewer
+            pause = max(PREVIEW_SECONDS, (shown - now) / PREVIEW_SHARE)
 
 
 def seconds(duration: float) -> str:

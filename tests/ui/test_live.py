@@ -34,6 +34,24 @@ def test_previews_are_few() -> None:
     assert [tick.due for tick in slow] == [True] * 9 + [False]  # the last is a result, not a preview
 
 
+@pytest.mark.parametrize("cost", [0.0, 0.5])
+def test_previews_that_take_long_come_less_often(cost: float) -> None:
+    time = [0.0]
+
+    def steps() -> Iterator[None]:
+        for _ in range(1000):
+            time[0] += 0.01
+            yield None
+
+    shown = 0
+    for tick in live.watch(steps(), 1000, lambda: time[0]):  # type: ignore[arg-type]
+        time[0] += cost * tick.due
+        shown += tick.due
+    spent_on_steps = 1000 * 0.01
+    assert shown * cost <= live.PREVIEW_SHARE * spent_on_steps + cost  # the first tells how long they take
+    assert 1 < shown <= spent_on_steps / live.PREVIEW_SECONDS
+
+
 def test_status() -> None:
     status = ticks(20, 0.5)[11].status
     assert status == {"text": "step 12 of 20 · 4.0 s left", "percent": 60}
