@@ -92,17 +92,17 @@ def messages(visitor: httpx.Client, session: str) -> Iterator[dict[str, Any]]:
     """What the server tells a page while its request is worked on, up to the end.
 
     Raises:
-        Unmeasured: the end is a failure.
+        Unmeasured: what it tells is a failure; those that the handler foresees come as a notice.
     """
     with visitor.stream("GET", "/gradio_api/queue/data", params={"session_hash": session}) as stream:
         for line in stream.iter_lines():
             if not line.startswith("data:"):
                 continue
             message = json.loads(line.removeprefix("data:"))
+            if message["msg"] == "log" or not message.get("success", True):
+                raise Unmeasured(f"the page failed: {message.get('log') or message.get('output')}")
             yield message
             if message["msg"] == "process_completed":
-                if not message["success"]:
-                    raise Unmeasured(f"the page failed: {message['output']}.")
                 return
 
 

@@ -129,12 +129,12 @@ def measure_denoiser(
     return measures | measure_fills(model, some_pictures(files["val"] or files["train"], fills))
 
 
-def sample(model: LatentDiffusion, count: int, seed: int = 0) -> PictureSet:
-    """Pictures of the seeds from `seed` on, made as `python -m ddpm_core.sample` makes them by default."""
-    pixels = []
+def sample(model: LatentDiffusion, count: int, seed: int = 0, request: GenerateRequest | None = None) -> PictureSet:
+    """Pictures of the seeds from `seed` on, made as `ddpm_core.sample` does by default or as `request` says."""
+    request, pixels = request or GenerateRequest(), []
     for first in tqdm(range(0, count, MAX_COUNT), desc="sampling", unit="batch", disable=None):
-        request = GenerateRequest(seed=seed + first, count=min(MAX_COUNT, count - first))
-        pixels.append(_pixels(model, last(model.generate(request)).latent))
+        batch = {"seed": seed + first, "count": min(MAX_COUNT, count - first)}
+        pixels.append(_pixels(model, last(model.generate(request.model_copy(update=batch))).latent))
     return PictureSet(torch.cat(pixels), [])
 
 

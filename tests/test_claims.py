@@ -1,0 +1,100 @@
+"""What the app and the default number of steps are measured by, run small: rows come out, and bounds decide."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import pytest
+import torch
+
+from benchmarks import steps, studio
+from benchmarks.results import Result, Unmeasured
+from ddpm_core.checkpoint import CheckpointError
+from tests.test_benchmarks import by_name
+
+
+def named(results: list[Result]) -> dict[str, Result]:
+    return {result.name: result for result in results}
+
+
+# The app
+
+
+def test_a_picture_through_the_page_has_previews_and_is_judged_by_the_ratio(
+    tiny_checkpoint: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ui.live.PREVIEW_SECONDS", 0.0)
+    monkeypatch.setattr("ui.live.PREVIEW_SHARE", math.inf)
+    results = named(studio.picture(tiny_checkpoint, steps=5, repeats=1))
+    ratio = results["app: picture, app / pipeline"]
+    assert ratio.value == results["app: picture, app, s"].value / results["app: picture, pipeline, s"].value
+    assert ratio.ok is (ratio.value <= studio.TIMES_PIPELINE)
+    assert results["app: previews per picture"].value == 4  # after every step but the last
+
+
+def test_a_page_that_fails_is_no_measurement(tiny_checkpoint: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ui.generate.save", lambda *_: 1 / 0)
+    with pytest.raises(Unmeasured, match="the page failed: This went wrong on the server"):
+        studio.picture(tiny_checkpoint, steps=2, repeats=1)
+
+
+def test_the_first_page_is_waited_for_and_an_app_that_ends_is_told(tiny_checkpoint: Path, tmp_path: Path) -> None:
+    studio.first_page(tiny_checkpoint)  # an error if it does not come
+    with pytest.raises(Unmeasured, match="is not there"):
+        studio.first_page(tmp_path / "nosuch")
+
+
+def test_start_up_is_judged_by_the_ratio(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(studio, "medians", lambda contestants, repeats, warmup: {"imports": 2.0, "first page": 3.1})
+    ratio = studio.start_up()[0]
+    assert (ratio.value, ratio.ok) == (1.55, False)
+
+
+# Steps
+
+
+NAMES = ("default", "DDPM")
+
+
+@pytest.mark.parametrize("with_data", [False, True])
+def test_steps_are_compared_with_data_or_without(
+    call, tiny_checkpoint: Path, picture_folder: Path, tmp_path: Path, with_data: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    taken = []
+
+    def watched(model, count, seed=0, request=None, sample=steps.sample):
+        taken.append((seed, count, request and (request.sampler, request.steps)))
+        quick = request and request.model_copy(update={"steps": 3})
+        return sample(model, count, seed, quick)
+
+    monkeypatch.setattr(steps, "sample", watched)
+    data = ["--data", picture_folder] if with_data else []
+    file = tmp_path / "steps.json"
+    outcome = call(steps.main, "--checkpoint", tiny_checkpoint, "--pictures", 2, "--json", file, *data)
+    assert outcome.status == 0, outcome.err
+    assert taken == [(0, 2 * steps.SETS, None), (2 * steps.SETS, 2, ("ddpm", 999))]
+    results = by_name(file)
+    loss = next(iter(results.values()))
+    assert loss["target"] == "<= 1.05"
+    kind = "to training pictures" if with_data else "to the default's sets"
+    default, ddpm = ([results[f"steps: {name}, swd {kind}, level {i}"]["value"] for i in (0, 1)] for name in NAMES)
+    over, under = (default, ddpm) if with_data else (ddpm, default)
+    assert loss["value"] == pytest.approx(sum(a / b for a, b in zip(over, under, strict=True)) / 2)
+
+
+@pytest.mark.parametrize(
+    ("loss", "error", "ok"), [(1.0, 0.01, True), (1.2, 0.01, False), (1.04, 0.01, None), (1.2, 0.1, None)]
+)
+def test_a_loss_within_the_error_of_its_limit_is_left_open(loss: float, error: float, ok: bool | None) -> None:
+    assert steps.judged("loss", loss, error).ok is ok
+
+
+def test_the_error_is_the_spread_of_sets_alike() -> None:
+    assert steps.spread(torch.tensor([[1.0, 10.0], [1.0, 10.0]])) == 0
+    assert steps.spread(torch.tensor([[0.9, 9.0], [1.1, 11.0]])) == pytest.approx(0.1 * 2**0.5 * 1.5**0.5)
+
+
+def test_steps_of_no_checkpoint_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError):
+        steps.measure(tmp_path)
