@@ -1,9 +1,10 @@
 """One picture from a seed, end to end: the shipped pipeline beside one of diffusers' parts.
 
-Theirs is what one would build with diffusers for the same task: its `LDMPipeline` around a `UNet2DModel` with
-attention, a `DPMSolverMultistepScheduler` (DPM-Solver++ of order 2, Lu et al. 2022) and an `AutoencoderKL`, with
-random weights, since speed does not depend on them. Both compute in fp32 in inference mode, laid out channels-last, for
-the same number of steps.
+Theirs is what one would build with diffusers for the same task: a `UNet2DModel` with attention, a
+`DPMSolverMultistepScheduler` (DPM-Solver++ of order 2, Lu et al. 2022) and an `AutoencoderKL`, in the loop its manual
+shows, with random weights, since speed does not depend on them. Both compute in inference mode, laid out
+channels-last, for the same number of steps, the denoisers in the type that ours has on this machine; theirs decodes in
+it, too, ours in fp32.
 
 What is counted: ours is the pipeline as shipped, so every step also calls the small network that guides the denoiser.
 Theirs has as many parameters as our denoiser alone. That favours theirs, which has no guide to pay for; ours without
@@ -15,16 +16,18 @@ what is quick.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
-from diffusers import DPMSolverMultistepScheduler, LDMPipeline, UNet2DModel
+from diffusers import DPMSolverMultistepScheduler, UNet2DModel
+from PIL import Image
 
 from benchmarks.locality import autoencoder
 from benchmarks.matching import as_large_as, parameters
 from benchmarks.results import Result
 from benchmarks.timing import medians
 from ddpm_core.layers import placed
+from ddpm_core.pictures import to_pictures
 from ddpm_core.pipeline import LatentDiffusion
 from ddpm_core.samplers import last
 from ddpm_core.schema import GenerateRequest
@@ -63,18 +66,26 @@ def measure(checkpoint: Path = CHECKPOINT, steps: int = STEPS, repeats: int = RE
     ]
 
 
-def matched(model: LatentDiffusion) -> Any:
-    """A diffusers pipeline for latents and pictures of the shape of `model`'s, its parts as large as ours."""
+class Rival(NamedTuple):
+    """A UNet2DModel, an AutoencoderKL and a scheduler, the networks in the floating type of `dtype`."""
+
+    unet: Any
+    vae: Any
+    scheduler: Any
+    dtype: torch.dtype
+
+
+def matched(model: LatentDiffusion) -> Rival:
+    """Diffusers' parts for latents and pictures of the shape of `model`'s, as large as ours, in its denoiser's type."""
     scheduler = DPMSolverMultistepScheduler(
         num_train_timesteps=model.diffuser.num_timesteps,
         beta_start=model.diffuser.beta_start,
         beta_end=model.diffuser.beta_end,
     )
-    cells = model.size // model.codec.stride
-    codec, unet = autoencoder(model.codec), denoiser(model.denoiser, cells)
-    pipeline: Any = LDMPipeline(placed(codec, model.device).eval(), placed(unet, model.device).eval(), scheduler)
-    pipeline.set_progress_bar_config(disable=True)
-    return pipeline
+    dtype = next(model.denoiser.parameters()).dtype
+    parts = denoiser(model.denoiser, model.size // model.codec.stride), autoencoder(model.codec)
+    unet, vae = (placed(part.to(dtype), model.device).eval() for part in parts)
+    return Rival(unet, vae, scheduler, dtype)
 
 
 def denoiser(ours: UNet, cells: int) -> Any:  # a UNet2DModel
@@ -83,8 +94,7 @@ def denoiser(ours: UNet, cells: int) -> Any:  # a UNet2DModel
     Its finer levels are half as wide as ours, for its blocks are twice as large, and its coarsest is as wide as
     brings the parameters nearest.
     """
-    halvings: Any = ours.halve
-    finer = [max(HEAD, convolution.in_channels // 2) for convolution in halvings]
+    finer = [max(HEAD, width // 2) for width in ours.channels[:-1]]
     plain = min(1, len(finer))
     attending = len(finer) + 1 - plain
 
@@ -105,7 +115,13 @@ def denoiser(ours: UNet, cells: int) -> Any:  # a UNet2DModel
 
 
 @torch.inference_mode()
-def pictures(pipeline: Any, request: GenerateRequest) -> list[Any]:
+def pictures(rival: Rival, request: GenerateRequest) -> list[Image.Image]:
     """What `LatentDiffusion.generate` and `.pictures` are for ours: RGB pictures for a request's first seed."""
+    cells, channels = rival.unet.config.sample_size, rival.unet.config.in_channels
     generator = torch.Generator().manual_seed(request.seed)
-    return pipeline(request.count, generator, num_inference_steps=request.steps).images
+    latent = torch.randn(request.count, channels, cells, cells, generator=generator).to(rival.unet.device, rival.dtype)
+    latent = latent.to(memory_format=torch.channels_last)
+    rival.scheduler.set_timesteps(request.steps)
+    for t in rival.scheduler.timesteps:
+        latent = rival.scheduler.step(rival.unet(latent, t).sample, t, latent).prev_sample
+    return to_pictures(rival.vae.decode(latent / rival.vae.config.scaling_factor).sample.float())

@@ -119,7 +119,7 @@ class UNet(nn.Module):
         if prediction not in get_args(Prediction):
             raise ValueError(f"there is no prediction type {prediction!r}")
         self.prediction, self.latent_channels = prediction, latent_channels
-        self.halvings = len(channels) - 1
+        self.channels, self.halvings = tuple(channels), len(channels) - 1
         time_width = 2 * channels[0]
         self.time = nn.Sequential(nn.Linear(channels[0], time_width), nn.SiLU(), nn.Linear(time_width, time_width))
         self.time_features = channels[0]

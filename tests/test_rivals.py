@@ -44,9 +44,9 @@ def shipped() -> LatentDiffusion:
 def test_the_other_pipeline_is_as_large_as_the_shipped_one_and_attends(shipped: LatentDiffusion) -> None:
     rival = pipeline.matched(shipped)
     assert parameters(rival.unet) == pytest.approx(parameters(shipped.denoiser), rel=0.05)
-    assert parameters(rival.vqvae.decoder) == pytest.approx(parameters(shipped.codec.decoder), rel=0.3)
+    assert parameters(rival.vae.decoder) == pytest.approx(parameters(shipped.codec.decoder), rel=0.3)
     assert any("Attention" in type(module).__name__ for module in rival.unet.modules())
-    assert not any(module.training for module in [rival.unet, rival.vqvae])
+    assert not any(module.training for module in [rival.unet, rival.vae])
 
 
 def test_the_other_pipeline_makes_pictures_of_the_same_size_in_as_many_calls(tiny_model: LatentDiffusion) -> None:
