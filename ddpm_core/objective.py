@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from ddpm_core.diffuser import Diffuser
+from ddpm_core.distributed import ALONE, World
 from ddpm_core.inpainting import random_regions
 from ddpm_core.unet import Prediction, UNet, to_eps, training_target
 
@@ -64,6 +65,7 @@ def denoiser_loss(
     timesteps: TimestepDraw,
     clamp_share: float,
     weighting: Weighting = "uniform",
+    world: World = ALONE,
 ) -> dict[str, Tensor]:
     """Mean squared error of the network's output on a batch of normalised latents (B, C, h, w).
 
@@ -73,6 +75,8 @@ def denoiser_loss(
             of the loss. Inpainting by clamping shows the network just that; without such examples it
             would never have seen clean cells beside noisy ones.
         weighting: what errors count at which timestep, see `loss_weights`.
+        world: the processes that share the batch. Each is given the whole of it, computes its own rows, and
+            counts cells over all, so that the mean over processes is the mean over the batch.
     """
     batch, _, height, width = clean.shape
     t = draw_timesteps(batch, timesteps, diffuser).to(clean.device)
@@ -82,10 +86,13 @@ def denoiser_loss(
         random_regions(batch, height, width).to(clean.device)
         & (torch.rand(batch) < clamp_share).to(clean.device)[:, None, None, None]
     )
-    output = unet(torch.where(kept, clean, noisy), t)
+    counted = ((~kept).sum() * clean.shape[1]).clamp_min(1) / world.size
+    kept, clean, eps, noisy, t = (world.share(whole) for whole in (kept, clean, eps, noisy, t))
+    with world.drawing_apart():
+        output = unet(torch.where(kept, clean, noisy), t)
     error = (output - training_target(clean, eps, t, unet.prediction, diffuser)).square()
     error = error * loss_weights(t, weighting, unet.prediction, diffuser)[:, None, None, None]
-    return {"loss": (error * ~kept).sum() / ((~kept).sum() * clean.shape[1]).clamp_min(1)}
+    return {"loss": (error * ~kept).sum() / counted}
 
 
 @torch.inference_mode()

@@ -16,6 +16,7 @@ from ddpm_core import checkpoint, metrics
 from ddpm_core.checkpoint import CheckpointConfig, CheckpointError
 from ddpm_core.data import PictureSet, find_pictures, load_pictures
 from ddpm_core.diffuser import Diffuser
+from ddpm_core.distributed import ALONE, World
 from ddpm_core.layers import placed
 from ddpm_core.objective import denoiser_loss, loss_by_decile
 from ddpm_core.pictures import contact_sheet
@@ -81,11 +82,12 @@ def state_file(out: Path, stage: StageName) -> Path:
     return out / "training" / f"{stage}.safetensors"
 
 
-def run_stage(stage: StageName, request: TrainRequest, pictures: Pictures) -> Generator[Update]:
+def run_stage(stage: StageName, request: TrainRequest, pictures: Pictures, world: World = ALONE) -> Generator[Update]:
     """Train one stage ("vae" or "denoiser") to its end, yielding after every step.
 
     Writes below `request.out`: the weights and `config.json` (a usable checkpoint at every save),
-    `training/` with resumable state, resolved settings, a JSONL log and picture grids.
+    `training/` with resumable state, resolved settings, a JSONL log and picture grids. Of several processes,
+    all call this and stop after the same step; the first writes and measures, for a folder that all can read.
 
     Raises:
         CheckpointError: the folder already holds this stage and `resume` is off, or what it holds does not fit.
@@ -99,14 +101,21 @@ def run_stage(stage: StageName, request: TrainRequest, pictures: Pictures) -> Ge
         )
     if state.exists() and not request.resume:
         raise CheckpointError(f"{weights} already exists; add --resume to continue it or choose another --out.")
-    job: Job = VaeJob(request, pictures) if stage == "vae" else DenoiserJob(request, pictures)
-    trainer = Trainer(job.model, settings, request.precision, request.seed)
+    world.meet()  # none has begun to write before all have looked
+    job: Job = VaeJob(request, pictures, world) if stage == "vae" else DenoiserJob(request, pictures, world)
+    trainer = Trainer(job.model, settings, request.precision, request.seed, world)
     if request.resume and state.exists():
         trainer.load(state)
 
     def save(final: bool) -> None:
         trainer.save(state)
         job.export(trainer.ema.module.eval(), final)
+
+    if not world.leads:
+        for step in trainer.train(job.loss):
+            yield Update(stage, step)
+        world.meet()  # the weights are written
+        return
 
     if trainer.step >= settings.iterations and not weights.exists():  # killed between state and weights
         save(final=True)
@@ -131,13 +140,14 @@ def run_stage(stage: StageName, request: TrainRequest, pictures: Pictures) -> Ge
                 if not final:
                     save(final=False)
                 raise
+    world.meet()
 
 
 class VaeJob:
     """Trains the autoencoder on pictures."""
 
-    def __init__(self, request: TrainRequest, pictures: Pictures):
-        self.request, self.pictures = request, pictures
+    def __init__(self, request: TrainRequest, pictures: Pictures, world: World = ALONE):
+        self.request, self.pictures, self.world = request, pictures, world
         self.device = pick_device(request.device)
         self.shape: dict[str, Any] = {name: getattr(request.vae, name) for name in VAE_SHAPE}
         torch.manual_seed(request.seed)
@@ -157,8 +167,9 @@ class VaeJob:
         settings = self.request.vae
         index = batch_index(draw, settings.batch_size, len(self.pictures.train), self.request.seed)
         flip = torch.rand(len(index)) < (0.5 if self.request.flips else 0)
-        image = self.pictures.train.batch(index, flip).to(self.device, memory_format=torch.channels_last)
-        return vae_loss(model, image, settings.kl_weight, settings.edge_weight, settings.texture_weight)
+        image = self.pictures.train.batch(self.world.share(index), self.world.share(flip))
+        image = image.to(self.device, memory_format=torch.channels_last)
+        return vae_loss(model, image, settings.kl_weight, settings.edge_weight, settings.texture_weight, self.world)
 
     @torch.inference_mode()
     def look(self, vae: VAE, grid: Path) -> dict[str, float]:
@@ -187,8 +198,9 @@ class VaeJob:
 class DenoiserJob:
     """Trains the UNet on the latents of a trained autoencoder."""
 
-    def __init__(self, request: TrainRequest, pictures: Pictures):
-        self.request, self.diffuser = request, Diffuser(schedule=request.denoiser.schedule)
+    def __init__(self, request: TrainRequest, pictures: Pictures, world: World = ALONE):
+        self.request, self.world = request, world
+        self.diffuser = Diffuser(schedule=request.denoiser.schedule)
         self.device = pick_device(request.device)
         self.codec = checkpoint.load_vae(request.out, self.device)
         self.shape: dict[str, Any] = {name: getattr(request.denoiser, name) for name in DENOISER_SHAPE}
@@ -209,13 +221,15 @@ class DenoiserJob:
                 latents.append(self.codec.encode(view.to(self.device)).cpu())
         return torch.cat(latents)
 
-    def loss(self, model: UNet, draw: int, latents: Tensor | None = None) -> dict[str, Tensor]:
+    def loss(self, model: UNet, draw: int) -> dict[str, Tensor]:
+        return self._loss(model, draw, self.latents, self.world)
+
+    def _loss(self, model: UNet, draw: int, latents: Tensor, world: World) -> dict[str, Tensor]:
         settings = self.request.denoiser
-        latents = self.latents if latents is None else latents
         clean = latents[batch_index(draw, settings.batch_size, len(latents), self.request.seed)]
         clean = clean.to(self.device, memory_format=torch.channels_last)
         choices = settings.timesteps, settings.clamp_share, settings.weighting
-        return denoiser_loss(model, clean, self.diffuser, *choices)
+        return denoiser_loss(model, clean, self.diffuser, *choices, world=world)
 
     @torch.inference_mode()
     def look(self, unet: UNet, grid: Path) -> dict[str, float]:
@@ -226,7 +240,7 @@ class DenoiserJob:
         if self.held_out is None:
             return {}
         torch.manual_seed(0)
-        losses = [self.loss(unet, draw, self.held_out)["loss"].item() for draw in range(8)]
+        losses = [self._loss(unet, draw, self.held_out, ALONE)["loss"].item() for draw in range(8)]
         deciles = loss_by_decile(unet, self.held_out.to(self.device), self.diffuser)
         named = {f"held_out_decile_{number}": loss for number, loss in enumerate(deciles)}
         return {"held_out_loss": sum(losses) / len(losses)} | named

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import signal
 import threading
+from functools import partial
 from typing import Annotated, Any, Optional
 
 import typer
@@ -16,8 +17,10 @@ from pydantic import ValidationError
 from tqdm import tqdm
 
 from ddpm_core.checkpoint import CheckpointError
+from ddpm_core.distributed import World, joined, launched
 from ddpm_core.options import complaint, fail, merge, run, takes
 from ddpm_core.pictures import PictureError
+from ddpm_core.pipeline import pick_device
 from ddpm_core.presets import PRESETS
 from ddpm_core.schema import TrainRequest
 from ddpm_core.stages import Pictures, StageName, read_pictures, run_stage
@@ -34,39 +37,53 @@ def main(
     """Train autoencoder and denoiser, one after the other, on a folder of pictures.
 
     Writes a checkpoint that the app lists as soon as it is complete, and in its training/ folder the
-    resolved settings, a log, sample grids and what --resume needs.
+    resolved settings, a log, sample grids and what --resume needs. Started by torchrun, several processes share
+    every batch: the batch size is that of all of them together.
     """
+    world = launched()
     wanted = {"iterations": iterations, "batch_size": batch_size}
     both = {name: value for name, value in wanted.items() if value is not None}
     if preset not in PRESETS:
         fail(f"there is no preset {preset!r}; choose from: {', '.join(PRESETS)}.")
     stages: tuple[StageName, ...] = ("vae", "denoiser")
+    watch = partial(tqdm, desc="reading pictures", unit="", leave=False, disable=not world.leads)
     try:
         request = TrainRequest.model_validate(merge(PRESETS[preset], {"vae": both, "denoiser": both}, given))
-        pictures = read_pictures(request, lambda files: tqdm(files, desc="reading pictures", unit="", leave=False))
-        if pictures.train.unreadable:
-            typer.echo(f"Skipped {len(pictures.train.unreadable)} files that are no readable pictures.")
-        typer.echo(f"{pictures.files} pictures to train on, {len(pictures.held_out or [])} held out.")
-        for stage in stages:
-            if request.stage in ("all", stage):
-                show_stage(stage, request, pictures)
+        chosen = [stage for stage in stages if request.stage in ("all", stage)]
+        for stage in chosen:
+            world.rows(getattr(request, stage).batch_size)  # said before hours of training, not after
+        with joined(world, pick_device(request.device)):
+            pictures = read_pictures(request, watch)
+            if world.leads:
+                introduce(pictures)
+            for stage in chosen:
+                show_stage(stage, request, pictures, world)
     except ValidationError as error:
         fail(complaint(error))
     except (CheckpointError, PictureError, TrainingError, OSError, ValueError) as error:
         fail(str(error))
-    typer.echo(f"Done: {request.out}")
+    if world.leads:
+        typer.echo(f"Done: {request.out}")
 
 
-def show_stage(stage: StageName, request: TrainRequest, pictures: Pictures) -> None:
+def introduce(pictures: Pictures) -> None:
+    """Say what was found in the folder."""
+    if pictures.train.unreadable:
+        typer.echo(f"Skipped {len(pictures.train.unreadable)} files that are no readable pictures.")
+    typer.echo(f"{pictures.files} pictures to train on, {len(pictures.held_out or [])} held out.")
+
+
+def show_stage(stage: StageName, request: TrainRequest, pictures: Pictures, world: World) -> None:
     """Run one stage behind a progress bar; Ctrl+C or a polite kill finishes the step, saves and says how to go on."""
     settings = getattr(request, stage)
     stop = threading.Event()
     for polite in (signal.SIGINT, signal.SIGTERM):
         signal.signal(polite, lambda *_: stop.set())
     smooth: float | None = None
+    stopped = False
     with (
-        contextlib.closing(run_stage(stage, request, pictures)) as updates,
-        tqdm(total=settings.iterations, desc=stage, unit="it", dynamic_ncols=True) as bar,
+        contextlib.closing(run_stage(stage, request, pictures, world)) as updates,
+        tqdm(total=settings.iterations, desc=stage, unit="it", dynamic_ncols=True, disable=not world.leads) as bar,
     ):
         for update in updates:
             loss = update.step.losses["loss"]
@@ -75,10 +92,13 @@ def show_stage(stage: StageName, request: TrainRequest, pictures: Pictures) -> N
             bar.set_postfix(loss=f"{smooth:.4f}", **({"skipped": update.step.skipped} if update.step.skipped else {}))
             for measure, value in update.held_out.items():
                 bar.write(f"{stage} {update.step.step}: {measure} {value:.4f}")
-            if stop.is_set():
+            stopped = world.any(stop.is_set())  # all after the same step, whichever was told
+            if stopped:
                 break
-    if stop.is_set():
-        typer.echo(f"Stopped and saved in {request.out}. Go on with the same command and --resume.")
+    if stopped:
+        world.meet()  # the first has saved before any leaves
+        if world.leads:
+            typer.echo(f"Stopped and saved in {request.out}. Go on with the same command and --resume.")
         raise typer.Exit(0)
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import json
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
 from ddpm_core.checkpoint import CheckpointError, read_tensors, write_tensors
+from ddpm_core.distributed import ALONE, Loss, World
 from ddpm_core.precision import resolve_precision
 from ddpm_core.schema import Precision, StageSettings
 
@@ -78,10 +79,18 @@ class Trainer:
         settings: of the stage.
         precision: autocast type, "auto" to choose by machine.
         seed: of everything random in the run.
+        world: the processes that train together; `settings.batch_size` is that of all of them.
     """
 
-    def __init__(self, model: nn.Module, settings: StageSettings, precision: Precision = "auto", seed: int = 0):
-        self.model, self.settings, self.seed = model, settings, seed
+    def __init__(
+        self,
+        model: nn.Module,
+        settings: StageSettings,
+        precision: Precision = "auto",
+        seed: int = 0,
+        world: World = ALONE,
+    ):
+        self.model, self.settings, self.seed, self.world = model, settings, seed, world
         self.device = next(model.parameters()).device
         self.dtype = resolve_precision(precision, self.device)
         self.ema = AveragedModel(model, multi_avg_fn=ema_with_warmup(settings.ema_decay), use_buffers=False)
@@ -92,15 +101,18 @@ class Trainer:
         self.step = 0
         self.skipped = 0
 
-    def train(self, loss: Callable[[nn.Module, int], dict[str, Tensor]]) -> Iterator[TrainStep]:
+    def train(self, loss: Loss) -> Iterator[TrainStep]:
         """Run the remaining iterations; `loss(model, draw)` gives the terms of micro-batch number `draw`.
 
-        The term named "loss" is minimised. A step whose loss or gradient is not finite is skipped and counted.
+        The term named "loss" is minimised; of several processes each gives the mean over its share of the
+        micro-batch, and what is minimised, reported and judged is the mean over processes. A step whose loss or
+        gradient is not finite is skipped and counted.
 
         Raises:
             TrainingError: many steps in a row were not finite.
         """
         self.model.train()
+        objective = self.world.objective(self.model, loss)
         skipped_in_a_row = 0
         while self.step < self.settings.iterations:
             rate = learning_rate_at(self.step, self.settings)
@@ -111,12 +123,14 @@ class Trainer:
             totals: dict[str, Tensor] = {}
             self.optimizer.zero_grad(set_to_none=True)
             for micro in range(self.settings.accumulate):
-                with self.autocast():
-                    terms = loss(self.model, self.step * self.settings.accumulate + micro)
-                self.scaler.scale(terms["loss"] / self.settings.accumulate).backward()
+                with self.world.averaging(objective, now=micro + 1 == self.settings.accumulate):
+                    with self.autocast():
+                        terms = objective(self.step * self.settings.accumulate + micro)
+                    self.scaler.scale(terms["loss"] / self.settings.accumulate).backward()
                 for name, term in terms.items():
                     totals[name] = totals.get(name, 0) + term.detach() / self.settings.accumulate
 
+            totals = self.world.mean(totals)
             self.scaler.unscale_(self.optimizer)
             norm = nn.utils.clip_grad_norm_(self.model.parameters(), self.settings.clip)
             if torch.isfinite(norm) and torch.isfinite(totals["loss"]):

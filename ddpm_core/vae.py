@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ddpm_core.distributed import ALONE, World
 from ddpm_core.layers import ChannelNorm, starting_at_zero
 
 
@@ -149,8 +150,13 @@ class VAE(nn.Module):
         self.latent_std.copy_(means.std((0, 2, 3)))
 
 
-def vae_loss(vae: VAE, image: Tensor, kl_weight: float, edge_weight: float, texture_weight: float) -> dict[str, Tensor]:
+def vae_loss(
+    vae: VAE, image: Tensor, kl_weight: float, edge_weight: float, texture_weight: float, world: World = ALONE
+) -> dict[str, Tensor]:
     """Terms of the training loss for a batch (B, 3, H, W) in [-1, 1]; "loss" is the one to minimise.
+
+    Of the processes of a `world` each is given its own rows of the batch; every term is a mean over pictures, so the
+    mean over processes is that over the batch.
 
     Reconstruction is each picture's root mean squared error (what PSNR counts), the absolute error at half
     and quarter resolution and that of horizontal and vertical differences, which keeps edges, and that of
@@ -158,7 +164,7 @@ def vae_loss(vae: VAE, image: Tensor, kl_weight: float, edge_weight: float, text
     2014, appendix B).
     """
     mean, log_variance = vae.moments(image)
-    latent = mean + torch.exp(0.5 * log_variance) * torch.randn_like(mean)
+    latent = mean + torch.exp(0.5 * log_variance) * world.noise_like(mean)
     restored = vae.decoder(latent).float()
 
     error = restored - image

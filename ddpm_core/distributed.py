@@ -1,0 +1,150 @@
+"""Data-parallel training: several processes share every batch and end with the same weights as one process would.
+
+Started by `torchrun`, every process holds the whole model and all pictures, computes its share of each batch, and
+PyTorch's DistributedDataParallel averages the gradients (Li et al. 2020, https://arxiv.org/abs/2006.15704). Random
+numbers are drawn for the whole batch by every process, from one seed, and cut: so the result depends neither on the
+number of processes nor on whether it changed at a resumption, but for rounding and dropout.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+import torch
+from torch import Tensor, distributed, nn
+from torch.nn.parallel import DistributedDataParallel
+
+Loss = Callable[[Any, int], dict[str, Tensor]]  # of a model, on micro-batch number so and so
+
+PATIENCE = timedelta(hours=2)  # for the first process, which alone measures and writes between two steps
+
+
+class Objective(nn.Module):
+    """A model and what it is to minimise as one module: DistributedDataParallel looks at calls of forward only."""
+
+    def __init__(self, model: nn.Module, loss: Loss):
+        super().__init__()
+        self.model, self.loss = model, loss
+
+    def forward(self, draw: int) -> dict[str, Tensor]:
+        return self.loss(self.model, draw)
+
+
+@dataclass(frozen=True)
+class World:
+    """The processes of a training run, seen from one of them; by default it is alone and nothing is different.
+
+    Attributes:
+        rank: number of this process. The first, 0, leads: it alone writes and shows.
+        size: how many there are.
+    """
+
+    rank: int = 0
+    size: int = 1
+
+    @property
+    def leads(self) -> bool:
+        return self.rank == 0
+
+    def rows(self, batch_size: int) -> slice:
+        """Which rows of a batch are this process's.
+
+        Raises:
+            ValueError: the processes cannot have equally many, and a mean of means would not be the batch's mean.
+        """
+        if batch_size % self.size:
+            raise ValueError(
+                f"a batch of {batch_size} cannot be shared evenly by {self.size} processes; "
+                f"choose a --batch-size that is a multiple of {self.size}."
+            )
+        each = batch_size // self.size
+        return slice(self.rank * each, (self.rank + 1) * each)
+
+    def share(self, batch: Tensor) -> Tensor:
+        """This process's rows (B/size, ...) of a batch (B, ...); raises as `rows` does."""
+        return batch[self.rows(len(batch))]
+
+    def noise_like(self, share: Tensor) -> Tensor:
+        """Normal noise for this process's rows, cut from what one process would draw for the whole batch."""
+        return self.share(torch.randn_like(torch.cat([share] * self.size)))
+
+    @contextlib.contextmanager
+    def drawing_apart(self) -> Iterator[None]:
+        """Inside, each process has random numbers of its own, for dropout; after, all are where they were before."""
+        if self.size == 1:
+            yield
+            return
+        with torch.random.fork_rng([torch.cuda.current_device()] if torch.cuda.is_available() else []):
+            torch.manual_seed(int(torch.randint(2**62, ())) + self.rank)
+            yield
+
+    def objective(self, model: nn.Module, loss: Loss) -> Objective | DistributedDataParallel:
+        """What to call for the terms of a micro-batch, so that gradients come out averaged over the processes."""
+        objective = Objective(model, loss)
+        return objective if self.size == 1 else DistributedDataParallel(objective)
+
+    def averaging(self, objective: nn.Module, now: bool) -> contextlib.AbstractContextManager[None]:
+        """Around a forward and backward pass: gradients travel `now`, or wait for a later micro-batch."""
+        if now or not isinstance(objective, DistributedDataParallel):
+            return contextlib.nullcontext()
+        return objective.no_sync()
+
+    def mean(self, terms: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Scalars, averaged over the processes: the same on all, not finite on all if on one."""
+        if self.size == 1:
+            return terms
+        values = torch.stack([term.float() for term in terms.values()])
+        distributed.all_reduce(values)
+        return dict(zip(terms, values / self.size, strict=True))
+
+    def any(self, wish: bool) -> bool:
+        """Whether any process wishes it; all get the same answer, and wait for it."""
+        if self.size == 1:
+            return wish
+        wished = torch.tensor(int(wish))
+        distributed.all_reduce(wished)
+        return bool(wished)
+
+    def meet(self) -> None:
+        """Wait until every process is here."""
+        self.any(False)
+
+
+ALONE = World()
+
+
+def launched() -> World:
+    """The world that `torchrun` set up around this process, by its environment; alone without one."""
+    return World(int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1)))
+
+
+@contextlib.contextmanager
+def joined(world: World, device: torch.device) -> Iterator[None]:
+    """Connect the processes: gloo for CPU tensors, NCCL for GPU tensors, one GPU per process.
+
+    Raises:
+        ValueError: there are fewer GPUs than processes on this machine, or the launcher did not say where to meet.
+    """
+    if world.size == 1:
+        yield
+        return
+    if device.type not in ("cpu", "cuda"):
+        raise ValueError(f"several processes cannot share a batch on {device.type}; use --device cpu or CUDA GPUs.")
+    if device.type == "cuda" and device.index is None:
+        local = int(os.environ.get("LOCAL_RANK", 0))
+        if local >= torch.cuda.device_count():
+            raise ValueError(
+                f"there is no GPU for process {local} of this machine, which has {torch.cuda.device_count()}; "
+                "start fewer with --nproc-per-node or train with --device cpu."
+            )
+        torch.cuda.set_device(local)
+    distributed.init_process_group("cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo", timeout=PATIENCE)
+    try:
+        yield
+    finally:
+        distributed.destroy_process_group()

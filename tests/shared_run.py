@@ -1,0 +1,96 @@
+"""What each of two processes does in `test_distributed`: stages run whole, run broken, and with one bad step.
+
+Started by `torch.distributed.run`, in a process of its own each: `python -m tests.shared_run FOLDER`.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ddpm_core.data import PictureSet
+from ddpm_core.distributed import ALONE, World, joined, launched
+from ddpm_core.schema import StageSettings, TrainRequest
+from ddpm_core.stages import Pictures, StageName, run_stage
+from ddpm_core.training import Trainer
+
+STEPS = 4
+BAD = 2  # the step that is not finite in one process
+
+
+def request_for(out: Path, **changes: Any) -> TrainRequest:
+    """A run small enough for a test, with everything random in it but dropout."""
+    common = {"iterations": STEPS, "batch_size": 4, "warmup": 2, "accumulate": 2}
+    denoiser = {"channels": (32, 32), "blocks": 1, "dropout": 0.0, "clamp_share": 0.5, "learning_rate": 1e-3}
+    values: dict[str, Any] = {
+        "data": "pictures",
+        "out": out,
+        "size": 16,
+        "precision": "fp32",
+        "device": "cpu",
+        "sample_every": 3,
+        "vae": common | {"channels": (16, 16), "full_width": 8, "decoder_blocks": 1},
+        "denoiser": common | denoiser,
+    }
+    return TrainRequest.model_validate(values | changes)
+
+
+def some_pictures() -> Pictures:
+    """Ten blurred pictures of noise, two of them held out."""
+    small = torch.rand(12, 3, 4, 4, generator=torch.Generator().manual_seed(0))
+    pixels = (nn.functional.interpolate(small, size=(16, 16), mode="bilinear") * 255).to(torch.uint8)
+    return Pictures(PictureSet(pixels[:10], []), PictureSet(pixels[10:], []), 10)
+
+
+def run(request: TrainRequest, world: World = ALONE, until: int | None = None, stage: StageName | None = None) -> None:
+    """Run both stages, or one; close the last after step `until`."""
+    stages: tuple[StageName, ...] = (stage,) if stage else ("vae", "denoiser")
+    for each in stages:
+        updates = run_stage(each, request, some_pictures(), world)
+        for update in updates:
+            if each == stages[-1] and update.step.step == until:
+                break
+        updates.close()
+
+
+def one_bad_step(world: World) -> dict[str, Any]:
+    """Train a line on numbers that are not finite once, in the last process alone."""
+    torch.manual_seed(0)
+    settings = StageSettings(iterations=STEPS, warmup=0, learning_rate=0.1, batch_size=4)
+    trainer = Trainer(nn.Linear(3, 1), settings, "fp32", world=world)
+
+    def loss(model: nn.Module, draw: int) -> dict[str, Tensor]:
+        bad = draw == BAD and world.rank == world.size - 1
+        return {"loss": model(world.share(torch.randn(4, 3))).square().mean() * (math.nan if bad else 1)}
+
+    skipped = [step.skipped for step in trainer.train(loss)]
+    return {"skipped": skipped, "weights": [p.flatten().tolist() for p in trainer.model.parameters()]}
+
+
+def apart(world: World) -> dict[str, Any]:
+    """Random numbers of every process: the batch's, dropout's, the batch's again."""
+    torch.manual_seed(5)
+    before = torch.rand(3).tolist()
+    with world.drawing_apart():
+        own = torch.rand(3).tolist()
+    return {"before": before, "own": own, "after": torch.rand(3).tolist()}
+
+
+def main(folder: Path) -> None:
+    world = launched()
+    with joined(world, torch.device("cpu")):
+        run(request_for(folder / "whole"), world)
+        run(request_for(folder / "broken"), world, until=2)
+        run(request_for(folder / "broken", resume=True), world, stage="denoiser")
+        said = {"bad": one_bad_step(world), "random": apart(world)}
+        (folder / f"{world.rank}.json").write_text(json.dumps(said))
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

@@ -1,0 +1,204 @@
+"""Training with several processes: the same as with one, and stopped and resumed the same."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from ddpm_core import checkpoint, distributed, train
+from ddpm_core.diffuser import Diffuser
+from ddpm_core.distributed import World, joined
+from ddpm_core.objective import denoiser_loss
+from ddpm_core.stages import state_file
+from ddpm_core.unet import UNet
+from ddpm_core.vae import VAE, vae_loss
+from tests import shared_run
+from tests.commands import assert_refused
+from tests.shared_run import request_for, run
+
+ROOT = Path(__file__).resolve().parents[1]
+TWO = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m"]
+ALONE = os.environ | {"OMP_NUM_THREADS": "1"}
+PATIENCE = 300  # seconds; only a run that hangs takes long
+
+STAGES = ["vae", "denoiser"]
+CLOSE = {"rtol": 1e-4, "atol": 1e-5}  # sums taken in another order
+
+
+@pytest.fixture(scope="module")
+def two(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What two processes left behind: see `tests.shared_run`."""
+    folder = tmp_path_factory.mktemp("two")
+    done = subprocess.run(
+        [*TWO, "tests.shared_run", str(folder)],
+        cwd=ROOT, env=ALONE, capture_output=True, text=True, check=False, timeout=PATIENCE,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-3000:]
+    return folder
+
+
+@pytest.fixture(scope="module")
+def said(two: Path) -> list[dict[str, Any]]:
+    """What each process says of itself."""
+    return [json.loads((two / f"{rank}.json").read_text()) for rank in (0, 1)]
+
+
+@pytest.fixture(scope="module")
+def one(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What one process makes of the same request."""
+    out = tmp_path_factory.mktemp("one")
+    run(request_for(out))
+    return out
+
+
+def rows(out: Path, stage: str) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (out / "training" / f"{stage}.jsonl").open()]
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_two_processes_end_where_one_does(one: Path, two: Path, stage: Any) -> None:
+    (alone, told), (shared, also) = (checkpoint.read_tensors(state_file(out, stage)) for out in (one, two / "whole"))
+    assert told == also
+    assert alone.keys() == shared.keys()
+    for name in alone:
+        torch.testing.assert_close(shared[name], alone[name], **CLOSE, msg=lambda text, name=name: f"{name}: {text}")
+    for by_one, by_two in zip(rows(one, stage), rows(two / "whole", stage), strict=True):
+        assert by_one == pytest.approx(by_two, rel=1e-3)
+
+
+def test_the_comparison_would_notice_another_seed(one: Path, tmp_path: Path) -> None:
+    run(request_for(tmp_path, seed=1), stage="vae")
+    (first, _), (other, _) = (checkpoint.read_tensors(state_file(out, "vae")) for out in (one, tmp_path))
+    assert any(not torch.allclose(first[name], other[name], **CLOSE) for name in first)
+
+
+def test_one_process_writes_each_file_and_line_once(one: Path, two: Path) -> None:
+    def files(out: Path) -> list[str]:
+        return sorted(str(path.relative_to(out)) for path in out.rglob("*") if path.is_file())
+
+    assert files(two / "whole") == files(one)
+    for stage in STAGES:
+        assert [row["step"] for row in rows(two / "whole", stage)] == list(range(1, shared_run.STEPS + 1))
+
+
+def test_two_processes_interrupted_and_resumed_change_nothing_bit_for_bit(two: Path) -> None:
+    (whole, _), (broken, _) = (
+        checkpoint.read_tensors(state_file(two / name, "denoiser")) for name in ("whole", "broken")
+    )
+    assert all(torch.equal(whole[name], broken[name]) for name in whole)
+    assert rows(two / "whole", "denoiser") == rows(two / "broken", "denoiser")
+
+
+def test_a_step_not_finite_in_one_process_is_skipped_in_both(said: list[dict[str, Any]]) -> None:
+    assert said[0]["bad"]["skipped"] == [0] * shared_run.BAD + [1, 1]
+    assert said[0]["bad"] == said[1]["bad"]  # the weights too: they never part
+
+
+def test_processes_draw_the_same_but_for_dropout(said: list[dict[str, Any]]) -> None:
+    first, second = (each["random"] for each in said)
+    assert first["before"] == second["before"]
+    assert first["after"] == second["after"]
+    assert first["own"] != second["own"]
+
+
+def test_a_polite_kill_of_two_stops_both_after_one_step_and_one_can_go_on(
+    call, picture_folder: Path, tmp_path: Path
+) -> None:
+    out, log = tmp_path / "run", tmp_path / "run" / "training" / "vae.jsonl"
+    common = ["--data", picture_folder, "--out", out, "--preset", "tiny", "--device", "cpu", "--precision", "fp32"]
+    common += ["--batch-size", 4, "--stage", "vae", "--sample-every", 10**6]
+    command = [*TWO, "ddpm_core.train", *map(str, common), "--iterations", str(10**5), "--save-every", str(10**6)]
+    running = subprocess.Popen(
+        command, cwd=ROOT, env=ALONE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    )
+    try:
+        deadline = time.monotonic() + PATIENCE
+        while not (log.exists() and log.stat().st_size) and running.poll() is None and time.monotonic() < deadline:
+            time.sleep(0.05)
+        running.send_signal(signal.SIGTERM)
+        heard, _ = running.communicate(timeout=PATIENCE)
+    finally:
+        running.kill()
+    assert heard.count("pictures to train on") == heard.count("--resume") == 1  # one of them speaks
+    done = len(log.read_text().splitlines())
+    assert json.loads(checkpoint.read_tensors(state_file(out, "vae"))[1]["progress"])["step"] == done
+    assert call(train.main, *common, "--resume", "--iterations", done + 1).status == 0
+    assert [json.loads(line)["step"] for line in log.open()] == list(range(1, done + 2))
+
+
+# In this process
+
+
+def shares(loss: Any, size: int = 2) -> float:
+    """The mean over processes of what each of them makes of the same random numbers."""
+    found = []
+    for rank in range(size):
+        torch.manual_seed(3)
+        found.append(loss(World(rank, size))["loss"].item())
+    return sum(found) / size
+
+
+def test_the_mean_over_processes_is_the_mean_over_the_batch(shaken) -> None:
+    unet = shaken(UNet(channels=(32, 64), blocks=1, dropout=0.0))
+    vae, clean, image = shaken(VAE(channels=(16, 16), full_width=8)), torch.randn(8, 4, 8, 8), torch.rand(8, 3, 16, 16)
+
+    def denoising(world: World) -> dict[str, torch.Tensor]:  # a half of the batch has far more held cells than another
+        return denoiser_loss(unet, clean, Diffuser(), "lognormal", 0.5, world)
+
+    def restoring(world: World) -> dict[str, torch.Tensor]:
+        return vae_loss(vae, world.share(image), 0.1, 0.2, 3.0, world)
+
+    for loss in (denoising, restoring):
+        for size in (2, 4, 8):
+            assert shares(loss, size) == pytest.approx(shares(loss, 1), rel=1e-5)
+
+
+def test_noise_is_cut_from_that_of_the_whole_batch() -> None:
+    mean = torch.randn(6, 8, 4, 4).to(memory_format=torch.channels_last).chunk(2, dim=1)[0]
+    torch.manual_seed(0)
+    whole = torch.randn_like(mean)
+    for size in (1, 2, 3, 6):
+        parts = []
+        for rank in range(size):
+            torch.manual_seed(0)
+            parts.append(World(rank, size).noise_like(World(rank, size).share(mean)))
+        assert torch.equal(torch.cat(parts), whole)
+
+
+def test_alone_nothing_is_connected_and_no_random_number_is_spent() -> None:
+    torch.manual_seed(0)
+    wanted = torch.rand(2)
+    torch.manual_seed(0)
+    with joined(distributed.ALONE, torch.device("cpu")), distributed.ALONE.drawing_apart():
+        assert not torch.distributed.is_initialized()
+        assert torch.equal(torch.rand(2), wanted)
+
+
+def test_a_batch_that_cannot_be_shared_evenly_is_refused_before_anything_is_read(
+    call, monkeypatch: pytest.MonkeyPatch, picture_folder: Path, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "3")
+    command = ["--data", picture_folder, "--out", tmp_path / "run", "--preset", "tiny", "--batch-size", 4]
+    assert_refused(call(train.main, *command), "batch of 4", "3 processes", "multiple of 3")
+    assert not (tmp_path / "run").exists()
+
+
+def test_more_processes_than_gpus_and_devices_that_cannot_share_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LOCAL_RANK", "1")
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    with (
+        pytest.raises(ValueError, match=r"no GPU for process 1.*--nproc-per-node"),
+        joined(World(1, 2), torch.device("cuda")),
+    ):
+        pass
+    with pytest.raises(ValueError, match="--device cpu"), joined(World(1, 2), torch.device("mps")):
+        pass
