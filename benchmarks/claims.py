@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from benchmarks import denoiser, memory, pipeline, serpentine, steps, studio, training_step
+from benchmarks import denoiser, memory, pipeline, scaling, serpentine, steps, studio, training_step
 from benchmarks.results import Result
 
 CLAIMS: dict[str, Callable[[], list[Result]]] = {
@@ -16,4 +16,5 @@ CLAIMS: dict[str, Callable[[], list[Result]]] = {
     "app": studio.picture,
     "start-up": studio.start_up,
     "steps": steps.measure,
+    "scaling": scaling.measure,
 }

@@ -11,7 +11,7 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
@@ -42,10 +42,12 @@ class World:
     Attributes:
         rank: number of this process. The first, 0, leads: it alone writes and shows.
         size: how many there are.
+        letter: what the few numbers they tell each other travel in.
     """
 
     rank: int = 0
     size: int = 1
+    letter: Tensor = field(default_factory=lambda: torch.zeros(16), repr=False, compare=False)
 
     @property
     def leads(self) -> bool:
@@ -98,21 +100,22 @@ class World:
         """Scalars, averaged over the processes: the same on all, not finite on all if on one."""
         if self.size == 1:
             return terms
-        values = torch.stack([term.float() for term in terms.values()])
-        distributed.all_reduce(values)
-        return dict(zip(terms, values / self.size, strict=True))
+        return dict(zip(terms, self._sum(torch.stack(list(terms.values()))) / self.size, strict=True))
 
     def any(self, wish: bool) -> bool:
         """Whether any process wishes it; all get the same answer, and wait for it."""
-        if self.size == 1:
-            return wish
-        wished = torch.tensor(int(wish))
-        distributed.all_reduce(wished)
-        return bool(wished)
+        return wish if self.size == 1 else bool(self._sum(torch.tensor([float(wish)])))
 
     def meet(self) -> None:
         """Wait until every process is here."""
         self.any(False)
+
+    def _sum(self, values: Tensor) -> Tensor:
+        # gloo's thread may drop its hold on a tensor last, and then asks for the interpreter, which must not be just
+        # ending: so what is sent outlives the connection.
+        self.letter[: len(values)] = values.detach()
+        distributed.all_reduce(self.letter)
+        return self.letter[: len(values)].clone()
 
 
 ALONE = World()

@@ -16,6 +16,7 @@ import typer
 from pydantic import ValidationError
 from tqdm import tqdm
 
+from ddpm_core.allocator import keep_freed_memory
 from ddpm_core.checkpoint import CheckpointError
 from ddpm_core.distributed import World, joined, launched
 from ddpm_core.options import complaint, fail, merge, run, takes
@@ -40,6 +41,7 @@ def main(
     resolved settings, a log, sample grids and what --resume needs. Started by torchrun, several processes share
     every batch: the batch size is that of all of them together.
     """
+    keep_freed_memory()
     world = launched()
     wanted = {"iterations": iterations, "batch_size": batch_size}
     both = {name: value for name, value in wanted.items() if value is not None}

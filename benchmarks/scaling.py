@@ -1,0 +1,153 @@
+"""`python -m benchmarks.scaling`: what two processes that share every batch gain over one, and what more would.
+
+Example:
+    python -m benchmarks.scaling
+    python -m benchmarks.scaling --step-seconds 0.05 --gigabits 100 --gigabits 400
+
+Measured: the denoiser's training step on random latents, by one process and by two, each with one thread, in turns.
+Efficiency is the speed of two over twice the speed of one, for the same batch; 1 would be no loss.
+
+Projected: N machines whose all-reduce is a ring, which sends 2(N-1)/N times the gradients, 4 bytes per parameter,
+through every link (Patarasuk & Yuan 2009), at the link's full rate and, unlike DistributedDataParallel, after the
+backward pass and not during it. A step of a share of the batch is taken to last that share of a step. No stragglers,
+no latency, no waiting for the process that writes. For machines unlike this one, and for GPUs, give the seconds of
+a step measured there.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import torch
+import typer
+from torch import multiprocessing
+
+from benchmarks.results import Result, report
+from benchmarks.timing import medians
+from ddpm_core.diffuser import Diffuser
+from ddpm_core.distributed import ALONE, World, joined
+from ddpm_core.layers import placed
+from ddpm_core.objective import denoiser_loss
+from ddpm_core.options import fail, run
+from ddpm_core.presets import PRESETS
+from ddpm_core.schema import DenoiserSettings, VaeSettings
+from ddpm_core.stages import DENOISER_SHAPE
+from ddpm_core.training import Trainer, TrainStep
+from ddpm_core.unet import UNet
+
+CELLS = 16  # side of the latents of 128-pixel pictures
+BYTES = 4  # of one parameter's gradient
+MACHINES, GIGABITS = (2, 8), (10.0, 100.0)
+ENOUGH = 0.7  # of twice one process's speed: the two share the memory's bandwidth, and nothing else should cost
+
+
+def main(
+    preset: Annotated[str, typer.Option(help="row of ddpm_core/presets.py whose denoiser is trained")] = "faces",
+    repeats: Annotated[int, typer.Option(min=1, help="steps timed of each")] = 5,
+    step_seconds: Annotated[
+        float | None, typer.Option(min=0, help="project from this time of a step on one machine instead of measuring")
+    ] = None,
+    machines: Annotated[list[int] | None, typer.Option(min=2, help="numbers of machines to project to")] = None,
+    gigabits: Annotated[list[float] | None, typer.Option(min=0.001, help="speeds of the links, Gbit/s")] = None,
+    json_file: Annotated[Path | None, typer.Option("--json", help="also write the results to this file")] = None,
+) -> None:
+    """Print the scaling efficiency of two processes here and the projected one of more machines."""
+    if preset not in PRESETS:
+        fail(f"there is no preset {preset!r}; choose from: {', '.join(PRESETS)}.")
+    to = machines or MACHINES, gigabits or GIGABITS
+    if step_seconds is None:
+        report(measure(preset, repeats, *to), json_file)
+    else:
+        report(projections(step_seconds, gradient_bytes(preset), *to), json_file)
+
+
+def measure(
+    preset: str = "faces",
+    repeats: int = 5,
+    machines: Sequence[int] = MACHINES,
+    gigabits: Sequence[float] = GIGABITS,
+) -> list[Result]:
+    """Efficiency of two processes, seconds per step, and the projection from them."""
+    with tempfile.TemporaryDirectory() as folder, socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = int(probe.getsockname()[1])
+        probe.close()
+        answer = Path(folder) / "seconds.json"
+        multiprocessing.spawn(take_turns, (port, preset, repeats, answer), nprocs=2)
+        seconds = json.loads(answer.read_text(encoding="utf-8"))
+    efficiency = seconds["alone"] / (2 * seconds["together"])
+    return [
+        Result.at_least("scaling, efficiency of 2 processes on this machine", efficiency, ENOUGH),
+        Result("scaling, step of 1 process of 1 thread, s", seconds["alone"]),
+        Result("scaling, step of 2 processes of 1 thread, s", seconds["together"]),
+        *projections(seconds["alone"], gradient_bytes(preset), machines, gigabits),
+    ]
+
+
+def take_turns(rank: int, port: int, preset: str, repeats: int, answer: Path) -> None:
+    """One of two processes: a step by the first alone, a step by both, and again; the first writes the medians."""
+    torch.set_num_threads(1)
+    os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "RANK": str(rank), "WORLD_SIZE": "2"}
+    world = World(rank, 2)
+    with joined(world, torch.device("cpu")):
+        single, shared = steps(preset, ALONE), steps(preset, world)
+
+        def alone() -> None:
+            if world.leads:
+                next(single)
+            world.meet()  # the second waits, off the processor
+
+        seconds = medians({"alone": alone, "together": lambda: next(shared)}, repeats)
+    if world.leads:
+        answer.write_text(json.dumps(seconds), encoding="utf-8")
+
+
+def steps(preset: str, world: World) -> Iterator[TrainStep]:
+    """Training steps of the preset's denoiser on one batch of random latents, without end."""
+    settings = DenoiserSettings(**PRESETS[preset].get("denoiser", {}) | {"iterations": 10**9})
+    unet, diffuser = denoiser(preset), Diffuser()
+    clean = torch.randn(settings.batch_size, unet.latent_channels, CELLS, CELLS).to(memory_format=torch.channels_last)
+    return Trainer(unet, settings, world=world).train(
+        lambda model, draw: denoiser_loss(model, clean, diffuser, settings.timesteps, settings.clamp_share, world)
+    )
+
+
+def denoiser(preset: str) -> UNet:
+    """The denoiser that the preset trains, anew."""
+    settings = DenoiserSettings(**PRESETS[preset].get("denoiser", {}))
+    latent_channels = VaeSettings(**PRESETS[preset].get("vae", {})).latent_channels
+    shape: dict[str, Any] = {name: getattr(settings, name) for name in DENOISER_SHAPE}
+    torch.manual_seed(0)
+    return placed(UNet(latent_channels, **shape), "cpu")
+
+
+def gradient_bytes(preset: str) -> int:
+    """What every process sends of itself in a step."""
+    return BYTES * sum(parameter.numel() for parameter in denoiser(preset).parameters())
+
+
+def projections(step: float, gradients: int, machines: Sequence[int], gigabits: Sequence[float]) -> list[Result]:
+    """Efficiency by number of machines and speed of the link: see the module's assumptions.
+
+    Args:
+        step: seconds of one machine's step on the whole batch.
+        gradients: bytes that are averaged.
+    """
+    results = [Result("scaling, gradients averaged per step, MB", gradients / 1e6)]
+    for count in machines:
+        for gigabit in gigabits:
+            sending = 2 * (count - 1) / count * gradients * 8 / (gigabit * 1e9)
+            named = f"scaling, projected, {count} machines, {gigabit:g} Gbit/s"
+            results.append(Result(f"{named}, one batch shared", step / count / (step / count + sending)))
+            results.append(Result(f"{named}, a batch each", step / (step + sending)))
+    return results
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,47 @@
+"""Freed memory is kept where the C library can be told so."""
+
+from __future__ import annotations
+
+import platform
+import resource
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from ddpm_core import allocator
+
+ROOT = Path(__file__).resolve().parents[1]
+GLIBC = platform.libc_ver()[0] == "glibc"
+
+# Pages taken from the kernel by the second half of sixteen rounds in which 64 MB are filled and freed.
+FAULTS = """
+import resource, sys, torch
+from ddpm_core.allocator import keep_freed_memory
+if sys.argv[1] == "kept":
+    assert keep_freed_memory()
+for turn in range(16):
+    if turn == 8:
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    for _ in range(2):
+        torch.ones(8 * 2**20)
+print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+"""
+
+
+@pytest.mark.skipif(not GLIBC, reason="only glibc has mallopt")
+def test_what_is_freed_is_not_asked_of_the_kernel_again() -> None:
+    pages = 2**25 // resource.getpagesize()  # of one such tensor
+
+    def faults(how: str) -> int:
+        command = [sys.executable, "-c", FAULTS, how]
+        return int(subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout)
+
+    assert faults("kept") < pages // 8
+    assert faults("default") > pages  # if not, the C library does it by itself and this module may go
+
+
+def test_another_c_library_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(platform, "libc_ver", lambda: ("", ""))
+    assert not allocator.keep_freed_memory()

@@ -1,0 +1,153 @@
+"""Two app processes behind one address: visitors keep their process, and without that nothing works."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+import uuid
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+from gradio_client import Client, handle_file
+from PIL import Image
+
+from ddpm_core.pictures import read_parameters
+from tests.ui.sticky import Proxy
+
+ROOT = Path(__file__).resolve().parents[2]
+SEED = 4  # place of the seed in what is carried to the Process tab, the tabs first
+PATIENCE = 300  # seconds; starting competes with whatever else the machine does
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@pytest.fixture(scope="module")
+def apps(tiny_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[str]]:
+    """Addresses of two app processes that share their folder of uploads and results."""
+    folder = tmp_path_factory.mktemp("serving")
+    env = {**os.environ, "GRADIO_ANALYTICS_ENABLED": "False", "GRADIO_TEMP_DIR": str(folder), "OMP_NUM_THREADS": "1"}
+    with ExitStack() as stack:
+        ports, running = [free_port(), free_port()], []
+        for port in ports:
+            command = [sys.executable, "app.py", "--port", str(port), "--checkpoint", str(tiny_checkpoint)]
+            log = stack.enter_context(open(folder / f"{port}.log", "w"))
+            process = subprocess.Popen([*command, "--device", "cpu"], cwd=ROOT, stdout=log, stderr=log, env=env)
+            stack.callback(process.wait, 30)
+            stack.callback(process.terminate)
+            running.append(process)
+        until = time.monotonic() + PATIENCE
+        for port, process in zip(ports, running, strict=True):
+            while True:
+                try:
+                    urllib.request.urlopen(f"http://127.0.0.1:{port}", timeout=5).close()
+                    break
+                except OSError:
+                    said = (folder / f"{port}.log").read_text()
+                    if process.poll() is not None or time.monotonic() > until:
+                        pytest.fail(f"the app did not start: {said}")
+                    time.sleep(0.2)
+        yield [f"http://127.0.0.1:{port}" for port in ports]
+
+
+class Page:
+    """What the page does in a browser: a session hash of its own, calls that join the queue, events that answer."""
+
+    def __init__(self, address: str, session: str | None = None):
+        self.session = session or uuid.uuid4().hex
+        self.http = httpx.Client(base_url=address, timeout=PATIENCE)
+        config = self.http.get("/config").json()
+        self.numbers = {each["api_name"]: each["id"] for each in config["dependencies"]}
+        self.heard: list[str] = []
+
+    def press(self, name: str, *data: Any) -> list[Any]:
+        """Have a handler of the page called; its outputs.
+
+        Raises:
+            LookupError: they did not come.
+        """
+        asked = {"fn_index": self.numbers[name], "data": data, "session_hash": self.session}
+        self.http.post("/gradio_api/queue/join", json=asked).raise_for_status()
+        try:
+            with self.http.stream("GET", "/gradio_api/queue/data", params={"session_hash": self.session}) as events:
+                for line in events.iter_lines():
+                    event = json.loads(line.removeprefix("data: ")) if line.startswith("data: ") else {}
+                    self.heard.append(event.get("msg", ""))
+                    if event.get("msg") == "process_completed" and event["success"]:
+                        return event["output"]["data"]
+        except httpx.HTTPError as error:
+            raise LookupError(f"the events broke off: {error}") from None
+        raise LookupError(f"the events ended without an answer: {self.heard}")
+
+    def generate(self, seed: int) -> None:
+        self.press("_run", "tiny", seed, 1, 3, "ddim")
+
+    def carried_seed(self) -> int:
+        """Seed of the face that the session made last, as a button of the page takes it from the session's state."""
+        return self.press("trace_face", None, None)[SEED]
+
+
+def places(proxy: Proxy) -> dict[str, set[int]]:
+    """Which apps answered each visitor."""
+    return {who: {number for each, _, number in proxy.went if each == who} for who, _, _ in proxy.went}
+
+
+def test_visitors_keep_their_process_through_a_whole_flow(apps: list[str]) -> None:
+    proxy = Proxy(apps, sticky=True)
+    with proxy.running(free_port()) as address:
+        first, second = Page(address), Page(address)
+        first.generate(11_111)
+        second.generate(22_222)
+        assert "process_generating" in first.heard  # previews came before the result
+        assert (first.carried_seed(), second.carried_seed()) == (11_111, 22_222)
+        assert sorted(places(proxy).values(), key=min) == [{0}, {1}]
+
+
+def test_programs_keep_theirs_with_uploads_and_files(apps: list[str], tmp_path: Path) -> None:
+    photo, mask = tmp_path / "photo.png", tmp_path / "mask.png"
+    Image.new("RGB", (40, 30), "teal").save(photo)
+    Image.fromarray(np.eye(30, 40, dtype=bool)).save(mask)
+    proxy = Proxy(apps, sticky=True)
+    with proxy.running(free_port()) as address:
+        clients = [Client(address, verbose=False, download_files=tmp_path / str(number)) for number in range(2)]
+        for seed, client in enumerate(clients):
+            given = {"picture": handle_file(photo), "mask": handle_file(mask)}
+            (path,) = client.predict(**given, seed=seed, steps=2, api_name="/inpaint")
+            assert read_parameters(path)["seed"] == seed
+        answered = places(proxy)
+        joined = {(who, number) for who, path, number in proxy.went if path.endswith("/queue/join")}
+        assert {number for _, number in joined} == {0, 1}
+        assert all(answered[who] == {number} for who, number in joined)
+
+
+def test_without_stickiness_no_answer_comes(apps: list[str]) -> None:
+    with Proxy(apps, sticky=False).running(free_port()) as address, pytest.raises(LookupError):
+        Page(address).generate(5)
+
+
+def test_what_a_session_did_is_not_known_in_another_process(apps: list[str]) -> None:
+    here = Page(apps[0])
+    there = Page(apps[1], here.session)
+    here.generate(33_333)
+    assert here.carried_seed() == 33_333
+    assert there.carried_seed() != 33_333
+
+
+def test_a_file_made_by_one_process_can_be_fetched_from_the_other(apps: list[str]) -> None:
+    client = Client(apps[0], verbose=False, download_files=False)
+    (made,) = client.predict(seed=1, steps=2, api_name="/generate")
+    path = f"/gradio_api/file={made['path']}"
+    assert httpx.get(apps[1] + path).content == httpx.get(apps[0] + path).content != b""
