@@ -18,6 +18,7 @@ import typer
 
 from benchmarks.claims import CLAIMS
 from benchmarks.results import Result, Unmeasured, report
+from ddpm_core.allocator import keep_freed_memory
 from ddpm_core.checkpoint import CheckpointError
 from ddpm_core.options import fail, run
 
@@ -29,6 +30,7 @@ def main(
     """Measure and print one table of results and targets."""
     if only is not None and only not in CLAIMS:
         fail(f"there is no claim {only!r}; choose from: {', '.join(CLAIMS)}.")
+    keep_freed_memory()  # as training does; all contestants get it
     results: list[Result] = []
     missing: list[str] = []
     for name in [only] if only else CLAIMS:

@@ -14,22 +14,20 @@ autocast are the CPU's list, which is close to CUDA's but not the same.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import torch
 import typer
 from torch import Tensor, nn
 
 from benchmarks.results import Result, report
+from benchmarks.subject import new_trainer, random_latents, settings_of
 from ddpm_core.diffuser import Diffuser
-from ddpm_core.layers import placed
 from ddpm_core.objective import denoiser_loss
 from ddpm_core.options import fail, merge, run
 from ddpm_core.presets import PRESETS
-from ddpm_core.schema import DenoiserSettings, VaeSettings
-from ddpm_core.stages import DENOISER_SHAPE
+from ddpm_core.schema import VaeSettings
 from ddpm_core.training import Trainer
-from ddpm_core.unet import UNet
 
 MB = 1e6
 LINEAR_WITHIN = 0.01
@@ -76,13 +74,8 @@ def peak(preset: str, cells: int, batch: int) -> dict[str, float]:
     Raises:
         ValueError: what autograd keeps does not grow in proportion to the batch.
     """
-    settings = DenoiserSettings(**PRESETS[preset].get("denoiser", {}))
-    latent_channels = VaeSettings(**PRESETS[preset].get("vae", {})).latent_channels
-    shape: dict[str, Any] = {name: getattr(settings, name) for name in DENOISER_SHAPE}
-    torch.manual_seed(0)
-    trainer = Trainer(placed(UNet(latent_channels, **shape), "cpu"), settings, "bf16")
-
-    one, two, three = (saved_for_backward(trainer, latent_channels, cells, count) for count in (1, 2, 3))
+    trainer = new_trainer(preset, settings_of(preset), "bf16")
+    one, two, three = (saved_for_backward(trainer, cells, count) for count in (1, 2, 3))
     each = two - one
     if abs(three - two - each) > LINEAR_WITHIN * each:
         raise ValueError(
@@ -100,11 +93,11 @@ def peak(preset: str, cells: int, batch: int) -> dict[str, float]:
     }
 
 
-def saved_for_backward(trainer: Trainer, latent_channels: int, cells: int, batch: int) -> int:
+def saved_for_backward(trainer: Trainer, cells: int, batch: int) -> int:
     """Bytes that autograd keeps between the forward and the backward pass of a training step, weights apart."""
     counter = SavedTensors(trainer.model)
     trainer.model.train()
-    clean = torch.randn(batch, latent_channels, cells, cells).to(memory_format=torch.channels_last)
+    clean = random_latents(trainer.model, batch, cells)  # type: ignore[arg-type]
     with torch.autograd.graph.saved_tensors_hooks(counter.keep, lambda tensor: tensor), trainer.autocast():
         loss = denoiser_loss(trainer.model, clean, Diffuser(), "lognormal", 0.0)["loss"]  # type: ignore[arg-type]
     found = counter.total()

@@ -20,26 +20,20 @@ import json
 import os
 import socket
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import torch
 import typer
 from torch import multiprocessing
 
 from benchmarks.results import Result, report
+from benchmarks.subject import new_denoiser, settings_of, training_steps
 from benchmarks.timing import medians
-from ddpm_core.diffuser import Diffuser
 from ddpm_core.distributed import ALONE, World, joined
-from ddpm_core.layers import placed
-from ddpm_core.objective import denoiser_loss
 from ddpm_core.options import fail, run
 from ddpm_core.presets import PRESETS
-from ddpm_core.schema import DenoiserSettings, VaeSettings
-from ddpm_core.stages import DENOISER_SHAPE
-from ddpm_core.training import Trainer, TrainStep
-from ddpm_core.unet import UNet
 
 CELLS = 16  # side of the latents of 128-pixel pictures
 BYTES = 4  # of one parameter's gradient
@@ -96,7 +90,7 @@ def take_turns(rank: int, port: int, preset: str, repeats: int, answer: Path) ->
     os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "RANK": str(rank), "WORLD_SIZE": "2"}
     world = World(rank, 2)
     with joined(world, torch.device("cpu")):
-        single, shared = steps(preset, ALONE), steps(preset, world)
+        single, shared = (training_steps(preset, settings_of(preset), CELLS, each) for each in (ALONE, world))
 
         def alone() -> None:
             if world.leads:
@@ -108,28 +102,9 @@ def take_turns(rank: int, port: int, preset: str, repeats: int, answer: Path) ->
         answer.write_text(json.dumps(seconds), encoding="utf-8")
 
 
-def steps(preset: str, world: World) -> Iterator[TrainStep]:
-    """Training steps of the preset's denoiser on one batch of random latents, without end."""
-    settings = DenoiserSettings(**PRESETS[preset].get("denoiser", {}) | {"iterations": 10**9})
-    unet, diffuser = denoiser(preset), Diffuser()
-    clean = torch.randn(settings.batch_size, unet.latent_channels, CELLS, CELLS).to(memory_format=torch.channels_last)
-    return Trainer(unet, settings, world=world).train(
-        lambda model, draw: denoiser_loss(model, clean, diffuser, settings.timesteps, settings.clamp_share, world)
-    )
-
-
-def denoiser(preset: str) -> UNet:
-    """The denoiser that the preset trains, anew."""
-    settings = DenoiserSettings(**PRESETS[preset].get("denoiser", {}))
-    latent_channels = VaeSettings(**PRESETS[preset].get("vae", {})).latent_channels
-    shape: dict[str, Any] = {name: getattr(settings, name) for name in DENOISER_SHAPE}
-    torch.manual_seed(0)
-    return placed(UNet(latent_channels, **shape), "cpu")
-
-
 def gradient_bytes(preset: str) -> int:
     """What every process sends of itself in a step."""
-    return BYTES * sum(parameter.numel() for parameter in denoiser(preset).parameters())
+    return BYTES * sum(parameter.numel() for parameter in new_denoiser(preset, settings_of(preset)).parameters())
 
 
 def projections(step: float, gradients: int, machines: Sequence[int], gigabits: Sequence[float]) -> list[Result]:

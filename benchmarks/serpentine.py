@@ -2,24 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Callable
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from benchmarks.memory import SavedTensors
 from benchmarks.results import Result
+from benchmarks.subject import settings_of, training_steps
 from benchmarks.timing import medians
-from ddpm_core.diffuser import Diffuser
-from ddpm_core.layers import placed
-from ddpm_core.objective import denoiser_loss
-from ddpm_core.presets import PRESETS
-from ddpm_core.schema import DenoiserSettings, VaeSettings
 from ddpm_core.serpentine import SerpentineMixer
-from ddpm_core.stages import DENOISER_SHAPE
-from ddpm_core.training import Trainer
-from ddpm_core.unet import AttentionMixer, UNet
+from ddpm_core.unet import AttentionMixer
 
 CHANNELS = 128
 TOKENS = 4096  # in all, so that every grid gives the processor as much to do
@@ -121,7 +114,7 @@ def share(preset: str = "faces", batch: int = 32, repeats: int = 5) -> list[Resu
     for side, bound in SHARES.items():
         each = max(1, batch * min(SHARES) ** 2 // side**2)
         steps = {
-            mixer: training_steps({**PRESETS[preset].get("denoiser", {}), "mixer": mixer}, preset, each, side)
+            mixer: training_steps(preset, settings_of(preset, mixer=mixer, batch_size=each), side)
             for mixer in ("serpentine", "none")
         }
         taken = medians({mixer: lambda s=own: next(s) for mixer, own in steps.items()}, repeats)  # type: ignore[misc]
@@ -129,17 +122,3 @@ def share(preset: str = "faces", batch: int = 32, repeats: int = 5) -> list[Resu
         results.append(Result.at_most(f"{name}: share", 1 - taken["none"] / taken["serpentine"], bound))
         results.append(Result(f"{name}: seconds per step", taken["serpentine"]))
     return results
-
-
-def training_steps(changes: dict[str, Any], preset: str, batch: int, side: int) -> Iterator[object]:
-    """Training steps of a denoiser, one after the other, on random latents."""
-    settings = DenoiserSettings(**{**changes, "iterations": 10**6, "batch_size": batch})
-    channels = VaeSettings(**PRESETS[preset].get("vae", {})).latent_channels
-    torch.manual_seed(0)
-    unet = placed(UNet(channels, **{name: getattr(settings, name) for name in DENOISER_SHAPE}), "cpu")
-    clean = torch.randn(batch, channels, side, side).to(memory_format=torch.channels_last)
-
-    def loss(model: Any, draw: int) -> dict[str, Tensor]:
-        return denoiser_loss(model, clean, Diffuser(), settings.timesteps, settings.clamp_share)
-
-    return Trainer(unet, settings).train(loss)

@@ -10,6 +10,7 @@ import torch
 
 from benchmarks import scaling
 from benchmarks.claims import CLAIMS
+from benchmarks.subject import new_denoiser, settings_of
 from ddpm_core.presets import PRESETS
 
 
@@ -35,7 +36,7 @@ def test_two_processes_are_timed_against_one_and_projected_from(
     found = values(file)
     one, two = (found[f"scaling, step of {count} of 1 thread, s"] for count in ("1 process", "2 processes"))
     assert found["scaling, efficiency of 2 processes on this machine"] == pytest.approx(one / (2 * two))
-    gradients = 4 * sum(parameter.numel() for parameter in scaling.denoiser("tiny").parameters())
+    gradients = 4 * sum(parameter.numel() for parameter in new_denoiser("tiny", settings_of("tiny")).parameters())
     assert scaling.gradient_bytes("tiny") == gradients
     sending = 2 * 2 / 3 * gradients * 8 / 1e9
     assert found["scaling, projected, 3 machines, 1 Gbit/s, a batch each"] == pytest.approx(one / (one + sending))

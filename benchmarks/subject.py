@@ -1,0 +1,56 @@
+"""What several benchmarks train: the denoiser of a preset, on random latents."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ddpm_core.diffuser import Diffuser
+from ddpm_core.distributed import ALONE, World
+from ddpm_core.layers import placed
+from ddpm_core.objective import denoiser_loss
+from ddpm_core.presets import PRESETS
+from ddpm_core.schema import DenoiserSettings, Precision, VaeSettings
+from ddpm_core.stages import DENOISER_SHAPE
+from ddpm_core.training import Trainer, TrainStep
+from ddpm_core.unet import UNet
+
+
+def settings_of(preset: str, **changes: Any) -> DenoiserSettings:
+    """The preset's settings of the denoiser with some changed, and iterations without end."""
+    return DenoiserSettings(**{**PRESETS[preset].get("denoiser", {}), "iterations": 10**9, **changes})
+
+
+def new_denoiser(preset: str, settings: DenoiserSettings) -> UNet:
+    """A denoiser of those settings for the latents of the preset's autoencoder; the same weights every time."""
+    latent_channels = VaeSettings(**PRESETS[preset].get("vae", {})).latent_channels
+    shape: dict[str, Any] = {name: getattr(settings, name) for name in DENOISER_SHAPE}
+    torch.manual_seed(0)
+    return placed(UNet(latent_channels, **shape), "cpu")
+
+
+def new_trainer(
+    preset: str, settings: DenoiserSettings, precision: Precision = "auto", world: World = ALONE
+) -> Trainer:
+    """A trainer of such a denoiser."""
+    return Trainer(new_denoiser(preset, settings), settings, precision, world=world)
+
+
+def random_latents(unet: UNet, batch: int, cells: int) -> Tensor:
+    """Normal latents (batch, C, cells, cells) for a denoiser, laid out as in training."""
+    return torch.randn(batch, unet.latent_channels, cells, cells).to(memory_format=torch.channels_last)
+
+
+def training_steps(preset: str, settings: DenoiserSettings, cells: int, world: World = ALONE) -> Iterator[TrainStep]:
+    """Training steps, one after the other, on one batch of random latents `cells` wide and high."""
+    trainer, diffuser = new_trainer(preset, settings, world=world), Diffuser(schedule=settings.schedule)
+    clean = random_latents(trainer.model, settings.batch_size, cells)  # type: ignore[arg-type]
+
+    def loss(model: UNet, draw: int) -> dict[str, Tensor]:
+        choices = settings.timesteps, settings.clamp_share, settings.weighting
+        return denoiser_loss(model, clean, diffuser, *choices, world=world)
+
+    return trainer.train(loss)
