@@ -6,15 +6,16 @@ shows, with random weights, since speed does not depend on them. Both compute in
 channels-last, for the same number of steps, the denoisers in the type that ours has on this machine; theirs decodes in
 it, too, ours in fp32.
 
-What is counted: ours is the pipeline as shipped, so every step also calls the small network that guides the denoiser.
-Theirs has as many parameters as our denoiser alone. That favours theirs, which has no guide to pay for; ours without
-its guide stands beside it as a remark. The decoders match as in `benchmarks.locality`. Attention is where
+What is counted: ours is the pipeline as shipped, so every step also calls the small network that guides the denoiser,
+and theirs has as many parameters as both of ours together. Our denoiser without its guide stands beside a second one of
+theirs, as large as it is alone, as a remark. The decoders match as in `benchmarks.locality`. Attention is where
 `UNet2DModel` has it if nothing is said, everywhere but on the finest level, and its heads are no smaller than
 what is quick.
 """
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -41,29 +42,37 @@ HEAD = 16  # channels of an attention head, and of a group of its norms
 
 def measure(checkpoint: Path = CHECKPOINT, steps: int = STEPS, repeats: int = REPEATS) -> list[Result]:
     """How many times faster ours makes a picture; seconds and parameters as a remark."""
-    model = LatentDiffusion.load(checkpoint)
-    bare = LatentDiffusion(model.codec, model.denoiser, model.diffuser, model.size)
-    rival = matched(model)
+    shipped = LatentDiffusion.load(checkpoint)
+    models = {"as shipped": shipped}
+    if shipped.guide:
+        models["without guide"] = LatentDiffusion(shipped.codec, shipped.denoiser, shipped.diffuser, shipped.size)
+    rivals = {name: matched(model) for name, model in models.items()}
     request = GenerateRequest(steps=steps)
-    seconds = medians(
-        {
-            "ours": lambda: model.pictures(last(model.generate(request)).latent),
-            "ours without its guide": lambda: bare.pictures(last(bare.generate(request)).latent),
-            "theirs": lambda: pictures(rival, request),
-        },
-        repeats,
-    )
-    sizes = {
-        "our denoiser": parameters(model.denoiser),
-        "our guide": parameters(model.guide) if model.guide else 0,
-        "their denoiser": parameters(rival.unet),
-    }
-    return [
-        Result.at_least("picture: theirs / ours", seconds["theirs"] / seconds["ours"], TIMES_FASTER),
-        Result("picture: theirs / ours without its guide", seconds["theirs"] / seconds["ours without its guide"]),
-        *(Result(f"picture: {name}, s", value) for name, value in seconds.items()),
-        *(Result(f"picture: {name}, parameters", value) for name, value in sizes.items()),
-    ]
+    ours = {f"ours {name}": partial(our_pictures, model, request) for name, model in models.items()}
+    theirs = {f"theirs {name}": partial(pictures, rival, request) for name, rival in rivals.items()}
+    seconds = medians(ours | theirs, repeats)
+    results = []
+    for name, model in models.items():
+        ratio = seconds[f"theirs {name}"] / seconds[f"ours {name}"]
+        ratio_row = Result.at_least(f"picture, {name}: theirs / ours", ratio, TIMES_FASTER)
+        results += [
+            ratio_row if model is shipped else Result(ratio_row.name, ratio),
+            Result(f"picture, {name}: ours, s", seconds[f"ours {name}"]),
+            Result(f"picture, {name}: theirs, s", seconds[f"theirs {name}"]),
+            Result(f"picture, {name}: our parameters", predicting(model)),
+            Result(f"picture, {name}: their parameters", parameters(rivals[name].unet)),
+        ]
+    return results
+
+
+def predicting(model: LatentDiffusion) -> int:
+    """How many parameters every step of ours calls, the guide's included."""
+    return sum(parameters(network) for network in (model.denoiser, model.guide) if network)
+
+
+def our_pictures(model: LatentDiffusion, request: GenerateRequest) -> list[Image.Image]:
+    """Pictures of a request, as the pipeline makes them."""
+    return model.pictures(last(model.generate(request)).latent)
 
 
 class Rival(NamedTuple):
@@ -83,13 +92,14 @@ def matched(model: LatentDiffusion) -> Rival:
         beta_end=model.diffuser.beta_end,
     )
     dtype = next(model.denoiser.parameters()).dtype
-    parts = denoiser(model.denoiser, model.size // model.codec.stride), autoencoder(model.codec)
+    cells = model.size // model.codec.stride
+    parts = denoiser(model.denoiser, predicting(model), cells), autoencoder(model.codec)
     unet, vae = (placed(part.to(dtype), model.device).eval() for part in parts)
     return Rival(unet, vae, scheduler, dtype)
 
 
-def denoiser(ours: UNet, cells: int) -> Any:  # a UNet2DModel
-    """A UNet2DModel of as many levels and nearly as many parameters as `ours`, for latents `cells` wide and high.
+def denoiser(ours: UNet, goal: int, cells: int) -> Any:  # a UNet2DModel
+    """A UNet2DModel of as many levels as `ours` and nearly `goal` parameters, for latents `cells` wide and high.
 
     Its finer levels are half as wide as ours, for its blocks are twice as large, and its coarsest is as wide as
     brings the parameters nearest.
@@ -111,7 +121,7 @@ def denoiser(ours: UNet, cells: int) -> Any:  # a UNet2DModel
             norm_num_groups=HEAD,
         )
 
-    return as_large_as(parameters(ours), build, HEAD)
+    return as_large_as(goal, build, HEAD)
 
 
 @torch.inference_mode()
