@@ -65,6 +65,7 @@ def denoiser_loss(
     timesteps: TimestepDraw,
     clamp_share: float,
     weighting: Weighting = "uniform",
+    teacher: Callable[[Tensor, Tensor], Tensor] | None = None,
     world: World = ALONE,
 ) -> dict[str, Tensor]:
     """Mean squared error of the network's output on a batch of normalised latents (B, C, h, w).
@@ -75,6 +76,8 @@ def denoiser_loss(
             of the loss. Inpainting by clamping shows the network just that; without such examples it
             would never have seen clean cells beside noisy ones.
         weighting: what errors count at which timestep, see `loss_weights`.
+        teacher: what gives the right output for a noisy latent and its timestep, if not what the latent was made
+            from. It is shown the same, clean regions included.
         world: the processes that share the batch. Each is given the whole of it, computes its own rows, and
             counts cells over all, so that the mean over processes is the mean over the batch.
     """
@@ -89,8 +92,10 @@ def denoiser_loss(
     counted = ((~kept).sum() * clean.shape[1]).clamp_min(1) / world.size
     kept, clean, eps, noisy, t = (world.share(whole) for whole in (kept, clean, eps, noisy, t))
     with world.drawing_apart():
-        output = unet(torch.where(kept, clean, noisy), t)
-    error = (output - training_target(clean, eps, t, unet.prediction, diffuser)).square()
+        seen = torch.where(kept, clean, noisy)
+        output = unet(seen, t)
+    target = teacher(seen, t) if teacher else training_target(clean, eps, t, unet.prediction, diffuser)
+    error = (output - target).square()
     error = error * loss_weights(t, weighting, unet.prediction, diffuser)[:, None, None, None]
     return {"loss": (error * ~kept).sum() / counted}
 

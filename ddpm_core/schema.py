@@ -159,6 +159,9 @@ class DenoiserSettings(StageSettings):
     schedule: ScheduleName = Field("linear", description="how noise grows from state to state")
     timesteps: TimestepDraw = Field("lognormal", description="how training timesteps are drawn")
     weighting: Weighting = Field("uniform", description="what errors count at which timestep")
+    learns: Literal["data", "guided"] = Field(
+        "data", description="pictures, or what the checkpoint named by --init predicts together with its guide"
+    )
     clamp_share: float = Field(0.3, ge=0, le=1, description="share of examples with a region held clean")
 
 

@@ -17,6 +17,8 @@ from ddpm_core.checkpoint import CheckpointConfig, CheckpointError
 from ddpm_core.data import PictureSet, find_pictures, load_pictures
 from ddpm_core.diffuser import Diffuser
 from ddpm_core.distributed import ALONE, World
+from ddpm_core.guidance import autoguided
+from ddpm_core.inference import ready
 from ddpm_core.layers import placed
 from ddpm_core.objective import denoiser_loss, loss_by_decile
 from ddpm_core.pictures import contact_sheet
@@ -209,6 +211,7 @@ class DenoiserJob:
         self.model = placed(UNet(**self.shape), self.device)
         if request.init:
             start_from(request.init / checkpoint.DENOISER_WEIGHTS, self.model)
+        self.teacher = guided_output(request.init, self.device) if request.denoiser.learns == "guided" else None
         self.latents = self.encode(pictures.train, flips=request.flips)
         self.held_out = self.encode(pictures.held_out, flips=False) if pictures.held_out else None
 
@@ -229,7 +232,7 @@ class DenoiserJob:
         clean = latents[batch_index(draw, settings.batch_size, len(latents), self.request.seed)]
         clean = clean.to(self.device, memory_format=torch.channels_last)
         choices = settings.timesteps, settings.clamp_share, settings.weighting
-        return denoiser_loss(model, clean, self.diffuser, *choices, world=world)
+        return denoiser_loss(model, clean, self.diffuser, *choices, teacher=self.teacher, world=world)
 
     @torch.inference_mode()
     def look(self, unet: UNet, grid: Path) -> dict[str, float]:
@@ -253,6 +256,30 @@ class DenoiserJob:
 def start_from(weights: Path, model: nn.Module) -> None:
     """Fill a model that is to be trained with the weights in a file. Raises `CheckpointError`."""
     checkpoint.read_weights(weights, model, next(model.parameters()).device).train().requires_grad_(True)
+
+
+def guided_output(folder: Path | None, device: torch.device) -> Callable[[Tensor, Tensor], Tensor]:
+    """The raw output (B, C, h, w) of a checkpoint's denoiser and its guide together, for latents and timesteps.
+
+    What a network learns from it, it needs no guide for any more (Meng et al. 2023, "On Distillation of Guided
+    Diffusion Models", section 3.1, for one scale).
+
+    Raises:
+        CheckpointError: there is no guide, or the two put out different things.
+    """
+    guide = checkpoint.load_guide(folder, device) if folder else None
+    if folder is None or guide is None:
+        raise CheckpointError(
+            "What a denoiser predicts with its guide is learned from one that has a guide; name it with --init."
+        )
+    denoiser = checkpoint.load_denoiser(folder, device)
+    if denoiser.prediction != guide.prediction:
+        raise CheckpointError(
+            f"In {folder} denoiser and guide differ in their prediction type, so nobody can learn from both."
+        )
+    # Every prediction type is a straight line of the noise, so what is guided is the same in all of them.
+    guided = autoguided(ready(denoiser, device), ready(guide, device), checkpoint.read_config(folder).guidance)
+    return torch.no_grad()(guided)
 
 
 def record(request: TrainRequest, stage: str, **parts: Any) -> None:

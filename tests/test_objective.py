@@ -208,3 +208,15 @@ def test_the_loss_by_decile_is_that_of_each_tenth_of_the_timesteps_under_fixed_n
         assert losses[decile] == pytest.approx(wanted, rel=1e-5)
     assert times.max() <= 999
     assert loss_by_decile(network, clean, Diffuser(), batch_size=20) == pytest.approx(losses)
+
+
+def test_a_teacher_is_shown_what_the_network_is_and_its_answer_is_what_counts() -> None:
+    teacher = Answer("v", lambda noisy, t: 2 * noisy)
+    pupil = Answer("v", lambda noisy, t: 2 * noisy)
+    clean = torch.randn(8, 4, 8, 8)
+    loss = denoiser_loss(pupil, clean, Diffuser(), "uniform", 0.5, teacher=teacher)["loss"]
+    assert loss == 0
+    for seen, told in zip(pupil.shown[0], teacher.shown[0], strict=True):
+        assert torch.equal(seen, told)
+    silent = Answer("v", lambda noisy, t: torch.zeros_like(noisy))
+    assert denoiser_loss(silent, clean, Diffuser(), "uniform", 0.5, teacher=teacher)["loss"] > 1
