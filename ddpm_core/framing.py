@@ -8,7 +8,7 @@ from typing import Literal
 
 import numpy as np
 import torch
-from PIL import Image
+from PIL import Image, ImageOps
 from torch import Tensor
 
 from ddpm_core.blending import blend
@@ -17,6 +17,11 @@ from ddpm_core.regions import MaskError, any_inside
 
 Crop = Literal["whole", "painted"]
 CONTEXT = 2.0  # side of a "painted" window over the painted extent: as much around it as a patch needs to fit in
+
+
+def middle(picture: Image.Image, size: int) -> Image.Image:
+    """The largest square in the middle of an upload of any shape, as a model sees it: RGB, `size` pixels a side."""
+    return ImageOps.fit(as_rgb(picture), (size, size), Image.Resampling.LANCZOS)
 
 
 @dataclass(frozen=True)

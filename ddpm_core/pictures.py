@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -72,6 +72,11 @@ def to_bytes(image: Tensor) -> np.ndarray:
 def to_pictures(image: Tensor) -> list[Image.Image]:
     """One RGB picture per entry of an image tensor (B, 3, H, W)."""
     return [Image.fromarray(pixels) for pixels in to_bytes(image)]
+
+
+def seen(picture: Image.Image, see: Callable[[Tensor], Tensor]) -> Image.Image:
+    """An RGB picture after a function of its pixels (1, 3, H, W) in [-1, 1], such as `see` of a `guidance.View`."""
+    return to_pictures(see(to_tensor(picture)))[0]
 
 
 def contact_sheet(image: Tensor, columns: int | None = None, gap: int = 2) -> Image.Image:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,14 +15,14 @@ from ddpm_core import checkpoint
 from ddpm_core.checkpoint import CheckpointError
 from ddpm_core.diffuser import Diffuser
 from ddpm_core.framing import Frame, MaskError
-from ddpm_core.guidance import autoguided
+from ddpm_core.guidance import VIEWS, anagram, autoguided
 from ddpm_core.inference import ready
 from ddpm_core.inpainting import Constraint, clamp_noised, clamp_to, keep_cells, resampled
-from ddpm_core.noise import Noise, SeededNoise, begun_with
+from ddpm_core.noise import Noise, SeededNoise, begun_with, between
 from ddpm_core.pictures import to_pictures
 from ddpm_core.regions import grown
 from ddpm_core.samplers import SAMPLERS, Predictor, Step, unconstrained
-from ddpm_core.schema import EditRequest, GenerateRequest, InpaintRequest
+from ddpm_core.schema import AnagramRequest, BetweenRequest, EditRequest, GenerateRequest, InpaintRequest
 from ddpm_core.unet import UNet, to_eps
 from ddpm_core.vae import VAE
 
@@ -164,17 +164,51 @@ class LatentDiffusion:
         start = self.diffuser.add_noise(anchor, noise(), torch.full((1,), timesteps[0]))
         return self._run(request, timesteps, begun_with(start, noise), unconstrained)
 
+    def between(self, request: BetweenRequest) -> Iterator[Step]:
+        """Pictures on the way from one seed to another, along the arc between their noise (`noise.slerp`).
+
+        Yields every reverse step of the batch. The ends are what `generate` makes of the two seeds.
+
+        Raises:
+            ValueError: more steps than the diffuser has.
+        """
+        timesteps = self.diffuser.spaced_timesteps(request.steps, request.spacing)
+        first, second = (self._noise_of([seed] * request.count) for seed in request.seeds)
+        return self._run(request, timesteps, between(first, second, torch.tensor(request.shares)), unconstrained)
+
+    def anagram(self, request: AnagramRequest) -> Iterator[Step]:
+        """Pictures that the model takes for its own both as they are and in a view (see `guidance.anagram`).
+
+        Yields every reverse step of the batch.
+
+        Raises:
+            ValueError: more steps than the diffuser has.
+        """
+
+        def both_ways(predict: Predictor) -> Predictor:
+            return anagram([(predict, VIEWS[name]) for name in ("identity", request.view)])
+
+        timesteps = self.diffuser.spaced_timesteps(request.steps, request.spacing)
+        return self._run(request, timesteps, self._noise(request), unconstrained, both_ways)
+
     def _noise(self, request: GenerateRequest) -> SeededNoise:
+        return self._noise_of(request.seeds)
+
+    def _noise_of(self, seeds: Iterable[int]) -> SeededNoise:
         cells = self.size // self.codec.stride
-        seeds = range(request.seed, request.seed + request.count)
         return SeededNoise(seeds, (self.codec.latent_channels, cells, cells), self.device)
 
     @torch.inference_mode()
     def _run(
-        self, request: GenerateRequest, timesteps: list[int], noise: Noise, constrain: Constraint
+        self,
+        request: GenerateRequest,
+        timesteps: list[int],
+        noise: Noise,
+        constrain: Constraint,
+        wrapped: Callable[[Predictor], Predictor] = lambda predict: predict,
     ) -> Iterator[Step]:
-        sampler = SAMPLERS[request.sampler]
-        yield from sampler(self.predict, self.diffuser, timesteps, noise, constrain, **request.extras)
+        sampler, predict = SAMPLERS[request.sampler], wrapped(self.predict)
+        yield from sampler(predict, self.diffuser, timesteps, noise, constrain, **request.extras)
 
     @torch.inference_mode()
     def pictures(self, latent: Tensor) -> list[Image.Image]:

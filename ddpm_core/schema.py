@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, Self
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
 from ddpm_core.framing import Crop
+from ddpm_core.guidance import VIEWS
 from ddpm_core.inpainting import ClampRule, MaskRule
 from ddpm_core.objective import TimestepDraw, Weighting
 from ddpm_core.samplers import SAMPLERS
@@ -17,16 +18,19 @@ from ddpm_core.unet import Mixer, Prediction
 
 MAX_SEED = 2**31 - 1
 MAX_COUNT = 8
+MAX_STRIP = 16  # pictures between two seeds: the parts of one thing, so more are worth waiting for
 
 # The registries say what there is to choose, so that a line there is all it takes to offer one thing more.
 if TYPE_CHECKING:  # type checkers cannot read literals made at run time
     SamplerName = str
     ScheduleName = str
     SpacingName = str
+    ViewName = str
 else:
     SamplerName = Literal[tuple(SAMPLERS)]
     ScheduleName = Literal[tuple(SCHEDULES)]
     SpacingName = Literal[tuple(SPACINGS)]
+    ViewName = Literal[tuple(name for name, view in VIEWS.items() if view.of_latents and name != "identity")]
 
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
 Widths = Annotated[  # "64,128,192" on the command line
@@ -56,8 +60,8 @@ class GenerateRequest(Request):
 
     @model_validator(mode="after")
     def _last_seed(self) -> Self:
-        if self.seed + self.count - 1 > MAX_SEED:
-            raise ValueError(f"the last seed, {self.seed + self.count - 1}, is above {MAX_SEED}")
+        if self.seeds[-1] > MAX_SEED:
+            raise ValueError(f"the last seed, {self.seeds[-1]}, is above {MAX_SEED}")
         return self
 
     @field_validator("eta")
@@ -67,6 +71,11 @@ class GenerateRequest(Request):
         if eta and sampler not in (None, "ddim"):
             raise ValueError(f"belongs to the sampler ddim and must be 0 with {sampler}")
         return eta
+
+    @property
+    def seeds(self) -> list[int]:
+        """The seeds that its noise is drawn from; for most requests one per picture."""
+        return [self.seed + i for i in range(self.count)]
 
     @property
     def calls(self) -> int:
@@ -117,6 +126,37 @@ class EditRequest(GenerateRequest):
     @property
     def calls(self) -> int:
         return max(1, round(self.strength * self.steps))
+
+
+class BetweenRequest(GenerateRequest):
+    """Pictures on the way from seed `seed` to seed `to`, evenly spaced from share `start` to share `end` of it."""
+
+    action: ClassVar[str] = "between"
+
+    count: int = Field(8, ge=1, le=MAX_STRIP, description="pictures on the way, both ends among them")
+    to: int = Field(1, ge=0, le=MAX_SEED, description="seed at the end of the way")
+    start: float = Field(0.0, ge=0, le=1, description="share of the way at which the first picture lies")
+    end: float = Field(1.0, ge=0, le=1, description="share of the way at which the last picture lies")
+
+    @property
+    def seeds(self) -> list[int]:
+        return [self.seed, self.to]
+
+    @property
+    def shares(self) -> list[float]:
+        """How far along the way each picture lies, 0 at `seed` and 1 at `to`."""
+        return [self.start + (self.end - self.start) * i / max(1, self.count - 1) for i in range(self.count)]
+
+    def singles(self) -> list[Self]:
+        return [self.model_copy(update={"start": share, "end": share, "count": 1}) for share in self.shares]
+
+
+class AnagramRequest(GenerateRequest):
+    """Pictures that are to be one thing as they are and another in a view (Geng et al. 2024, "Visual Anagrams")."""
+
+    action: ClassVar[str] = "anagram"
+
+    view: ViewName = Field("upside-down", description="the other way to look at the picture")
 
 
 class StageSettings(Request):

@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 
 from ddpm_core import framing
-from ddpm_core.framing import CONTEXT, Crop, Frame, MaskError
+from ddpm_core.framing import CONTEXT, Crop, Frame, MaskError, middle
 from ddpm_core.pictures import to_tensor
 
 SIZE = 32
@@ -287,3 +287,18 @@ def test_the_feather_is_measured_in_the_uploads_pixels() -> None:
     frame = Frame.around(picture, painted, SIZE, feather=12)
     assert (frame.feather, frame.reduced(320).feather, frame.reduced(1000).feather) == (12, 6, 12)
     assert Frame.around(picture, painted, SIZE).feather == 0
+
+
+@pytest.mark.parametrize(("width", "height"), UPLOADS)
+def test_the_middle_square_is_as_large_as_an_upload_allows(width: int, height: int) -> None:
+    square = middle(upload(width, height, "RGBA"), SIZE)
+    assert (square.size, square.mode) == ((SIZE, SIZE), "RGB")
+    # Of a ramp along the longer side, it shows the middle, from one edge of the square to the other.
+    longer, side = max(width, height), min(width, height)
+    ramp = np.broadcast_to(np.linspace(0, 255, longer).round().astype(np.uint8), (side, longer))
+    picture = Image.fromarray(ramp if width >= height else ramp.T.copy()).convert("RGB")
+    shown = np.asarray(middle(picture, SIZE), dtype=float)[:, :, 0].mean(0 if width >= height else 1)
+    around = ramp[0, (longer - side) // 2 : (longer + side + 1) // 2].astype(float)
+    assert shown.mean() == pytest.approx(around.mean(), abs=2)
+    if side > SIZE:  # what is enlarged takes in a little beyond its edge
+        assert np.ptp(shown) == pytest.approx(np.ptp(around), abs=0.03 * 255)

@@ -21,6 +21,7 @@ from ddpm_core.pictures import (
     read_parameters,
     save_gif,
     save_png,
+    seen,
     to_bytes,
     to_pictures,
     to_tensor,
@@ -284,3 +285,9 @@ def test_frames_of_a_gif_that_are_alike_are_all_kept_in_time(tmp_path: Path) -> 
             gif.seek(i)
             total += gif.info["duration"]
     assert total == 5 * 200 + 1000
+
+
+def test_a_picture_can_be_seen_another_way_and_loses_nothing() -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (5, 7, 3), dtype=np.uint8)
+    turned = seen(Image.fromarray(pixels), lambda image: image.flip(2))
+    assert np.array_equal(np.asarray(turned), pixels[::-1])

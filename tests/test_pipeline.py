@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 from typing import get_args
 
@@ -14,10 +15,12 @@ from torch import Tensor
 from ddpm_core import checkpoint
 from ddpm_core.checkpoint import CheckpointError
 from ddpm_core.framing import MaskError
+from ddpm_core.guidance import VIEWS, anagram, autoguided
 from ddpm_core.inpainting import keep_cells
+from ddpm_core.noise import SeededNoise
 from ddpm_core.pipeline import LatentDiffusion, pick_device, predictor
 from ddpm_core.samplers import SAMPLERS, last
-from ddpm_core.schema import EditRequest, GenerateRequest, InpaintRequest
+from ddpm_core.schema import AnagramRequest, BetweenRequest, EditRequest, GenerateRequest, InpaintRequest
 from ddpm_core.unet import Prediction, UNet
 
 
@@ -229,6 +232,43 @@ def test_an_edit_of_all_steps_knows_next_to_nothing_of_the_picture(tiny_model: L
     plain = last(tiny_model.generate(GenerateRequest(seed=3, steps=5))).latent
     assert (one - other).abs().mean() < 0.05 * plain.std()
     assert (one - plain).abs().mean() < 0.05 * plain.std()
+
+
+# Playing
+
+
+@pytest.mark.parametrize("sampler", ["ddim", "ddpm"])
+def test_the_way_between_two_seeds_ends_at_what_they_make_alone(tiny_model: LatentDiffusion, sampler: str) -> None:
+    way = BetweenRequest(seed=3, to=9, count=4, steps=5, sampler=sampler)
+    steps = list(tiny_model.between(way))
+    made = steps[-1].latent
+    assert (len(steps), len(made)) == (way.calls, 4)
+    for entry, seed in ((0, 3), (-1, 9)):
+        alone = last(tiny_model.generate(GenerateRequest(seed=seed, steps=5, sampler=sampler))).latent[0]
+        torch.testing.assert_close(made[entry], alone, rtol=1e-3, atol=1e-3)
+    # From picture to picture one goes on, and nobody goes there at once.
+    apart = [(one - other).square().mean().item() for one, other in pairwise(made)]
+    assert 0 < max(apart) < (made[0] - made[-1]).square().mean().item()
+    third = last(tiny_model.between(way.singles()[2])).latent[0]
+    torch.testing.assert_close(third, made[2], rtol=1e-3, atol=1e-3)
+
+
+def test_an_anagram_is_predicted_in_both_views_by_whatever_predicts(
+    tiny_model: LatentDiffusion, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    guided = autoguided(tiny_model.predict, lambda z, t: torch.zeros_like(z), 1.5)
+    monkeypatch.setattr(tiny_model, "predict", guided)
+    request = AnagramRequest(seed=4, count=2, steps=4, view="turned-90")
+    steps = list(tiny_model.anagram(request))
+    assert len(steps) == request.calls
+    both = anagram([(guided, VIEWS["identity"]), (guided, VIEWS["turned-90"])])
+    timesteps, noise = tiny_model.diffuser.spaced_timesteps(4), SeededNoise([4, 5], (4, 8, 8))
+    with torch.inference_mode():
+        wanted = last(SAMPLERS["ddim"](both, tiny_model.diffuser, timesteps, noise)).latent
+    torch.testing.assert_close(steps[-1].latent, wanted)
+    assert tiny_model.predict is guided
+    plain = last(tiny_model.generate(GenerateRequest(seed=4, count=2, steps=4))).latent
+    assert (plain - wanted).abs().max() > 0.01
 
 
 def test_the_parameters_say_all_that_is_needed_to_make_the_picture_again(tiny_model: LatentDiffusion) -> None:

@@ -8,6 +8,7 @@ import pytest
 from pydantic import ValidationError
 
 from ddpm_core.diffuser import Diffuser
+from ddpm_core.guidance import VIEWS
 from ddpm_core.options import complaint, merge
 from ddpm_core.presets import PRESETS
 from ddpm_core.samplers import SAMPLERS
@@ -15,6 +16,9 @@ from ddpm_core.schedules import SCHEDULES
 from ddpm_core.schema import (
     MAX_COUNT,
     MAX_SEED,
+    MAX_STRIP,
+    AnagramRequest,
+    BetweenRequest,
     DenoiserSettings,
     EditRequest,
     GenerateRequest,
@@ -86,6 +90,30 @@ def test_an_edit_takes_a_share_of_its_steps_and_at_least_one() -> None:
     assert EditRequest(steps=3, strength=0.01).calls == 1
 
 
+@pytest.mark.parametrize(
+    ("field", "value"), [("to", -1), ("to", MAX_SEED + 1), ("count", MAX_STRIP + 1), ("start", -0.1), ("end", 1.1)]
+)
+def test_the_way_between_two_seeds_is_bounded(field: str, value: float) -> None:
+    assert complaint_of(BetweenRequest, **{field: value}).startswith(field)
+
+
+def test_the_pictures_between_two_seeds_are_evenly_spaced_and_can_be_made_alone() -> None:
+    way = BetweenRequest(seed=MAX_SEED, to=3, count=5)  # the seed is not counted on from
+    assert way.shares == [0, 0.25, 0.5, 0.75, 1]
+    assert [single.shares for single in way.singles()] == [[share] for share in way.shares]
+    assert {(single.seed, single.to, single.count) for single in way.singles()} == {(MAX_SEED, 3, 1)}
+    assert BetweenRequest(count=3, start=0.2, end=0.4).shares == pytest.approx([0.2, 0.3, 0.4])
+    assert BetweenRequest(count=1).shares == [0]
+
+
+def test_the_views_of_an_anagram_are_those_that_latents_have_and_that_differ() -> None:
+    wanted = {name for name, view in VIEWS.items() if view.of_latents} - {"identity"}
+    for name in wanted:
+        assert AnagramRequest(view=name).view == name
+    for name in ("negated", "identity", "sideways"):
+        assert complaint_of(AnagramRequest, view=name).startswith("view")
+
+
 def test_every_number_of_steps_a_request_allows_is_one_the_schedule_has() -> None:
     for steps in (1, 999, 1000, 1001):
         try:
@@ -111,7 +139,17 @@ def test_no_picture_of_a_batch_has_a_seed_out_of_bounds() -> None:
 
 
 @pytest.mark.parametrize(
-    "model", [GenerateRequest, InpaintRequest, EditRequest, TrainRequest, VaeSettings, DenoiserSettings]
+    "model",
+    [
+        GenerateRequest,
+        InpaintRequest,
+        EditRequest,
+        BetweenRequest,
+        AnagramRequest,
+        TrainRequest,
+        VaeSettings,
+        DenoiserSettings,
+    ],
 )
 def test_unknown_fields_are_refused(model: type) -> None:
     values = PATHS if model is TrainRequest else {}
@@ -193,7 +231,8 @@ def test_every_preset_is_a_valid_request(preset: str) -> None:
 
 
 def test_every_field_says_what_it_is() -> None:
-    for model in (GenerateRequest, InpaintRequest, EditRequest, TrainRequest, VaeSettings, DenoiserSettings):
+    requests = (GenerateRequest, InpaintRequest, EditRequest, BetweenRequest, AnagramRequest, TrainRequest)
+    for model in (*requests, VaeSettings, DenoiserSettings):
         for name, field in model.model_fields.items():
             assert field.description or name in ("vae", "denoiser"), name
 
