@@ -78,6 +78,11 @@ class GenerateRequest(Request):
         return [self.seed + i for i in range(self.count)]
 
     @property
+    def stem(self) -> str:
+        """What a file made from this request is called, without its suffix; differs for all of `singles`."""
+        return f"seed-{self.seed}"
+
+    @property
     def calls(self) -> int:
         """Reverse steps that a run takes and yields.
 
@@ -141,6 +146,11 @@ class BetweenRequest(GenerateRequest):
     @property
     def seeds(self) -> list[int]:
         return [self.seed, self.to]
+
+    @property
+    def stem(self) -> str:
+        way = f"seed-{self.seed}-to-{self.to}"
+        return way if self.start != self.end else f"{way}-at-{self.start:g}"
 
     @property
     def shares(self) -> list[float]:

@@ -11,21 +11,23 @@ from typing import get_args
 import gradio as gr
 from PIL import Image
 
-from ddpm_core.pictures import open_picture
+from ddpm_core.framing import middle
+from ddpm_core.pictures import open_picture, to_tensor
 from ddpm_core.regions import open_mask
 from ddpm_core.samplers import last
-from ddpm_core.schema import GenerateRequest, InpaintRequest
+from ddpm_core.schema import AnagramRequest, BetweenRequest, EditRequest, GenerateRequest, InpaintRequest
 from ui.errors import Problem, ask, polite
 from ui.files import workspace
 from ui.live import ONE_AT_A_TIME
 from ui.models import Shelf
+from ui.play import there_and_back
 from ui.process import BELIEVES, KEPT, LIMIT, SEES, animate
 from ui.results import evenly, save
 from ui.source import Source
 
 
 def build(shelf: Shelf) -> None:
-    """Register /generate, /inpaint, /process and /checkpoints; nothing of it is seen on the page."""
+    """Register the actions and /checkpoints; nothing of it is seen on the page."""
 
     def generate(seed: float, count: float, steps: float, sampler: str, checkpoint: str) -> Iterator[list[str]]:
         """Pictures from seeds `seed`, `seed`+1, ...
@@ -121,17 +123,85 @@ def build(shelf: Shelf) -> None:
         with workspace() as folder:
             yield animate(frames, folder, seconds, int(size), f"{model.name}-seed-{source.request.seed}")
 
+    def edit(
+        picture: str | None, strength: float, seed: float, count: float, steps: float, sampler: str, checkpoint: str
+    ) -> Iterator[list[str]]:
+        """A whole picture made anew from a noised version of itself.
+
+        Args:
+            picture: the picture, any size and format; of one that is not square, the square in its middle is used.
+            strength: how much of it is hidden by noise, above 0, at most 1.
+            seed: seed of the first variant.
+            count: variants, 1 to 8.
+            steps: reverse steps, of which the share `strength` is taken.
+            sampler: "ddim", "ddpm" or another of those that a wrong name is answered with.
+            checkpoint: one of /checkpoints; empty for the one the app was started with.
+
+        Returns:
+            One PNG file per variant, at the model's size.
+        """
+        request = ask(EditRequest, strength=strength, seed=seed, count=count, steps=steps, sampler=sampler)
+        if picture is None:
+            raise Problem("A picture is needed.")
+        model = shelf.load(checkpoint)
+        square = middle(open_picture(picture), model.size)
+        made = model.pictures(last(model.edit(request, to_tensor(square))).latent)
+        with workspace() as folder:
+            yield save(made, request, model, folder, prefix="edited-", onto=picture)
+
+    def between(
+        seed: float, to: float, count: float, steps: float, sampler: str, checkpoint: str
+    ) -> Iterator[tuple[list[str], str]]:
+        """Pictures on the way from one seed to another.
+
+        Args:
+            seed: seed of the first picture.
+            to: seed of the last.
+            count: pictures on the way, both ends among them, 1 to 16.
+            steps: reverse steps.
+            sampler: "ddim", "ddpm" or another of those that a wrong name is answered with.
+            checkpoint: one of /checkpoints; empty for the one the app was started with.
+
+        Returns:
+            One PNG file per picture, and an animated GIF that goes there and back.
+        """
+        request = ask(BetweenRequest, seed=seed, to=to, count=count, steps=steps, sampler=sampler)
+        model = shelf.load(checkpoint)
+        made = model.pictures(last(model.between(request)).latent)
+        with workspace() as folder:
+            yield save(made, request, model, folder), there_and_back(made, folder, request)
+
+    def anagram(
+        seed: float, count: float, view: str, steps: float, sampler: str, checkpoint: str
+    ) -> Iterator[list[str]]:
+        """Pictures that are something both as they are and seen another way.
+
+        Args:
+            seed: seed of the first picture.
+            count: pictures, 1 to 8.
+            view: the other way to see them, "upside-down" or another of those that a wrong name is answered with.
+            steps: reverse steps.
+            sampler: "ddim", "ddpm" or another of those that a wrong name is answered with.
+            checkpoint: one of /checkpoints; empty for the one the app was started with.
+
+        Returns:
+            One PNG file per picture, as it is.
+        """
+        request = ask(AnagramRequest, seed=seed, count=count, view=view, steps=steps, sampler=sampler)
+        model = shelf.load(checkpoint)
+        with workspace() as folder:
+            yield save(model.pictures(last(model.anagram(request)).latent), request, model, folder)
+
     def checkpoints() -> list[str]:
         """Names of the checkpoints that can be chosen."""
         return shelf.names()
 
-    fields = InpaintRequest.model_fields
+    def number(name: str, kind: type[GenerateRequest] = InpaintRequest) -> gr.Number:
+        return gr.Number(kind.model_fields[name].default, label=name)
 
-    def number(name: str) -> gr.Number:
-        return gr.Number(fields[name].default, label=name)
-
-    def choice(name: str) -> gr.Radio:
-        return gr.Radio(list(get_args(fields[name].annotation)), value=fields[name].default, label=name)
+    def choice(name: str, kind: type[GenerateRequest] = InpaintRequest) -> gr.Radio:
+        field = kind.model_fields[name]
+        return gr.Radio(list(get_args(field.annotation)), value=field.default, label=name)
 
     def shaping() -> list[gr.components.Component]:
         return [number("grow"), number("feather"), choice("crop")]
@@ -166,6 +236,30 @@ def build(shelf: Shelf) -> None:
                 file("picture"), file("mask"), *shaping(),
             ],
             gr.File(label="gif"), api_name="process", **ONE_AT_A_TIME,
+        )  # fmt: skip
+        door.click(
+            polite(edit),
+            [
+                file("picture"), number("strength", EditRequest), number("seed"), number("count"),
+                number("steps", EditRequest), choice("sampler", EditRequest), checkpoint(),
+            ],
+            gr.Files(label="pictures"), api_name="edit", **ONE_AT_A_TIME,
+        )  # fmt: skip
+        door.click(
+            polite(between),
+            [
+                *(number(name, BetweenRequest) for name in ("seed", "to", "count", "steps")),
+                choice("sampler", BetweenRequest), checkpoint(),
+            ],
+            [gr.Files(label="pictures"), gr.File(label="gif")], api_name="between", **ONE_AT_A_TIME,
+        )  # fmt: skip
+        door.click(
+            polite(anagram),
+            [
+                number("seed"), number("count"), choice("view", AnagramRequest), number("steps", AnagramRequest),
+                choice("sampler", AnagramRequest), checkpoint(),
+            ],
+            gr.Files(label="pictures"), api_name="anagram", **ONE_AT_A_TIME,
         )  # fmt: skip
     gr.api(checkpoints, api_name="checkpoints", queue=False)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, get_args
+from typing import get_args
 
 import gradio as gr
 
@@ -22,21 +22,22 @@ def icon_button(words: str, picture: str, elem_id: str) -> gr.Button:
     return gr.Button(words, icon=icon(picture), elem_id=elem_id, elem_classes="square", min_width=40, scale=0)
 
 
-def seed_row(name: str, last: gr.State, value: int = 0) -> gr.Number:
-    """The seed, with a dice and a button that puts back the seed of the last run, kept in `last`."""
+def seed_row(name: str, last: gr.State, value: int = 0, label: str = "Seed", field: str = "seed") -> gr.Number:
+    """A seed, with a dice and a button that puts back that of the last run: the `field` of the request in `last`."""
     with gr.Row(elem_classes="seed-row", equal_height=True):
         seed = gr.Number(
-            value, label="Seed", precision=None, step=1, elem_id=f"{name}-seed", min_width=96, scale=4, container=True
+            value, label=label, precision=None, step=1, elem_id=f"{name}-seed", min_width=96, scale=4, container=True
         )
         dice = icon_button("Another seed", "dice", f"{name}-dice")
         again = icon_button("The last seed again", "again", f"{name}-again")
     dice.click(None, outputs=seed, js=f"() => Math.floor(Math.random() * {MAX_SEED + 1})", **AT_ONCE)
-    again.click(_seed_of, last, seed, **AT_ONCE)
+    again.click(lambda request: getattr(request, field, gr.skip()), last, seed, **AT_ONCE)
     return seed
 
 
-def _seed_of(request: GenerateRequest | None) -> Any:
-    return gr.skip() if request is None else request.seed
+def stage_of(count: int) -> list[str]:
+    """Classes of a gallery that shows so many squares; the style sheet knows how they fill the stage best."""
+    return ["stage", f"of-{max(1, count)}"]
 
 
 def count_row(name: str, label: str = "Pictures") -> gr.Slider:

@@ -7,23 +7,27 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 import numpy as np
 import typer
 from PIL import Image
 from pydantic import ValidationError
 
-from ddpm_core.pictures import as_rgb, open_picture, read_parameters, save_png
+from ddpm_core.framing import middle
+from ddpm_core.pictures import as_rgb, open_picture, read_parameters, save_png, to_tensor
 from ddpm_core.pipeline import LatentDiffusion
 from ddpm_core.samplers import Step, last
-from ddpm_core.schema import GenerateRequest, InpaintRequest
+from ddpm_core.schema import BetweenRequest, EditRequest, GenerateRequest, InpaintRequest
 from ui.results import evenly
 
 FOLDER = Path(__file__).resolve().parent.parent / "static" / "examples"
 FIRST_SEED, FACES = 36, 4  # four in a row that came out well
-EXAMPLE_SEED = 0  # of the example inpainting
+EXAMPLE_SEED = 0  # of the example inpainting and the example edit
+FAR_SEED = 39  # where the example of a way between two seeds, which begins at the first, ends
 FRAMES = 10
+
+Asked = TypeVar("Asked", bound=GenerateRequest)
 
 
 def faces() -> list[Path]:
@@ -33,20 +37,46 @@ def faces() -> list[Path]:
 
 def inpainted() -> Path | None:
     """The first shipped picture with its example mask made anew."""
-    path = FOLDER / "inpainted.png"
-    return path if path.is_file() else None
+    return _there("inpainted.png")
+
+
+def edited() -> Path | None:
+    """The first shipped picture edited."""
+    return _there("edited.png")
+
+
+def between() -> tuple[list[Image.Image], BetweenRequest | None]:
+    """The way between two seeds, picture by picture, and the request that made it."""
+    path = _there("between.png")
+    return (_cut(open_picture(path), 1)[0], said_by(path, BetweenRequest)) if path else ([], None)
 
 
 def frames() -> list[list[Image.Image]]:
     """The process of the first shipped picture: [what the model sees, what it believes], frame by frame."""
-    path = FOLDER / "process.png"
-    if not path.is_file():
-        return []
-    sheet = open_picture(path)
-    side = sheet.height // 2
+    path = _there("process.png")
+    return _cut(open_picture(path), 2) if path else []
+
+
+def _there(name: str) -> Path | None:
+    path = FOLDER / name
+    return path if path.is_file() else None
+
+
+def _cut(sheet: Image.Image, rows: int) -> list[list[Image.Image]]:
+    side = sheet.height // rows
     return [
-        [sheet.crop((left, top, left + side, top + side)) for left in range(0, sheet.width, side)] for top in (0, side)
+        [sheet.crop((left, top, left + side, top + side)) for left in range(0, sheet.width, side)]
+        for top in range(0, sheet.height, side)
     ]
+
+
+def _laid(rows: Sequence[Sequence[Image.Image]]) -> Image.Image:
+    side = rows[0][0].width
+    sheet = Image.new("RGB", (len(rows[0]) * side, len(rows) * side))
+    for y, row in enumerate(rows):
+        for x, picture in enumerate(row):
+            sheet.paste(picture, (x * side, y * side))
+    return sheet
 
 
 def mask(size: tuple[int, int]) -> np.ndarray:
@@ -58,12 +88,16 @@ def mask(size: tuple[int, int]) -> np.ndarray:
 
 def request_of(pictures: Sequence[Path]) -> GenerateRequest | None:
     """The request that made the shipped pictures, from the first one's text; None if it does not say."""
-    if not pictures:
-        return None
-    said = read_parameters(pictures[0])
+    first = said_by(pictures[0], GenerateRequest) if pictures else None
+    return first.model_copy(update={"count": len(pictures)}) if first else None
+
+
+def said_by(picture: Path, kind: type[Asked]) -> Asked | None:
+    """The request that a picture's text says it was made by; None if it does not say."""
+    said = read_parameters(picture)
     try:
-        known = {name: said[name] for name in GenerateRequest.model_fields if name in said}
-        return GenerateRequest.model_validate({**known, "count": len(pictures)}) if known else None
+        known = {name: said[name] for name in kind.model_fields if name in said}
+        return kind.model_validate(known) if known else None
     except ValidationError:
         return None
 
@@ -85,11 +119,26 @@ def make(checkpoint: Annotated[Path, typer.Option(help="checkpoint folder")] = P
     first = request.singles()[0]
     steps: list[Step] = list(model.generate(first))
     kept = [steps[i] for i in evenly(len(steps), FRAMES)]
-    sheet = Image.new("RGB", (FRAMES * model.size, 2 * model.size))
-    for i, step in enumerate(kept):
-        for row, latent in enumerate((step.latent, step.denoised)):
-            sheet.paste(model.pictures(latent)[0], (i * model.size, row * model.size))
-    save_png(sheet, FOLDER / "process.png", model.parameters(first))
+    rows = [
+        [model.pictures(latent)[0] for latent in way] for way in ([s.latent for s in kept], [s.denoised for s in kept])
+    ]
+    save_png(_laid(rows), FOLDER / "process.png", model.parameters(first))
+    play(model)
+    change(model, pictures[0])
+
+
+def play(model: LatentDiffusion) -> None:
+    """Make the shipped way between two seeds anew."""
+    request = BetweenRequest(seed=FIRST_SEED, to=FAR_SEED)
+    pictures = model.pictures(last(model.between(request)).latent)
+    save_png(_laid([pictures]), FOLDER / "between.png", model.parameters(request))
+
+
+def change(model: LatentDiffusion, face: Image.Image) -> None:
+    """Make the shipped edit of a face anew."""
+    request = EditRequest(seed=EXAMPLE_SEED)
+    made = model.pictures(last(model.edit(request, to_tensor(middle(face, model.size)))).latent)[0]
+    save_png(made, FOLDER / "edited.png", model.parameters(request))
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ import gradio as gr
 
 from ddpm_core.schema import GenerateRequest
 from ui import examples
-from ui.controls import count_row, sampling, seed_row
+from ui.controls import count_row, sampling, seed_row, stage_of
 from ui.errors import ask
 from ui.files import cached, workspace
 from ui.live import AT_ONCE, RunControl, watch
@@ -24,7 +24,7 @@ class GenerateTab:
         gallery: the pictures.
         last: state, the request that made them; None for the shipped ones.
         chosen: state, which of them the visitor picked.
-        to_inpaint, to_process: buttons that carry the chosen picture to the other tabs.
+        to_inpaint, to_edit, to_process: buttons that carry the chosen picture to the other tabs.
     """
 
     def __init__(self, shelf: Shelf, checkpoint: gr.Dropdown):
@@ -40,12 +40,13 @@ class GenerateTab:
                     list(zip(map(str, shown), captions_of(made), strict=False)) if made else list(map(str, shown)),
                     show_label=False, format="png", interactive=False,
                     object_fit="contain", buttons=["download", "fullscreen"], elem_id="generate-gallery",
-                    elem_classes=_stage(len(shown)),
+                    elem_classes=stage_of(len(shown)),
                 )  # fmt: skip
                 told = f"Made earlier, from seed {made.seed} on." if made else "Nothing made yet."
                 self.bar = RunControl.place_bar("generate", told)
                 with gr.Row(elem_classes="actions"):
                     self.to_inpaint = gr.Button("Inpaint this", size="sm", elem_id="generate-to-inpaint")
+                    self.to_edit = gr.Button("Edit this", size="sm", elem_id="generate-to-edit")
                     self.to_process = gr.Button("Show its process", size="sm", elem_id="generate-to-process")
             with gr.Column(scale=1, min_width=264, elem_classes="controls"):
                 seed = seed_row("generate", self.last, value=made.seed + made.count if made else 0)
@@ -63,7 +64,7 @@ class GenerateTab:
     ) -> Iterator[dict[gr.components.Component, Any]]:
         request = ask(GenerateRequest, seed=seed, count=count, steps=steps, sampler=sampler)
         model = self.shelf.load(checkpoint)
-        classes = _stage(request.count)
+        classes = stage_of(request.count)
         captions = captions_of(request)
         for tick in watch(model.generate(request), request.steps):
             if tick.due:
@@ -85,11 +86,6 @@ class GenerateTab:
 def captions_of(request: GenerateRequest) -> list[str]:
     """What stands under each picture of a batch."""
     return [f"seed {one.seed}" for one in request.singles()]
-
-
-def _stage(count: int) -> list[str]:
-    # The style sheet knows how many squares fill the stage best in how many rows.
-    return ["stage", f"of-{max(1, count)}"]
 
 
 def _index(event: gr.SelectData) -> int:

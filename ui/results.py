@@ -35,7 +35,7 @@ def save(
     before = {"continued_from": past} if "action" in past else {}
     paths = []
     for picture, one in zip(pictures, request.singles(), strict=True):
-        path = folder / f"{prefix}{model.name}-seed-{one.seed}.png"
+        path = folder / f"{prefix}{model.name}-{one.stem}.png"
         save_png(picture, path, model.parameters(one) | before)
         paths.append(str(path))
     return paths
@@ -43,11 +43,11 @@ def save(
 
 @dataclass(frozen=True)
 class Results:
-    """Finished inpaintings, kept on disk for as long as somebody holds this object.
+    """Finished inpaintings or edits, kept on disk for as long as somebody holds this object.
 
     Attributes:
-        files: the pictures at the upload's size, parameters in their text.
-        before, shown: the upload and the pictures at a size a page shows comfortably.
+        files: the pictures at the size they are taken away with, parameters in their text.
+        before, shown: what they were made of and the pictures, at a size a page shows comfortably.
         folder: where all of them are; goes with this object.
     """
 
@@ -69,6 +69,16 @@ class Results:
         return cls(
             files, before, [written(small.paste(square), root, f"shown-{i}") for i, square in enumerate(made)], folder
         )
+
+    @classmethod
+    def edited(
+        cls, before: Image.Image, made: Sequence[Image.Image], source: Source, model: LatentDiffusion
+    ) -> Results:
+        """Write what was made of the square `before`; nothing is pasted."""
+        folder = TemporaryDirectory(prefix="studio-")
+        root = Path(folder.name)
+        files = save(made, source.request, model, root, prefix="edited-", onto=source.picture)
+        return cls(files, written(before, root, "before"), files, folder)
 
     def pair(self, index: int) -> tuple[str, str]:
         """Before and after, of one of them."""

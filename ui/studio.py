@@ -1,4 +1,4 @@
-"""The whole page: header, three tabs, footer, and what carries a picture from one tab to the next."""
+"""The whole page: header, tabs, footer, and what carries a picture from one tab to the next."""
 
 from __future__ import annotations
 
@@ -11,11 +11,13 @@ import gradio as gr
 from ddpm_core.schema import GenerateRequest
 from ui import api
 from ui.controls import icon_button
+from ui.edit import EditTab
 from ui.errors import Problem, gentle
 from ui.generate import GenerateTab
 from ui.inpaint import InpaintTab
 from ui.live import AT_ONCE, ONE_AT_A_TIME, PAGE_ONLY
 from ui.models import Shelf, parameter_count
+from ui.play import PlayTab
 from ui.process import ProcessTab
 from ui.source import Source
 from ui.theme import STATIC, theme
@@ -41,6 +43,10 @@ def build(shelf: Shelf) -> gr.Blocks:
                 generate = GenerateTab(shelf, checkpoint)
             with gr.Tab("Inpaint", id="inpaint"):
                 inpaint = InpaintTab(shelf, checkpoint)
+            with gr.Tab("Edit", id="edit"):
+                edit = EditTab(shelf, checkpoint)
+            with gr.Tab("Play", id="play"):
+                PlayTab(shelf, checkpoint)
             with gr.Tab("Process", id="process"):
                 process = ProcessTab(shelf, checkpoint)
         footer = gr.HTML(_facts(shelf, shelf.first), elem_id="footer")
@@ -55,15 +61,13 @@ def build(shelf: Shelf) -> gr.Blocks:
             **PAGE_ONLY, **ONE_AT_A_TIME,
         )  # fmt: skip
         _connect(tabs, generate, inpaint, process)
+        _connect_edit(tabs, checkpoint, generate, edit)
     return page.queue(max_size=WAITING)
 
 
 def _connect(tabs: gr.Tabs, generate: GenerateTab, inpaint: InpaintTab, process: ProcessTab) -> None:
     def paint_on(gallery: list[tuple[str, str]] | None, index: int) -> tuple[Any, ...]:
-        if not gallery:
-            raise Problem("There is no picture to inpaint yet; generate one first.")
-        path = gallery[min(index, len(gallery) - 1)][0]
-        return gr.Tabs(selected="inpaint"), *inpaint.show(path)
+        return gr.Tabs(selected="inpaint"), *inpaint.show(_picked(gallery, index))
 
     def trace_face(request: GenerateRequest | None, index: int) -> tuple[Any, ...]:
         source = None if request is None else Source(request).single(index)
@@ -83,6 +87,21 @@ def _connect(tabs: gr.Tabs, generate: GenerateTab, inpaint: InpaintTab, process:
     inpaint.to_process.click(
         gentle(trace_inpainting), [inpaint.done, inpaint.chosen], [tabs, *process.carried], **PAGE_ONLY
     )
+
+
+def _connect_edit(tabs: gr.Tabs, checkpoint: gr.Dropdown, generate: GenerateTab, edit: EditTab) -> None:
+    def change(gallery: list[tuple[str, str]] | None, index: int, name: str) -> tuple[Any, ...]:
+        return gr.Tabs(selected="edit"), *edit.show(_picked(gallery, index), name)
+
+    generate.to_edit.click(
+        gentle(change), [generate.gallery, generate.chosen, checkpoint], [tabs, *edit.opens], **PAGE_ONLY
+    )
+
+
+def _picked(gallery: list[tuple[str, str]] | None, index: int) -> str:
+    if not gallery:
+        raise Problem("There is no picture to work on yet; generate one first.")
+    return gallery[min(index, len(gallery) - 1)][0]
 
 
 def launch_settings() -> dict[str, Any]:
