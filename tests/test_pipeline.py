@@ -258,7 +258,7 @@ def test_an_anagram_is_predicted_in_both_views_by_whatever_predicts(
 ) -> None:
     guided = autoguided(tiny_model.predict, lambda z, t: torch.zeros_like(z), 1.5)
     monkeypatch.setattr(tiny_model, "predict", guided)
-    request = AnagramRequest(seed=4, count=2, steps=4, view="turned-90")
+    request = AnagramRequest(seed=4, count=2, steps=4, sampler="ddim", view="turned-90")
     steps = list(tiny_model.anagram(request))
     assert len(steps) == request.calls
     both = anagram([(guided, VIEWS["identity"]), (guided, VIEWS["turned-90"])])

@@ -23,8 +23,9 @@ from ui.results import evenly
 
 FOLDER = Path(__file__).resolve().parent.parent / "static" / "examples"
 FIRST_SEED, FACES = 36, 4  # four in a row that came out well
-EXAMPLE_SEED = 0  # of the example inpainting and the example edit
-FAR_SEED = 39  # where the example of a way between two seeds, which begins at the first, ends
+EXAMPLE_SEED = 0  # of the example inpainting
+EDIT_SEED = 1  # of the example edit
+FAR_SEED = 38  # where the example of a way between two seeds, which begins at the first, ends
 FRAMES = 10
 
 Asked = TypeVar("Asked", bound=GenerateRequest)
@@ -136,7 +137,7 @@ def play(model: LatentDiffusion) -> None:
 
 def change(model: LatentDiffusion, face: Image.Image) -> None:
     """Make the shipped edit of a face anew."""
-    request = EditRequest(seed=EXAMPLE_SEED)
+    request = EditRequest(seed=EDIT_SEED)
     made = model.pictures(last(model.edit(request, to_tensor(middle(face, model.size)))).latent)[0]
     save_png(made, FOLDER / "edited.png", model.parameters(request))
 

@@ -180,7 +180,7 @@ def _other(game: Game, request: GenerateRequest, made: Sequence[Image.Image]) ->
 
 def there_and_back(made: Sequence[Image.Image], folder: Path, request: BetweenRequest) -> str:
     """A looping GIF of the way between two seeds, walked in both directions; returns its path."""
-    return animate([*made, *reversed(made)], folder, SECONDS, SIDE, request.stem)
+    return animate([*made, *reversed(made[:-1])], folder, SECONDS, SIDE, request.stem)
 
 
 def _on_stage(files: Sequence[str], captions: Sequence[str]) -> Any:

@@ -1,0 +1,110 @@
+"""The Play tab without a browser: what its handler leaves on the page."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gradio as gr
+import numpy as np
+import pytest
+from PIL import Image
+
+from ddpm_core.guidance import VIEWS
+from ddpm_core.pictures import open_picture, read_parameters, seen
+from ddpm_core.schema import AnagramRequest, BetweenRequest
+from ui import examples
+from ui.errors import Problem
+from ui.models import Shelf
+from ui.play import GAMES, PlayTab, _explained
+
+FIELDS: dict[str, Any] = {
+    "seed": 3, "to": 9, "strip": 4, "view": "turned-90", "pairs": 2, "steps": 3, "sampler": "ddim",
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def play(shelf: Shelf) -> PlayTab:
+    """The tab, on a page nobody looks at."""
+    with gr.Blocks():
+        return PlayTab(shelf, gr.Dropdown(["tiny"], value="tiny"))
+
+
+def played(tab: PlayTab, game: str, **fields: Any) -> tuple[dict[Any, Any], list[np.ndarray], list[dict]]:
+    """What a run leaves on the page, and the pixels and parameters of its pictures while their files are there."""
+    shown: dict[Any, Any] = {}
+    pictures, said = [], []
+    for update in tab._run("tiny", game, *{**FIELDS, **fields}.values()):
+        shown |= update
+        files = [file for file, _ in update[tab.gallery]["value"]]
+        pictures, said = [np.asarray(open_picture(file)) for file in files], [read_parameters(file) for file in files]
+        assert len(set(files)) == len(files)
+        if gif := update.get(tab.gif):
+            with Image.open(gif) as moving:
+                shown["frames"] = moving.n_frames  # type: ignore[attr-defined]
+    return shown, pictures, said
+
+
+def captions(tab: PlayTab, shown: dict[Any, Any]) -> list[str]:
+    return [caption for _, caption in shown[tab.gallery]["value"]]
+
+
+def test_the_controls_are_those_the_requests_have(play: PlayTab) -> None:
+    assert list(play.fields) == list(FIELDS)
+    assert {game.kind.action for game in GAMES.values()} == set(GAMES)
+
+
+def test_between_two_seeds_there_is_a_strip_and_it_moves(play: PlayTab) -> None:
+    shown, pictures, said = played(play, "between")
+    assert captions(play, shown) == ["seed 3", "33%", "67%", "seed 9"]
+    assert [one["start"] for one in said] == [pytest.approx(i / 3) for i in range(4)]
+    assert "of-4" in shown[play.gallery]["elem_classes"]
+    assert shown["frames"] == 2 * len(pictures) - 1
+    assert shown[play.gif] == shown[play.download]
+    assert shown[play.moving]["visible"]
+    assert isinstance(shown[play.last], BetweenRequest)
+
+
+def test_two_ways_up_are_shown_one_over_the_other_and_nothing_moves(play: PlayTab) -> None:
+    shown, pictures, said = played(play, "anagram")
+    assert captions(play, shown) == [
+        "seed 3", "seed 4", "seed 3, a quarter turn left", "seed 4, a quarter turn left",
+    ]  # fmt: skip
+    for as_it_is, other in zip(pictures[:2], pictures[2:], strict=True):
+        assert np.array_equal(other, np.asarray(seen(Image.fromarray(as_it_is), VIEWS["turned-90"].see)))
+        assert not np.array_equal(other, as_it_is)
+    assert [(one["action"], one["view"], one["seed"]) for one in said] == [
+        ("anagram", "turned-90", seed) for seed in (3, 4, 3, 4)
+    ]
+    assert not shown[play.moving]["visible"]
+    assert shown[play.download] is None
+
+
+@pytest.mark.parametrize(("game", "kind"), [("between", BetweenRequest), ("anagram", AnagramRequest)])
+def test_every_game_starts_from_its_own_defaults(game: str, kind: type) -> None:
+    told, way, turn, steps, sampler = _explained(game)
+    assert GAMES[game].told in told
+    assert (way["visible"], turn["visible"]) == (game == "between", game == "anagram")
+    assert (steps, sampler) == (kind().steps, kind().sampler)
+
+
+@pytest.mark.parametrize(
+    ("game", "fields", "sentence"),
+    [
+        ("between", {"to": -2}, "To should be greater"),
+        ("between", {"seed": None}, "The seed is empty"),
+        ("between", {"to": None}, "To should be a valid integer"),
+        ("anagram", {"view": "sideways"}, "View should be"),
+    ],
+)
+def test_what_cannot_be_done_is_said(play: PlayTab, game: str, fields: dict, sentence: str) -> None:
+    with pytest.raises(Problem, match=sentence):
+        played(play, game, **fields)
+
+
+def test_what_the_tabs_open_with_says_how_it_was_made() -> None:
+    pictures, request = examples.between()
+    assert request is not None
+    assert len(pictures) == request.count
+    edited = examples.edited()
+    assert edited is not None
+    assert read_parameters(edited)["action"] == "edit"
