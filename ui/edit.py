@@ -102,7 +102,7 @@ class EditTab:
         gr.HTML(
             '<p class="told">A picture that is not square is cut to the square in its middle; '
             "what comes out is as large as the model's pictures.</p>",
-            elem_classes="told",
+            elem_id="edit-about",
         )
         if shipped:
             thumbs = gr.Gallery(
