@@ -250,7 +250,9 @@ class DenoiserJob:
 
     def export(self, unet: UNet, final: bool) -> None:
         checkpoint.write_weights(self.request.out / checkpoint.DENOISER_WEIGHTS, unet)
-        record(self.request, "denoiser", size=self.request.size, denoiser=self.shape, diffuser=self.diffuser.config())
+        parts: dict[str, Any] = {"denoiser": self.shape, "diffuser": self.diffuser.config()}
+        parts |= {"guide": {}, "guidance": 1.0}  # of the denoiser that was there before, if any
+        record(self.request, "denoiser", size=self.request.size, **parts)
 
 
 def start_from(weights: Path, model: nn.Module) -> None:

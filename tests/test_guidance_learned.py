@@ -10,6 +10,7 @@ import torch
 
 from ddpm_core import checkpoint
 from ddpm_core.checkpoint import CheckpointError
+from ddpm_core.pipeline import LatentDiffusion
 from ddpm_core.stages import Pictures, guided_output, run_stage
 from ddpm_core.unet import UNet
 from tests.test_stages import copy_vae, pictures, request_for, run_all, trained
@@ -44,13 +45,14 @@ def test_what_is_learned_of_a_guide_is_what_both_predict_together(tmp_path: Path
 
 def test_a_denoiser_comes_nearer_to_what_it_learns_from(tmp_path: Path, pictures: Pictures, trained: Path) -> None:
     folder, out = guided_by(trained, tmp_path / "guided"), tmp_path / "run"
-    copy_vae(trained, out)
+    copy_vae(folder, out)  # whose config speaks of the guide
     settings = request_for(out).denoiser.model_copy(
         update={"learns": "guided", "iterations": 40, "learning_rate": 1e-3}
     )
     request = request_for(out, init=folder, denoiser=settings, sample_every=1000)
     losses = [update.step.losses["loss"] for update in run_stage("denoiser", request, pictures)]
     assert sum(losses[-8:]) < 0.8 * sum(losses[:8])
+    assert LatentDiffusion.load(out, "cpu").guide is None
 
 
 def test_learning_from_a_guide_that_is_not_there_is_refused(tmp_path: Path, pictures: Pictures, trained: Path) -> None:

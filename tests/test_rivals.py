@@ -44,8 +44,6 @@ def shipped() -> LatentDiffusion:
 def test_the_other_pipeline_is_as_large_as_the_shipped_one_and_attends(shipped: LatentDiffusion) -> None:
     rival = pipeline.matched(shipped)
     assert parameters(rival.unet) == pytest.approx(pipeline.predicting(shipped), rel=0.05)
-    assert shipped.guide
-    assert pipeline.predicting(shipped) > parameters(shipped.denoiser)
     assert parameters(rival.vae.decoder) == pytest.approx(parameters(shipped.codec.decoder), rel=0.3)
     assert any("Attention" in type(module).__name__ for module in rival.unet.modules())
     assert not any(module.training for module in [rival.unet, rival.vae])
@@ -65,11 +63,9 @@ def test_a_picture_is_timed_by_both_and_judged_by_the_ratio(
     for bound, ok in [(0.0, True), (float("inf"), False)]:
         monkeypatch.setattr(pipeline, "TIMES_FASTER", bound)
         results = named(pipeline.measure(tiny_checkpoint, steps=2, repeats=1))
-        ratio = results["picture, as shipped: theirs / ours"]
+        ratio = results["picture: theirs / ours"]
         assert ratio.ok is ok
-        named_seconds = [results[f"picture, as shipped: {whose}, s"].value for whose in ("theirs", "ours")]
-        assert ratio.value == named_seconds[0] / named_seconds[1]
-        assert not any("without guide" in name for name in results)  # it has none
+        assert ratio.value == results["picture: theirs, s"].value / results["picture: ours, s"].value
 
 
 # A training step
