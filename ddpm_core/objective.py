@@ -57,6 +57,12 @@ def loss_weights(t: Tensor, weighting: Weighting, prediction: Prediction, diffus
     return weights.flatten().float().to(t.device)
 
 
+def with_labels_dropped(label: Tensor, share: float, none: int) -> Tensor:
+    """Classes (B,) with a random share of them `none`, so that one network learns to do without as well
+    (Ho & Salimans 2022, algorithm 1)."""
+    return torch.where((torch.rand(len(label)) < share).to(label.device), none, label)
+
+
 def denoiser_loss(
     unet: UNet,
     clean: Tensor,
@@ -64,6 +70,7 @@ def denoiser_loss(
     timesteps: TimestepDraw,
     clamp_share: float,
     weighting: Weighting = "uniform",
+    label: Tensor | None = None,
 ) -> dict[str, Tensor]:
     """Mean squared error of the network's output on a batch of normalised latents (B, C, h, w).
 
@@ -73,6 +80,7 @@ def denoiser_loss(
             of the loss. Inpainting by clamping shows the network just that; without such examples it
             would never have seen clean cells beside noisy ones.
         weighting: what errors count at which timestep, see `loss_weights`.
+        label: the class of each (B,), as the network is told it; None for one without classes.
     """
     batch, _, height, width = clean.shape
     t = draw_timesteps(batch, timesteps, diffuser).to(clean.device)
@@ -82,15 +90,17 @@ def denoiser_loss(
         random_regions(batch, height, width).to(clean.device)
         & (torch.rand(batch) < clamp_share).to(clean.device)[:, None, None, None]
     )
-    output = unet(torch.where(kept, clean, noisy), t)
+    output = unet(torch.where(kept, clean, noisy), t, label)
     error = (output - training_target(clean, eps, t, unet.prediction, diffuser)).square()
     error = error * loss_weights(t, weighting, unet.prediction, diffuser)[:, None, None, None]
     return {"loss": (error * ~kept).sum() / ((~kept).sum() * clean.shape[1]).clamp_min(1)}
 
 
 @torch.inference_mode()
-def loss_by_decile(unet: UNet, clean: Tensor, diffuser: Diffuser, batch_size: int = 64) -> list[float]:
-    """Mean squared error on latents (B, C, h, w) per tenth of the timesteps, cleanest tenth first.
+def loss_by_decile(
+    unet: UNet, clean: Tensor, diffuser: Diffuser, batch_size: int = 64, label: Tensor | None = None
+) -> list[float]:
+    """Mean squared error on latents (B, C, h, w) of classes `label` (B,) per tenth of the timesteps, cleanest first.
 
     Timesteps are even inside each tenth and the noise is fixed, so values of one run can be compared.
     """
@@ -101,7 +111,11 @@ def loss_by_decile(unet: UNet, clean: Tensor, diffuser: Diffuser, batch_size: in
         t = (1 + (decile + within) / DECILES * last).long().clamp_max(last).to(clean.device)
         eps = torch.randn(clean.shape, generator=torch.Generator().manual_seed(decile)).to(clean)
         noisy, target = diffuser.add_noise(clean, eps, t), training_target(clean, eps, t, unet.prediction, diffuser)
-        parts = zip(noisy.split(batch_size), t.split(batch_size), target.split(batch_size), strict=True)
-        error = sum((unet(z, at) - wanted).square().sum().item() for z, at, wanted in parts)
+        batches = torch.arange(count, device=clean.device).split(batch_size)
+        told = [None if label is None else label[batch] for batch in batches]
+        error = sum(
+            (unet(noisy[batch], t[batch], known) - target[batch]).square().sum().item()
+            for batch, known in zip(batches, told, strict=True)
+        )
         losses.append(error / target.numel())
     return losses

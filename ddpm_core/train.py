@@ -40,16 +40,16 @@ def main(
     both = {name: value for name, value in wanted.items() if value is not None}
     if preset not in PRESETS:
         fail(f"there is no preset {preset!r}; choose from: {', '.join(PRESETS)}.")
-    stages: tuple[StageName, ...] = ("vae", "denoiser")
     try:
         request = TrainRequest.model_validate(merge(PRESETS[preset], {"vae": both, "denoiser": both}, given))
         pictures = read_pictures(request, lambda files: tqdm(files, desc="reading pictures", unit="", leave=False))
         if pictures.train.unreadable:
             typer.echo(f"Skipped {len(pictures.train.unreadable)} files that are no readable pictures.")
         typer.echo(f"{pictures.files} pictures to train on, {len(pictures.held_out or [])} held out.")
-        for stage in stages:
-            if request.stage in ("all", stage):
-                show_stage(stage, request, pictures)
+        if pictures.classes:
+            typer.echo(f"{len(pictures.classes)} classes: {', '.join(pictures.classes)[:200]}.")
+        for stage in request.stages:
+            show_stage(stage, request, pictures)
     except ValidationError as error:
         fail(complaint(error))
     except (CheckpointError, PictureError, TrainingError, OSError, ValueError) as error:
