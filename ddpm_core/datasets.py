@@ -62,7 +62,7 @@ def find(data: Path, classes: str = AUTO) -> DataSet:
         classes: what tells a picture's class: "folder" for the folder it lies in, another word for the column of
             `labels.csv` of that name, "none" for nothing. "auto" takes a column `class` or `label`, or the folders if
             there is no `labels.csv` and all pictures lie in folders, one deep (or in `train/<class>/`). A `.npz` has
-            its own classes, unless it is "none".
+            its own classes, and takes "auto" and "none" alone.
 
     Raises:
         PictureError: no such data, no picture in it, none left to train on, or no such classes.
@@ -165,6 +165,8 @@ def _classes(data: Path, entries: Sequence[_Entry], table: list[str] | None, how
 
 
 def _in_arrays(path: Path, classes: str) -> DataSet:
+    if classes not in (AUTO, NONE):
+        raise PictureError(f"{path} has its own classes, so there is no {classes!r} to take them from.")
     try:
         with np.load(path, allow_pickle=False) as arrays:
             found = {name: arrays[name] for name in ("x_train", "y_train", "x_test", "y_test") if name in arrays}

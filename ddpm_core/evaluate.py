@@ -28,7 +28,7 @@ from ddpm_core import metrics
 from ddpm_core.checkpoint import CheckpointError
 from ddpm_core.classifier import share_read_right, trained_classifier
 from ddpm_core.data import PictureSet, find_pictures, load_pictures
-from ddpm_core.datasets import AUTO, find
+from ddpm_core.datasets import AUTO, DataSet, find
 from ddpm_core.distances import distances_to_training, memorised_share
 from ddpm_core.inpainting import random_regions
 from ddpm_core.options import fail, run
@@ -80,10 +80,11 @@ def main(
         model = LatentDiffusion.load(checkpoint, device)
         seen = seen_by_denoiser(checkpoint, data)
         typer.echo(f"Autoencoder measured on {data}, samples and fillings on {seen}.")
+        labelled = with_classes_of(model, checkpoint, seen) if model.classes else None
         measures = measure_codec(model, find_pictures(data))
         measures |= measure_denoiser(model, find_pictures(seen), samples, fills)
-        if model.classes:
-            measures |= measure_classes(model, checkpoint, seen, samples)
+        if labelled:
+            measures |= measure_classes(model, labelled, samples)
         if json_file:
             json_file.write_text(json.dumps(measures, indent=2) + "\n", encoding="utf-8")
     except (CheckpointError, PictureError, OSError, ValueError) as error:
@@ -136,18 +137,21 @@ def measure_denoiser(
     return measures | measure_fills(model, some_pictures(files["val"] or files["train"], fills))
 
 
-def measure_classes(
-    model: LatentDiffusion, checkpoint: Path, data: Path, samples: int, seed: int = 0
-) -> dict[str, float]:
-    """How often a picture of a class shows it, as a classifier trained here on the same data reads it.
+def with_classes_of(model: LatentDiffusion, checkpoint: Path, data: Path) -> DataSet:
+    """The data with the classes that the checkpoint was trained on.
 
     Raises:
-        PictureError: the data does not have the checkpoint's classes.
+        PictureError: it does not have these.
     """
     how = checkpoints.read_config(checkpoint).training.get("denoiser", {}).get("classes", AUTO)
     found = find(data, how)
     if found.classes != model.classes:
         raise PictureError(f"{data} does not have the classes that {checkpoint} has, so these cannot be measured.")
+    return found
+
+
+def measure_classes(model: LatentDiffusion, found: DataSet, samples: int, seed: int = 0) -> dict[str, float]:
+    """How often a picture of a class shows it, as a classifier trained here on the same data reads it."""
     training, held_out = (
         load_pictures(found.sources[split] or found.sources["train"], model.size, labels=found.labels[split])
         for split in ("train", "val")

@@ -38,7 +38,7 @@ def gradient_ratio(codec: Codec, pictures: PictureSet) -> float:
     for image in pictures.batches(16):
         restored += _gradient_magnitude(codec.decode(codec.encode(image.to(device))).clamp(-1, 1)).sum().item()
         original += _gradient_magnitude(image).sum().item()
-    return restored / original
+    return restored / max(original, 1e-9)  # blank pictures have no edges at all
 
 
 def _gradient_magnitude(image: Tensor) -> Tensor:
