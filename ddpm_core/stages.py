@@ -247,7 +247,7 @@ class DenoiserJob:
     def look(self, unet: UNet, grid: Path) -> dict[str, float]:
         """Samples of fixed seeds as a picture; the loss on held-out latents with fixed noise."""
         model = LatentDiffusion(self.codec, unet, self.diffuser, self.request.size, classes=self.classes)
-        told = self.classes[:: -(-len(self.classes) // 8)] or (None, None)  # a row of each of some, or two of any
+        told = self.classes[:: len(self.classes) // 8 + 1] or (None, None)  # a row of each of some, or two of any
         requests = [GenerateRequest(seed=8 * row, count=8, label=label) for row, label in enumerate(told)]
         latents = [last(model.generate(request)).latent for request in requests]
         contact_sheet(model.codec.decode(torch.cat(latents)), 8 if self.classes else None).save(grid)
