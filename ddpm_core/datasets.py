@@ -154,10 +154,8 @@ def _classes(data: Path, entries: Sequence[_Entry], table: list[str] | None, how
     if how == NONE:
         return [""] * len(entries)
     if how == FOLDER:
-        names = [entry.name.parent.name for entry in entries]
-        return [
-            "" if len(e.name.parts) == 2 and _parts(entries) else name for e, name in zip(entries, names, strict=True)
-        ]
+        outside = 2 if _parts(entries) else 1  # parts of the path of a picture that lies in no class's folder
+        return ["" if len(entry.name.parts) <= outside else entry.name.parent.name for entry in entries]
     if how not in (table or []):
         known = f"its {LABELS} has: {', '.join(table)}" if table else f"there is no {LABELS} beside the pictures"
         raise PictureError(f"{data} has no column {how!r} to take classes from; {known}.")
