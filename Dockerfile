@@ -23,6 +23,7 @@ COPY ddpm_core ddpm_core
 COPY ui ui
 COPY static static
 COPY checkpoints/faces-128 checkpoints/faces-128
+COPY checkpoints/digits checkpoints/digits
 
 USER studio
 EXPOSE 7860

@@ -7,8 +7,8 @@ channels-last, for the same number of steps, the denoisers in the type that ours
 it, too, ours in fp32.
 
 Theirs has as many parameters as all networks of ours that a step calls, and its decoder matches as in
-`benchmarks.locality`. Attention is where `UNet2DModel` has it if nothing is said, everywhere but on the finest level, and its
-heads are no smaller than what is quick.
+`benchmarks.locality`. Attention is where `UNet2DModel` has it if nothing is said, everywhere but on the finest level,
+and its heads are no smaller than what is quick.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ def matched(model: LatentDiffusion) -> Rival:
     )
     dtype = next(model.denoiser.parameters()).dtype
     cells = model.size // model.codec.stride
-    parts = denoiser(model.denoiser, predicting(model), cells), autoencoder(model.codec)
+    parts = denoiser(model.denoiser, predicting(model), cells), autoencoder(model.codec)  # type: ignore[arg-type]
     unet, vae = (placed(part.to(dtype), model.device).eval() for part in parts)
     return Rival(unet, vae, scheduler, dtype)
 

@@ -1,7 +1,8 @@
 """Checkpoints on disk: config.json, safetensors and a model card; written atomically, no pickle.
 
 A checkpoint folder holds `config.json` (what to build), `vae.safetensors` and `denoiser.safetensors`
-(what to fill it with) and `README.md` (the model card).
+(what to fill it with) and `README.md` (the model card). If its codec is "pixel", `vae.safetensors` holds
+the latents' statistics and nothing else.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import json
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -18,6 +19,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from ddpm_core.codec import Codec, PixelCodec
 from ddpm_core.diffuser import Diffuser
 from ddpm_core.layers import placed
 from ddpm_core.unet import UNet
@@ -26,6 +28,7 @@ from ddpm_core.vae import VAE
 CONFIG = "config.json"
 VAE_WEIGHTS, DENOISER_WEIGHTS, GUIDE_WEIGHTS = "vae.safetensors", "denoiser.safetensors", "guide.safetensors"
 CARD = "README.md"
+CODECS: dict[str, type[Codec]] = {"vae": VAE, "pixel": PixelCodec}
 
 Network = TypeVar("Network", bound=nn.Module)
 Part = TypeVar("Part")
@@ -41,11 +44,13 @@ class CheckpointConfig(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     size: int = Field(gt=0)  # pixels, the side of the training pictures
-    vae: dict[str, Any] = {}  # constructor arguments of VAE
+    codec: Literal["vae", "pixel"] = "vae"  # which of CODECS
+    vae: dict[str, Any] = {}  # constructor arguments of the codec
     denoiser: dict[str, Any] = {}  # of UNet
     guide: dict[str, Any] = {}  # of the UNet that guides it, if there is one (`guidance.autoguided`)
     guidance: float = Field(1.0, ge=0, le=10)  # how far it is steered away from its guide
     diffuser: dict[str, Any] = {}  # of Diffuser
+    classes: list[str] = []  # their names, by number; empty if it was trained without
     about: str = ""  # licence and source of the training data, one line, shown under the app
     training: dict[str, Any] = {}  # the resolved settings of each stage's run
 
@@ -143,6 +148,12 @@ def read_weights(path: Path, model: Network, device: str | torch.device = "cpu")
 def load_vae(folder: Path, device: str | torch.device = "cpu") -> VAE:
     """The VAE of a checkpoint folder. Raises `CheckpointError`."""
     return read_weights(Path(folder) / VAE_WEIGHTS, build(VAE, read_config(folder).vae, folder), device)
+
+
+def load_codec(folder: Path, device: str | torch.device = "cpu") -> Codec:
+    """The codec of a checkpoint folder, whichever it is. Raises `CheckpointError`."""
+    config = read_config(folder)
+    return read_weights(Path(folder) / VAE_WEIGHTS, build(CODECS[config.codec], config.vae, folder), device)
 
 
 def load_denoiser(folder: Path, device: str | torch.device = "cpu") -> UNet:

@@ -3,7 +3,7 @@
 Example:
     python -m ddpm_core.evaluate --checkpoint checkpoints/faces-128 --data photos --json measures.json
 
-Held out are the pictures `labels.csv` says, or every twentieth (see `data.find_pictures`). The
+Held out are the pictures `labels.csv` says, or every twentieth (see `datasets.find`). The
 autoencoder is measured on all of them. The denoiser may have learned from only a part of the data: if its
 `config.json` names a folder that DATA has inside, then samples and fillings are measured against the
 pictures of that folder, otherwise against all of DATA.
@@ -26,11 +26,13 @@ from tqdm import tqdm
 from ddpm_core import checkpoint as checkpoints
 from ddpm_core import metrics
 from ddpm_core.checkpoint import CheckpointError
+from ddpm_core.classifier import share_read_right, trained_classifier
 from ddpm_core.data import PictureSet, find_pictures, load_pictures
+from ddpm_core.datasets import AUTO, DataSet, find
 from ddpm_core.distances import distances_to_training, memorised_share
 from ddpm_core.inpainting import random_regions
 from ddpm_core.options import fail, run
-from ddpm_core.pictures import PictureError, open_picture, to_bytes
+from ddpm_core.pictures import PictureError, Source, open_picture, to_bytes
 from ddpm_core.pipeline import LatentDiffusion
 from ddpm_core.regions import grown
 from ddpm_core.samplers import last
@@ -47,6 +49,9 @@ MEANING = {
     "swd_floor": "the same of as many held-out pictures",
     "swd_ratio": "swd / swd_floor",
     "memorised_share": "share of samples nearer to training than the nearest 1 % of held-out pictures",
+    "class_samples": "pictures made of classes, equally many of each, with the default guidance",
+    "class_accuracy": "share of them that a small classifier reads as the class asked for",
+    "classifier_accuracy": "share of held-out pictures that the same classifier reads right",
     "fills": "held-out pictures inpainted, each from two seeds",
     "kept_max_diff": "largest change of a kept pixel after inpainting, of 255",
     "seam_ratio": "steps across the mask's edge, inpainted / untouched",
@@ -75,8 +80,11 @@ def main(
         model = LatentDiffusion.load(checkpoint, device)
         seen = seen_by_denoiser(checkpoint, data)
         typer.echo(f"Autoencoder measured on {data}, samples and fillings on {seen}.")
+        labelled = with_classes_of(model, checkpoint, seen) if model.classes else None
         measures = measure_codec(model, find_pictures(data))
         measures |= measure_denoiser(model, find_pictures(seen), samples, fills)
+        if labelled:
+            measures |= measure_classes(model, labelled, samples)
         if json_file:
             json_file.write_text(json.dumps(measures, indent=2) + "\n", encoding="utf-8")
     except (CheckpointError, PictureError, OSError, ValueError) as error:
@@ -98,7 +106,7 @@ def seen_by_denoiser(checkpoint: Path, data: Path) -> Path:
     return part if trained_on and part.is_dir() else data
 
 
-def measure_codec(model: LatentDiffusion, files: dict[str, list[Path]]) -> dict[str, Any]:
+def measure_codec(model: LatentDiffusion, files: dict[str, list[Source]]) -> dict[str, Any]:
     """What the autoencoder measures on the held-out pictures (on all of them, if none is held out)."""
     pictures = load_pictures(files["val"] or files["train"], model.size)
     with torch.inference_mode():
@@ -114,7 +122,7 @@ def measure_codec(model: LatentDiffusion, files: dict[str, list[Path]]) -> dict[
 
 
 def measure_denoiser(
-    model: LatentDiffusion, files: dict[str, list[Path]], samples: int, fills: int, seed: int = 0
+    model: LatentDiffusion, files: dict[str, list[Source]], samples: int, fills: int, seed: int = 0
 ) -> dict[str, Any]:
     """What samples and fillings measure; distances are None if no picture is held out to compare with."""
     measures: dict[str, Any] = {"samples": samples, "swd": None, "swd_floor": None, "swd_ratio": None}
@@ -127,6 +135,39 @@ def measure_denoiser(
         measures |= {"swd": ours, "swd_floor": floor, "swd_ratio": ratio}
         measures["memorised_share"] = memorised_share(made, held_out, training)
     return measures | measure_fills(model, some_pictures(files["val"] or files["train"], fills))
+
+
+def with_classes_of(model: LatentDiffusion, checkpoint: Path, data: Path) -> DataSet:
+    """The data with the classes that the checkpoint was trained on.
+
+    Raises:
+        PictureError: it does not have these.
+    """
+    how = checkpoints.read_config(checkpoint).training.get("denoiser", {}).get("classes", AUTO)
+    found = find(data, how)
+    if found.classes != model.classes:
+        raise PictureError(f"{data} does not have the classes that {checkpoint} has, so these cannot be measured.")
+    return found
+
+
+def measure_classes(model: LatentDiffusion, found: DataSet, samples: int, seed: int = 0) -> dict[str, float]:
+    """How often a picture of a class shows it, as a classifier trained here on the same data reads it."""
+    training, held_out = (
+        load_pictures(found.sources[split] or found.sources["train"], model.size, labels=found.labels[split])
+        for split in ("train", "val")
+    )
+    each = -(-samples // len(model.classes))
+    made = [
+        sample(model, each, seed + number * each, GenerateRequest(label=label)).pixels
+        for number, label in enumerate(model.classes)
+    ]
+    labels = torch.arange(len(model.classes)).repeat_interleave(each)
+    classifier = trained_classifier(training, len(model.classes), model.device)
+    return {
+        "class_samples": len(labels),
+        "class_accuracy": share_read_right(classifier, PictureSet(torch.cat(made), [], labels)),
+        "classifier_accuracy": share_read_right(classifier, held_out),
+    }
 
 
 def sample(model: LatentDiffusion, count: int, seed: int = 0, request: GenerateRequest | None = None) -> PictureSet:
@@ -143,7 +184,7 @@ def _pixels(model: LatentDiffusion, latent: Tensor) -> Tensor:
     return torch.from_numpy(to_bytes(model.codec.decode(latent))).permute(0, 3, 1, 2)
 
 
-def some_pictures(paths: Sequence[Path], count: int) -> list[Image.Image]:
+def some_pictures(paths: Sequence[Source], count: int) -> list[Image.Image]:
     """At most `count` of the pictures that can be read, spread evenly over the files.
 
     Raises:

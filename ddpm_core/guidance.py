@@ -51,6 +51,25 @@ def classifier_free(conditional: Predictor, unconditional: Predictor, scale: flo
     return extrapolated(conditional, unconditional, scale)
 
 
+def told_and_untold(
+    predict: Callable[[Tensor, Tensor, Tensor], Tensor], label: int, none: int, scale: float
+) -> Predictor:
+    """Classifier-free guidance towards a class by one network, asked for both of its answers in one call.
+
+    Args:
+        predict: the noise (2B, C, h, w) in latents of that shape at timesteps (2B,), told their classes (2B,).
+        label, none: the class, and what stands for "no class".
+        scale: see `classifier_free`.
+    """
+
+    def guided(noisy: Tensor, t: Tensor) -> Tensor:
+        labels = torch.tensor([label, none], device=noisy.device).repeat_interleave(len(noisy))
+        told, untold = predict(noisy.repeat(2, 1, 1, 1), t.repeat(2), labels).chunk(2)
+        return classifier_free(lambda z, t: told, lambda z, t: untold, scale)(noisy, t)
+
+    return guided
+
+
 class View(NamedTuple):
     """A way to look at a picture that takes Gaussian noise to Gaussian noise.
 

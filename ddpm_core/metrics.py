@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ddpm_core.codec import Codec
 from ddpm_core.data import PictureSet
-from ddpm_core.vae import VAE
 
 
 def psnr(image: Tensor, reference: Tensor) -> Tensor:
@@ -21,24 +21,24 @@ def psnr(image: Tensor, reference: Tensor) -> Tensor:
 
 
 @torch.inference_mode()
-def reconstruction_psnr(vae: VAE, pictures: PictureSet) -> float:
+def reconstruction_psnr(codec: Codec, pictures: PictureSet) -> float:
     """Mean over pictures of the PSNR, in dB, of decoding what was encoded."""
-    device = vae.latent_mean.device
+    device = codec.latent_mean.device
     values = []
     for image in pictures.batches(16):
-        values.append(psnr(vae.decode(vae.encode(image.to(device))).cpu(), image))
+        values.append(psnr(codec.decode(codec.encode(image.to(device))).cpu(), image))
     return torch.cat(values).mean().item()
 
 
 @torch.inference_mode()
-def gradient_ratio(vae: VAE, pictures: PictureSet) -> float:
+def gradient_ratio(codec: Codec, pictures: PictureSet) -> float:
     """Mean gradient magnitude of reconstructed pictures over that of the originals: below 1 is blurred, 1 as sharp."""
-    device = vae.latent_mean.device
+    device = codec.latent_mean.device
     restored, original = 0.0, 0.0
     for image in pictures.batches(16):
-        restored += _gradient_magnitude(vae.decode(vae.encode(image.to(device))).clamp(-1, 1)).sum().item()
+        restored += _gradient_magnitude(codec.decode(codec.encode(image.to(device))).clamp(-1, 1)).sum().item()
         original += _gradient_magnitude(image).sum().item()
-    return restored / original
+    return restored / max(original, 1e-9)  # blank pictures have no edges at all
 
 
 def _gradient_magnitude(image: Tensor) -> Tensor:

@@ -58,6 +58,12 @@ def loss_weights(t: Tensor, weighting: Weighting, prediction: Prediction, diffus
     return weights.flatten().float().to(t.device)
 
 
+def with_labels_dropped(label: Tensor, share: float, none: int) -> Tensor:
+    """Classes (B,) with a random share of them `none`, so that one network learns to do without as well
+    (Ho & Salimans 2022, algorithm 1)."""
+    return torch.where((torch.rand(len(label)) < share).to(label.device), none, label)
+
+
 def denoiser_loss(
     unet: UNet,
     clean: Tensor,
@@ -65,6 +71,7 @@ def denoiser_loss(
     timesteps: TimestepDraw,
     clamp_share: float,
     weighting: Weighting = "uniform",
+    label: Tensor | None = None,
     teacher: Callable[[Tensor, Tensor], Tensor] | None = None,
     world: World = ALONE,
 ) -> dict[str, Tensor]:
@@ -76,6 +83,7 @@ def denoiser_loss(
             of the loss. Inpainting by clamping shows the network just that; without such examples it
             would never have seen clean cells beside noisy ones.
         weighting: what errors count at which timestep, see `loss_weights`.
+        label: the class of each (B,), as the network is told it; None for one without classes.
         teacher: what gives the right output for a noisy latent and its timestep, if not what the latent was made
             from. It is shown the same, clean regions included.
         world: the processes that share the batch. Each is given the whole of it, computes its own rows, and
@@ -91,9 +99,10 @@ def denoiser_loss(
     )
     counted = ((~kept).sum() * clean.shape[1]).clamp_min(1) / world.size
     kept, clean, eps, noisy, t = (world.share(whole) for whole in (kept, clean, eps, noisy, t))
+    label = None if label is None else world.share(label)
     with world.drawing_apart():
         seen = torch.where(kept, clean, noisy)
-        output = unet(seen, t)
+        output = unet(seen, t, label)
     target = teacher(seen, t) if teacher else training_target(clean, eps, t, unet.prediction, diffuser)
     error = (output - target).square()
     error = error * loss_weights(t, weighting, unet.prediction, diffuser)[:, None, None, None]
@@ -101,8 +110,10 @@ def denoiser_loss(
 
 
 @torch.inference_mode()
-def loss_by_decile(unet: UNet, clean: Tensor, diffuser: Diffuser, batch_size: int = 64) -> list[float]:
-    """Mean squared error on latents (B, C, h, w) per tenth of the timesteps, cleanest tenth first.
+def loss_by_decile(
+    unet: UNet, clean: Tensor, diffuser: Diffuser, batch_size: int = 64, label: Tensor | None = None
+) -> list[float]:
+    """Mean squared error on latents (B, C, h, w) of classes `label` (B,) per tenth of the timesteps, cleanest first.
 
     Timesteps are even inside each tenth and the noise is fixed, so values of one run can be compared.
     """
@@ -113,7 +124,11 @@ def loss_by_decile(unet: UNet, clean: Tensor, diffuser: Diffuser, batch_size: in
         t = (1 + (decile + within) / DECILES * last).long().clamp_max(last).to(clean.device)
         eps = torch.randn(clean.shape, generator=torch.Generator().manual_seed(decile)).to(clean)
         noisy, target = diffuser.add_noise(clean, eps, t), training_target(clean, eps, t, unet.prediction, diffuser)
-        parts = zip(noisy.split(batch_size), t.split(batch_size), target.split(batch_size), strict=True)
-        error = sum((unet(z, at) - wanted).square().sum().item() for z, at, wanted in parts)
+        batches = torch.arange(count, device=clean.device).split(batch_size)
+        told = [None if label is None else label[batch] for batch in batches]
+        error = sum(
+            (unet(noisy[batch], t[batch], known) - target[batch]).square().sum().item()
+            for batch, known in zip(batches, told, strict=True)
+        )
         losses.append(error / target.numel())
     return losses

@@ -11,6 +11,8 @@ import typer
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
+FLAGS = {"label": "class"}  # fields called otherwise because Python keeps the word to itself
+
 
 def _parameters(model: type[BaseModel], prefix: str = "") -> list[inspect.Parameter]:
     parameters = []
@@ -18,7 +20,7 @@ def _parameters(model: type[BaseModel], prefix: str = "") -> list[inspect.Parame
         if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
             parameters += _parameters(field.annotation, f"{prefix}{name}__")
             continue
-        flag = (prefix + name).replace("__", "-").replace("_", "-")
+        flag = (prefix + FLAGS.get(name, name)).replace("__", "-").replace("_", "-")
         negative = f"/--no-{flag}" if field.annotation is bool else ""
         # None, "not given", lets presets and the model's own defaults speak.
         option = typer.Option(None, f"--{flag}{negative}", help=_help(field), show_default=False)
@@ -41,7 +43,7 @@ def _help(field: FieldInfo) -> str:
 
 
 def _plain(value: Any) -> str:
-    return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
+    return ",".join(map(str, value)) if isinstance(value, tuple) else "none" if value is None else str(value)
 
 
 def takes(model: type[BaseModel], without: Sequence[str] = ()) -> Callable:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import zipfile
+import zlib
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,8 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from PIL.PngImagePlugin import PngInfo
 from torch import Tensor
 
+Source = Path | zipfile.Path | Image.Image  # a file, a file in an archive, or a picture in memory
+
 PARAMETERS = "parameters"  # the PNG text chunk that says how a picture was made
 
 
@@ -20,22 +24,26 @@ class PictureError(ValueError):
     """A file that cannot be used as a picture; the message is one sentence meant for the user."""
 
 
-def open_picture(path: str | Path) -> Image.Image:
+def open_picture(path: str | Source) -> Image.Image:
     """The picture in a file as `as_picture` gives it: upright 8-bit RGB, or RGBA if any of it is transparent.
+
+    One in memory is treated alike.
 
     Raises:
         PictureError: the file is missing, no picture, truncated or absurdly large.
     """
-    name = Path(path).name
+    if isinstance(path, Image.Image):
+        return as_picture(path)
+    name = Path(str(path)).name
     try:
-        with Image.open(path) as picture:
+        with Image.open(path.open("rb") if isinstance(path, zipfile.Path) else path) as picture:
             picture.load()
             return as_picture(picture)
     except FileNotFoundError:
         raise PictureError(f"{path} does not exist.") from None
     except Image.DecompressionBombError:
         raise PictureError(f"{name} has too many pixels to open; make it smaller first.") from None
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError, RuntimeError):
+    except (UnidentifiedImageError, OSError, SyntaxError, ValueError, RuntimeError, zipfile.BadZipFile, zlib.error):
         raise PictureError(f"{name} is not a picture that can be read; try a PNG or JPEG.") from None
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +13,10 @@ from torch import Tensor
 
 from ddpm_core import checkpoint
 from ddpm_core.checkpoint import CheckpointError
+from ddpm_core.codec import Codec
 from ddpm_core.diffuser import Diffuser
 from ddpm_core.framing import Frame, MaskError
-from ddpm_core.guidance import VIEWS, anagram, autoguided
+from ddpm_core.guidance import VIEWS, anagram, autoguided, told_and_untold
 from ddpm_core.inference import ready
 from ddpm_core.inpainting import Constraint, clamp_noised, clamp_to, keep_cells, resampled
 from ddpm_core.noise import Noise, SeededNoise, begun_with, between
@@ -24,7 +25,6 @@ from ddpm_core.regions import grown
 from ddpm_core.samplers import SAMPLERS, Predictor, Step, unconstrained
 from ddpm_core.schema import AnagramRequest, BetweenRequest, EditRequest, GenerateRequest, InpaintRequest
 from ddpm_core.unet import UNet, to_eps
-from ddpm_core.vae import VAE
 
 
 def pick_device(name: str = "auto") -> torch.device:
@@ -43,11 +43,14 @@ def pick_device(name: str = "auto") -> torch.device:
     return torch.device(name)
 
 
-def predictor(unet: UNet, diffuser: Diffuser) -> Predictor:
-    """What a network says of the noise in latents (B, C, h, w) at timesteps (B,), whatever its prediction type."""
+def predictor(unet: UNet, diffuser: Diffuser) -> Callable[..., Tensor]:
+    """What a network says of the noise in latents (B, C, h, w) at timesteps (B,), whatever its prediction type.
 
-    def predict(noisy: Tensor, t: Tensor) -> Tensor:
-        return to_eps(unet(noisy, t), noisy, t, unet.prediction, diffuser)
+    It can be told classes (B,) as well, see `UNet.forward`.
+    """
+
+    def predict(noisy: Tensor, t: Tensor, label: Tensor | None = None) -> Tensor:
+        return to_eps(unet(noisy, t, label), noisy, t, unet.prediction, diffuser)
 
     return predict
 
@@ -56,18 +59,20 @@ class LatentDiffusion:
     """A trained model ready for use.
 
     Attributes:
-        codec: image <-> latent, see `VAE.encode` and `VAE.decode`.
+        codec: image <-> latent, see `Codec.encode` and `Codec.decode`.
         denoiser: the network.
         guide: a weaker network for the same latents, from whose mistakes it is steered away; None without one.
         predict: the noise (B, C, h, w) in latents of the same shape at timesteps (B,), guided if there is a guide.
+            Requests that name a class go by `told` instead.
         diffuser: the noise schedule.
         size: side of the pictures it was trained on, pixels.
         name, about: the checkpoint's name and one line on its training data.
+        classes: names of what it can be asked for, by number; empty without classes.
     """
 
     def __init__(
         self,
-        codec: VAE,
+        codec: Codec,
         denoiser: UNet,
         diffuser: Diffuser,
         size: int,
@@ -75,12 +80,13 @@ class LatentDiffusion:
         about: str = "",
         guide: UNet | None = None,
         guidance: float = 1.0,
+        classes: Sequence[str] = (),
     ):
         self.codec, self.denoiser, self.guide, self.diffuser = codec, denoiser, guide, diffuser
         self.predict: Predictor = predictor(denoiser, diffuser)
         if guide is not None:
             self.predict = autoguided(self.predict, predictor(guide, diffuser), guidance)
-        self.size, self.name, self.about = size, name, about
+        self.size, self.name, self.about, self.classes = size, name, about, tuple(classes)
         self.device = codec.latent_mean.device
 
     @classmethod
@@ -93,22 +99,44 @@ class LatentDiffusion:
         """
         folder = Path(folder)
         config, target = checkpoint.read_config(folder), pick_device(device)
-        codec = checkpoint.load_vae(folder, target)
+        codec = checkpoint.load_codec(folder, target)
         denoiser = checkpoint.load_denoiser(folder, target)
         guide = checkpoint.load_guide(folder, target)
         channels = {part.latent_channels for part in (codec, denoiser, guide) if part is not None}
-        if len(channels) > 1 or config.size % codec.stride:
+        if len(channels) > 1 or config.size % codec.stride or denoiser.classes != len(config.classes):
             raise CheckpointError(f"{folder / checkpoint.CONFIG} is inconsistent: its parts do not fit each other.")
         for network in filter(None, (denoiser, guide)):
             ready(network, target)
         diffuser, name = checkpoint.load_diffuser(folder), folder.resolve().name
-        return cls(codec, denoiser, diffuser, config.size, name, config.about, guide, config.guidance)
+        guided = guide, config.guidance
+        return cls(codec, denoiser, diffuser, config.size, name, config.about, *guided, config.classes)
+
+    def told(self, label: str, guidance: float) -> Predictor:
+        """The noise predictor for a class, with classifier-free guidance of that scale (`guidance.classifier_free`).
+
+        A guide was never told classes, and steers what is told nothing only: here it has no part.
+
+        Args:
+            label: the class, by name or, if none has that name, by number.
+
+        Raises:
+            ValueError: there is no such class.
+        """
+        name = self.name or "this model"
+        if not self.classes:
+            raise ValueError(f"{name} was trained without classes; leave the class out.")
+        numbers = {str(number): number for number in range(len(self.classes))}
+        known = numbers | {one: number for number, one in enumerate(self.classes)}
+        if label not in known:
+            raise ValueError(f"{name} has no class {label[:60]!r}; choose from: {', '.join(self.classes)[:400]}.")
+        predict = predictor(self.denoiser, self.diffuser)
+        return told_and_untold(predict, known[label], len(self.classes), guidance)
 
     def generate(self, request: GenerateRequest) -> Iterator[Step]:
         """Pictures from seeds `seed`, `seed`+1, ...; yields every reverse step of the batch.
 
         Raises:
-            ValueError: more steps than the diffuser has.
+            ValueError: more steps than the diffuser has, or no such class.
         """
         timesteps = self.diffuser.spaced_timesteps(request.steps, request.spacing)
         return self._run(request, timesteps, self._noise(request), unconstrained)
@@ -139,6 +167,9 @@ class LatentDiffusion:
             image: (1, 3, S, S) in [-1, 1].
             keep: bool (1, 1, S, S), True where pixels are to be kept. Their cells are clamped to the
                 image's latent at every step; pasting the pixels themselves back is `Frame.paste`'s.
+
+        Raises:
+            ValueError: more steps than the diffuser has, or no such class.
         """
         anchor = self.codec.encode(image.to(self.device))
         cells = keep_cells(keep, self.codec.stride, request.mask_rule).to(self.device)
@@ -157,7 +188,7 @@ class LatentDiffusion:
             image: (1, 3, S, S) in [-1, 1].
 
         Raises:
-            ValueError: more steps than the diffuser has.
+            ValueError: more steps than the diffuser has, or no such class.
         """
         timesteps = self.diffuser.spaced_timesteps(request.steps, request.spacing)[-request.calls - 1 :]
         anchor, noise = self.codec.encode(image.to(self.device)), self._noise(request)
@@ -198,7 +229,6 @@ class LatentDiffusion:
         cells = self.size // self.codec.stride
         return SeededNoise(seeds, (self.codec.latent_channels, cells, cells), self.device)
 
-    @torch.inference_mode()
     def _run(
         self,
         request: GenerateRequest,
@@ -207,8 +237,10 @@ class LatentDiffusion:
         constrain: Constraint,
         wrapped: Callable[[Predictor], Predictor] = lambda predict: predict,
     ) -> Iterator[Step]:
-        sampler, predict = SAMPLERS[request.sampler], wrapped(self.predict)
-        yield from sampler(predict, self.diffuser, timesteps, noise, constrain, **request.extras)
+        predict = self.predict if request.label is None else self.told(request.label, request.guidance)
+        sampler = SAMPLERS[request.sampler]
+        steps = sampler(wrapped(predict), self.diffuser, timesteps, noise, constrain, **request.extras)
+        return _without_gradients(steps)
 
     @torch.inference_mode()
     def pictures(self, latent: Tensor) -> list[Image.Image]:
@@ -217,4 +249,10 @@ class LatentDiffusion:
 
     def parameters(self, request: GenerateRequest) -> dict[str, Any]:
         """What a saved picture says of its making."""
-        return {"action": request.action, "checkpoint": self.name, **request.model_dump(mode="json")}
+        unheard = {"label", "guidance"} if request.label is None else None
+        return {"action": request.action, "checkpoint": self.name, **request.model_dump(mode="json", exclude=unheard)}
+
+
+@torch.inference_mode()
+def _without_gradients(steps: Iterator[Step]) -> Iterator[Step]:
+    yield from steps

@@ -27,6 +27,24 @@ PRESETS: dict[str, dict[str, Any]] = {
             "clamp_share": 0.4,
         },
     },
+    # What the shipped digits was trained with, on MNIST: pixels for latents, ten classes.
+    "digits": {
+        "size": 32,
+        "codec": "pixel",
+        "flips": False,
+        "sample_every": 1_500,
+        "about": "Handwritten digits: MNIST, Y. LeCun, C. Cortes, C. Burges",
+        "denoiser": {
+            "batch_size": 64,
+            "channels": (64, 96, 128),
+            "blocks": 2,
+            "mixer": "none",
+            "dropout": 0.0,
+            "learning_rate": 1e-3,
+            "iterations": 3_000,
+            "ema_decay": 0.998,
+        },
+    },
     # A few hundred pictures of one's own, and something to look at within the hour.
     "quick": {
         "views": 4,

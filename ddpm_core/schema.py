@@ -38,6 +38,9 @@ Widths = Annotated[  # "64,128,192" on the command line
     BeforeValidator(lambda value: value.split(",") if isinstance(value, str) else value),
     Field(min_length=1, max_length=6),
 ]
+Label = Annotated[  # an empty box, or a number without quotes
+    str | None, BeforeValidator(lambda value: None if value == "" else str(value) if isinstance(value, int) else value)
+]
 
 
 class Request(BaseModel):
@@ -57,6 +60,8 @@ class GenerateRequest(Request):
     sampler: SamplerName = Field("ddim", description="how to step from noise to picture")
     spacing: SpacingName = Field("uniform", description="how the steps are spread over the timesteps")
     eta: float = Field(0.0, ge=0, le=1, description="share of DDPM's noise that DDIM adds in its steps; DDIM only")
+    label: Label = Field(None, description="class to make, by name or number, of a checkpoint that has classes")
+    guidance: float = Field(2.0, ge=0, le=20, description="how closely a class is followed, 1 for plainly; above, more")
 
     @model_validator(mode="after")
     def _last_seed(self) -> Self:
@@ -216,17 +221,25 @@ class DenoiserSettings(StageSettings):
         "data", description="pictures, or what the checkpoint named by --init predicts together with its guide"
     )
     clamp_share: float = Field(0.3, ge=0, le=1, description="share of examples with a region held clean")
+    label_dropout: float = Field(0.1, ge=0, le=1, description="share of examples whose class is not told")
 
 
 class TrainRequest(Request):
     """A training run: autoencoder, denoiser or one after the other."""
 
-    data: Path = Field(description="folder of pictures")
+    data: Path = Field(description="folder of pictures, a .zip of one, or a .npz in MNIST's layout")
     out: Path = Field(description="checkpoint folder to write")
     stage: Literal["all", "vae", "denoiser"] = Field("all", description="which of the two to train")
     size: int = Field(128, ge=8, le=1024, description="side of the training pictures, pixels")
     resume: bool = Field(False, description="continue the interrupted run in --out")
     init: Path | None = Field(None, description="checkpoint folder whose weights to start from")
+    codec: Literal["vae", "pixel"] = Field(
+        "vae", description='what latents are: an autoencoder\'s, or the pixels themselves; "pixel" has no stage "vae"'
+    )
+    pixel_stride: int = Field(2, ge=1, le=16, description="side in pixels of the squares that are a cell of pixels")
+    classes: str = Field(
+        "auto", description='what tells classes apart: "folder", a column of labels.csv, "none", or "auto" to find out'
+    )
     flips: bool = Field(True, description="mirror pictures at random")
     views: int = Field(1, ge=1, le=64, description="squares cut from each picture, the first the whole")
     zoom: float = Field(0.1, ge=0, lt=1, description="how much smaller than the whole further views may be")
@@ -238,3 +251,16 @@ class TrainRequest(Request):
     about: str = Field("", description="one line on the training pictures' source and licence, shown in the app")
     vae: VaeSettings = VaeSettings()
     denoiser: DenoiserSettings = DenoiserSettings()
+
+    @model_validator(mode="after")
+    def _something_to_learn(self) -> Self:
+        if self.codec == "pixel" and self.stage == "vae":
+            raise ValueError("the pixel codec has nothing to learn; leave --stage out")
+        return self
+
+    @property
+    def stages(self) -> tuple[Literal["vae", "denoiser"], ...]:
+        """The stages to run, in order."""
+        if self.stage != "all":
+            return (self.stage,)
+        return ("vae", "denoiser") if self.codec == "vae" else ("denoiser",)

@@ -14,14 +14,16 @@ from torch import Tensor, nn
 
 from ddpm_core import checkpoint, metrics
 from ddpm_core.checkpoint import CheckpointConfig, CheckpointError
-from ddpm_core.data import PictureSet, find_pictures, load_pictures
+from ddpm_core.codec import Codec, PixelCodec
+from ddpm_core.data import PictureSet, load_pictures
+from ddpm_core.datasets import find
 from ddpm_core.diffuser import Diffuser
 from ddpm_core.distributed import ALONE, World
 from ddpm_core.guidance import autoguided
 from ddpm_core.inference import ready
 from ddpm_core.layers import placed
-from ddpm_core.objective import denoiser_loss, loss_by_decile
-from ddpm_core.pictures import contact_sheet
+from ddpm_core.objective import denoiser_loss, loss_by_decile, with_labels_dropped
+from ddpm_core.pictures import Source, contact_sheet
 from ddpm_core.pipeline import LatentDiffusion, pick_device
 from ddpm_core.samplers import last
 from ddpm_core.schema import GenerateRequest, StageSettings, TrainRequest
@@ -35,6 +37,8 @@ VAE_SHAPE = ("latent_channels", "channels", "encoder_blocks", "decoder_blocks", 
 DENOISER_SHAPE = ("channels", "blocks", "mixer", "dropout", "prediction")
 PRIVATE = {"data", "out", "stage", "resume", "device", "init"}  # of this machine, not of the checkpoint
 SHOWN = 16  # pictures in a sample grid
+ENCODED = 32  # pictures encoded at once
+LOOKED_AT = 1024  # held-out latents, about, that the loss by tenth of the timesteps is measured on
 
 
 @dataclass
@@ -53,14 +57,17 @@ class Pictures:
     train: PictureSet
     held_out: PictureSet | None
     files: int  # pictures read for training, before views multiply them
+    classes: tuple[str, ...] = ()
 
 
-def read_pictures(request: TrainRequest, watch: Callable[[Iterable[Path]], Iterable[Path]] = iter) -> Pictures:
-    """Read the folder; `watch` may wrap the files to show progress. Raises `PictureError`."""
-    files = find_pictures(request.data)
-    train = load_pictures(watch(files["train"]), request.size, request.views, request.zoom, request.seed)
-    held_out = load_pictures(files["val"], request.size) if files["val"] else None
-    return Pictures(train, held_out, len(train) // request.views)
+def read_pictures(request: TrainRequest, watch: Callable[[Iterable[Source]], Iterable[Source]] = iter) -> Pictures:
+    """Read the data; `watch` may wrap the files to show progress. Raises `PictureError`."""
+    found = find(request.data, request.classes)
+    files, labels = found.sources, found.labels
+    how = request.size, request.views, request.zoom, request.seed
+    train = load_pictures(watch(files["train"]), *how, labels=labels["train"])
+    held_out = load_pictures(files["val"], request.size, labels=labels["val"]) if files["val"] else None
+    return Pictures(train, held_out, len(train) // request.views, found.classes)
 
 
 class Job(Protocol):
@@ -198,15 +205,23 @@ class VaeJob:
 
 
 class DenoiserJob:
-    """Trains the UNet on the latents of a trained autoencoder."""
+    """Trains the UNet on the latents of a codec: a trained autoencoder, or one that keeps the pixels."""
 
     def __init__(self, request: TrainRequest, pictures: Pictures, world: World = ALONE):
         self.request, self.world = request, world
         self.diffuser = Diffuser(schedule=request.denoiser.schedule)
         self.device = pick_device(request.device)
-        self.codec = checkpoint.load_vae(request.out, self.device)
+        if request.codec == "pixel" and world.leads and not (request.out / checkpoint.VAE_WEIGHTS).exists():
+            write_pixel_codec(request, pictures.train)
+        world.meet()  # the codec is written
+        self.codec: Codec = checkpoint.load_codec(request.out, self.device)
+        if (built := checkpoint.read_config(request.out).codec) != request.codec:
+            raise CheckpointError(
+                f"{request.out} has the codec {built!r}, not {request.codec!r}; choose another --out."
+            )
+        self.classes = pictures.classes
         self.shape: dict[str, Any] = {name: getattr(request.denoiser, name) for name in DENOISER_SHAPE}
-        self.shape["latent_channels"] = self.codec.latent_channels
+        self.shape |= {"latent_channels": self.codec.latent_channels, "classes": len(self.classes)}
         torch.manual_seed(request.seed)
         self.model = placed(UNet(**self.shape), self.device)
         if request.init:
@@ -214,45 +229,82 @@ class DenoiserJob:
         self.teacher = guided_output(request.init, self.device) if request.denoiser.learns == "guided" else None
         self.latents = self.encode(pictures.train, flips=request.flips)
         self.held_out = self.encode(pictures.held_out, flips=False) if pictures.held_out else None
+        self.labels = self.labels_of(pictures.train, flips=request.flips)
+        self.held_out_labels = self.labels_of(pictures.held_out, flips=False) if pictures.held_out else None
 
     @torch.inference_mode()
     def encode(self, pictures: PictureSet, flips: bool) -> Tensor:
         """Latents (N, C, h, w) of all pictures, and of their mirror images, made once."""
         latents = []
-        for image in pictures.batches(32):
+        for image in pictures.batches(ENCODED):
             for view in (image, image.flip(3)) if flips else (image,):
                 latents.append(self.codec.encode(view.to(self.device)).cpu())
         return torch.cat(latents)
 
-    def loss(self, model: UNet, draw: int) -> dict[str, Tensor]:
-        return self._loss(model, draw, self.latents, self.world)
+    def labels_of(self, pictures: PictureSet, flips: bool) -> Tensor | None:
+        """The class (N,) of each latent that `encode` makes; None without classes."""
+        if not self.classes or pictures.labels is None:
+            return None
+        return torch.cat([part for batch in pictures.labels.split(ENCODED) for part in [batch] * (1 + flips)])
 
-    def _loss(self, model: UNet, draw: int, latents: Tensor, world: World) -> dict[str, Tensor]:
+    def loss(self, model: UNet, draw: int) -> dict[str, Tensor]:
+        return self._loss(model, draw, self.latents, self.labels, self.world)
+
+    def _loss(self, model: UNet, draw: int, latents: Tensor, labels: Tensor | None, world: World) -> dict[str, Tensor]:
         settings = self.request.denoiser
-        clean = latents[batch_index(draw, settings.batch_size, len(latents), self.request.seed)]
-        clean = clean.to(self.device, memory_format=torch.channels_last)
-        choices = settings.timesteps, settings.clamp_share, settings.weighting
+        index = batch_index(draw, settings.batch_size, len(latents), self.request.seed)
+        clean = latents[index].to(self.device, memory_format=torch.channels_last)
+        label = None
+        if labels is not None:
+            label = with_labels_dropped(labels[index], settings.label_dropout, len(self.classes)).to(self.device)
+        choices = settings.timesteps, settings.clamp_share, settings.weighting, label
         return denoiser_loss(model, clean, self.diffuser, *choices, teacher=self.teacher, world=world)
 
     @torch.inference_mode()
     def look(self, unet: UNet, grid: Path) -> dict[str, float]:
         """Samples of fixed seeds as a picture; the loss on held-out latents with fixed noise."""
-        model = LatentDiffusion(self.codec, unet, self.diffuser, self.request.size)
-        latents = [last(model.generate(GenerateRequest(seed=seed, count=8))).latent for seed in range(0, SHOWN, 8)]
-        contact_sheet(model.codec.decode(torch.cat(latents))).save(grid)
+        model = LatentDiffusion(self.codec, unet, self.diffuser, self.request.size, classes=self.classes)
+        told = self.classes[:: len(self.classes) // 8 + 1] or (None, None)  # a row of each of some, or two of any
+        requests = [GenerateRequest(seed=8 * row, count=8, label=label) for row, label in enumerate(told)]
+        latents = [last(model.generate(request)).latent for request in requests]
+        contact_sheet(model.codec.decode(torch.cat(latents)), 8 if self.classes else None).save(grid)
         if self.held_out is None:
             return {}
         torch.manual_seed(0)
-        losses = [self._loss(unet, draw, self.held_out, ALONE)["loss"].item() for draw in range(8)]
-        deciles = loss_by_decile(unet, self.held_out.to(self.device), self.diffuser)
+        losses = [
+            self._loss(unet, draw, self.held_out, self.held_out_labels, ALONE)["loss"].item() for draw in range(8)
+        ]
+        some = slice(None, None, max(1, len(self.held_out) // LOOKED_AT))
+        label = None if self.held_out_labels is None else self.held_out_labels[some].to(self.device)
+        deciles = loss_by_decile(unet, self.held_out[some].to(self.device), self.diffuser, label=label)
         named = {f"held_out_decile_{number}": loss for number, loss in enumerate(deciles)}
         return {"held_out_loss": sum(losses) / len(losses)} | named
 
     def export(self, unet: UNet, final: bool) -> None:
         checkpoint.write_weights(self.request.out / checkpoint.DENOISER_WEIGHTS, unet)
-        parts: dict[str, Any] = {"denoiser": self.shape, "diffuser": self.diffuser.config()}
+        parts: dict[str, Any] = {
+            "denoiser": self.shape,
+            "diffuser": self.diffuser.config(),
+            "classes": list(self.classes),
+        }
         parts |= {"guide": {}, "guidance": 1.0}  # of the denoiser that was there before, if any
         record(self.request, "denoiser", size=self.request.size, **parts)
+
+
+@torch.inference_mode()
+def write_pixel_codec(request: TrainRequest, pictures: PictureSet) -> None:
+    """Write the codec that keeps pixels into a checkpoint folder, with the statistics of the training pictures.
+
+    Raises:
+        CheckpointError: the pictures' size is no multiple of the stride.
+    """
+    codec = PixelCodec(request.pixel_stride)
+    if request.size % codec.stride:
+        raise CheckpointError(f"size {request.size} is no multiple of the pixel codec's stride {codec.stride}.")
+    codec.measure_latents(torch.cat([codec.means(image) for image in pictures.batches(ENCODED)]))
+    checkpoint.write_weights(request.out / checkpoint.VAE_WEIGHTS, codec)
+    config = CheckpointConfig(size=request.size, codec="pixel", vae={"stride": codec.stride}, about=request.about)
+    checkpoint.write_config(request.out, config)
 
 
 def start_from(weights: Path, model: nn.Module) -> None:

@@ -47,18 +47,16 @@ def main(
     both = {name: value for name, value in wanted.items() if value is not None}
     if preset not in PRESETS:
         fail(f"there is no preset {preset!r}; choose from: {', '.join(PRESETS)}.")
-    stages: tuple[StageName, ...] = ("vae", "denoiser")
     watch = partial(tqdm, desc="reading pictures", unit="", leave=False, disable=not world.leads)
     try:
         request = TrainRequest.model_validate(merge(PRESETS[preset], {"vae": both, "denoiser": both}, given))
-        chosen = [stage for stage in stages if request.stage in ("all", stage)]
-        for stage in chosen:
+        for stage in request.stages:
             world.rows(getattr(request, stage).batch_size)  # said before hours of training, not after
         with joined(world, pick_device(request.device)):
             pictures = read_pictures(request, watch)
             if world.leads:
                 introduce(pictures)
-            for stage in chosen:
+            for stage in request.stages:
                 show_stage(stage, request, pictures, world)
     except ValidationError as error:
         fail(complaint(error))
@@ -73,6 +71,8 @@ def introduce(pictures: Pictures) -> None:
     if pictures.train.unreadable:
         typer.echo(f"Skipped {len(pictures.train.unreadable)} files that are no readable pictures.")
     typer.echo(f"{pictures.files} pictures to train on, {len(pictures.held_out or [])} held out.")
+    if pictures.classes:
+        typer.echo(f"{len(pictures.classes)} classes: {', '.join(pictures.classes)[:200]}.")
 
 
 def show_stage(stage: StageName, request: TrainRequest, pictures: Pictures, world: World) -> None:

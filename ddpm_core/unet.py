@@ -104,6 +104,8 @@ class UNet(nn.Module):
         mixer: what lets far cells see each other, at every level: "serpentine", "attention" or "none".
         dropout: share of activations dropped inside blocks while training.
         prediction: what the network's output means: "eps", "x0", "v" or "velocity" (see `training_target`).
+        classes: how many it can be told apart; an embedding of the class is added to that of the time (Nichol &
+            Dhariwal 2021, section 4). There is one for "no class" as well (Ho & Salimans 2022, section 3.2).
     """
 
     def __init__(
@@ -114,15 +116,19 @@ class UNet(nn.Module):
         mixer: Mixer = "serpentine",
         dropout: float = 0.1,
         prediction: Prediction = "v",
+        classes: int = 0,
     ):
         super().__init__()
         if prediction not in get_args(Prediction):
             raise ValueError(f"there is no prediction type {prediction!r}")
-        self.prediction, self.latent_channels = prediction, latent_channels
+        if classes < 0:
+            raise ValueError(f"there cannot be {classes} classes")
+        self.prediction, self.latent_channels, self.classes = prediction, latent_channels, classes
         self.channels, self.halvings = tuple(channels), len(channels) - 1
         time_width = 2 * channels[0]
         self.time = nn.Sequential(nn.Linear(channels[0], time_width), nn.SiLU(), nn.Linear(time_width, time_width))
         self.time_features = channels[0]
+        self.label = nn.Embedding(classes + 1, time_width) if classes else None
 
         def stage(width: int) -> Stage:
             return Stage(width, blocks, mixer, time_width, dropout)
@@ -138,10 +144,18 @@ class UNet(nn.Module):
         last = starting_at_zero(nn.Conv2d(channels[0], latent_channels, 3, padding=1))
         self.output = nn.Sequential(ChannelNorm(channels[0]), nn.SiLU(), last)
 
-    def forward(self, noisy: Tensor, t: Tensor) -> Tensor:
-        """The network's raw output (B, C, h, w), in its own prediction type, for `noisy` (B, C, h, w) at `t` (B,)."""
+    def forward(self, noisy: Tensor, t: Tensor, label: Tensor | None = None) -> Tensor:
+        """The network's raw output (B, C, h, w), in its own prediction type, for `noisy` (B, C, h, w) at `t` (B,).
+
+        Args:
+            label: the class of each, (B,) from 0 to `classes`, the last standing for "no class"; None for no class
+                throughout. A network without classes takes None alone.
+        """
         dtype = next(self.parameters()).dtype
-        time = F.silu(self.time(timestep_embedding(t, self.time_features).to(dtype)))
+        time = self.time(timestep_embedding(t, self.time_features).to(dtype))
+        if self.label is not None:
+            time = time + self.label(torch.full_like(t, self.classes) if label is None else label)
+        time = F.silu(time)
         x = self.input(noisy.to(dtype))
         skips = []
         for level, stage in enumerate(self.down):

@@ -1,4 +1,4 @@
-"""The codec: a variational autoencoder whose decoder is strictly local.
+"""The learned codec: a variational autoencoder whose decoder is strictly local.
 
 The encoder may look anywhere (squeeze-and-excitation pools over the whole picture); the decoder may
 not, so that repainting one latent cell changes pixels near it and nowhere else. That rules out, in the
@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ddpm_core.codec import Codec
 from ddpm_core.distributed import ALONE, World
 from ddpm_core.layers import ChannelNorm, starting_at_zero
 
@@ -96,7 +97,7 @@ class Decoder(nn.Module):
         return self.out(self.layers(latent))
 
 
-class VAE(nn.Module):
+class VAE(Codec):
     """Variational autoencoder (Kingma & Welling 2014) and codec of the latent diffusion model.
 
     Args:
@@ -104,13 +105,7 @@ class VAE(nn.Module):
         channels: width at each halving, finest first; their number sets the stride (three: stride 8).
         encoder_blocks, decoder_blocks: residual blocks per resolution.
         full_width: width of the decoder at full resolution.
-
-    Latents that leave `encode` have unit standard deviation and zero mean per channel over the training
-    set; the statistics are buffers and travel with the weights (`measure_latents` sets them).
     """
-
-    latent_mean: Tensor
-    latent_std: Tensor
 
     def __init__(
         self,
@@ -120,34 +115,22 @@ class VAE(nn.Module):
         decoder_blocks: int = 2,
         full_width: int = 32,
     ):
-        super().__init__()
-        self.latent_channels = latent_channels
-        self.stride = 2 ** len(channels)
+        super().__init__(latent_channels, stride=2 ** len(channels))
         self.encoder = Encoder(channels, encoder_blocks, latent_channels)
         self.decoder = Decoder(channels, decoder_blocks, latent_channels, full_width)
-        self.register_buffer("latent_mean", torch.zeros(latent_channels))
-        self.register_buffer("latent_std", torch.ones(latent_channels))
 
     def moments(self, image: Tensor) -> tuple[Tensor, Tensor]:
         """Posterior mean and log-variance (B, C, h, w) of `image` (B, 3, H, W) in [-1, 1], not normalised."""
         mean, log_variance = self.encoder(image).float().chunk(2, dim=1)
         return mean, log_variance.clamp(-20, 10)
 
-    def encode(self, image: Tensor) -> Tensor:
-        """Latent (B, C, H/stride, W/stride) of `image` (B, 3, H, W) in [-1, 1]: posterior mean, normalised."""
-        if image.shape[2] % self.stride or image.shape[3] % self.stride:
-            raise ValueError(f"picture sides must be multiples of {self.stride}, not {tuple(image.shape[2:])}")
-        mean, _ = self.moments(image)
-        return (mean - self.latent_mean[:, None, None]) / self.latent_std[:, None, None]
+    def means(self, image: Tensor) -> Tensor:
+        """The posterior's mean; see `Codec.means`."""
+        return self.moments(image)[0]
 
-    def decode(self, latent: Tensor) -> Tensor:
-        """Image (B, 3, h*stride, w*stride), nominally in [-1, 1], of a normalised `latent` (B, C, h, w)."""
-        return self.decoder(latent * self.latent_std[:, None, None] + self.latent_mean[:, None, None]).float()
-
-    def measure_latents(self, means: Tensor) -> None:
-        """Store per-channel mean and standard deviation of posterior `means` (N, C, h, w) of the training set."""
-        self.latent_mean.copy_(means.mean((0, 2, 3)))
-        self.latent_std.copy_(means.std((0, 2, 3)))
+    def restored(self, latent: Tensor) -> Tensor:
+        """What the decoder makes of it; see `Codec.restored`."""
+        return self.decoder(latent)
 
 
 def vae_loss(

@@ -16,6 +16,7 @@ from torch import nn
 
 from ddpm_core import checkpoint, options
 from ddpm_core.checkpoint import CheckpointConfig
+from ddpm_core.codec import PixelCodec
 from ddpm_core.diffuser import Diffuser
 from ddpm_core.pipeline import LatentDiffusion
 from ddpm_core.unet import UNet
@@ -25,6 +26,7 @@ from tests.commands import Outcome
 SIZE = 32
 VAE_SHAPE = {"latent_channels": 4, "channels": (16, 32), "encoder_blocks": 1, "decoder_blocks": 1, "full_width": 8}
 UNET_SHAPE = {"latent_channels": 4, "channels": (32, 64), "blocks": 1}
+CLASSES = ["1", "ant", "bee"]  # the first has another one's number for a name
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")  # diffusers is here for its schedulers; nothing is to be fetched
 
@@ -89,6 +91,31 @@ def own_checkpoint(tmp_path: Path) -> Path:
 def tiny_model(tiny_checkpoint: Path) -> LatentDiffusion:
     """The tiny checkpoint, loaded."""
     return LatentDiffusion.load(tiny_checkpoint, "cpu")
+
+
+def write_class_checkpoint(folder: Path) -> Path:
+    """A complete checkpoint of a tiny random network with classes, for pictures of 32 pixels, which are its latents."""
+    codec, shape = PixelCodec(4), UNET_SHAPE | {"latent_channels": 48, "classes": len(CLASSES)}
+    torch.manual_seed(3)
+    unet = shake(UNet(**shape), seed=3)
+    codec.measure_latents(codec.means(torch.rand(8, 3, SIZE, SIZE) * 2 - 1))
+    parts = {"codec": "pixel", "vae": {"stride": 4}, "denoiser": shape, "classes": CLASSES}
+    checkpoint.write_config(folder, CheckpointConfig(size=SIZE, **parts))
+    checkpoint.write_weights(folder / checkpoint.VAE_WEIGHTS, codec)
+    checkpoint.write_weights(folder / checkpoint.DENOISER_WEIGHTS, unet)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def class_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A checkpoint folder with classes and pixels for latents; tests only read it."""
+    return write_class_checkpoint(tmp_path_factory.mktemp("checkpoints") / "insects")
+
+
+@pytest.fixture(scope="session")
+def class_model(class_checkpoint: Path) -> LatentDiffusion:
+    """The checkpoint with classes, loaded."""
+    return LatentDiffusion.load(class_checkpoint, "cpu")
 
 
 @pytest.fixture(scope="session")

@@ -21,7 +21,7 @@ class Answer:
         self.prediction, self.answer = prediction, answer
         self.shown: list[tuple[Tensor, Tensor]] = []
 
-    def __call__(self, noisy: Tensor, t: Tensor) -> Tensor:
+    def __call__(self, noisy: Tensor, t: Tensor, label: Tensor | None = None) -> Tensor:
         self.shown.append((noisy, t))
         return self.answer(noisy, t)
 

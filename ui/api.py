@@ -29,7 +29,9 @@ from ui.source import Source
 def build(shelf: Shelf) -> None:
     """Register the actions and /checkpoints; nothing of it is seen on the page."""
 
-    def generate(seed: float, count: float, steps: float, sampler: str, checkpoint: str) -> Iterator[list[str]]:
+    def generate(
+        seed: float, count: float, steps: float, sampler: str, checkpoint: str, label: str, guidance: float
+    ) -> Iterator[list[str]]:
         """Pictures from seeds `seed`, `seed`+1, ...
 
         Args:
@@ -38,18 +40,21 @@ def build(shelf: Shelf) -> None:
             steps: reverse steps.
             sampler: "ddim", "ddpm" or another of those that a wrong name is answered with.
             checkpoint: one of /checkpoints; empty for the one the app was started with.
+            label: class to make, by name or number, if the checkpoint has classes; empty for any.
+            guidance: how closely the class is followed, 0 to 20.
 
         Returns:
             One PNG file per picture, its parameters in the PNG's text.
         """
-        request = ask(GenerateRequest, seed=seed, count=count, steps=steps, sampler=sampler)
+        asked = {"seed": seed, "count": count, "steps": steps, "sampler": sampler}
+        request = ask(GenerateRequest, **asked, label=label, guidance=guidance)
         model = shelf.load(checkpoint)
         with workspace() as folder:
             yield save(model.pictures(last(model.generate(request)).latent), request, model, folder)
 
     def inpaint(
         picture: str | None, mask: str | None, keep_painted: bool, seed: float, count: float, steps: float,
-        sampler: str, checkpoint: str, grow: float, feather: float, crop: str,
+        sampler: str, checkpoint: str, grow: float, feather: float, crop: str, label: str, guidance: float,
     ) -> Iterator[list[str]]:  # fmt: skip
         """Part of a picture made anew.
 
@@ -65,13 +70,14 @@ def build(shelf: Shelf) -> None:
             grow: pixels of the picture to widen what is made anew, below 0 to narrow it, -256 to 256.
             feather: pixels of the picture over which what is made anew fades in at its edge, 0 to 256.
             crop: what the model sees, "whole" for the picture, "painted" for what lies around the painted.
+            label, guidance: as /generate has them.
 
         Returns:
             One PNG file per variant, at the picture's size; what is kept is identical to the picture.
         """
         request = ask(
             InpaintRequest, keep_painted=keep_painted, seed=seed, count=count, steps=steps, sampler=sampler,
-            grow=grow, feather=feather, crop=crop,
+            grow=grow, feather=feather, crop=crop, label=label, guidance=guidance,
         )  # fmt: skip
         source, original = about(request, picture, mask)
         model = shelf.load(checkpoint)
@@ -84,7 +90,7 @@ def build(shelf: Shelf) -> None:
     def process(
         seed: float, steps: float, sampler: str, view: str, size: float, seconds: float, keep_painted: bool,
         checkpoint: str, picture: str | None = None, mask: str | None = None, grow: float = 0, feather: float = 0,
-        crop: str = "whole",
+        crop: str = "whole", label: str = "", guidance: float = 2,
     ) -> Iterator[str]:  # fmt: skip
         """How a picture comes out of noise, as an animated GIF.
 
@@ -100,11 +106,12 @@ def build(shelf: Shelf) -> None:
             picture: for an inpainting, the picture.
             mask: for an inpainting, a picture of the same shape, light where `picture` is painted.
             grow, feather, crop: for an inpainting, as /inpaint has them.
+            label, guidance: as /generate has them.
 
         Returns:
             The GIF file.
         """
-        asked = {"seed": seed, "steps": steps, "sampler": sampler}
+        asked = {"seed": seed, "steps": steps, "sampler": sampler, "label": label, "guidance": guidance}
         if not (16 <= size <= 1024 and 0.1 <= seconds <= 60 and view in (SEES, BELIEVES)):
             raise Problem('size is 16 to 1024, seconds 0.1 to 60, view "sees" or "believes".')
         if picture is None:
@@ -206,6 +213,9 @@ def build(shelf: Shelf) -> None:
     def shaping() -> list[gr.components.Component]:
         return [number("grow"), number("feather"), choice("crop")]
 
+    def classes() -> list[gr.components.Component]:
+        return [gr.Textbox("", label="label"), number("guidance")]
+
     def checkpoint() -> gr.Textbox:
         return gr.Textbox("", label="checkpoint")
 
@@ -216,14 +226,15 @@ def build(shelf: Shelf) -> None:
     with gr.Column(visible=False):
         door = gr.Button()
         door.click(
-            polite(generate), [number("seed"), number("count"), number("steps"), choice("sampler"), checkpoint()],
+            polite(generate),
+            [number("seed"), number("count"), number("steps"), choice("sampler"), checkpoint(), *classes()],
             gr.Files(label="pictures"), api_name="generate", **ONE_AT_A_TIME,
         )  # fmt: skip
         door.click(
             polite(inpaint),
             [
                 file("picture"), file("mask"), gr.Checkbox(False, label="keep_painted"), number("seed"),
-                number("count"), number("steps"), choice("sampler"), checkpoint(), *shaping(),
+                number("count"), number("steps"), choice("sampler"), checkpoint(), *shaping(), *classes(),
             ],
             gr.Files(label="pictures"), api_name="inpaint", **ONE_AT_A_TIME,
         )  # fmt: skip
@@ -233,7 +244,7 @@ def build(shelf: Shelf) -> None:
                 number("seed"), number("steps"), choice("sampler"),
                 gr.Radio([BELIEVES, SEES], value=BELIEVES, label="view"), gr.Number(256, label="size"),
                 gr.Number(3.0, label="seconds"), gr.Checkbox(False, label="keep_painted"), checkpoint(),
-                file("picture"), file("mask"), *shaping(),
+                file("picture"), file("mask"), *shaping(), *classes(),
             ],
             gr.File(label="gif"), api_name="process", **ONE_AT_A_TIME,
         )  # fmt: skip

@@ -9,6 +9,7 @@ import gradio as gr
 
 from ddpm_core.schema import GenerateRequest
 from ui import examples
+from ui.classes import class_row
 from ui.controls import count_row, sampling, seed_row, stage_of
 from ui.errors import ask
 from ui.files import cached, workspace
@@ -50,19 +51,24 @@ class GenerateTab:
                     self.to_process = gr.Button("Show its process", size="sm", elem_id="generate-to-process")
             with gr.Column(scale=1, min_width=264, elem_classes="controls"):
                 seed = seed_row("generate", self.last, value=made.seed + made.count if made else 0)
+                label, guidance = class_row("generate", shelf, checkpoint)
                 count = count_row("generate")
                 control = RunControl("Generate", "generate")
                 with gr.Accordion("Advanced", open=False):
                     steps, sampler = sampling("generate")
         control.wire(
-            self._run, [checkpoint, seed, count, steps, sampler], [self.gallery, self.last, self.chosen], self.bar
+            self._run,
+            [checkpoint, seed, count, steps, sampler, label, guidance],
+            [self.gallery, self.last, self.chosen],
+            self.bar,
         )
         self.gallery.select(_index, outputs=self.chosen, **AT_ONCE)
 
     def _run(
-        self, checkpoint: str, seed: float, count: float, steps: float, sampler: str
+        self, checkpoint: str, seed: float, count: float, steps: float, sampler: str, label: str, guidance: float
     ) -> Iterator[dict[gr.components.Component, Any]]:
-        request = ask(GenerateRequest, seed=seed, count=count, steps=steps, sampler=sampler)
+        asked = {"seed": seed, "count": count, "steps": steps, "sampler": sampler}
+        request = ask(GenerateRequest, **asked, label=label, guidance=guidance)
         model = self.shelf.load(checkpoint)
         classes = stage_of(request.count)
         captions = captions_of(request)
@@ -85,7 +91,8 @@ class GenerateTab:
 
 def captions_of(request: GenerateRequest) -> list[str]:
     """What stands under each picture of a batch."""
-    return [f"seed {one.seed}" for one in request.singles()]
+    shown = "" if request.label is None else f"{request.label}, "
+    return [f"{shown}seed {one.seed}" for one in request.singles()]
 
 
 def _index(event: gr.SelectData) -> int:

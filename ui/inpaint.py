@@ -12,6 +12,7 @@ from ddpm_core.pictures import open_picture
 from ddpm_core.regions import READY, open_mask
 from ddpm_core.schema import InpaintRequest
 from ui import examples, masks
+from ui.classes import class_row
 from ui.controls import count_row, sampling, seed_row, shaping
 from ui.errors import Problem, gentle, quiet
 from ui.files import cached
@@ -62,6 +63,7 @@ class InpaintTab:
                     elem_id="inpaint-region",
                 )  # fmt: skip
                 seed = seed_row("inpaint", self.last, value=1)
+                label, guidance = class_row("inpaint", shelf, checkpoint)
                 with gr.Column(elem_classes="run-and-live"):
                     control = RunControl("Inpaint", "inpaint")
                     live = gr.Checkbox(
@@ -73,7 +75,7 @@ class InpaintTab:
                     grow, feather, crop = shaping("inpaint")
         self.fields: dict[str, gr.components.Component] = {
             "keep_painted": region, "seed": seed, "count": count, "steps": steps, "sampler": sampler,
-            "grow": grow, "feather": feather, "crop": crop,
+            "grow": grow, "feather": feather, "crop": crop, "label": label, "guidance": guidance,
         }  # fmt: skip
         given = [checkpoint, self.picture, self.editor, *self.fields.values()]
         made = [
@@ -81,7 +83,7 @@ class InpaintTab:
             self.chosen, self.answered,
         ]  # fmt: skip
         drafting = gr.on(
-            [self.editor.input, seed.change, region.input, grow.change, feather.change, crop.input],
+            [self.editor.input, seed.change, region.input, grow.change, feather.change, crop.input, label.input],
             quiet(self._draft, lambda sentence: {self.bar: status(sentence)}),
             [live, self.answered, *given],
             [*made, self.bar],

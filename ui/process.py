@@ -12,6 +12,7 @@ from PIL import Image
 from ddpm_core.pictures import save_gif
 from ddpm_core.schema import GenerateRequest, InpaintRequest
 from ui import examples
+from ui.classes import class_row
 from ui.controls import sampling, seed_row
 from ui.errors import ask, gentle
 from ui.files import cached, workspace
@@ -78,6 +79,7 @@ class ProcessTab:
                 self.about = gr.HTML(_told(None), elem_id="process-about")
                 self.plain = gr.Button("Back to a plain seed", size="sm", visible=False, elem_id="process-plain")
                 self.seed = seed_row("process", self.last, value=seed)
+                self.label, self.guidance = class_row("process", shelf, checkpoint)
                 view = gr.Radio(
                     [("what the model sees", SEES), ("what it believes", BELIEVES)], value=BELIEVES, label="Show",
                     elem_id="process-view",
@@ -99,7 +101,7 @@ class ProcessTab:
         frames = [view, self.sees, self.believes]
         control.wire(
             self._run,
-            [checkpoint, self.source, self.seed, self.steps, self.sampler, view, side, speed],
+            [checkpoint, self.source, *self.carried[3:], view, side, speed],
             [self.frame, self.scrubber, self.sees, self.believes, self.gif, self.download, self.last],
             self.bar,
         )
@@ -115,7 +117,8 @@ class ProcessTab:
     @property
     def carried(self) -> list[gr.components.Component]:
         """The components `carry` fills."""
-        return [self.source, self.about, self.plain, self.seed, self.steps, self.sampler]
+        asked = [self.seed, self.steps, self.sampler, self.label, self.guidance]
+        return [self.source, self.about, self.plain, *asked]
 
     def carry(self, source: Source | None) -> tuple[Any, ...]:
         """Fill the tab with a run of another tab."""
@@ -123,7 +126,8 @@ class ProcessTab:
             return tuple(gr.skip() for _ in self.carried)
         request, inpainting = source.request, isinstance(source.request, InpaintRequest)
         kept = source if inpainting else None
-        return kept, _told(kept), gr.update(visible=inpainting), request.seed, request.steps, request.sampler
+        asked = request.seed, request.steps, request.sampler, request.label or "", request.guidance
+        return kept, _told(kept), gr.update(visible=inpainting), *asked
 
     def _run(
         self,
@@ -132,11 +136,13 @@ class ProcessTab:
         seed: float,
         steps: float,
         sampler: str,
+        label: str,
+        guidance: float,
         view: str,
         side: int,
         speed: float,
     ) -> Iterator[Updates]:
-        asked = {"seed": seed, "steps": steps, "sampler": sampler}
+        asked = {"seed": seed, "steps": steps, "sampler": sampler, "label": label, "guidance": guidance}
         if source is None:
             source = Source(ask(GenerateRequest, **asked))
         else:

@@ -20,7 +20,7 @@ from ui.repaint import DRAFT, Answer, Task
 
 FIELDS: dict[str, Any] = {
     "keep_painted": False, "seed": 1, "count": 1, "steps": 3, "sampler": "ddim", "grow": 0, "feather": 0,
-    "crop": "whole",
+    "crop": "whole", "label": "", "guidance": 2,
 }  # fmt: skip
 
 

@@ -1,0 +1,79 @@
+"""Codecs, which turn images into latents and back: what they share, and the one that keeps the pixels."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+
+class Codec(nn.Module):
+    """An image <-> latent mapping with normalised latents; subclasses say how, in `means` and `restored`.
+
+    Latents that leave `encode` have unit standard deviation and zero mean per channel over the training
+    set; the statistics are buffers and travel with the weights (`measure_latents` sets them).
+
+    Args:
+        latent_channels: channels of the latent.
+        stride: pixels per latent cell, along a side.
+    """
+
+    latent_mean: Tensor
+    latent_std: Tensor
+
+    def __init__(self, latent_channels: int, stride: int):
+        super().__init__()
+        self.latent_channels, self.stride = latent_channels, stride
+        self.register_buffer("latent_mean", torch.zeros(latent_channels))
+        self.register_buffer("latent_std", torch.ones(latent_channels))
+
+    def means(self, image: Tensor) -> Tensor:
+        """Latent (B, C, H/stride, W/stride), not normalised, of `image` (B, 3, H, W) in [-1, 1]."""
+        raise NotImplementedError
+
+    def restored(self, latent: Tensor) -> Tensor:
+        """Image (B, 3, h*stride, w*stride) of a `latent` (B, C, h, w) that is not normalised."""
+        raise NotImplementedError
+
+    def encode(self, image: Tensor) -> Tensor:
+        """Normalised latent (B, C, H/stride, W/stride) of `image` (B, 3, H, W) in [-1, 1].
+
+        Raises:
+            ValueError: the picture's sides are no multiples of the stride.
+        """
+        if image.shape[2] % self.stride or image.shape[3] % self.stride:
+            raise ValueError(f"picture sides must be multiples of {self.stride}, not {tuple(image.shape[2:])}")
+        return (self.means(image) - self.latent_mean[:, None, None]) / self.latent_std[:, None, None]
+
+    def decode(self, latent: Tensor) -> Tensor:
+        """Image (B, 3, h*stride, w*stride), nominally in [-1, 1], of a normalised `latent` (B, C, h, w)."""
+        return self.restored(latent * self.latent_std[:, None, None] + self.latent_mean[:, None, None]).float()
+
+    def measure_latents(self, means: Tensor) -> None:
+        """Store per-channel mean and standard deviation of the `means` (N, C, h, w) of the training set."""
+        self.latent_mean.copy_(means.mean((0, 2, 3)))
+        self.latent_std.copy_(means.std((0, 2, 3)))
+
+
+class PixelCodec(Codec):
+    """Pixels as they are: squares of `stride` x `stride` pixels become the channels of one cell, and nothing is lost.
+
+    Diffusion in pixel space is latent diffusion with this codec. A stride above 1 leaves fewer, deeper cells, which
+    a network goes through faster (Shi et al. 2016, section 2.2, run backwards).
+
+    Raises:
+        ValueError: the stride is not a whole number from 1 on.
+    """
+
+    def __init__(self, stride: int = 2):
+        if not isinstance(stride, int) or stride < 1:
+            raise ValueError(f"a stride is a whole number from 1 on, not {stride!r}")
+        super().__init__(3 * stride**2, stride)
+
+    def means(self, image: Tensor) -> Tensor:
+        """The pixels themselves, rearranged; see `Codec.means`."""
+        return F.pixel_unshuffle(image, self.stride)
+
+    def restored(self, latent: Tensor) -> Tensor:
+        """The pixels put back in their places; see `Codec.restored`."""
+        return F.pixel_shuffle(latent, self.stride)

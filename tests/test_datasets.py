@@ -1,0 +1,224 @@
+"""What there is to train on: classes and held-out pictures of folders, zip archives and arrays."""
+
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from ddpm_core.data import load_pictures
+from ddpm_core.datasets import DataSet, find
+from ddpm_core.pictures import PictureError, open_picture
+
+
+def fill(folder: Path, *names: str) -> Path:
+    """Pictures of those names, the number of each in its red channel."""
+    for number, name in enumerate(names):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (9, 9), (number, 0, 0)).save(folder / name)
+    return folder
+
+
+def packed(folder: Path, path: Path, prefix: str = "") -> Path:
+    """A zip of the folder."""
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for file in sorted(folder.rglob("*")):
+            archive.write(file, prefix + file.relative_to(folder).as_posix())
+    return path
+
+
+def said(found: DataSet, part: str = "train") -> dict[int, str]:
+    """The class of each picture, by what is in its red channel."""
+    numbers = [open_picture(source).getpixel((0, 0))[0] for source in found.sources[part]]  # type: ignore[index]
+    names = (*found.classes, "")
+    return {number: names[label] for number, label in zip(numbers, found.labels[part], strict=True)}
+
+
+# Folders
+
+
+def test_folders_are_classes(tmp_path: Path) -> None:
+    found = find(fill(tmp_path, "cat/0.png", "cat/1.png", "dog/2.png"))
+    assert found.classes == ("cat", "dog")
+    assert said(found) == {0: "cat", 1: "cat", 2: "dog"}
+
+
+def test_classes_below_train_and_what_is_beside_it_held_out(tmp_path: Path) -> None:
+    names = ["train/cat/0.png", "train/dog/1.png", "val/dog/2.png", "test/cat/3.png", "test/cow/4.png"]
+    found = find(fill(tmp_path, *names))
+    assert found.classes == ("cat", "dog")
+    assert said(found) == {0: "cat", 1: "dog"}
+    assert said(found, "val") == {2: "dog", 3: "cat", 4: ""}  # a class that is not trained on is none
+
+
+def test_class_names_that_are_numbers_are_ordered_by_value(tmp_path: Path) -> None:
+    assert find(fill(tmp_path, "10/0.png", "9/1.png", "b/2.png", "a/3.png")).classes == ("9", "10", "a", "b")
+
+
+@pytest.mark.parametrize(
+    "names", [["0.png", "1.png"], ["one/0.png", "one/1.png"], ["a/0.png", "1.png"], ["a/b/0.png", "c/d/1.png"]]
+)
+def test_pictures_that_do_not_lie_in_folders_one_deep_have_no_classes(tmp_path: Path, names: list[str]) -> None:
+    found = find(fill(tmp_path, *names))
+    assert found.classes == ()
+    assert found.labels["train"] == [0, 0]
+
+
+def test_folders_can_be_left_out_of_account_or_asked_for(tmp_path: Path) -> None:
+    fill(tmp_path, "a/0.png", "b/1.png", "2.png")
+    assert find(tmp_path).classes == find(tmp_path, "none").classes == ()
+    assert said(find(tmp_path, "folder")) == {0: "a", 1: "b", 2: ""}
+
+
+# labels.csv
+
+
+def test_a_column_of_the_labels_is_the_class(tmp_path: Path) -> None:
+    fill(tmp_path, "in/0.png", "in/1.png", "in/2.png", "in/3.png")
+    rows = "in/0.png,train,sky,x\nin/1.png,val,sea,y\nin/2.png,train,sea,x\n"
+    (tmp_path / "labels.csv").write_text("file,split,kind,label\n" + rows)
+    found = find(tmp_path, "kind")
+    assert found.classes == ("sea", "sky")
+    assert said(found) == {0: "sky", 2: "sea", 3: ""}  # the last is not in the table
+    assert said(found, "val") == {1: "sea"}
+    assert find(tmp_path / "in", "kind").classes == ("sea", "sky")  # the table may lie above
+
+
+def test_a_column_called_class_or_label_is_found_by_itself_and_others_are_not(tmp_path: Path) -> None:
+    fill(tmp_path, "a/0.png", "b/1.png")
+    for column, classes in {"class": ("x", "y"), "label": ("x", "y"), "source": ()}.items():
+        (tmp_path / "labels.csv").write_text(f"file,split,{column}\na/0.png,train,x\nb/1.png,train,y\n")
+        assert find(tmp_path).classes == classes
+
+
+def test_a_column_that_is_not_there_is_refused_with_those_that_are(tmp_path: Path) -> None:
+    fill(tmp_path, "0.png")
+    with pytest.raises(PictureError, match=r"no column 'kind'.* there is no labels\.csv"):
+        find(tmp_path, "kind")
+    (tmp_path / "labels.csv").write_text("file,split,group\n0.png,train,x\n")
+    with pytest.raises(PictureError, match=r"no column 'kind'.*file, split, group"):
+        find(tmp_path, "kind")
+
+
+# Zip archives
+
+
+@pytest.mark.parametrize("prefix", ["", "photos/"])
+def test_a_zip_is_read_as_the_folder_in_it(tmp_path: Path, prefix: str) -> None:
+    folder = fill(tmp_path / "in", "train/cat/0.png", "train/dog/1.png", "val/dog/2.png")
+    archive = packed(folder, tmp_path / "x.zip", prefix)
+    before = sorted(tmp_path.rglob("*"))
+    plain, zipped = find(folder), find(archive)
+    assert zipped.classes == plain.classes == ("cat", "dog")
+    for part in ("train", "val"):
+        assert said(zipped, part) == said(plain, part)
+        one, other = (load_pictures(found.sources[part], 8).pixels for found in (plain, zipped))
+        assert torch.equal(one, other)
+    assert sorted(tmp_path.rglob("*")) == before  # nothing is unpacked
+
+
+def test_a_zip_may_have_its_labels_inside(tmp_path: Path) -> None:
+    folder = fill(tmp_path / "in", "p/0.png", "p/1.png", "p/2.png")
+    (folder / "labels.csv").write_text("file,split,class\np/0.png,train,a\np/1.png,val,b\np/2.png,train,b\n")
+    found = find(packed(folder, tmp_path / "x.zip", "around/"))
+    assert said(found) == {0: "a", 2: "b"}
+    assert said(found, "val") == {1: "b"}
+
+
+def test_a_damaged_picture_in_a_zip_is_left_out(tmp_path: Path) -> None:
+    folder = fill(tmp_path / "in", "0.png", "1.png")
+    (folder / "1.png").write_bytes(b"no picture")
+    loaded = load_pictures(find(packed(folder, tmp_path / "x.zip")).sources["train"], 8)
+    assert len(loaded) == len(loaded.unreadable) == 1
+
+
+def test_a_zip_that_is_none_or_holds_none_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "broken.zip").write_bytes(b"PK no zip")
+    with pytest.raises(PictureError, match="cannot be read as a zip"):
+        find(tmp_path / "broken.zip")
+    with zipfile.ZipFile(tmp_path / "empty.zip", "w") as archive:
+        archive.writestr("notes.txt", "no picture")
+    with pytest.raises(PictureError, match="no pictures in"):
+        find(tmp_path / "empty.zip")
+
+
+# Arrays
+
+
+def arrays(count: int = 6, side: int = 28) -> dict[str, np.ndarray]:
+    draw = np.random.default_rng(0)
+    return {
+        "x_train": draw.integers(0, 256, (count, side, side), dtype=np.uint8),
+        "y_train": (np.arange(count) % 3 + 8).astype(np.uint8),
+        "x_test": draw.integers(0, 256, (2, side, side), dtype=np.uint8),
+        "y_test": np.array([10, 9], np.uint8),
+    }
+
+
+def test_arrays_in_mnists_layout_are_pictures_with_classes(tmp_path: Path) -> None:
+    given = arrays()
+    np.savez(tmp_path / "x.npz", **given)  # type: ignore[arg-type]
+    found = find(tmp_path / "x.npz")
+    assert found.classes == ("8", "9", "10")
+    assert found.labels == {"train": [0, 1, 2, 0, 1, 2], "val": [2, 1]}
+    loaded = load_pictures(found.sources["train"], 32, labels=found.labels["train"])
+    assert loaded.labels is not None
+    assert loaded.labels.tolist() == [0, 1, 2, 0, 1, 2]
+    assert np.array_equal(loaded.pixels[:, 1, 2:30, 2:30].numpy(), given["x_train"])  # in the middle, not resampled
+    assert np.array_equal(loaded.pixels[:, 0, 0, 2:30].numpy(), given["x_train"][:, 0])  # the edge goes on
+
+
+def test_arrays_may_be_in_colour_without_classes_and_without_a_test_part(tmp_path: Path) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (40, 8, 8, 3), dtype=np.uint8)
+    np.savez(tmp_path / "x.npz", x_train=pixels)
+    found = find(tmp_path / "x.npz")
+    assert found.classes == ()
+    assert [len(found.sources[part]) for part in ("train", "val")] == [38, 2]
+    assert np.array_equal(np.asarray(found.sources["train"][0]), pixels[0])
+    np.savez(tmp_path / "y.npz", **arrays())  # type: ignore[arg-type]
+    assert find(tmp_path / "y.npz", "none").classes == ()
+    with pytest.raises(PictureError, match="its own classes"):
+        find(tmp_path / "y.npz", "folder")
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"x_train": None}, "x_train has to be uint8"),
+        ({"x_train": np.zeros((6, 28, 28))}, "x_train has to be uint8"),
+        ({"x_train": np.zeros((6, 784), np.uint8)}, "x_train has to be uint8"),
+        ({"x_test": np.zeros((2, 0, 28), np.uint8)}, "x_test has to be uint8"),
+        ({"y_train": np.zeros(5, np.uint8)}, "y_train has to be one number"),
+        ({"x_train": np.array([{"a": "pickle"}], dtype=object)}, "cannot be read"),
+        ({"x_train": np.zeros((0, 28, 28), np.uint8), "y_train": np.zeros(0)}, "no pictures"),
+    ],
+)
+def test_arrays_in_another_layout_are_refused(tmp_path: Path, change: dict[str, Any], words: str) -> None:
+    given = {name: value for name, value in (arrays() | change).items() if value is not None}
+    np.savez(tmp_path / "x.npz", **given)
+    with pytest.raises(PictureError, match=words) as caught:
+        find(tmp_path / "x.npz")
+    assert "x.npz" in str(caught.value)
+
+
+def test_a_file_that_holds_no_arrays_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "x.npz").write_bytes(b"no arrays")
+    with pytest.raises(PictureError, match="cannot be read as arrays"):
+        find(tmp_path / "x.npz")
+
+
+# In memory
+
+
+def test_labels_stay_with_their_pictures_through_views_and_unreadable_files(tmp_path: Path) -> None:
+    fill(tmp_path, "0.png", "1.png", "2.png")
+    (tmp_path / "1.png").write_bytes(b"no picture")
+    loaded = load_pictures(sorted(tmp_path.iterdir()), 8, views=2, labels=[4, 5, 6])
+    assert loaded.labels is not None
+    assert loaded.labels.tolist() == [4, 4, 6, 6]
+    assert loaded.pixels[:, 0, 0, 0].tolist() == [0, 0, 2, 2]
