@@ -79,7 +79,7 @@ def clicked(visitor: httpx.Client, page: gr.Blocks, checkpoint: str, request: Ge
     session = uuid.uuid4().hex
     asked = {
         "fn_index": handlers[GenerateTab._run.__qualname__],
-        "data": [checkpoint, request.seed, request.count, request.steps, request.sampler],
+        "data": [checkpoint, request.seed, request.count, request.steps, request.sampler, "", request.guidance],
         "session_hash": session,
     }
     visitor.post("/gradio_api/queue/join", json=asked).raise_for_status()

@@ -52,7 +52,7 @@ def test_the_loss_is_that_of_liu_et_al_the_same_at_every_point_of_the_line(diffu
     class Still:
         prediction = "velocity"
 
-        def __call__(self, noisy: Tensor, t: Tensor) -> Tensor:
+        def __call__(self, noisy: Tensor, t: Tensor, label: None) -> Tensor:
             return torch.zeros_like(noisy)
 
     clean = torch.full((256, 1, 8, 8), 2.0)
