@@ -148,6 +148,8 @@ class EditTab:
                     self.go_on: WAIT,
                     self.bar: tick.status,
                 }
+            elif tick.told:
+                yield {self.bar: tick.status}
         source = Source(request, picture)
         results = Results.edited(square, model.pictures(tick.step.latent), source, model)
         yield {

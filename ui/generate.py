@@ -77,6 +77,8 @@ class GenerateTab:
                 pictures = zip(map(cached, model.pictures(tick.step.denoised)), captions, strict=True)
                 preview = gr.update(value=list(pictures), elem_classes=classes, selected_index=None)
                 yield {self.gallery: preview, self.bar: tick.status}
+            elif tick.told:
+                yield {self.bar: tick.status}
         with workspace() as folder:
             paths = save(model.pictures(tick.step.latent), request, model, folder)
             yield {

@@ -183,6 +183,8 @@ class InpaintTab:
                     self.variants: gr.update(value=shown if several else [], visible=several),
                     self.bar: tick.status,
                 }
+            elif tick.told:
+                yield {self.bar: tick.status}
         results = Results.of(frame, model.pictures(tick.step.latent), task.source, model)
         yield {**self._finished(task, results), self.last: request, self.bar: tick.finished}
 

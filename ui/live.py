@@ -39,6 +39,7 @@ class Tick:
         done, total: steps taken and to take.
         elapsed: seconds so far.
         due: whether to show a preview now. Decode only then.
+        told: whether to say now how far it is. A handler is to yield at least that: only there can it be stopped.
     """
 
     step: Step
@@ -46,6 +47,7 @@ class Tick:
     total: int
     elapsed: float
     due: bool
+    told: bool
 
     @property
     def status(self) -> Status:
@@ -62,16 +64,20 @@ class Tick:
 def watch(steps: Iterable[Step], total: int, clock: Callable[[], float] = time.monotonic) -> Iterator[Tick]:
     """Walk through `total` sampler steps; a preview is due every `PREVIEW_SECONDS` at most, and never at the end.
 
-    Where showing one takes long, on a slow machine or for many pictures, they come less often (`PREVIEW_SHARE`).
+    Where showing one takes long, on a slow machine or for many pictures, they come less often (`PREVIEW_SHARE`), and
+    between them the bar alone is told.
     """
-    start = shown = clock()
+    start = shown = spoke = clock()
     pause = PREVIEW_SECONDS
     for done, step in enumerate(steps, start=1):
         now = clock()
-        due = now - shown >= pause and done < total
-        yield Tick(step, done, total, now - start, due)
+        told = now - spoke >= PREVIEW_SECONDS and done < total
+        due = told and now - shown >= pause
+        yield Tick(step, done, total, now - start, due, told)
+        if told:
+            spoke = clock()  # counted from when it had been shown, so slow pages get fewer
         if due:
-            shown = clock()  # counted from when it had been shown, so slow pages get fewer
+            shown = spoke
             pause = max(PREVIEW_SECONDS, (shown - now) / PREVIEW_SHARE)
 
 

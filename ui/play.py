@@ -158,6 +158,8 @@ class PlayTab:
                 made = model.pictures(tick.step.denoised)
                 shown = [cached(picture) for picture in [*made, *_other(game, request, made)]]
                 yield {self.gallery: _on_stage(shown, captions), self.bar: tick.status}
+            elif tick.told:
+                yield {self.bar: tick.status}
         made = model.pictures(tick.step.latent)
         with workspace() as folder:
             files = save(made, request, model, folder)

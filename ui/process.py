@@ -159,6 +159,8 @@ class ProcessTab:
                     kept[name].append(dress(model.pictures(latent)[0]))
             if tick.due:
                 yield {self.frame: cached(kept[view][-1]), self.bar: tick.status}
+            elif tick.told:
+                yield {self.bar: tick.status}
         shown = {name: [cached(frame) for frame in frames] for name, frames in kept.items()}
         count = len(shown[view])
         with workspace() as folder:

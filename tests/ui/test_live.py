@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 
 import pytest
 from starlette.requests import ClientDisconnect
@@ -138,3 +139,23 @@ def test_the_log_is_spared_those_who_leave_and_nothing_else(caplog: pytest.LogCa
             server.exception("Exception in ASGI application")
     server.error("without an exception")
     assert [record.exc_info and str(record.exc_info[1]) for record in caplog.records] == ["the disk is full", None]
+
+
+def test_where_previews_take_long_the_bar_is_told_between_them() -> None:
+    time = [0.0]
+
+    def steps() -> Iterator[None]:
+        while True:
+            time[0] += 0.03
+            yield None
+
+    walked = []
+    for tick in live.watch(steps(), 200, lambda: time[0]):  # type: ignore[arg-type]
+        walked.append((time[0], tick.due, tick.told))
+        time[0] += 0.5 * tick.due
+        if tick.done == 199:
+            break
+    told = [at for at, _, told in walked if told]
+    assert all(told for _, due, told in walked if due)
+    assert sum(due for _, due, _ in walked) < len(told) / 3
+    assert max(later - earlier for earlier, later in pairwise(told)) < live.PREVIEW_SECONDS + 0.5 + 0.07
