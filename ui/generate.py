@@ -34,7 +34,7 @@ class GenerateTab:
         shown = examples.faces()
         made = examples.request_of(shown)
         self.last, self.chosen = gr.State(made), gr.State(0)
-        gr.HTML('<p class="lead">Each seed is a picture nobody has. Press the button and watch it form out of noise.</p>')
+        gr.HTML('<p class="lead">Each seed is a picture nobody has. Press the button and see it form out of noise.</p>')
         with gr.Row(elem_classes="studio"):
             with gr.Column(scale=3, elem_classes="picture"):
                 self.gallery = gr.Gallery(
