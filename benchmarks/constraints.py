@@ -16,11 +16,9 @@ from typing import Annotated, Any
 import typer
 
 from benchmarks.results import Result, report
-from ddpm_core.checkpoint import CheckpointError
 from ddpm_core.data import find_pictures
 from ddpm_core.evaluate import measure_fills, some_pictures
-from ddpm_core.options import fail, run
-from ddpm_core.pictures import PictureError
+from ddpm_core.options import in_one_sentence, run
 from ddpm_core.pipeline import LatentDiffusion
 from ddpm_core.schema import InpaintRequest
 
@@ -43,7 +41,7 @@ def main(
 ) -> None:
     """Print what fills measure for every way and checkpoint as a table."""
     results = []
-    try:
+    with in_one_sentence():
         files = find_pictures(data)
         chosen = some_pictures(files["val"] or files["train"], pictures)
         for folder in checkpoint:
@@ -54,8 +52,6 @@ def main(
                 fills = measure_fills(model, chosen, request)
                 for measure in ("edge_distance", "seam_ratio", "fill_distance", "fill_diversity"):
                     results.append(Result(f"{model.name}, {way}: {measure.replace('_', ' ')}", fills[measure]))
-    except (CheckpointError, PictureError, OSError, ValueError) as error:
-        fail(str(error))
     report(results, json_file)
 
 

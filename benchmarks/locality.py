@@ -26,12 +26,10 @@ from tqdm import tqdm
 from benchmarks.matching import as_large_as, parameters
 from benchmarks.results import Result, report
 from ddpm_core import checkpoint as checkpoints
-from ddpm_core.checkpoint import CheckpointError
 from ddpm_core.data import PictureSet, find_pictures, load_pictures
 from ddpm_core.layers import placed
 from ddpm_core.metrics import Locality, locality
-from ddpm_core.options import fail, run
-from ddpm_core.pictures import PictureError
+from ddpm_core.options import in_one_sentence, run
 from ddpm_core.schema import VaeSettings
 from ddpm_core.training import Trainer, TrainingError, batch_index
 from ddpm_core.vae import VAE, vae_loss
@@ -49,7 +47,7 @@ def main(
     json_file: Annotated[Path | None, typer.Option("--json", help="also write the results to this file")] = None,
 ) -> None:
     """Print size and locality of both decoders as a table."""
-    try:
+    with in_one_sentence(TrainingError):
         ours, size = checkpoints.load_vae(checkpoint), checkpoints.read_config(checkpoint).size
         files = find_pictures(data)
         paths = files["val"] or files["train"]
@@ -59,8 +57,6 @@ def main(
             train(theirs, load_pictures(files["train"], size), train_steps)
         with torch.inference_mode():  # by its own latents' deviation cells are moved, as ours are by ours
             theirs.measure_latents(theirs.moments(held_out.batch(torch.arange(len(held_out))))[0])
-    except (CheckpointError, PictureError, TrainingError, OSError, ValueError) as error:
-        fail(str(error))
     state = f"trained for {train_steps} steps" if train_steps else "random weights"
     typer.echo(f"ours: the decoder of {checkpoint}; AutoencoderKL: diffusers', {state}")
     report(compare(ours, theirs, held_out, cells, judge_share=train_steps > 0), json_file)

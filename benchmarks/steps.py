@@ -30,12 +30,10 @@ from torch import Tensor
 
 from benchmarks.pipeline import CHECKPOINT
 from benchmarks.results import Result, report
-from ddpm_core.checkpoint import CheckpointError
 from ddpm_core.data import PictureSet, find_pictures, load_pictures
 from ddpm_core.distances import groups, sliced_wasserstein
 from ddpm_core.evaluate import sample
-from ddpm_core.options import fail, run
-from ddpm_core.pictures import PictureError
+from ddpm_core.options import in_one_sentence, run
 from ddpm_core.pipeline import LatentDiffusion
 from ddpm_core.schema import GenerateRequest
 
@@ -51,10 +49,8 @@ def main(
     json_file: Annotated[Path | None, typer.Option("--json", help="also write the results to this file")] = None,
 ) -> None:
     """Print the loss, its error and the distances as a table."""
-    try:
+    with in_one_sentence():
         results = measure(checkpoint, pictures, data)
-    except (CheckpointError, PictureError, OSError, ValueError) as error:
-        fail(str(error))
     report(results, json_file)
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 
-class Codec(nn.Module):
+class Codec(nn.Module, ABC):
     """An image <-> latent mapping with normalised latents; subclasses say how, in `means` and `restored`.
 
     Latents that leave `encode` have unit standard deviation and zero mean per channel over the training
@@ -27,13 +29,13 @@ class Codec(nn.Module):
         self.register_buffer("latent_mean", torch.zeros(latent_channels))
         self.register_buffer("latent_std", torch.ones(latent_channels))
 
+    @abstractmethod
     def means(self, image: Tensor) -> Tensor:
         """Latent (B, C, H/stride, W/stride), not normalised, of `image` (B, 3, H, W) in [-1, 1]."""
-        raise NotImplementedError
 
+    @abstractmethod
     def restored(self, latent: Tensor) -> Tensor:
         """Image (B, 3, h*stride, w*stride) of a `latent` (B, C, h, w) that is not normalised."""
-        raise NotImplementedError
 
     def encode(self, image: Tensor) -> Tensor:
         """Normalised latent (B, C, H/stride, W/stride) of `image` (B, 3, H, W) in [-1, 1].

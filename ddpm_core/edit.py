@@ -10,12 +10,10 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from pydantic import ValidationError
 
-from ddpm_core.checkpoint import CheckpointError
 from ddpm_core.framing import middle
-from ddpm_core.options import complaint, fail, run, takes
-from ddpm_core.pictures import PictureError, open_picture, save_png, to_tensor
+from ddpm_core.options import in_one_sentence, run, takes
+from ddpm_core.pictures import open_picture, save_png, to_tensor
 from ddpm_core.pipeline import LatentDiffusion
 from ddpm_core.samplers import last
 from ddpm_core.schema import EditRequest
@@ -30,17 +28,13 @@ def main(
     device: Annotated[str, typer.Option(help="cpu, cuda, mps, or auto")] = "auto",
 ) -> None:
     """Write OUT, the middle square of PICTURE made anew at the model's size."""
-    try:
+    with in_one_sentence():
         request = EditRequest.model_validate(given)
         original = open_picture(picture)
         model = LatentDiffusion.load(checkpoint, device)
         made = last(model.edit(request, to_tensor(middle(original, model.size)))).latent
         out.parent.mkdir(parents=True, exist_ok=True)
         save_png(model.pictures(made)[0], out, model.parameters(request))
-    except ValidationError as error:
-        fail(complaint(error))
-    except (CheckpointError, PictureError, OSError, ValueError) as error:
-        fail(str(error))
 
 
 if __name__ == "__main__":

@@ -25,13 +25,12 @@ from tqdm import tqdm
 
 from ddpm_core import checkpoint as checkpoints
 from ddpm_core import metrics
-from ddpm_core.checkpoint import CheckpointError
 from ddpm_core.classifier import share_read_right, trained_classifier
 from ddpm_core.data import PictureSet, find_pictures, load_pictures
 from ddpm_core.datasets import AUTO, DataSet, find
 from ddpm_core.distances import distances_to_training, memorised_share
 from ddpm_core.inpainting import random_regions
-from ddpm_core.options import fail, run
+from ddpm_core.options import in_one_sentence, run
 from ddpm_core.pictures import PictureError, Source, open_picture, to_bytes
 from ddpm_core.pipeline import LatentDiffusion
 from ddpm_core.regions import grown
@@ -76,7 +75,7 @@ def main(
     device: Annotated[str, typer.Option(help="cpu, cuda, mps, or auto")] = "auto",
 ) -> None:
     """Print what the checkpoint measures on held-out pictures as a table."""
-    try:
+    with in_one_sentence():
         model = LatentDiffusion.load(checkpoint, device)
         seen = seen_by_denoiser(checkpoint, data)
         typer.echo(f"Autoencoder measured on {data}, samples and fillings on {seen}.")
@@ -87,8 +86,6 @@ def main(
             measures |= measure_classes(model, labelled, samples)
         if json_file:
             json_file.write_text(json.dumps(measures, indent=2) + "\n", encoding="utf-8")
-    except (CheckpointError, PictureError, OSError, ValueError) as error:
-        fail(str(error))
     for name, value in measures.items():
         typer.echo(f"{name:16} {_shown(value):>27}  {MEANING[name]}")
 
@@ -153,8 +150,8 @@ def with_classes_of(model: LatentDiffusion, checkpoint: Path, data: Path) -> Dat
 def measure_classes(model: LatentDiffusion, found: DataSet, samples: int, seed: int = 0) -> dict[str, float]:
     """How often a picture of a class shows it, as a classifier trained here on the same data reads it."""
     training, held_out = (
-        load_pictures(found.sources[split] or found.sources["train"], model.size, labels=found.labels[split])
-        for split in ("train", "val")
+        load_pictures(found.sources[split], model.size, labels=found.labels[split])
+        for split in ("train", "val" if found.sources["val"] else "train")
     )
     each = -(-samples // len(model.classes))
     made = [

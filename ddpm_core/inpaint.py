@@ -11,11 +11,9 @@ from pathlib import Path
 from typing import Annotated, Any, Optional
 
 import typer
-from pydantic import ValidationError
 
-from ddpm_core.checkpoint import CheckpointError
-from ddpm_core.options import complaint, fail, run, takes
-from ddpm_core.pictures import PictureError, open_picture, save_png
+from ddpm_core.options import fail, in_one_sentence, run, takes
+from ddpm_core.pictures import open_picture, save_png
 from ddpm_core.pipeline import LatentDiffusion
 from ddpm_core.regions import READY, open_mask
 from ddpm_core.samplers import last
@@ -37,7 +35,7 @@ def main(
         fail("say what to make anew: either --mask FILE or --region NAME.")
     if region is not None and region not in READY:
         fail(f"there is no ready-made mask {region!r}; choose from: {', '.join(READY)}.")
-    try:
+    with in_one_sentence():
         request = InpaintRequest.model_validate(given)
         original = open_picture(picture)
         painted = open_mask(mask, original.size) if mask else READY[region](*original.size)  # type: ignore[index]
@@ -47,10 +45,6 @@ def main(
         out.mkdir(parents=True, exist_ok=True)
         for one, fill in zip(request.singles(), made, strict=True):
             save_png(frame.paste(fill), out / f"{one.seed}.png", model.parameters(one))
-    except ValidationError as error:
-        fail(complaint(error))
-    except (CheckpointError, PictureError, OSError, ValueError) as error:
-        fail(str(error))
 
 
 if __name__ == "__main__":

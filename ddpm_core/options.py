@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal, NoReturn, Optional, get_origin
 
@@ -103,6 +104,23 @@ def run(command: Callable) -> None:
     app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
     app.command()(command)
     app()
+
+
+@contextmanager
+def in_one_sentence(*others: type[Exception]) -> Iterator[None]:
+    """End the command with a sentence, as `fail` does, where a request, a file or a value inside cannot be used.
+
+    Args:
+        others: further exceptions whose message is such a sentence; ValueError, with all that the package derives
+            from it, and OSError are.
+    """
+    refused: tuple[type[Exception], ...] = (ValueError, OSError, *others)
+    try:
+        yield
+    except ValidationError as error:
+        fail(complaint(error))
+    except refused as error:
+        fail(str(error))
 
 
 def fail(sentence: str) -> NoReturn:

@@ -11,12 +11,10 @@ from typing import Annotated, Any, Optional
 
 import torch
 import typer
-from pydantic import ValidationError
 from torch import Tensor
 from tqdm import tqdm
 
-from ddpm_core.checkpoint import CheckpointError
-from ddpm_core.options import complaint, fail, run, takes
+from ddpm_core.options import in_one_sentence, run, takes
 from ddpm_core.pictures import contact_sheet, save_png, to_pictures
 from ddpm_core.pipeline import LatentDiffusion
 from ddpm_core.samplers import last
@@ -33,7 +31,7 @@ def main(
     device: Annotated[str, typer.Option(help="cpu, cuda, mps, or auto")] = "auto",
 ) -> None:
     """Write OUT/SEED.png for each seed; the PNG's text says how it was made."""
-    try:
+    with in_one_sentence():
         first = GenerateRequest.model_validate(given)
         batches = [
             GenerateRequest.model_validate({**given, "seed": first.seed + done, "count": min(MAX_COUNT, count - done)})
@@ -48,10 +46,6 @@ def main(
                 save_png(picture, out / f"{one.seed}.png", model.parameters(one))
         if grid:
             contact_sheet(torch.cat(images)).save(grid)
-    except ValidationError as error:
-        fail(complaint(error))
-    except (CheckpointError, OSError, ValueError) as error:
-        fail(str(error))
 
 
 if __name__ == "__main__":

@@ -13,14 +13,11 @@ from functools import partial
 from typing import Annotated, Any, Optional
 
 import typer
-from pydantic import ValidationError
 from tqdm import tqdm
 
 from ddpm_core.allocator import keep_freed_memory
-from ddpm_core.checkpoint import CheckpointError
 from ddpm_core.distributed import World, joined, launched
-from ddpm_core.options import complaint, fail, merge, run, takes
-from ddpm_core.pictures import PictureError
+from ddpm_core.options import fail, in_one_sentence, merge, run, takes
 from ddpm_core.pipeline import pick_device
 from ddpm_core.presets import PRESETS
 from ddpm_core.schema import TrainRequest
@@ -48,7 +45,7 @@ def main(
     if preset not in PRESETS:
         fail(f"there is no preset {preset!r}; choose from: {', '.join(PRESETS)}.")
     watch = partial(tqdm, desc="reading pictures", unit="", leave=False, disable=not world.leads)
-    try:
+    with in_one_sentence(TrainingError):
         request = TrainRequest.model_validate(merge(PRESETS[preset], {"vae": both, "denoiser": both}, given))
         for stage in request.stages:
             world.rows(getattr(request, stage).batch_size)  # said before hours of training, not after
@@ -58,10 +55,6 @@ def main(
                 introduce(pictures)
             for stage in request.stages:
                 show_stage(stage, request, pictures, world)
-    except ValidationError as error:
-        fail(complaint(error))
-    except (CheckpointError, PictureError, TrainingError, OSError, ValueError) as error:
-        fail(str(error))
     if world.leads:
         typer.echo(f"Done: {request.out}")
 

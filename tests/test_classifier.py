@@ -13,6 +13,7 @@ from PIL import Image
 from ddpm_core import evaluate
 from ddpm_core.classifier import SETTINGS, share_read_right, trained_classifier
 from ddpm_core.data import PictureSet
+from ddpm_core.pipeline import LatentDiffusion
 from tests.commands import assert_refused
 from tests.conftest import CLASSES
 
@@ -54,10 +55,10 @@ def test_pictures_of_no_known_class_cannot_be_measured() -> None:
         share_read_right(classifier, PictureSet(pictures.pixels, [], torch.full((12,), 2)))
 
 
-def folders(root: Path, names: list[str]) -> Path:
+def folders(root: Path, names: list[str], each: int = 20) -> Path:
     for shade, name in enumerate(names):
         (root / name).mkdir(parents=True)
-        for number in range(20):
+        for number in range(each):
             Image.new("RGB", (32, 32), (50 * shade, 3 * number, 0)).save(root / name / f"{number}.png")
     return root
 
@@ -77,6 +78,16 @@ def test_evaluating_a_checkpoint_with_classes_reads_its_samples(
     assert measures["kept_max_diff"] == 0
     assert measures["locality_radius"] == 0
     assert all(name in outcome.out for name in measures)
+
+
+def test_without_held_out_pictures_the_classifier_is_judged_by_those_there_are(
+    class_checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(evaluate, "trained_classifier", partial(trained_classifier, settings=SHORT))
+    model = LatentDiffusion.load(class_checkpoint, "cpu")
+    found = evaluate.with_classes_of(model, class_checkpoint, folders(tmp_path / "data", CLASSES, each=4))
+    assert not found.sources["val"]
+    assert 0 <= evaluate.measure_classes(model, found, 3)["classifier_accuracy"] <= 1
 
 
 def test_data_with_other_classes_than_the_checkpoint_is_refused(call, class_checkpoint: Path, tmp_path: Path) -> None:
