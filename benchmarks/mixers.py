@@ -24,17 +24,16 @@ import typer
 from torch import Tensor
 from tqdm import tqdm
 
+from benchmarks.matching import as_large_as, parameters
 from benchmarks.results import Result, report
 from ddpm_core import checkpoint as checkpoints
-from ddpm_core.checkpoint import CheckpointError
 from ddpm_core.data import PictureSet, find_pictures, load_pictures
 from ddpm_core.diffuser import Diffuser
 from ddpm_core.distances import distances_to_training
 from ddpm_core.evaluate import sample
 from ddpm_core.layers import placed
 from ddpm_core.objective import denoiser_loss, loss_by_decile
-from ddpm_core.options import fail, run
-from ddpm_core.pictures import PictureError
+from ddpm_core.options import in_one_sentence, run
 from ddpm_core.pipeline import LatentDiffusion
 from ddpm_core.schema import DenoiserSettings
 from ddpm_core.training import Trainer, TrainStep, batch_index
@@ -48,6 +47,7 @@ CONTESTANTS: dict[str, dict[str, Any]] = {
     "none": {"mixer": "none"},
     "serpentine, never clamped": {"clamp_share": 0.0},
 }
+WIDER_BY = 16  # channels
 TURN = 5.0  # seconds
 TRIAL = 6  # steps to find out how long one takes
 
@@ -84,7 +84,7 @@ def main(
     json_file: Annotated[Path | None, typer.Option("--json", help="also write the results to this file")] = None,
 ) -> None:
     """Train all, print parameters, rate, held-out loss and sliced Wasserstein distance as a table."""
-    try:
+    with in_one_sentence():
         codec, config = checkpoints.load_vae(checkpoint), checkpoints.read_config(checkpoint)
         files = find_pictures(data)
         training, held_out = (load_pictures(files[split] or files["train"], config.size) for split in ("train", "val"))
@@ -99,8 +99,6 @@ def main(
             checkpoints.write_config(folder, config.model_copy(update={"denoiser": contestant.shape, "guide": {}}))
             made = sample(LatentDiffusion(codec, unet, Diffuser(), config.size), samples)
             results += judged(name, contestant, latents, distances_to_training(training, made, held_out))
-    except (CheckpointError, PictureError, OSError, ValueError) as error:
-        fail(str(error))
     report(results, json_file)
 
 
@@ -110,8 +108,8 @@ def trained(codec: VAE, pictures: PictureSet, seconds: float, batch_size: int = 
     diffuser, goal, contestants = Diffuser(), 0, {}
     for name, changes in CONTESTANTS.items():
         shape = SHAPE | {"latent_channels": codec.latent_channels} | without(changes, "clamp_share")
-        goal = goal or parameters(shape)
-        shape = as_large_as(goal, shape)
+        goal = goal or parameters(UNet(**shape))
+        shape = wide_enough(goal, shape)
         settings = DenoiserSettings(iterations=10**6, batch_size=batch_size, **without(changes, "mixer"))
 
         def loss(model: Any, draw: int, settings: DenoiserSettings = settings) -> dict[str, Tensor]:
@@ -144,16 +142,13 @@ def without(settings: dict[str, Any], name: str) -> dict[str, Any]:
     return {key: value for key, value in settings.items() if key != name}
 
 
-def parameters(shape: dict[str, Any]) -> int:
-    """How many numbers a UNet of that shape learns."""
-    return sum(parameter.numel() for parameter in UNet(**shape).parameters())
+def wide_enough(goal: int, shape: dict[str, Any]) -> dict[str, Any]:
+    """The shape of a UNet with its coarsest level as wide as brings the parameters nearest to `goal`."""
 
+    def build(coarsest: int) -> UNet:
+        return UNet(**shape | {"channels": (*shape["channels"][:-1], coarsest)})
 
-def as_large_as(goal: int, shape: dict[str, Any]) -> dict[str, Any]:
-    """The shape with its coarsest level as wide as brings the parameters nearest to `goal`."""
-    *finer, coarsest = shape["channels"]
-    candidates = [shape | {"channels": (*finer, coarsest + more)} for more in range(0, 129, 16)]
-    return min(candidates, key=lambda candidate: abs(parameters(candidate) - goal))
+    return shape | {"channels": as_large_as(goal, build, WIDER_BY).channels}
 
 
 @torch.inference_mode()
@@ -170,7 +165,7 @@ def judged(
     ratio = [ours / floor for ours, floor in zip(*distances, strict=True)]
     taken = sorted(contestant.taken)
     return [
-        Result(f"{name}: parameters", parameters(contestant.shape)),
+        Result(f"{name}: parameters", parameters(contestant.trainer.model)),
         Result(f"{name}: iterations", contestant.trainer.step),
         Result(f"{name}: seconds per iteration", taken[len(taken) // 2]),
         Result(f"{name}: training seconds", contestant.used),

@@ -90,7 +90,7 @@ def take_turns(rank: int, port: int, preset: str, repeats: int, answer: Path) ->
     os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "RANK": str(rank), "WORLD_SIZE": "2"}
     world = World(rank, 2)
     with joined(world, torch.device("cpu")):
-        single, shared = (training_steps(preset, settings_of(preset), CELLS, each) for each in (ALONE, world))
+        single, shared = (training_steps(preset, settings_of(preset), CELLS, world=each) for each in (ALONE, world))
 
         def alone() -> None:
             if world.leads:

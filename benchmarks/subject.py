@@ -44,9 +44,11 @@ def random_latents(unet: UNet, batch: int, cells: int) -> Tensor:
     return torch.randn(batch, unet.latent_channels, cells, cells).to(memory_format=torch.channels_last)
 
 
-def training_steps(preset: str, settings: DenoiserSettings, cells: int, world: World = ALONE) -> Iterator[TrainStep]:
+def training_steps(
+    preset: str, settings: DenoiserSettings, cells: int, precision: Precision = "auto", world: World = ALONE
+) -> Iterator[TrainStep]:
     """Training steps, one after the other, on one batch of random latents `cells` wide and high."""
-    trainer, diffuser = new_trainer(preset, settings, world=world), Diffuser(schedule=settings.schedule)
+    trainer, diffuser = new_trainer(preset, settings, precision, world), Diffuser(schedule=settings.schedule)
     clean = random_latents(trainer.model, settings.batch_size, cells)  # type: ignore[arg-type]
 
     def loss(model: UNet, draw: int) -> dict[str, Tensor]:

@@ -30,14 +30,12 @@ from torch.nn import functional as F
 
 from benchmarks.matching import as_large_as, parameters
 from benchmarks.results import Result, Unmeasured
+from benchmarks.subject import new_denoiser, random_latents, settings_of, training_steps
 from benchmarks.timing import medians
 from ddpm_core.diffuser import Diffuser
-from ddpm_core.layers import placed
-from ddpm_core.objective import denoiser_loss, draw_timesteps
-from ddpm_core.pipeline import pick_device
+from ddpm_core.objective import draw_timesteps
 from ddpm_core.presets import PRESETS
-from ddpm_core.schema import DenoiserSettings, Precision, TrainRequest
-from ddpm_core.stages import DENOISER_SHAPE
+from ddpm_core.schema import Precision, TrainRequest
 from ddpm_core.training import Trainer, resolve_precision
 from ddpm_core.unet import UNet
 
@@ -61,30 +59,23 @@ def measure(preset: str = "faces", repeats: int = REPEATS) -> list[Result]:
     Raises:
         Unmeasured: the package is not installed.
     """
+    settings = settings_of(preset)
     request = TrainRequest(data=".", out=".", **PRESETS[preset])
-    settings, device = request.denoiser.model_copy(update={"iterations": 10**6}), pick_device()
     cells = request.size // 2 ** len(request.vae.channels)
-    shape: dict[str, Any] = {name: getattr(settings, name) for name in DENOISER_SHAPE}
-    torch.manual_seed(0)
-    ours = UNet(request.vae.latent_channels, **shape)
+    ours = new_denoiser(preset, settings)
     theirs = matched(ours)
-    clean = torch.randn(settings.batch_size, ours.latent_channels, cells, cells, device=device)
-    diffuser = Diffuser()
-
-    def our_loss(model: UNet, draw: int) -> dict[str, Tensor]:
-        latents = clean.to(memory_format=torch.channels_last)
-        return denoiser_loss(model, latents, diffuser, settings.timesteps, settings.clamp_share)
+    clean, diffuser = random_latents(ours, settings.batch_size, cells), Diffuser()
 
     def their_loss(model: nn.Module, draw: int, layout: torch.memory_format) -> dict[str, Tensor]:
         return plain_loss(model, clean.to(memory_format=layout), diffuser)
 
     steps: dict[str, Callable[[], object]] = {}
-    for precision in precisions(device):
-        steps[f"ours, {precision}"] = step_of(placed(fresh(ours), device), settings, precision, our_loss)
+    for precision in precisions():
+        steps[f"ours, {precision}"] = partial(next, training_steps(preset, settings, cells, precision))
         for name, layout in {"": torch.contiguous_format, ", channels last": torch.channels_last}.items():
-            model = fresh(theirs).to(device).to(memory_format=layout)  # type: ignore[call-overload]
-            loss = partial(their_loss, layout=layout)
-            steps[f"theirs, {precision}{name}"] = step_of(model, settings, precision, loss)
+            model: Any = copy.deepcopy(theirs)  # so that each contestant trains weights of its own
+            trainer = Trainer(model.to(memory_format=layout), settings, precision)
+            steps[f"theirs, {precision}{name}"] = partial(next, trainer.train(partial(their_loss, layout=layout)))
     seconds = medians(steps, repeats, warmup=1)
     fastest = {who: min(value for name, value in seconds.items() if name.startswith(who)) for who in ("ours", "theirs")}
     return [
@@ -95,14 +86,9 @@ def measure(preset: str = "faces", repeats: int = REPEATS) -> list[Result]:
     ]
 
 
-def precisions(device: torch.device) -> list[Precision]:
-    """fp32, and bf16 where the machine computes in it."""
-    return ["fp32", "bf16"] if resolve_precision("auto", device) == torch.bfloat16 else ["fp32"]
-
-
-def step_of(model: nn.Module, settings: DenoiserSettings, precision: Precision, loss: Loss) -> Callable[[], object]:
-    """A function that takes the next training step of a model at every call."""
-    return partial(next, Trainer(model, settings, precision).train(loss))
+def precisions() -> list[Precision]:
+    """fp32, and bf16 where the processor computes in it."""
+    return ["fp32", "bf16"] if resolve_precision("auto", torch.device("cpu")) == torch.bfloat16 else ["fp32"]
 
 
 def plain_loss(model: nn.Module, clean: Tensor, diffuser: Diffuser) -> dict[str, Tensor]:
@@ -144,8 +130,3 @@ def their_unet() -> Callable[..., nn.Module]:
     finally:
         for name in stand_ins:
             del sys.modules[name]
-
-
-def fresh(model: nn.Module) -> nn.Module:
-    """A copy of a model, so that each contestant trains weights of its own."""
-    return copy.deepcopy(model)

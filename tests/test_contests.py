@@ -9,9 +9,11 @@ import pytest
 import torch
 
 from benchmarks import constraints, mixers
+from benchmarks.matching import parameters
 from ddpm_core import checkpoint
 from ddpm_core.pipeline import LatentDiffusion
 from ddpm_core.schema import InpaintRequest
+from ddpm_core.unet import UNet
 
 
 @pytest.fixture
@@ -38,11 +40,11 @@ def test_all_contestants_are_trained_measured_and_written(
 
 def test_without_a_mixer_a_denoiser_is_widened_to_the_same_size() -> None:
     shape = mixers.SHAPE | {"latent_channels": 4}
-    goal = mixers.parameters(shape)
-    assert mixers.parameters(shape | {"mixer": "attention"}) == goal
-    widened = mixers.as_large_as(goal, shape | {"mixer": "none"})
+    goal = parameters(UNet(**shape))
+    assert parameters(UNet(**shape | {"mixer": "attention"})) == goal
+    widened = mixers.wide_enough(goal, shape | {"mixer": "none"})
     assert widened["channels"][-1] > shape["channels"][-1]
-    assert mixers.parameters(widened) == pytest.approx(goal, rel=0.03)
+    assert parameters(UNet(**widened)) == pytest.approx(goal, rel=0.03)
 
 
 def test_ways_to_inpaint_are_compared_at_equal_calls(

@@ -104,7 +104,7 @@ def test_the_plain_loss_of_a_perfect_predictor_is_nothing_and_of_none_is_one() -
 
 
 def test_a_training_step_is_judged_by_the_fastest_setting_of_each(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(training_step, "precisions", lambda device: ["fp32", "bf16"])
+    monkeypatch.setattr(training_step, "precisions", lambda: ["fp32", "bf16"])
     results = named(training_step.measure("tiny", repeats=1))
     seconds = {name: result.value for name, result in results.items() if name.endswith(", s")}
     fastest = {who: min(value for name, value in seconds.items() if f": {who}," in name) for who in ("ours", "theirs")}

@@ -12,7 +12,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from ddpm_core.pictures import read_parameters
 from tests.browser.conftest import PHONE, visit
-from tests.browser.test_studio import LONG, advanced, downloaded, number, run, settle, tab, told
+from tests.browser.test_studio import advanced, downloaded, number, run, settle, stopped, tab, told
 
 SIDE = 128  # of the shipped model's pictures
 
@@ -84,11 +84,7 @@ def test_an_edit_can_be_stopped(page: Page) -> None:
     settle(page)
     number(page, "#edit-count", 8)
     advanced(page, "edit", 200)
-    page.locator("#edit-run").click()
-    expect(page.locator("#edit-bar p")).to_have_text(re.compile(r"^step \d+ of 120"), timeout=LONG)
-    page.locator("#edit-stop").click()
-    expect(page.locator("#edit-bar p")).to_have_text(re.compile(r"^Stopped at step \d+ of 120\.$"))
-    expect(page.locator("#edit-run")).to_be_visible()
+    stopped(page, "edit", 120)
 
 
 def test_between_two_seeds(page: Page, tmp_path: Path, pictures: Path) -> None:

@@ -118,14 +118,19 @@ def test_generate(page: Page, tmp_path: Path, pictures: Path) -> None:
     assert page.strangers == []  # type: ignore[attr-defined]
 
 
+def stopped(page: Page, name: str, steps: int) -> None:
+    """Press the run button of a tab, and Stop as soon as the first of so many steps is told."""
+    page.locator(f"#{name}-run").click()
+    expect(page.locator(f"#{name}-bar p")).to_have_text(re.compile(rf"^step \d+ of {steps}"), timeout=LONG)
+    page.locator(f"#{name}-stop").click()
+    expect(page.locator(f"#{name}-bar p")).to_have_text(re.compile(rf"^Stopped at step \d+ of {steps}\.$"))
+    expect(page.locator(f"#{name}-run")).to_be_visible()
+
+
 def test_stop(page: Page) -> None:
     number(page, "#generate-count", 8)
     advanced(page, "generate", 200)
-    page.locator("#generate-run").click()
-    expect(page.locator("#generate-bar p")).to_have_text(re.compile(r"^step \d+ of 200"), timeout=LONG)
-    page.locator("#generate-stop").click()
-    expect(page.locator("#generate-bar p")).to_have_text(re.compile(r"^Stopped at step \d+ of 200\.$"))
-    expect(page.locator("#generate-run")).to_be_visible()
+    stopped(page, "generate", 200)
     # The line is free again: another run gets through.
     number(page, "#generate-count", 1)
     number(page, "#generate-steps", 2)
