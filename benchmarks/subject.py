@@ -10,11 +10,11 @@ from torch import Tensor
 
 from ddpm_core.diffuser import Diffuser
 from ddpm_core.distributed import ALONE, World
+from ddpm_core.jobs import DENOISER_SHAPE
 from ddpm_core.layers import placed
 from ddpm_core.objective import denoiser_loss
 from ddpm_core.presets import PRESETS
 from ddpm_core.schema import DenoiserSettings, Precision, VaeSettings
-from ddpm_core.stages import DENOISER_SHAPE
 from ddpm_core.training import Trainer, TrainStep
 from ddpm_core.unet import UNet
 

@@ -17,11 +17,12 @@ from tqdm import tqdm
 
 from ddpm_core.allocator import keep_freed_memory
 from ddpm_core.distributed import World, joined, launched
+from ddpm_core.jobs import Pictures, StageName, read_pictures
 from ddpm_core.options import fail, in_one_sentence, merge, run, takes
 from ddpm_core.pipeline import pick_device
 from ddpm_core.presets import PRESETS
 from ddpm_core.schema import TrainRequest
-from ddpm_core.stages import Pictures, StageName, read_pictures, run_stage
+from ddpm_core.stages import run_stage
 from ddpm_core.training import TrainingError
 
 

@@ -16,8 +16,9 @@ from torch import Tensor, nn
 
 from ddpm_core.data import PictureSet
 from ddpm_core.distributed import ALONE, World, joined, launched
+from ddpm_core.jobs import Pictures, StageName
 from ddpm_core.schema import StageSettings, TrainRequest
-from ddpm_core.stages import Pictures, StageName, run_stage
+from ddpm_core.stages import run_stage
 from ddpm_core.training import Trainer
 
 STEPS = 4

@@ -1,0 +1,245 @@
+"""What each stage of a training run learns from, looks at and writes; how it is run stands in `stages`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from ddpm_core import checkpoint, metrics
+from ddpm_core.checkpoint import CheckpointConfig, CheckpointError
+from ddpm_core.codec import Codec, PixelCodec
+from ddpm_core.data import PictureSet, load_pictures
+from ddpm_core.datasets import find
+from ddpm_core.diffuser import Diffuser
+from ddpm_core.distributed import ALONE, World
+from ddpm_core.finetuning import guided_output, start_from
+from ddpm_core.layers import placed
+from ddpm_core.objective import denoiser_loss, loss_by_decile, with_labels_dropped
+from ddpm_core.pictures import Source, contact_sheet
+from ddpm_core.pipeline import LatentDiffusion, pick_device
+from ddpm_core.samplers import last
+from ddpm_core.schema import GenerateRequest, TrainRequest
+from ddpm_core.training import batch_index
+from ddpm_core.unet import UNet
+from ddpm_core.vae import VAE, vae_loss
+
+StageName = Literal["vae", "denoiser"]
+
+VAE_SHAPE = ("latent_channels", "channels", "encoder_blocks", "decoder_blocks", "full_width")
+DENOISER_SHAPE = ("channels", "blocks", "mixer", "dropout", "prediction")
+PRIVATE = {"data", "out", "stage", "resume", "device", "init"}  # of this machine, not of the checkpoint
+SHOWN = 16  # pictures in a sample grid
+ENCODED = 32  # pictures encoded at once
+LOOKED_AT = 1024  # held-out latents, about, that the loss by tenth of the timesteps is measured on
+
+
+@dataclass
+class Pictures:
+    """The run's pictures, read once for both stages."""
+
+    train: PictureSet
+    held_out: PictureSet | None
+    files: int  # pictures read for training, before views multiply them
+    classes: tuple[str, ...] = ()
+
+
+def read_pictures(request: TrainRequest, watch: Callable[[Iterable[Source]], Iterable[Source]] = iter) -> Pictures:
+    """Read the data; `watch` may wrap the files to show progress. Raises `PictureError`."""
+    found = find(request.data, request.classes)
+    files, labels = found.sources, found.labels
+    how = request.size, request.views, request.zoom, request.seed
+    train = load_pictures(watch(files["train"]), *how, labels=labels["train"])
+    held_out = load_pictures(files["val"], request.size, labels=labels["val"]) if files["val"] else None
+    return Pictures(train, held_out, len(train) // request.views, found.classes)
+
+
+class Job(Protocol):
+    """What `run_stage` asks of a stage."""
+
+    @property
+    def model(self) -> nn.Module: ...
+
+    def loss(self, model: Any, draw: int) -> dict[str, Tensor]:
+        """Loss terms of `model` on the pictures of micro-batch number `draw`."""
+
+    def look(self, model: Any, grid: Path) -> dict[str, float]:
+        """Write a picture that shows how well `model` does to `grid`; measures on held-out pictures."""
+
+    def export(self, model: Any, final: bool) -> None:
+        """Write config and weights of `model` into the checkpoint folder.
+
+        In this order: killed in between, there is a config without weights, which nobody takes for a checkpoint.
+        """
+
+
+class VaeJob:
+    """Trains the autoencoder on pictures."""
+
+    def __init__(self, request: TrainRequest, pictures: Pictures, world: World = ALONE):
+        self.request, self.pictures, self.world = request, pictures, world
+        self.device = pick_device(request.device)
+        self.shape: dict[str, Any] = {name: getattr(request.vae, name) for name in VAE_SHAPE}
+        torch.manual_seed(request.seed)
+        self.model = placed(VAE(**self.shape), self.device)
+        if request.size % self.model.stride:
+            raise CheckpointError(
+                f"size {request.size} is no multiple of the autoencoder's stride {self.model.stride}."
+            )
+        if request.init:
+            start_from(request.init / checkpoint.VAE_WEIGHTS, self.model)
+        if request.vae.learns == "decoder":
+            if not request.init:
+                raise CheckpointError("A decoder alone is trained on an encoder that there is; name it with --init.")
+            self.model.encoder.requires_grad_(False)
+
+    def loss(self, model: VAE, draw: int) -> dict[str, Tensor]:
+        settings = self.request.vae
+        index = batch_index(draw, settings.batch_size, len(self.pictures.train), self.request.seed)
+        flip = torch.rand(len(index)) < (0.5 if self.request.flips else 0)
+        image = self.pictures.train.batch(self.world.share(index), self.world.share(flip))
+        image = image.to(self.device, memory_format=torch.channels_last)
+        return vae_loss(model, image, settings.kl_weight, settings.edge_weight, settings.texture_weight, self.world)
+
+    @torch.inference_mode()
+    def look(self, vae: VAE, grid: Path) -> dict[str, float]:
+        """Reconstructions beside their originals as a picture; PSNR of the held-out ones."""
+        source = self.pictures.held_out or self.pictures.train
+        shown = source.batch(torch.arange(min(SHOWN, len(source))))
+        restored = vae.decode(vae.encode(shown.to(self.device))).cpu()
+        contact_sheet(torch.stack([shown, restored], dim=1).flatten(0, 1), columns=8).save(grid)
+        if self.pictures.held_out is None:
+            return {}
+        return {
+            "held_out_psnr": metrics.reconstruction_psnr(vae, self.pictures.held_out),
+            "held_out_gradient_ratio": metrics.gradient_ratio(vae, self.pictures.held_out),
+        }
+
+    @torch.inference_mode()
+    def export(self, vae: VAE, final: bool) -> None:
+        """Measure the latents' statistics (of all pictures at the end) and write weights and config."""
+        if self.request.vae.learns == "all":  # otherwise they are what they were, and a denoiser relies on that
+            images = islice(self.pictures.train.batches(32), None if final else 8)
+            vae.measure_latents(torch.cat([vae.moments(image.to(self.device))[0].cpu() for image in images]))
+        record(self.request, "vae", size=self.request.size, vae=self.shape)
+        checkpoint.write_weights(self.request.out / checkpoint.VAE_WEIGHTS, vae)
+
+
+class DenoiserJob:
+    """Trains the UNet on the latents of a codec: a trained autoencoder, or one that keeps the pixels."""
+
+    def __init__(self, request: TrainRequest, pictures: Pictures, world: World = ALONE):
+        self.request, self.world = request, world
+        self.diffuser = Diffuser(schedule=request.denoiser.schedule)
+        self.device = pick_device(request.device)
+        if request.codec == "pixel" and world.leads and not (request.out / checkpoint.VAE_WEIGHTS).exists():
+            write_pixel_codec(request, pictures.train)
+        world.meet()  # the codec is written
+        self.codec: Codec = checkpoint.load_codec(request.out, self.device)
+        if (built := checkpoint.read_config(request.out).codec) != request.codec:
+            raise CheckpointError(
+                f"{request.out} has the codec {built!r}, not {request.codec!r}; choose another --out."
+            )
+        self.classes = pictures.classes
+        self.shape: dict[str, Any] = {name: getattr(request.denoiser, name) for name in DENOISER_SHAPE}
+        self.shape |= {"latent_channels": self.codec.latent_channels, "classes": len(self.classes)}
+        torch.manual_seed(request.seed)
+        self.model = placed(UNet(**self.shape), self.device)
+        if request.init:
+            start_from(request.init / checkpoint.DENOISER_WEIGHTS, self.model)
+        self.teacher = guided_output(request.init, self.device) if request.denoiser.learns == "guided" else None
+        self.latents = self.encode(pictures.train, flips=request.flips)
+        self.held_out = self.encode(pictures.held_out, flips=False) if pictures.held_out else None
+        self.labels = self.labels_of(pictures.train, flips=request.flips)
+        self.held_out_labels = self.labels_of(pictures.held_out, flips=False) if pictures.held_out else None
+
+    @torch.inference_mode()
+    def encode(self, pictures: PictureSet, flips: bool) -> Tensor:
+        """Latents (N, C, h, w) of all pictures, and of their mirror images, made once."""
+        latents = []
+        for image in pictures.batches(ENCODED):
+            for view in (image, image.flip(3)) if flips else (image,):
+                latents.append(self.codec.encode(view.to(self.device)).cpu())
+        return torch.cat(latents)
+
+    def labels_of(self, pictures: PictureSet, flips: bool) -> Tensor | None:
+        """The class (N,) of each latent that `encode` makes; None without classes."""
+        if not self.classes or pictures.labels is None:
+            return None
+        return torch.cat([part for batch in pictures.labels.split(ENCODED) for part in [batch] * (1 + flips)])
+
+    def loss(self, model: UNet, draw: int) -> dict[str, Tensor]:
+        return self._loss(model, draw, self.latents, self.labels, self.world)
+
+    def _loss(self, model: UNet, draw: int, latents: Tensor, labels: Tensor | None, world: World) -> dict[str, Tensor]:
+        settings = self.request.denoiser
+        index = batch_index(draw, settings.batch_size, len(latents), self.request.seed)
+        clean = latents[index].to(self.device, memory_format=torch.channels_last)
+        label = None
+        if labels is not None:
+            label = with_labels_dropped(labels[index], settings.label_dropout, len(self.classes)).to(self.device)
+        choices = settings.timesteps, settings.clamp_share, settings.weighting, label
+        return denoiser_loss(model, clean, self.diffuser, *choices, teacher=self.teacher, world=world)
+
+    @torch.inference_mode()
+    def look(self, unet: UNet, grid: Path) -> dict[str, float]:
+        """Samples of fixed seeds as a picture; the loss on held-out latents with fixed noise."""
+        model = LatentDiffusion(self.codec, unet, self.diffuser, self.request.size, classes=self.classes)
+        told = self.classes[:: len(self.classes) // 8 + 1] or (None, None)  # a row of each of some, or two of any
+        requests = [GenerateRequest(seed=8 * row, count=8, label=label) for row, label in enumerate(told)]
+        latents = [last(model.generate(request)).latent for request in requests]
+        contact_sheet(model.codec.decode(torch.cat(latents)), 8 if self.classes else None).save(grid)
+        if self.held_out is None:
+            return {}
+        torch.manual_seed(0)
+        losses = [
+            self._loss(unet, draw, self.held_out, self.held_out_labels, ALONE)["loss"].item() for draw in range(8)
+        ]
+        some = slice(None, None, max(1, len(self.held_out) // LOOKED_AT))
+        label = None if self.held_out_labels is None else self.held_out_labels[some].to(self.device)
+        deciles = loss_by_decile(unet, self.held_out[some].to(self.device), self.diffuser, label=label)
+        named = {f"held_out_decile_{number}": loss for number, loss in enumerate(deciles)}
+        return {"held_out_loss": sum(losses) / len(losses)} | named
+
+    def export(self, unet: UNet, final: bool) -> None:
+        parts: dict[str, Any] = {
+            "denoiser": self.shape,
+            "diffuser": self.diffuser.config(),
+            "classes": list(self.classes),
+        }
+        parts |= {"guide": {}, "guidance": 1.0}  # of the denoiser that was there before, if any
+        record(self.request, "denoiser", size=self.request.size, **parts)
+        checkpoint.write_weights(self.request.out / checkpoint.DENOISER_WEIGHTS, unet)
+
+
+@torch.inference_mode()
+def write_pixel_codec(request: TrainRequest, pictures: PictureSet) -> None:
+    """Write the codec that keeps pixels into a checkpoint folder, with the statistics of the training pictures.
+
+    Raises:
+        CheckpointError: the pictures' size is no multiple of the stride.
+    """
+    codec = PixelCodec(request.pixel_stride)
+    if request.size % codec.stride:
+        raise CheckpointError(f"size {request.size} is no multiple of the pixel codec's stride {codec.stride}.")
+    codec.measure_latents(torch.cat([codec.means(image) for image in pictures.batches(ENCODED)]))
+    checkpoint.write_weights(request.out / checkpoint.VAE_WEIGHTS, codec)
+    config = CheckpointConfig(size=request.size, codec="pixel", vae={"stride": codec.stride}, about=request.about)
+    checkpoint.write_config(request.out, config)
+
+
+def record(request: TrainRequest, stage: str, **parts: Any) -> None:
+    """Bring `config.json` up to date with what a stage built and the settings it used."""
+    path = request.out / checkpoint.CONFIG
+    config = checkpoint.read_config(request.out) if path.exists() else CheckpointConfig(size=request.size)
+    settings = request.model_dump(mode="json", exclude=PRIVATE | ({"vae", "denoiser"} - {stage}))
+    names = {"data": request.data.resolve().name} | ({"init": request.init.resolve().name} if request.init else {})
+    training = config.training | {stage: names | settings}
+    checkpoint.write_config(
+        request.out, config.model_copy(update={**parts, "training": training, "about": request.about or config.about})
+    )
