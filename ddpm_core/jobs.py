@@ -195,16 +195,20 @@ class DenoiserJob:
         latents = [last(model.generate(request)).latent for request in requests]
         contact_sheet(model.codec.decode(torch.cat(latents)), 8 if self.classes else None).save(grid)
         if self.held_out is None:
-            return {}
+            return self.by_decile(unet, "train", self.latents, self.labels)
         torch.manual_seed(0)
         losses = [
             self._loss(unet, draw, self.held_out, self.held_out_labels, ALONE)["loss"].item() for draw in range(8)
         ]
-        some = slice(None, None, max(1, len(self.held_out) // LOOKED_AT))
-        label = None if self.held_out_labels is None else self.held_out_labels[some].to(self.device)
-        deciles = loss_by_decile(unet, self.held_out[some].to(self.device), self.diffuser, label=label)
-        named = {f"held_out_decile_{number}": loss for number, loss in enumerate(deciles)}
-        return {"held_out_loss": sum(losses) / len(losses)} | named
+        by_decile = self.by_decile(unet, "held_out", self.held_out, self.held_out_labels)
+        return {"held_out_loss": sum(losses) / len(losses)} | by_decile
+
+    def by_decile(self, unet: UNet, name: str, latents: Tensor, labels: Tensor | None) -> dict[str, float]:
+        """Loss on some of the latents by tenth of the timesteps, as measures whose names say on what."""
+        some = slice(None, None, max(1, len(latents) // LOOKED_AT))
+        label = None if labels is None else labels[some].to(self.device)
+        losses = loss_by_decile(unet, latents[some].to(self.device), self.diffuser, label=label)
+        return {f"{name}_decile_{number}": loss for number, loss in enumerate(losses)}
 
     def export(self, unet: UNet, final: bool) -> None:
         parts: dict[str, Any] = {
@@ -233,11 +237,16 @@ def write_pixel_codec(request: TrainRequest, pictures: PictureSet) -> None:
     checkpoint.write_config(request.out, config)
 
 
+def settings_of(request: TrainRequest, stage: str) -> dict[str, Any]:
+    """The resolved settings of a stage's run, as JSON takes them, without what is of this machine alone."""
+    return request.model_dump(mode="json", exclude=PRIVATE | ({"vae", "denoiser"} - {stage}))
+
+
 def record(request: TrainRequest, stage: str, **parts: Any) -> None:
     """Bring `config.json` up to date with what a stage built and the settings it used."""
     path = request.out / checkpoint.CONFIG
     config = checkpoint.read_config(request.out) if path.exists() else CheckpointConfig(size=request.size)
-    settings = request.model_dump(mode="json", exclude=PRIVATE | ({"vae", "denoiser"} - {stage}))
+    settings = settings_of(request, stage)
     names = {"data": request.data.resolve().name} | ({"init": request.init.resolve().name} if request.init else {})
     training = config.training | {stage: names | settings}
     checkpoint.write_config(

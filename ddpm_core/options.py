@@ -32,6 +32,20 @@ def _parameters(model: type[BaseModel], prefix: str = "") -> list[inspect.Parame
     return parameters
 
 
+def flags(given: dict[str, Any], prefix: str = "") -> list[str]:
+    """The way back of `takes`: options that give a command these values, nested as its model is. None is not said."""
+    said = []
+    for name, value in given.items():
+        flag = prefix + FLAGS.get(name, name).replace("_", "-")
+        if isinstance(value, dict):
+            said += flags(value, f"{flag}-")
+        elif isinstance(value, bool):
+            said.append(f"--{flag}" if value else f"--no-{flag}")
+        elif value is not None:
+            said += [f"--{flag}", _plain(value)]
+    return said
+
+
 def _option_type(field: FieldInfo) -> Any:
     if field.annotation in (int, float, bool, str, Path) or get_origin(field.annotation) is Literal:
         return field.annotation
@@ -44,7 +58,7 @@ def _help(field: FieldInfo) -> str:
 
 
 def _plain(value: Any) -> str:
-    return ",".join(map(str, value)) if isinstance(value, tuple) else "none" if value is None else str(value)
+    return ",".join(map(str, value)) if isinstance(value, tuple | list) else "none" if value is None else str(value)
 
 
 def takes(model: type[BaseModel], without: Sequence[str] = ()) -> Callable:

@@ -8,15 +8,16 @@ from pathlib import Path
 
 from ddpm_core.checkpoint import CheckpointError
 from ddpm_core.distributed import ALONE, World
-from ddpm_core.jobs import DenoiserJob, Job, Pictures, StageName, VaeJob
+from ddpm_core.jobs import DenoiserJob, Job, Pictures, StageName, VaeJob, settings_of
 from ddpm_core.journal import Journal
+from ddpm_core.report import reported
 from ddpm_core.schema import StageSettings, TrainRequest
 from ddpm_core.training import Trainer, TrainStep
 
 
 @dataclass
 class Update:
-    """News from a stage: the optimiser's step, and, now and then, measures on held-out pictures."""
+    """News from a stage: the optimiser's step, and, now and then, measures, most of them on held-out pictures."""
 
     stage: str
     step: TrainStep
@@ -32,7 +33,8 @@ def run_stage(stage: StageName, request: TrainRequest, pictures: Pictures, world
     """Train one stage ("vae" or "denoiser") to its end, yielding after every step.
 
     Writes below `request.out`: the weights and `config.json` (a usable checkpoint at every save),
-    `training/` with resumable state, resolved settings, a JSONL log and picture grids. Of several processes,
+    `training/` with resumable state, resolved settings, a log as JSONL and as TensorBoard events, picture grids and
+    plots, and the model card. Of several processes,
     all call this and stop after the same step; the first writes and measures, for a folder that all can read.
 
     Raises:
@@ -66,7 +68,8 @@ def run_stage(stage: StageName, request: TrainRequest, pictures: Pictures, world
     if trainer.step >= settings.iterations and not weights.exists():  # killed between state and weights
         save(final=True)
 
-    with Journal(state.parent, stage, trainer.step) as journal:
+    facts = facts_of(trainer, pictures) | {"settings": settings_of(request, stage)}
+    with reported(request.out, stage), Journal(state.parent, stage, trainer.step, facts) as journal:
         journal.settings(request.model_dump_json(indent=2))
         for step in trainer.train(job.loss):
             update = Update(stage, step)
@@ -83,3 +86,16 @@ def run_stage(stage: StageName, request: TrainRequest, pictures: Pictures, world
                     save(final=False)
                 raise
     world.meet()
+
+
+def facts_of(trainer: Trainer, pictures: Pictures) -> dict[str, str | int]:
+    """What the record says of a run besides its settings: on what it ran, and how many pictures it had."""
+    sets = [pictures.train, *([pictures.held_out] if pictures.held_out else [])]
+    return {
+        "device": str(trainer.device),
+        "precision": str(trainer.dtype).removeprefix("torch."),
+        "processes": trainer.world.size,
+        "pictures": pictures.files,
+        "held_out": len(pictures.held_out or []),
+        "unreadable": sum(len(each.unreadable) for each in sets),
+    }

@@ -21,6 +21,7 @@ from ddpm_core.jobs import Pictures, StageName, read_pictures
 from ddpm_core.options import fail, in_one_sentence, merge, run, takes
 from ddpm_core.pipeline import pick_device
 from ddpm_core.presets import PRESETS
+from ddpm_core.progress import StageBar
 from ddpm_core.schema import TrainRequest
 from ddpm_core.stages import run_stage
 from ddpm_core.training import TrainingError
@@ -36,7 +37,8 @@ def main(
     """Train autoencoder and denoiser, one after the other, on a folder of pictures.
 
     Writes a checkpoint that the app lists as soon as it is complete, and in its training/ folder the
-    resolved settings, a log, sample grids and what --resume needs. Started by torchrun, several processes share
+    resolved settings, a log (as JSONL and as TensorBoard events), sample grids, plots and what --resume needs; a model
+    card says what came of it. Started by torchrun, several processes share
     every batch: the batch size is that of all of them together.
     """
     keep_freed_memory()
@@ -75,19 +77,13 @@ def show_stage(stage: StageName, request: TrainRequest, pictures: Pictures, worl
     stop = threading.Event()
     for polite in (signal.SIGINT, signal.SIGTERM):
         signal.signal(polite, lambda *_: stop.set())
-    smooth: float | None = None
     stopped = False
     with (
         contextlib.closing(run_stage(stage, request, pictures, world)) as updates,
-        tqdm(total=settings.iterations, desc=stage, unit="it", dynamic_ncols=True, disable=not world.leads) as bar,
+        StageBar(stage, settings.iterations, pick_device(request.device), shown=world.leads) as bar,
     ):
         for update in updates:
-            loss = update.step.losses["loss"]
-            smooth = loss if smooth is None else 0.98 * smooth + 0.02 * loss
-            bar.update(update.step.step - bar.n)
-            bar.set_postfix(loss=f"{smooth:.4f}", **({"skipped": update.step.skipped} if update.step.skipped else {}))
-            for measure, value in update.held_out.items():
-                bar.write(f"{stage} {update.step.step}: {measure} {value:.4f}")
+            bar.show(update.step, update.held_out)
             stopped = world.any(stop.is_set())  # all after the same step, whichever was told
             if stopped:
                 break

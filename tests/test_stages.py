@@ -278,7 +278,7 @@ def test_looking_at_samples_midway_does_not_change_the_training(
     run_all("denoiser", request_for(out, sample_every=2, save_every=2), pictures)
     one, other = (checkpoint.read_tensors(state_file(folder, "denoiser"))[0] for folder in (trained, out))
     assert same(one, other)
-    assert sorted(path.name for path in (out / "training").glob("*.png")) == [
+    assert sorted(path.name for path in (out / "training").glob("denoiser-*.png")) == [
         "denoiser-000002.png",
         "denoiser-000004.png",
         "denoiser-000006.png",

@@ -1,0 +1,56 @@
+"""A run as TensorBoard event files: what the JSONL log says, the grids, and how large gradients were."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+from torch.utils.tensorboard import SummaryWriter
+
+from ddpm_core.training import TrainStep
+
+FLUSH = 30  # seconds after which, at most, events are on disk
+HELD_OUT = "held_out_"  # how the names of measures on held-out pictures begin
+
+
+class Events:
+    """Event files of one stage.
+
+    Args:
+        folder: where they are; each run adds one file.
+        step: how many steps the state that the run starts from has seen. Events of later ones, written by a run that
+            lost them, are declared void, so that they are not shown beside their repetition.
+    """
+
+    def __init__(self, folder: Path, step: int = 0):
+        self.writer = SummaryWriter(str(folder), purge_step=step + 1, flush_secs=FLUSH)
+        self.norms: list[float] = []  # of the gradient, since the last histogram of them
+
+    def write(self, step: TrainStep, held_out: dict[str, float]) -> None:
+        """The scalars of one step: loss terms, learning rate, size of the gradient, and what was measured."""
+        scalars = {f"train/{name}": value for name, value in step.losses.items()}
+        scalars |= {"train/gradient_norm": step.gradient_norm, "train/learning_rate": step.learning_rate}
+        scalars |= {"train/skipped": step.skipped}
+        scalars |= {_tag(name): value for name, value in held_out.items()}
+        for tag, value in scalars.items():
+            self.writer.add_scalar(tag, value, step.step)
+        if math.isfinite(step.gradient_norm):  # there is no place for others in a histogram
+            self.norms.append(step.gradient_norm)
+
+    def look(self, step: int, name: str, grid: Path) -> None:
+        """A picture that a stage was looked at by, and the norms of the gradients since the one before."""
+        with Image.open(grid) as picture:
+            self.writer.add_image(name, np.asarray(picture.convert("RGB")), step, dataformats="HWC")
+        if self.norms:
+            self.writer.add_histogram("gradient_norm", np.array(self.norms), step)
+            self.norms = []
+
+    def close(self) -> None:
+        """Write what is left."""
+        self.writer.close()
+
+
+def _tag(measure: str) -> str:
+    return f"held_out/{measure.removeprefix(HELD_OUT)}" if measure.startswith(HELD_OUT) else f"measured/{measure}"

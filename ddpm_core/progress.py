@@ -1,0 +1,85 @@
+"""What a training run shows while it goes: one line with loss, rate, time left and memory."""
+
+from __future__ import annotations
+
+import math
+import sys
+
+import torch
+from tqdm import tqdm
+
+from ddpm_core.training import TrainStep
+
+LAYOUT = "{desc} {n_fmt}/{total_fmt} {bar} {rate_fmt}, {remaining} left{postfix}"
+SMOOTH = 0.98  # what of the loss shown is kept from step to step
+ON_SCREEN, IN_A_FILE = 0.2, 30.0  # seconds between two states of the bar
+COLUMNS = 80  # width of the line in a file
+
+
+def memory_in_use(device: torch.device) -> int | None:
+    """The most bytes that were in use so far: of the GPU, or of this process; None where nobody counts."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    if device.type == "mps":
+        return torch.mps.driver_allocated_memory()
+    try:
+        import resource
+    except ImportError:  # Windows counts otherwise
+        return None
+    largest = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return largest if sys.platform == "darwin" else largest * 1024
+
+
+class StageBar:
+    """The bar of one stage, on standard error; use it as a context.
+
+    Its line fits 80 columns. Where nobody watches, in a file, it is written anew only twice a minute.
+
+    Args:
+        stage: its name.
+        iterations: steps of the whole stage, those of earlier runs included.
+        device: whose memory is shown.
+        shown: of several processes, one shows a bar.
+    """
+
+    def __init__(self, stage: str, iterations: int, device: torch.device, shown: bool = True):
+        self.stage, self.device = stage, device
+        self.smooth: float | None = None
+        watched = sys.stderr.isatty()
+        pause = ON_SCREEN if watched else IN_A_FILE
+        self.bar = tqdm(
+            total=iterations,
+            desc=stage,
+            unit="it",
+            bar_format=LAYOUT,
+            dynamic_ncols=watched,
+            ncols=None if watched else COLUMNS,
+            mininterval=pause,
+            maxinterval=max(10.0, pause),
+            miniters=1,
+            disable=not shown,
+        )
+
+    def __enter__(self) -> StageBar:
+        return self
+
+    def __exit__(self, *failure: object) -> None:
+        self.bar.close()
+
+    def show(self, step: TrainStep, held_out: dict[str, float]) -> None:
+        """Move on to `step`; what was measured on held-out pictures gets a line of its own, tenths left out."""
+        if not self.bar.n:  # of a run resumed: what was done before counts, but not for the rate
+            self.bar.initial = self.bar.n = self.bar.last_print_n = step.step - 1
+        loss = step.losses["loss"]
+        if math.isfinite(loss):
+            self.smooth = loss if self.smooth is None else SMOOTH * self.smooth + (1 - SMOOTH) * loss
+        told = [] if self.smooth is None else [f"loss {self.smooth:.4f}"]
+        if memory := memory_in_use(self.device):
+            told.append(f"{memory / 1e9:.1f} GB")
+        if step.skipped:
+            told.append(f"{step.skipped} skipped")
+        self.bar.set_postfix_str(", ".join(told), refresh=False)  # shown when the bar itself is
+        self.bar.update(step.step - self.bar.n)
+        measures = [f"{name} {value:.4f}" for name, value in held_out.items() if "decile" not in name]
+        if measures:
+            self.bar.write(f"{self.stage} {step.step}: {', '.join(measures)}")

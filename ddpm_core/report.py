@@ -1,0 +1,22 @@
+"""What is left of a stage's run when it ends: plots and model card, drawn from its record."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from ddpm_core.card import write_card
+from ddpm_core.checkpoint import CONFIG
+from ddpm_core.plots import draw
+
+
+@contextmanager
+def reported(out: Path, stage: str) -> Iterator[None]:
+    """Around a stage's run: however it ends, by itself or stopped, its plots and card say how far it came."""
+    try:
+        yield
+    finally:
+        if (out / CONFIG).exists():  # a run that ended before its first save left nothing to describe
+            draw(out / "training", stage)
+            write_card(out)
