@@ -33,7 +33,6 @@ from ddpm_core.journal import grids_of, rows_of, runs_of
 from ddpm_core.objective import DECILES
 from ddpm_core.options import merge
 from ddpm_core.reproduce import beyond, command
-from ddpm_core.schema import DenoiserSettings, TrainRequest, VaeSettings
 from ddpm_core.unet import UNet
 
 SAMPLES = "samples.png"
@@ -88,8 +87,6 @@ def card(out: Path, samples: str) -> str:
     what = "Pictures" if not config.classes else f"Pictures of {len(config.classes)} classes"
     made = "by diffusion of pixels" if config.codec == "pixel" else "by latent diffusion"
     parts = [f"# {name}", f"{what} at {config.size}x{config.size} pixels, made from noise {made}."]
-    if config.about:
-        parts.append(f"Training pictures: {config.about}.")
     if config.denoiser:
         parts += _samples(notes, samples, config)
     else:
@@ -101,7 +98,9 @@ def card(out: Path, samples: str) -> str:
     )
     parts += ["## Made of", _parts(config, out)]
     parts.append("The files hold the moving average of the weights, matrices in half precision.")
-    parts += ["## Trained with", *_trained(rows, runs, config), *_commands(config, name), _settings(config)]
+    parts += ["## Trained with", *_trained(rows, runs, config), *_commands(config, name)]
+    if config.training:
+        parts += ["Its settings, which `python -m ddpm_core.train --help` explains:", _settings(config)]
     parts += ["## Data", _pictures(config, runs)]
     parts += [
         "## Limits",
@@ -153,9 +152,7 @@ def _parts(config: CheckpointConfig, out: Path) -> str:
         lines.append(["VAE" if config.codec == "vae" else "pixel codec", what, _count(codec), f"`{VAE_WEIGHTS}`"])
     if unet is not None and codec is not None:
         sides = [config.size // codec.stride // 2**level for level in range(len(unet.channels))]
-        grid = (
-            f"{', '.join(f'{side}x{side}' for side in sides)} cells with {', '.join(map(str, unet.channels))} channels"
-        )
+        grid = ", ".join(f"{side}x{side}" for side in sides)
         mixer = config.denoiser.get("mixer", "serpentine")
         mixers = "no mixer" if mixer == "none" else f"{mixer} mixers"
         classes = f", {unet.classes} classes and “no class”" if unet.classes else ""
@@ -170,7 +167,7 @@ def _parts(config: CheckpointConfig, out: Path) -> str:
 
 def _count(model: nn.Module) -> str:
     count = sum(parameter.numel() for parameter in model.parameters())
-    return f"{count / 1e6:.1f} M" if count >= 1e5 else f"{count:,}"
+    return f"{count / 1e6:.1f} M" if count >= 1e6 else f"{count:,}"
 
 
 def _trained(
@@ -230,25 +227,19 @@ def _commands(config: CheckpointConfig, name: str) -> list[str]:
 
 def _settings(config: CheckpointConfig) -> str:
     recorded = {stage: config.training[stage] for stage in STAGES if stage in config.training}
-    meanings = {name: field.description or "" for name, field in TrainRequest.model_fields.items()}
-    for kind in (VaeSettings, DenoiserSettings):
-        meanings |= {name: field.description or "" for name, field in kind.model_fields.items()}
     columns = {
         stage: {key: value for key, value in (said | said.get(stage, {})).items() if key not in ELSEWHERE}
         for stage, said in recorded.items()
     }
     names = list(dict.fromkeys(key for column in columns.values() for key in column))
-    lines = [
-        [f"`{key}`", meanings.get(key, ""), *(_value(column.get(key, "-")) for column in columns.values())]
-        for key in names
-    ]
-    return _table(["setting", "", *(STAGES[stage] for stage in columns)], lines)
+    lines = [[f"`{key}`", *(_value(column.get(key, "-")) for column in columns.values())] for key in names]
+    return _table(["setting", *(STAGES[stage] for stage in columns)], lines)
 
 
 def _value(value: Any) -> str:
-    return (
-        ", ".join(map(str, value)) if isinstance(value, list) else json.dumps(value).strip('"') if value != "-" else "-"
-    )
+    if isinstance(value, list):
+        return ", ".join(map(str, value))
+    return value if isinstance(value, str) else json.dumps(value)
 
 
 def _pictures(config: CheckpointConfig, runs: dict[str, list[dict[str, Any]]]) -> str:
