@@ -194,7 +194,9 @@ def _trained(
 
 def _changes(before: dict[str, Any], after: dict[str, Any]) -> str:
     """What a run was resumed with, if not with the settings it had."""
-    changed = [f"`{key}` {_value(value)}" for key, value in beyond(after, before).items()]
+    new = beyond(after, before)
+    new |= {key: value for stage in STAGES for key, value in new.pop(stage, {}).items()}
+    changed = [f"`{key}` {_value(value)}" for key, value in new.items()]
     return f" with {', '.join(changed)}" if changed else ""
 
 
@@ -247,11 +249,11 @@ def _pictures(config: CheckpointConfig, runs: dict[str, list[dict[str, Any]]]) -
     for stage, name in STAGES.items():
         run = runs[stage][-1] if runs[stage] else {}
         if "pictures" in run:
-            names = [str(config.training.get(stage, {}).get("data", "-")), name]
+            names = [name, str(config.training.get(stage, {}).get("data", "-"))]
             lines.append([*names, *(f"{run.get(key, 0):,}" for key in ("pictures", "held_out", "unreadable"))])
     classes = f"\n\nClasses: {', '.join(config.classes)}." if config.classes else ""
-    source = f"\n\n{config.about}." if config.about else "\n\nTheir source and licence were not stated (`--about`)."
-    table = _table(["data", "for", "trained on", "held out", "left out as unreadable"], lines)
+    source = f"\n\n{config.about.rstrip('.')}." if config.about else "\n\nTheir source and licence were not stated (`--about`)."
+    table = _table(["of the", "data", "trained on", "held out", "left out as unreadable"], lines)
     return (table if lines else f"`{_data(config)}`") + classes + source
 
 

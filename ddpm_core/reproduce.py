@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-from pathlib import Path
 from typing import Any
 
 from ddpm_core.options import flags, merge
@@ -19,7 +18,7 @@ def command(recorded: dict[str, Any], name: str, stage: str | None = None) -> st
         name: of the checkpoint.
         stage: the one to say, because the command is to train only that.
     """
-    known = {"data": Path(recorded["data"]), "out": Path("checkpoints") / name}
+    known = {"data": recorded["data"], "out": f"checkpoints/{name}"}
 
     def missing(preset: str) -> dict[str, Any]:
         return beyond(recorded, TrainRequest.model_validate(merge(PRESETS[preset], known)).model_dump(mode="json"))
@@ -27,7 +26,7 @@ def command(recorded: dict[str, Any], name: str, stage: str | None = None) -> st
     preset = min(PRESETS, key=lambda preset: len(flags(missing(preset))))
     said: dict[str, Any] = known | {"preset": preset, "stage": stage}
     if "init" in recorded:
-        said["init"] = Path("checkpoints") / recorded["init"]
+        said["init"] = f"checkpoints/{recorded['init']}"
     return shlex.join(["python", "-m", "ddpm_core.train", *flags(said | missing(preset))])
 
 
