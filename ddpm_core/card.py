@@ -114,7 +114,7 @@ def _samples(notes: Path, samples: str, config: CheckpointConfig) -> list[str]:
     steps = list(grids_of(notes, "denoiser"))
     if not steps:
         return []
-    rows = "one row per class, of up to eight classes, seeds counted on" if config.classes else "seeds 0 to 15"
+    rows = "a row of eight for each of up to eight classes" if config.classes else "seeds 0 to 15"
     return [f"![Samples]({samples})", f"*Unselected: {rows}, after {steps[-1]:,} iterations of the denoiser.*"]
 
 
@@ -252,9 +252,13 @@ def _pictures(config: CheckpointConfig, runs: dict[str, list[dict[str, Any]]]) -
             names = [name, str(config.training.get(stage, {}).get("data", "-"))]
             lines.append([*names, *(f"{run.get(key, 0):,}" for key in ("pictures", "held_out", "unreadable"))])
     classes = f"\n\nClasses: {', '.join(config.classes)}." if config.classes else ""
-    source = f"\n\n{config.about.rstrip('.')}." if config.about else "\n\nTheir source and licence were not stated (`--about`)."
+    source = (
+        f"\n\n{config.about.rstrip('.')}."
+        if config.about
+        else "\n\nTheir source and licence were not stated (`--about`)."
+    )
     table = _table(["of the", "data", "trained on", "held out", "left out as unreadable"], lines)
-    return (table if lines else f"`{_data(config)}`") + classes + source
+    return (table if lines else f"`{_data(config)}`") + f"{classes}\n\n{source}."
 
 
 def _data(config: CheckpointConfig) -> str:

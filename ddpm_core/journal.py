@@ -39,7 +39,8 @@ def runs_of(notes: Path, stage: str) -> list[dict[str, Any]]:
         runs = json.loads((notes / f"{stage}-runs.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return []
-    return [run for run in runs if isinstance(run, dict)] if isinstance(runs, list) else []
+    known = [run for run in runs if isinstance(run, dict)] if isinstance(runs, list) else []
+    return [run for run in known if {"from", "to", "seconds"} <= run.keys()]
 
 
 def grids_of(notes: Path, stage: str) -> dict[int, Path]:

@@ -36,10 +36,9 @@ def main(
 ) -> None:
     """Train autoencoder and denoiser, one after the other, on a folder of pictures.
 
-    Writes a checkpoint that the app lists as soon as it is complete, and in its training/ folder the
-    resolved settings, a log (as JSONL and as TensorBoard events), sample grids, plots and what --resume needs; a model
-    card says what came of it. Started by torchrun, several processes share
-    every batch: the batch size is that of all of them together.
+    Writes a checkpoint that the app lists as soon as it is complete, with a model card, and in its training/ folder
+    the resolved settings, a log as JSONL and as TensorBoard events, sample grids, plots and what --resume needs.
+    Started by torchrun, several processes share every batch: the batch size is that of all of them together.
     """
     keep_freed_memory()
     world = launched()

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from ddpm_core import checkpoint, train
-from ddpm_core.card import SAMPLES, is_own, sealed, write_card
+from ddpm_core.card import SAMPLES, card, is_own, sealed, write_card
 from ddpm_core.checkpoint import CARD, read_config
 from ddpm_core.jobs import settings_of
 from ddpm_core.journal import rows_of
@@ -117,6 +117,18 @@ def test_a_run_without_held_out_pictures_has_no_measures_but_its_loss_by_timeste
     assert (out / "training" / "loss-by-timestep.png").is_file()
 
 
+def test_a_card_of_pixels_with_classes_and_without_a_record(class_checkpoint: Path) -> None:
+    text = card(class_checkpoint, SAMPLES)
+    assert "Pictures of 3 classes at 32x32 pixels, made from noise by diffusion of pixels." in text
+    assert cells(text, "pixel codec")[1:3] == [
+        "stride 4, 48 latent channels; pixels rearranged, nothing is learned",
+        "0",
+    ]
+    assert "3 classes and “no class”" in cells(text, "UNet")[1]
+    assert "Classes: 1, ant, bee." in text
+    assert "nothing was measured" in text
+
+
 # Whose card it is
 
 
@@ -145,10 +157,10 @@ def test_a_card_of_its_own_is_written_anew(trained: Path, tmp_path: Path) -> Non
 
 
 def test_a_card_is_known_by_its_fingerprint() -> None:
-    card = sealed("# a card\n")
-    assert is_own(card)
-    assert not is_own(card.replace("a card", "my card"))
-    assert not is_own(card + "More.\n")
+    written = sealed("# a card\n")
+    assert is_own(written)
+    assert not is_own(written.replace("a card", "my card"))
+    assert not is_own(written + "More.\n")
     assert not is_own("# a card\n")
     for name in ("faces-128", "digits"):
         assert not is_own((ROOT / "checkpoints" / name / CARD).read_text(encoding="utf-8"))

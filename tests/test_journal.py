@@ -103,8 +103,9 @@ def test_a_new_start_has_no_earlier_runs_and_a_damaged_note_of_them_is_none(tmp_
         journal.write(taken(1), {})
         journal.write(taken(2), {})
     assert [(run["from"], run["to"]) for run in runs_of(tmp_path, "vae")] == [(0, 2)]
-    (tmp_path / "vae-runs.json").write_text('[{"from": 0')
-    assert runs_of(tmp_path, "vae") == []
+    for damaged in ('[{"from": 0', '{"from": 0}', '[{"from": 0}, 5]'):
+        (tmp_path / "vae-runs.json").write_text(damaged)
+        assert runs_of(tmp_path, "vae") == []
 
 
 # Event files
