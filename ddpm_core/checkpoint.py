@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Mapping
+import shutil
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -28,6 +30,8 @@ from ddpm_core.vae import VAE
 CONFIG = "config.json"
 VAE_WEIGHTS, DENOISER_WEIGHTS, GUIDE_WEIGHTS = "vae.safetensors", "denoiser.safetensors", "guide.safetensors"
 CARD = "README.md"
+FINISHED = "finished"  # in the metadata of weights
+PARTIAL = ".{}.partial"  # the folder in which a file is made before it is put in place
 CODECS: dict[str, type[Codec]] = {"vae": VAE, "pixel": PixelCodec}
 
 Network = TypeVar("Network", bound=nn.Module)
@@ -55,17 +59,69 @@ class CheckpointConfig(BaseModel):
     training: dict[str, Any] = {}  # the resolved settings of each stage's run
 
 
-def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
-    """Have `write` fill a neighbour of `path`, then put it in place at once: readers never meet half a file."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.partial")
+class UnwritableError(OSError):
+    """A file that cannot be written; the message is one sentence that names it and says what to do."""
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Where what is done inside to write `path` fails, say so in a sentence.
+
+    Raises:
+        UnwritableError: the disk is full, the folder takes no files, and the like.
+    """
     try:
-        write(partial)
-        with open(partial, "rb") as file:
-            os.fsync(file.fileno())
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
+        yield
+    except UnwritableError:
+        raise
+    except (OSError, SafetensorError) as error:  # safetensors tells of a full disk in an error of its own
+        reason = getattr(error, "strerror", None) or str(error).removeprefix("Error while serializing: ")
+        raise UnwritableError(
+            f"{path} cannot be written ({reason}); what was saved before is whole: make room or choose another --out, "
+            "then go on with --resume."
+        ) from None
+
+
+def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
+    """Have `write` fill a file, then put it in place at once: readers never meet half a file.
+
+    The file is made in a hidden folder beside its place, so that whatever a kill leaves of it lies there
+    (`forget_partials`): libraries write through temporary files of their own.
+
+    Raises:
+        UnwritableError: it could not be written; what was there before is untouched.
+    """
+    with writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        room = path.with_name(PARTIAL.format(path.name))
+        forget(room)
+        room.mkdir()
+        try:
+            partial = room / path.name
+            partial.touch()
+            mode = partial.stat().st_mode  # what the user's umask makes of a new file; safetensors' are private
+            write(partial)
+            with suppress(OSError):  # where files have no such thing
+                partial.chmod(mode)
+            with open(partial, "rb") as file:
+                os.fsync(file.fileno())
+            os.replace(partial, path)
+        finally:
+            forget(room)
+
+
+def forget(room: Path) -> None:
+    """Remove what an interrupted write left."""
+    if room.is_dir() and not room.is_symlink():
+        shutil.rmtree(room, ignore_errors=True)
+    else:
+        room.unlink(missing_ok=True)
+
+
+def forget_partials(folder: Path) -> None:
+    """Remove what interrupted writes left in a folder that nobody else writes to now."""
+    for room in folder.glob(PARTIAL.format("*")):
+        forget(room)
 
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: dict[str, str] | None = None) -> None:
@@ -112,10 +168,23 @@ def read_config(folder: Path) -> CheckpointConfig:
         raise CheckpointError(f"{path} cannot be used: {where}: {first['msg']}.") from None
 
 
-def write_weights(path: Path, model: nn.Module) -> None:
-    """Write a model's weights: matrices and kernels in half precision, vectors (norms, biases, statistics) in full."""
-    tensors = model.state_dict()
-    write_tensors(path, {name: t.half() if t.ndim > 1 else t.float() for name, t in tensors.items()})
+def write_weights(path: Path, model: nn.Module, finished: int | None = None) -> None:
+    """Write a model's weights: matrices and kernels in half precision, vectors (norms, biases, statistics) in full.
+
+    Args:
+        finished: how many steps they took to train, if they are what the run was to end with; see `finished_after`.
+    """
+    tensors = {name: t.half() if t.ndim > 1 else t.float() for name, t in model.state_dict().items()}
+    write_tensors(path, tensors, None if finished is None else {FINISHED: str(finished)})
+
+
+def finished_after(path: Path) -> int | None:
+    """How many steps a run took to end with these weights; None if they are missing or were written midway."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            return int((file.metadata() or {})[FINISHED])
+    except (OSError, SafetensorError, KeyError, ValueError):
+        return None
 
 
 def build(part: type[Part], arguments: dict[str, Any], folder: Path) -> Part:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Literal, Protocol
 
 import torch
+from PIL import Image
 from torch import Tensor, nn
 
 from ddpm_core import checkpoint, metrics
@@ -18,21 +19,21 @@ from ddpm_core.data import PictureSet, load_pictures
 from ddpm_core.datasets import find
 from ddpm_core.diffuser import Diffuser
 from ddpm_core.distributed import ALONE, World
-from ddpm_core.finetuning import guided_output, start_from
+from ddpm_core.finetuning import guided_output, has_codec_for, start_autoencoder, start_denoiser, take_codec
 from ddpm_core.layers import placed
 from ddpm_core.objective import denoiser_loss, loss_by_decile, with_labels_dropped
 from ddpm_core.pictures import Source, contact_sheet
 from ddpm_core.pipeline import LatentDiffusion, pick_device
 from ddpm_core.samplers import last
-from ddpm_core.schema import GenerateRequest, TrainRequest
+from ddpm_core.schema import DenoiserSettings, GenerateRequest, TrainRequest, VaeSettings
 from ddpm_core.training import batch_index
 from ddpm_core.unet import UNet
 from ddpm_core.vae import VAE, vae_loss
 
 StageName = Literal["vae", "denoiser"]
 
-VAE_SHAPE = ("latent_channels", "channels", "encoder_blocks", "decoder_blocks", "full_width")
-DENOISER_SHAPE = ("channels", "blocks", "mixer", "dropout", "prediction")
+VAE_SHAPE = VaeSettings.SHAPE
+DENOISER_SHAPE = (*DenoiserSettings.SHAPE, "dropout")
 PRIVATE = {"data", "out", "stage", "resume", "device", "init"}  # of this machine, not of the checkpoint
 SHOWN = 16  # pictures in a sample grid
 ENCODED = 32  # pictures encoded at once
@@ -65,14 +66,22 @@ class Job(Protocol):
     @property
     def model(self) -> nn.Module: ...
 
+    @property
+    def notes(self) -> list[str]:
+        """Sentences on what is taken over from another checkpoint, and what cannot be."""
+
+    @property
+    def basis(self) -> dict[str, str]:
+        """What it learns from, in words, so that a run that goes on can tell whether that changed."""
+
     def loss(self, model: Any, draw: int) -> dict[str, Tensor]:
         """Loss terms of `model` on the pictures of micro-batch number `draw`."""
 
     def look(self, model: Any, grid: Path) -> dict[str, float]:
         """Write a picture that shows how well `model` does to `grid`; measures on held-out pictures."""
 
-    def export(self, model: Any, final: bool) -> None:
-        """Write config and weights of `model` into the checkpoint folder.
+    def export(self, model: Any, finished: int | None) -> None:
+        """Write config and weights of `model` into the checkpoint folder; `finished` is the number of the last step.
 
         In this order: killed in between, there is a config without weights, which nobody takes for a checkpoint.
         """
@@ -91,8 +100,8 @@ class VaeJob:
             raise CheckpointError(
                 f"size {request.size} is no multiple of the autoencoder's stride {self.model.stride}."
             )
-        if request.init:
-            start_from(request.init / checkpoint.VAE_WEIGHTS, self.model)
+        self.notes = start_autoencoder(request, self.model) if request.init else []
+        self.basis = {"pictures": str(len(pictures.train))}
         if request.vae.learns == "decoder":
             if not request.init:
                 raise CheckpointError("A decoder alone is trained on an encoder that there is; name it with --init.")
@@ -112,7 +121,7 @@ class VaeJob:
         source = self.pictures.held_out or self.pictures.train
         shown = source.batch(torch.arange(min(SHOWN, len(source))))
         restored = vae.decode(vae.encode(shown.to(self.device))).cpu()
-        contact_sheet(torch.stack([shown, restored], dim=1).flatten(0, 1), columns=8).save(grid)
+        save_grid(contact_sheet(torch.stack([shown, restored], dim=1).flatten(0, 1), columns=8), grid)
         if self.pictures.held_out is None:
             return {}
         return {
@@ -121,13 +130,13 @@ class VaeJob:
         }
 
     @torch.inference_mode()
-    def export(self, vae: VAE, final: bool) -> None:
+    def export(self, vae: VAE, finished: int | None) -> None:
         """Measure the latents' statistics (of all pictures at the end) and write weights and config."""
         if self.request.vae.learns == "all":  # otherwise they are what they were, and a denoiser relies on that
-            images = islice(self.pictures.train.batches(32), None if final else 8)
+            images = islice(self.pictures.train.batches(32), None if finished else 8)
             vae.measure_latents(torch.cat([vae.moments(image.to(self.device))[0].cpu() for image in images]))
         record(self.request, "vae", size=self.request.size, vae=self.shape)
-        checkpoint.write_weights(self.request.out / checkpoint.VAE_WEIGHTS, vae)
+        checkpoint.write_weights(self.request.out / checkpoint.VAE_WEIGHTS, vae, finished)
 
 
 class DenoiserJob:
@@ -137,8 +146,12 @@ class DenoiserJob:
         self.request, self.world = request, world
         self.diffuser = Diffuser(schedule=request.denoiser.schedule)
         self.device = pick_device(request.device)
-        if request.codec == "pixel" and world.leads and not (request.out / checkpoint.VAE_WEIGHTS).exists():
-            write_pixel_codec(request, pictures.train)
+        self.notes: list[str] = []
+        if world.leads and not (request.out / checkpoint.VAE_WEIGHTS).exists():
+            if request.init and has_codec_for(request, request.init):
+                self.notes += take_codec(request)
+            elif request.codec == "pixel":
+                write_pixel_codec(request, pictures.train)
         world.meet()  # the codec is written
         self.codec: Codec = checkpoint.load_codec(request.out, self.device)
         if (built := checkpoint.read_config(request.out).codec) != request.codec:
@@ -151,7 +164,10 @@ class DenoiserJob:
         torch.manual_seed(request.seed)
         self.model = placed(UNet(**self.shape), self.device)
         if request.init:
-            start_from(request.init / checkpoint.DENOISER_WEIGHTS, self.model)
+            self.notes += start_denoiser(request, self.model, self.classes)
+        self.basis = {"pictures": str(len(pictures.train))}
+        if steps := checkpoint.finished_after(request.out / checkpoint.VAE_WEIGHTS):
+            self.basis["autoencoder"] = f"{steps} steps"
         self.teacher = guided_output(request.init, self.device) if request.denoiser.learns == "guided" else None
         self.latents = self.encode(pictures.train, flips=request.flips)
         self.held_out = self.encode(pictures.held_out, flips=False) if pictures.held_out else None
@@ -193,7 +209,7 @@ class DenoiserJob:
         told = self.classes[:: len(self.classes) // 8 + 1] or (None, None)  # a row of each of some, or two of any
         requests = [GenerateRequest(seed=8 * row, count=8, label=label) for row, label in enumerate(told)]
         latents = [last(model.generate(request)).latent for request in requests]
-        contact_sheet(model.codec.decode(torch.cat(latents)), 8 if self.classes else None).save(grid)
+        save_grid(contact_sheet(model.codec.decode(torch.cat(latents)), 8 if self.classes else None), grid)
         if self.held_out is None:
             return self.by_decile(unet, "train", self.latents, self.labels)
         torch.manual_seed(0)
@@ -210,7 +226,7 @@ class DenoiserJob:
         losses = loss_by_decile(unet, latents[some].to(self.device), self.diffuser, label=label)
         return {f"{name}_decile_{number}": loss for number, loss in enumerate(losses)}
 
-    def export(self, unet: UNet, final: bool) -> None:
+    def export(self, unet: UNet, finished: int | None) -> None:
         parts: dict[str, Any] = {
             "denoiser": self.shape,
             "diffuser": self.diffuser.config(),
@@ -218,7 +234,7 @@ class DenoiserJob:
         }
         parts |= {"guide": {}, "guidance": 1.0}  # of the denoiser that was there before, if any
         record(self.request, "denoiser", size=self.request.size, **parts)
-        checkpoint.write_weights(self.request.out / checkpoint.DENOISER_WEIGHTS, unet)
+        checkpoint.write_weights(self.request.out / checkpoint.DENOISER_WEIGHTS, unet, finished)
 
 
 @torch.inference_mode()
@@ -232,9 +248,14 @@ def write_pixel_codec(request: TrainRequest, pictures: PictureSet) -> None:
     if request.size % codec.stride:
         raise CheckpointError(f"size {request.size} is no multiple of the pixel codec's stride {codec.stride}.")
     codec.measure_latents(torch.cat([codec.means(image) for image in pictures.batches(ENCODED)]))
-    checkpoint.write_weights(request.out / checkpoint.VAE_WEIGHTS, codec)
     config = CheckpointConfig(size=request.size, codec="pixel", vae={"stride": codec.stride}, about=request.about)
-    checkpoint.write_config(request.out, config)
+    checkpoint.write_config(request.out, config)  # first, as in `Job.export`
+    checkpoint.write_weights(request.out / checkpoint.VAE_WEIGHTS, codec)
+
+
+def save_grid(sheet: Image.Image, path: Path) -> None:
+    """Write a picture of how well a stage does, atomically."""
+    checkpoint.write_atomically(path, lambda partial: sheet.save(partial, format="PNG"))
 
 
 def settings_of(request: TrainRequest, stage: str) -> dict[str, Any]:

@@ -12,10 +12,11 @@ import json
 import math
 import re
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from ddpm_core.checkpoint import write_atomically
+from ddpm_core.checkpoint import UnwritableError, write_atomically, writing
 from ddpm_core.training import TrainStep
 
 EVENTS = "tensorboard"  # the folder of event files
@@ -65,7 +66,7 @@ class Journal:
 
         notes.mkdir(parents=True, exist_ok=True)
         self.notes, self.stage = notes, stage
-        path = notes / f"{stage}.jsonl"
+        path = self.path = notes / f"{stage}.jsonl"
         kept = "".join(json.dumps(row) + "\n" for row in rows_of(path) if row["step"] <= step)
         write_atomically(path, lambda partial: partial.write_text(kept, encoding="utf-8"))
         for number, grid in grids_of(notes, stage).items():
@@ -74,16 +75,26 @@ class Journal:
         self.runs = [run | {"to": min(run["to"], step)} for run in runs_of(notes, stage) if run["from"] < step]
         self.run = {"from": step, "to": step, "seconds": 0.0} | (facts or {})
         self.started = self.noted = time.monotonic()
-        self.log = open(path, "a", encoding="utf-8")  # noqa: SIM115
-        self.events = Events(notes / EVENTS / stage, step)
+        with writing(path):
+            self.log = open(path, "a", encoding="utf-8")  # noqa: SIM115
+        with writing(notes / EVENTS):
+            self.events = Events(notes / EVENTS / stage, step)
 
     def __enter__(self) -> Journal:
         return self
 
     def __exit__(self, *failure: object) -> None:
-        self.log.close()
-        self.events.close()
-        self._note_time()
+        for path, finish in ((self.path, self.log.close), (self.notes / EVENTS, self.events.close)):
+            self._finish(path, finish, failure)
+        self._finish(self.notes, self._note_time, failure)
+
+    def _finish(self, path: Path, finish: Callable[[], object], failure: tuple[object, ...]) -> None:
+        try:
+            with writing(path):
+                finish()
+        except UnwritableError:
+            if failure[0] is None:  # otherwise something else was complained of, and that is to be heard
+                raise
 
     def grid(self, step: int) -> Path:
         """Where the picture of step `step` belongs."""
@@ -98,12 +109,14 @@ class Journal:
         """Add the row of one step, and the events of the same; call it when the step's grid, if any, is there."""
         row = {"step": step.step, "learning_rate": step.learning_rate, "skipped": step.skipped}
         row |= {"gradient_norm": step.gradient_norm, **step.losses, **held_out}
-        self.log.write(json.dumps({name: _plain(value) for name, value in row.items()}, allow_nan=False) + "\n")
-        self.log.flush()
-        self.events.write(step, held_out)
+        with writing(self.path):
+            self.log.write(json.dumps({name: _plain(value) for name, value in row.items()}, allow_nan=False) + "\n")
+            self.log.flush()
         grid = self.grid(step.step)
-        if grid.exists():
-            self.events.look(step.step, "reconstructions" if self.stage == "vae" else "samples", grid)
+        with writing(self.notes / EVENTS):
+            self.events.write(step, held_out)
+            if grid.exists():
+                self.events.look(step.step, "reconstructions" if self.stage == "vae" else "samples", grid)
         self.run["to"] = step.step
         if grid.exists() or time.monotonic() - self.noted > PUNCTUAL:
             self._note_time()

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from ddpm_core.card import write_card
-from ddpm_core.checkpoint import CONFIG
+from ddpm_core.checkpoint import CONFIG, CheckpointError
 from ddpm_core.plots import draw
 
 
@@ -16,7 +16,15 @@ def reported(out: Path, stage: str) -> Iterator[None]:
     """Around a stage's run: however it ends, by itself or stopped, its plots and card say how far it came."""
     try:
         yield
-    finally:
-        if (out / CONFIG).exists():  # a run that ended before its first save left nothing to describe
-            draw(out / "training", stage)
-            write_card(out)
+    except BaseException:
+        with suppress(OSError, CheckpointError):  # what ended it is what matters
+            report(out, stage)
+        raise
+    report(out, stage)
+
+
+def report(out: Path, stage: str) -> None:
+    """Draw the plots and write the card; a run that ended before its first save left nothing to describe."""
+    if (out / CONFIG).exists():
+        draw(out / "training", stage)
+        write_card(out)

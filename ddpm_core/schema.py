@@ -180,6 +180,8 @@ class AnagramRequest(GenerateRequest):
 class StageSettings(Request):
     """Settings that both training stages have."""
 
+    SHAPE: ClassVar[tuple[str, ...]] = ()  # those that what its network's weights are, or mean, depends on
+
     iterations: int = Field(10_000, ge=1, description="optimiser steps")
     batch_size: int = Field(8, ge=1, le=4096, description="pictures per micro-batch")
     accumulate: int = Field(1, ge=1, le=1024, description="micro-batches per optimiser step")
@@ -192,6 +194,8 @@ class StageSettings(Request):
 
 class VaeSettings(StageSettings):
     """The autoencoder: its shape and its training."""
+
+    SHAPE = ("latent_channels", "channels", "encoder_blocks", "decoder_blocks", "full_width")
 
     latent_channels: int = Field(4, ge=1, le=64, description="channels of the latent")
     channels: Widths = Field((64, 128, 192), description="width at each halving, finest first")
@@ -208,6 +212,8 @@ class VaeSettings(StageSettings):
 
 class DenoiserSettings(StageSettings):
     """The UNet: its shape and its training."""
+
+    SHAPE = ("channels", "blocks", "mixer", "prediction")
 
     channels: Widths = Field((128, 256, 384), description="width per level, finest first")
     blocks: int = Field(2, ge=1, le=8, description="residual blocks per level and direction")

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ddpm_core.checkpoint import CheckpointError
+from ddpm_core.checkpoint import CheckpointError, finished_after
 from ddpm_core.distributed import ALONE, World
 from ddpm_core.jobs import DenoiserJob, Job, Pictures, StageName, VaeJob, settings_of
 from ddpm_core.journal import Journal
 from ddpm_core.report import reported
+from ddpm_core.resuming import changes, other_basis, refuse_other_classes
 from ddpm_core.schema import StageSettings, TrainRequest
 from ddpm_core.training import Trainer, TrainStep
 
@@ -29,7 +30,13 @@ def state_file(out: Path, stage: StageName) -> Path:
     return out / "training" / f"{stage}.safetensors"
 
 
-def run_stage(stage: StageName, request: TrainRequest, pictures: Pictures, world: World = ALONE) -> Generator[Update]:
+def run_stage(
+    stage: StageName,
+    request: TrainRequest,
+    pictures: Pictures,
+    world: World = ALONE,
+    say: Callable[[str], object] = lambda sentence: None,
+) -> Generator[Update]:
     """Train one stage ("vae" or "denoiser") to its end, yielding after every step.
 
     Writes below `request.out`: the weights and `config.json` (a usable checkpoint at every save),
@@ -37,27 +44,37 @@ def run_stage(stage: StageName, request: TrainRequest, pictures: Pictures, world
     plots, and the model card. Of several processes,
     all call this and stop after the same step; the first writes and measures, for a folder that all can read.
 
+    Killed at any moment, it leaves what was saved last, whole: the step's row goes into the log before the state is
+    saved, and the state before the weights, so that a state never lacks a row, nor weights their state.
+
+    Args:
+        say: given, before the first step, a sentence for all that is not plain: what is taken over from another
+            checkpoint, and which settings are not those that a resumed run had.
+
     Raises:
         CheckpointError: the folder already holds this stage and `resume` is off, or what it holds does not fit.
         TrainingError: training diverged.
+        UnwritableError: a file could not be written.
     """
     settings: StageSettings = getattr(request, stage)
     state, weights = state_file(request.out, stage), request.out / f"{stage}.safetensors"
     if weights.exists() and not state.exists():
         raise CheckpointError(
-            f"{weights} is a finished model without {state}, so it cannot be resumed; choose another --out."
+            f"{weights} is a finished model without {state}, so it cannot be resumed; choose another --out, "
+            f"and --init {request.out} to start from it."
         )
     if state.exists() and not request.resume:
         raise CheckpointError(f"{weights} already exists; add --resume to continue it or choose another --out.")
+    resumed = state.exists()
+    notes = changes(stage, request) if resumed else []
+    if resumed and stage == "denoiser":
+        refuse_other_classes(request.out, pictures.classes)
     world.meet()  # none has begun to write before all have looked
     job: Job = VaeJob(request, pictures, world) if stage == "vae" else DenoiserJob(request, pictures, world)
     trainer = Trainer(job.model, settings, request.precision, request.seed, world)
-    if request.resume and state.exists():
-        trainer.load(state)
-
-    def save(final: bool) -> None:
-        trainer.save(state)
-        job.export(trainer.ema.module.eval(), final)
+    notes += other_basis(trainer.load(state), job.basis) if resumed else job.notes
+    for sentence in notes:
+        say(sentence)
 
     if not world.leads:
         for step in trainer.train(job.loss):
@@ -65,25 +82,35 @@ def run_stage(stage: StageName, request: TrainRequest, pictures: Pictures, world
         world.meet()  # the weights are written
         return
 
-    if trainer.step >= settings.iterations and not weights.exists():  # killed between state and weights
-        save(final=True)
+    def export(final: bool) -> None:
+        job.export(trainer.ema.module.eval(), trainer.step if final else None)
+
+    if trainer.step >= settings.iterations and finished_after(weights) != trainer.step:
+        export(final=True)  # it was killed between the last state and the last weights
 
     facts = facts_of(trainer, pictures) | {"settings": settings_of(request, stage)}
     with reported(request.out, stage), Journal(state.parent, stage, trainer.step, facts) as journal:
         journal.settings(request.model_dump_json(indent=2))
+        saved = trainer.step
         for step in trainer.train(job.loss):
             update = Update(stage, step)
             final = step.step == settings.iterations
             if final or step.step % request.sample_every == 0:
                 update.held_out = job.look(trainer.ema.module.eval(), journal.grid(step.step))
-            if final or step.step % request.save_every == 0:
-                save(final)
             journal.write(step, update.held_out)
+            # Not after a step that was not finite: if it is the weights' fault, what was saved before is worth more.
+            if final or (step.taken and step.step // request.save_every > saved // request.save_every):
+                trainer.save(state, job.basis)
+                export(final)
+                saved = step.step
             try:
                 yield update
             except GeneratorExit:  # the consumer stops early; the step is whole, so nothing is lost
-                if not final:
-                    save(final=False)
+                if not step.taken:
+                    say(f"The last step gave numbers that are not finite, so what was saved after step {saved} stands.")
+                elif saved < step.step:
+                    trainer.save(state, job.basis)
+                    export(final=False)
                 raise
     world.meet()
 

@@ -7,8 +7,7 @@ Example:
 from __future__ import annotations
 
 import contextlib
-import signal
-import threading
+import sys
 from functools import partial
 from typing import Annotated, Any, Optional
 
@@ -17,6 +16,8 @@ from tqdm import tqdm
 
 from ddpm_core.allocator import keep_freed_memory
 from ddpm_core.distributed import World, joined, launched
+from ddpm_core.finetuning import shapes_of
+from ddpm_core.interruption import Interruption, Stop, asked_politely, how_to_go_on
 from ddpm_core.jobs import Pictures, StageName, read_pictures
 from ddpm_core.options import fail, in_one_sentence, merge, run, takes
 from ddpm_core.pipeline import pick_device
@@ -25,6 +26,7 @@ from ddpm_core.progress import StageBar
 from ddpm_core.schema import TrainRequest
 from ddpm_core.stages import run_stage
 from ddpm_core.training import TrainingError
+from ddpm_core.workplace import claimed
 
 
 @takes(TrainRequest)
@@ -47,18 +49,34 @@ def main(
     if preset not in PRESETS:
         fail(f"there is no preset {preset!r}; choose from: {', '.join(PRESETS)}.")
     watch = partial(tqdm, desc="reading pictures", unit="", leave=False, disable=not world.leads)
+    stop = Stop(waits=world.size > 1)  # several have to end after the same step
     with in_one_sentence(TrainingError):
-        request = TrainRequest.model_validate(merge(PRESETS[preset], {"vae": both, "denoiser": both}, given))
+        base = shapes_of(given["init"]) if "init" in given else {}
+        request = TrainRequest.model_validate(merge(PRESETS[preset], base, {"vae": both, "denoiser": both}, given))
         for stage in request.stages:
             world.rows(getattr(request, stage).batch_size)  # said before hours of training, not after
-        with joined(world, pick_device(request.device)):
-            pictures = read_pictures(request, watch)
-            if world.leads:
-                introduce(pictures)
-            for stage in request.stages:
-                show_stage(stage, request, pictures, world)
+        done, told = False, f"what was learned is saved in {request.out}"
+        try:
+            with (
+                claimed(request.out) if world.leads else contextlib.nullcontext(),
+                joined(world, pick_device(request.device)),
+                asked_politely(stop),
+            ):
+                pictures = read_pictures(request, watch)
+                if world.leads:
+                    introduce(pictures)
+                done = all(show_stage(stage, request, pictures, world, stop) for stage in request.stages)
+        except Interruption:
+            told = "there was nothing new to save"
     if world.leads:
-        typer.echo(f"Done: {request.out}")
+        typer.echo(f"Done: {request.out}" if done else f"Stopped; {told}. Go on with {same_command(world)}")
+
+
+def same_command(world: World) -> str:
+    """How to go on, in words or, where it is known, as a line for the shell."""
+    if world.size > 1:
+        return "the same torchrun command and --resume."
+    return f"\n{how_to_go_on('ddpm_core.train', sys.argv[1:])}"
 
 
 def introduce(pictures: Pictures) -> None:
@@ -70,27 +88,27 @@ def introduce(pictures: Pictures) -> None:
         typer.echo(f"{len(pictures.classes)} classes: {', '.join(pictures.classes)[:200]}.")
 
 
-def show_stage(stage: StageName, request: TrainRequest, pictures: Pictures, world: World) -> None:
-    """Run one stage behind a progress bar; Ctrl+C or a polite kill finishes the step, saves and says how to go on."""
+def show_stage(stage: StageName, request: TrainRequest, pictures: Pictures, world: World, stop: Stop) -> bool:
+    """Run one stage behind a progress bar to its end; False if `stop` was asked for before, and all is saved."""
+    if world.any(stop.asked):
+        return False
     settings = getattr(request, stage)
-    stop = threading.Event()
-    for polite in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(polite, lambda *_: stop.set())
     stopped = False
+    say = tqdm.write if world.leads else lambda sentence: None
     with (
-        contextlib.closing(run_stage(stage, request, pictures, world)) as updates,
+        contextlib.closing(run_stage(stage, request, pictures, world, say)) as updates,
         StageBar(stage, settings.iterations, pick_device(request.device), shown=world.leads) as bar,
     ):
         for update in updates:
+            stop.waits = True  # from now on there is something to save
             bar.show(update.step, update.held_out)
-            stopped = world.any(stop.is_set())  # all after the same step, whichever was told
-            if stopped:
+            stopped = world.any(stop.asked) and update.step.step < settings.iterations
+            if stopped:  # all after the same step, whichever was told
                 break
     if stopped:
         world.meet()  # the first has saved before any leaves
-        if world.leads:
-            typer.echo(f"Stopped and saved in {request.out}. Go on with the same command and --resume.")
-        raise typer.Exit(0)
+    stop.waits = world.size > 1
+    return not stopped
 
 
 if __name__ == "__main__":

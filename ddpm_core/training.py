@@ -10,10 +10,11 @@ from __future__ import annotations
 import contextlib
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from types import MappingProxyType
 
 import torch
 from torch import Tensor, nn
@@ -25,6 +26,7 @@ from ddpm_core.precision import resolve_precision
 from ddpm_core.schema import Precision, StageSettings
 
 MAX_SKIPPED_IN_A_ROW = 50
+NOTHING: Mapping[str, str] = MappingProxyType({})
 
 
 class TrainingError(RuntimeError):
@@ -33,13 +35,14 @@ class TrainingError(RuntimeError):
 
 @dataclass
 class TrainStep:
-    """What one optimiser step did; `step` and `skipped` count from the start of the run."""
+    """What one optimiser step did; `step` and `skipped` count from the start of the run, `taken` is of this one."""
 
     step: int
     losses: dict[str, float]
     learning_rate: float
     gradient_norm: float
     skipped: int
+    taken: bool = True
 
 
 def batch_index(step: int, batch_size: int, count: int, seed: int) -> Tensor:
@@ -148,7 +151,7 @@ class Trainer:
             self.scaler.update()
             self.step += 1
             losses = {name: value.item() for name, value in totals.items()}
-            yield TrainStep(self.step, losses, rate, norm.item(), self.skipped)
+            yield TrainStep(self.step, losses, rate, norm.item(), self.skipped, skipped_in_a_row == 0)
 
     def autocast(self):
         """Context in which the model computes in the run's precision."""
@@ -156,17 +159,18 @@ class Trainer:
             return contextlib.nullcontext()
         return torch.autocast(self.device.type, self.dtype)
 
-    def save(self, path: Path) -> None:
-        """Write everything needed to continue into one safetensors file, atomically."""
+    def save(self, path: Path, basis: Mapping[str, str] = NOTHING) -> None:
+        """Write everything needed to continue into one safetensors file, atomically; `basis` is kept for `load`."""
         tensors = {f"model.{name}": t for name, t in self.model.state_dict().items()}
         tensors |= {f"ema.{name}": t for name, t in self.ema.module.state_dict().items()}
         for index, state in self.optimizer.state_dict()["state"].items():
             tensors |= {f"optimizer.{index}.{name}": t for name, t in state.items()}
         progress = {"step": self.step, "skipped": self.skipped, "averaged": int(self.ema.n_averaged)}
-        write_tensors(path, tensors, {"progress": json.dumps(progress), "scaler": json.dumps(self.scaler.state_dict())})
+        notes = {"progress": progress, "scaler": self.scaler.state_dict(), "basis": dict(basis)}
+        write_tensors(path, tensors, {name: json.dumps(note) for name, note in notes.items()})
 
-    def load(self, path: Path) -> None:
-        """Continue from what `save` wrote.
+    def load(self, path: Path) -> dict[str, str]:
+        """Continue from what `save` wrote; returns the `basis` it was given.
 
         Raises:
             CheckpointError: the file is missing, damaged or from a differently built model.
@@ -198,3 +202,4 @@ class Trainer:
             raise CheckpointError(f"{path} belongs to a run with other settings: {reason}.") from None
         self.step, self.skipped = progress["step"], progress["skipped"]
         self.ema.n_averaged.fill_(progress["averaged"])
+        return json.loads(metadata.get("basis", "{}"))

@@ -1,0 +1,59 @@
+"""Ctrl+C and polite kills: a run ends when it has something to save, and says how to go on."""
+
+from __future__ import annotations
+
+import contextlib
+import shlex
+import signal
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+# The terminal that closes hangs up on what runs in it; Windows has no such thing.
+POLITE = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
+
+
+class Interruption(BaseException):
+    """Somebody wants the program to end, and nothing that it does is worth finishing."""
+
+
+@dataclass
+class Stop:
+    """Whether somebody wants the run to end.
+
+    Attributes:
+        asked: so it is.
+        waits: what is going on will be finished and `asked` looked at then; otherwise the signal is an `Interruption`.
+    """
+
+    asked: bool = False
+    waits: bool = False
+
+
+@contextlib.contextmanager
+def asked_politely(stop: Stop) -> Iterator[None]:
+    """Inside, signals to end are noted in `stop`, however many come; after, they are what they were before.
+
+    One that the program was started to ignore, as `nohup` has it, stays ignored.
+    """
+
+    def note(number: int, frame: object) -> None:
+        stop.asked = True
+        if not stop.waits:
+            stop.waits = True  # one is enough: what is left to do is to clean up
+            raise Interruption
+
+    before = {number: signal.getsignal(number) for number in POLITE}
+    heard = [number for number in POLITE if before[number] is not signal.SIG_IGN]
+    for number in heard:
+        signal.signal(number, note)
+    try:
+        yield
+    finally:
+        for number in heard:
+            signal.signal(number, before[number])
+
+
+def how_to_go_on(module: str, arguments: Sequence[str]) -> str:
+    """The command line that continues a run started with `arguments`, for a POSIX shell."""
+    again = [argument for argument in arguments if argument not in ("--resume", "--no-resume")]
+    return f"python -m {module} {shlex.join([*again, '--resume'])}"
