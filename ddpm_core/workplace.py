@@ -32,8 +32,10 @@ def claimed(out: Path) -> Iterator[None]:
         try:
             notes.mkdir(parents=True, exist_ok=True)
             lock.acquire()
-            (notes / PROBE).write_bytes(b"probe")  # a full disk makes a file, but puts no byte into it
-            (notes / PROBE).unlink()
+            try:
+                (notes / PROBE).write_bytes(b"probe")  # a full disk makes a file, but puts no byte into it
+            finally:
+                (notes / PROBE).unlink(missing_ok=True)
         except Timeout:
             raise CheckpointError(
                 f"Another process is training in {out}; wait for it, end it, or choose another --out."
