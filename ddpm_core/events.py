@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -25,7 +26,13 @@ class Events:
     """
 
     def __init__(self, folder: Path, step: int = 0):
-        self.writer = SummaryWriter(str(folder), purge_step=step + 1, flush_secs=FLUSH)
+        self.told = threading.excepthook
+        threading.excepthook = self._unsaid
+        try:
+            self.writer = SummaryWriter(str(folder), purge_step=step + 1, flush_secs=FLUSH)
+        except OSError:
+            threading.excepthook = self.told
+            raise
         self.norms: list[float] = []  # of the gradient, since the last histogram of them
 
     def write(self, step: TrainStep, held_out: dict[str, float]) -> None:
@@ -49,7 +56,15 @@ class Events:
 
     def close(self) -> None:
         """Write what is left."""
-        self.writer.close()
+        try:
+            self.writer.close()
+        finally:
+            threading.excepthook = self.told
+
+    def _unsaid(self, failed: threading.ExceptHookArgs) -> None:
+        """A thread that cannot write to the disk need not say so: its error is raised here by the next event."""
+        if not isinstance(failed.exc_value, OSError):
+            self.told(failed)
 
 
 def _tag(measure: str) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 
 from ddpm_core.options import flags, merge
 from ddpm_core.presets import PRESETS
-from ddpm_core.schema import TrainRequest
+from ddpm_core.schema import DenoiserSettings, TrainRequest, VaeSettings
 
 
 def command(recorded: dict[str, Any], name: str, stage: str | None = None) -> str:
@@ -20,14 +20,24 @@ def command(recorded: dict[str, Any], name: str, stage: str | None = None) -> st
     """
     known = {"data": recorded["data"], "out": f"checkpoints/{name}"}
 
+    unknown = of_the_checkpoint() if "init" in recorded else {}
+
     def missing(preset: str) -> dict[str, Any]:
-        return beyond(recorded, TrainRequest.model_validate(merge(PRESETS[preset], known)).model_dump(mode="json"))
+        base = TrainRequest.model_validate(merge(PRESETS[preset], known)).model_dump(mode="json")
+        return beyond(recorded, merge(base, unknown))
 
     preset = min(PRESETS, key=lambda preset: len(flags(missing(preset))))
     said: dict[str, Any] = known | {"preset": preset, "stage": stage}
     if "init" in recorded:
         said["init"] = f"checkpoints/{recorded['init']}"
     return shlex.join(["python", "-m", "ddpm_core.train", *flags(said | missing(preset))])
+
+
+def of_the_checkpoint() -> dict[str, Any]:
+    """The settings that a run started from another checkpoint has from there (`finetuning.shapes_of`), as None."""
+    stages = {"vae": VaeSettings.SHAPE, "denoiser": (*DenoiserSettings.SHAPE, "schedule")}
+    shapes = {stage: dict.fromkeys(names) for stage, names in stages.items()}
+    return {"size": None, "codec": None, "pixel_stride": None, **shapes}
 
 
 def beyond(wanted: dict[str, Any], base: dict[str, Any]) -> dict[str, Any]:

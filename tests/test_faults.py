@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import math
 import os
@@ -18,7 +19,7 @@ from torch import Tensor
 
 from ddpm_core import checkpoint, data, jobs, train, training
 from ddpm_core.checkpoint import UnwritableError
-from ddpm_core.journal import rows_of
+from ddpm_core.journal import Journal, rows_of
 from ddpm_core.stages import state_file
 from ddpm_core.workplace import claimed
 from tests import forked
@@ -91,7 +92,7 @@ def limit_files(size: int) -> None:
     [
         (300_000, [], "vae.safetensors"),
         (10_000, ["--sample-every", 1], "vae-000003.png"),
-        (2_500, ["--save-every", 10**6, "--iterations", 40], "vae.jsonl"),
+        (2_500, ["--save-every", 10**6, "--iterations", 60], ""),  # the log or the event files, whichever is first
         (1_000, [], "vae.json "),
     ],
 )
@@ -101,7 +102,7 @@ def test_a_full_disk_is_told_in_a_sentence_and_spoils_nothing(
     said = tmp_path / "said"
     before = {path: path.read_bytes() for path in begun.rglob("*.safetensors")}
     ended = forked.finish([*flags(photos, begun, "--resume"), *more], said, partial(limit_files, size))
-    assert_told(ended, said.read_text(), str(begun / "training" / file), "File too large", "make room", "--resume")
+    assert_told(ended, said.read_text(), f"{begun / 'training'}/{file}", "File too large", "make room", "--resume")
     assert before == {path: path.read_bytes() for path in begun.rglob("*.safetensors")}
     assert not list(begun.rglob(".*"))  # nor does it take room
     assert_whole(begun)
@@ -121,6 +122,32 @@ def test_the_systems_own_word_for_a_full_disk_arrives(tmp_path: Path) -> None:
     with pytest.raises(UnwritableError, match=r"config\.json cannot be written \(No space left on device\).*--resume"):
         checkpoint.write_atomically(tmp_path / "config.json", lambda _: Path("/dev/full").write_text("new"))
     assert [path.read_text() for path in tmp_path.iterdir()] == ["old"]
+
+
+def test_a_log_that_cannot_be_written_to_is_told_once(tmp_path: Path) -> None:
+    step = training.TrainStep(1, {"loss": 1.0}, 1e-3, 1.0, 0)
+    journal = Journal(tmp_path, "vae")
+    journal.log.close()
+    journal.log = open("/dev/full", "a", encoding="utf-8")  # noqa: SIM115
+    with pytest.raises(UnwritableError, match=r"vae\.jsonl cannot be written \(No space left on device\)"), journal:
+        journal.write(step, {})
+
+
+def test_event_files_that_cannot_be_written_to_are_told_in_a_sentence(photos: Path, tmp_path: Path) -> None:
+    said = tmp_path / "said"
+    more = ["--stage", "vae", "--save-every", 10**6]
+    ended = forked.finish([*flags(photos, tmp_path / "run"), *more], said, no_room_for_events)
+    assert_told(ended, said.read_text(), "tensorboard cannot be written", "No space left on device")
+
+
+def no_room_for_events() -> None:
+    """Have the thread that writes event files meet a full disk."""
+    from tensorboard.summary.writer.record_writer import RecordWriter
+
+    def write(self: RecordWriter, content: bytes) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    RecordWriter.write = write
 
 
 # No permission, company
@@ -222,8 +249,8 @@ def test_bad_steps_are_skipped_counted_and_shown_and_saving_waits_for_a_good_one
     monkeypatch.setattr(training.Trainer, "save", noted)
     outcome = call(train.main, *flags(photos, out, "--stage", "vae", "--save-every", 2))
     assert outcome.status == 0
-    assert "skipped=2" in outcome.err
-    assert "loss=nan" not in outcome.err  # it shows the good steps'
+    assert "2 skipped" in outcome.err
+    assert "loss nan" not in outcome.err  # it shows the good steps'
     rows = rows_of(out / "training" / "vae.jsonl")
     assert [row["skipped"] for row in rows] == [0, 1, 2, 2, 2, 2]
     assert saved == [4, 6]

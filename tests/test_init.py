@@ -16,7 +16,7 @@ from ddpm_core import checkpoint, train
 from ddpm_core.checkpoint import CheckpointConfig
 from ddpm_core.codec import PixelCodec
 from ddpm_core.diffuser import Diffuser
-from ddpm_core.finetuning import settings_of
+from ddpm_core.finetuning import shapes_of
 from ddpm_core.pipeline import LatentDiffusion
 from ddpm_core.unet import UNet
 from ddpm_core.vae import VAE
@@ -129,7 +129,7 @@ def test_a_checkpoint_gives_its_weights_and_its_shapes(call, photos: Path, start
 
 
 def test_what_is_given_goes_before_what_the_checkpoint_has_and_that_before_the_preset(start: Path) -> None:
-    assert settings_of(start) == {
+    assert shapes_of(start) == {
         "size": 16,
         "codec": "vae",
         "vae": {

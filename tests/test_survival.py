@@ -100,7 +100,7 @@ def test_a_kill_at_any_write_changes_nothing(
 ) -> None:
     out = tmp_path / "whole" / "run"
     settings = {"steps": 2}
-    more = ["--codec", codec, "--denoiser-mixer", "none", "--denoiser-channels", "32"]
+    more = ["--codec", codec, "--denoiser-channels", "32"]
 
     def run() -> None:
         assert call(train.main, *flags(photos, out, *more, **settings)).status == 0
