@@ -17,12 +17,9 @@ none of them but einops:
 from __future__ import annotations
 
 import copy
-import importlib
-import sys
 from collections.abc import Callable
 from functools import partial
 from typing import Any
-from unittest.mock import MagicMock
 
 import torch
 from torch import Tensor, nn
@@ -36,6 +33,7 @@ from ddpm_core.diffuser import Diffuser
 from ddpm_core.objective import draw_timesteps
 from ddpm_core.presets import PRESETS
 from ddpm_core.schema import Precision, TrainRequest
+from ddpm_core.stand_ins import imported
 from ddpm_core.training import Trainer, resolve_precision
 from ddpm_core.unet import UNet
 
@@ -119,14 +117,9 @@ def their_unet() -> Callable[..., nn.Module]:
     Raises:
         Unmeasured: the package, or einops, is not installed.
     """
-    stand_ins = {name: MagicMock() for name in NOT_NEEDED if name not in sys.modules}
-    sys.modules.update(stand_ins)
     try:
-        return importlib.import_module(PACKAGE).Unet
+        return imported(PACKAGE, NOT_NEEDED).Unet
     except ModuleNotFoundError as error:
         raise Unmeasured(
             f"{error.name} is not installed; pip install --no-deps -r benchmarks/requirements.txt brings it."
         ) from None
-    finally:
-        for name in stand_ins:
-            del sys.modules[name]

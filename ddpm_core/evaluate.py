@@ -7,6 +7,14 @@ Held out are the pictures `labels.csv` says, or every twentieth (see `datasets.f
 autoencoder is measured on all of them. The denoiser may have learned from only a part of the data: if its
 `config.json` names a folder that DATA has inside, then samples and fillings are measured against the
 pictures of that folder, otherwise against all of DATA.
+
+Samples are compared with training pictures in the features of a network, too. FID, KID and Inception Score, and
+precision and recall beside published ones, take the weights of FID's Inception-v3, from a file of yours:
+
+    python -m ddpm_core.evaluate --data photos --inception pt_inception-2015-12-05-6726825d.pth
+
+Without it, the same is computed in the features of a small classifier that is trained on DATA on the spot, and called
+after it; see `features.py`.
 """
 
 from __future__ import annotations
@@ -24,11 +32,13 @@ from torch import Tensor
 from tqdm import tqdm
 
 from ddpm_core import checkpoint as checkpoints
-from ddpm_core import metrics
-from ddpm_core.classifier import share_read_right, trained_classifier
+from ddpm_core import feature_distances, metrics
+from ddpm_core.classifier import Classifier, share_read_right, trained_classifier
 from ddpm_core.data import PictureSet, find_pictures, load_pictures
 from ddpm_core.datasets import AUTO, DataSet, find
 from ddpm_core.distances import distances_to_training, memorised_share
+from ddpm_core.feature_distances import FEWEST, compared
+from ddpm_core.features import FeatureNetwork, inception, of_classes, of_turns
 from ddpm_core.inpainting import random_regions
 from ddpm_core.options import in_one_sentence, run
 from ddpm_core.pictures import PictureError, Source, open_picture, to_bytes
@@ -48,6 +58,7 @@ MEANING = {
     "swd_floor": "the same of as many held-out pictures",
     "swd_ratio": "swd / swd_floor",
     "memorised_share": "share of samples nearer to training than the nearest 1 % of held-out pictures",
+    **feature_distances.MEANING,
     "class_samples": "pictures made of classes, equally many of each, with the default guidance",
     "class_accuracy": "share of them that a small classifier reads as the class asked for",
     "classifier_accuracy": "share of held-out pictures that the same classifier reads right",
@@ -71,6 +82,14 @@ def main(
     checkpoint: Annotated[Path, typer.Option(help="checkpoint folder")] = Path("checkpoints/faces-128"),
     samples: Annotated[int, typer.Option(min=1, help="pictures to make and compare with the training pictures")] = 1000,
     fills: Annotated[int, typer.Option(min=1, help="held-out pictures to inpaint, at most")] = 64,
+    inception_file: Annotated[
+        Optional[Path],
+        typer.Option(
+            "--inception",
+            help="weights of FID's Inception-v3, pt_inception-2015-12-05-6726825d.pth or its tensors as .safetensors: "
+            "for FID, KID and Inception Score. Without it, a small classifier trained on the spot compares pictures",
+        ),
+    ] = None,
     json_file: Annotated[Optional[Path], typer.Option("--json", help="also write the measures to this file")] = None,
     device: Annotated[str, typer.Option(help="cpu, cuda, mps, or auto")] = "auto",
 ) -> None:
@@ -79,20 +98,25 @@ def main(
         model = LatentDiffusion.load(checkpoint, device)
         seen = seen_by_denoiser(checkpoint, data)
         typer.echo(f"Autoencoder measured on {data}, samples and fillings on {seen}.")
+        network = inception(inception_file, model.device) if inception_file else None
         labelled = with_classes_of(model, checkpoint, seen) if model.classes else None
+        classifier = classifier_of(model, labelled) if labelled else None
+        network = network or (of_classes(classifier) if classifier else None)
         measures = measure_codec(model, find_pictures(data))
-        measures |= measure_denoiser(model, find_pictures(seen), samples, fills)
-        if labelled:
-            measures |= measure_classes(model, labelled, samples)
+        measures |= measure_denoiser(model, find_pictures(seen), samples, fills, network)
+        if labelled and classifier:
+            measures |= measure_classes(model, labelled, classifier, samples)
         if json_file:
             json_file.write_text(json.dumps(measures, indent=2) + "\n", encoding="utf-8")
     for name, value in measures.items():
-        typer.echo(f"{name:16} {_shown(value):>27}  {MEANING[name]}")
+        typer.echo(f"{name:{max(map(len, measures))}} {_shown(value):>27}  {MEANING[name]}")
 
 
 def _shown(value: Any) -> str:
     if value is None:
-        return "no held-out pictures"
+        return "too few held-out pictures"
+    if isinstance(value, str):
+        return value
     return " ".join(f"{x:.4g}" for x in value) if isinstance(value, list) else f"{value:.4g}"
 
 
@@ -119,11 +143,20 @@ def measure_codec(model: LatentDiffusion, files: dict[str, list[Source]]) -> dic
 
 
 def measure_denoiser(
-    model: LatentDiffusion, files: dict[str, list[Source]], samples: int, fills: int, seed: int = 0
+    model: LatentDiffusion,
+    files: dict[str, list[Source]],
+    samples: int,
+    fills: int,
+    network: FeatureNetwork | None = None,
+    seed: int = 0,
 ) -> dict[str, Any]:
-    """What samples and fillings measure; distances are None if no picture is held out to compare with."""
+    """What samples and fillings measure; distances are None if no picture is held out to compare with.
+
+    Args:
+        network: in whose features samples are compared as well; None to train one on the pictures (`of_turns`).
+    """
     measures: dict[str, Any] = {"samples": samples, "swd": None, "swd_floor": None, "swd_ratio": None}
-    measures["memorised_share"] = None
+    measures |= {"memorised_share": None, "features": None}
     if files["val"]:
         training, held_out = (load_pictures(files[split], model.size) for split in ("train", "val"))
         made = sample(model, samples, seed)
@@ -131,6 +164,8 @@ def measure_denoiser(
         ratio = [distance / max(least, 1e-9) for distance, least in zip(ours, floor, strict=True)]
         measures |= {"swd": ours, "swd_floor": floor, "swd_ratio": ratio}
         measures["memorised_share"] = memorised_share(made, held_out, training)
+        if min(len(training), len(made), len(held_out)) >= FEWEST:
+            measures |= compared(network or of_turns(training, model.device), training, made, held_out)
     return measures | measure_fills(model, some_pictures(files["val"] or files["train"], fills))
 
 
@@ -147,24 +182,36 @@ def with_classes_of(model: LatentDiffusion, checkpoint: Path, data: Path) -> Dat
     return found
 
 
-def measure_classes(model: LatentDiffusion, found: DataSet, samples: int, seed: int = 0) -> dict[str, float]:
-    """How often a picture of a class shows it, as a classifier trained here on the same data reads it."""
-    training, held_out = (
-        load_pictures(found.sources[split], model.size, labels=found.labels[split])
-        for split in ("train", "val" if found.sources["val"] else "train")
-    )
-    each = -(-samples // len(model.classes))
-    made = [
-        sample(model, each, seed + number * each, GenerateRequest(label=label)).pixels
-        for number, label in enumerate(model.classes)
-    ]
-    labels = torch.arange(len(model.classes)).repeat_interleave(each)
-    classifier = trained_classifier(training, len(model.classes), model.device)
+def classifier_of(model: LatentDiffusion, found: DataSet) -> Classifier:
+    """A classifier of the model's classes, trained here on the data's training pictures at the model's size."""
+    training = load_pictures(found.sources["train"], model.size, labels=found.labels["train"])
+    return trained_classifier(training, len(model.classes), model.device)
+
+
+def measure_classes(
+    model: LatentDiffusion, found: DataSet, classifier: Classifier, samples: int, seed: int = 0
+) -> dict[str, float]:
+    """How often a picture of a class shows it, as a classifier trained on the same data reads it."""
+    split = "val" if found.sources["val"] else "train"
+    held_out = load_pictures(found.sources[split], model.size, labels=found.labels[split])
+    made = sample_classes(model, samples, seed)
     return {
-        "class_samples": len(labels),
-        "class_accuracy": share_read_right(classifier, PictureSet(torch.cat(made), [], labels)),
+        "class_samples": len(made),
+        "class_accuracy": share_read_right(classifier, made),
         "classifier_accuracy": share_read_right(classifier, held_out),
     }
+
+
+def sample_classes(
+    model: LatentDiffusion, count: int, seed: int = 0, request: GenerateRequest | None = None
+) -> PictureSet:
+    """At least `count` pictures, equally many of each class, labelled with it; made as `sample` makes them."""
+    request, each = request or GenerateRequest(), -(-count // len(model.classes))
+    made = [
+        sample(model, each, seed + number * each, request.model_copy(update={"label": label})).pixels
+        for number, label in enumerate(model.classes)
+    ]
+    return PictureSet(torch.cat(made), [], torch.arange(len(model.classes)).repeat_interleave(each))
 
 
 def sample(model: LatentDiffusion, count: int, seed: int = 0, request: GenerateRequest | None = None) -> PictureSet:

@@ -72,6 +72,7 @@ def test_evaluating_a_checkpoint_with_classes_reads_its_samples(
     outcome = call(evaluate.main, *arguments, "--samples", 4, "--fills", 1)
     assert outcome.status == 0, outcome.err
     measures = json.loads(report.read_text())
+    assert measures["features"] is None  # four are too few to compare
     assert measures["class_samples"] == 6  # two of each class, at least as many as asked for
     assert 0 <= measures["class_accuracy"] <= 1
     assert measures["classifier_accuracy"] == 1  # shades of red, held out
@@ -86,8 +87,9 @@ def test_without_held_out_pictures_the_classifier_is_judged_by_those_there_are(
     monkeypatch.setattr(evaluate, "trained_classifier", partial(trained_classifier, settings=SHORT))
     model = LatentDiffusion.load(class_checkpoint, "cpu")
     found = evaluate.with_classes_of(model, class_checkpoint, folders(tmp_path / "data", CLASSES, each=4))
+    classifier = evaluate.classifier_of(model, found)
     assert not found.sources["val"]
-    assert 0 <= evaluate.measure_classes(model, found, 3)["classifier_accuracy"] <= 1
+    assert 0 <= evaluate.measure_classes(model, found, classifier, 3)["classifier_accuracy"] <= 1
 
 
 def test_data_with_other_classes_than_the_checkpoint_is_refused(call, class_checkpoint: Path, tmp_path: Path) -> None:

@@ -1,0 +1,156 @@
+"""How sets of pictures differ in the features of a network (see `features.py`): each a plain function of tensors."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ddpm_core.data import PictureSet
+from ddpm_core.distances import groups
+from ddpm_core.features import NETWORKS, FeatureNetwork, Seen, seen
+
+REFERENCE = 10_000  # training pictures to compare with, at most
+SUBSETS, SUBSET = 100, 1000
+NEIGHBOUR = 3
+FEWEST = 2 * (NEIGHBOUR + 1)  # pictures that there is anything to say about: half of them still have such neighbours
+
+MEASURES = {
+    "frechet": "Fréchet distance of samples to training pictures",
+    "kernel": "kernel distance (MMD²) of samples to training pictures: mean, deviation over subsets",
+    "score": "how surely each sample is read, and how differently all are",
+    "precision": "share of samples among training pictures",
+    "recall": "share of training pictures among samples",
+}
+OF_INCEPTION = {"frechet": "fid", "kernel": "kid"}  # names that these have in its features and nowhere else
+FLOOR = "_floor"
+
+
+def named(network: str, measure: str) -> str:
+    """What one of `MEASURES` in the features of a network is called."""
+    own = OF_INCEPTION.get(measure) if network == "inception" else None
+    return own or f"{network}_{measure}"
+
+
+MEANING = {  # of the numbers that `compared` returns
+    "features": f"network that pictures are compared by: {', '.join(NETWORKS)}",
+    "feature_set": "pictures in each set compared by it; mind it when comparing numbers",
+    **{
+        named(network, measure) + suffix: f"{meaning}, by {about}" if not suffix else "the same of held-out pictures"
+        for network, about in NETWORKS.items()
+        for measure, meaning in MEASURES.items()
+        for suffix in ("", FLOOR)
+    },
+}
+
+
+def frechet_distance(a: Tensor, b: Tensor) -> float:
+    """Squared Fréchet distance of the Gaussians with the moments of features a (N, D) and b (M, D).
+
+    Heusel et al. 2017 ("GANs Trained by a Two Time-Scale Update Rule", eq. 6); FID, if the features are Inception's.
+    Few pictures of a kind are farther from it than many: compare distances of equally large sets only.
+    """
+    apart = (a.mean(0) - b.mean(0)).square().sum()
+    first, second = a.T.cov(), b.T.cov()
+    # The trace of the root of a product is that of a symmetric matrix with the same eigenvalues, which has real ones.
+    values, vectors = torch.linalg.eigh(first)
+    root = vectors * values.clamp_min(0).sqrt() @ vectors.T
+    shared = torch.linalg.eigvalsh(root @ second @ root).clamp_min(0).sqrt().sum()
+    return (apart + first.trace() + second.trace() - 2 * shared).item()
+
+
+def kernel_distance(
+    a: Tensor, b: Tensor, subsets: int = SUBSETS, size: int = SUBSET, seed: int = 0
+) -> tuple[float, float]:
+    """Mean and standard deviation, over random subsets, of the squared maximum mean discrepancy of features a and b.
+
+    Unbiased, with the kernel (x·y / D + 1)³: Bińkowski et al. 2018 ("Demystifying MMD GANs", section 4); KID, if the
+    features are Inception's. It may come out below 0.
+
+    Args:
+        a, b: (N, D) and (M, D).
+        size: pictures in a subset, 2 to the smaller of N and M.
+    """
+    generator = torch.Generator().manual_seed(seed)
+
+    def drawn(features: Tensor) -> Tensor:
+        return features[torch.randperm(len(features), generator=generator)[:size]]
+
+    found = torch.tensor([_discrepancy(drawn(a), drawn(b)) for _ in range(subsets)], dtype=torch.float64)
+    return found.mean().item(), found.std(correction=0).item()
+
+
+def _discrepancy(a: Tensor, b: Tensor) -> float:
+    """Unbiased estimate of the squared maximum mean discrepancy of equally many features."""
+
+    def kernel(x: Tensor, y: Tensor) -> Tensor:
+        return (x @ y.T / x.shape[1] + 1) ** 3
+
+    count = len(a)
+    alike = sum((kernel(x, x).sum() - kernel(x, x).trace()) / (count * (count - 1)) for x in (a, b))
+    return float(alike - 2 * kernel(a, b).mean())
+
+
+def class_score(probabilities: Tensor) -> float:
+    """How surely each picture is read and how diversely all are, from probabilities (N, K): 1 to K.
+
+    exp of the mean divergence of a picture's probabilities from those of all (Salimans et al. 2016, "Improved
+    Techniques for Training GANs", section 4); Inception Score, if the probabilities are Inception's. It takes no
+    other pictures to compare with, and is higher for more pictures.
+    """
+    p = probabilities.clamp_min(1e-12)
+    return (p * (p / p.mean(0)).log()).sum(1).mean().exp().item()
+
+
+def precision_recall(reference: Tensor, samples: Tensor, neighbour: int = NEIGHBOUR) -> tuple[float, float]:
+    """Share of samples (N, D) among the reference (M, D), and of the reference among samples.
+
+    A point is among a set if it is no farther from one of the set than that one's third nearest neighbour in the set is
+    (Kynkäänniemi et al. 2019, "Improved Precision and Recall Metric for Assessing Generative Models", eqs. 1 and 2).
+    """
+    return _share_among(samples, reference, neighbour), _share_among(reference, samples, neighbour)
+
+
+def _share_among(points: Tensor, those: Tensor, neighbour: int) -> float:
+    reach = torch.cat([torch.cdist(part, those).kthvalue(neighbour + 1).values for part in those.split(1024)])
+    inside = [(torch.cdist(part, those) <= reach).any(1) for part in points.split(1024)]
+    return torch.cat(inside).double().mean().item()
+
+
+def compared(
+    network: FeatureNetwork, training: PictureSet, samples: PictureSet, held_out: PictureSet
+) -> dict[str, Any]:
+    """What samples, and held-out pictures, measure beside training pictures in the features of a network, by name.
+
+    The latter is what new pictures of the same kind measure: the floor of distances and the height of shares and
+    scores. Most of these depend on how many pictures there are, so, as in `distances_to_training`, both come from
+    sets of as many as the smaller one has, and the mean over sets is taken. The reference is all training pictures for
+    both, or 10,000 spread over them. Of each there are to be at least 8.
+    """
+    size = min(len(samples), len(held_out))
+    reference = seen(network, PictureSet(training.pixels[:: -(-len(training) // REFERENCE)], []))
+    ours, floor = (
+        [beside(reference, seen(network, group)) for group in groups(pictures, size)]
+        for pictures in (samples, held_out)
+    )
+    measures: dict[str, Any] = {"features": network.name, "feature_set": size}
+    for measure in MEASURES:
+        if measure != "score" or network.reads:
+            for suffix, sets in (("", ours), (FLOOR, floor)):
+                values = torch.tensor([each[measure] for each in sets], dtype=torch.float64)
+                measures[named(network.name, measure) + suffix] = values.mean(0).tolist()
+    return measures
+
+
+def beside(reference: Seen, pictures: Seen) -> dict[str, Any]:
+    """All of `MEASURES` of what was seen in pictures, beside what was seen in a reference; each of at least 8."""
+    subset = min(SUBSET, len(pictures) // 2, len(reference) // 2)
+    precision, recall = precision_recall(reference.features, pictures.features)
+    return {
+        "frechet": frechet_distance(reference.features, pictures.features),
+        "kernel": list(kernel_distance(reference.features, pictures.features, size=subset)),
+        "score": class_score(pictures.probabilities),
+        "precision": precision,
+        "recall": recall,
+    }

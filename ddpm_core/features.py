@@ -1,0 +1,147 @@
+"""Feature networks: what sets of pictures are compared in, where pixels say too little.
+
+A feature network is `look(image (B, 3, H, W) in [-1, 1]) -> features (B, D), probabilities (B, K)`, and a name that
+goes with every number measured in it. There are three: Inception-v3, in whose features FID, KID and Inception Score
+are defined, with weights from a file; and, without such a file, a small classifier trained on the spot, of the data's
+classes or else of quarter turns. Numbers of one network say nothing about those of another.
+"""
+
+from __future__ import annotations
+
+import io
+import pickle
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor
+from torch.nn import functional as F
+
+from ddpm_core.classifier import SETTINGS, Classifier, trained_on_turns
+from ddpm_core.data import PictureSet
+from ddpm_core.layers import placed
+from ddpm_core.schema import StageSettings
+from ddpm_core.stand_ins import imported
+
+# The networks there are, by name, in words for whoever reads numbers measured in their features.
+NETWORKS = {
+    "inception": "Inception-v3",
+    "classifier": "a small classifier of the data's classes, trained here, not Inception",
+    "turns": "a small classifier of how pictures are turned, trained here on the data, not Inception",
+}
+LARGEST_TURNED = 64  # pixels; which way up a picture is shows at this size, and learning it takes minutes, not an hour
+NOT_NEEDED = (  # imported with torch-fidelity and not used by its Inception
+    "scipy", "scipy.linalg", "torchvision", "torchvision.datasets", "torchvision.transforms",
+    "torchvision.transforms.functional",
+)  # fmt: skip
+
+Look = Callable[[Tensor], tuple[Tensor, Tensor]]
+
+
+class FeatureError(ValueError):
+    """A feature network that cannot be had; the message is one sentence that says why and what to do."""
+
+
+@dataclass(frozen=True)
+class FeatureNetwork:
+    """A network to compare pictures in.
+
+    Attributes:
+        name: which of `NETWORKS` it is; measures in its features are called after it.
+        look: features (B, D) of images (B, 3, H, W) in [-1, 1] on any device, and probabilities (B, K) of what it was
+            taught to tell.
+        reads: whether that is what pictures show, so that samples can be scored by it.
+    """
+
+    name: str
+    look: Look
+    reads: bool = True
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What a network sees in a set of pictures: `features` (N, D) and `probabilities` (N, K), float64 on the CPU."""
+
+    features: Tensor
+    probabilities: Tensor
+
+    def __len__(self) -> int:
+        return len(self.features)
+
+
+@torch.inference_mode()
+def seen(network: FeatureNetwork, pictures: PictureSet, batch: int = 64) -> Seen:
+    """What a network sees in a set of pictures, looked at `batch` at a time."""
+    looks = [network.look(image) for image in pictures.batches(batch)]
+    return Seen(*(torch.cat(part).double().cpu() for part in zip(*looks, strict=True)))
+
+
+def of_classes(classifier: Classifier) -> FeatureNetwork:
+    """The network that a trained classifier of a data set's classes is."""
+    device = next(classifier.parameters()).device
+    return FeatureNetwork("classifier", lambda image: classifier.look(image.to(device)))
+
+
+def of_turns(training: PictureSet, device: torch.device, settings: StageSettings = SETTINGS) -> FeatureNetwork:
+    """A network for data without classes: a classifier trained here to tell how training pictures are turned.
+
+    It sees pictures reduced to at most 64 pixels. Its probabilities are of turns, not of what pictures show.
+    """
+
+    def reduced(image: Tensor) -> Tensor:
+        return F.adaptive_avg_pool2d(image, min(LARGEST_TURNED, image.shape[2]))
+
+    pixels = [((reduced(image) + 1) * 127.5).round().to(torch.uint8) for image in training.batches(64)]
+    classifier = trained_on_turns(PictureSet(torch.cat(pixels), []), device, settings)
+    return FeatureNetwork("turns", lambda image: classifier.look(reduced(image.to(device))), reads=False)
+
+
+def inception(file: Path, device: torch.device) -> FeatureNetwork:
+    """The Inception-v3 of FID, with weights from a file of the user's.
+
+    The file is `pt_inception-2015-12-05-6726825d.pth` of pytorch-fid, which torch-fidelity calls
+    `weights-inception-2015-12-05-6726825d.pth`, or the same tensors as `.safetensors`. Pictures are enlarged to 299
+    pixels as in TensorFlow 1; features are those of the last pooling (2048), probabilities those of the logits
+    without bias, as in the original code of FID (Heusel et al. 2017) and Inception Score (Salimans et al. 2016).
+
+    Raises:
+        FeatureError: the file cannot be read or holds something else, or torch-fidelity is not installed.
+    """
+    weights = io.BytesIO()  # torch-fidelity would unpickle whatever lies in a file; what it gets was made here
+    torch.save(_tensors(file), weights)
+    weights.seek(0)
+    try:
+        build = imported("torch_fidelity.feature_extractor_inceptionv3", NOT_NEEDED).FeatureExtractorInceptionV3
+    except ModuleNotFoundError as error:
+        raise FeatureError(
+            f'{error.name} is not installed; pip install --no-deps "torch-fidelity>=0.3,<0.4" brings the network that '
+            f"the weights in {file} are for."
+        ) from None
+    try:
+        network = placed(build("inception-v3-compat", ["2048", "logits_unbiased"], weights), device).eval()
+    except (RuntimeError, AttributeError, TypeError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise FeatureError(f"{file} does not hold the weights of FID's Inception-v3: {reason}.") from None
+
+    def look(image: Tensor) -> tuple[Tensor, Tensor]:
+        pixels = ((image.to(device).clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)
+        features, logits = network(pixels)
+        return features, logits.softmax(1)
+
+    return FeatureNetwork("inception", look)
+
+
+def _tensors(file: Path) -> object:
+    """What lies in a file of weights, read without running any of it."""
+    try:
+        if file.suffix == ".safetensors":
+            return load_file(file)
+        return torch.load(file, map_location="cpu", weights_only=True)
+    except (FileNotFoundError, IsADirectoryError):
+        raise FeatureError(f"there is no file {file}; name the one with the weights of FID's Inception-v3.") from None
+    except (pickle.UnpicklingError, SafetensorError, RuntimeError, EOFError, ValueError, LookupError, OSError) as error:
+        reason = " ".join(str(error).split())[:100]
+        raise FeatureError(f"{file} cannot be read as a file of weights ({reason}); get it again.") from None
