@@ -14,7 +14,7 @@ from ddpm_core.stand_ins import imported
 def library(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     """A module that cannot be imported without two others, one of which is nowhere and one of which is loaded."""
     (tmp_path / "half_needed.py").write_text(
-        "import json\nimport nowhere_to_be_found\nfrom nowhere_to_be_found import thing\n\n\ndef wanted():\n    return json\n"
+        "import json\nfrom nowhere_to_be_found import thing\n\n\ndef wanted():\n    return json\n"
     )
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.delitem(sys.modules, "half_needed", raising=False)

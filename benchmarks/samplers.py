@@ -1,0 +1,237 @@
+"""`python -m benchmarks.samplers`: how near and how fast every sampler gets in how many steps.
+
+Example:
+    python -m benchmarks.samplers --checkpoint checkpoints/faces-128 --data faces/synthetic --json faces.json
+    python -m benchmarks.samplers --checkpoint checkpoints/digits --data mnist.npz --json digits.json
+    python -m benchmarks.samplers --checkpoint checkpoints/digits --data mnist.npz --samplers heun,unipc --steps 10,20
+
+All start from the same seeds. Pictures of a checkpoint without classes are judged by their sliced Wasserstein distance
+to training pictures over that of as many held-out ones, the mean over the pyramid's levels. Of a checkpoint with
+classes, as many pictures of each are made, with the default guidance, and judged by a small classifier that is trained
+here on the data: by how many it reads as the class asked for, and by the Fréchet distance of its features to those of
+training pictures, over that of as many held-out ones. A ratio of 1 is as near as held-out pictures are.
+
+Seconds are those of a picture, decoding included, in batches of 8; what else the machine does is in them. Heun and
+langevin look twice in a step. More than 100 steps are taken by ddim and ddpm only; 999 are all there are.
+
+With --json every row is written as soon as it is measured, and the same command goes on with the rows that are missing.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from statistics import mean
+from typing import Annotated, Any, NamedTuple
+
+import typer
+
+from ddpm_core.checkpoint import write_atomically
+from ddpm_core.classifier import share_read_right
+from ddpm_core.data import PictureSet, find_pictures, load_pictures
+from ddpm_core.distances import groups, sliced_wasserstein
+from ddpm_core.evaluate import classifier_of, sample, sample_classes, with_classes_of
+from ddpm_core.feature_distances import frechet_distance
+from ddpm_core.features import of_classes, seen
+from ddpm_core.options import in_one_sentence, run
+from ddpm_core.pictures import PictureError, Source
+from ddpm_core.pipeline import LatentDiffusion
+from ddpm_core.samplers import SAMPLERS
+from ddpm_core.schema import MAX_COUNT, GenerateRequest
+
+STEPS = (10, 20, 50, 100, 999)
+LONG, TAKEN_LONG = 100, ("ddim", "ddpm")  # samplers that are made for few steps only cost more beyond that
+PICTURES = 64
+NEAR, SEEN = (
+    256,
+    10_000,
+)  # training pictures to compare with, by patches and by what a classifier sees; patches cost more
+HEADINGS = {
+    "sampler": "sampler",
+    "steps": "steps",
+    "swd_ratio": "SWD / floor",
+    "class_accuracy": "read as asked",
+    "classifier_frechet_ratio": "classifier's Fréchet distance / floor",
+    "seconds": "s per picture",
+}
+
+Row = dict[str, Any]
+Judge = Callable[[PictureSet], dict[str, float]]
+
+
+class Way(NamedTuple):
+    """What tells rows apart: a checkpoint's name, a sampler, its steps, and how many pictures were made."""
+
+    checkpoint: str
+    sampler: str
+    steps: int
+    pictures: int
+
+
+def main(
+    data: Annotated[Path, typer.Option(help="folder or archive of pictures that the denoiser was trained on")],
+    checkpoint: Annotated[Path, typer.Option(help="checkpoint folder")] = Path("checkpoints/faces-128"),
+    samplers: Annotated[str, typer.Option(help="samplers, joined by commas")] = ",".join(SAMPLERS),
+    steps: Annotated[str, typer.Option(help="numbers of steps, joined by commas")] = ",".join(map(str, STEPS)),
+    pictures: Annotated[int, typer.Option(min=8, help="pictures for a row, at least")] = PICTURES,
+    json_file: Annotated[
+        Path | None, typer.Option("--json", help="write rows to this file as they come, and keep those it has")
+    ] = None,
+    device: Annotated[str, typer.Option(help="cpu, cuda, mps, or auto")] = "auto",
+) -> None:
+    """Print quality and seconds of every sampler in every number of steps as a table."""
+    with in_one_sentence():
+        requests = ways(samplers.split(","), steps.split(","))
+        model = LatentDiffusion.load(checkpoint, device)
+        each = len(model.classes) or 1
+        count = -(-pictures // each) * each
+        wanted = {named(model, request, count): request for request in requests}
+        rows = written(json_file)
+        missing = {way: request for way, request in wanted.items() if way not in rows}
+        if missing:
+            judge = by_classifier(model, checkpoint, data, count) if model.classes else by_patches(model, data, count)
+            warm_up(model)
+        for way, request in missing.items():
+            rows[way] = way._asdict() | measured(model, request, count, judge)
+            typer.echo(" ".join(map(shown, rows[way].values())), err=True)
+            if json_file:
+                write(json_file, rows.values())
+    typer.echo(table([rows[way] for way in wanted]))
+
+
+def ways(samplers: Sequence[str], steps: Sequence[str]) -> list[GenerateRequest]:
+    """A request for every sampler in every number of steps, the fewest first.
+
+    Raises:
+        ValueError: there is no such sampler, or no sampler is to take so many steps; the message is one sentence.
+    """
+    if unknown := [name for name in samplers if name not in SAMPLERS]:
+        raise ValueError(f"there is no sampler {unknown[0]!r}; choose from: {', '.join(SAMPLERS)}.")
+    if wrong := [number for number in steps if not number.isdecimal()]:
+        raise ValueError(f"{wrong[0]!r} is no number of steps; give some like 10,20.")
+    numbers = sorted({int(number) for number in steps})
+    found = [
+        GenerateRequest(sampler=sampler, steps=number)
+        for number in numbers
+        for sampler in samplers
+        if number <= LONG or sampler in TAKEN_LONG
+    ]
+    if not found:
+        raise ValueError(f"more than {LONG} steps are taken by {' and '.join(TAKEN_LONG)} only; choose one of them.")
+    return found
+
+
+def measured(model: LatentDiffusion, request: GenerateRequest, count: int, judge: Judge) -> dict[str, float]:
+    """What `count` pictures made as requested measure, and the seconds each took."""
+    start = time.perf_counter()
+    made = (sample_classes if model.classes else sample)(model, count, request=request)
+    seconds = (time.perf_counter() - start) / count
+    return judge(made) | {"seconds": seconds}
+
+
+def warm_up(model: LatentDiffusion) -> None:
+    """Make a batch, untimed: the first takes longer than those to come."""
+    sample(model, MAX_COUNT, request=GenerateRequest(steps=2, label=model.classes[0] if model.classes else None))
+
+
+def by_patches(model: LatentDiffusion, data: Path, count: int) -> Judge:
+    """Judge `count` pictures by their distance to training pictures over that of held-out ones.
+
+    Raises:
+        PictureError: the data cannot be read, or too few pictures are held out.
+    """
+    files = find_pictures(data)
+    training = load_pictures(spread(files["train"], NEAR), model.size)
+    floors = held_out_sets(files["val"], model.size, count)
+    floor = sliced_wasserstein(training, floors).mean(0)
+
+    def judge(made: PictureSet) -> dict[str, float]:
+        return {"swd_ratio": (sliced_wasserstein(training, [made])[0] / floor).mean().item()}
+
+    return judge
+
+
+def by_classifier(model: LatentDiffusion, checkpoint: Path, data: Path, count: int) -> Judge:
+    """Judge `count` pictures of classes by what a classifier reads and sees in them.
+
+    Raises:
+        PictureError: the data cannot be read or has other classes, or too few pictures are held out.
+    """
+    found = with_classes_of(model, checkpoint, data)
+    files = found.sources
+    floors = held_out_sets(files["val"], model.size, count)
+    classifier = classifier_of(model, found)
+    network = of_classes(classifier)
+    training = seen(network, load_pictures(spread(files["train"], SEEN), model.size)).features
+
+    def distance(pictures: PictureSet) -> float:
+        return frechet_distance(training, seen(network, pictures).features)
+
+    floor = mean(map(distance, floors))
+
+    def judge(made: PictureSet) -> dict[str, float]:
+        read = share_read_right(classifier, made)
+        return {"class_accuracy": read, "classifier_frechet_ratio": distance(made) / floor}
+
+    return judge
+
+
+def held_out_sets(files: Sequence[Source], size: int, count: int) -> list[PictureSet]:
+    """Disjoint sets of `count` of the held-out pictures in files, at `size` pixels.
+
+    Raises:
+        PictureError: there are not that many.
+    """
+    if len(files) < count:
+        raise PictureError(f"only {len(files)} pictures are held out, too few to compare {count} with; ask for fewer.")
+    return groups(load_pictures(files, size), count)
+
+
+def spread(files: Sequence[Source], most: int) -> Sequence[Source]:
+    """At most `most` of the files, evenly spread over all."""
+    return files[:: -(-len(files) // most)]
+
+
+def named(model: LatentDiffusion, request: GenerateRequest, count: int) -> Way:
+    """What is measured in a row: `count` pictures of a model, made as requested."""
+    return Way(model.name, request.sampler, request.steps, count)
+
+
+def written(file: Path | None) -> dict[Way, Row]:
+    """The rows that a file has; none if there is no such file yet.
+
+    Raises:
+        ValueError: it holds something else.
+    """
+    if file is None or not file.exists():
+        return {}
+    try:
+        rows = json.loads(file.read_text(encoding="utf-8"))
+        return {Way(**{name: row[name] for name in Way._fields}): row for row in rows}
+    except (ValueError, TypeError, LookupError):
+        raise ValueError(f"{file} holds no rows of this benchmark; name another file, or move it away.") from None
+
+
+def write(file: Path, rows: Iterable[Row]) -> None:
+    """Write rows, at once, so that an interruption leaves the earlier ones."""
+    text = json.dumps(list(rows), indent=2) + "\n"
+    write_atomically(file, lambda partial: partial.write_text(text, encoding="utf-8"))
+
+
+def table(rows: Sequence[Row]) -> str:
+    """Rows as a table in Markdown."""
+    columns = [name for name in HEADINGS if name in rows[0]]
+    lines = [[HEADINGS[name] for name in columns], ["---"] * len(columns)]
+    lines += [[shown(row[name]) for name in columns] for row in rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def shown(value: float | str) -> str:
+    """A cell of the table."""
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
+
+
+if __name__ == "__main__":
+    run(main)
