@@ -20,7 +20,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 from torch.nn import functional as F
 
-from ddpm_core.classifier import SETTINGS, Classifier, trained_on_turns
+from ddpm_core.classifier import TURN_SETTINGS, Classifier, trained_on_turns
 from ddpm_core.data import PictureSet
 from ddpm_core.layers import placed
 from ddpm_core.schema import StageSettings
@@ -32,7 +32,7 @@ NETWORKS = {
     "classifier": "a small classifier of the data's classes, trained here, not Inception",
     "turns": "a small classifier of how pictures are turned, trained here on the data, not Inception",
 }
-LARGEST_TURNED = 64  # pixels; which way up a picture is shows at this size, and learning it takes minutes, not an hour
+LARGEST_TURNED = 64  # pixels; which way up a picture is shows at this size, and is learned in a minute
 NOT_NEEDED = (  # imported with torch-fidelity and not used by its Inception
     "scipy", "scipy.linalg", "torchvision", "torchvision.datasets", "torchvision.transforms",
     "torchvision.transforms.functional",
@@ -85,7 +85,7 @@ def of_classes(classifier: Classifier) -> FeatureNetwork:
     return FeatureNetwork("classifier", lambda image: classifier.look(image.to(device)))
 
 
-def of_turns(training: PictureSet, device: torch.device, settings: StageSettings = SETTINGS) -> FeatureNetwork:
+def of_turns(training: PictureSet, device: torch.device, settings: StageSettings = TURN_SETTINGS) -> FeatureNetwork:
     """A network for data without classes: a classifier trained here to tell how training pictures are turned.
 
     It sees pictures reduced to at most 64 pixels. Its probabilities are of turns, not of what pictures show.
