@@ -9,7 +9,7 @@ All start from the same seeds. Pictures of a checkpoint without classes are judg
 to training pictures over that of as many held-out ones, the mean over the pyramid's levels. Of a checkpoint with
 classes, as many pictures of each are made, with the default guidance, and judged by a small classifier that is trained
 here on the data: by how many it reads as the class asked for, and by the Fréchet distance of its features to those of
-training pictures, over that of as many held-out ones. A ratio of 1 is as near as held-out pictures are.
+training pictures, over that of as many held-out ones of each class. A ratio of 1 is as near as held-out pictures are.
 
 Seconds are those of a picture, decoding included, in batches of 8; what else the machine does is in them. Heun and
 langevin look twice in a step. More than 100 steps are taken by ddim and ddpm only; 999 are all there are.
@@ -26,6 +26,7 @@ from pathlib import Path
 from statistics import mean
 from typing import Annotated, Any, NamedTuple
 
+import torch
 import typer
 
 from ddpm_core.checkpoint import write_atomically
@@ -144,7 +145,7 @@ def by_patches(model: LatentDiffusion, data: Path, count: int) -> Judge:
     """
     files = find_pictures(data)
     training = load_pictures(spread(files["train"], NEAR), model.size)
-    floors = held_out_sets(files["val"], model.size, count)
+    floors = held_out_sets([files["val"]], model.size, count)
     floor = sliced_wasserstein(training, floors).mean(0)
 
     def judge(made: PictureSet) -> dict[str, float]:
@@ -160,11 +161,14 @@ def by_classifier(model: LatentDiffusion, checkpoint: Path, data: Path, count: i
         PictureError: the data cannot be read or has other classes, or too few pictures are held out.
     """
     found = with_classes_of(model, checkpoint, data)
-    files = found.sources
-    floors = held_out_sets(files["val"], model.size, count)
+    held_out: list[list[Source]] = [[] for _ in model.classes]
+    for source, label in zip(found.sources["val"], found.labels["val"], strict=True):
+        if label < len(held_out):
+            held_out[label].append(source)
+    floors = held_out_sets(held_out, model.size, count // len(held_out))
     classifier = classifier_of(model, found)
     network = of_classes(classifier)
-    training = seen(network, load_pictures(spread(files["train"], SEEN), model.size)).features
+    training = seen(network, load_pictures(spread(found.sources["train"], SEEN), model.size)).features
 
     def distance(pictures: PictureSet) -> float:
         return frechet_distance(training, seen(network, pictures).features)
@@ -178,15 +182,17 @@ def by_classifier(model: LatentDiffusion, checkpoint: Path, data: Path, count: i
     return judge
 
 
-def held_out_sets(files: Sequence[Source], size: int, count: int) -> list[PictureSet]:
-    """Disjoint sets of `count` of the held-out pictures in files, at `size` pixels.
+def held_out_sets(kinds: Sequence[Sequence[Source]], size: int, each: int) -> list[PictureSet]:
+    """Disjoint sets of held-out pictures at `size` pixels, `each` of every kind in a set; a kind is a list of files.
 
     Raises:
-        PictureError: there are not that many.
+        PictureError: of some kind there are not that many.
     """
-    if len(files) < count:
-        raise PictureError(f"only {len(files)} pictures are held out, too few to compare {count} with; ask for fewer.")
-    return groups(load_pictures(files, size), count)
+    if (fewest := min(map(len, kinds))) < each:
+        of = "of a class " if len(kinds) > 1 else ""
+        raise PictureError(f"only {fewest} pictures {of}are held out, too few to compare {each} with; ask for fewer.")
+    parts = [groups(load_pictures(files, size), each) for files in kinds]
+    return [PictureSet(torch.cat([part.pixels for part in one]), []) for one in zip(*parts, strict=False)]
 
 
 def spread(files: Sequence[Source], most: int) -> Sequence[Source]:

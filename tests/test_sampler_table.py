@@ -7,11 +7,14 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+import torch
 from PIL import Image
 
 from benchmarks import samplers
 from ddpm_core import evaluate
 from ddpm_core.classifier import SETTINGS, trained_classifier
+from ddpm_core.data import load_pictures
+from ddpm_core.pictures import PictureError
 from ddpm_core.samplers import SAMPLERS
 from tests.commands import assert_refused
 from tests.conftest import CLASSES
@@ -110,6 +113,19 @@ def test_a_checkpoint_with_classes_is_judged_by_a_classifier(
     assert row["classifier_frechet_ratio"] > 1
     assert "Fréchet" in outcome.out
     assert "FID" not in outcome.out
+
+
+def test_what_is_held_out_is_compared_in_sets_with_as_many_of_each_kind(shades: Path) -> None:
+    files = [shades / f"{number}.png" for number in range(12)]
+    kinds = [files[:7], files[7:]]
+    sets = samplers.held_out_sets(kinds, 8, 2)
+    pixels = [[load_pictures([file], 8).pixels[0] for file in kind] for kind in kinds]
+    assert [len(one) for one in sets] == [4, 4]  # the smaller kind has two pairs
+    for one in sets:
+        assert all(any(torch.equal(picture, known) for known in pixels[0]) for picture in one.pixels[:2])
+        assert all(any(torch.equal(picture, known) for known in pixels[1]) for picture in one.pixels[2:])
+    with pytest.raises(PictureError, match="5 pictures of a class"):
+        samplers.held_out_sets(kinds, 8, 6)
 
 
 def test_what_cannot_be_measured_is_refused_in_one_sentence(
