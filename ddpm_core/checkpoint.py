@@ -3,6 +3,8 @@
 A checkpoint folder holds `config.json` (what to build), `vae.safetensors` and `denoiser.safetensors`
 (what to fill it with) and `README.md` (the model card). If its codec is "pixel", `vae.safetensors` holds
 the latents' statistics and nothing else.
+
+A folder in which diffusers saved a pipeline stands for a checkpoint, too: it is listed here, and read by `pretrained`.
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -24,7 +27,7 @@ from torch import Tensor, nn
 from ddpm_core.codec import Codec, PixelCodec
 from ddpm_core.diffuser import Diffuser
 from ddpm_core.layers import placed
-from ddpm_core.unet import UNet
+from ddpm_core.unet import Denoiser, UNet
 from ddpm_core.vae import VAE
 
 CONFIG = "config.json"
@@ -32,6 +35,8 @@ VAE_WEIGHTS, DENOISER_WEIGHTS, GUIDE_WEIGHTS = "vae.safetensors", "denoiser.safe
 CARD = "README.md"
 FINISHED = "finished"  # in the metadata of weights
 PARTIAL = ".{}.partial"  # the folder in which a file is made before it is put in place
+PIPELINE = "model_index.json"  # what diffusers calls the list of a pipeline's parts
+PIPELINE_FILES = (PIPELINE, "unet/config.json", "scheduler/scheduler_config.json")
 CODECS: dict[str, type[Codec]] = {"vae": VAE, "pixel": PixelCodec}
 
 Network = TypeVar("Network", bound=nn.Module)
@@ -40,6 +45,25 @@ Part = TypeVar("Part")
 
 class CheckpointError(ValueError):
     """A checkpoint that cannot be used; the message is one sentence that names the file."""
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What a checkpoint folder holds, loaded: the attributes of `pipeline.LatentDiffusion` but for its name.
+
+    Attributes:
+        limit: how far from 0 the clean latents it believes in may lie (`guidance.clipped`); None for any distance.
+    """
+
+    codec: Codec
+    denoiser: Denoiser
+    diffuser: Diffuser
+    size: int
+    about: str = ""
+    guide: Denoiser | None = None
+    guidance: float = 1.0
+    classes: tuple[str, ...] = ()
+    limit: float | None = None
 
 
 class CheckpointConfig(BaseModel):
@@ -241,9 +265,38 @@ def load_diffuser(folder: Path) -> Diffuser:
     return build(Diffuser, read_config(folder).diffuser, folder)
 
 
+def load_parts(folder: Path, device: str | torch.device = "cpu") -> Parts:
+    """All parts of a checkpoint folder. Raises `CheckpointError`, also if they do not fit each other."""
+    config = read_config(folder)
+    codec, denoiser = load_codec(folder, device), load_denoiser(folder, device)
+    guide, diffuser = load_guide(folder, device), load_diffuser(folder)
+    channels = {part.latent_channels for part in (codec, denoiser, guide) if part is not None}
+    if len(channels) > 1 or config.size % codec.stride or denoiser.classes != len(config.classes):
+        raise CheckpointError(f"{folder / CONFIG} is inconsistent: its parts do not fit each other.")
+    guided = guide, config.guidance
+    return Parts(codec, denoiser, diffuser, config.size, config.about, *guided, tuple(config.classes))
+
+
+def is_pipeline(folder: Path) -> bool:
+    """Whether diffusers saved a pipeline there, so that `pretrained.load_parts` reads it, and not `load_parts`."""
+    return (Path(folder) / PIPELINE).is_file()
+
+
+def files(folder: Path) -> list[Path]:
+    """The files without which a checkpoint folder is not complete, whoever wrote it."""
+    folder = Path(folder)
+    if is_pipeline(folder):
+        return [*(folder / part for part in PIPELINE_FILES), *sorted(folder.glob("*/*.safetensors"))]
+    return [folder / part for part in (CONFIG, VAE_WEIGHTS, DENOISER_WEIGHTS)]
+
+
+def training_of(folder: Path) -> dict[str, Any]:
+    """The settings of the runs that made a checkpoint, by stage; empty if it does not say. Raises `CheckpointError`."""
+    return {} if is_pipeline(folder) else read_config(folder).training
+
+
 def list_checkpoints(root: Path) -> list[str]:
     """Names of the complete checkpoints in a folder of checkpoints, sorted."""
-    parts = (CONFIG, VAE_WEIGHTS, DENOISER_WEIGHTS)
     if not Path(root).is_dir():
         return []
-    return sorted(f.name for f in Path(root).iterdir() if all((f / part).is_file() for part in parts))
+    return sorted(folder.name for folder in Path(root).iterdir() if all(file.is_file() for file in files(folder)))

@@ -79,3 +79,21 @@ class PixelCodec(Codec):
     def restored(self, latent: Tensor) -> Tensor:
         """The pixels put back in their places; see `Codec.restored`."""
         return F.pixel_shuffle(latent, self.stride)
+
+
+class GreyCodec(Codec):
+    """One channel of brightness, stride 1: pictures lose their colours going in, and come out grey.
+
+    Brightness weighs the colours as ITU-R BT.601 does, and Pillow.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(1, 1)
+
+    def means(self, image: Tensor) -> Tensor:
+        """Brightness of the pixels; see `Codec.means`."""
+        return (image * image.new_tensor([0.299, 0.587, 0.114])[:, None, None]).sum(1, keepdim=True)
+
+    def restored(self, latent: Tensor) -> Tensor:
+        """The brightness in all three channels; see `Codec.restored`."""
+        return latent.expand(-1, 3, -1, -1)

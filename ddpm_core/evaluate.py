@@ -122,7 +122,7 @@ def _shown(value: Any) -> str:
 
 def seen_by_denoiser(checkpoint: Path, data: Path) -> Path:
     """The folder in `data` of the name that `config.json` says the denoiser was trained on, or else `data`."""
-    trained_on = checkpoints.read_config(checkpoint).training.get("denoiser", {}).get("data")
+    trained_on = checkpoints.training_of(checkpoint).get("denoiser", {}).get("data")
     part = data / Path(str(trained_on)).name
     return part if trained_on and part.is_dir() else data
 
@@ -175,7 +175,7 @@ def with_classes_of(model: LatentDiffusion, checkpoint: Path, data: Path) -> Dat
     Raises:
         PictureError: it does not have these.
     """
-    how = checkpoints.read_config(checkpoint).training.get("denoiser", {}).get("classes", AUTO)
+    how = checkpoints.training_of(checkpoint).get("denoiser", {}).get("classes", AUTO)
     found = find(data, how)
     if found.classes != model.classes:
         raise PictureError(f"{data} does not have the classes that {checkpoint} has, so these cannot be measured.")

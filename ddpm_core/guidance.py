@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from ddpm_core.diffuser import Diffuser
 from ddpm_core.solvers import Predictor
 
 
@@ -68,6 +69,21 @@ def told_and_untold(
         return classifier_free(lambda z, t: told, lambda z, t: untold, scale)(noisy, t)
 
     return guided
+
+
+def clipped(predict: Predictor, diffuser: Diffuser, limit: float) -> Predictor:
+    """The noise predicted, but such that no cell of the clean latent it implies is further from 0 than `limit`.
+
+    Where latents are pixels, whose range is known, it keeps what is believed inside of it ("static thresholding",
+    Saharia et al. 2022, "Photorealistic Text-to-Image Diffusion Models", section 2.3; `clip_sample` in diffusers).
+    """
+
+    def bounded(noisy: Tensor, t: Tensor) -> Tensor:
+        signal, noise = diffuser.signal_and_noise(t, noisy)
+        clean = diffuser.denoised(noisy, predict(noisy, t), t).clamp(-limit, limit)
+        return (noisy - signal * clean) / noise
+
+    return bounded
 
 
 class View(NamedTuple):

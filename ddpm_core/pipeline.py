@@ -11,12 +11,11 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from ddpm_core import checkpoint
-from ddpm_core.checkpoint import CheckpointError
+from ddpm_core import checkpoint, pretrained
 from ddpm_core.codec import Codec
 from ddpm_core.diffuser import Diffuser
 from ddpm_core.framing import Frame, MaskError
-from ddpm_core.guidance import VIEWS, anagram, autoguided, told_and_untold
+from ddpm_core.guidance import VIEWS, anagram, autoguided, clipped, told_and_untold
 from ddpm_core.inference import ready
 from ddpm_core.inpainting import Constraint, clamp_noised, clamp_to, keep_cells, resampled
 from ddpm_core.noise import Noise, SeededNoise, begun_with, between
@@ -24,7 +23,7 @@ from ddpm_core.pictures import to_pictures
 from ddpm_core.regions import grown
 from ddpm_core.samplers import SAMPLERS, Predictor, Step, unconstrained
 from ddpm_core.schema import AnagramRequest, BetweenRequest, EditRequest, GenerateRequest, InpaintRequest
-from ddpm_core.unet import UNet, to_eps
+from ddpm_core.unet import Denoiser, to_eps
 
 
 def pick_device(name: str = "auto") -> torch.device:
@@ -43,10 +42,10 @@ def pick_device(name: str = "auto") -> torch.device:
     return torch.device(name)
 
 
-def predictor(unet: UNet, diffuser: Diffuser) -> Callable[..., Tensor]:
+def predictor(unet: Denoiser, diffuser: Diffuser) -> Callable[..., Tensor]:
     """What a network says of the noise in latents (B, C, h, w) at timesteps (B,), whatever its prediction type.
 
-    It can be told classes (B,) as well, see `UNet.forward`.
+    It can be told classes (B,) as well, see `Denoiser.forward`.
     """
 
     def predict(noisy: Tensor, t: Tensor, label: Tensor | None = None) -> Tensor:
@@ -68,48 +67,44 @@ class LatentDiffusion:
         size: side of the pictures it was trained on, pixels.
         name, about: the checkpoint's name and one line on its training data.
         classes: names of what it can be asked for, by number; empty without classes.
+        limit: how far from 0 the clean latents it believes in may lie; None for any distance.
     """
 
     def __init__(
         self,
         codec: Codec,
-        denoiser: UNet,
+        denoiser: Denoiser,
         diffuser: Diffuser,
         size: int,
         name: str = "",
         about: str = "",
-        guide: UNet | None = None,
+        guide: Denoiser | None = None,
         guidance: float = 1.0,
         classes: Sequence[str] = (),
+        limit: float | None = None,
     ):
         self.codec, self.denoiser, self.guide, self.diffuser = codec, denoiser, guide, diffuser
-        self.predict: Predictor = predictor(denoiser, diffuser)
-        if guide is not None:
-            self.predict = autoguided(self.predict, predictor(guide, diffuser), guidance)
-        self.size, self.name, self.about, self.classes = size, name, about, tuple(classes)
+        self.size, self.name, self.about, self.classes, self.limit = size, name, about, tuple(classes), limit
         self.device = codec.latent_mean.device
+        predict: Predictor = predictor(denoiser, diffuser)
+        if guide is not None:
+            predict = autoguided(predict, predictor(guide, diffuser), guidance)
+        self.predict = self._within_limit(predict)
 
     @classmethod
     def load(cls, folder: str | Path, device: str = "auto") -> LatentDiffusion:
-        """Load a checkpoint folder.
+        """Load a checkpoint folder, or one in which diffusers saved a pipeline (see `pretrained`).
 
         Raises:
             CheckpointError: something in it is missing, damaged or does not fit; the message names the file.
             ValueError: there is no such device.
         """
-        folder = Path(folder)
-        config, target = checkpoint.read_config(folder), pick_device(device)
-        codec = checkpoint.load_codec(folder, target)
-        denoiser = checkpoint.load_denoiser(folder, target)
-        guide = checkpoint.load_guide(folder, target)
-        channels = {part.latent_channels for part in (codec, denoiser, guide) if part is not None}
-        if len(channels) > 1 or config.size % codec.stride or denoiser.classes != len(config.classes):
-            raise CheckpointError(f"{folder / checkpoint.CONFIG} is inconsistent: its parts do not fit each other.")
-        for network in filter(None, (denoiser, guide)):
+        folder, target = Path(folder), pick_device(device)
+        read = pretrained.load_parts if checkpoint.is_pipeline(folder) else checkpoint.load_parts
+        parts = read(folder, target)
+        for network in filter(None, (parts.denoiser, parts.guide)):
             ready(network, target)
-        diffuser, name = checkpoint.load_diffuser(folder), folder.resolve().name
-        guided = guide, config.guidance
-        return cls(codec, denoiser, diffuser, config.size, name, config.about, *guided, config.classes)
+        return cls(**vars(parts), name=folder.resolve().name)
 
     def told(self, label: str, guidance: float) -> Predictor:
         """The noise predictor for a class, with classifier-free guidance of that scale (`guidance.classifier_free`).
@@ -120,7 +115,7 @@ class LatentDiffusion:
             label: the class, by name or, if none has that name, by number.
 
         Raises:
-            ValueError: there is no such class.
+            ValueError: there is no such class, or guidance to it asked of a network that has no null class.
         """
         name = self.name or "this model"
         if not self.classes:
@@ -129,8 +124,26 @@ class LatentDiffusion:
         known = numbers | {one: number for number, one in enumerate(self.classes)}
         if label not in known:
             raise ValueError(f"{name} has no class {label[:60]!r}; choose from: {', '.join(self.classes)[:400]}.")
-        predict = predictor(self.denoiser, self.diffuser)
-        return told_and_untold(predict, known[label], len(self.classes), guidance)
+        predict, none = predictor(self.denoiser, self.diffuser), self.denoiser.null_class
+        if none is not None:
+            return self._within_limit(told_and_untold(predict, known[label], none, guidance))
+        if guidance != 1:
+            raise ValueError(f"{name} always wants a class, so it cannot be guided towards one; set guidance to 1.")
+        return self._within_limit(lambda noisy, t: predict(noisy, t, torch.full_like(t, known[label])))
+
+    @property
+    def unconditional(self) -> bool:
+        """Whether it makes pictures without being told a class, too; if it does not, it cannot be guided to one."""
+        return not self.classes or self.denoiser.null_class is not None
+
+    def _untold(self) -> Predictor:
+        if not self.unconditional:
+            known = ", ".join(self.classes)[:400]
+            raise ValueError(f"{self.name or 'this model'} always wants a class; choose from: {known}.")
+        return self.predict
+
+    def _within_limit(self, predict: Predictor) -> Predictor:
+        return predict if self.limit is None else clipped(predict, self.diffuser, self.limit)
 
     def generate(self, request: GenerateRequest) -> Iterator[Step]:
         """Pictures from seeds `seed`, `seed`+1, ...; yields every reverse step of the batch.
@@ -237,7 +250,7 @@ class LatentDiffusion:
         constrain: Constraint,
         wrapped: Callable[[Predictor], Predictor] = lambda predict: predict,
     ) -> Iterator[Step]:
-        predict = self.predict if request.label is None else self.told(request.label, request.guidance)
+        predict = self._untold() if request.label is None else self.told(request.label, request.guidance)
         sampler = SAMPLERS[request.sampler]
         steps = sampler(wrapped(predict), self.diffuser, timesteps, noise, constrain, **request.extras)
         return _without_gradients(steps)

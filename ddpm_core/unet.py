@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 from typing import Literal, get_args
@@ -91,7 +92,31 @@ class Stage(nn.Module):
         return self.mixer(x)
 
 
-class UNet(nn.Module):
+class Denoiser(nn.Module, ABC):
+    """A network that tells noise from picture in a noisy latent; subclasses say how, in `forward`.
+
+    Attributes:
+        latent_channels: channels of the latent.
+        prediction: what its output means, see `training_target`.
+        classes: how many it can be asked for; 0 if it was trained without.
+        null_class: the number by which it is told "no class"; None if it has none.
+    """
+
+    def __init__(self, latent_channels: int, prediction: Prediction, classes: int, null_class: int | None):
+        super().__init__()
+        self.latent_channels, self.prediction = latent_channels, prediction
+        self.classes, self.null_class = classes, null_class
+
+    @abstractmethod
+    def forward(self, noisy: Tensor, t: Tensor, label: Tensor | None = None) -> Tensor:
+        """The raw output (B, C, h, w), in its own prediction type, for `noisy` (B, C, h, w) at `t` (B,).
+
+        Args:
+            label: the class of each, (B,); None for no class throughout.
+        """
+
+
+class UNet(Denoiser):
     """Predicts from a noisy latent and its timestep, at all resolutions at once (Ronneberger et al. 2015).
 
     Going down, each level is a `Stage`, then a halving; going up, each level takes the coarser result and
@@ -118,12 +143,11 @@ class UNet(nn.Module):
         prediction: Prediction = "v",
         classes: int = 0,
     ):
-        super().__init__()
         if prediction not in get_args(Prediction):
             raise ValueError(f"there is no prediction type {prediction!r}")
         if classes < 0:
             raise ValueError(f"there cannot be {classes} classes")
-        self.prediction, self.latent_channels, self.classes = prediction, latent_channels, classes
+        super().__init__(latent_channels, prediction, classes, null_class=classes or None)
         self.channels, self.halvings = tuple(channels), len(channels) - 1
         time_width = 2 * channels[0]
         self.time = nn.Sequential(nn.Linear(channels[0], time_width), nn.SiLU(), nn.Linear(time_width, time_width))

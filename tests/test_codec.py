@@ -12,10 +12,10 @@ from PIL import Image
 
 from ddpm_core import checkpoint
 from ddpm_core.checkpoint import CheckpointError
-from ddpm_core.codec import PixelCodec
+from ddpm_core.codec import GreyCodec, PixelCodec
 from ddpm_core.inpainting import keep_cells
 from ddpm_core.metrics import locality
-from ddpm_core.pictures import to_bytes
+from ddpm_core.pictures import to_bytes, to_tensor
 from ddpm_core.pipeline import LatentDiffusion
 from ddpm_core.samplers import last
 from ddpm_core.schema import InpaintRequest
@@ -62,6 +62,14 @@ def test_a_stride_that_is_none_is_refused(stride: Any) -> None:
 def test_pictures_the_stride_does_not_divide_are_refused() -> None:
     with pytest.raises(ValueError, match="multiples of 4"):
         PixelCodec(4).encode(torch.zeros(1, 3, 16, 18))
+
+
+def test_grey_is_what_pillow_calls_brightness_and_comes_back_in_three_channels() -> None:
+    picture = Image.fromarray(np.random.default_rng(0).integers(0, 256, (6, 8, 3), dtype=np.uint8))
+    latent = GreyCodec().encode(to_tensor(picture))
+    assert latent.shape == (1, 1, 6, 8)
+    assert np.abs((latent[0, 0].numpy() + 1) * 127.5 - np.asarray(picture.convert("L"))).max() <= 1
+    torch.testing.assert_close(GreyCodec().decode(latent), latent.expand(1, 3, 6, 8))
 
 
 def test_a_checkpoint_of_pixels_holds_statistics_and_no_autoencoder(class_checkpoint: Path) -> None:

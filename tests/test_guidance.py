@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from ddpm_core.diffuser import Diffuser
-from ddpm_core.guidance import VIEWS, anagram, autoguided, blurred, classifier_free, hybrid
+from ddpm_core.guidance import VIEWS, anagram, autoguided, blurred, classifier_free, clipped, hybrid
 from ddpm_core.inpainting import clamp_to
 from ddpm_core.noise import SeededNoise
 from ddpm_core.samplers import SAMPLERS, last
@@ -43,6 +43,14 @@ def test_two_that_agree_are_left_alone() -> None:
 def test_classifier_free_guidance_is_the_formula_of_ho_and_salimans(weight: float) -> None:
     guided = classifier_free(good, poor, 1 + weight)(Z, T)
     torch.testing.assert_close(guided, (1 + weight) * good(Z, T) - weight * poor(Z, T))
+
+
+def test_what_is_believed_is_clipped_to_the_limit_and_left_alone_within() -> None:
+    diffuser = Diffuser()
+    believed = diffuser.denoised(Z, uneven(Z, T), T)
+    limit = believed.abs().median().item()
+    clean = diffuser.denoised(Z, clipped(uneven, diffuser, limit)(Z, T), T)
+    torch.testing.assert_close(clean, believed.clamp(-limit, limit), rtol=1e-3, atol=1e-3)
 
 
 # Views

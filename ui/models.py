@@ -6,7 +6,7 @@ import functools
 from dataclasses import dataclass
 from pathlib import Path
 
-from ddpm_core.checkpoint import CARD, CONFIG, DENOISER_WEIGHTS, VAE_WEIGHTS, CheckpointError, list_checkpoints
+from ddpm_core.checkpoint import CARD, CheckpointError, files, list_checkpoints
 from ddpm_core.pipeline import LatentDiffusion, pick_device
 
 
@@ -64,7 +64,7 @@ class Shelf:
                 LatentDiffusion.load(self.root / name, self.device)  # says which file is missing
             raise CheckpointError(f"There is no checkpoint {name!r}; choose from: {', '.join(self.names())}.")
         folder = self.root / name
-        changed = tuple((folder / part).stat().st_mtime_ns for part in (CONFIG, VAE_WEIGHTS, DENOISER_WEIGHTS))
+        changed = tuple(file.stat().st_mtime_ns for file in files(folder))
         return _load(folder, changed, self.device)
 
     def card(self, name: str) -> str:
