@@ -18,8 +18,12 @@ class Codec(nn.Module, ABC):
     Args:
         latent_channels: channels of the latent.
         stride: pixels per latent cell, along a side.
+
+    Attributes:
+        of_pixels: whether latents are pixels, only laid out and scaled otherwise.
     """
 
+    of_pixels = False
     latent_mean: Tensor
     latent_std: Tensor
 
@@ -51,6 +55,14 @@ class Codec(nn.Module, ABC):
         """Image (B, 3, h*stride, w*stride), nominally in [-1, 1], of a normalised `latent` (B, C, h, w)."""
         return self.restored(latent * self.latent_std[:, None, None] + self.latent_mean[:, None, None]).float()
 
+    def unfold(self, latent: Tensor) -> Tensor:
+        """The numbers of a latent (B, C, h, w) laid out so that neighbours in it are neighbours in the picture."""
+        return latent
+
+    def fold(self, laid_out: Tensor) -> Tensor:
+        """The latent that was laid out so; the way back from `unfold`."""
+        return laid_out
+
     def measure_latents(self, means: Tensor) -> None:
         """Store per-channel mean and standard deviation of the `means` (N, C, h, w) of the training set."""
         self.latent_mean.copy_(means.mean((0, 2, 3)))
@@ -67,6 +79,8 @@ class PixelCodec(Codec):
         ValueError: the stride is not a whole number from 1 on.
     """
 
+    of_pixels = True
+
     def __init__(self, stride: int = 2):
         if not isinstance(stride, int) or stride < 1:
             raise ValueError(f"a stride is a whole number from 1 on, not {stride!r}")
@@ -80,12 +94,22 @@ class PixelCodec(Codec):
         """The pixels put back in their places; see `Codec.restored`."""
         return F.pixel_shuffle(latent, self.stride)
 
+    def unfold(self, latent: Tensor) -> Tensor:
+        """A cell for every pixel, (B, 3, h*stride, w*stride); see `Codec.unfold`."""
+        return F.pixel_shuffle(latent, self.stride)
+
+    def fold(self, laid_out: Tensor) -> Tensor:
+        """Squares of pixels in cells again; see `Codec.fold`."""
+        return F.pixel_unshuffle(laid_out, self.stride)
+
 
 class GreyCodec(Codec):
     """One channel of brightness, stride 1: pictures lose their colours going in, and come out grey.
 
     Brightness weighs the colours as ITU-R BT.601 does, and Pillow.
     """
+
+    of_pixels = True
 
     def __init__(self) -> None:
         super().__init__(1, 1)

@@ -86,6 +86,14 @@ def clipped(predict: Predictor, diffuser: Diffuser, limit: float) -> Predictor:
     return bounded
 
 
+def rearranged(predict: Predictor, to: Callable[[Tensor], Tensor], back: Callable[[Tensor], Tensor]) -> Predictor:
+    """A predictor for latents that are laid out in another way: `to` leads to what `predict` knows, `back` from there.
+
+    Both only move numbers, so that noise stays noise (see `Codec.unfold`).
+    """
+    return lambda noisy, t: back(predict(to(noisy), t))
+
+
 class View(NamedTuple):
     """A way to look at a picture that takes Gaussian noise to Gaussian noise.
 
@@ -146,7 +154,7 @@ def hybrid(low: Predictor, high: Predictor, blur: float = 1.0) -> Predictor:
 
     Args:
         low, high: noise predictors for the same latents.
-        blur: standard deviation of the Gaussian that parts the frequencies, cells of the latent, above 0.
+        blur: standard deviation of the Gaussian that parts the frequencies, cells of what is predicted, above 0.
 
     Raises:
         ValueError: `blur` is not above 0.

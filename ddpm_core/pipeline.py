@@ -15,14 +15,22 @@ from ddpm_core import checkpoint, pretrained
 from ddpm_core.codec import Codec
 from ddpm_core.diffuser import Diffuser
 from ddpm_core.framing import Frame, MaskError
-from ddpm_core.guidance import VIEWS, anagram, autoguided, clipped, told_and_untold
+from ddpm_core.guidance import VIEWS, anagram, autoguided, clipped, hybrid, rearranged, told_and_untold
 from ddpm_core.inference import ready
 from ddpm_core.inpainting import Constraint, clamp_noised, clamp_to, keep_cells, resampled
 from ddpm_core.noise import Noise, SeededNoise, begun_with, between
 from ddpm_core.pictures import to_pictures
 from ddpm_core.regions import grown
 from ddpm_core.samplers import SAMPLERS, Predictor, Step, unconstrained
-from ddpm_core.schema import AnagramRequest, BetweenRequest, EditRequest, GenerateRequest, InpaintRequest
+from ddpm_core.schema import (
+    AnagramRequest,
+    BetweenRequest,
+    EditRequest,
+    GenerateRequest,
+    HybridRequest,
+    InpaintRequest,
+    PairRequest,
+)
 from ddpm_core.unet import Denoiser, to_eps
 
 
@@ -136,7 +144,9 @@ class LatentDiffusion:
         """Whether it makes pictures without being told a class, too; if it does not, it cannot be guided to one."""
         return not self.classes or self.denoiser.null_class is not None
 
-    def _untold(self) -> Predictor:
+    def _asked(self, label: str | None, guidance: float) -> Predictor:
+        if label is not None:
+            return self.told(label, guidance)
         if not self.unconditional:
             known = ", ".join(self.classes)[:400]
             raise ValueError(f"{self.name or 'this model'} always wants a class; choose from: {known}.")
@@ -152,7 +162,7 @@ class LatentDiffusion:
             ValueError: more steps than the diffuser has, or no such class.
         """
         timesteps = self.diffuser.spaced_timesteps(request.steps, request.spacing)
-        return self._run(request, timesteps, self._noise(request), unconstrained)
+        return self._run(request, self._first(request), timesteps, self._noise(request), unconstrained)
 
     def frame(self, request: InpaintRequest, picture: Image.Image, painted: np.ndarray) -> Frame:
         """The window of an upload that an inpainting works on, for what is `painted`, bool (H, W), on a `picture`.
@@ -189,7 +199,7 @@ class LatentDiffusion:
         noise = self._noise(request)
         clamp = {"clean": clamp_to(anchor, cells), "noised": clamp_noised(anchor, cells, self.diffuser, noise)}
         timesteps = resampled(self.diffuser.spaced_timesteps(request.steps, request.spacing), request.resamples)
-        return self._run(request, timesteps, noise, clamp[request.clamp])
+        return self._run(request, self._first(request), timesteps, noise, clamp[request.clamp])
 
     @torch.inference_mode()
     def edit(self, request: EditRequest, image: Tensor) -> Iterator[Step]:
@@ -206,7 +216,7 @@ class LatentDiffusion:
         timesteps = self.diffuser.spaced_timesteps(request.steps, request.spacing)[-request.calls - 1 :]
         anchor, noise = self.codec.encode(image.to(self.device)), self._noise(request)
         start = self.diffuser.add_noise(anchor, noise(), torch.full((1,), timesteps[0]))
-        return self._run(request, timesteps, begun_with(start, noise), unconstrained)
+        return self._run(request, self._first(request), timesteps, begun_with(start, noise), unconstrained)
 
     def between(self, request: BetweenRequest) -> Iterator[Step]:
         """Pictures on the way from one seed to another, along the arc between their noise (`noise.slerp`).
@@ -214,11 +224,30 @@ class LatentDiffusion:
         Yields every reverse step of the batch. The ends are what `generate` makes of the two seeds.
 
         Raises:
-            ValueError: more steps than the diffuser has.
+            ValueError: more steps than the diffuser has, or no such class.
         """
         timesteps = self.diffuser.spaced_timesteps(request.steps, request.spacing)
         first, second = (self._noise_of([seed] * request.count) for seed in request.seeds)
-        return self._run(request, timesteps, between(first, second, torch.tensor(request.shares)), unconstrained)
+        noise = between(first, second, torch.tensor(request.shares))
+        return self._run(request, self._first(request), timesteps, noise, unconstrained)
+
+    @property
+    def views(self) -> tuple[str, ...]:
+        """Names of the views in which anagrams can be made, the plain one left out.
+
+        A flip or a turn of latents is, nearly, that of the picture (see `guidance.View`). Negation inverts colours
+        where latents are pixels whose 0 is the colour in the middle.
+        """
+        colours = self.codec.of_pixels and not self.codec.latent_mean.any()
+        return tuple(name for name, view in VIEWS.items() if name != "identity" and (view.of_latents or colours))
+
+    @property
+    def hybrids(self) -> bool:
+        """Whether hybrids can be made: of two classes, by the frequencies of pixels.
+
+        What is fine in a picture and what is coarse lie in the same cell of a learned latent.
+        """
+        return self.codec.of_pixels and len(self.classes) > 1
 
     def anagram(self, request: AnagramRequest) -> Iterator[Step]:
         """Pictures that the model takes for its own both as they are and in a view (see `guidance.anagram`).
@@ -226,14 +255,36 @@ class LatentDiffusion:
         Yields every reverse step of the batch.
 
         Raises:
-            ValueError: more steps than the diffuser has.
+            ValueError: more steps than the diffuser has, no such class, or no view that goes with the codec.
         """
+        if request.view not in self.views:
+            known = ", ".join(self.views)
+            raise ValueError(f"pictures of {self.name} cannot be made to be seen {request.view}; choose from: {known}.")
+        ways = VIEWS["identity"], VIEWS[request.view]
+        return self._pair(request, lambda *looks: anagram(list(zip(looks, ways, strict=True))))
 
-        def both_ways(predict: Predictor) -> Predictor:
-            return anagram([(predict, VIEWS[name]) for name in ("identity", request.view)])
+    def hybrid(self, request: HybridRequest) -> Iterator[Step]:
+        """Pictures of class `label` from afar and class `other` close by (see `guidance.hybrid`).
 
+        Yields every reverse step of the batch.
+
+        Raises:
+            ValueError: more steps than the diffuser has, no such class, or no `hybrids` at all.
+        """
+        if not self.hybrids:
+            raise ValueError(f"{self.name} makes no hybrids: they take classes, and pixels for latents.")
+        return self._pair(request, lambda low, high: hybrid(low, high, request.blur))
+
+    def _pair(self, request: PairRequest, joined: Callable[[Predictor, Predictor], Predictor]) -> Iterator[Step]:
+        """The run in which what is predicted for both classes is `joined`, laid out as the picture is."""
+        fold, unfold = self.codec.fold, self.codec.unfold
+        looks = (self._asked(label, request.guidance) for label in (request.label, request.other))
+        predict = rearranged(joined(*(rearranged(look, fold, unfold) for look in looks)), unfold, fold)
         timesteps = self.diffuser.spaced_timesteps(request.steps, request.spacing)
-        return self._run(request, timesteps, self._noise(request), unconstrained, both_ways)
+        return self._run(request, predict, timesteps, self._noise(request), unconstrained)
+
+    def _first(self, request: GenerateRequest) -> Predictor:
+        return self._asked(request.label, request.guidance)
 
     def _noise(self, request: GenerateRequest) -> SeededNoise:
         return self._noise_of(request.seeds)
@@ -245,14 +296,12 @@ class LatentDiffusion:
     def _run(
         self,
         request: GenerateRequest,
+        predict: Predictor,
         timesteps: list[int],
         noise: Noise,
         constrain: Constraint,
-        wrapped: Callable[[Predictor], Predictor] = lambda predict: predict,
     ) -> Iterator[Step]:
-        predict = self._untold() if request.label is None else self.told(request.label, request.guidance)
-        sampler = SAMPLERS[request.sampler]
-        steps = sampler(wrapped(predict), self.diffuser, timesteps, noise, constrain, **request.extras)
+        steps = SAMPLERS[request.sampler](predict, self.diffuser, timesteps, noise, constrain, **request.extras)
         return _without_gradients(steps)
 
     @torch.inference_mode()
@@ -262,7 +311,7 @@ class LatentDiffusion:
 
     def parameters(self, request: GenerateRequest) -> dict[str, Any]:
         """What a saved picture says of its making."""
-        unheard = {"label", "guidance"} if request.label is None else None
+        unheard = {"label", "other"} - set(request.labels) | (set() if request.labels else {"guidance"})
         return {"action": request.action, "checkpoint": self.name, **request.model_dump(mode="json", exclude=unheard)}
 
 

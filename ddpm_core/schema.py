@@ -30,7 +30,7 @@ else:
     SamplerName = Literal[tuple(SAMPLERS)]
     ScheduleName = Literal[tuple(SCHEDULES)]
     SpacingName = Literal[tuple(SPACINGS)]
-    ViewName = Literal[tuple(name for name, view in VIEWS.items() if view.of_latents and name != "identity")]
+    ViewName = Literal[tuple(name for name in VIEWS if name != "identity")]
 
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
 Widths = Annotated[  # "64,128,192" on the command line
@@ -81,6 +81,11 @@ class GenerateRequest(Request):
     def seeds(self) -> list[int]:
         """The seeds that its noise is drawn from; for most requests one per picture."""
         return [self.seed + i for i in range(self.count)]
+
+    @property
+    def labels(self) -> dict[str, str]:
+        """The classes asked for, by field; for most requests one or none."""
+        return {name: label for name in ("label", "other") if (label := getattr(self, name, None)) is not None}
 
     @property
     def stem(self) -> str:
@@ -166,7 +171,13 @@ class BetweenRequest(GenerateRequest):
         return [self.model_copy(update={"start": share, "end": share, "count": 1}) for share in self.shares]
 
 
-class AnagramRequest(GenerateRequest):
+class PairRequest(GenerateRequest):
+    """Pictures that are to be two things at once, the first of class `label`."""
+
+    other: Label = Field(None, description="class of the second thing")
+
+
+class AnagramRequest(PairRequest):
     """Pictures that are to be one thing as they are and another in a view (Geng et al. 2024, "Visual Anagrams")."""
 
     action: ClassVar[str] = "anagram"
@@ -175,6 +186,14 @@ class AnagramRequest(GenerateRequest):
     steps: int = Field(30, ge=1, le=999, description="reverse steps")
     sampler: SamplerName = Field("ddpm", description="how to step from noise to picture")
     view: ViewName = Field("upside-down", description="the other way to look at the picture")
+
+
+class HybridRequest(PairRequest):
+    """Pictures that are to be one thing from afar and another close by (Geng et al. 2024, "Factorized Diffusion")."""
+
+    action: ClassVar[str] = "hybrid"
+
+    blur: float = Field(1.5, gt=0, le=32, description="pixels by which a blur leaves only what is seen from afar")
 
 
 class StageSettings(Request):

@@ -12,13 +12,14 @@ from PIL import Image
 
 from ddpm_core import checkpoint
 from ddpm_core.checkpoint import CheckpointError
-from ddpm_core.codec import GreyCodec, PixelCodec
+from ddpm_core.codec import Codec, GreyCodec, PixelCodec
 from ddpm_core.inpainting import keep_cells
 from ddpm_core.metrics import locality
 from ddpm_core.pictures import to_bytes, to_tensor
 from ddpm_core.pipeline import LatentDiffusion
 from ddpm_core.samplers import last
 from ddpm_core.schema import InpaintRequest
+from ddpm_core.vae import VAE
 
 
 def measured(stride: int) -> tuple[PixelCodec, torch.Tensor]:
@@ -44,6 +45,16 @@ def test_latents_are_normalised_channel_by_channel(stride: int) -> None:
     latent = codec.encode(image)
     torch.testing.assert_close(latent.mean((0, 2, 3)), torch.zeros(codec.latent_channels), rtol=0, atol=1e-5)
     torch.testing.assert_close(latent.std((0, 2, 3)), torch.ones(codec.latent_channels))
+
+
+@pytest.mark.parametrize("codec", [PixelCodec(1), PixelCodec(4), GreyCodec(), VAE(channels=(16, 32), full_width=8)])
+def test_latents_can_be_laid_out_as_the_picture_is_and_back(codec: Codec) -> None:
+    latent = torch.randn(2, codec.latent_channels, 4, 6)
+    laid_out = codec.unfold(latent)
+    assert torch.equal(codec.fold(laid_out), latent)
+    if codec.of_pixels:
+        flipped = codec.fold(laid_out.flip(3))
+        assert torch.equal(codec.decode(flipped), codec.decode(latent).flip(3))
 
 
 def test_a_cell_moves_its_own_pixels_and_no_other() -> None:

@@ -22,6 +22,7 @@ from ddpm_core.schema import (
     DenoiserSettings,
     EditRequest,
     GenerateRequest,
+    HybridRequest,
     InpaintRequest,
     TrainRequest,
     VaeSettings,
@@ -106,12 +107,23 @@ def test_the_pictures_between_two_seeds_are_evenly_spaced_and_can_be_made_alone(
     assert BetweenRequest(count=1).shares == [0]
 
 
-def test_the_views_of_an_anagram_are_those_that_latents_have_and_that_differ() -> None:
-    wanted = {name for name, view in VIEWS.items() if view.of_latents} - {"identity"}
-    for name in wanted:
+def test_the_views_of_an_anagram_are_those_in_which_a_picture_differs() -> None:
+    for name in set(VIEWS) - {"identity"}:
         assert AnagramRequest(view=name).view == name
-    for name in ("negated", "identity", "sideways"):
+    for name in ("identity", "sideways"):
         assert complaint_of(AnagramRequest, view=name).startswith("view")
+
+
+def test_classes_go_by_the_field_they_were_asked_for_in() -> None:
+    assert GenerateRequest().labels == AnagramRequest(other="").labels == {}
+    assert GenerateRequest(label=3).labels == {"label": "3"}
+    assert AnagramRequest(label="6", other="9").labels == {"label": "6", "other": "9"}
+    assert HybridRequest(other="9").labels == {"other": "9"}
+
+
+@pytest.mark.parametrize("blur", [0, -1, 33])
+def test_a_blur_out_of_bounds_is_refused(blur: float) -> None:
+    assert complaint_of(HybridRequest, blur=blur).startswith("blur")
 
 
 def test_every_number_of_steps_a_request_allows_is_one_the_schedule_has() -> None:
@@ -146,6 +158,7 @@ def test_no_picture_of_a_batch_has_a_seed_out_of_bounds() -> None:
         EditRequest,
         BetweenRequest,
         AnagramRequest,
+        HybridRequest,
         TrainRequest,
         VaeSettings,
         DenoiserSettings,
@@ -231,7 +244,15 @@ def test_every_preset_is_a_valid_request(preset: str) -> None:
 
 
 def test_every_field_says_what_it_is() -> None:
-    requests = (GenerateRequest, InpaintRequest, EditRequest, BetweenRequest, AnagramRequest, TrainRequest)
+    requests = (
+        GenerateRequest,
+        InpaintRequest,
+        EditRequest,
+        BetweenRequest,
+        AnagramRequest,
+        HybridRequest,
+        TrainRequest,
+    )
     for model in (*requests, VaeSettings, DenoiserSettings):
         for name, field in model.model_fields.items():
             assert field.description or name in ("vae", "denoiser"), name

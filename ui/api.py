@@ -6,7 +6,6 @@ From Python: `gradio_client.Client("http://127.0.0.1:7860").predict(seed=7, coun
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import get_args
 
 import gradio as gr
 from PIL import Image
@@ -15,12 +14,13 @@ from ddpm_core.framing import middle
 from ddpm_core.pictures import open_picture, to_tensor
 from ddpm_core.regions import open_mask
 from ddpm_core.samplers import last
-from ddpm_core.schema import AnagramRequest, BetweenRequest, EditRequest, GenerateRequest, InpaintRequest
+from ddpm_core.schema import EditRequest, GenerateRequest, InpaintRequest
+from ui import api_play
+from ui.api_fields import checkpoint, choice, classes, file, number, shaping
 from ui.errors import Problem, ask, polite
 from ui.files import workspace
 from ui.live import ONE_AT_A_TIME
 from ui.models import Shelf
-from ui.play import there_and_back
 from ui.process import BELIEVES, KEPT, LIMIT, SEES, animate
 from ui.results import evenly, save
 from ui.source import Source
@@ -131,8 +131,9 @@ def build(shelf: Shelf) -> None:
             yield animate(frames, folder, seconds, int(size), f"{model.name}-seed-{source.request.seed}")
 
     def edit(
-        picture: str | None, strength: float, seed: float, count: float, steps: float, sampler: str, checkpoint: str
-    ) -> Iterator[list[str]]:
+        picture: str | None, strength: float, seed: float, count: float, steps: float, sampler: str, checkpoint: str,
+        label: str, guidance: float,
+    ) -> Iterator[list[str]]:  # fmt: skip
         """A whole picture made anew from a noised version of itself.
 
         Args:
@@ -143,11 +144,13 @@ def build(shelf: Shelf) -> None:
             steps: reverse steps, of which the share `strength` is taken.
             sampler: "ddim", "ddpm" or another of those that a wrong name is answered with.
             checkpoint: one of /checkpoints; empty for the one the app was started with.
+            label, guidance: as /generate has them.
 
         Returns:
             One PNG file per variant, at the model's size.
         """
-        request = ask(EditRequest, strength=strength, seed=seed, count=count, steps=steps, sampler=sampler)
+        asked = {"strength": strength, "seed": seed, "count": count, "steps": steps, "sampler": sampler}
+        request = ask(EditRequest, **asked, label=label, guidance=guidance)
         if picture is None:
             raise Problem("A picture is needed.")
         model = shelf.load(checkpoint)
@@ -156,71 +159,9 @@ def build(shelf: Shelf) -> None:
         with workspace() as folder:
             yield save(made, request, model, folder, prefix="edited-", onto=picture)
 
-    def between(
-        seed: float, to: float, count: float, steps: float, sampler: str, checkpoint: str
-    ) -> Iterator[tuple[list[str], str]]:
-        """Pictures on the way from one seed to another.
-
-        Args:
-            seed: seed of the first picture.
-            to: seed of the last.
-            count: pictures on the way, both ends among them, 1 to 16.
-            steps: reverse steps.
-            sampler: "ddim", "ddpm" or another of those that a wrong name is answered with.
-            checkpoint: one of /checkpoints; empty for the one the app was started with.
-
-        Returns:
-            One PNG file per picture, and an animated GIF that goes there and back.
-        """
-        request = ask(BetweenRequest, seed=seed, to=to, count=count, steps=steps, sampler=sampler)
-        model = shelf.load(checkpoint)
-        made = model.pictures(last(model.between(request)).latent)
-        with workspace() as folder:
-            yield save(made, request, model, folder), there_and_back(made, folder, request)
-
-    def anagram(
-        seed: float, count: float, view: str, steps: float, sampler: str, checkpoint: str
-    ) -> Iterator[list[str]]:
-        """Pictures that are something both as they are and seen another way.
-
-        Args:
-            seed: seed of the first picture.
-            count: pictures, 1 to 8.
-            view: the other way to see them, "upside-down" or another of those that a wrong name is answered with.
-            steps: reverse steps.
-            sampler: "ddim", "ddpm" or another of those that a wrong name is answered with.
-            checkpoint: one of /checkpoints; empty for the one the app was started with.
-
-        Returns:
-            One PNG file per picture, as it is.
-        """
-        request = ask(AnagramRequest, seed=seed, count=count, view=view, steps=steps, sampler=sampler)
-        model = shelf.load(checkpoint)
-        with workspace() as folder:
-            yield save(model.pictures(last(model.anagram(request)).latent), request, model, folder)
-
     def checkpoints() -> list[str]:
         """Names of the checkpoints that can be chosen."""
         return shelf.names()
-
-    def number(name: str, kind: type[GenerateRequest] = InpaintRequest) -> gr.Number:
-        return gr.Number(kind.model_fields[name].default, label=name)
-
-    def choice(name: str, kind: type[GenerateRequest] = InpaintRequest) -> gr.Radio:
-        field = kind.model_fields[name]
-        return gr.Radio(list(get_args(field.annotation)), value=field.default, label=name)
-
-    def shaping() -> list[gr.components.Component]:
-        return [number("grow"), number("feather"), choice("crop")]
-
-    def classes() -> list[gr.components.Component]:
-        return [gr.Textbox("", label="label"), number("guidance")]
-
-    def checkpoint() -> gr.Textbox:
-        return gr.Textbox("", label="checkpoint")
-
-    def file(label: str) -> gr.File:
-        return gr.File(label=label, type="filepath")
 
     # Only components take files from clients safely: they refuse paths the client did not upload.
     with gr.Column(visible=False):
@@ -252,26 +193,11 @@ def build(shelf: Shelf) -> None:
             polite(edit),
             [
                 file("picture"), number("strength", EditRequest), number("seed"), number("count"),
-                number("steps", EditRequest), choice("sampler", EditRequest), checkpoint(),
+                number("steps", EditRequest), choice("sampler", EditRequest), checkpoint(), *classes(),
             ],
             gr.Files(label="pictures"), api_name="edit", **ONE_AT_A_TIME,
         )  # fmt: skip
-        door.click(
-            polite(between),
-            [
-                *(number(name, BetweenRequest) for name in ("seed", "to", "count", "steps")),
-                choice("sampler", BetweenRequest), checkpoint(),
-            ],
-            [gr.Files(label="pictures"), gr.File(label="gif")], api_name="between", **ONE_AT_A_TIME,
-        )  # fmt: skip
-        door.click(
-            polite(anagram),
-            [
-                number("seed"), number("count"), choice("view", AnagramRequest), number("steps", AnagramRequest),
-                choice("sampler", AnagramRequest), checkpoint(),
-            ],
-            gr.Files(label="pictures"), api_name="anagram", **ONE_AT_A_TIME,
-        )  # fmt: skip
+        api_play.build(shelf, door)
     gr.api(checkpoints, api_name="checkpoints", queue=False)
 
 

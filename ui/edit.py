@@ -11,6 +11,7 @@ from ddpm_core.framing import middle
 from ddpm_core.pictures import open_picture, to_tensor
 from ddpm_core.schema import EditRequest
 from ui import examples
+from ui.classes import class_row
 from ui.controls import count_row, sampling, seed_row
 from ui.errors import Problem, ask, gentle
 from ui.files import cached
@@ -55,12 +56,14 @@ class EditTab:
                     elem_id="edit-strength", buttons=[], info="How much noise is laid over it; 1 hides all of it.",
                 )  # fmt: skip
                 seed = seed_row("edit", self.last, value=request.seed + 1 if request else 0)
+                label, guidance = class_row("edit", shelf, checkpoint)
                 count = count_row("edit", "Variants")
                 control = RunControl("Edit", "edit")
                 with gr.Accordion("Advanced", open=False):
                     steps, sampler = sampling("edit", EditRequest)
         self.fields: dict[str, gr.components.Component] = {
-            "strength": strength, "seed": seed, "count": count, "steps": steps, "sampler": sampler,
+            "strength": strength, "seed": seed, "label": label, "guidance": guidance, "count": count, "steps": steps,
+            "sampler": sampler,
         }  # fmt: skip
         control.wire(
             self._run,

@@ -1,89 +1,31 @@
-"""The Play tab: the way from one seed to another, and pictures that are something either way up."""
+"""The Play tab: the way from one seed to another, and pictures that are two things at once."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import gradio as gr
 from PIL import Image
 
-from ddpm_core.guidance import VIEWS
-from ddpm_core.pictures import seen
-from ddpm_core.pipeline import LatentDiffusion
-from ddpm_core.samplers import Step
-from ddpm_core.schema import MAX_STRIP, AnagramRequest, BetweenRequest, GenerateRequest
+from ddpm_core.schema import MAX_STRIP, AnagramRequest, BetweenRequest, GenerateRequest, HybridRequest
 from ui import examples
+from ui.classes import class_rows
 from ui.controls import sampling, seed_row, stage_of
-from ui.errors import ask
+from ui.errors import ask, gentle
 from ui.files import cached, workspace
-from ui.live import AT_ONCE, RunControl, watch
+from ui.games import FIRST, GAMES, Game, Part, places, valid, views
+from ui.live import AT_ONCE, ONE_AT_A_TIME, PAGE_ONLY, RunControl, watch
 from ui.models import Shelf
 from ui.process import SIDE, animate
 from ui.results import save
 
 PAIRS = 4  # most anagrams at once: each takes twice the time of a picture, and twice the room
 SECONDS = 4.0  # of the GIF, there and back
-VIEW_NAMES = {  # what they are called on the page; one that is not here goes by its name in requests
-    "upside-down": "upside down", "mirrored": "mirrored", "turned-90": "a quarter turn left",
-    "turned-180": "half a turn", "turned-270": "a quarter turn right",
-}  # fmt: skip
 
 Updates = dict[gr.components.Component, Any]
-
-
-@dataclass(frozen=True)
-class Game:
-    """One thing to play at.
-
-    Attributes:
-        name: what it is called on the page.
-        told: a line about it.
-        kind: its request.
-        count: which control says how many pictures.
-        begin: the steps of the run.
-        captions: what stands under the pictures, those of `turned` after the others.
-        turned: the other way to look at a picture; None if there is none.
-    """
-
-    name: str
-    told: str
-    kind: type[GenerateRequest]
-    count: str
-    begin: Callable[[LatentDiffusion, Any], Iterator[Step]]
-    captions: Callable[[Any], list[str]]
-    turned: Callable[[Any, Image.Image], Image.Image] | None = None
-
-
-def _places(request: BetweenRequest) -> list[str]:
-    between = [f"{share:.0%}" for share in request.shares]
-    return [f"seed {request.seed}", *between[1:-1], f"seed {request.to}"]
-
-
-def _ways(request: AnagramRequest) -> list[str]:
-    seeds = [f"seed {one.seed}" for one in request.singles()]
-    return seeds + [f"{seed}, {VIEW_NAMES.get(request.view, request.view)}" for seed in seeds]
-
-
-def _turned(request: AnagramRequest, picture: Image.Image) -> Image.Image:
-    return seen(picture, VIEWS[request.view].see)
-
-
-GAMES = {
-    "between": Game(
-        "between two seeds", "Two faces, and those that lie between them.", BetweenRequest, "strip",
-        LatentDiffusion.between, _places,
-    ),
-    "anagram": Game(
-        "two ways up",
-        "One picture that is a face both ways. Two faces share its pixels, so they are rougher than one alone, and "
-        "some seeds fail.",
-        AnagramRequest, "pairs", LatentDiffusion.anagram, _ways, _turned,
-    ),
-}  # fmt: skip
-FIRST = "between"
 
 
 class PlayTab:
@@ -93,10 +35,10 @@ class PlayTab:
         """Build the tab inside the current layout."""
         self.shelf = shelf
         made, request = examples.between()
-        shown = list(zip(map(cached, made), _places(request), strict=False)) if request else []
+        shown = list(zip(map(cached, made), places(request), strict=False)) if request else []
         start = request or BetweenRequest()
         self.last = gr.State(request)
-        gr.HTML('<p class="lead">Walk through the noise between two faces, or fit two faces into one picture.</p>')
+        gr.HTML('<p class="lead">Walk through the noise between two pictures, or fit two into one.</p>')
         with gr.Row(elem_classes="studio"):
             with gr.Column(scale=3, elem_classes="picture"):
                 self.gallery = gr.Gallery(
@@ -106,7 +48,7 @@ class PlayTab:
                 told = f"Made earlier, from seed {start.seed} to seed {start.to}." if shown else "Nothing made yet."
                 self.bar = RunControl.place_bar("play", told)
             with gr.Column(scale=1, min_width=264, elem_classes="controls"):
-                self._place_controls(start)
+                self._place_controls(start, checkpoint)
                 control = RunControl("Make", "play")
                 with gr.Group(elem_classes="gif", visible=shown != []) as self.moving, workspace() as folder:
                     gif = there_and_back(made, folder, start) if shown else None
@@ -116,10 +58,15 @@ class PlayTab:
                     )  # fmt: skip
                     self.download = gr.DownloadButton("Download GIF", gif, elem_id="play-download", size="md")
                 with gr.Accordion("Advanced", open=False):
+                    blur = gr.Slider(
+                        0.5, 8, HybridRequest.model_fields["blur"].default, step=0.1, label="Far away, pixels",
+                        elem_id="play-blur", buttons=[], visible=False, info="What this blur leaves is seen from afar.",
+                    )  # fmt: skip
                     steps, sampler = sampling("play", GAMES[FIRST].kind)
         self.fields: dict[str, gr.components.Component] = {
-            "seed": self.seed, "to": self.to, "strip": self.strip, "view": self.view, "pairs": self.pairs,
-            "steps": steps, "sampler": sampler,
+            "seed": self.seed, "to": self.to, "strip": self.strip, "label": self.label, "other": self.other,
+            "guidance": self.guidance, "view": self.view, "pairs": self.pairs, "blur": blur, "steps": steps,
+            "sampler": sampler,
         }  # fmt: skip
         control.wire(
             self._run,
@@ -127,13 +74,19 @@ class PlayTab:
             [self.gallery, self.moving, self.gif, self.download, self.last],
             self.bar,
         )
-        self.game.change(_explained, self.game, [self.told, self.way, self.turn, steps, sampler], **AT_ONCE)
+        parts: dict[Part, gr.blocks.Block] = {
+            "way": self.way, "second": self.second, "turn": self.turn, "several": self.several, "blur": blur,
+        }  # fmt: skip
+        explained = [self.told, self.label, self.other, steps, sampler, *parts.values()]
+        self.game.change(partial(_explained, tuple(parts)), self.game, explained, **AT_ONCE)
+        checkpoint.change(
+            gentle(self._offer), [checkpoint, self.game, self.view], [self.game, self.view],
+            **PAGE_ONLY, **ONE_AT_A_TIME,
+        )  # fmt: skip
 
-    def _place_controls(self, start: BetweenRequest) -> None:
-        view = AnagramRequest.model_fields["view"]
-        self.game = gr.Radio(
-            [(game.name, key) for key, game in GAMES.items()], value=FIRST, label="Play", elem_id="play-game"
-        )
+    def _place_controls(self, start: BetweenRequest, checkpoint: gr.Dropdown) -> None:
+        model = self.shelf.load(self.shelf.first)
+        self.game = gr.Radio(valid(model), value=FIRST, label="Play", elem_id="play-game")
         self.told = gr.HTML(_told(FIRST), elem_id="play-told")
         self.seed = seed_row("play", self.last, value=start.seed)
         with gr.Column(elem_classes="part") as self.way:
@@ -141,12 +94,24 @@ class PlayTab:
             self.strip = gr.Slider(
                 2, MAX_STRIP, start.count, step=1, label="Pictures on the way", elem_id="play-strip", buttons=[]
             )
+        self.label, self.second, self.other, self.guidance = class_rows("play", self.shelf, checkpoint)
         with gr.Column(elem_classes="part", visible=False) as self.turn:
             self.view = gr.Radio(
-                [(VIEW_NAMES.get(key, key), key) for key in get_args(view.annotation)], value=view.default,
-                label="The other way", elem_id="play-view",
+                views(model), value=AnagramRequest.model_fields["view"].default, label="The other way",
+                elem_id="play-view",
             )  # fmt: skip
+        with gr.Column(elem_classes="part", visible=False) as self.several:
             self.pairs = gr.Slider(1, PAIRS, 1, step=1, label="Pictures", elem_id="play-pairs", buttons=[])
+
+    def _offer(self, checkpoint: str, game: str, view: str) -> tuple[Any, Any]:
+        """What can be played with a checkpoint, and seen in which views; what was chosen stays if it is among that."""
+        model = self.shelf.load(checkpoint)
+        offered = ((valid(model), game, FIRST), (views(model), view, AnagramRequest.model_fields["view"].default))
+        games, ways = (
+            gr.update(choices=choices, value=chosen if chosen in dict(choices).values() else first)
+            for choices, chosen, first in offered
+        )
+        return games, ways
 
     def _run(self, checkpoint: str, key: str, *asked: Any) -> Iterator[Updates]:
         game, fields = GAMES[key], dict(zip(self.fields, asked, strict=True))
@@ -164,7 +129,7 @@ class PlayTab:
         with workspace() as folder:
             files = save(made, request, model, folder)
             if other := _other(game, request, made):
-                files += save(other, request, model, folder, prefix=f"{fields['view']}-")
+                files += save(other, request, model, folder, prefix=f"{game.way(request)}-")
             gif = there_and_back(made, folder, request) if isinstance(request, BetweenRequest) else None
             yield {
                 self.gallery: _on_stage(files, captions),
@@ -177,7 +142,7 @@ class PlayTab:
 
 
 def _other(game: Game, request: GenerateRequest, made: Sequence[Image.Image]) -> list[Image.Image]:
-    return [game.turned(request, picture) for picture in made] if game.turned else []
+    return [game.other(request, picture) for picture in made] if game.other else []
 
 
 def there_and_back(made: Sequence[Image.Image], folder: Path, request: BetweenRequest) -> str:
@@ -190,10 +155,13 @@ def _on_stage(files: Sequence[str], captions: Sequence[str]) -> Any:
     return gr.update(value=shown, elem_classes=stage_of(len(shown)), selected_index=None)
 
 
-def _explained(key: str) -> tuple[Any, ...]:
-    fields = GAMES[key].kind.model_fields
-    parts = [gr.update(visible=GAMES[key].count == part) for part in ("strip", "pairs")]
-    return _told(key), *parts, fields["steps"].default, fields["sampler"].default
+def _explained(parts: Sequence[Part], key: str) -> tuple[Any, ...]:
+    """What changes with the game: its line, its class pickers' names, defaults, and which `parts` are shown."""
+    game = GAMES[key]
+    first, *second = game.classes
+    names = gr.update(label=first), gr.update(label=second[0]) if second else gr.skip()
+    defaults = (game.kind.model_fields[name].default for name in ("steps", "sampler"))
+    return _told(key), *names, *defaults, *(gr.update(visible=part in game.parts) for part in parts)
 
 
 def _told(key: str) -> str:

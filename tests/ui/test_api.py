@@ -28,7 +28,9 @@ def mask_for(path: Path, folder: Path) -> tuple[Path, np.ndarray]:
 
 def test_what_there_is(client: Client) -> None:
     named = client.view_api(return_format="dict")["named_endpoints"]
-    assert {"/generate", "/inpaint", "/process", "/edit", "/between", "/anagram", "/checkpoints"} <= set(named)
+    assert {"/generate", "/inpaint", "/process", "/edit", "/between", "/anagram", "/hybrid", "/checkpoints"} <= set(
+        named
+    )
     assert client.predict(api_name="/checkpoints") == ["tiny"]
 
 

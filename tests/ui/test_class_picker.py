@@ -18,7 +18,7 @@ from ddpm_core.pictures import read_parameters
 from ui.models import Shelf
 from ui.studio import build, launch_settings
 
-TABS = ("generate", "inpaint", "process")
+TABS = ("generate", "inpaint", "edit", "play", "process")
 
 
 @pytest.fixture(scope="module")
@@ -52,19 +52,20 @@ def test_the_picker_is_there_if_the_first_checkpoint_has_classes(both: Path, fir
         assert picker.visible == shown
         assert picker.value == ""
         assert [value for _, value in picker.choices] == ["", *(["1", "ant", "bee"] if shown else [])]
-    assert [slider.visible for slider in parts(page, "guidance")] == [shown] * 3
+    assert [slider.visible for slider in parts(page, "guidance")] == [shown] * len(TABS)
 
 
 @pytest.mark.parametrize(("chosen", "shown"), [("tiny", False), ("insects", True)])
 def test_choosing_a_checkpoint_brings_its_classes(both: Path, chosen: str, shown: bool) -> None:
     page = build(Shelf.around(both / "tiny", "cpu"))
     pickers = {picker._id for picker in parts(page, "class")}
-    handlers = [fn for fn in page.fns.values() if fn.outputs and fn.outputs[0]._id in pickers and len(fn.outputs) == 2]
-    assert len(handlers) == 3
+    handlers = [fn for fn in page.fns.values() if fn.outputs and fn.outputs[0]._id in pickers and len(fn.inputs) == 1]
+    assert len(handlers) == len(TABS)
     for handler in handlers:
-        label, guidance = handler.fn(chosen)  # type: ignore[misc]
+        label, guidance, *other = handler.fn(chosen)  # type: ignore[misc]
         assert (label["visible"], guidance["visible"], label["value"]) == (shown, shown, "")
         assert [value for _, value in label["choices"]] == ["", *(["1", "ant", "bee"] if shown else [])]
+        assert other in ([], [label])
 
 
 def pixels(path: str) -> np.ndarray:
@@ -94,6 +95,31 @@ def test_inpainting_and_process_take_a_class(talk: Client, tmp_path: Path) -> No
     assert (pixels(made[0])[painted == 0] == (90, 120, 30)).all()
     gifs = [talk.predict(**common, label=label, size=32, api_name="/process") for label in ("ant", "bee")]
     assert Path(gifs[0]).read_bytes() != Path(gifs[1]).read_bytes()
+
+
+def test_editing_and_playing_take_classes(talk: Client, tmp_path: Path) -> None:
+    Image.new("RGB", (32, 32), (90, 120, 30)).save(tmp_path / "picture.png")
+    common = {"steps": 2, "checkpoint": "insects", "guidance": 3}
+    given = {"picture": handle_file(tmp_path / "picture.png")}
+    ant, bee = (talk.predict(**given, **common, label=label, api_name="/edit")[0] for label in ("ant", "bee"))
+    assert abs(pixels(ant) - pixels(bee)).mean() > 1
+    (first, *_), _ = talk.predict(**common, seed=3, to=4, count=2, label="ant", api_name="/between")
+    (alone,) = talk.predict(**common, seed=3, label="ant", api_name="/generate")
+    assert abs(pixels(first) - pixels(alone)).max() <= 2
+    two = {"label": "ant", "other": "bee"}
+    (turned,) = talk.predict(**common, **two, view="turned-180", api_name="/anagram")
+    (hybrid,) = talk.predict(**common, **two, blur=2, api_name="/hybrid")
+    for path, action in ((turned, "anagram"), (hybrid, "hybrid")):
+        said = read_parameters(path)
+        assert (said["action"], said["label"], said["other"], said["guidance"]) == (action, "ant", "bee", 3)
+    assert read_parameters(hybrid)["blur"] == 2
+
+
+def test_a_hybrid_of_a_checkpoint_that_makes_none_is_refused(talk: Client) -> None:
+    with pytest.raises(AppError, match="tiny makes no hybrids"):
+        talk.predict(checkpoint="tiny", api_name="/hybrid")
+    with pytest.raises(AppError, match="Blur should be greater than 0"):
+        talk.predict(checkpoint="insects", blur=0, api_name="/hybrid")
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,9 @@ from ui.edit import EditTab
 from ui.errors import Problem, gentle
 from ui.models import Shelf
 
-FIELDS: dict[str, Any] = {"strength": 0.5, "seed": 6, "count": 1, "steps": 4, "sampler": "ddim"}
+FIELDS: dict[str, Any] = {
+    "strength": 0.5, "seed": 6, "label": "", "guidance": 2, "count": 1, "steps": 4, "sampler": "ddim",
+}  # fmt: skip
 SIDE = 32  # of the tiny checkpoint's pictures
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
@@ -9,16 +10,18 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ddpm_core.guidance import VIEWS
+from ddpm_core.guidance import VIEWS, blurred
 from ddpm_core.pictures import open_picture, read_parameters, seen
-from ddpm_core.schema import AnagramRequest, BetweenRequest
+from ddpm_core.schema import BetweenRequest
 from ui import examples
-from ui.errors import Problem
+from ui.errors import Problem, as_sentence
+from ui.games import FIRST, GAMES
 from ui.models import Shelf
-from ui.play import GAMES, PlayTab, _explained
+from ui.play import PlayTab, _explained
 
 FIELDS: dict[str, Any] = {
-    "seed": 3, "to": 9, "strip": 4, "view": "turned-90", "pairs": 2, "steps": 3, "sampler": "ddim",
+    "seed": 3, "to": 9, "strip": 4, "label": "", "other": "", "guidance": 2, "view": "turned-90", "pairs": 2,
+    "blur": 2, "steps": 3, "sampler": "ddim",
 }  # fmt: skip
 
 
@@ -29,11 +32,18 @@ def play(shelf: Shelf) -> PlayTab:
         return PlayTab(shelf, gr.Dropdown(["tiny"], value="tiny"))
 
 
+@pytest.fixture(scope="module")
+def told(class_checkpoint: Path) -> PlayTab:
+    """The same for a checkpoint with classes."""
+    with gr.Blocks():
+        return PlayTab(Shelf.around(class_checkpoint, "cpu"), gr.Dropdown(["insects"], value="insects"))
+
+
 def played(tab: PlayTab, game: str, **fields: Any) -> tuple[dict[Any, Any], list[np.ndarray], list[dict]]:
     """What a run leaves on the page, and the pixels and parameters of its pictures while their files are there."""
     shown: dict[Any, Any] = {}
     pictures, said = [], []
-    for update in tab._run("tiny", game, *{**FIELDS, **fields}.values()):
+    for update in tab._run(tab.shelf.first, game, *{**FIELDS, **fields}.values()):
         shown |= update
         files = [file for file, _ in update[tab.gallery]["value"]]
         pictures, said = [np.asarray(open_picture(file)) for file in files], [read_parameters(file) for file in files]
@@ -79,12 +89,47 @@ def test_two_ways_up_are_shown_one_over_the_other_and_nothing_moves(play: PlayTa
     assert shown[play.download] is None
 
 
-@pytest.mark.parametrize(("game", "kind"), [("between", BetweenRequest), ("anagram", AnagramRequest)])
-def test_every_game_starts_from_its_own_defaults(game: str, kind: type) -> None:
-    told, way, turn, steps, sampler = _explained(game)
+def test_near_and_far_are_shown_one_over_the_other(told: PlayTab) -> None:
+    shown, pictures, said = played(told, "hybrid", label="ant", other="bee", guidance=3)
+    assert captions(told, shown) == [
+        "bee, seed 3, close by", "bee, seed 4, close by", "ant, seed 3, from afar", "ant, seed 4, from afar",
+    ]  # fmt: skip
+    for near, far in zip(pictures[:2], pictures[2:], strict=True):
+        assert np.array_equal(far, np.asarray(seen(Image.fromarray(near), lambda image: blurred(image, 2))))
+    assert [(one["action"], one["label"], one["other"], one["seed"]) for one in said] == [
+        ("hybrid", "ant", "bee", seed) for seed in (3, 4, 3, 4)
+    ]
+
+
+def test_two_ways_up_say_what_either_is(told: PlayTab) -> None:
+    shown, _, said = played(told, "anagram", label="ant", pairs=1)
+    assert captions(told, shown) == ["ant, seed 3", "any, seed 3, a quarter turn left"]
+    assert (said[0]["label"], "other" in said[0]) == ("ant", False)
+
+
+@pytest.mark.parametrize("game", GAMES)
+def test_every_game_starts_from_its_own_defaults_and_shows_its_own_controls(game: str) -> None:
+    parts = ("way", "second", "turn", "several", "blur")
+    told, first, second, steps, sampler, *shown = _explained(parts, game)  # type: ignore[arg-type]
     assert GAMES[game].told in told
-    assert (way["visible"], turn["visible"]) == (game == "between", game == "anagram")
-    assert (steps, sampler) == (kind().steps, kind().sampler)
+    assert [part for part, one in zip(parts, shown, strict=True) if one["visible"]] == list(GAMES[game].parts)
+    assert (steps, sampler) == (GAMES[game].kind().steps, GAMES[game].kind().sampler)
+    assert first["label"] == GAMES[game].classes[0]
+    assert game == FIRST or second["label"] == GAMES[game].classes[1]
+
+
+def test_what_is_offered_goes_with_the_checkpoint(play: PlayTab, told: PlayTab) -> None:
+    def keys(update: dict[str, Any]) -> list[str]:
+        return [key for _, key in update["choices"]]
+
+    games, views = play._offer("tiny", "hybrid", "negated")
+    assert (keys(games), games["value"]) == (["between", "anagram"], "between")
+    assert "negated" not in keys(views)
+    assert views["value"] == "upside-down"
+    games, views = told._offer("insects", "hybrid", "mirrored")
+    assert (keys(games), games["value"], views["value"]) == (["between", "anagram", "hybrid"], "hybrid", "mirrored")
+    for tab, offered in ((play, ["between", "anagram"]), (told, ["between", "anagram", "hybrid"])):
+        assert [key for _, key in tab.game.choices] == offered
 
 
 @pytest.mark.parametrize(
@@ -94,10 +139,12 @@ def test_every_game_starts_from_its_own_defaults(game: str, kind: type) -> None:
         ("between", {"seed": None}, "The seed is empty"),
         ("between", {"to": None}, "To should be a valid integer"),
         ("anagram", {"view": "sideways"}, "View should be"),
+        ("anagram", {"other": "ant"}, "without classes"),
+        ("hybrid", {}, "makes no hybrids"),
     ],
 )
 def test_what_cannot_be_done_is_said(play: PlayTab, game: str, fields: dict, sentence: str) -> None:
-    with pytest.raises(Problem, match=sentence):
+    with pytest.raises(Problem, match=sentence), as_sentence():
         played(play, game, **fields)
 
 
