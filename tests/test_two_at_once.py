@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from ddpm_core.codec import PixelCodec
 from ddpm_core.guidance import VIEWS, blurred, rearranged
@@ -14,6 +17,8 @@ from ddpm_core.pipeline import LatentDiffusion
 from ddpm_core.samplers import last
 from ddpm_core.schema import AnagramRequest, GenerateRequest, HybridRequest
 
+ROOT = Path(__file__).resolve().parents[1]
+DIGITS = ROOT / "checkpoints" / "digits"
 SHORT = {"steps": 4, "sampler": "ddim"}
 CLOSE = {"rtol": 2e-2, "atol": 2e-2}  # networks compute in bf16 where the machine is fast in it
 
@@ -37,15 +42,18 @@ def test_an_anagram_swapped_and_begun_from_noise_turned_is_the_same_picture_turn
     class_model: LatentDiffusion, view: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Of pixels, where cells are squares of them: it is the pixels that are turned, not the cells."""
-    see, undo, codec = VIEWS[view].see, VIEWS[view].undo, class_model.codec
+    see, undo = VIEWS[view].see, VIEWS[view].undo
     start = torch.randn(1, 48, 8, 8)
     made = []
-    for first, second, noise in (("ant", "bee", start), ("bee", "ant", codec.fold(see(codec.unfold(start))))):
+    for first, second, noise in (
+        ("ant", "bee", start),
+        ("bee", "ant", F.pixel_unshuffle(see(F.pixel_shuffle(start, 4)), 4)),
+    ):
         # Where the second is seen is undone by turning the other way.
         chosen = {"upside-down": view, "turned-90": "turned-90" if first == "ant" else "turned-270"}[view]
         monkeypatch.setattr(class_model, "_noise", lambda request, noise=noise: lambda: noise)
         request = AnagramRequest(label=first, other=second, view=chosen, **SHORT)
-        made.append(codec.unfold(last(class_model.anagram(request)).latent))
+        made.append(F.pixel_shuffle(last(class_model.anagram(request)).latent, 4))
     torch.testing.assert_close(undo(made[1]), made[0], **CLOSE)
     assert (made[1] - made[0]).abs().max() > 0.1
 
@@ -65,14 +73,14 @@ def test_a_hybrid_takes_its_coarse_parts_from_one_class_and_its_fine_ones_from_t
     class_model: LatentDiffusion, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     noisy, t = torch.randn(2, 48, 8, 8), torch.tensor([500, 500])
-    codec, seen = class_model.codec, []
+    seen: list[Tensor] = []
     monkeypatch.setattr(
         class_model, "_run", lambda request, predict, *others: iter([seen.append(predict(noisy, t))])
     )  # fmt: skip
     with torch.inference_mode():
         list(class_model.hybrid(HybridRequest(label="ant", other="bee", guidance=3, blur=2.5)))
-        far, near = (codec.unfold(class_model.told(label, 3)(noisy, t)) for label in ("ant", "bee"))
-    torch.testing.assert_close(codec.unfold(seen[0]), near + blurred(far - near, 2.5), **CLOSE)
+        far, near = (F.pixel_shuffle(class_model.told(label, 3)(noisy, t), 4) for label in ("ant", "bee"))
+    torch.testing.assert_close(F.pixel_shuffle(seen[0], 4), near + blurred(far - near, 2.5), **CLOSE)
 
 
 def test_a_hybrid_of_a_class_with_itself_is_that_class(class_model: LatentDiffusion) -> None:
@@ -132,9 +140,15 @@ def test_pictures_say_the_classes_they_were_made_of(class_model: LatentDiffusion
     assert not {"label", "other", "guidance"} & set(class_model.parameters(AnagramRequest()))
 
 
+def test_the_example_of_the_page_on_playing_runs() -> None:
+    (block,) = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "playing.md").read_text("utf-8"), flags=re.DOTALL)
+    known: dict[str, Any] = {}
+    exec(block.replace("checkpoints/digits", str(DIGITS)), known)
+    assert known["picture"].size == (32, 32)
+
+
 def test_the_shipped_digits_can_be_read_from_either_side() -> None:
-    folder = Path(__file__).resolve().parents[1] / "checkpoints" / "digits"
-    model = LatentDiffusion.load(folder, "cpu")
+    model = LatentDiffusion.load(DIGITS, "cpu")
     request = AnagramRequest(seed=4, label="6", other="9", guidance=4, view="turned-180", steps=20, sampler="ddim")
     made = image(model, last(model.anagram(request)).latent).mean(1)[0]
     # A six has its ink below the middle; a nine, which it is turned round, above.

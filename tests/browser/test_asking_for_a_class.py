@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
+from ddpm_core.pictures import read_parameters
 from tests.browser.conftest import SHIPPED
-from tests.browser.test_studio import advanced, run, tab
+from tests.browser.test_studio import advanced, downloaded, number, run, settle, stopped, tab
 
 
 @pytest.fixture
@@ -29,13 +30,18 @@ def chosen(page: Page, name: str) -> None:
     expect(page.locator("#footer")).to_contain_text(name)
 
 
+def picked(page: Page, picker: str, name: str) -> None:
+    page.locator(f"{picker} input").click()
+    page.get_by_role("option", name=name, exact=True).click()
+    expect(page.get_by_role("option")).to_have_count(0)  # the list takes a moment to go
+
+
 def test_a_class_is_asked_for_where_there_are_classes_and_only_there(page: Page, digits: str, pictures: Path) -> None:
     expect(page.locator("#generate-class")).to_be_hidden()
     chosen(page, digits)
     expect(page.locator("#generate-class")).to_be_visible()
     expect(page.locator("#generate-guidance")).to_be_visible()
-    page.locator("#generate-class input").click()
-    page.get_by_role("option", name="7", exact=True).click()
+    picked(page, "#generate-class", "7")
     advanced(page, "generate", 4)
     run(page, "generate")
     expect(page.locator("#generate-gallery")).to_contain_text(re.compile(r"7, seed \d+"))
@@ -49,3 +55,77 @@ def test_a_class_is_asked_for_where_there_are_classes_and_only_there(page: Page,
     chosen(page, "faces-128")
     expect(page.locator("#generate-class")).to_be_hidden()
     expect(page.locator("#generate-guidance")).to_be_hidden()
+
+
+def test_edit_follows_a_class(page: Page, digits: str, tmp_path: Path) -> None:
+    tab(page, "Edit")
+    expect(page.locator("#edit-class")).to_be_hidden()
+    chosen(page, digits)
+    picked(page, "#edit-class", "3")
+    number(page, "#edit-guidance", 4)
+    advanced(page, "edit", 5)
+    run(page, "edit")
+    said = read_parameters(downloaded(page, "#edit-download", tmp_path))
+    assert (said["action"], said["checkpoint"], said["label"], said["guidance"]) == ("edit", "digits", "3", 4)
+
+
+def test_a_six_that_is_a_nine_the_other_way_up(page: Page, digits: str, tmp_path: Path, pictures: Path) -> None:
+    tab(page, "Play")
+    settle(page)
+    games = page.locator("#play-game")
+    expect(page.locator("#play-class")).to_be_hidden()
+    expect(games).not_to_contain_text("near and far")
+    chosen(page, digits)
+    expect(games).to_contain_text("near and far")
+    expect(page.locator("#play-class")).to_be_visible()
+    expect(page.locator("#play-other-class")).to_be_hidden()
+    page.get_by_text("two ways up").click()
+    expect(page.locator("#play-other-class")).to_contain_text("The other way")
+    picked(page, "#play-class", "6")
+    picked(page, "#play-other-class", "9")
+    number(page, "#play-guidance", 4)
+    page.get_by_text("half a turn").click()
+    number(page, "#play-seed", 3)
+    number(page, "#play-pairs", 2)
+    advanced(page, "play", 20)
+    run(page, "play")
+    expect(page.locator("#play-gallery .caption-label")).to_have_text(
+        ["6, seed 3", "6, seed 4", "9, seed 3, half a turn", "9, seed 4, half a turn"]
+    )
+    page.screenshot(path=pictures / "play-digits.png")
+    page.locator("#play-gallery img").nth(0).click()
+    said = read_parameters(downloaded(page, "#play-gallery button[aria-label=Download]", tmp_path))
+    assert (said["action"], said["label"], said["other"], said["view"]) == ("anagram", "6", "9", "turned-180")
+
+
+def test_near_and_far_are_offered_where_they_can_be_made(
+    page: Page, digits: str, tmp_path: Path, pictures: Path
+) -> None:
+    tab(page, "Play")
+    settle(page)
+    chosen(page, digits)
+    page.get_by_text("near and far").click()
+    expect(page.locator("#play-class")).to_contain_text("From afar")
+    expect(page.locator("#play-other-class")).to_contain_text("Close by")
+    expect(page.locator("#play-view")).to_be_hidden()
+    expect(page.locator("#play-to-seed")).to_be_hidden()
+    picked(page, "#play-class", "8")
+    picked(page, "#play-other-class", "3")
+    number(page, "#play-seed", 1)
+    advanced(page, "play", 20)
+    number(page, "#play-blur", 1.4)
+    run(page, "play")
+    expect(page.locator("#play-gallery .caption-label")).to_have_text(["3, seed 1, close by", "8, seed 1, from afar"])
+    page.screenshot(path=pictures / "play-near-and-far.png")
+    page.locator("#play-gallery img").nth(0).click()
+    said = read_parameters(downloaded(page, "#play-gallery button[aria-label=Download]", tmp_path))
+    assert (said["action"], said["label"], said["other"], said["blur"]) == ("hybrid", "8", "3", 1.4)
+
+    number(page, "#play-pairs", 4)
+    number(page, "#play-steps", 200)
+    stopped(page, "play", 200)
+
+    chosen(page, "faces-128")  # which makes none
+    expect(page.locator("#play-game")).not_to_contain_text("near and far")
+    expect(page.locator("#play-to-seed")).to_be_visible()
+    expect(page.locator("#play-other-class")).to_be_hidden()
