@@ -98,7 +98,7 @@ GAMES = {
         "two ways up",
         "One picture that is something both ways. Two share its pixels, so it is rougher than one alone, and some "
         "seeds fail.",
-        AnagramRequest, ("second", "turn", "several"), ("Class", "The other way"), "pairs", LatentDiffusion.anagram,
+        AnagramRequest, ("second", "turn", "several"), ("This way", "The other way"), "pairs", LatentDiffusion.anagram,
         _ways, _turned, lambda request: request.view,
     ),
     "hybrid": Game(
@@ -117,5 +117,5 @@ def valid(model: LatentDiffusion) -> list[tuple[str, str]]:
 
 
 def views(model: LatentDiffusion) -> list[tuple[str, str]]:
-    """The views in which a model can make anagrams, as a radio wants them."""
+    """The views in which a model can make anagrams, as a dropdown wants them."""
     return [(VIEW_NAMES.get(view, view), view) for view in model.views]

@@ -96,9 +96,9 @@ class PlayTab:
             )
         self.label, self.second, self.other, self.guidance = class_rows("play", self.shelf, checkpoint)
         with gr.Column(elem_classes="part", visible=False) as self.turn:
-            self.view = gr.Radio(
-                views(model), value=AnagramRequest.model_fields["view"].default, label="The other way",
-                elem_id="play-view",
+            self.view = gr.Dropdown(
+                views(model), value=AnagramRequest.model_fields["view"].default, label="What the other way is",
+                elem_id="play-view", filterable=False,
             )  # fmt: skip
         with gr.Column(elem_classes="part", visible=False) as self.several:
             self.pairs = gr.Slider(1, PAIRS, 1, step=1, label="Pictures", elem_id="play-pairs", buttons=[])

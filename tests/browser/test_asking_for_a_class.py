@@ -30,6 +30,14 @@ def chosen(page: Page, name: str) -> None:
     expect(page.locator("#footer")).to_contain_text(name)
 
 
+def pictured(page: Page, path: Path) -> None:
+    """A picture of the window, the fold closed and the top in sight."""
+    page.get_by_role("button", name="Advanced").locator("visible=true").click()
+    page.evaluate("window.scrollTo(0, 0)")
+    settle(page)
+    page.screenshot(path=path)
+
+
 def picked(page: Page, picker: str, name: str) -> None:
     page.locator(f"{picker} input").click()
     page.get_by_role("option", name=name, exact=True).click()
@@ -84,7 +92,7 @@ def test_a_six_that_is_a_nine_the_other_way_up(page: Page, digits: str, tmp_path
     picked(page, "#play-class", "6")
     picked(page, "#play-other-class", "9")
     number(page, "#play-guidance", 4)
-    page.get_by_text("half a turn").click()
+    picked(page, "#play-view", "half a turn")
     number(page, "#play-seed", 3)
     number(page, "#play-pairs", 2)
     advanced(page, "play", 20)
@@ -92,7 +100,7 @@ def test_a_six_that_is_a_nine_the_other_way_up(page: Page, digits: str, tmp_path
     expect(page.locator("#play-gallery .caption-label")).to_have_text(
         ["6, seed 3", "6, seed 4", "9, seed 3, half a turn", "9, seed 4, half a turn"]
     )
-    page.screenshot(path=pictures / "play-digits.png")
+    pictured(page, pictures / "play-digits.png")
     page.locator("#play-gallery img").nth(0).click()
     said = read_parameters(downloaded(page, "#play-gallery button[aria-label=Download]", tmp_path))
     assert (said["action"], said["label"], said["other"], said["view"]) == ("anagram", "6", "9", "turned-180")
@@ -116,13 +124,13 @@ def test_near_and_far_are_offered_where_they_can_be_made(
     number(page, "#play-blur", 1.4)
     run(page, "play")
     expect(page.locator("#play-gallery .caption-label")).to_have_text(["3, seed 1, close by", "8, seed 1, from afar"])
-    page.screenshot(path=pictures / "play-near-and-far.png")
+    pictured(page, pictures / "play-near-and-far.png")
     page.locator("#play-gallery img").nth(0).click()
     said = read_parameters(downloaded(page, "#play-gallery button[aria-label=Download]", tmp_path))
     assert (said["action"], said["label"], said["other"], said["blur"]) == ("hybrid", "8", "3", 1.4)
 
     number(page, "#play-pairs", 4)
-    number(page, "#play-steps", 200)
+    advanced(page, "play", 200)
     stopped(page, "play", 200)
 
     chosen(page, "faces-128")  # which makes none
