@@ -22,7 +22,7 @@ from ui.training_notes import STAGES, Losses
 from ui.training_order import Order
 from ui.training_process import Run
 from ui.training_runs import Trainings
-from ui.training_uploads import MAX_TOTAL, MEGABYTE, pack
+from ui.training_uploads import pack
 
 LOOK = 1.5  # seconds between looks at a run
 EXAMPLE = Path(__file__).resolve().parent.parent / "checkpoints" / "digits" / "samples.png"
@@ -93,14 +93,13 @@ class TrainTab:
                     self._place_controls()
         self.timer = gr.Timer(LOOK, active=False)
         self.shows: list[Any] = [
-            self.seen, self.grid, self.told, self.bar, self.use, *self.plots.values(), self.curves, self.closed, self.open,
-            self.control.run, self.control.stop, self.unfinished, self.again, self.timer, checkpoint,
+            self.seen, self.grid, self.told, self.bar, self.use, *self.plots.values(), self.curves, self.closed,
+            self.open, self.control.run, self.control.stop, self.unfinished, self.again, self.timer, checkpoint,
         ]  # fmt: skip
         asked = [self.seen, self.name, self.files, self.path, self.preset, *self.fields.values()]
-        say = {"instead": lambda sentence: {self.bar: status(sentence)}}
-        self.control.run.click(gentle(self._start, **say), asked, self.shows, **PAGE_ONLY)
-        self.control.stop.click(gentle(self._stop, **say), self.seen, self.shows, **PAGE_ONLY)
-        self.resume.click(gentle(self._resume, **say), [self.seen, self.unfinished], self.shows, **PAGE_ONLY)
+        self.control.run.click(gentle(self._start, self._say), asked, self.shows, **PAGE_ONLY)
+        self.control.stop.click(gentle(self._stop, self._say), self.seen, self.shows, **PAGE_ONLY)
+        self.resume.click(gentle(self._resume, self._say), [self.seen, self.unfinished], self.shows, **PAGE_ONLY)
         self.preset.change(_about, self.preset, self.about, **AT_ONCE)
         self.timer.tick(gentle(self.look), self.seen, self.shows, **AT_ONCE)
 
@@ -129,11 +128,14 @@ class TrainTab:
             info="Of the checkpoint: letters, digits, - and _.",
         )  # fmt: skip
         self.files = gr.File(
-            label="Pictures", file_count="multiple", file_types=[".zip", "image"], height=128, elem_id="train-files"
+            label="A .zip of at most 100 MB, or pictures",
+            file_count="multiple",
+            file_types=[".zip", "image"],
+            height=128,
+            elem_id="train-files",
         )
         self.path = gr.Textbox(
-            label="or a folder on this machine", placeholder="/home/me/photos", elem_id="train-path",
-            info=f"A .zip may have 100 MB, pictures one by one {MAX_TOTAL // MEGABYTE} MB together; a folder has no limit.",
+            label="or a folder on this machine, of any size", placeholder="/home/me/photos", elem_id="train-path",
             visible=self.trainings.open_to == "here",
         )  # fmt: skip
         first = next(iter(TOLD))
@@ -147,31 +149,35 @@ class TrainTab:
             self.unfinished = gr.Dropdown(label="Unfinished", elem_id="train-unfinished", min_width=96, scale=4)
             self.resume = gr.Button("Resume", elem_id="train-resume", min_width=88, scale=0)
         with gr.Accordion("Advanced", open=False):
-            empty = "as the preset"
+            # Boxes for text, since those for numbers cannot be left empty: they turn into 0.
+            numbers = {
+                "iterations": ("Steps of each stage", ""),
+                "batch_size": ("Pictures per step", ""),
+                "size": ("Side of the pictures, pixels", ""),
+                "sample_every": ("Steps between grids", str(EVERY)),
+            }
             self.fields: dict[str, gr.components.Component] = {
-                "iterations": gr.Number(
-                    None, label="Steps of each stage", placeholder=empty, elem_id="train-iterations", step=1
-                ),
-                "batch_size": gr.Number(
-                    None, label="Pictures per step", placeholder=empty, elem_id="train-batch-size", step=1
-                ),
-                "size": gr.Number(
-                    None, label="Side of the pictures, pixels", placeholder=empty, elem_id="train-size", step=1
-                ),
-                "sample_every": gr.Number(
-                    EVERY, label="Steps between grids", placeholder=empty, elem_id="train-sample-every", step=1
-                ),
+                name: gr.Textbox(
+                    value, label=label, placeholder="as in the preset", max_length=9,
+                    elem_id=f"train-{name.replace('_', '-')}",
+                )
+                for name, (label, value) in numbers.items()
+            } | {
                 "about": gr.Textbox(
                     label="Licence and source of the pictures", max_length=200, elem_id="train-source",
                     info="Shown under the page when the checkpoint is chosen.",
                 ),
             }  # fmt: skip
 
-    def look(self, seen: Seen, request: gr.Request) -> Updates:
+    def _say(self, sentence: str) -> Updates:
+        return {self.bar: status(sentence)}
+
+    def look(self, request: gr.Request, seen: Seen) -> Updates:
         """What is new since the page looked last; nothing for those who may not train."""
         if not self.trainings.admits(request.headers):
             return {self.closed: gr.update(visible=True), self.open: gr.update(visible=False)}
-        new, run = {}, self.trainings.run
+        new: Updates = {}
+        run = self.trainings.run
         if run is not None:
             if seen.run != str(run.out):
                 seen = Seen(str(run.out))
@@ -214,7 +220,7 @@ class TrainTab:
         return {**shown, self.curves: gr.update(visible=any(table is not None for table in tables.values()))}
 
     def _start(
-        self, seen: Seen, name: str, files: list[str] | None, path: str, preset: str, *asked: Any, request: gr.Request
+        self, request: gr.Request, seen: Seen, name: str, files: list[str] | None, path: str, preset: str, *asked: Any
     ) -> Updates:
         self._must_admit(request)
         data = Path(path.strip()).expanduser().absolute() if path.strip() else None
@@ -224,17 +230,17 @@ class TrainTab:
             raise Problem("There are uploaded pictures and a folder; take one of them away.")
         order = Order.of(preset=preset, data=data, **dict(zip(self.fields, asked, strict=True)))
         self.trainings.start(name, order, None if data else lambda archive: pack(files, archive))
-        return self.look(seen, request)
+        return self.look(request, seen)
 
-    def _stop(self, seen: Seen, request: gr.Request) -> Updates:
+    def _stop(self, request: gr.Request, seen: Seen) -> Updates:
         self._must_admit(request)
         self.trainings.stop()
-        return self.look(seen, request)
+        return self.look(request, seen)
 
-    def _resume(self, seen: Seen, name: str | None, request: gr.Request) -> Updates:
+    def _resume(self, request: gr.Request, seen: Seen, name: str | None) -> Updates:
         self._must_admit(request)
         self.trainings.resume(name)
-        return self.look(seen, request)
+        return self.look(request, seen)
 
     def _must_admit(self, request: gr.Request) -> None:
         if not self.trainings.admits(request.headers):

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
 
 from ddpm_core.options import complaint, merge
 from ddpm_core.presets import PRESETS
@@ -13,6 +13,10 @@ from ddpm_core.schema import TrainRequest
 from ui.errors import Problem
 
 PICTURES = "pictures.zip"  # what was uploaded, in the run's folder
+
+Whole = Annotated[  # an empty box is no number
+    int | None, BeforeValidator(lambda value: (value.strip() or None) if isinstance(value, str) else value)
+]
 
 
 class Order(BaseModel):
@@ -26,10 +30,10 @@ class Order(BaseModel):
 
     preset: str
     data: Path | None = None
-    size: int | None = None
-    iterations: int | None = None
-    batch_size: int | None = None
-    sample_every: int | None = None
+    size: Whole = None
+    iterations: Whole = None
+    batch_size: Whole = None
+    sample_every: Whole = None
     about: str = ""
 
     @classmethod
