@@ -124,7 +124,7 @@ class TrainTab:
 
     def _place_controls(self) -> None:
         self.name = gr.Textbox(
-            label="Name", placeholder="mine", max_length=40, elem_id="train-name",
+            label="Name", placeholder="mine", max_length=40, max_lines=1, elem_id="train-name",
             info="Of the checkpoint: letters, digits, - and _.",
         )  # fmt: skip
         self.files = gr.File(
@@ -135,8 +135,8 @@ class TrainTab:
             elem_id="train-files",
         )
         self.path = gr.Textbox(
-            label="or a folder on this machine, of any size", placeholder="/home/me/photos", elem_id="train-path",
-            visible=self.trainings.open_to == "here",
+            label="or a folder on this machine, of any size", placeholder="/home/me/photos", max_lines=1,
+            elem_id="train-path", visible=self.trainings.open_to == "here",
         )  # fmt: skip
         first = next(iter(TOLD))
         self.preset = gr.Dropdown(
@@ -149,22 +149,13 @@ class TrainTab:
             self.unfinished = gr.Dropdown(label="Unfinished", elem_id="train-unfinished", min_width=96, scale=4)
             self.resume = gr.Button("Resume", elem_id="train-resume", min_width=88, scale=0)
         with gr.Accordion("Advanced", open=False):
-            # Boxes for text, since those for numbers cannot be left empty: they turn into 0.
-            numbers = {
-                "iterations": ("Steps of each stage", ""),
-                "batch_size": ("Pictures per step", ""),
-                "size": ("Side of the pictures, pixels", ""),
-                "sample_every": ("Steps between grids", str(EVERY)),
-            }
             self.fields: dict[str, gr.components.Component] = {
-                name: gr.Textbox(
-                    value, label=label, placeholder="as in the preset", max_length=9,
-                    elem_id=f"train-{name.replace('_', '-')}",
-                )
-                for name, (label, value) in numbers.items()
-            } | {
+                "iterations": _whole("Steps of each stage", "iterations"),
+                "batch_size": _whole("Pictures per step", "batch-size"),
+                "size": _whole("Side of the pictures, pixels", "size"),
+                "sample_every": _whole("Steps between grids", "sample-every", str(EVERY)),
                 "about": gr.Textbox(
-                    label="Licence and source of the pictures", max_length=200, elem_id="train-source",
+                    label="Licence and source of the pictures", max_length=200, max_lines=1, elem_id="train-source",
                     info="Shown under the page when the checkpoint is chosen.",
                 ),
             }  # fmt: skip
@@ -192,7 +183,7 @@ class TrainTab:
                 }
             if progress.taken != seen.taken:
                 new |= self._drawn(run)
-            if grid and grid.path != seen.grid and (shown := _whole(grid.path)):
+            if grid and grid.path != seen.grid and (shown := _readable(grid.path)):
                 new |= {self.grid: shown, self.told: _line(GRID_TOLD[grid.stage].format(grid.step))}
                 seen = replace(seen, grid=grid.path)
             seen = replace(seen, state=progress.state, taken=progress.taken)
@@ -258,7 +249,14 @@ class TrainTab:
         return run.name
 
 
-def _whole(path: Path) -> str | None:
+def _whole(label: str, name: str, value: str = "") -> gr.Textbox:
+    """A box for a whole number; one for text, since those for numbers cannot be left empty: they turn into 0."""
+    return gr.Textbox(
+        value, label=label, placeholder="as in the preset", max_length=9, max_lines=1, elem_id=f"train-{name}"
+    )
+
+
+def _readable(path: Path) -> str | None:
     """A grid in Gradio's cache; None while the run is still writing it."""
     try:
         return cached(open_picture(path))
