@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -128,7 +129,7 @@ class TrainTab:
             info="Of the checkpoint: letters, digits, - and _.",
         )  # fmt: skip
         self.files = gr.File(
-            label="A .zip of at most 100 MB, or pictures",
+            label="Pictures, or a .zip (≤ 100 MB)",
             file_count="multiple",
             file_types=[".zip", "image"],
             height=128,
@@ -266,9 +267,10 @@ def _readable(path: Path) -> str | None:
 
 def _table(losses: Losses) -> pandas.DataFrame | None:
     """What a plot draws."""
-    series = {TRAINING: losses.curve(), HELD_OUT: losses.held_out}
-    rows = [(step, loss, of) for of, points in series.items() for step, loss in points]
-    return pandas.DataFrame(rows, columns=["step", "loss", "of"]) if rows else None
+    rows = [(step, loss, TRAINING) for step, loss in losses.curve()]
+    if losses.stage == "denoiser":  # its first row names the series: the plot does not learn of one that comes later
+        rows += [(step, loss, HELD_OUT) for step, loss in [(0, math.nan), *losses.held_out]]
+    return pandas.DataFrame(rows, columns=["step", "loss", "of"]) if losses.steps else None
 
 
 def _line(text: str) -> str:

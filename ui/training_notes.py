@@ -32,16 +32,17 @@ class Grid(NamedTuple):
 
 
 class Losses:
-    """The losses in the log of a stage; `read` takes in what has been added since.
+    """The losses in the log of a stage, in the folder `notes`; `read` takes in what has been added since.
 
     Attributes:
+        stage: whose they are.
         steps, losses: one per optimiser step.
         held_out: step and loss on held-out pictures, where they were looked at.
         skipped: steps that were not finite.
     """
 
-    def __init__(self, log: Path):
-        self.log = log
+    def __init__(self, notes: Path, stage: StageName):
+        self.stage, self.log = stage, notes / f"{stage}.jsonl"
         self._forget()
 
     def _forget(self) -> None:
@@ -96,7 +97,7 @@ class Notes:
 
     def __init__(self, folder: Path, stages: Sequence[StageName]):
         self.folder = folder
-        self.losses = {stage: Losses(folder / f"{stage}.jsonl") for stage in stages}
+        self.losses = {stage: Losses(folder, stage) for stage in stages}
         self._reading = threading.Lock()
 
     def read(self) -> None:

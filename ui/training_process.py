@@ -128,7 +128,7 @@ class Run:
         going: State = "stopping" if self._asked else "training" if taken != self._before else "reading"
         state = end or going
         sentence = {
-            "reading": "Reading the pictures …",
+            "reading": "Starting: it reads the pictures …",
             "training": self._told(),
             "stopping": "Stopping: it finishes its step and saves …",
             "stopped": f"Stopped at {self._where() or 'the start'}. Resume goes on from there.",
