@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -48,7 +49,7 @@ def main(
         proxy = f"if a proxy is set, exempt the address with NO_PROXY={host}"
         fail(f"the page did not answer at {host}:{port}; the machine may be too busy, or {proxy}.")
     typer.echo(f"The studio is open at http://{'127.0.0.1' if host == '0.0.0.0' else host}:{port} (Ctrl+C ends it).")
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a polite kill ends like Ctrl+C
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit())  # so that what is being trained is saved
     with trainings:
         page.block_thread()
 

@@ -212,10 +212,17 @@ class TrainTab:
         return {**shown, self.curves: gr.update(visible=any(table is not None for table in tables.values()))}
 
     def _start(
-        self, request: gr.Request, seen: Seen, name: str, files: list[str] | None, path: str, preset: str, *asked: Any
+        self,
+        request: gr.Request,
+        seen: Seen,
+        name: str,
+        files: list[str] | None,
+        path: str | None,
+        preset: str,
+        *asked: Any,
     ) -> Updates:
         self._must_admit(request)
-        data = Path(path.strip()).expanduser().absolute() if path.strip() else None
+        data = Path(path.strip()).expanduser().absolute() if path and path.strip() else None
         if data and self.trainings.open_to != "here":
             raise Problem("A folder of the machine can be used by those who are at it alone; upload pictures.")
         if data and files:

@@ -34,7 +34,7 @@ class Order(BaseModel):
     iterations: Whole = None
     batch_size: Whole = None
     sample_every: Whole = None
-    about: str = ""
+    about: Annotated[str, BeforeValidator(lambda value: value or "")] = ""  # a box nobody has touched gives None
 
     @classmethod
     def of(cls, **fields: Any) -> Self:

@@ -98,8 +98,10 @@ class Trainings:
                 text = order.model_dump_json(indent=2) + "\n"
                 write_atomically(out / "training" / ORDER, lambda part: part.write_text(text, "utf-8"))
                 self.run = self._begin(out, order)
-            except BaseException:
+            except BaseException as error:
                 shutil.rmtree(out, ignore_errors=True)  # it was not there before
+                if isinstance(error, OSError):  # no room, or not allowed to write there
+                    raise Problem(f"{out.name!r} could not be written: {error.strerror or error}.") from None
                 raise
             return self.run
 
