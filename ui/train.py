@@ -132,7 +132,7 @@ class TrainTab:
             label="Pictures, or a .zip (≤ 100 MB)",
             file_count="multiple",
             file_types=[".zip", "image"],
-            height=128,
+            height=144,
             elem_id="train-files",
         )
         self.path = gr.Textbox(
@@ -170,7 +170,7 @@ class TrainTab:
             return {self.closed: gr.update(visible=True), self.open: gr.update(visible=False)}
         new: Updates = {}
         run = self.trainings.run
-        if run is not None:
+        if run is not None and not run.gone:
             if seen.run != str(run.out):
                 seen = Seen(str(run.out))
                 new = {self.grid: self.example, self.told: _line(EXAMPLE_TOLD if self.example else "")}

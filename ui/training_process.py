@@ -89,6 +89,11 @@ class Run:
         """Whether it goes on."""
         return self._end is None
 
+    @property
+    def gone(self) -> bool:
+        """Whether somebody has deleted what it left."""
+        return self._end in ("stopped", "finished") and not self.out.is_dir()
+
     def stop(self) -> None:
         """Ask it to finish its step, save and end; does not wait."""
         self._asked = True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 import time
 from collections.abc import Iterator
@@ -102,6 +103,9 @@ def test_a_run_is_shown_to_every_page_from_where_it_is(tab: TrainTab, tmp_path: 
     assert shown[tab.use]["visible"]
     assert tab.taken_along() == "mine"
     assert shown[tab.plots["denoiser"]]["value"]["of"].tolist() == ["training"] * 3 + ["held out"] * 4
+
+    shutil.rmtree(tab.shelf.root / "mine")
+    assert tab.bar not in tab.look(HERE, Seen())  # somebody has deleted it: a new page does not speak of it
 
 
 def test_the_next_run_does_not_show_the_last_ones_pictures(tab: TrainTab, tmp_path: Path) -> None:
