@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from statistics import fmean
 from typing import Any, NamedTuple
 
 from ddpm_core.jobs import StageName
+from ddpm_core.journal import grids_of
 
 STAGES: dict[StageName, str] = {"vae": "autoencoder", "denoiser": "denoiser"}  # in order, as the page calls them
 POINTS = 200  # of a curve on the page; more cannot be told apart
@@ -119,13 +119,11 @@ class Notes:
 
     def grid(self) -> Grid | None:
         """The newest grid of pictures; None before the first."""
-        return max(self._grids(), key=lambda grid: (list(STAGES).index(grid.stage), grid.step), default=None)
-
-    def _grids(self) -> Iterator[Grid]:
-        for stage in self.losses:
-            for path in self.folder.glob(f"{stage}-*.png"):
-                if number := re.fullmatch(rf"{stage}-(\d+)", path.stem):
-                    yield Grid(path, stage, int(number[1]))
+        for stage in reversed(self.losses):
+            if grids := grids_of(self.folder, stage):
+                step, path = max(grids.items())
+                return Grid(path, stage, step)
+        return None
 
 
 def last_step(log: Path) -> int:

@@ -51,8 +51,13 @@ def name(checkpoint: Path) -> Iterator[str]:
 
 
 def fill(page: Page, name: str, text: object) -> None:
-    page.locator(f"#train-{name} input").fill(str(text))
-    page.wait_for_timeout(300)  # the page takes a moment to pass on what was typed
+    box = page.locator(f"#train-{name} input")
+    for _ in range(5):
+        box.fill(str(text))
+        page.wait_for_timeout(300)  # the page takes a moment to pass on what was typed
+        if box.input_value() == str(text):
+            break  # a fold that is still opening sets its boxes once more; a person would type again, too
+    expect(box).to_have_value(str(text))
 
 
 def bar(page: Page, pattern: str) -> None:
@@ -72,6 +77,7 @@ def test_train_stop_resume_and_generate(page: Page, photos: Path, name: str, pic
     page.get_by_role("option", name="tiny").click()
     expect(page.locator("#train-about")).to_contain_text("32 pixels, autoencoder 50 steps")
     page.get_by_role("button", name="Advanced").locator("visible=true").click()
+    settle(page)
     fill(page, "iterations", STEPS)
     fill(page, "sample-every", STEPS)
     page.locator("#train-run").click()
@@ -163,6 +169,7 @@ def test_what_is_being_trained_is_saved_when_the_app_ends(browser: Browser, serv
     page.locator("#train-preset input").click()
     page.get_by_role("option", name="tiny").click()
     page.get_by_role("button", name="Advanced").locator("visible=true").click()
+    settle(page)
     fill(page, "iterations", 100_000)
     page.locator("#train-run").click()
     bar(page, r"^step \d+ of 100000 ")
