@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import logging
 import re
 import shutil
@@ -12,17 +11,17 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Literal
+from typing import Literal
 
 from ddpm_core.jobs import StageName
 from ddpm_core.schema import TrainRequest
-from ui.errors import Problem
 from ui.live import Status, seconds, status
 from ui.training_notes import STAGES, Notes, last_step
 from ui.training_order import PICTURES, Order
 
 ROOT = Path(__file__).resolve().parent.parent
 ORDER, OUTPUT = "order.json", "output.log"
+RESUME = "--resume"
 REFUSED = 2  # exit status of the command when it ends with a sentence
 LAST_WORDS = 8192  # bytes of its output in which that sentence is looked for
 
@@ -59,13 +58,11 @@ class Run:
         out: its checkpoint's folder.
         request: the run as the command resolved it.
         notes: losses and grids.
-
-    Raises:
-        Problem: another process trains into the folder.
     """
 
     def __init__(self, out: Path, order: Order, command: Sequence[str], clock: Callable[[], float] = time.monotonic):
         self.name, self.out, self.order, self.clock = out.name, out, order, clock
+        self._fresh = RESUME not in command
         self.request = order.request(out)
         self.notes = Notes(out / "training", self.request.stages)
         self.notes.read()
@@ -75,8 +72,6 @@ class Run:
         self._end: State | None = None
         self._sentence = ""
         with open(self.output, "ab") as output:
-            if not _lock(output):
-                raise Problem(f"{self.name!r} is being trained by another process; wait until that has ended.")
             # A session of its own: Ctrl+C in the app's terminal is for the app, which then ends its run politely.
             self.process = subprocess.Popen(
                 command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True
@@ -114,7 +109,7 @@ class Run:
                     self.order.pictures(self.out).unlink()  # kept for resuming; nothing needs them any more
             elif end == "failed":
                 self._sentence = self._failure(code)
-                if code == REFUSED and self._is_bare():
+                if code == REFUSED and self._fresh and self._is_bare():
                     shutil.rmtree(self.out)  # the name is free for another attempt
         except OSError:
             log.exception("what a training run left could not be tidied up")
@@ -188,23 +183,6 @@ class Run:
         return (
             f"Training broke off (exit status {code}); {where} has what it printed. Resume goes on from its last save."
         )
-
-
-def _lock(output: IO[bytes]) -> bool:
-    """Keep others from the run for as long as `output`, or a process that has inherited it, is open.
-
-    Returns False if somebody has it already, such as the run of an app that was killed. Where there are no such
-    locks, on Windows, it says True.
-    """
-    if importlib.util.find_spec("fcntl") is None:
-        return True
-    import fcntl
-
-    try:
-        fcntl.flock(output, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
 
 
 def is_finished(out: Path, request: TrainRequest) -> bool:

@@ -21,7 +21,7 @@ from urllib.parse import urlsplit
 from ddpm_core.checkpoint import write_atomically
 from ui.errors import Problem
 from ui.training_order import Order
-from ui.training_process import ORDER, Run, is_finished
+from ui.training_process import ORDER, RESUME, Run, is_finished
 
 COMMAND = (sys.executable, "-m", "ddpm_core.train")
 NAME = re.compile(r"[A-Za-z0-9_-]{1,40}")
@@ -116,7 +116,7 @@ class Trainings:
             order = self._orders().get(name or "")
             if order is None:
                 raise Problem("There is no such run to go on with; choose one from the list.")
-            self.run = self._begin(self.root / str(name), order, "--resume")
+            self.run = self._begin(self.root / str(name), order, RESUME)
             return self.run
 
     def _begin(self, out: Path, order: Order, *flags: str) -> Run:

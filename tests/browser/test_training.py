@@ -176,7 +176,7 @@ def test_what_is_being_trained_is_saved_when_the_app_ends(browser: Browser, serv
     page.context.close()
     app.send_signal(signal.SIGTERM)
     app.wait(PATIENCE / 1000)
-    assert "Stopped and saved" in (own.with_name("discs") / "training" / "output.log").read_text()
+    assert "Stopped; what was learned is saved" in (own.with_name("discs") / "training" / "output.log").read_text()
     assert (own.with_name("discs") / "training" / "vae.safetensors").is_file()
 
 

@@ -72,9 +72,9 @@ def test_a_run_is_shown_to_every_page_from_where_it_is(tab: TrainTab, tmp_path: 
     assert shown[tab.timer].active
     seen = shown[tab.seen]
     until = time.monotonic() + PATIENCE
-    while seen.grid is None:  # until it has taken its step
+    while seen.grid is None or seen.taken < 1:  # until it has taken its step; its grid may come in an earlier look
         assert time.monotonic() < until
-        shown = tab.look(HERE, seen)
+        shown |= tab.look(HERE, seen)
         seen = shown[tab.seen]
     assert "Autoencoder after 1 steps" in shown[tab.told]
     assert set(tab.look(HERE, seen)) == {tab.seen, tab.bar}  # what is there already is not sent again

@@ -202,11 +202,17 @@ def test_the_run_ends_with_the_app_and_the_next_app_goes_on(root: Path) -> None:
     with Trainings(root, "cpu", "here", FAKE) as first:
         run = first.start("mine", order("wait"), keep)
         begun(run)
-        elsewhere = Trainings(root, "cpu", "here", FAKE)
-        with pytest.raises(Problem, match="another process"):
-            elsewhere.resume("mine")
     assert ended(run).state == "stopped"
-    assert ended(elsewhere.resume("mine")).state == "finished"
+    assert ended(Trainings(root, "cpu", "here", FAKE).resume("mine")).state == "finished"
+
+
+def test_a_run_that_is_refused_when_resumed_loses_nothing(trainings: Trainings, root: Path) -> None:
+    (root / "mine/training").mkdir(parents=True)  # stopped before it had read the pictures
+    (root / "mine/training/order.json").write_text(order("refuse").model_dump_json())
+    (root / "mine/training/pictures.zip").write_text("pictures")
+    assert ended(trainings.resume("mine")).state == "failed"
+    assert (root / "mine/training/pictures.zip").read_text() == "pictures"
+    assert trainings.unfinished() == ["mine"]
 
 
 def test_what_is_no_order_is_not_offered(trainings: Trainings, root: Path) -> None:
