@@ -25,7 +25,8 @@ def main(
     share: Annotated[bool, typer.Option("--share", help="also open a public address on Gradio's servers")] = False,
     device: Annotated[str, typer.Option(help="cpu, cuda, mps, or auto")] = "auto",
     allow_training: Annotated[
-        bool | None, typer.Option(help="who may train on the page: everyone, or nobody [default: this machine alone]")
+        bool | None,
+        typer.Option(help="who may train on the page: everyone, or nobody; unless told, this machine alone"),
     ] = None,
 ) -> None:
     """Start the studio in the browser."""
