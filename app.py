@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import signal
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -22,14 +24,21 @@ def main(
     ] = Path("checkpoints/faces-128"),
     share: Annotated[bool, typer.Option("--share", help="also open a public address on Gradio's servers")] = False,
     device: Annotated[str, typer.Option(help="cpu, cuda, mps, or auto")] = "auto",
+    allow_training: Annotated[
+        bool | None,
+        typer.Option(help="who may train on the page: everyone, or nobody; unless told, this machine alone"),
+    ] = None,
 ) -> None:
     """Start the studio in the browser."""
     from ui.errors import forgive_leaving
     from ui.models import Shelf
     from ui.studio import build, launch_settings
+    from ui.training_runs import Trainings, audience
 
     try:
-        page = build(Shelf.around(checkpoint, device))
+        shelf = Shelf.around(checkpoint, device)
+        trainings = Trainings(shelf.root, device, audience(host, share, allow_training))
+        page = build(shelf, trainings)
     except (CheckpointError, ValueError) as error:
         fail(str(error))
     forgive_leaving()
@@ -41,7 +50,9 @@ def main(
         proxy = f"if a proxy is set, exempt the address with NO_PROXY={host}"
         fail(f"the page did not answer at {host}:{port}; the machine may be too busy, or {proxy}.")
     typer.echo(f"The studio is open at http://{'127.0.0.1' if host == '0.0.0.0' else host}:{port} (Ctrl+C ends it).")
-    page.block_thread()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit())  # so that what is being trained is saved
+    with trainings:
+        page.block_thread()
 
 
 if __name__ == "__main__":

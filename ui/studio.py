@@ -21,14 +21,19 @@ from ui.play import PlayTab
 from ui.process import ProcessTab
 from ui.source import Source
 from ui.theme import STATIC, theme
+from ui.train import TrainTab
+from ui.training_runs import Trainings
 
 TITLE = "Latent diffusion studio"
 WAITING = 32  # requests that may stand in line; more are told to come back
 DAY = 24 * 60 * 60
 
 
-def build(shelf: Shelf) -> gr.Blocks:
-    """The page for the checkpoints on a shelf; start it with `launch(**launch_settings())`."""
+def build(shelf: Shelf, trainings: Trainings | None = None) -> gr.Blocks:
+    """The page for the checkpoints on a shelf; start it with `launch(**launch_settings())`.
+
+    Without `trainings`, nobody may train.
+    """
     with gr.Blocks(title=TITLE, analytics_enabled=False, delete_cache=(60 * 60, DAY)) as page:
         with gr.Row(elem_id="header", equal_height=True):
             logo = (STATIC / "logo.svg").read_text(encoding="utf-8")
@@ -49,6 +54,8 @@ def build(shelf: Shelf) -> gr.Blocks:
                 PlayTab(shelf, checkpoint)
             with gr.Tab("Process", id="process"):
                 process = ProcessTab(shelf, checkpoint)
+            with gr.Tab("Train", id="train") as opened:
+                train = TrainTab(shelf, checkpoint, trainings or Trainings(shelf.root))
         footer = gr.HTML(_facts(shelf, shelf.first), elem_id="footer")
         with gr.Accordion("Model card", open=False, elem_id="card"):
             card = gr.Markdown(_card(shelf, shelf.first))
@@ -62,6 +69,10 @@ def build(shelf: Shelf) -> gr.Blocks:
         )  # fmt: skip
         _connect(tabs, generate, inpaint, process)
         _connect_edit(tabs, checkpoint, generate, edit)
+        gr.on([page.load, opened.select], train.look, train.seen, train.shows, **AT_ONCE)
+        train.use.click(
+            gentle(lambda: (gr.Tabs(selected="generate"), train.taken_along())), None, [tabs, checkpoint], **PAGE_ONLY
+        )
     return page.queue(max_size=WAITING)
 
 

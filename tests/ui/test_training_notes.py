@@ -1,0 +1,119 @@
+"""Reading what a run writes, and keeping what it was given."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from ddpm_core.datasets import find
+from ddpm_core.pictures import open_picture
+from ui import training_uploads
+from ui.errors import Problem
+from ui.training_notes import POINTS, Losses, last_step
+from ui.training_uploads import pack
+
+
+def row(step: int, loss: float = 1.0, **more: float) -> str:
+    return json.dumps({"step": step, "loss": loss, "skipped": 0, **more}) + "\n"
+
+
+def test_a_log_is_read_as_it_grows(tmp_path: Path) -> None:
+    losses, log = Losses(tmp_path, "denoiser"), tmp_path / "denoiser.jsonl"
+    losses.read()
+    assert losses.curve() == []
+    log.write_text(row(1) + row(2, held_out_loss=0.5) + row(3)[:9])
+    losses.read()
+    assert (losses.steps, losses.held_out) == ([1, 2], [(2, 0.5)])  # a line that is being written waits
+    with open(log, "a") as file:
+        file.write(row(3)[9:] + row(4))
+    losses.read()
+    losses.read()
+    assert losses.steps == [1, 2, 3, 4]
+    assert last_step(log) == 4
+
+    anew = tmp_path / "anew"  # resuming forgets what had not been saved
+    anew.write_text(row(1) + row(2))
+    anew.replace(log)
+    losses.read()
+    assert losses.steps == [1, 2]
+
+
+def test_the_last_step_is_found_without_reading_all(tmp_path: Path) -> None:
+    log = tmp_path / "vae.jsonl"
+    assert last_step(log) == 0
+    log.write_text("".join(map(row, range(1, 2001))) + row(2001)[:7])
+    assert last_step(log) == 2000
+
+
+def test_curves_are_thinned_by_means_and_leave_out_what_is_no_number(tmp_path: Path) -> None:
+    losses = Losses(tmp_path, "vae")
+    (tmp_path / "vae.jsonl").write_text("".join(row(step, step % 2) for step in range(1, 20 * POINTS + 1)))
+    losses.read()
+    curve = losses.curve()
+    assert len(curve) == POINTS
+    assert {loss for _, loss in curve} == {0.5}
+    assert curve[0][0] == 10.5
+    (tmp_path / "vae.jsonl").write_text(row(1, float("nan")) + row(2, 3.0))
+    losses.read()
+    assert losses.curve() == [(2, 3)]
+
+
+def test_a_zip_is_kept_as_it_is(tmp_path: Path, picture_folder: Path) -> None:
+    given, kept = tmp_path / "mine.zip", tmp_path / "kept.zip"
+    with zipfile.ZipFile(given, "w") as archive:
+        for path in picture_folder.iterdir():
+            archive.write(path, f"a/{path.name}")
+    pack([str(given)], kept)
+    assert kept.read_bytes() == given.read_bytes()
+    assert [path.name for path in tmp_path.iterdir() if path.is_dir()] == []  # nothing is unpacked
+
+
+def test_pictures_uploaded_one_by_one_become_a_zip(tmp_path: Path, picture_folder: Path) -> None:
+    files = sorted(picture_folder.iterdir())
+    pack([str(file) for file in [*files, files[0]]], tmp_path / "kept.zip")  # two of one name
+    found = find(tmp_path / "kept.zip")
+    sources = found.sources["train"] + found.sources["val"]
+    assert len(sources) == len(files) + 1
+    assert found.classes == ()
+    assert open_picture(sources[0]).tobytes() == open_picture(files[0]).tobytes()
+
+
+def test_what_cannot_be_used_is_said(tmp_path: Path, picture_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    picture, kept = str(picture_folder / "00.png"), tmp_path / "kept.zip"
+    letters, broken, notes = tmp_path / "letters.zip", tmp_path / "broken.zip", tmp_path / "notes.txt"
+    with zipfile.ZipFile(letters, "w") as archive:
+        archive.writestr("letter.txt", "dear")
+    broken.write_bytes(letters.read_bytes()[:20])
+    notes.write_text("dear")
+    for files, sentence in (
+        (None, "Choose pictures first"),
+        ([], "Choose pictures first"),
+        ([str(letters), picture], "not both"),
+        ([str(letters), str(letters)], "not both"),
+        ([str(notes)], "notes.txt is neither"),
+        ([str(broken)], "broken.zip cannot be read as a zip"),
+        ([str(letters)], "There are no pictures in letters.zip"),
+    ):
+        with pytest.raises(Problem, match=sentence) as told:
+            pack(files, kept)
+        assert str(tmp_path) not in told.value.message
+    monkeypatch.setattr(training_uploads, "MAX_PICTURES", 1)
+    with pytest.raises(Problem, match="These are 2 pictures"):
+        pack([picture, picture], kept)
+    monkeypatch.setattr(training_uploads, "MAX_TOTAL", 100)
+    with pytest.raises(Problem, match="MB of pictures"):
+        pack([picture], kept)
+    assert not kept.exists()
+
+
+def test_an_archive_full_of_nothing_is_refused_before_it_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(training_uploads, "MAX_UNPACKED", 10**6)
+    with zipfile.ZipFile(tmp_path / "bomb.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("labels.csv", b"0" * (10**6 + 1))
+    with pytest.raises(Problem, match="unpacks to more than"):
+        pack([str(tmp_path / "bomb.zip")], tmp_path / "kept.zip")

@@ -1,0 +1,145 @@
+"""What a training run writes down, read while it is being written: losses and the newest grid.
+
+The files are those of `ddpm_core.journal`, in the checkpoint's `training/` folder.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from statistics import fmean
+from typing import Any, NamedTuple
+
+from ddpm_core.jobs import StageName
+from ddpm_core.journal import grids_of
+
+STAGES: dict[StageName, str] = {"vae": "autoencoder", "denoiser": "denoiser"}  # in order, as the page calls them
+POINTS = 200  # of a curve on the page; more cannot be told apart
+END = 8192  # bytes in which the last row of a log is sure to be
+
+Point = tuple[float, float]
+
+
+class Grid(NamedTuple):
+    """A picture of how good a stage was after a step."""
+
+    path: Path
+    stage: StageName
+    step: int
+
+
+class Losses:
+    """The losses in the log of a stage, in the folder `notes`; `read` takes in what has been added since.
+
+    Attributes:
+        stage: whose they are.
+        steps, losses: one per optimiser step.
+        held_out: step and loss on held-out pictures, where they were looked at.
+        skipped: steps that were not finite.
+    """
+
+    def __init__(self, notes: Path, stage: StageName):
+        self.stage, self.log = stage, notes / f"{stage}.jsonl"
+        self._forget()
+
+    def _forget(self) -> None:
+        self.steps: list[int] = []
+        self.losses: list[float] = []
+        self.held_out: list[Point] = []
+        self.skipped = 0
+        self._file, self._read = 0, 0
+
+    def read(self) -> None:
+        """Take in the rows that are new; all of them if the log was written anew, as it is on resuming."""
+        try:
+            with open(self.log, "rb") as file:
+                about = os.fstat(file.fileno())
+                if about.st_ino != self._file or about.st_size < self._read:
+                    self._forget()
+                    self._file = about.st_ino
+                file.seek(self._read)
+                for line in file:
+                    if not line.endswith(b"\n") or not self._take(line):
+                        break  # still being written
+                    self._read += len(line)
+        except FileNotFoundError:
+            self._forget()
+
+    def _take(self, line: bytes) -> bool:
+        row = _row(line)
+        if row is None:
+            return False
+        self.steps.append(row["step"])
+        self.losses.append(row["loss"])
+        self.skipped = row.get("skipped", 0)
+        if "held_out_loss" in row:
+            self.held_out.append((row["step"], row["held_out_loss"]))
+        return True
+
+    def curve(self) -> list[Point]:
+        """Step and loss of the whole run in at most `POINTS` points, each the mean of its stretch."""
+        each = -(-len(self.steps) // POINTS) or 1
+        stretches = [slice(start, start + each) for start in range(0, len(self.steps), each)]
+        points = [(fmean(self.steps[part]), fmean(self.losses[part])) for part in stretches]
+        return [(step, loss) for step, loss in points if loss == loss]  # what is no number cannot be drawn
+
+
+class Notes:
+    """The `training/` folder of a run. Threads may share it.
+
+    Args:
+        folder: where; it may be missing still.
+        stages: of the run, in order.
+    """
+
+    def __init__(self, folder: Path, stages: Sequence[StageName]):
+        self.folder = folder
+        self.losses = {stage: Losses(folder, stage) for stage in stages}
+        self._reading = threading.Lock()
+
+    def read(self) -> None:
+        """Take in what is new."""
+        with self._reading:
+            for losses in self.losses.values():
+                losses.read()
+
+    def taken(self) -> int:
+        """Steps read so far, of all stages."""
+        return sum(len(losses.steps) for losses in self.losses.values())
+
+    def position(self) -> tuple[StageName | None, int]:
+        """The stage the run has come to, and the step of it; None before the first step."""
+        for stage in reversed(self.losses):
+            if self.losses[stage].steps:
+                return stage, self.losses[stage].steps[-1]
+        return None, 0
+
+    def grid(self) -> Grid | None:
+        """The newest grid of pictures; None before the first."""
+        for stage in reversed(self.losses):
+            if grids := grids_of(self.folder, stage):
+                step, path = max(grids.items())
+                return Grid(path, stage, step)
+        return None
+
+
+def last_step(log: Path) -> int:
+    """The step of the last whole row of a log, without reading the rest; 0 if there is none."""
+    try:
+        with open(log, "rb") as file:
+            file.seek(max(0, os.fstat(file.fileno()).st_size - END))
+            rows = [row for line in file.read().splitlines() if (row := _row(line))]
+    except FileNotFoundError:
+        return 0
+    return rows[-1]["step"] if rows else 0
+
+
+def _row(line: bytes) -> dict[str, Any] | None:
+    try:
+        row = json.loads(line)
+    except ValueError:
+        return None
+    return row if isinstance(row, dict) and {"step", "loss"} <= row.keys() else None
