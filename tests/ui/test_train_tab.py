@@ -181,5 +181,5 @@ def test_an_open_app_trains_by_the_same_call(own_shelf: Shelf, tmp_path: Path) -
 def test_no_program_is_offered_to_train(client: Client) -> None:
     named = client.view_api(return_format="dict")["named_endpoints"]
     assert set(named) == {
-        "/generate", "/inpaint", "/process", "/edit", "/between", "/anagram", "/checkpoints",
+        "/generate", "/inpaint", "/process", "/edit", "/between", "/anagram", "/hybrid", "/checkpoints",
     }  # fmt: skip
