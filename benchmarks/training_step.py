@@ -36,6 +36,7 @@ from ddpm_core.diffuser import Diffuser
 from ddpm_core.objective import draw_timesteps
 from ddpm_core.presets import PRESETS
 from ddpm_core.schema import Precision, TrainRequest
+from ddpm_core.shares import Draw
 from ddpm_core.training import Trainer, resolve_precision
 from ddpm_core.unet import UNet
 
@@ -49,8 +50,6 @@ WIDTHS = (1, 2, 4)  # of its levels, in multiples of the first
 WIDER_BY = 8
 REPEATS = 5
 TIMES_FASTER = 1.5
-
-Loss = Callable[[Any, int], dict[str, Tensor]]
 
 
 def measure(preset: str = "faces", repeats: int = REPEATS) -> list[Result]:
@@ -66,7 +65,7 @@ def measure(preset: str = "faces", repeats: int = REPEATS) -> list[Result]:
     theirs = matched(ours)
     clean, diffuser = random_latents(ours, settings.batch_size, cells), Diffuser()
 
-    def their_loss(model: nn.Module, draw: int, layout: torch.memory_format) -> dict[str, Tensor]:
+    def their_loss(model: nn.Module, draw: Draw, layout: torch.memory_format) -> dict[str, Tensor]:
         return plain_loss(model, clean.to(memory_format=layout), diffuser)
 
     steps: dict[str, Callable[[], object]] = {}
