@@ -18,6 +18,7 @@ from ddpm_core.data import PictureSet
 from ddpm_core.distributed import ALONE, World, joined, launched
 from ddpm_core.jobs import Pictures, StageName
 from ddpm_core.schema import StageSettings, TrainRequest
+from ddpm_core.shares import Draw
 from ddpm_core.stages import run_stage
 from ddpm_core.training import Trainer
 
@@ -66,9 +67,9 @@ def one_bad_step(world: World) -> dict[str, Any]:
     settings = StageSettings(iterations=STEPS, warmup=0, learning_rate=0.1, batch_size=4)
     trainer = Trainer(nn.Linear(3, 1), settings, "fp32", world=world)
 
-    def loss(model: nn.Module, draw: int) -> dict[str, Tensor]:
-        bad = draw == BAD and world.rank == world.size - 1
-        return {"loss": model(world.share(torch.randn(4, 3))).square().mean() * (math.nan if bad else 1)}
+    def loss(model: nn.Module, draw: Draw) -> dict[str, Tensor]:
+        bad = draw.number == BAD and world.rank == world.size - 1
+        return {"loss": model(draw.share(torch.randn(4, 3))).square().mean() * (math.nan if bad else 1)}
 
     skipped = [step.skipped for step in trainer.train(loss)]
     return {"skipped": skipped, "weights": [p.flatten().tolist() for p in trainer.model.parameters()]}

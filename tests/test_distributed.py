@@ -153,7 +153,7 @@ def test_the_mean_over_processes_is_the_mean_over_the_batch(shaken) -> None:
     vae, clean, image = shaken(VAE(channels=(16, 16), full_width=8)), torch.randn(8, 4, 8, 8), torch.rand(8, 3, 16, 16)
 
     def denoising(world: World) -> dict[str, torch.Tensor]:  # a half of the batch has far more held cells than another
-        return denoiser_loss(unet, clean, Diffuser(), "lognormal", 0.5, world=world)
+        return denoiser_loss(unet, clean, Diffuser(), "lognormal", 0.5, part=world)
 
     def restoring(world: World) -> dict[str, torch.Tensor]:
         return vae_loss(vae, world.share(image), 0.1, 0.2, 3.0, world)
