@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -19,6 +20,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from ddpm_core.shares import Draw, Loss, Share
 
+GONE = re.compile("connection (closed|reset) by peer", re.IGNORECASE)  # gloo's words; it has no exception of its own
 PATIENCE = timedelta(hours=2)  # for the first process, which alone measures and writes between two steps
 
 
@@ -100,6 +102,7 @@ def joined(world: World, device: torch.device) -> Iterator[None]:
 
     Raises:
         ValueError: there are fewer GPUs than processes on this machine, or the launcher did not say where to meet.
+        ConnectionError: another process has ended while this one waited for it.
     """
     if world.size == 1:
         yield
@@ -117,5 +120,9 @@ def joined(world: World, device: torch.device) -> Iterator[None]:
     distributed.init_process_group("cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo", timeout=PATIENCE)
     try:
         yield
+    except RuntimeError as error:
+        if not GONE.search(str(error)):
+            raise
+        raise ConnectionError("another of the processes has ended, so this one ends too.") from None
     finally:
         distributed.destroy_process_group()
