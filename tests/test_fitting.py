@@ -233,14 +233,22 @@ def test_by_estimate_a_batch_is_divided_before_the_first_step_and_nothing_else_c
     assert_alike(stage, tmp_path, whole)
 
 
-@pytest.mark.parametrize(("free", "parts"), [(None, 1), (10**12, 1)])
-def test_with_memory_enough_or_unknown_no_batch_is_divided(
-    free: int | None, parts: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.mark.parametrize("free", [None, 10**12])
+def test_with_memory_enough_or_unknown_no_batch_is_divided(free: int | None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(machine, "available_memory", lambda: free)
     trainer = linear()
     fit(trainer, square)
-    assert trainer.parts == parts
+    assert trainer.parts == 1
+
+
+def test_what_an_earlier_stage_has_freed_is_given_back_before_the_rest_is_counted(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    done: list[str] = []
+    monkeypatch.setattr(fitting, "give_back_freed_memory", lambda: done.append("given back"))
+    monkeypatch.setattr(machine, "available_memory", lambda: done.append("counted"))
+    fit(linear(), square)
+    assert done == ["given back", "counted"]
 
 
 def test_by_estimate_a_batch_of_one_that_does_not_fit_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
