@@ -102,7 +102,7 @@ def fit(trainer: Trainer, loss: Loss) -> None:
     Raises:
         TrainingError: not even a batch of one fits.
     """
-    if trainer.device.type != "cpu":
+    if trainer.device.type != "cpu" or trainer.step >= trainer.settings.iterations:
         return
     give_back_freed_memory()
     needs, free = needs_of(trainer, loss), machine.available_memory()

@@ -23,6 +23,7 @@ from ddpm_core.data import PictureSet
 from ddpm_core.datasets import DataSet, find
 from ddpm_core.fitting import Needs, divided, fit, needs_of
 from ddpm_core.jobs import DenoiserJob, Job, Pictures, StageName, VaeJob
+from ddpm_core.resuming import changes
 from ddpm_core.schema import StageSettings, TrainRequest
 from ddpm_core.stages import free_place
 from ddpm_core.training import Trainer, steps_taken
@@ -86,6 +87,9 @@ def rehearse(request: TrainRequest) -> Iterator[str]:
         CheckpointError, PictureError, TrainingError: as the run itself would.
     """
     places = {stage: free_place(stage, request)[0] for stage in request.stages}
+    for stage, state in places.items():
+        if state.exists():
+            yield from changes(stage, request)
     found = find(request.data, request.classes)
     pictures = len(found.sources["train"]) * request.views + len(found.sources["val"])
     pixels = pictures * 3 * request.size**2
@@ -97,8 +101,7 @@ def rehearse(request: TrainRequest) -> Iterator[str]:
             data = {"pictures": pixels}
             if isinstance(job, DenoiserJob):
                 data["latents"] = _latent_bytes(request, found, job.codec)
-            done = steps_taken(places[stage]) if request.resume else 0
-            estimate = _estimate(stage, job, request, done, data)
+            estimate = _estimate(stage, job, request, steps_taken(places[stage]), data)
             remaining += estimate.remaining
             yield from estimate.lines()
     yield f"In all about {in_hours(remaining)}, not counting what lies between: reading, measuring and saving."
@@ -127,7 +130,7 @@ def _jobs(request: TrainRequest, folder: Path, found: DataSet) -> Iterator[tuple
             job: Job = VaeJob(away, pictures) if stage == "vae" else DenoiserJob(away, pictures)
             yield stage, job
             if not (folder / checkpoint.VAE_WEIGHTS).exists():
-                job.export(job.model, final=False)
+                job.export(job.model, finished=None)
     except CheckpointError as error:  # of the run's folder, for what its copy here lacks
         raise CheckpointError(str(error).replace(str(folder), str(request.out))) from None
 

@@ -257,6 +257,14 @@ def test_by_estimate_a_batch_of_one_that_does_not_fit_is_refused(monkeypatch: py
         fit(linear(), square)
 
 
+def test_a_run_that_is_at_its_end_needs_no_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(machine, "available_memory", lambda: 10)
+    trainer = linear()
+    trainer.step = trainer.settings.iterations
+    fit(trainer, square)
+    assert trainer.parts == 1
+
+
 def test_moments_that_are_there_already_need_no_room(monkeypatch: pytest.MonkeyPatch) -> None:
     fresh, resumed = linear(), linear()
     next(resumed.train(square))

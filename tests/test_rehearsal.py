@@ -125,6 +125,20 @@ def test_of_a_run_resumed_it_says_what_is_left(
     assert contents(tmp_path) == before
 
 
+def test_of_a_run_resumed_with_other_settings_it_says_what_the_run_would(call, try_out, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    source = tmp_path / "pictures"
+    source.mkdir()
+    Image.new("RGB", (32, 32)).save(source / "one.png")
+    arguments = ["--data", source, "--out", out, *TINY, "--stage", "vae", "--iterations", 1]
+    assert call(train.main, *arguments).status == 0
+    resumed = ["--stage", "vae", "--resume", "--iterations", 1, "--threads", 1]
+    said = try_out(*resumed, "--vae-learning-rate", 0.25, source=source, out=out).out
+    assert "--vae-learning-rate was 0.0005 and is 0.25 from here on." in said
+    assert "threads was" not in said  # which is of the machine, and changes nothing
+    assert_refused(try_out(*resumed, "--vae-full-width", 16, source=source, out=out), "--vae-full-width", "cannot")
+
+
 def test_a_place_that_is_taken_is_refused_as_the_run_would(try_out, own_checkpoint: Path) -> None:
     before = contents(own_checkpoint)
     assert_refused(try_out(out=own_checkpoint), str(own_checkpoint), "another --out")
