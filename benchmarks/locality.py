@@ -31,6 +31,7 @@ from ddpm_core.layers import placed
 from ddpm_core.metrics import Locality, locality
 from ddpm_core.options import in_one_sentence, run
 from ddpm_core.schema import VaeSettings
+from ddpm_core.shares import Draw
 from ddpm_core.training import Trainer, TrainingError, batch_index
 from ddpm_core.vae import VAE, vae_loss
 
@@ -130,8 +131,8 @@ def train(codec: VAE, pictures: PictureSet, steps: int) -> None:
     settings = VaeSettings(iterations=steps, batch_size=BATCH)
     weights = {name: getattr(settings, name) for name in VaeSettings.model_fields if name.endswith("_weight")}
 
-    def loss(model: nn.Module, draw: int) -> dict[str, torch.Tensor]:
-        image = pictures.batch(batch_index(draw, BATCH, len(pictures), seed=0))
+    def loss(model: nn.Module, draw: Draw) -> dict[str, torch.Tensor]:
+        image = pictures.batch(batch_index(draw.number, BATCH, len(pictures), seed=0))
         return vae_loss(model, image.to(memory_format=torch.channels_last), **weights)  # type: ignore[arg-type]
 
     trainer = Trainer(codec, settings)

@@ -3,12 +3,11 @@
 Example:
     python -m benchmarks.memory --size 256 --batch 32 --json memory.json
 
-What training must hold at once is counted, not sampled: weights, gradients, moving average and the
-optimiser's moments (one fp32 copy of the weights each, moments two), and every tensor autograd keeps for the
-backward pass under bf16 autocast, each storage once. The last grow in proportion to the batch, which
-is checked on small batches and then carried on to the one asked for. Not in the count: the short-lived tensors inside
-an operation, the allocator's slack and what a GPU driver takes for itself. Operations run in fp32 under
-autocast are the CPU's list, which is close to CUDA's but not the same.
+Counted as `ddpm_core.fitting` does before every run: weights, gradients, moving average and the optimiser's moments
+(one fp32 copy of the weights each, moments two), and every tensor autograd keeps for the backward pass under bf16
+autocast, but not what passes by in an operation.
+That the last grow in proportion to the batch is checked on small ones and then carried on to the one asked for.
+Operations run in fp32 under autocast are the CPU's list, which is close to CUDA's but not the same.
 """
 
 from __future__ import annotations
@@ -16,18 +15,19 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-import torch
 import typer
-from torch import Tensor, nn
+from torch import Tensor
 
 from benchmarks.results import Result, report
 from benchmarks.subject import new_trainer, random_latents, settings_of
 from ddpm_core.diffuser import Diffuser
+from ddpm_core.fitting import needs_of, saved_for_backward
 from ddpm_core.objective import denoiser_loss
 from ddpm_core.options import fail, merge, run
 from ddpm_core.presets import PRESETS
 from ddpm_core.schema import VaeSettings
-from ddpm_core.training import Trainer
+from ddpm_core.shares import Draw
+from ddpm_core.unet import UNet
 
 MB = 1e6
 LINEAR_WITHIN = 0.01
@@ -65,7 +65,7 @@ def measure(preset: str = "faces", size: int = 256, batch: int = 32, limit: floa
     return [*results, Result.at_most("training memory, total, MB", sum(parts.values()) / MB, limit)]
 
 
-def peak(preset: str, cells: int, batch: int) -> dict[str, float]:
+def peak(preset: str, cells: int, batch: int) -> dict[str, int]:
     """Bytes held at the end of a training step's forward pass, by what they are for.
 
     Args:
@@ -74,52 +74,19 @@ def peak(preset: str, cells: int, batch: int) -> dict[str, float]:
     Raises:
         ValueError: what autograd keeps does not grow in proportion to the batch.
     """
-    trainer = new_trainer(preset, settings_of(preset), "bf16")
-    one, two, three = (saved_for_backward(trainer, cells, count) for count in (1, 2, 3))
-    each = two - one
-    if abs(three - two - each) > LINEAR_WITHIN * each:
+    trainer, diffuser = new_trainer(preset, settings_of(preset), "bf16"), Diffuser()
+
+    def loss(model: UNet, draw: Draw) -> dict[str, Tensor]:
+        return denoiser_loss(model, random_latents(model, draw.batch_size, cells), diffuser, "lognormal", 0.0)
+
+    needs, three = needs_of(trainer, loss), saved_for_backward(trainer, loss, 3)
+    if abs(needs.kept + 3 * needs.kept_each - three) > LINEAR_WITHIN * needs.kept_each:
+        one, two = (needs.kept + count * needs.kept_each for count in (1, 2))
         raise ValueError(
             f"batches of 1, 2 and 3 keep {one / MB:.1f}, {two / MB:.1f} and {three / MB:.1f} MB for the backward pass: "
             "that is not in proportion, so a larger batch cannot be told from small ones."
         )
-    weights = sum(parameter.nbytes for parameter in trainer.model.parameters())
-    return {
-        "weights": weights,
-        "gradients": weights,
-        "moving average": sum(parameter.nbytes for parameter in trainer.ema.module.parameters()),
-        "optimiser": 2 * weights,
-        "kept for backward, whatever the batch": one - each,
-        "kept for backward, by the batch": each * batch,
-    }
-
-
-def saved_for_backward(trainer: Trainer, cells: int, batch: int) -> int:
-    """Bytes that autograd keeps between the forward and the backward pass of a training step, weights apart."""
-    counter = SavedTensors(trainer.model)
-    trainer.model.train()
-    clean = random_latents(trainer.model, batch, cells)  # type: ignore[arg-type]
-    with torch.autograd.graph.saved_tensors_hooks(counter.keep, lambda tensor: tensor), trainer.autocast():
-        loss = denoiser_loss(trainer.model, clean, Diffuser(), "lognormal", 0.0)["loss"]  # type: ignore[arg-type]
-    found = counter.total()
-    del loss
-    return found
-
-
-class SavedTensors:
-    """Counts storages that autograd saves, each once however many views of it are saved, and not the model's own."""
-
-    def __init__(self, model: nn.Module):
-        self.own = {tensor.untyped_storage().data_ptr() for tensor in [*model.parameters(), *model.buffers()]}
-        self.storages: dict[int, torch.UntypedStorage] = {}  # held, so that no address is given out twice
-
-    def keep(self, tensor: Tensor) -> Tensor:
-        storage = tensor.untyped_storage()
-        if storage.data_ptr() not in self.own:
-            self.storages[storage.data_ptr()] = storage
-        return tensor
-
-    def total(self) -> int:
-        return sum(storage.nbytes() for storage in self.storages.values())
+    return needs.by_part(batch)
 
 
 if __name__ == "__main__":

@@ -36,6 +36,7 @@ from ddpm_core.objective import denoiser_loss, loss_by_decile
 from ddpm_core.options import in_one_sentence, run
 from ddpm_core.pipeline import LatentDiffusion
 from ddpm_core.schema import DenoiserSettings
+from ddpm_core.shares import Draw
 from ddpm_core.training import Trainer, TrainStep, batch_index
 from ddpm_core.unet import UNet
 from ddpm_core.vae import VAE
@@ -112,8 +113,8 @@ def trained(codec: VAE, pictures: PictureSet, seconds: float, batch_size: int = 
         shape = wide_enough(goal, shape)
         settings = DenoiserSettings(iterations=10**6, batch_size=batch_size, **without(changes, "mixer"))
 
-        def loss(model: Any, draw: int, settings: DenoiserSettings = settings) -> dict[str, Tensor]:
-            clean = latents[batch_index(draw, settings.batch_size, len(latents), 0)]
+        def loss(model: Any, draw: Draw, settings: DenoiserSettings = settings) -> dict[str, Tensor]:
+            clean = latents[batch_index(draw.number, settings.batch_size, len(latents), 0)]
             clean = clean.to(memory_format=torch.channels_last)
             return denoiser_loss(model, clean, diffuser, settings.timesteps, settings.clamp_share)
 

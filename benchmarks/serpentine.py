@@ -7,10 +7,10 @@ from collections.abc import Callable
 import torch
 from torch import nn
 
-from benchmarks.memory import SavedTensors
 from benchmarks.results import Result
 from benchmarks.subject import settings_of, training_steps
 from benchmarks.timing import medians
+from ddpm_core.fitting import SavedTensors
 from ddpm_core.serpentine import SerpentineMixer
 from ddpm_core.unet import AttentionMixer
 

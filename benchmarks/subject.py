@@ -15,6 +15,7 @@ from ddpm_core.layers import placed
 from ddpm_core.objective import denoiser_loss
 from ddpm_core.presets import PRESETS
 from ddpm_core.schema import DenoiserSettings, Precision, VaeSettings
+from ddpm_core.shares import Draw
 from ddpm_core.training import Trainer, TrainStep
 from ddpm_core.unet import UNet
 
@@ -51,8 +52,8 @@ def training_steps(
     trainer, diffuser = new_trainer(preset, settings, precision, world), Diffuser(schedule=settings.schedule)
     clean = random_latents(trainer.model, settings.batch_size, cells)  # type: ignore[arg-type]
 
-    def loss(model: UNet, draw: int) -> dict[str, Tensor]:
+    def loss(model: UNet, draw: Draw) -> dict[str, Tensor]:
         choices = settings.timesteps, settings.clamp_share, settings.weighting
-        return denoiser_loss(model, clean, diffuser, *choices, world=world)
+        return denoiser_loss(model, clean, diffuser, *choices, part=draw)
 
     return trainer.train(loss)

@@ -33,6 +33,7 @@ from ddpm_core.diffuser import Diffuser
 from ddpm_core.objective import draw_timesteps
 from ddpm_core.presets import PRESETS
 from ddpm_core.schema import Precision, TrainRequest
+from ddpm_core.shares import Draw
 from ddpm_core.stand_ins import imported
 from ddpm_core.training import Trainer, resolve_precision
 from ddpm_core.unet import UNet
@@ -48,8 +49,6 @@ WIDER_BY = 8
 REPEATS = 5
 TIMES_FASTER = 1.5
 
-Loss = Callable[[Any, int], dict[str, Tensor]]
-
 
 def measure(preset: str = "faces", repeats: int = REPEATS) -> list[Result]:
     """How many times faster a step of ours is; seconds of every setting, and parameters, as a remark.
@@ -64,7 +63,7 @@ def measure(preset: str = "faces", repeats: int = REPEATS) -> list[Result]:
     theirs = matched(ours)
     clean, diffuser = random_latents(ours, settings.batch_size, cells), Diffuser()
 
-    def their_loss(model: nn.Module, draw: int, layout: torch.memory_format) -> dict[str, Tensor]:
+    def their_loss(model: nn.Module, draw: Draw, layout: torch.memory_format) -> dict[str, Tensor]:
         return plain_loss(model, clean.to(memory_format=layout), diffuser)
 
     steps: dict[str, Callable[[], object]] = {}

@@ -13,6 +13,7 @@ from torch.nn import functional as F
 from ddpm_core.data import PictureSet
 from ddpm_core.layers import placed
 from ddpm_core.schema import StageSettings
+from ddpm_core.shares import Draw
 from ddpm_core.training import Trainer, batch_index
 
 # About a minute on one CPU core at 32 pixels; on MNIST that is 99 % right, enough to judge by.
@@ -59,8 +60,8 @@ def trained_classifier(
         torch.manual_seed(seed)
         trainer = Trainer(placed(Classifier(classes), device), settings, seed=seed)
 
-        def loss(model: nn.Module, draw: int) -> dict[str, Tensor]:
-            index = batch_index(draw, settings.batch_size, len(known), seed)
+        def loss(model: nn.Module, draw: Draw) -> dict[str, Tensor]:
+            index = draw.share(batch_index(draw.number, draw.batch_size, len(known), seed))
             image = known.batch(index).to(device, memory_format=torch.channels_last)
             return {"loss": F.cross_entropy(model(image), labels[index].to(device))}
 

@@ -1,26 +1,26 @@
 """Data-parallel training: several processes share every batch and end with the same weights as one process would.
 
 Started by `torchrun`, every process holds the whole model and all pictures, computes its share of each batch, and
-PyTorch's DistributedDataParallel averages the gradients (Li et al. 2020, https://arxiv.org/abs/2006.15704). Random
-numbers are drawn for the whole batch by every process, from one seed, and cut: so the result depends neither on the
-number of processes nor on whether it changed at a resumption, but for rounding and dropout.
+PyTorch's DistributedDataParallel averages the gradients (Li et al. 2020, https://arxiv.org/abs/2006.15704). How a batch
+is shared so that the result does not depend on the number of processes stands in `shares`.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable, Iterator
+import re
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Any
 
 import torch
 from torch import Tensor, distributed, nn
 from torch.nn.parallel import DistributedDataParallel
 
-Loss = Callable[[Any, int], dict[str, Tensor]]  # of a model, on micro-batch number so and so
+from ddpm_core.shares import Draw, Loss, Share
 
+GONE = re.compile("connection (closed|reset) by peer", re.IGNORECASE)  # gloo's words; it has no exception of its own
 PATIENCE = timedelta(hours=2)  # for the first process, which alone measures and writes between two steps
 
 
@@ -31,67 +31,37 @@ class Objective(nn.Module):
         super().__init__()
         self.model, self.loss = model, loss
 
-    def forward(self, draw: int) -> dict[str, Tensor]:
+    def forward(self, draw: Draw) -> dict[str, Tensor]:
         return self.loss(self.model, draw)
 
 
 @dataclass(frozen=True)
-class World:
+class World(Share):
     """The processes of a training run, seen from one of them; by default it is alone and nothing is different.
 
     Attributes:
-        rank: number of this process. The first, 0, leads: it alone writes and shows.
+        rank: number of this process, and of its share of every batch. The first, 0, leads: it alone writes and shows.
         size: how many there are.
         letter: what the few numbers they tell each other travel in.
     """
 
-    rank: int = 0
-    size: int = 1
     letter: Tensor = field(default_factory=lambda: torch.zeros(16), repr=False, compare=False)
 
     @property
     def leads(self) -> bool:
         return self.rank == 0
 
-    def rows(self, batch_size: int) -> slice:
-        """Which rows of a batch are this process's.
-
-        Raises:
-            ValueError: the processes cannot have equally many, and a mean of means would not be the batch's mean.
-        """
-        if batch_size % self.size:
-            raise ValueError(
-                f"a batch of {batch_size} cannot be shared evenly by {self.size} processes; "
-                f"choose a --batch-size that is a multiple of {self.size}."
-            )
-        each = batch_size // self.size
-        return slice(self.rank * each, (self.rank + 1) * each)
-
-    def share(self, batch: Tensor) -> Tensor:
-        """This process's rows (B/size, ...) of a batch (B, ...); raises as `rows` does."""
-        return batch[self.rows(len(batch))]
-
-    def noise_like(self, share: Tensor) -> Tensor:
-        """Normal noise for this process's rows, cut from what one process would draw for the whole batch."""
-        return self.share(torch.randn_like(torch.cat([share] * self.size)))
-
-    @contextlib.contextmanager
-    def drawing_apart(self) -> Iterator[None]:
-        """Inside, each process has random numbers of its own, for dropout; after, all are where they were before."""
-        if self.size == 1:
-            yield
-            return
-        with torch.random.fork_rng([torch.cuda.current_device()] if torch.cuda.is_available() else []):
-            torch.manual_seed(int(torch.randint(2**62, ())) + self.rank)
-            yield
+    def draws(self, number: int, batch_size: int, parts: int = 1) -> list[Draw]:
+        """What this process computes of micro-batch `number`, in `parts` equal parts."""
+        return [Draw(self.rank * parts + part, self.size * parts, number, batch_size) for part in range(parts)]
 
     def objective(self, model: nn.Module, loss: Loss) -> Objective | DistributedDataParallel:
-        """What to call for the terms of a micro-batch, so that gradients come out averaged over the processes."""
+        """What to call for the terms of a draw, so that gradients come out averaged over the processes."""
         objective = Objective(model, loss)
         return objective if self.size == 1 else DistributedDataParallel(objective)
 
     def averaging(self, objective: nn.Module, now: bool) -> contextlib.AbstractContextManager[None]:
-        """Around a forward and backward pass: gradients travel `now`, or wait for a later micro-batch."""
+        """Around a forward and backward pass: gradients travel `now`, or wait for a later draw."""
         if now or not isinstance(objective, DistributedDataParallel):
             return contextlib.nullcontext()
         return objective.no_sync()
@@ -132,6 +102,7 @@ def joined(world: World, device: torch.device) -> Iterator[None]:
 
     Raises:
         ValueError: there are fewer GPUs than processes on this machine, or the launcher did not say where to meet.
+        ConnectionError: another process has ended while this one waited for it.
     """
     if world.size == 1:
         yield
@@ -149,5 +120,9 @@ def joined(world: World, device: torch.device) -> Iterator[None]:
     distributed.init_process_group("cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo", timeout=PATIENCE)
     try:
         yield
+    except RuntimeError as error:
+        if not GONE.search(str(error)):
+            raise
+        raise ConnectionError("another of the processes has ended, so this one ends too.") from None
     finally:
         distributed.destroy_process_group()

@@ -26,6 +26,7 @@ from ddpm_core.pictures import Source, contact_sheet
 from ddpm_core.pipeline import LatentDiffusion, pick_device
 from ddpm_core.samplers import last
 from ddpm_core.schema import DenoiserSettings, GenerateRequest, TrainRequest, VaeSettings
+from ddpm_core.shares import Draw
 from ddpm_core.training import batch_index
 from ddpm_core.unet import UNet
 from ddpm_core.vae import VAE, vae_loss
@@ -34,7 +35,7 @@ StageName = Literal["vae", "denoiser"]
 
 VAE_SHAPE = VaeSettings.SHAPE
 DENOISER_SHAPE = (*DenoiserSettings.SHAPE, "dropout")
-PRIVATE = {"data", "out", "stage", "resume", "device", "init"}  # of this machine, not of the checkpoint
+PRIVATE = {"data", "out", "stage", "resume", "device", "threads", "init"}  # of this machine, not of the checkpoint
 SHOWN = 16  # pictures in a sample grid
 ENCODED = 32  # pictures encoded at once
 LOOKED_AT = 1024  # held-out latents, about, that the loss by tenth of the timesteps is measured on
@@ -74,8 +75,8 @@ class Job(Protocol):
     def basis(self) -> dict[str, str]:
         """What it learns from, in words, so that a run that goes on can tell whether that changed."""
 
-    def loss(self, model: Any, draw: int) -> dict[str, Tensor]:
-        """Loss terms of `model` on the pictures of micro-batch number `draw`."""
+    def loss(self, model: Any, draw: Draw) -> dict[str, Tensor]:
+        """Loss terms of `model` on the pictures of `draw`."""
 
     def look(self, model: Any, grid: Path) -> dict[str, float]:
         """Write a picture that shows how well `model` does to `grid`; measures on held-out pictures."""
@@ -90,8 +91,8 @@ class Job(Protocol):
 class VaeJob:
     """Trains the autoencoder on pictures."""
 
-    def __init__(self, request: TrainRequest, pictures: Pictures, world: World = ALONE):
-        self.request, self.pictures, self.world = request, pictures, world
+    def __init__(self, request: TrainRequest, pictures: Pictures):
+        self.request, self.pictures = request, pictures
         self.device = pick_device(request.device)
         self.shape: dict[str, Any] = {name: getattr(request.vae, name) for name in VAE_SHAPE}
         torch.manual_seed(request.seed)
@@ -107,13 +108,13 @@ class VaeJob:
                 raise CheckpointError("A decoder alone is trained on an encoder that there is; name it with --init.")
             self.model.encoder.requires_grad_(False)
 
-    def loss(self, model: VAE, draw: int) -> dict[str, Tensor]:
+    def loss(self, model: VAE, draw: Draw) -> dict[str, Tensor]:
         settings = self.request.vae
-        index = batch_index(draw, settings.batch_size, len(self.pictures.train), self.request.seed)
+        index = batch_index(draw.number, draw.batch_size, len(self.pictures.train), self.request.seed)
         flip = torch.rand(len(index)) < (0.5 if self.request.flips else 0)
-        image = self.pictures.train.batch(self.world.share(index), self.world.share(flip))
+        image = self.pictures.train.batch(draw.share(index), draw.share(flip))
         image = image.to(self.device, memory_format=torch.channels_last)
-        return vae_loss(model, image, settings.kl_weight, settings.edge_weight, settings.texture_weight, self.world)
+        return vae_loss(model, image, settings.kl_weight, settings.edge_weight, settings.texture_weight, draw)
 
     @torch.inference_mode()
     def look(self, vae: VAE, grid: Path) -> dict[str, float]:
@@ -143,7 +144,7 @@ class DenoiserJob:
     """Trains the UNet on the latents of a codec: a trained autoencoder, or one that keeps the pixels."""
 
     def __init__(self, request: TrainRequest, pictures: Pictures, world: World = ALONE):
-        self.request, self.world = request, world
+        self.request = request
         self.diffuser = Diffuser(schedule=request.denoiser.schedule)
         self.device = pick_device(request.device)
         self.notes: list[str] = []
@@ -189,18 +190,18 @@ class DenoiserJob:
             return None
         return torch.cat([part for batch in pictures.labels.split(ENCODED) for part in [batch] * (1 + flips)])
 
-    def loss(self, model: UNet, draw: int) -> dict[str, Tensor]:
-        return self._loss(model, draw, self.latents, self.labels, self.world)
+    def loss(self, model: UNet, draw: Draw) -> dict[str, Tensor]:
+        return self._loss(model, draw, self.latents, self.labels)
 
-    def _loss(self, model: UNet, draw: int, latents: Tensor, labels: Tensor | None, world: World) -> dict[str, Tensor]:
+    def _loss(self, model: UNet, draw: Draw, latents: Tensor, labels: Tensor | None) -> dict[str, Tensor]:
         settings = self.request.denoiser
-        index = batch_index(draw, settings.batch_size, len(latents), self.request.seed)
+        index = batch_index(draw.number, draw.batch_size, len(latents), self.request.seed)
         clean = latents[index].to(self.device, memory_format=torch.channels_last)
         label = None
         if labels is not None:
             label = with_labels_dropped(labels[index], settings.label_dropout, len(self.classes)).to(self.device)
         choices = settings.timesteps, settings.clamp_share, settings.weighting, label
-        return denoiser_loss(model, clean, self.diffuser, *choices, teacher=self.teacher, world=world)
+        return denoiser_loss(model, clean, self.diffuser, *choices, teacher=self.teacher, part=draw)
 
     @torch.inference_mode()
     def look(self, unet: UNet, grid: Path) -> dict[str, float]:
@@ -213,9 +214,8 @@ class DenoiserJob:
         if self.held_out is None:
             return self.by_decile(unet, "train", self.latents, self.labels)
         torch.manual_seed(0)
-        losses = [
-            self._loss(unet, draw, self.held_out, self.held_out_labels, ALONE)["loss"].item() for draw in range(8)
-        ]
+        draws = [Draw(number=number, batch_size=self.request.denoiser.batch_size) for number in range(8)]
+        losses = [self._loss(unet, draw, self.held_out, self.held_out_labels)["loss"].item() for draw in draws]
         by_decile = self.by_decile(unet, "held_out", self.held_out, self.held_out_labels)
         return {"held_out_loss": sum(losses) / len(losses)} | by_decile
 

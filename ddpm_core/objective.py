@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from ddpm_core.diffuser import Diffuser
-from ddpm_core.distributed import ALONE, World
 from ddpm_core.inpainting import random_regions
+from ddpm_core.shares import WHOLE, Share
 from ddpm_core.unet import Prediction, UNet, to_eps, training_target
 
 DECILES = 10
@@ -73,7 +73,7 @@ def denoiser_loss(
     weighting: Weighting = "uniform",
     label: Tensor | None = None,
     teacher: Callable[[Tensor, Tensor], Tensor] | None = None,
-    world: World = ALONE,
+    part: Share = WHOLE,
 ) -> dict[str, Tensor]:
     """Mean squared error of the network's output on a batch of normalised latents (B, C, h, w).
 
@@ -86,8 +86,8 @@ def denoiser_loss(
         label: the class of each (B,), as the network is told it; None for one without classes.
         teacher: what gives the right output for a noisy latent and its timestep, if not what the latent was made
             from. It is shown the same, clean regions included.
-        world: the processes that share the batch. Each is given the whole of it, computes its own rows, and
-            counts cells over all, so that the mean over processes is the mean over the batch.
+        part: which rows to compute. Each of several parts is given the whole batch, computes its own rows, and
+            counts cells over all, so that the mean over parts is the mean over the batch.
     """
     batch, _, height, width = clean.shape
     t = draw_timesteps(batch, timesteps, diffuser).to(clean.device)
@@ -97,10 +97,10 @@ def denoiser_loss(
         random_regions(batch, height, width).to(clean.device)
         & (torch.rand(batch) < clamp_share).to(clean.device)[:, None, None, None]
     )
-    counted = ((~kept).sum() * clean.shape[1]).clamp_min(1) / world.size
-    kept, clean, eps, noisy, t = (world.share(whole) for whole in (kept, clean, eps, noisy, t))
-    label = None if label is None else world.share(label)
-    with world.drawing_apart():
+    counted = ((~kept).sum() * clean.shape[1]).clamp_min(1) / part.size
+    kept, clean, eps, noisy, t = (part.share(whole) for whole in (kept, clean, eps, noisy, t))
+    label = None if label is None else part.share(label)
+    with part.drawing_apart():
         seen = torch.where(kept, clean, noisy)
         output = unet(seen, t, label)
     target = teacher(seen, t) if teacher else training_target(clean, eps, t, unet.prediction, diffuser)

@@ -13,7 +13,7 @@ from ddpm_core.jobs import StageName
 from ddpm_core.schema import TrainRequest
 
 # What does not change what is learned: where and how often things are written, on what they are computed.
-ASIDE = {"out", "stage", "resume", "init", "device", "save_every", "sample_every", "about"}
+ASIDE = {"out", "stage", "resume", "init", "device", "threads", "save_every", "sample_every", "about"}
 
 
 def changes(stage: StageName, request: TrainRequest) -> list[str]:

@@ -270,6 +270,12 @@ class TrainRequest(Request):
     zoom: float = Field(0.1, ge=0, lt=1, description="how much smaller than the whole further views may be")
     precision: Precision = Field("auto", description="number format of the forward and backward pass")
     device: str = Field("auto", description="cpu, cuda, mps, or auto")
+    threads: int | None = Field(
+        None,
+        ge=1,
+        le=1024,
+        description="CPU threads; if not said, OMP_NUM_THREADS, or one per core, of many all but one",
+    )
     seed: int = Field(0, ge=0, le=MAX_SEED, description="seed of everything random in the run")
     save_every: int = Field(500, ge=1, description="iterations between saved states")
     sample_every: int = Field(1000, ge=1, description="iterations between sample grids and held-out losses")

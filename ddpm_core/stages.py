@@ -8,6 +8,7 @@ from pathlib import Path
 
 from ddpm_core.checkpoint import CheckpointError, finished_after
 from ddpm_core.distributed import ALONE, World
+from ddpm_core.fitting import divided, fit
 from ddpm_core.jobs import DenoiserJob, Job, Pictures, StageName, VaeJob, settings_of
 from ddpm_core.journal import Journal
 from ddpm_core.report import reported
@@ -30,6 +31,23 @@ def state_file(out: Path, stage: StageName) -> Path:
     return out / "training" / f"{stage}.safetensors"
 
 
+def free_place(stage: StageName, request: TrainRequest) -> tuple[Path, Path]:
+    """Where a stage keeps its state and its weights, if nothing is in the way.
+
+    Raises:
+        CheckpointError: the folder already holds this stage and `resume` is off, or what it holds cannot be resumed.
+    """
+    state, weights = state_file(request.out, stage), request.out / f"{stage}.safetensors"
+    if weights.exists() and not state.exists():
+        raise CheckpointError(
+            f"{weights} is a finished model without {state}, so it cannot be resumed; choose another --out, "
+            f"and --init {request.out} to start from it."
+        )
+    if state.exists() and not request.resume:
+        raise CheckpointError(f"{weights} already exists; add --resume to continue it or choose another --out.")
+    return state, weights
+
+
 def run_stage(
     stage: StageName,
     request: TrainRequest,
@@ -48,31 +66,27 @@ def run_stage(
     saved, and the state before the weights, so that a state never lacks a row, nor weights their state.
 
     Args:
-        say: given, before the first step, a sentence for all that is not plain: what is taken over from another
-            checkpoint, and which settings are not those that a resumed run had.
+        say: given a sentence for all that is not plain: before the first step, what is taken over from another
+            checkpoint, and which settings are not those that a resumed run had; batches too large for the memory.
 
     Raises:
         CheckpointError: the folder already holds this stage and `resume` is off, or what it holds does not fit.
-        TrainingError: training diverged.
+        TrainingError: training diverged, or does not fit into the memory.
         UnwritableError: a file could not be written.
     """
     settings: StageSettings = getattr(request, stage)
-    state, weights = state_file(request.out, stage), request.out / f"{stage}.safetensors"
-    if weights.exists() and not state.exists():
-        raise CheckpointError(
-            f"{weights} is a finished model without {state}, so it cannot be resumed; choose another --out, "
-            f"and --init {request.out} to start from it."
-        )
-    if state.exists() and not request.resume:
-        raise CheckpointError(f"{weights} already exists; add --resume to continue it or choose another --out.")
+    state, weights = free_place(stage, request)
     resumed = state.exists()
     notes = changes(stage, request) if resumed else []
     if resumed and stage == "denoiser":
         refuse_other_classes(request.out, pictures.classes)
     world.meet()  # none has begun to write before all have looked
-    job: Job = VaeJob(request, pictures, world) if stage == "vae" else DenoiserJob(request, pictures, world)
+    job: Job = VaeJob(request, pictures) if stage == "vae" else DenoiserJob(request, pictures, world)
     trainer = Trainer(job.model, settings, request.precision, request.seed, world)
     notes += other_basis(trainer.load(state), job.basis) if resumed else job.notes
+    fit(trainer, job.loss)
+    if (parts := trainer.parts) > 1:
+        notes.append(divided(settings.batch_size, parts))
     for sentence in notes:
         say(sentence)
 
@@ -93,6 +107,9 @@ def run_stage(
         journal.settings(request.model_dump_json(indent=2))
         saved = trainer.step
         for step in trainer.train(job.loss):
+            if step.parts > parts:
+                parts = step.parts
+                say(divided(settings.batch_size, parts))
             update = Update(stage, step)
             final = step.step == settings.iterations
             if final or step.step % request.sample_every == 0:

@@ -17,12 +17,15 @@ from tqdm import tqdm
 from ddpm_core.allocator import keep_freed_memory
 from ddpm_core.distributed import World, joined, launched
 from ddpm_core.finetuning import shapes_of
+from ddpm_core.fitting import full_memory_in_one_sentence
 from ddpm_core.interruption import Interruption, Stop, asked_politely, how_to_go_on
 from ddpm_core.jobs import Pictures, StageName, read_pictures
+from ddpm_core.machine import let_others_go_first, use_threads
 from ddpm_core.options import fail, in_one_sentence, merge, run, takes
 from ddpm_core.pipeline import pick_device
 from ddpm_core.presets import PRESETS
 from ddpm_core.progress import StageBar
+from ddpm_core.rehearsal import introduction, rehearse
 from ddpm_core.schema import TrainRequest
 from ddpm_core.stages import run_stage
 from ddpm_core.training import TrainingError
@@ -35,12 +38,17 @@ def main(
     preset: Annotated[str, typer.Option(help=f"row of the preset table to start from: {', '.join(PRESETS)}")] = "quick",
     iterations: Annotated[Optional[int], typer.Option(help="optimiser steps of each stage")] = None,
     batch_size: Annotated[Optional[int], typer.Option(help="pictures per step in each stage")] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="say what memory and time it would take, and stop")
+    ] = False,
 ) -> None:
     """Train autoencoder and denoiser, one after the other, on a folder of pictures.
 
     Writes a checkpoint that the app lists as soon as it is complete, with a model card, and in its training/ folder
     the resolved settings, a log as JSONL and as TensorBoard events, sample grids, plots and what --resume needs.
-    Started by torchrun, several processes share every batch: the batch size is that of all of them together.
+    Started by torchrun, several processes share every batch: the batch size is that of all of them together. A batch
+    too large for the memory is computed in parts, with the same result. All of it runs at low priority, so that the
+    machine stays usable.
     """
     keep_freed_memory()
     world = launched()
@@ -50,9 +58,16 @@ def main(
         fail(f"there is no preset {preset!r}; choose from: {', '.join(PRESETS)}.")
     watch = partial(tqdm, desc="reading pictures", unit="", leave=False, disable=not world.leads)
     stop = Stop(waits=world.size > 1)  # several have to end after the same step
-    with in_one_sentence(TrainingError):
+    with in_one_sentence(TrainingError), full_memory_in_one_sentence():
         base = shapes_of(given["init"]) if "init" in given else {}
         request = TrainRequest.model_validate(merge(PRESETS[preset], base, {"vae": both, "denoiser": both}, given))
+        use_threads(request.threads)
+        if dry_run:
+            if world.size > 1:
+                fail("--dry-run tries out a single process; start it without torchrun.")
+            for line in rehearse(request):
+                typer.echo(line)
+            return
         for stage in request.stages:
             world.rows(getattr(request, stage).batch_size)  # said before hours of training, not after
         done, told = False, f"what was learned is saved in {request.out}"
@@ -83,9 +98,8 @@ def introduce(pictures: Pictures) -> None:
     """Say what was found in the folder."""
     if pictures.train.unreadable:
         typer.echo(f"Skipped {len(pictures.train.unreadable)} files that are no readable pictures.")
-    typer.echo(f"{pictures.files} pictures to train on, {len(pictures.held_out or [])} held out.")
-    if pictures.classes:
-        typer.echo(f"{len(pictures.classes)} classes: {', '.join(pictures.classes)[:200]}.")
+    for line in introduction(pictures.files, len(pictures.held_out or []), pictures.classes):
+        typer.echo(line)
 
 
 def show_stage(stage: StageName, request: TrainRequest, pictures: Pictures, world: World, stop: Stop) -> bool:
@@ -112,4 +126,5 @@ def show_stage(stage: StageName, request: TrainRequest, pictures: Pictures, worl
 
 
 if __name__ == "__main__":
+    let_others_go_first()
     run(main)

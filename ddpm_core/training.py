@@ -1,8 +1,8 @@
 """The training loop, one for both stages: mixed precision, EMA, clipping, accumulation, resumable.
 
 `train` is a generator: it yields after every optimiser step and leaves showing, logging and sampling to
-its consumer. All randomness of step k is a function of (seed, k), so a resumed run needs no saved
-generator state to continue exactly as the uninterrupted one would.
+its consumer. All randomness of micro-batch k is a function of (seed, k), so a resumed run needs no saved
+generator state to continue exactly as the uninterrupted one would, and a micro-batch can be computed again, in parts.
 """
 
 from __future__ import annotations
@@ -21,9 +21,11 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
 from ddpm_core.checkpoint import CheckpointError, read_tensors, write_tensors
-from ddpm_core.distributed import ALONE, Loss, World
+from ddpm_core.distributed import ALONE, World
+from ddpm_core.machine import memory_is_full
 from ddpm_core.precision import resolve_precision
 from ddpm_core.schema import Precision, StageSettings
+from ddpm_core.shares import Loss
 
 MAX_SKIPPED_IN_A_ROW = 50
 NOTHING: Mapping[str, str] = MappingProxyType({})
@@ -35,7 +37,10 @@ class TrainingError(RuntimeError):
 
 @dataclass
 class TrainStep:
-    """What one optimiser step did; `step` and `skipped` count from the start of the run, `taken` is of this one."""
+    """What one optimiser step did; `step` and `skipped` count from the start of the run, `taken` is of this one.
+
+    `parts` is in how many every micro-batch was computed, one after the other, because it is too large for the memory.
+    """
 
     step: int
     losses: dict[str, float]
@@ -43,12 +48,18 @@ class TrainStep:
     gradient_norm: float
     skipped: int
     taken: bool = True
+    parts: int = 1
 
 
 def batch_index(step: int, batch_size: int, count: int, seed: int) -> Tensor:
     """Which of `count` examples step `step` sees: every epoch a new permutation, epochs joined end to end."""
     positions = range(step * batch_size, (step + 1) * batch_size)
     return torch.tensor([_epoch_order(p // count, count, seed)[p % count] for p in positions])
+
+
+def steps_taken(state: Path) -> int:
+    """How many steps a run has taken that `Trainer.save` wrote to a file; 0 without one. Raises `CheckpointError`."""
+    return json.loads(read_tensors(state)[1].get("progress", "{}")).get("step", 0) if state.exists() else 0
 
 
 @lru_cache(maxsize=2)
@@ -103,16 +114,17 @@ class Trainer:
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=self.dtype == torch.float16)
         self.step = 0
         self.skipped = 0
+        self.parts = 1
 
     def train(self, loss: Loss) -> Iterator[TrainStep]:
-        """Run the remaining iterations; `loss(model, draw)` gives the terms of micro-batch number `draw`.
+        """Run the remaining iterations; `loss(model, draw)` gives the terms of what is drawn.
 
-        The term named "loss" is minimised; of several processes each gives the mean over its share of the
-        micro-batch, and what is minimised, reported and judged is the mean over processes. A step whose loss or
-        gradient is not finite is skipped and counted.
+        The term named "loss" is minimised; each draw, of several processes or parts, gives the mean over its share of
+        the micro-batch, and what is minimised, reported and judged is the mean over all. A step whose loss or
+        gradient is not finite is skipped and counted. A step that fills the memory is taken again in smaller parts.
 
         Raises:
-            TrainingError: many steps in a row were not finite.
+            TrainingError: many steps in a row were not finite; the memory is too small.
         """
         self.model.train()
         objective = self.world.objective(self.model, loss)
@@ -121,19 +133,8 @@ class Trainer:
             rate = learning_rate_at(self.step, self.settings)
             for group in self.optimizer.param_groups:
                 group["lr"] = rate
-            torch.manual_seed((self.seed << 32) + self.step)
 
-            totals: dict[str, Tensor] = {}
-            self.optimizer.zero_grad(set_to_none=True)
-            for micro in range(self.settings.accumulate):
-                with self.world.averaging(objective, now=micro + 1 == self.settings.accumulate):
-                    with self.autocast():
-                        terms = objective(self.step * self.settings.accumulate + micro)
-                    self.scaler.scale(terms["loss"] / self.settings.accumulate).backward()
-                for name, term in terms.items():
-                    totals[name] = totals.get(name, 0) + term.detach() / self.settings.accumulate
-
-            totals = self.world.mean(totals)
+            totals = self.world.mean(self.fitting_gradients(objective))
             self.scaler.unscale_(self.optimizer)
             norm = nn.utils.clip_grad_norm_(self.model.parameters(), self.settings.clip)
             if torch.isfinite(norm) and torch.isfinite(totals["loss"]):
@@ -151,7 +152,64 @@ class Trainer:
             self.scaler.update()
             self.step += 1
             losses = {name: value.item() for name, value in totals.items()}
-            yield TrainStep(self.step, losses, rate, norm.item(), self.skipped, skipped_in_a_row == 0)
+            taken = skipped_in_a_row == 0
+            yield TrainStep(self.step, losses, rate, norm.item(), self.skipped, taken, self.parts)
+
+    def fitting_gradients(self, objective: nn.Module) -> dict[str, Tensor]:
+        """As `gradients`, again in smaller parts whenever the memory is full.
+
+        Raises:
+            TrainingError: the parts cannot be smaller, or other processes wait for this one's gradients.
+        """
+        while True:
+            try:
+                return self.gradients(objective)
+            except RuntimeError as error:
+                if not memory_is_full(error):
+                    raise
+            # Out of the handler, for the error holds on to the functions it came through, and they to their tensors.
+            torch.cuda.empty_cache()
+            if self.world.size > 1:
+                raise TrainingError(
+                    f"A batch of {self.settings.batch_size} does not fit into the memory of process {self.world.rank}; "
+                    "resume with a smaller --batch-size, which --vae-accumulate or --denoiser-accumulate make up for."
+                )
+            self.divide()
+
+    def gradients(self, objective: nn.Module) -> dict[str, Tensor]:
+        """Leave the next step's gradients in the parameters; the terms of its loss, averaged over what was drawn."""
+        first = self.step * self.settings.accumulate
+        draws = [
+            draw
+            for number in range(first, first + self.settings.accumulate)
+            for draw in self.world.draws(number, self.settings.batch_size, self.parts)
+        ]
+        totals: dict[str, Tensor] = {}
+        self.optimizer.zero_grad(set_to_none=True)
+        for draw in draws:
+            torch.manual_seed((self.seed << 32) + draw.number)
+            with self.world.averaging(objective, now=draw is draws[-1]):
+                with self.autocast():
+                    terms = objective(draw)
+                self.scaler.scale(terms["loss"] / len(draws)).backward()
+            for name, term in terms.items():
+                totals[name] = totals.get(name, 0) + term.detach() / len(draws)
+        return totals
+
+    def divide(self) -> None:
+        """Compute every micro-batch in at least twice as many parts, equally large; what is learned stays the same.
+
+        Raises:
+            TrainingError: the parts are single pictures already.
+        """
+        most = self.settings.batch_size // self.world.size
+        smaller = [parts for parts in range(2 * self.parts, most + 1) if most % parts == 0]
+        if not smaller:
+            raise TrainingError(
+                "Even a batch of one does not fit into the memory; choose a smaller --size or smaller numbers in "
+                "--vae-channels and --denoiser-channels."
+            )
+        self.parts = smaller[0]
 
     def autocast(self):
         """Context in which the model computes in the run's precision."""
@@ -166,6 +224,7 @@ class Trainer:
         for index, state in self.optimizer.state_dict()["state"].items():
             tensors |= {f"optimizer.{index}.{name}": t for name, t in state.items()}
         progress = {"step": self.step, "skipped": self.skipped, "averaged": int(self.ema.n_averaged)}
+        progress["parts"] = self.parts
         notes = {"progress": progress, "scaler": self.scaler.state_dict(), "basis": dict(basis)}
         write_tensors(path, tensors, {name: json.dumps(note) for name, note in notes.items()})
 
@@ -201,5 +260,8 @@ class Trainer:
             reason = " ".join(str(error).split())[:200]
             raise CheckpointError(f"{path} belongs to a run with other settings: {reason}.") from None
         self.step, self.skipped = progress["step"], progress["skipped"]
+        self.parts = progress.get("parts", 1)
+        if self.settings.batch_size % (self.world.size * self.parts):  # those of another batch, or of more processes
+            self.parts = 1
         self.ema.n_averaged.fill_(progress["averaged"])
         return json.loads(metadata.get("basis", "{}"))

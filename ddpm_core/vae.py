@@ -17,8 +17,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ddpm_core.codec import Codec
-from ddpm_core.distributed import ALONE, World
 from ddpm_core.layers import ChannelNorm, starting_at_zero
+from ddpm_core.shares import WHOLE, Share
 
 
 class SqueezeExcitation(nn.Module):
@@ -134,12 +134,12 @@ class VAE(Codec):
 
 
 def vae_loss(
-    vae: VAE, image: Tensor, kl_weight: float, edge_weight: float, texture_weight: float, world: World = ALONE
+    vae: VAE, image: Tensor, kl_weight: float, edge_weight: float, texture_weight: float, part: Share = WHOLE
 ) -> dict[str, Tensor]:
     """Terms of the training loss for a batch (B, 3, H, W) in [-1, 1]; "loss" is the one to minimise.
 
-    Of the processes of a `world` each is given its own rows of the batch; every term is a mean over pictures, so the
-    mean over processes is that over the batch.
+    Each of several parts is given its own rows of the batch; every term is a mean over pictures, so the mean over
+    parts is that over the batch.
 
     Reconstruction is each picture's root mean squared error (what PSNR counts), the absolute error at half
     and quarter resolution and that of horizontal and vertical differences, which keeps edges, and that of
@@ -147,7 +147,7 @@ def vae_loss(
     2014, appendix B).
     """
     mean, log_variance = vae.moments(image)
-    latent = mean + torch.exp(0.5 * log_variance) * world.noise_like(mean)
+    latent = mean + torch.exp(0.5 * log_variance) * part.noise_like(mean)
     restored = vae.decoder(latent).float()
 
     error = restored - image

@@ -1,4 +1,4 @@
-"""What each of two processes does in `test_distributed`: stages run whole, run broken, and with one bad step.
+"""What each of two processes does in `test_distributed`: stages run whole, broken, in parts, and with one bad step.
 
 Started by `torch.distributed.run`, in a process of its own each: `python -m tests.shared_run FOLDER`.
 """
@@ -10,14 +10,17 @@ import math
 import sys
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import torch
 from torch import Tensor, nn
 
+from ddpm_core import stages
 from ddpm_core.data import PictureSet
 from ddpm_core.distributed import ALONE, World, joined, launched
 from ddpm_core.jobs import Pictures, StageName
 from ddpm_core.schema import StageSettings, TrainRequest
+from ddpm_core.shares import Draw
 from ddpm_core.stages import run_stage
 from ddpm_core.training import Trainer
 
@@ -51,11 +54,11 @@ def some_pictures() -> Pictures:
 
 def run(request: TrainRequest, world: World = ALONE, until: int | None = None, stage: StageName | None = None) -> None:
     """Run both stages, or one; close the last after step `until`."""
-    stages: tuple[StageName, ...] = (stage,) if stage else ("vae", "denoiser")
-    for each in stages:
+    wanted: tuple[StageName, ...] = (stage,) if stage else ("vae", "denoiser")
+    for each in wanted:
         updates = run_stage(each, request, some_pictures(), world)
         for update in updates:
-            if each == stages[-1] and update.step.step == until:
+            if each == wanted[-1] and update.step.step == until:
                 break
         updates.close()
 
@@ -66,9 +69,9 @@ def one_bad_step(world: World) -> dict[str, Any]:
     settings = StageSettings(iterations=STEPS, warmup=0, learning_rate=0.1, batch_size=4)
     trainer = Trainer(nn.Linear(3, 1), settings, "fp32", world=world)
 
-    def loss(model: nn.Module, draw: int) -> dict[str, Tensor]:
-        bad = draw == BAD and world.rank == world.size - 1
-        return {"loss": model(world.share(torch.randn(4, 3))).square().mean() * (math.nan if bad else 1)}
+    def loss(model: nn.Module, draw: Draw) -> dict[str, Tensor]:
+        bad = draw.number == BAD and world.rank == world.size - 1
+        return {"loss": model(draw.share(torch.randn(4, 3))).square().mean() * (math.nan if bad else 1)}
 
     skipped = [step.skipped for step in trainer.train(loss)]
     return {"skipped": skipped, "weights": [p.flatten().tolist() for p in trainer.model.parameters()]}
@@ -89,6 +92,8 @@ def main(folder: Path) -> None:
         run(request_for(folder / "whole"), world)
         run(request_for(folder / "broken"), world, until=2)
         run(request_for(folder / "broken", resume=True), world, stage="denoiser")
+        with patch.object(stages, "fit", lambda trainer, loss: trainer.divide()):
+            run(request_for(folder / "divided"), world)
         said = {"bad": one_bad_step(world), "random": apart(world)}
         (folder / f"{world.rank}.json").write_text(json.dumps(said))
 

@@ -75,6 +75,14 @@ def test_two_processes_end_where_one_does(one: Path, two: Path, stage: Any) -> N
         assert by_one == pytest.approx(by_two, rel=1e-3)
 
 
+@pytest.mark.parametrize("stage", STAGES)
+def test_two_processes_that_divide_their_batches_end_there_too(one: Path, two: Path, stage: Any) -> None:
+    (alone, _), (shared, told) = (checkpoint.read_tensors(state_file(out, stage)) for out in (one, two / "divided"))
+    assert json.loads(told["progress"])["parts"] == 2
+    for name in alone:
+        torch.testing.assert_close(shared[name], alone[name], **CLOSE, msg=lambda text, name=name: f"{name}: {text}")
+
+
 def test_the_comparison_would_notice_another_seed(one: Path, tmp_path: Path) -> None:
     run(request_for(tmp_path, seed=1), stage="vae")
     (first, _), (other, _) = (checkpoint.read_tensors(state_file(out, "vae")) for out in (one, tmp_path))
@@ -136,6 +144,20 @@ def test_a_polite_kill_of_two_stops_both_after_one_step_and_one_can_go_on(
     assert [json.loads(line)["step"] for line in log.open()] == list(range(1, done + 2))
 
 
+def test_one_of_two_that_runs_out_of_memory_says_so_and_both_end(picture_folder: Path, tmp_path: Path) -> None:
+    command = ["--data", picture_folder, "--out", tmp_path / "run", "--preset", "tiny", "--device", "cpu"]
+    command += ["--precision", "fp32", "--stage", "vae", "--batch-size", 4, "--iterations", 10**5]
+    done = subprocess.run(
+        [*TWO, "tests.full_run", *map(str, command)],
+        cwd=ROOT, env=ALONE, capture_output=True, text=True, check=False, timeout=PATIENCE,
+    )  # fmt: skip
+    assert done.returncode != 0
+    assert (
+        done.stderr.count("Error: A batch of 4 does not fit into the memory of process 1; resume with a smaller") == 1
+    )
+    assert "[rank" not in done.stderr  # how torchrun marks a traceback of ours
+
+
 # In this process
 
 
@@ -153,7 +175,7 @@ def test_the_mean_over_processes_is_the_mean_over_the_batch(shaken) -> None:
     vae, clean, image = shaken(VAE(channels=(16, 16), full_width=8)), torch.randn(8, 4, 8, 8), torch.rand(8, 3, 16, 16)
 
     def denoising(world: World) -> dict[str, torch.Tensor]:  # a half of the batch has far more held cells than another
-        return denoiser_loss(unet, clean, Diffuser(), "lognormal", 0.5, world=world)
+        return denoiser_loss(unet, clean, Diffuser(), "lognormal", 0.5, part=world)
 
     def restoring(world: World) -> dict[str, torch.Tensor]:
         return vae_loss(vae, world.share(image), 0.1, 0.2, 3.0, world)

@@ -15,6 +15,7 @@ from ddpm_core.checkpoint import CheckpointError
 from ddpm_core.precision import resolve_precision
 from ddpm_core.samplers import last
 from ddpm_core.schema import StageSettings
+from ddpm_core.shares import Draw
 from ddpm_core.training import (
     MAX_SKIPPED_IN_A_ROW,
     Trainer,
@@ -36,9 +37,9 @@ def trainer(**changes: Any) -> Trainer:
     return Trainer(nn.Linear(3, 1), settings(**changes), "fp32")
 
 
-def fit(model: nn.Module, draw: int) -> dict[str, Tensor]:
+def fit(model: nn.Module, draw: Draw) -> dict[str, Tensor]:
     """A loss that is the same whenever it is asked for, on one example after the other."""
-    rows = torch.arange(8 * draw, 8 * draw + 8) % 64
+    rows = draw.share(torch.arange(8 * draw.number, 8 * draw.number + 8) % 64)
     return {"loss": (model(INPUTS[rows]) - TARGETS[rows]).square().mean()}
 
 
@@ -69,9 +70,7 @@ def test_the_average_of_the_weights_comes_to_the_solution_too() -> None:
 def test_two_small_batches_accumulated_equal_one_of_twice_the_size() -> None:
     def of(size: int):
         return lambda model, draw: {
-            "loss": (model(INPUTS[draw * size : (draw + 1) * size]) - TARGETS[draw * size : (draw + 1) * size])
-            .square()
-            .mean()
+            "loss": (model(INPUTS[draw.number * size :][:size]) - TARGETS[draw.number * size :][:size]).square().mean()
         }
 
     small, large = trainer(iterations=6, accumulate=2), trainer(iterations=6)
@@ -128,9 +127,9 @@ def test_the_gradient_is_clipped_and_its_norm_reported_before() -> None:
 def test_a_step_that_is_not_finite_is_skipped_and_counted(kind: str) -> None:
     run, before = trainer(iterations=12), {}
 
-    def loss(model: nn.Module, draw: int) -> dict[str, Tensor]:
+    def loss(model: nn.Module, draw: Draw) -> dict[str, Tensor]:
         before.update(weights(model))
-        if draw in (4, 5):
+        if draw.number in (4, 5):
             if kind == "gradient":  # the root of 0 has no finite slope, and 0 times it is none
                 return {"loss": fit(model, draw)["loss"] + (model.bias * 0).sqrt().sum()}
             return {"loss": fit(model, draw)["loss"] * {"nan": math.nan, "inf": math.inf}[kind]}
@@ -146,7 +145,7 @@ def test_a_step_that_is_not_finite_is_skipped_and_counted(kind: str) -> None:
 
 def test_many_steps_in_a_row_that_are_not_finite_end_the_run_with_a_sentence() -> None:
     run = trainer(iterations=1000)
-    steps = run.train(lambda model, draw: {"loss": fit(model, draw)["loss"] * (math.nan if draw >= 3 else 1)})
+    steps = run.train(lambda model, draw: {"loss": fit(model, draw)["loss"] * (math.nan if draw.number >= 3 else 1)})
     with pytest.raises(TrainingError, match="steps in a row") as caught:
         last(steps)
     assert run.step == 3 + MAX_SKIPPED_IN_A_ROW
@@ -155,7 +154,7 @@ def test_many_steps_in_a_row_that_are_not_finite_end_the_run_with_a_sentence() -
 
 def test_bad_steps_with_good_ones_between_do_not_end_the_run() -> None:
     run = trainer(iterations=3 * MAX_SKIPPED_IN_A_ROW)
-    last(run.train(lambda model, draw: {"loss": fit(model, draw)["loss"] * (1 if draw % 3 == 0 else math.nan)}))
+    last(run.train(lambda model, draw: {"loss": fit(model, draw)["loss"] * (1 if draw.number % 3 == 0 else math.nan)}))
     assert run.skipped == 2 * MAX_SKIPPED_IN_A_ROW
 
 
@@ -191,9 +190,9 @@ def test_half_precision_trains_with_weights_kept_in_full(precision: str) -> None
     torch.manual_seed(0)
     run, kinds = Trainer(nn.Linear(3, 1), settings(), precision), set()
 
-    def loss(model: nn.Module, draw: int) -> dict[str, Tensor]:
+    def loss(model: nn.Module, draw: Draw) -> dict[str, Tensor]:
         kinds.add(model(INPUTS).dtype)
-        rows = torch.arange(8 * draw, 8 * draw + 8) % 64
+        rows = torch.arange(8 * draw.number, 8 * draw.number + 8) % 64
         return {"loss": (model(INPUTS[rows]).float() - TARGETS[rows]).square().mean()}
 
     steps = list(run.train(loss))

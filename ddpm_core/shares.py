@@ -1,0 +1,74 @@
+"""A batch computed in equal shares, by several processes or one after the other, as if it were computed at once.
+
+Whoever computes a share draws the random numbers of the whole batch, from one seed, and cuts them. So what is learned
+depends neither on how many shares there are nor on whether that changed on the way, but for rounding and dropout.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Share:
+    """One of `size` equal parts of every batch, number `rank`; by default all of it."""
+
+    rank: int = 0
+    size: int = 1
+
+    def rows(self, batch_size: int) -> slice:
+        """Which rows of a batch are this share's.
+
+        Raises:
+            ValueError: there cannot be equally many in each, and a mean of means would not be the batch's mean.
+        """
+        if batch_size % self.size:
+            raise ValueError(
+                f"a batch of {batch_size} cannot be shared evenly by {self.size} processes; "
+                f"choose a --batch-size that is a multiple of {self.size}."
+            )
+        each = batch_size // self.size
+        return slice(self.rank * each, (self.rank + 1) * each)
+
+    def share(self, batch: Tensor) -> Tensor:
+        """This share's rows (B/size, ...) of a batch (B, ...); raises as `rows` does."""
+        return batch[self.rows(len(batch))]
+
+    def noise_like(self, share: Tensor) -> Tensor:
+        """Normal noise for this share's rows, cut from what would be drawn for the whole batch at once."""
+        return self.share(torch.randn_like(torch.cat([share] * self.size)))
+
+    @contextlib.contextmanager
+    def drawing_apart(self) -> Iterator[None]:
+        """Inside, each share has random numbers of its own, for dropout; after, all are where they were before."""
+        if self.size == 1:
+            yield
+            return
+        with torch.random.fork_rng([torch.cuda.current_device()] if torch.cuda.is_available() else []):
+            torch.manual_seed(int(torch.randint(2**62, ())) + self.rank)
+            yield
+
+
+WHOLE = Share()
+
+
+@dataclass(frozen=True)
+class Draw(Share):
+    """What is computed at once: a share of a micro-batch.
+
+    Attributes:
+        number: of the micro-batch, counted from the start of the run.
+        batch_size: pictures in the whole micro-batch.
+    """
+
+    number: int = 0
+    batch_size: int = 1
+
+
+Loss = Callable[[Any, Draw], dict[str, Tensor]]  # of a model, on what is drawn

@@ -1,0 +1,139 @@
+"""What the machine has free, and that training leaves it usable."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+
+from ddpm_core import machine, train
+from ddpm_core.machine import POLITE, available_memory, let_others_go_first, memory_is_full, use_threads
+from tests.commands import assert_refused
+
+ROOT = Path(__file__).resolve().parents[1]
+
+# The priority of a process that runs a module as `python -m` does, afterwards.
+PRIORITY = """
+import contextlib, os, runpy, sys
+module, sys.argv = sys.argv[1], ["train", "--help"]
+with contextlib.suppress(SystemExit):
+    runpy.run_module(module, run_name="__main__", alter_sys=True)
+print(os.getpriority(os.PRIO_PROCESS, 0))
+"""
+
+
+@pytest.fixture(autouse=True)
+def threads_as_before() -> Iterator[None]:
+    before = torch.get_num_threads()
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture
+def kernel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A kernel that says there are 1,000 kB, and a container of no limit."""
+    (tmp_path / "meminfo").write_text("MemTotal:     9000 kB\nMemFree:   10 kB\nMemAvailable:     1000 kB\n")
+    (tmp_path / "memory.max").write_text("max\n")
+    (tmp_path / "memory.current").write_text("500000\n")
+    (tmp_path / "memory.stat").write_text("anon 400000\ninactive_file 100000\n")
+    monkeypatch.setattr(machine, "MEMINFO", tmp_path / "meminfo")
+    monkeypatch.setattr(machine, "CGROUPS", [(tmp_path, "memory.max", "memory.current", "inactive_file")])
+    return tmp_path
+
+
+def test_free_memory_is_what_the_kernel_says_can_be_had(kernel: Path) -> None:
+    assert available_memory() == 1000 * 1024
+
+
+def test_a_containers_limit_counts_but_not_what_the_kernel_can_take_back(kernel: Path) -> None:
+    (kernel / "memory.max").write_text("1000000\n")
+    assert available_memory() == 1_000_000 - (500_000 - 100_000)
+    (kernel / "memory.max").write_text("900000000\n")
+    assert available_memory() == 1000 * 1024
+
+
+@pytest.mark.parametrize("said", [None, "MemTotal: 9000 kB\n"])
+def test_without_such_a_kernel_it_is_what_is_built_in_or_unknown(
+    kernel: Path, monkeypatch: pytest.MonkeyPatch, said: str | None
+) -> None:
+    (kernel / "meminfo").unlink()
+    if said:
+        (kernel / "meminfo").write_text(said)
+    monkeypatch.setattr(os, "sysconf", {"SC_PHYS_PAGES": 7, "SC_PAGE_SIZE": 4096}.__getitem__)
+    assert available_memory() == 7 * 4096
+    monkeypatch.delattr(os, "sysconf")
+    assert available_memory() is None
+
+
+def test_this_machine_has_memory() -> None:
+    assert (available_memory() or 1) > 0
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB."),
+        RuntimeError("MPS backend out of memory (MPS allocated: 17.81 GB)"),
+        RuntimeError("[enforce fail at alloc_cpu.cpp:117] DefaultCPUAllocator: can't allocate memory: you tried to"),
+        RuntimeError("[enforce fail at alloc_cpu.cpp:80] DefaultCPUAllocator: not enough memory: you tried to"),
+    ],
+)
+def test_full_memory_is_told_from_other_errors(error: RuntimeError) -> None:
+    assert memory_is_full(error)
+    assert not memory_is_full(RuntimeError("Expected all tensors to be on the same device"))
+
+
+def test_what_this_pytorch_says_of_full_memory_is_understood() -> None:
+    with pytest.raises(RuntimeError) as caught:
+        torch.empty(2**62, dtype=torch.uint8)
+    assert memory_is_full(caught.value)
+
+
+# Manners
+
+
+@pytest.mark.parametrize(("cores", "threads"), [(1, 1), (2, 2), (3, 3), (4, 3), (8, 7), (64, 63)])
+def test_of_many_cores_one_is_left_free(cores: int, threads: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: cores)
+    said: list[int] = []
+    monkeypatch.setattr(torch, "set_num_threads", said.append)
+    assert use_threads(None) == threads
+    monkeypatch.setenv("OMP_NUM_THREADS", str(cores))
+    assert use_threads(None) == cores
+    assert use_threads(5) == 5
+    assert said == [threads, cores, 5]
+
+
+def test_the_command_computes_with_as_many_threads_as_asked_for(call, picture_folder: Path, tmp_path: Path) -> None:
+    command = ["--data", picture_folder, "--out", tmp_path / "run", "--preset", "tiny", "--device", "cpu", "--dry-run"]
+    outcome = call(train.main, *command, "--stage", "vae", "--batch-size", 1, "--threads", 2)
+    assert outcome.status == 0
+    assert "threads: 2" in outcome.out
+    assert torch.get_num_threads() == 2
+    for count in (0, 1025):
+        assert_refused(call(train.main, *command, "--threads", count), "threads", str(count))
+
+
+def test_training_goes_behind_everything_else_and_only_when_it_is_a_process_of_its_own() -> None:
+    before = os.getpriority(os.PRIO_PROCESS, 0)
+    command = [sys.executable, "-c", PRIORITY, "ddpm_core.train"]
+    said = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    assert int(said.split()[-1]) == max(before, POLITE) > 0
+    assert os.getpriority(os.PRIO_PROCESS, 0) == before
+
+
+def test_priority_is_never_raised_and_left_alone_where_there_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[int] = []
+    monkeypatch.setattr(os, "setpriority", lambda which, who, niceness: asked.append(niceness))
+    for niceness in (0, 15):
+        monkeypatch.setattr(os, "getpriority", lambda which, who, niceness=niceness: niceness)
+        let_others_go_first()
+    assert asked == [POLITE, 15]
+    monkeypatch.delattr(os, "setpriority")
+    let_others_go_first()
