@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 from typing import Any, Literal, Protocol
@@ -15,11 +15,12 @@ from torch import Tensor, nn
 from ddpm_core import checkpoint, metrics
 from ddpm_core.checkpoint import CheckpointConfig, CheckpointError
 from ddpm_core.codec import Codec, PixelCodec
-from ddpm_core.data import PictureSet, load_pictures
+from ddpm_core.data import NoPictures, PictureSet, Skipped, load_pictures
 from ddpm_core.datasets import find
 from ddpm_core.diffuser import Diffuser
 from ddpm_core.distributed import ALONE, World
 from ddpm_core.finetuning import guided_output, has_codec_for, start_autoencoder, start_denoiser, take_codec
+from ddpm_core.latents import ENCODED, LATENTS, Views, encoded, kept
 from ddpm_core.layers import placed
 from ddpm_core.objective import denoiser_loss, loss_by_decile, with_labels_dropped
 from ddpm_core.pictures import Source, contact_sheet
@@ -37,18 +38,18 @@ VAE_SHAPE = VaeSettings.SHAPE
 DENOISER_SHAPE = (*DenoiserSettings.SHAPE, "dropout")
 PRIVATE = {"data", "out", "stage", "resume", "device", "threads", "init"}  # of this machine, not of the checkpoint
 SHOWN = 16  # pictures in a sample grid
-ENCODED = 32  # pictures encoded at once
 LOOKED_AT = 1024  # held-out latents, about, that the loss by tenth of the timesteps is measured on
 
 
 @dataclass
 class Pictures:
-    """The run's pictures, read once for both stages."""
+    """The run's pictures, read once for both stages: no file is opened for them after that."""
 
     train: PictureSet
     held_out: PictureSet | None
     files: int  # pictures read for training, before views multiply them
     classes: tuple[str, ...] = ()
+    skipped: list[Skipped] = field(default_factory=list)  # files that could not be used, of both parts
 
 
 def read_pictures(request: TrainRequest, watch: Callable[[Iterable[Source]], Iterable[Source]] = iter) -> Pictures:
@@ -56,9 +57,42 @@ def read_pictures(request: TrainRequest, watch: Callable[[Iterable[Source]], Ite
     found = find(request.data, request.classes)
     files, labels = found.sources, found.labels
     how = request.size, request.views, request.zoom, request.seed
-    train = load_pictures(watch(files["train"]), *how, labels=labels["train"])
-    held_out = load_pictures(files["val"], request.size, labels=labels["val"]) if files["val"] else None
-    return Pictures(train, held_out, len(train) // request.views, found.classes)
+    train = load_pictures(files["train"], *how, labels=labels["train"], watch=watch)
+    held_out, skipped = None, train.skipped
+    if files["val"]:
+        try:
+            held_out = load_pictures(files["val"], request.size, labels=labels["val"])
+            skipped = skipped + held_out.skipped
+        except NoPictures as none:  # nothing can be measured, but all can be learned
+            skipped = skipped + none.skipped
+    return Pictures(train, held_out, len(train) // request.views, found.classes, skipped)
+
+
+def skipped_file(out: Path) -> Path:
+    """Where a run lists the files that it left out."""
+    return out / "training" / "skipped.txt"
+
+
+def list_skipped(request: TrainRequest, pictures: Pictures) -> None:
+    """Write which files were left out, and why, a line each; without any, remove the list of an earlier time."""
+    path = skipped_file(request.out)
+    if pictures.skipped:
+        lines = [f"{name_in(request.data, source)}\t{_on_one_line(reason)}\n" for source, reason in pictures.skipped]
+        checkpoint.write_atomically(path, lambda partial: partial.write_text("".join(lines), encoding="utf-8"))
+    else:
+        path.unlink(missing_ok=True)
+
+
+def name_in(data: Path, source: Source) -> str:
+    """What a file is called in the data, fit to be printed."""
+    if isinstance(source, Path) and source.is_relative_to(data):
+        source = source.relative_to(data)
+    return _on_one_line(str(source))
+
+
+def _on_one_line(text: str) -> str:
+    """Names of files may have line breaks in them, and bytes that are no text."""
+    return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text)
 
 
 class Job(Protocol):
@@ -170,19 +204,23 @@ class DenoiserJob:
         if steps := checkpoint.finished_after(request.out / checkpoint.VAE_WEIGHTS):
             self.basis["autoencoder"] = f"{steps} steps"
         self.teacher = guided_output(request.init, self.device) if request.denoiser.learns == "guided" else None
-        self.latents = self.encode(pictures.train, flips=request.flips)
-        self.held_out = self.encode(pictures.held_out, flips=False) if pictures.held_out else None
+        self.latents, self.held_out = self.encode(pictures, keep=world.leads)
         self.labels = self.labels_of(pictures.train, flips=request.flips)
         self.held_out_labels = self.labels_of(pictures.held_out, flips=False) if pictures.held_out else None
 
-    @torch.inference_mode()
-    def encode(self, pictures: PictureSet, flips: bool) -> Tensor:
-        """Latents (N, C, h, w) of all pictures, and of their mirror images, made once."""
-        latents = []
-        for image in pictures.batches(ENCODED):
-            for view in (image, image.flip(3)) if flips else (image,):
-                latents.append(self.codec.encode(view.to(self.device)).cpu())
-        return torch.cat(latents)
+    def encode(self, pictures: Pictures, keep: bool) -> tuple[Tensor, Tensor | None]:
+        """Latents (N, C, h, w) of the pictures to train on, and of those held out; made once, if they are to be kept.
+
+        Pixels for latents are not: they are made in no time, and several times as large as the pictures.
+        """
+        parts = {"train": Views(pictures.train, self.request.flips)}
+        if pictures.held_out:
+            parts["held_out"] = Views(pictures.held_out, flips=False)
+        if isinstance(self.codec, PixelCodec):
+            made = {part: encoded(self.codec, views) for part, views in parts.items()}
+        else:
+            made = kept(self.codec, parts, self.request.out / "training" / LATENTS, write=keep)
+        return made["train"], made.get("held_out")
 
     def labels_of(self, pictures: PictureSet, flips: bool) -> Tensor | None:
         """The class (N,) of each latent that `encode` makes; None without classes."""

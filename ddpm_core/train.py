@@ -19,7 +19,7 @@ from ddpm_core.distributed import World, joined, launched
 from ddpm_core.finetuning import shapes_of
 from ddpm_core.fitting import full_memory_in_one_sentence
 from ddpm_core.interruption import Interruption, Stop, asked_politely, how_to_go_on
-from ddpm_core.jobs import Pictures, StageName, read_pictures
+from ddpm_core.jobs import Pictures, StageName, name_in, read_pictures, skipped_file
 from ddpm_core.machine import let_others_go_first, use_threads
 from ddpm_core.options import fail, in_one_sentence, merge, run, takes
 from ddpm_core.pipeline import pick_device
@@ -79,7 +79,7 @@ def main(
             ):
                 pictures = read_pictures(request, watch)
                 if world.leads:
-                    introduce(pictures)
+                    introduce(request, pictures)
                 done = all(show_stage(stage, request, pictures, world, stop) for stage in request.stages)
         except Interruption:
             told = "there was nothing new to save"
@@ -94,10 +94,13 @@ def same_command(world: World) -> str:
     return f"\n{how_to_go_on('ddpm_core.train', sys.argv[1:])}"
 
 
-def introduce(pictures: Pictures) -> None:
-    """Say what was found in the folder."""
-    if pictures.train.unreadable:
-        typer.echo(f"Skipped {len(pictures.train.unreadable)} files that are no readable pictures.")
+def introduce(request: TrainRequest, pictures: Pictures) -> None:
+    """Say what was found in the data."""
+    if pictures.skipped:
+        names = [name_in(request.data, source) for source, _ in pictures.skipped[:3]]
+        names += ["..."] * (len(pictures.skipped) > 3)
+        why = f"{skipped_file(request.out)} says why"
+        typer.echo(f"Skipped {len(pictures.skipped)} files that cannot be used ({', '.join(names)}); {why}.")
     for line in introduction(pictures.files, len(pictures.held_out or []), pictures.classes):
         typer.echo(line)
 
