@@ -20,6 +20,7 @@ from ddpm_core.datasets import find
 from ddpm_core.diffuser import Diffuser
 from ddpm_core.distributed import ALONE, World
 from ddpm_core.finetuning import guided_output, has_codec_for, start_autoencoder, start_denoiser, take_codec
+from ddpm_core.importance import LossHistory
 from ddpm_core.layers import placed
 from ddpm_core.objective import denoiser_loss, loss_by_decile, with_labels_dropped
 from ddpm_core.pictures import Source, contact_sheet
@@ -74,6 +75,10 @@ class Job(Protocol):
     def basis(self) -> dict[str, str]:
         """What it learns from, in words, so that a run that goes on can tell whether that changed."""
 
+    @property
+    def memory(self) -> nn.Module | None:
+        """What `loss` remembers from step to step, in buffers; None if nothing."""
+
     def loss(self, model: Any, draw: int) -> dict[str, Tensor]:
         """Loss terms of `model` on the pictures of micro-batch number `draw`."""
 
@@ -89,6 +94,8 @@ class Job(Protocol):
 
 class VaeJob:
     """Trains the autoencoder on pictures."""
+
+    memory = None
 
     def __init__(self, request: TrainRequest, pictures: Pictures, world: World = ALONE):
         self.request, self.pictures, self.world = request, pictures, world
@@ -168,6 +175,8 @@ class DenoiserJob:
         self.basis = {"pictures": str(len(pictures.train))}
         if steps := checkpoint.finished_after(request.out / checkpoint.VAE_WEIGHTS):
             self.basis["autoencoder"] = f"{steps} steps"
+        drawn_by_loss = request.denoiser.timesteps == "importance"
+        self.memory = LossHistory(self.diffuser.num_timesteps) if drawn_by_loss else None
         self.teacher = guided_output(request.init, self.device) if request.denoiser.learns == "guided" else None
         self.latents = self.encode(pictures.train, flips=request.flips)
         self.held_out = self.encode(pictures.held_out, flips=False) if pictures.held_out else None
@@ -190,9 +199,17 @@ class DenoiserJob:
         return torch.cat([part for batch in pictures.labels.split(ENCODED) for part in [batch] * (1 + flips)])
 
     def loss(self, model: UNet, draw: int) -> dict[str, Tensor]:
-        return self._loss(model, draw, self.latents, self.labels, self.world)
+        return self._loss(model, draw, self.latents, self.labels, self.world, self.memory)
 
-    def _loss(self, model: UNet, draw: int, latents: Tensor, labels: Tensor | None, world: World) -> dict[str, Tensor]:
+    def _loss(
+        self,
+        model: UNet,
+        draw: int,
+        latents: Tensor,
+        labels: Tensor | None,
+        world: World = ALONE,
+        history: LossHistory | None = None,
+    ) -> dict[str, Tensor]:
         settings = self.request.denoiser
         index = batch_index(draw, settings.batch_size, len(latents), self.request.seed)
         clean = latents[index].to(self.device, memory_format=torch.channels_last)
@@ -200,7 +217,7 @@ class DenoiserJob:
         if labels is not None:
             label = with_labels_dropped(labels[index], settings.label_dropout, len(self.classes)).to(self.device)
         choices = settings.timesteps, settings.clamp_share, settings.weighting, label
-        return denoiser_loss(model, clean, self.diffuser, *choices, teacher=self.teacher, world=world)
+        return denoiser_loss(model, clean, self.diffuser, *choices, self.teacher, world, history)
 
     @torch.inference_mode()
     def look(self, unet: UNet, grid: Path) -> dict[str, float]:
@@ -213,9 +230,7 @@ class DenoiserJob:
         if self.held_out is None:
             return self.by_decile(unet, "train", self.latents, self.labels)
         torch.manual_seed(0)
-        losses = [
-            self._loss(unet, draw, self.held_out, self.held_out_labels, ALONE)["loss"].item() for draw in range(8)
-        ]
+        losses = [self._loss(unet, draw, self.held_out, self.held_out_labels)["loss"].item() for draw in range(8)]
         by_decile = self.by_decile(unet, "held_out", self.held_out, self.held_out_labels)
         return {"held_out_loss": sum(losses) / len(losses)} | by_decile
 

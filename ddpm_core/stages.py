@@ -71,7 +71,7 @@ def run_stage(
         refuse_other_classes(request.out, pictures.classes)
     world.meet()  # none has begun to write before all have looked
     job: Job = VaeJob(request, pictures, world) if stage == "vae" else DenoiserJob(request, pictures, world)
-    trainer = Trainer(job.model, settings, request.precision, request.seed, world)
+    trainer = Trainer(job.model, settings, request.precision, request.seed, world, job.memory)
     notes += other_basis(trainer.load(state), job.basis) if resumed else job.notes
     for sentence in notes:
         say(sentence)

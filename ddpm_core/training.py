@@ -75,7 +75,7 @@ def ema_with_warmup(decay: float):
 
 
 class Trainer:
-    """A model with everything that must survive an interruption: weights, EMA, optimiser, scaler, step.
+    """A model with everything that must survive an interruption: weights, EMA, optimiser, scaler, memory, step.
 
     Args:
         model: the model to train, already on its device.
@@ -83,6 +83,7 @@ class Trainer:
         precision: autocast type, "auto" to choose by machine.
         seed: of everything random in the run.
         world: the processes that train together; `settings.batch_size` is that of all of them.
+        memory: buffers of what the loss remembers from step to step, if anything.
     """
 
     def __init__(
@@ -92,6 +93,7 @@ class Trainer:
         precision: Precision = "auto",
         seed: int = 0,
         world: World = ALONE,
+        memory: nn.Module | None = None,
     ):
         self.model, self.settings, self.seed, self.world = model, settings, seed, world
         self.device = next(model.parameters()).device
@@ -101,6 +103,7 @@ class Trainer:
             model.parameters(), settings.learning_rate, (0.9, 0.99), weight_decay=settings.weight_decay, fused=True
         )
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=self.dtype == torch.float16)
+        self.memory = memory or nn.Module()
         self.step = 0
         self.skipped = 0
 
@@ -163,6 +166,7 @@ class Trainer:
         """Write everything needed to continue into one safetensors file, atomically; `basis` is kept for `load`."""
         tensors = {f"model.{name}": t for name, t in self.model.state_dict().items()}
         tensors |= {f"ema.{name}": t for name, t in self.ema.module.state_dict().items()}
+        tensors |= {f"memory.{name}": t for name, t in self.memory.state_dict().items()}
         for index, state in self.optimizer.state_dict()["state"].items():
             tensors |= {f"optimizer.{index}.{name}": t for name, t in state.items()}
         progress = {"step": self.step, "skipped": self.skipped, "averaged": int(self.ema.n_averaged)}
@@ -176,7 +180,7 @@ class Trainer:
             CheckpointError: the file is missing, damaged or from a differently built model.
         """
         tensors, metadata = read_tensors(path)
-        parts: dict[str, dict[str, Tensor]] = {"model": {}, "ema": {}, "optimizer": {}}
+        parts: dict[str, dict[str, Tensor]] = {"model": {}, "ema": {}, "memory": {}, "optimizer": {}}
         for name, tensor in tensors.items():
             part, _, rest = name.partition(".")
             parts.setdefault(part, {})[rest] = tensor
@@ -194,6 +198,7 @@ class Trainer:
             progress = json.loads(metadata["progress"])
             self.model.load_state_dict(parts["model"])
             self.ema.module.load_state_dict(parts["ema"])
+            self.memory.load_state_dict(parts["memory"], strict=False)  # a run may remember other things from here on
             groups = self.optimizer.state_dict()["param_groups"]
             self.optimizer.load_state_dict({"state": state, "param_groups": groups})
             self.scaler.load_state_dict(json.loads(metadata["scaler"]))
