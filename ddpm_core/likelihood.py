@@ -21,6 +21,7 @@ from ddpm_core.solvers import noise_and_share
 
 PICTURES = 256
 DRAWS = 16  # terms computed of each picture beside the first and the last
+UNIFORM_SHARE = 0.1
 HALF_LEVEL = 1 / 255  # of 8 bits, in pixels from -1 to 1
 
 
@@ -71,13 +72,14 @@ def bits_per_dim(model: LatentDiffusion, pictures: PictureSet, draws: int = DRAW
 def drawn_steps(diffuser: Diffuser, draws: int, generator: Generator) -> tuple[Tensor, Tensor]:
     """Some of the steps from states 2..N-1, (draws,), and what their terms must be multiplied with to add up to all.
 
-    A step is drawn about as often as its term would be large for a picture of independent normal pixels, which is the
-    difference of log(1 - alpha_bar); each draw from a part of the steps of its own, so that they never fall together.
+    A step is mostly drawn as often as its term would be large for a picture of independent normal pixels, which is the
+    difference of log(1 - alpha_bar); sometimes uniformly, so that none of the weights is large. Each draw is from a
+    part of the steps of its own.
     """
     chance = torch.log1p(-diffuser.alpha_bar[1:]).diff()
     if not len(chance):
         return torch.zeros(0, dtype=torch.int64), torch.zeros(0, dtype=torch.float64)
-    chance = chance / chance.sum()
+    chance = (1 - UNIFORM_SHARE) * chance / chance.sum() + UNIFORM_SHARE / len(chance)
     places = (torch.arange(draws) + torch.rand(draws, generator=generator, dtype=torch.float64)) / draws
     index = torch.searchsorted(chance.cumsum(0), places).clamp_max(len(chance) - 1)
     return 2 + index, 1 / (draws * chance[index])
