@@ -15,6 +15,7 @@ from ddpm_core import checkpoint, sample, train
 from ddpm_core.bound import log_variance, prior_bits, step_bits
 from ddpm_core.diffuser import Diffuser
 from ddpm_core.guidance import VIEWS, anagram, classifier_free, told_and_untold
+from ddpm_core.jobs import Pictures
 from ddpm_core.noise import SeededNoise
 from ddpm_core.objective import BOUND_WEIGHT, denoiser_loss, loss_by_decile
 from ddpm_core.pipeline import predictor
@@ -22,6 +23,9 @@ from ddpm_core.samplers import SAMPLERS, ddpm, last
 from ddpm_core.solvers import WithVariance, noise_and_share
 from ddpm_core.unet import UNet, parted
 from tests.test_objective import Answer
+from tests.test_stages import copy_vae, pictures, request_for, run_all, settings_with, trained
+
+__all__ = ["pictures", "trained"]  # fixtures
 
 EVERY = torch.arange(1, 1000)
 MEAN, SPREAD = 1.5, 0.4  # of data of which all is known
@@ -310,3 +314,14 @@ def test_a_learned_variance_goes_from_the_command_line_into_a_checkpoint_that_sa
     made = call(sample.main, "--checkpoint", out, "--sampler", "ddpm", "--steps", 3, "--out", tmp_path / "samples")
     assert made.status == 0
     assert (tmp_path / "samples" / "0.png").is_file()
+
+
+def test_a_run_cannot_begin_to_learn_its_variance_midway_nor_from_a_checkpoint_that_did_not(
+    tmp_path: Path, pictures: Pictures, trained: Path
+) -> None:
+    copy_vae(trained, tmp_path / "run")
+    run_all("denoiser", request_for(tmp_path / "run"), pictures, until=1)
+    for changes in ({"resume": True}, {"init": trained}):
+        out = tmp_path / ("run" if "resume" in changes else "new")
+        with pytest.raises(checkpoint.CheckpointError, match="--denoiser-variance"):
+            run_all("denoiser", settings_with(request_for(out, **changes), variance="learned"), pictures)

@@ -166,11 +166,27 @@ def test_the_draw_by_importance_changes_what_is_learned(
     assert losses["uniform"][-1] != losses["importance"][-1]
 
 
-def test_a_state_without_a_history_is_refused_by_a_run_that_needs_one(tmp_path: Path) -> None:
-    settings = request_for(tmp_path).denoiser
-    Trainer(torch.nn.Linear(1, 1), settings, "fp32").save(tmp_path / "state.safetensors")
+def test_a_run_that_goes_on_may_begin_to_draw_by_importance_and_stop_it(
+    tmp_path: Path, pictures: Pictures, trained: Path
+) -> None:
+    copy_vae(trained, tmp_path / "run")
+
+    def history(how: str, until: int) -> list[int]:
+        request = settings_with(request_for(tmp_path / "run", resume=True), timesteps=how)
+        run_all("denoiser", request, pictures, until=until)
+        state = checkpoint.read_tensors(state_file(tmp_path / "run", "denoiser"))[0]
+        return [int(state["memory.seen"].sum())] if "memory.seen" in state else []
+
+    assert history("lognormal", 2) == []
+    assert history("importance", 4) == [2 * 3]
+    assert history("uniform", 6) == []
+
+
+def test_a_history_of_another_shape_is_refused(tmp_path: Path) -> None:
+    settings, line = request_for(tmp_path).denoiser, torch.nn.Linear(1, 1)
+    Trainer(line, settings, "fp32", memory=LossHistory(10)).save(tmp_path / "state.safetensors")
     with pytest.raises(checkpoint.CheckpointError, match="other settings"):
-        Trainer(torch.nn.Linear(1, 1), settings, "fp32", memory=LossHistory(10)).load(tmp_path / "state.safetensors")
+        Trainer(line, settings, "fp32", memory=LossHistory(20)).load(tmp_path / "state.safetensors")
 
 
 def test_the_train_command_draws_by_importance(call, picture_folder: Path, tmp_path: Path) -> None:
