@@ -65,11 +65,11 @@ def run_stage(
         )
     if state.exists() and not request.resume:
         raise CheckpointError(f"{weights} already exists; add --resume to continue it or choose another --out.")
+    world.meet()  # none has begun to write before all have looked
     resumed = state.exists()
     notes = changes(stage, request) if resumed else []
     if resumed and stage == "denoiser":
         refuse_other_classes(request.out, pictures.classes)
-    world.meet()  # none has begun to write before all have looked
     job: Job = VaeJob(request, pictures, world) if stage == "vae" else DenoiserJob(request, pictures, world)
     trainer = Trainer(job.model, settings, request.precision, request.seed, world, job.memory)
     notes += other_basis(trainer.load(state), job.basis) if resumed else job.notes
