@@ -45,7 +45,7 @@ class World(Share):
         letter: what the few numbers they tell each other travel in.
     """
 
-    letter: Tensor = field(default_factory=lambda: torch.zeros(16), repr=False, compare=False)
+    letter: Tensor = field(default_factory=lambda: torch.zeros(256), repr=False, compare=False)
 
     @property
     def leads(self) -> bool:
@@ -71,6 +71,14 @@ class World(Share):
         if self.size == 1:
             return terms
         return dict(zip(terms, self._sum(torch.stack(list(terms.values()))) / self.size, strict=True))
+
+    def together(self, share: Tensor) -> Tensor:
+        """Numbers (B,), one per row of the batch, of those (B/size,) that each process has for its own rows."""
+        if self.size == 1:
+            return share
+        whole = torch.zeros(len(share) * self.size)
+        whole[self.rows(len(whole))] = share.detach().cpu().float()
+        return torch.cat([self._sum(part) for part in whole.split(len(self.letter))])
 
     def any(self, wish: bool) -> bool:
         """Whether any process wishes it; all get the same answer, and wait for it."""

@@ -40,6 +40,7 @@ from ddpm_core.distances import distances_to_training, memorised_share
 from ddpm_core.feature_distances import FEWEST, compared
 from ddpm_core.features import FeatureNetwork, inception, of_classes, of_turns
 from ddpm_core.inpainting import random_regions
+from ddpm_core.likelihood import measure_likelihood
 from ddpm_core.options import in_one_sentence, run
 from ddpm_core.pictures import PictureError, Source, open_picture, to_bytes
 from ddpm_core.pipeline import LatentDiffusion
@@ -59,6 +60,10 @@ MEANING = {
     "swd_ratio": "swd / swd_floor",
     "memorised_share": "share of samples nearer to training than the nearest 1 % of held-out pictures",
     **feature_distances.MEANING,
+    "bits_per_dim": "upper bound on what held-out pictures take to store, per colour of a pixel",
+    "bits_per_dim_error": "its standard error",
+    "latent_bits_per_dim": "upper bound for held-out latents, to compare denoisers of one autoencoder",
+    "latent_bits_per_dim_error": "its standard error",
     "class_samples": "pictures made of classes, equally many of each, with the default guidance",
     "class_accuracy": "share of them that a small classifier reads as the class asked for",
     "classifier_accuracy": "share of held-out pictures that the same classifier reads right",
@@ -104,6 +109,7 @@ def main(
         network = network or (of_classes(classifier) if classifier else None)
         measures = measure_codec(model, find_pictures(data))
         measures |= measure_denoiser(model, find_pictures(seen), samples, fills, network)
+        measures |= measure_likelihood(model, find_pictures(seen)["val"])
         if labelled and classifier:
             measures |= measure_classes(model, labelled, classifier, samples)
         if json_file:

@@ -16,7 +16,8 @@ from ddpm_core.checkpoint import CheckpointConfig, CheckpointError
 from ddpm_core.guidance import autoguided
 from ddpm_core.inference import ready
 from ddpm_core.schema import DenoiserSettings, StageSettings, TrainRequest, VaeSettings
-from ddpm_core.unet import UNet
+from ddpm_core.solvers import Predictor
+from ddpm_core.unet import UNet, parted
 from ddpm_core.vae import VAE
 
 LATENT_ENDS = ("input.weight", "output.2.weight", "output.2.bias")  # of the UNet: as wide as the latent
@@ -200,5 +201,10 @@ def guided_output(folder: Path | None, device: torch.device) -> Callable[[Tensor
             f"In {folder} denoiser and guide differ in their prediction type, so nobody can learn from both."
         )
     # Every prediction type is a straight line of the noise, so what is guided is the same in all of them.
-    guided = autoguided(ready(denoiser, device), ready(guide, device), checkpoint.read_config(folder).guidance)
-    return torch.no_grad()(guided)
+    strong, weak = (_prediction_of(ready(network, device)) for network in (denoiser, guide))
+    return torch.no_grad()(autoguided(strong, weak, checkpoint.read_config(folder).guidance))
+
+
+def _prediction_of(network: UNet) -> Predictor:
+    """Its raw output without what it may say of the variance."""
+    return lambda noisy, t: parted(network(noisy, t), network.latent_channels)[0]

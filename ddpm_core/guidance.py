@@ -14,17 +14,20 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ddpm_core.diffuser import Diffuser
-from ddpm_core.solvers import Predictor
+from ddpm_core.solvers import Predictor, WithVariance, noise_and_share
 
 
 def extrapolated(predict: Predictor, base: Predictor, scale: float) -> Predictor:
-    """`base` plus `scale` times what `predict` says differently: 0 is `base`, 1 is `predict`, above 1 goes beyond."""
+    """`base` plus `scale` times what `predict` says differently: 0 is `base`, 1 is `predict`, above 1 goes beyond.
 
-    def guided(noisy: Tensor, t: Tensor) -> Tensor:
-        poor = base(noisy, t)
-        return poor + scale * (predict(noisy, t) - poor)
+    Of a learned variance, what `predict` says counts alone (so Dhariwal & Nichol 2021's code).
+    """
 
-    return guided
+    def guided(noisy: Tensor, t: Tensor) -> tuple[Tensor, Tensor | None]:
+        poor, (better, share) = base(noisy, t), noise_and_share(predict, noisy, t)
+        return poor + scale * (better - poor), share
+
+    return WithVariance(guided)
 
 
 def autoguided(predict: Predictor, weaker: Predictor, scale: float) -> Predictor:
@@ -63,12 +66,14 @@ def told_and_untold(
         scale: see `classifier_free`.
     """
 
-    def guided(noisy: Tensor, t: Tensor) -> Tensor:
+    def guided(noisy: Tensor, t: Tensor) -> tuple[Tensor, Tensor | None]:
         labels = torch.tensor([label, none], device=noisy.device).repeat_interleave(len(noisy))
-        told, untold = predict(noisy.repeat(2, 1, 1, 1), t.repeat(2), labels).chunk(2)
-        return classifier_free(lambda z, t: told, lambda z, t: untold, scale)(noisy, t)
+        eps, share = noise_and_share(predict, noisy.repeat(2, 1, 1, 1), t.repeat(2), labels)
+        told, untold = eps.chunk(2)
+        guided = classifier_free(lambda z, t: told, lambda z, t: untold, scale)(noisy, t)
+        return guided, None if share is None else share.chunk(2)[0]
 
-    return guided
+    return WithVariance(guided)
 
 
 def clipped(predict: Predictor, diffuser: Diffuser, limit: float) -> Predictor:
@@ -78,12 +83,13 @@ def clipped(predict: Predictor, diffuser: Diffuser, limit: float) -> Predictor:
     Saharia et al. 2022, "Photorealistic Text-to-Image Diffusion Models", section 2.3; `clip_sample` in diffusers).
     """
 
-    def bounded(noisy: Tensor, t: Tensor) -> Tensor:
+    def bounded(noisy: Tensor, t: Tensor) -> tuple[Tensor, Tensor | None]:
         signal, noise = diffuser.signal_and_noise(t, noisy)
-        clean = diffuser.denoised(noisy, predict(noisy, t), t).clamp(-limit, limit)
-        return (noisy - signal * clean) / noise
+        eps, share = noise_and_share(predict, noisy, t)
+        clean = diffuser.denoised(noisy, eps, t).clamp(-limit, limit)
+        return (noisy - signal * clean) / noise, share
 
-    return bounded
+    return WithVariance(bounded)
 
 
 def rearranged(predict: Predictor, to: Callable[[Tensor], Tensor], back: Callable[[Tensor], Tensor]) -> Predictor:

@@ -20,6 +20,7 @@ from ddpm_core.datasets import find
 from ddpm_core.diffuser import Diffuser
 from ddpm_core.distributed import ALONE, World
 from ddpm_core.finetuning import guided_output, has_codec_for, start_autoencoder, start_denoiser, take_codec
+from ddpm_core.importance import LossHistory
 from ddpm_core.latents import ENCODED, LATENTS, Views, encoded, kept
 from ddpm_core.layers import placed
 from ddpm_core.objective import denoiser_loss, loss_by_decile, with_labels_dropped
@@ -27,7 +28,7 @@ from ddpm_core.pictures import Source, contact_sheet
 from ddpm_core.pipeline import LatentDiffusion, pick_device
 from ddpm_core.samplers import last
 from ddpm_core.schema import DenoiserSettings, GenerateRequest, TrainRequest, VaeSettings
-from ddpm_core.shares import Draw
+from ddpm_core.shares import Draw, Memory
 from ddpm_core.training import batch_index
 from ddpm_core.unet import UNet
 from ddpm_core.vae import VAE, vae_loss
@@ -109,6 +110,10 @@ class Job(Protocol):
     def basis(self) -> dict[str, str]:
         """What it learns from, in words, so that a run that goes on can tell whether that changed."""
 
+    @property
+    def memory(self) -> Memory | None:
+        """What `loss` remembers from step to step, in buffers; None if nothing."""
+
     def loss(self, model: Any, draw: Draw) -> dict[str, Tensor]:
         """Loss terms of `model` on the pictures of `draw`."""
 
@@ -124,6 +129,8 @@ class Job(Protocol):
 
 class VaeJob:
     """Trains the autoencoder on pictures."""
+
+    memory = None
 
     def __init__(self, request: TrainRequest, pictures: Pictures):
         self.request, self.pictures = request, pictures
@@ -203,6 +210,8 @@ class DenoiserJob:
         self.basis = {"pictures": str(len(pictures.train))}
         if steps := checkpoint.finished_after(request.out / checkpoint.VAE_WEIGHTS):
             self.basis["autoencoder"] = f"{steps} steps"
+        drawn_by_loss = request.denoiser.timesteps == "importance"
+        self.memory = LossHistory(self.diffuser.num_timesteps) if drawn_by_loss else None
         self.teacher = guided_output(request.init, self.device) if request.denoiser.learns == "guided" else None
         self.latents, self.held_out = self.encode(pictures, keep=world.leads)
         self.labels = self.labels_of(pictures.train, flips=request.flips)
@@ -229,9 +238,16 @@ class DenoiserJob:
         return torch.cat([part for batch in pictures.labels.split(ENCODED) for part in [batch] * (1 + flips)])
 
     def loss(self, model: UNet, draw: Draw) -> dict[str, Tensor]:
-        return self._loss(model, draw, self.latents, self.labels)
+        return self._loss(model, draw, self.latents, self.labels, self.memory)
 
-    def _loss(self, model: UNet, draw: Draw, latents: Tensor, labels: Tensor | None) -> dict[str, Tensor]:
+    def _loss(
+        self,
+        model: UNet,
+        draw: Draw,
+        latents: Tensor,
+        labels: Tensor | None,
+        history: LossHistory | None = None,
+    ) -> dict[str, Tensor]:
         settings = self.request.denoiser
         index = batch_index(draw.number, draw.batch_size, len(latents), self.request.seed)
         clean = latents[index].to(self.device, memory_format=torch.channels_last)
@@ -239,7 +255,7 @@ class DenoiserJob:
         if labels is not None:
             label = with_labels_dropped(labels[index], settings.label_dropout, len(self.classes)).to(self.device)
         choices = settings.timesteps, settings.clamp_share, settings.weighting, label
-        return denoiser_loss(model, clean, self.diffuser, *choices, teacher=self.teacher, part=draw)
+        return denoiser_loss(model, clean, self.diffuser, *choices, self.teacher, draw, history)
 
     @torch.inference_mode()
     def look(self, unet: UNet, grid: Path) -> dict[str, float]:

@@ -8,14 +8,17 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from ddpm_core.bound import step_bits
 from ddpm_core.diffuser import Diffuser
+from ddpm_core.importance import LossHistory
 from ddpm_core.inpainting import random_regions
 from ddpm_core.shares import WHOLE, Share
-from ddpm_core.unet import Prediction, UNet, to_eps, training_target
+from ddpm_core.unet import Prediction, UNet, parted, to_eps, training_target
 
 DECILES = 10
+BOUND_WEIGHT = 0.001  # of the bound beside the squared error, Nichol & Dhariwal 2021, section 3.1
 
-TimestepDraw = Literal["uniform", "lognormal"]
+TimestepDraw = Literal["uniform", "lognormal", "importance"]
 Weighting = Literal["uniform", "min-snr", "p2"]
 
 # Weight of the clean latent's squared error, by signal-to-noise ratio.
@@ -31,9 +34,10 @@ def draw_timesteps(count: int, how: TimestepDraw, diffuser: Diffuser) -> Tensor:
     "uniform" is DDPM's (Ho et al. 2020, algorithm 1). "lognormal" draws the noise-to-signal ratio sigma
     log-normally (Karras et al. 2022, table 1), in units of the data's standard deviation: ln sigma has mean
     0.2 and deviation 1.3. That spends the effort where pictures are decided; the linear schedule alone
-    puts 3 of 4 steps where noise outweighs the signal.
+    puts 3 of 4 steps where noise outweighs the signal. "importance" goes by the losses met before and needs a history
+    of them (`LossHistory.draw`); without one it is "uniform", which it equals on average.
     """
-    if how == "uniform":
+    if how in ("uniform", "importance"):
         return torch.randint(1, diffuser.num_timesteps, (count,))
     alpha_bar = diffuser.alpha_bar[1:]
     log_sigma = 0.5 * torch.log((1 - alpha_bar) / alpha_bar)
@@ -74,8 +78,14 @@ def denoiser_loss(
     label: Tensor | None = None,
     teacher: Callable[[Tensor, Tensor], Tensor] | None = None,
     part: Share = WHOLE,
+    history: LossHistory | None = None,
 ) -> dict[str, Tensor]:
-    """Mean squared error of the network's output on a batch of normalised latents (B, C, h, w).
+    """Mean squared error of the network's output on a batch of normalised latents (B, C, h, w), as "loss".
+
+    If the network learns its variance it is the hybrid objective (Nichol & Dhariwal 2021, eq. 16): a little of the
+    variational bound is added, which teaches the variance and nothing else. "bound" is that bound in bits per entry,
+    less its constant last term, and true if timesteps are drawn uniformly or by importance. The variance is learned
+    under other draws too, for what is best at one timestep does not depend on the rest.
 
     Args:
         timesteps: how they are drawn, see `draw_timesteps`.
@@ -88,9 +98,11 @@ def denoiser_loss(
             from. It is shown the same, clean regions included.
         part: which rows to compute. Each of several parts is given the whole batch, computes its own rows, and
             counts cells over all, so that the mean over parts is the mean over the batch.
+        history: if given, timesteps are drawn by the losses in it, those of the batch are added, and all is weighed so
+            that it is on average what it is with a uniform draw.
     """
-    batch, _, height, width = clean.shape
-    t = draw_timesteps(batch, timesteps, diffuser).to(clean.device)
+    batch, channels, height, width = clean.shape
+    t = (draw_timesteps(batch, timesteps, diffuser) if history is None else history.draw(batch)).to(clean.device)
     eps = torch.randn_like(clean)
     noisy = diffuser.add_noise(clean, eps, t)
     kept = (
@@ -102,11 +114,25 @@ def denoiser_loss(
     label = None if label is None else part.share(label)
     with part.drawing_apart():
         seen = torch.where(kept, clean, noisy)
-        output = unet(seen, t, label)
+        output, share = parted(unet(seen, t, label), channels)
     target = teacher(seen, t) if teacher else training_target(clean, eps, t, unet.prediction, diffuser)
-    error = (output - target).square()
-    error = error * loss_weights(t, weighting, unet.prediction, diffuser)[:, None, None, None]
-    return {"loss": (error * ~kept).sum() / counted}
+    found = {"loss": (output - target).square()}
+    found["loss"] = found["loss"] * loss_weights(t, weighting, unet.prediction, diffuser)[:, None, None, None]
+    if share is not None:
+        believed = diffuser.denoised(seen, to_eps(output.detach(), seen, t, unet.prediction, diffuser), t)
+        found["bound"] = (diffuser.num_timesteps - 1) * step_bits(clean, believed, t, diffuser, share)
+        found["loss"] = found["loss"] + BOUND_WEIGHT * found["bound"]
+    if history is not None:
+        found = _evened_out(found, t, kept, history)
+    return {name: (each * ~kept).sum() / counted for name, each in found.items()}
+
+
+def _evened_out(found: dict[str, Tensor], t: Tensor, kept: Tensor, history: LossHistory) -> dict[str, Tensor]:
+    """What was found, per entry, weighed as the draw by `history` asks; this is told the losses."""
+    weights = history.weights(t)[:, None, None, None]
+    each, cells = (found["loss"].detach() * ~kept).mean(1).sum((1, 2)), (~kept).sum((1, 2, 3))
+    history.note(t, each / cells)  # not finite, and not remembered, where no cell counts
+    return {name: each * weights for name, each in found.items()}
 
 
 @torch.inference_mode()
@@ -127,7 +153,7 @@ def loss_by_decile(
         batches = torch.arange(count, device=clean.device).split(batch_size)
         told = [None if label is None else label[batch] for batch in batches]
         error = sum(
-            (unet(noisy[batch], t[batch], known) - target[batch]).square().sum().item()
+            (parted(unet(noisy[batch], t[batch], known), clean.shape[1])[0] - target[batch]).square().sum().item()
             for batch, known in zip(batches, told, strict=True)
         )
         losses.append(error / target.numel())

@@ -31,7 +31,8 @@ from ddpm_core.schema import (
     InpaintRequest,
     PairRequest,
 )
-from ddpm_core.unet import Denoiser, to_eps
+from ddpm_core.solvers import WithVariance
+from ddpm_core.unet import Denoiser, parted, to_eps
 
 
 def pick_device(name: str = "auto") -> torch.device:
@@ -50,16 +51,17 @@ def pick_device(name: str = "auto") -> torch.device:
     return torch.device(name)
 
 
-def predictor(unet: Denoiser, diffuser: Diffuser) -> Callable[..., Tensor]:
+def predictor(unet: Denoiser, diffuser: Diffuser) -> WithVariance:
     """What a network says of the noise in latents (B, C, h, w) at timesteps (B,), whatever its prediction type.
 
-    It can be told classes (B,) as well, see `Denoiser.forward`.
+    It can be told classes (B,) as well, see `Denoiser.forward`, and be asked for the variance if it learned it.
     """
 
-    def predict(noisy: Tensor, t: Tensor, label: Tensor | None = None) -> Tensor:
-        return to_eps(unet(noisy, t, label), noisy, t, unet.prediction, diffuser)
+    def both(noisy: Tensor, t: Tensor, label: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
+        output, share = parted(unet(noisy, t, label), noisy.shape[1])
+        return to_eps(output, noisy, t, unet.prediction, diffuser), share
 
-    return predict
+    return WithVariance(both)
 
 
 class LatentDiffusion:

@@ -18,7 +18,20 @@ from torch import Tensor
 from ddpm_core.diffuser import Diffuser
 from ddpm_core.inpainting import Constraint
 from ddpm_core.noise import Noise
-from ddpm_core.solvers import Move, Point, Predictor, Rule, dpm_solver_pp, euler, heun, implicit, langevin, unipc
+from ddpm_core.solvers import (
+    Move,
+    Point,
+    Predictor,
+    Rule,
+    ancestral,
+    dpm_solver_pp,
+    euler,
+    heun,
+    implicit,
+    langevin,
+    noise_and_share,
+    unipc,
+)
 
 TRAIL = 2  # points a multistep rule may look back on
 
@@ -55,15 +68,18 @@ def reverse(
 
     Args:
         rule: how to take a single step.
-        predict: the noise predictor.
+        predict: the noise predictor. If it has something to say of the variance (`WithVariance`), a rule can hear it.
         timesteps: states to pass through, from where to start to 0 (`Diffuser.spaced_timesteps`). Where they
             rise, noise is added to get there, without a call of the predictor and without a yield.
         noise: first draw starts the process, further ones are the rule's and that of rising timesteps.
         constrain: applied to the start and after every step.
     """
 
+    def at(latent: Tensor, t: int) -> Tensor:
+        return torch.full((len(latent),), t, device=latent.device)
+
     def look(latent: Tensor, t: int) -> Tensor:
-        return predict(latent, torch.full((len(latent),), t, device=latent.device))
+        return predict(latent, at(latent, t))
 
     trail: deque[Point] = deque(maxlen=TRAIL)
     latent = constrain(noise(), timesteps[0])
@@ -72,9 +88,9 @@ def reverse(
             latent = constrain(diffuser.noised_further(latent, t, earlier, noise()), earlier)
             trail.clear()
             continue
-        eps = look(latent, t)
+        eps, share = noise_and_share(predict, latent, at(latent, t))
         denoised = diffuser.denoised(latent, eps, torch.full((len(latent),), t))
-        move = Move(diffuser, t, earlier, latent, eps, denoised, look, noise, trail)
+        move = Move(diffuser, t, earlier, latent, eps, denoised, look, noise, trail, share)
         latent = constrain(rule(move), earlier)
         yield Step(earlier, latent, denoised)
 
@@ -103,11 +119,12 @@ def ddpm(
     noise: Noise,
     constrain: Constraint = unconstrained,
 ) -> Iterator[Step]:
-    """Ancestral sampling (Ho et al. 2020, algorithm 2, with the posterior variance of eq. 7).
+    """Ancestral sampling (Ho et al. 2020, algorithm 2), with a learned variance if the predictor has one.
 
-    It is DDIM at eta 1 (Song et al. 2021, section 4.1), which also says what to do when timesteps are left out.
+    Args:
+        predict, diffuser, timesteps, noise, constrain: as for `reverse`.
     """
-    return ddim(predict, diffuser, timesteps, noise, constrain, eta=1.0)
+    return reverse(ancestral, predict, diffuser, timesteps, noise, constrain)
 
 
 SAMPLERS: dict[str, Callable[..., Iterator[Step]]] = {

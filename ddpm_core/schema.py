@@ -14,7 +14,7 @@ from ddpm_core.objective import TimestepDraw, Weighting
 from ddpm_core.samplers import SAMPLERS
 from ddpm_core.schedules import SCHEDULES
 from ddpm_core.spacing import SPACINGS
-from ddpm_core.unet import Mixer, Prediction
+from ddpm_core.unet import Mixer, Prediction, Variance
 
 MAX_SEED = 2**31 - 1
 MAX_COUNT = 8
@@ -232,15 +232,16 @@ class VaeSettings(StageSettings):
 class DenoiserSettings(StageSettings):
     """The UNet: its shape and its training."""
 
-    SHAPE = ("channels", "blocks", "mixer", "prediction")
+    SHAPE = ("channels", "blocks", "mixer", "prediction", "variance")
 
     channels: Widths = Field((128, 256, 384), description="width per level, finest first")
     blocks: int = Field(2, ge=1, le=8, description="residual blocks per level and direction")
     mixer: Mixer = Field("serpentine", description="what lets far cells see each other")
     dropout: float = Field(0.1, ge=0, lt=1, description="share of channels dropped inside blocks")
     prediction: Prediction = Field("v", description="what the network's output means")
+    variance: Variance = Field("fixed", description="of reverse steps: learned beside the noise, or not; for ddpm")
     schedule: ScheduleName = Field("linear", description="how noise grows from state to state")
-    timesteps: TimestepDraw = Field("lognormal", description="how training timesteps are drawn")
+    timesteps: TimestepDraw = Field("lognormal", description="how training timesteps are drawn; importance: by loss")
     weighting: Weighting = Field("uniform", description="what errors count at which timestep")
     learns: Literal["data", "guided"] = Field(
         "data", description="pictures, or what the checkpoint named by --init predicts together with its guide"

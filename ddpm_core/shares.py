@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 
 @dataclass(frozen=True)
@@ -56,6 +56,24 @@ class Share:
 
 
 WHOLE = Share()
+
+
+class Memory(nn.Module):
+    """What a loss remembers from step to step, in buffers; this one remembers nothing.
+
+    It is told share by share, and must not change before the step is whole: all shares of a batch have to meet it as
+    it was.
+    """
+
+    def begin(self) -> None:
+        """A step begins, or begins anew: forget what was told since the last one was whole."""
+
+    def settle(self, together: Callable[[Tensor], Tensor]) -> None:
+        """The step is whole: take in what was told.
+
+        Args:
+            together: makes one row of numbers of those that each process has, in order.
+        """
 
 
 @dataclass(frozen=True)

@@ -28,6 +28,30 @@ Rule = Callable[["Move"], Tensor]
 LANGEVIN_SNR = 0.16  # signal-to-noise ratio of a corrector's step, what Song et al. 2021 set for CIFAR-10
 
 
+@dataclass(frozen=True)
+class WithVariance:
+    """A predictor that can say in the same call what variance a reverse step has; one like any other if not asked.
+
+    Attributes:
+        both: takes what the predictor takes, and gives the noise and the share (B, C, h, w) at which the variance lies
+            between its bounds (v of Nichol & Dhariwal 2021, eq. 15); None as the share if it did not learn one.
+    """
+
+    both: Callable[..., tuple[Tensor, Tensor | None]]
+
+    def __call__(self, noisy: Tensor, t: Tensor, *told: Tensor | None) -> Tensor:
+        return self.both(noisy, t, *told)[0]
+
+
+def noise_and_share(
+    predict: Callable[..., Tensor], noisy: Tensor, t: Tensor, *told: Tensor | None
+) -> tuple[Tensor, Tensor | None]:
+    """What a predictor says of the noise and, if it can, of the variance (see `WithVariance`), in one call."""
+    if isinstance(predict, WithVariance):
+        return predict.both(noisy, t, *told)
+    return predict(noisy, t, *told), None
+
+
 class Point(NamedTuple):
     """A state passed through: timestep, latent (B, C, h, w), and the clean latent believed in there."""
 
@@ -50,6 +74,7 @@ class Move:
         noise: the next draw of fresh noise (B, C, h, w).
         trail: the last points that a multistep rule left here for itself; empty at the start of a descent, so also
             where timesteps rose, since what was believed before the noise was added fits no more.
+        share: (B, C, h, w), where the step's variance lies between its bounds, of a predictor that learned it.
     """
 
     diffuser: Diffuser
@@ -61,6 +86,7 @@ class Move:
     look: Callable[[Tensor, int], Tensor]
     noise: Noise
     trail: deque[Point]
+    share: Tensor | None = None
 
     def alpha_bar(self) -> tuple[float, float]:
         """alpha_bar at state t and at the earlier one."""
@@ -77,6 +103,22 @@ def implicit(move: Move, eta: float = 0.0) -> Tensor:
     variance = eta**2 * (1 - then) / (1 - now) * (1 - now / then)
     latent = then**0.5 * move.denoised + (1 - then - variance) ** 0.5 * move.eps
     return latent + variance**0.5 * move.noise() if variance > 0 else latent
+
+
+def ancestral(move: Move) -> Tensor:
+    """Ancestral sampling (Ho et al. 2020, algorithm 2, with the posterior variance of eq. 7).
+
+    It is DDIM at eta 1 (Song et al. 2021, section 4.1), which also says what to do when timesteps are left out. If
+    the predictor learned its variance, it lies at that share between the bounds of the step that is taken, however
+    long (Nichol & Dhariwal 2021, section 4).
+    """
+    if move.share is None or move.earlier == 0:
+        return implicit(move, eta=1.0)
+    now, then = move.alpha_bar()
+    most = 1 - now / then
+    least = (1 - then) / (1 - now) * most
+    mean = then**0.5 * move.denoised + (1 - then - least) ** 0.5 * move.eps
+    return mean + (least ** (1 - move.share) * most**move.share).sqrt() * move.noise()
 
 
 def euler(move: Move) -> Tensor:
@@ -179,7 +221,7 @@ def langevin(move: Move) -> Tensor:
     An ancestral step, then one of Langevin dynamics at the state reached: a second call of the predictor. Its size is
     set per picture, so that no picture depends on others in the batch.
     """
-    latent = implicit(move, eta=1.0)
+    latent = ancestral(move)
     if move.earlier == 0:
         return latent
     then = move.diffuser.alpha_bar[move.earlier].item()

@@ -76,13 +76,13 @@ def run_stage(
     """
     settings: StageSettings = getattr(request, stage)
     state, weights = free_place(stage, request)
+    world.meet()  # none has begun to write before all have looked
     resumed = state.exists()
     notes = changes(stage, request) if resumed else []
     if resumed and stage == "denoiser":
         refuse_other_classes(request.out, pictures.classes)
-    world.meet()  # none has begun to write before all have looked
     job: Job = VaeJob(request, pictures) if stage == "vae" else DenoiserJob(request, pictures, world)
-    trainer = Trainer(job.model, settings, request.precision, request.seed, world)
+    trainer = Trainer(job.model, settings, request.precision, request.seed, world, job.memory)
     notes += other_basis(trainer.load(state), job.basis) if resumed else job.notes
     fit(trainer, job.loss)
     if (parts := trainer.parts) > 1:

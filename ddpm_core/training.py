@@ -25,7 +25,7 @@ from ddpm_core.distributed import ALONE, World
 from ddpm_core.machine import memory_is_full
 from ddpm_core.precision import resolve_precision
 from ddpm_core.schema import Precision, StageSettings
-from ddpm_core.shares import Loss
+from ddpm_core.shares import Loss, Memory
 
 MAX_SKIPPED_IN_A_ROW = 50
 NOTHING: Mapping[str, str] = MappingProxyType({})
@@ -86,7 +86,7 @@ def ema_with_warmup(decay: float):
 
 
 class Trainer:
-    """A model with everything that must survive an interruption: weights, EMA, optimiser, scaler, step.
+    """A model with everything that must survive an interruption: weights, EMA, optimiser, scaler, memory, step.
 
     Args:
         model: the model to train, already on its device.
@@ -94,6 +94,7 @@ class Trainer:
         precision: autocast type, "auto" to choose by machine.
         seed: of everything random in the run.
         world: the processes that train together; `settings.batch_size` is that of all of them.
+        memory: buffers of what the loss remembers from step to step, if anything.
     """
 
     def __init__(
@@ -103,6 +104,7 @@ class Trainer:
         precision: Precision = "auto",
         seed: int = 0,
         world: World = ALONE,
+        memory: Memory | None = None,
     ):
         self.model, self.settings, self.seed, self.world = model, settings, seed, world
         self.device = next(model.parameters()).device
@@ -112,6 +114,7 @@ class Trainer:
             model.parameters(), settings.learning_rate, (0.9, 0.99), weight_decay=settings.weight_decay, fused=True
         )
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=self.dtype == torch.float16)
+        self.memory = memory or Memory()
         self.step = 0
         self.skipped = 0
         self.parts = 1
@@ -135,6 +138,7 @@ class Trainer:
                 group["lr"] = rate
 
             totals = self.world.mean(self.fitting_gradients(objective))
+            self.memory.settle(self.world.together)
             self.scaler.unscale_(self.optimizer)
             norm = nn.utils.clip_grad_norm_(self.model.parameters(), self.settings.clip)
             if torch.isfinite(norm) and torch.isfinite(totals["loss"]):
@@ -185,6 +189,7 @@ class Trainer:
             for draw in self.world.draws(number, self.settings.batch_size, self.parts)
         ]
         totals: dict[str, Tensor] = {}
+        self.memory.begin()
         self.optimizer.zero_grad(set_to_none=True)
         for draw in draws:
             torch.manual_seed((self.seed << 32) + draw.number)
@@ -221,6 +226,7 @@ class Trainer:
         """Write everything needed to continue into one safetensors file, atomically; `basis` is kept for `load`."""
         tensors = {f"model.{name}": t for name, t in self.model.state_dict().items()}
         tensors |= {f"ema.{name}": t for name, t in self.ema.module.state_dict().items()}
+        tensors |= {f"memory.{name}": t for name, t in self.memory.state_dict().items()}
         for index, state in self.optimizer.state_dict()["state"].items():
             tensors |= {f"optimizer.{index}.{name}": t for name, t in state.items()}
         progress = {"step": self.step, "skipped": self.skipped, "averaged": int(self.ema.n_averaged)}
@@ -235,7 +241,7 @@ class Trainer:
             CheckpointError: the file is missing, damaged or from a differently built model.
         """
         tensors, metadata = read_tensors(path)
-        parts: dict[str, dict[str, Tensor]] = {"model": {}, "ema": {}, "optimizer": {}}
+        parts: dict[str, dict[str, Tensor]] = {"model": {}, "ema": {}, "memory": {}, "optimizer": {}}
         for name, tensor in tensors.items():
             part, _, rest = name.partition(".")
             parts.setdefault(part, {})[rest] = tensor
@@ -253,6 +259,7 @@ class Trainer:
             progress = json.loads(metadata["progress"])
             self.model.load_state_dict(parts["model"])
             self.ema.module.load_state_dict(parts["ema"])
+            self.memory.load_state_dict(parts["memory"], strict=False)  # a run may remember other things from here on
             groups = self.optimizer.state_dict()["param_groups"]
             self.optimizer.load_state_dict({"state": state, "param_groups": groups})
             self.scaler.load_state_dict(json.loads(metadata["scaler"]))

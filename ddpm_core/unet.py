@@ -18,6 +18,7 @@ from ddpm_core.serpentine import SerpentineMixer
 
 Mixer = Literal["serpentine", "attention", "none"]
 Prediction = Literal["eps", "x0", "v", "velocity"]
+Variance = Literal["fixed", "learned"]
 
 
 def timestep_embedding(t: Tensor, width: int) -> Tensor:
@@ -129,6 +130,7 @@ class UNet(Denoiser):
         mixer: what lets far cells see each other, at every level: "serpentine", "attention" or "none".
         dropout: share of activations dropped inside blocks while training.
         prediction: what the network's output means: "eps", "x0", "v" or "velocity" (see `training_target`).
+        variance: "learned" for one that says how sure it is as well, with as many channels more (see `parted`).
         classes: how many it can be told apart; an embedding of the class is added to that of the time (Nichol &
             Dhariwal 2021, section 4). There is one for "no class" as well (Ho & Salimans 2022, section 3.2).
     """
@@ -142,9 +144,12 @@ class UNet(Denoiser):
         dropout: float = 0.1,
         prediction: Prediction = "v",
         classes: int = 0,
+        variance: Variance = "fixed",
     ):
         if prediction not in get_args(Prediction):
             raise ValueError(f"there is no prediction type {prediction!r}")
+        if variance not in get_args(Variance):
+            raise ValueError(f"there is no variance {variance!r}")
         if classes < 0:
             raise ValueError(f"there cannot be {classes} classes")
         super().__init__(latent_channels, prediction, classes, null_class=classes or None)
@@ -165,11 +170,14 @@ class UNet(Denoiser):
         self.widen = nn.ModuleList(nn.Conv2d(coarse, fine, 1) for fine, coarse in pairwise(channels))
         self.fuse = nn.ModuleList(nn.Conv2d(2 * width, width, 1) for width in channels[:-1])
         self.up = nn.ModuleList(stage(width) for width in channels[:-1])
-        last = starting_at_zero(nn.Conv2d(channels[0], latent_channels, 3, padding=1))
+        given = latent_channels * (2 if variance == "learned" else 1)
+        last = starting_at_zero(nn.Conv2d(channels[0], given, 3, padding=1))
         self.output = nn.Sequential(ChannelNorm(channels[0]), nn.SiLU(), last)
 
     def forward(self, noisy: Tensor, t: Tensor, label: Tensor | None = None) -> Tensor:
         """The network's raw output (B, C, h, w), in its own prediction type, for `noisy` (B, C, h, w) at `t` (B,).
+
+        With a learned variance it is (B, 2C, h, w); `parted` tells what is what.
 
         Args:
             label: the class of each, (B,) from 0 to `classes`, the last standing for "no class"; None for no class
@@ -192,6 +200,17 @@ class UNet(Denoiser):
             x = F.interpolate(self.widen[level](x), size=skip.shape[2:], mode="nearest")
             x = self.up[level](self.fuse[level](torch.cat([x, skip], dim=1)), time)
         return self.output(x).float()
+
+
+def parted(output: Tensor, channels: int) -> tuple[Tensor, Tensor | None]:
+    """A network's raw output for C `channels`: its prediction (B, C, h, w) and what it says of the variance.
+
+    The latter is None if the variance is fixed, and else the share (B, C, h, w) at which that of a reverse step lies
+    between its bounds (`bound.log_variance`), 1/2 in a new network. Nothing holds it between 0 and 1 (Nichol &
+    Dhariwal 2021, section 3.1).
+    """
+    prediction, *raw = output.split(channels, dim=1)
+    return prediction, (raw[0] + 1) / 2 if raw else None
 
 
 def to_eps(output: Tensor, noisy: Tensor, t: Tensor, prediction: Prediction, diffuser: Diffuser) -> Tensor:

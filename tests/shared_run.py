@@ -17,12 +17,16 @@ from torch import Tensor, nn
 
 from ddpm_core import stages
 from ddpm_core.data import PictureSet
+from ddpm_core.diffuser import Diffuser
 from ddpm_core.distributed import ALONE, World, joined, launched
+from ddpm_core.importance import LossHistory
 from ddpm_core.jobs import Pictures, StageName
+from ddpm_core.objective import denoiser_loss
 from ddpm_core.schema import StageSettings, TrainRequest
 from ddpm_core.shares import Draw
 from ddpm_core.stages import run_stage
 from ddpm_core.training import Trainer
+from ddpm_core.unet import UNet
 
 STEPS = 4
 BAD = 2  # the step that is not finite in one process
@@ -86,6 +90,17 @@ def apart(world: World) -> dict[str, Any]:
     return {"before": before, "own": own, "after": torch.rand(3).tolist()}
 
 
+def remembered(world: World) -> list[float]:
+    """The weights of all timesteps under a history that was told, by batches drawn by it, what they lost."""
+    torch.manual_seed(6)
+    history, unet = LossHistory(7, stretches=3, kept=2), UNet(channels=(32,), blocks=1, dropout=0.0)
+    for _ in range(5):
+        clean = torch.randn(8, 4, 4, 4)
+        denoiser_loss(unet, clean, Diffuser(7), "importance", 0.5, part=world, history=history)
+        history.settle(world.together)
+    return history.weights(torch.arange(1, 7)).tolist()
+
+
 def main(folder: Path) -> None:
     world = launched()
     with joined(world, torch.device("cpu")):
@@ -94,7 +109,7 @@ def main(folder: Path) -> None:
         run(request_for(folder / "broken", resume=True), world, stage="denoiser")
         with patch.object(stages, "fit", lambda trainer, loss: trainer.divide()):
             run(request_for(folder / "divided"), world)
-        said = {"bad": one_bad_step(world), "random": apart(world)}
+        said = {"bad": one_bad_step(world), "random": apart(world), "remembered": remembered(world)}
         (folder / f"{world.rank}.json").write_text(json.dumps(said))
 
 

@@ -119,6 +119,12 @@ def test_processes_draw_the_same_but_for_dropout(said: list[dict[str, Any]]) -> 
     assert first["own"] != second["own"]
 
 
+def test_processes_remember_the_losses_of_the_whole_batch(said: list[dict[str, Any]]) -> None:
+    alone = shared_run.remembered(World())
+    assert len(set(alone)) > 1  # the draw is by loss
+    assert said[0]["remembered"] == said[1]["remembered"] == pytest.approx(alone, rel=1e-4)
+
+
 def test_a_polite_kill_of_two_stops_both_after_one_step_and_one_can_go_on(
     call, picture_folder: Path, tmp_path: Path
 ) -> None:

@@ -144,6 +144,7 @@ def test_what_is_given_goes_before_what_the_checkpoint_has_and_that_before_the_p
             "blocks": 1,
             "mixer": "serpentine",
             "prediction": "eps",
+            "variance": "fixed",
             "schedule": "cosine",
         },
     }

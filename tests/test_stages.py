@@ -53,6 +53,11 @@ def request_for(out: Path, **changes: Any) -> TrainRequest:
     return TrainRequest.model_validate(values | changes)
 
 
+def settings_with(request: TrainRequest, **changes: Any) -> TrainRequest:
+    """The request with some settings of the denoiser changed."""
+    return request.model_copy(update={"denoiser": request.denoiser.model_copy(update=changes)})
+
+
 def run_all(stage: StageName, request: TrainRequest, pictures: Pictures, until: int | None = None) -> list[int]:
     """Run a stage, or close it after step `until`; the steps it took."""
     taken, updates = [], run_stage(stage, request, pictures)

@@ -1,0 +1,106 @@
+"""How likely a model finds pictures it has not seen: the variational bound, in bits per dimension.
+
+The bound is that of the whole reverse process, N-1 ancestral steps (Ho et al. 2020, eq. 5). Its terms are many and very
+unequal, so of each picture some are drawn and weighed, and what they add up to is right on average.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Generator, Tensor
+
+from ddpm_core.bound import BITS, log_variance, prior_bits, step_bits
+from ddpm_core.codec import Codec, PixelCodec
+from ddpm_core.data import PictureSet, load_pictures
+from ddpm_core.diffuser import Diffuser
+from ddpm_core.pictures import Source
+from ddpm_core.pipeline import LatentDiffusion
+from ddpm_core.solvers import noise_and_share
+
+PICTURES = 256
+DRAWS = 16  # terms computed of each picture beside the first and the last
+UNIFORM_SHARE = 0.1
+HALF_LEVEL = 1 / 255  # of 8 bits, in pixels from -1 to 1
+
+
+def measure_likelihood(model: LatentDiffusion, files: Sequence[Source]) -> dict[str, float | None]:
+    """Bits per dimension of held-out pictures, at most `PICTURES` spread evenly over the files, and the standard error.
+
+    For a model of pixels the dimensions are these, all three colours of them, and the bound is one on probabilities:
+    "bits_per_dim". A model of latents gives pixels no probability. For it the bound is one on the density of normalised
+    latents, which may be below 0 and compares with nothing but other denoisers of the same codec:
+    "latent_bits_per_dim". Without held-out pictures both numbers are None.
+    """
+    name = "bits_per_dim" if isinstance(model.codec, PixelCodec) else "latent_bits_per_dim"
+    if not files:
+        return {name: None, f"{name}_error": None}
+    some = files[:: -(-len(files) // PICTURES)]
+    bits = bits_per_dim(model, load_pictures(some, model.size))
+    return {name: bits.mean().item(), f"{name}_error": (bits.var(correction=0) / len(bits)).sqrt().item()}
+
+
+@torch.inference_mode()
+def bits_per_dim(model: LatentDiffusion, pictures: PictureSet, draws: int = DRAWS, seed: int = 0) -> Tensor:
+    """The bound for each picture, (N,) float64, of `model.predict` (told no class) under ancestral sampling.
+
+    Args:
+        draws: terms computed of each picture beside the first and the last; the more, the less the result varies.
+        seed: of noise and draws; picture i has `seed` + i.
+    """
+    diffuser, found = model.diffuser, []
+    for number in range(len(pictures)):
+        generator = Generator().manual_seed(seed + number)
+        image = pictures.batch(torch.tensor([number])).to(model.device)
+        clean = model.codec.encode(image)
+        t, weights = drawn_steps(diffuser, draws, generator)
+        t = torch.cat([torch.ones(1, dtype=t.dtype), t]).to(model.device)
+        eps = torch.randn((len(t), *clean.shape[1:]), generator=generator).to(clean)
+        noisy = diffuser.add_noise(clean, eps, t)
+        eps, share = noise_and_share(model.predict, noisy, t)
+        denoised = diffuser.denoised(noisy, eps, t)
+        terms = step_bits(clean, denoised, t, diffuser, share)
+        if isinstance(model.codec, PixelCodec):
+            spread = log_variance(diffuser, t, denoised, share).expand_as(denoised)
+            terms[:1] = pixel_bits(image, denoised[:1], spread[:1], model.codec)
+        each = terms.mean((1, 2, 3)).cpu().double()
+        found.append(each[0] + (weights * each[1:]).sum() + prior_bits(clean, diffuser).mean().item())
+    return torch.stack(found)
+
+
+def drawn_steps(diffuser: Diffuser, draws: int, generator: Generator) -> tuple[Tensor, Tensor]:
+    """Some of the steps from states 2..N-1, (draws,), and what their terms must be multiplied with to add up to all.
+
+    A step is mostly drawn as often as its term would be large for a picture of independent normal pixels, which is the
+    difference of log(1 - alpha_bar); sometimes uniformly, so that none of the weights is large. Each draw is from a
+    part of the steps of its own.
+    """
+    chance = torch.log1p(-diffuser.alpha_bar[1:]).diff()
+    if not len(chance):
+        return torch.zeros(0, dtype=torch.int64), torch.zeros(0, dtype=torch.float64)
+    chance = (1 - UNIFORM_SHARE) * chance / chance.sum() + UNIFORM_SHARE / len(chance)
+    places = (torch.arange(draws) + torch.rand(draws, generator=generator, dtype=torch.float64)) / draws
+    index = torch.searchsorted(chance.cumsum(0), places).clamp_max(len(chance) - 1)
+    return 2 + index, 1 / (draws * chance[index])
+
+
+def pixel_bits(image: Tensor, mean: Tensor, log_variance: Tensor, codec: Codec) -> Tensor:
+    """Minus the logarithm of the probability of 8-bit pixels under Gaussians, (B, C, h, w), bits.
+
+    A pixel's probability is that of what rounds to it; black and white take all that lies beyond (Ho et al. 2020,
+    eq. 13).
+
+    Args:
+        image: (B, 3, H, W), levels of 8 bits in [-1, 1].
+        mean, log_variance: (B, C, h, w), of the Gaussians, in the latents of a codec that keeps pixels.
+    """
+    infinity = torch.full_like(image, torch.inf)
+    below = codec.encode(torch.where(image < -1 + HALF_LEVEL, -infinity, image - HALF_LEVEL))
+    above = codec.encode(torch.where(image > 1 - HALF_LEVEL, infinity, image + HALF_LEVEL))
+    mean, deviation = mean.cpu().double(), log_variance.cpu().double().div(2).exp()
+    low, high = ((edge.cpu().double() - mean) / deviation for edge in (below, above))
+    # In the lower tail, where logarithms of small probabilities are exact, as the distribution is symmetric.
+    low, high = torch.where(low > 0, -high, low), torch.where(low > 0, -low, high)
+    most, less = torch.special.log_ndtr(high), torch.special.log_ndtr(low)
+    return -BITS * (most + torch.log1p(-torch.exp(less - most)))
