@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 from typing import Any, Literal, Protocol
@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from ddpm_core import checkpoint, metrics
 from ddpm_core.checkpoint import CheckpointConfig, CheckpointError
 from ddpm_core.codec import Codec, PixelCodec
-from ddpm_core.data import PictureSet, load_pictures
+from ddpm_core.data import NoPictures, PictureSet, Skipped, load_pictures
 from ddpm_core.datasets import find
 from ddpm_core.diffuser import Diffuser
 from ddpm_core.distributed import ALONE, World
@@ -35,6 +35,7 @@ StageName = Literal["vae", "denoiser"]
 VAE_SHAPE = VaeSettings.SHAPE
 DENOISER_SHAPE = (*DenoiserSettings.SHAPE, "dropout")
 PRIVATE = {"data", "out", "stage", "resume", "device", "init"}  # of this machine, not of the checkpoint
+SKIPPED = "skipped.txt"
 SHOWN = 16  # pictures in a sample grid
 ENCODED = 32  # pictures encoded at once
 LOOKED_AT = 1024  # held-out latents, about, that the loss by tenth of the timesteps is measured on
@@ -42,12 +43,13 @@ LOOKED_AT = 1024  # held-out latents, about, that the loss by tenth of the times
 
 @dataclass
 class Pictures:
-    """The run's pictures, read once for both stages."""
+    """The run's pictures, read once for both stages: no file is opened for them after that."""
 
     train: PictureSet
     held_out: PictureSet | None
     files: int  # pictures read for training, before views multiply them
     classes: tuple[str, ...] = ()
+    skipped: list[Skipped] = field(default_factory=list)  # files that could not be used, of both parts
 
 
 def read_pictures(request: TrainRequest, watch: Callable[[Iterable[Source]], Iterable[Source]] = iter) -> Pictures:
@@ -55,9 +57,38 @@ def read_pictures(request: TrainRequest, watch: Callable[[Iterable[Source]], Ite
     found = find(request.data, request.classes)
     files, labels = found.sources, found.labels
     how = request.size, request.views, request.zoom, request.seed
-    train = load_pictures(watch(files["train"]), *how, labels=labels["train"])
-    held_out = load_pictures(files["val"], request.size, labels=labels["val"]) if files["val"] else None
-    return Pictures(train, held_out, len(train) // request.views, found.classes)
+    train = load_pictures(files["train"], *how, labels=labels["train"], watch=watch)
+    held_out, skipped = None, train.skipped
+    if files["val"]:
+        try:
+            held_out = load_pictures(files["val"], request.size, labels=labels["val"])
+            skipped = skipped + held_out.skipped
+        except NoPictures as none:  # nothing can be measured, but all can be learned
+            skipped = skipped + none.skipped
+    return Pictures(train, held_out, len(train) // request.views, found.classes, skipped)
+
+
+def list_skipped(request: TrainRequest, pictures: Pictures) -> Path:
+    """Write which files were left out, and why, to `training/skipped.txt`, a line each; without any, remove it."""
+    path = request.out / "training" / SKIPPED
+    if pictures.skipped:
+        lines = [f"{name_in(request.data, source)}\t{_on_one_line(reason)}\n" for source, reason in pictures.skipped]
+        checkpoint.write_atomically(path, lambda partial: partial.write_text("".join(lines), encoding="utf-8"))
+    else:
+        path.unlink(missing_ok=True)
+    return path
+
+
+def name_in(data: Path, source: Source) -> str:
+    """What a file is called in the data, fit to be printed."""
+    if isinstance(source, Path) and source.is_relative_to(data):
+        source = source.relative_to(data)
+    return _on_one_line(str(source))
+
+
+def _on_one_line(text: str) -> str:
+    """Names of files may have line breaks in them, and bytes that are no text."""
+    return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text)
 
 
 class Job(Protocol):

@@ -252,7 +252,10 @@ class DenoiserSettings(StageSettings):
 class TrainRequest(Request):
     """A training run: autoencoder, denoiser or one after the other."""
 
-    data: Path = Field(description="folder of pictures, a .zip of one, or a .npz in MNIST's layout")
+    data: Path = Field(
+        description="folder of pictures, a .zip or .tar of one, .parquet as Hugging Face datasets writes it, or a "
+        ".npz in MNIST's layout; class folders, train/ and val/ beside each other and a labels.csv are understood"
+    )
     out: Path = Field(description="checkpoint folder to write")
     stage: Literal["all", "vae", "denoiser"] = Field("all", description="which of the two to train")
     size: int = Field(128, ge=8, le=1024, description="side of the training pictures, pixels")

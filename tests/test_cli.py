@@ -219,7 +219,7 @@ def test_a_missing_flag_is_named(call, picture_folder: Path) -> None:
 
 def test_a_folder_without_pictures_is_refused(call, tmp_path: Path) -> None:
     assert_refused(call(train.main, "--data", tmp_path, "--out", tmp_path / "run"), "no pictures", str(tmp_path))
-    assert_refused(call(train.main, "--data", tmp_path / "none", "--out", tmp_path / "run"), "is not a folder")
+    assert_refused(call(train.main, "--data", tmp_path / "none", "--out", tmp_path / "run"), "does not exist")
     assert not (tmp_path / "run").exists()
 
 

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import shutil
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
+from torch import Tensor
 
-from ddpm_core.data import PictureSet, find_pictures, load_pictures
-from ddpm_core.pictures import PictureError, to_tensor
+from ddpm_core import data
+from ddpm_core.data import AHEAD, PictureSet, available_memory, find_pictures, load_pictures
+from ddpm_core.jobs import read_pictures
+from ddpm_core.pictures import Member, PictureError, Source, as_rgb, open_picture, to_tensor
+from ddpm_core.schema import TrainRequest
+from ddpm_core.stages import run_stage
 
 
 def fill(folder: Path, count: int, start: int = 0) -> list[Path]:
@@ -94,9 +101,10 @@ def test_no_folder_and_no_pictures_are_refused(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("no picture")
     with pytest.raises(PictureError, match="no pictures in"):
         find_pictures(tmp_path)
-    for path in (tmp_path / "none", tmp_path / "notes.txt"):
-        with pytest.raises(PictureError, match="is not a folder"):
-            find_pictures(path)
+    with pytest.raises(PictureError, match="is not a folder"):
+        find_pictures(tmp_path / "notes.txt")
+    with pytest.raises(PictureError, match="does not exist"):
+        find_pictures(tmp_path / "none")
 
 
 def test_pictures_are_cut_to_their_centre_square(tmp_path: Path) -> None:
@@ -108,7 +116,7 @@ def test_pictures_are_cut_to_their_centre_square(tmp_path: Path) -> None:
 
 
 def test_pictures_of_any_shape_and_size_become_squares(tmp_path: Path) -> None:
-    sizes = [(1, 1), (1, 30), (300, 2), (64, 64), (33, 47)]
+    sizes = [(2, 2), (3, 30), (300, 2), (64, 64), (33, 47)]
     paths = [tmp_path / f"{width}x{height}.png" for width, height in sizes]
     for path, size in zip(paths, sizes, strict=True):
         Image.new("RGB", size, (10, 20, 30)).save(path)
@@ -122,7 +130,7 @@ def test_unreadable_files_are_left_out_and_listed(tmp_path: Path) -> None:
     paths[1].write_bytes(b"no picture")
     loaded = load_pictures(paths, 8)
     assert len(loaded) == 2
-    assert loaded.unreadable == [paths[1]]
+    assert [skipped.source for skipped in loaded.skipped] == [paths[1]]
     assert loaded.pixels[:, 0, 0, 0].tolist() == [0, 2]
 
 
@@ -153,6 +161,102 @@ def test_views_are_the_same_for_the_same_seed(picture_folder: Path) -> None:
     one, again, other = (load_pictures(paths, 16, views=3, zoom=0.3, seed=seed).pixels for seed in (1, 1, 2))
     assert torch.equal(one, again)
     assert not torch.equal(one, other)
+
+
+def one_by_one(paths: list[Path], size: int, views: int, zoom: float, seed: int) -> Tensor:
+    """What `load_pictures` is to make of readable files, in as few words as possible."""
+    draw, squares = np.random.default_rng(seed), []
+    for path in paths:
+        picture = as_rgb(open_picture(path))
+        side = min(picture.size)
+        for view in range(views):
+            window = side * (1 - zoom * draw.random()) if view else side
+            x = (picture.width - side) / 2 + (side - window) * draw.random()
+            y = (picture.height - side) / 2 + (side - window) * draw.random()
+            box = (x, y, x + window, y + window)
+            squares.append(np.asarray(picture.resize((size, size), Image.Resampling.LANCZOS, box=box)))
+    return torch.from_numpy(np.stack(squares)).permute(0, 3, 1, 2)
+
+
+@pytest.mark.parametrize("threads", [1, 2, 7])
+def test_views_do_not_depend_on_how_many_threads_read_them(picture_folder: Path, threads: int) -> None:
+    paths = sorted(picture_folder.iterdir())
+    loaded = load_pictures(paths, 16, views=3, zoom=0.3, seed=5, threads=threads)
+    assert torch.equal(loaded.pixels, one_by_one(paths, 16, 3, 0.3, 5))
+
+
+def test_views_of_a_picture_do_not_depend_on_whether_another_can_be_read(picture_folder: Path, tmp_path: Path) -> None:
+    paths = sorted(picture_folder.iterdir())[:4]
+    whole = load_pictures(paths, 16, views=2, zoom=0.3).pixels
+    (tmp_path / "broken.png").write_bytes(b"no picture")
+    loaded = load_pictures([paths[0], tmp_path / "broken.png", *paths[2:]], 16, views=2, zoom=0.3)
+    assert torch.equal(loaded.pixels, whole[[0, 1, 4, 5, 6, 7]])
+
+
+def test_files_are_read_ahead_but_not_all_at_once(tmp_path: Path) -> None:
+    content = fill(tmp_path, 1)[0].read_bytes()
+    begun, seen, distance = 0, 0, []
+
+    def read() -> bytes:
+        nonlocal begun
+        begun += 1
+        return content
+
+    def watch(sources: Iterable[Source]) -> Iterator[Source]:
+        nonlocal seen
+        for source in sources:
+            distance.append(begun - seen)
+            seen += 1
+            yield source
+
+    members = [Member(f"{number}.png", number, read) for number in range(50)]
+    assert len(load_pictures(members, 8, watch=watch, threads=2)) == 50
+    assert (begun, seen) == (50, 50)
+    assert 2 < max(distance) <= 2 * AHEAD
+
+
+def test_what_does_not_fit_into_memory_is_said_before_a_file_is_opened(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paths = [tmp_path / f"{number}.png" for number in range(1000)]  # not even there
+    monkeypatch.setattr(data, "available_memory", lambda: 10**9)
+    with pytest.raises(PictureError, match=r"1000 files as 2 squares of 512 .* 1\.6 GB.* 1\.0 GB.*--size.*--views"):
+        load_pictures(paths, 512, views=2)
+    with pytest.raises(PictureError, match="None of 1000"):
+        load_pictures(paths, 256, views=2)  # a quarter of it would fit
+    monkeypatch.setattr(data, "available_memory", lambda: None)  # a system that does not say
+    with pytest.raises(PictureError, match="None of 2"):
+        load_pictures(paths[:2], 256)
+
+
+def test_free_memory_is_what_the_system_says_and_a_container_allows(monkeypatch: pytest.MonkeyPatch) -> None:
+    said = {"/proc/meminfo": "MemTotal: 16 kB\nMemAvailable:       8 kB\n", "/sys/fs/cgroup/memory.max": "max\n"}
+
+    def read(path: Path) -> str:
+        if (name := path.as_posix()) not in said:
+            raise FileNotFoundError(name)
+        return said[name]
+
+    monkeypatch.setattr(Path, "read_text", read)
+    assert available_memory() == 8192
+    said["/sys/fs/cgroup/memory.max"] = "4096\n"
+    assert available_memory() == 4096
+    said.clear()
+    assert (available_memory() or 2**40) > 2**20  # all there is, if that is known
+
+
+def test_training_opens_no_picture(picture_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = shutil.copytree(picture_folder, tmp_path / "in")
+    quick = {"iterations": 3, "batch_size": 2, "channels": (16, 16)}
+    sizes = {"data": folder, "out": tmp_path / "run", "size": 16, "device": "cpu", "precision": "fp32"}
+    request = TrainRequest.model_validate(sizes | {"vae": quick, "denoiser": quick | {"blocks": 1, "mixer": "none"}})
+    pictures = read_pictures(request)
+    shutil.rmtree(folder)
+    opened: list[object] = []
+    monkeypatch.setattr(Image, "open", opened.append)
+    for stage in request.stages:
+        assert len(list(run_stage(stage, request, pictures))) == 3
+    assert opened == []
 
 
 def test_a_batch_holds_the_pictures_asked_for_mirrored_where_asked() -> None:
