@@ -20,6 +20,7 @@ from ddpm_core.datasets import find
 from ddpm_core.diffuser import Diffuser
 from ddpm_core.distributed import ALONE, World
 from ddpm_core.finetuning import guided_output, has_codec_for, start_autoencoder, start_denoiser, take_codec
+from ddpm_core.latents import ENCODED, LATENTS, Views, encoded, kept
 from ddpm_core.layers import placed
 from ddpm_core.objective import denoiser_loss, loss_by_decile, with_labels_dropped
 from ddpm_core.pictures import Source, contact_sheet
@@ -37,7 +38,6 @@ DENOISER_SHAPE = (*DenoiserSettings.SHAPE, "dropout")
 PRIVATE = {"data", "out", "stage", "resume", "device", "init"}  # of this machine, not of the checkpoint
 SKIPPED = "skipped.txt"
 SHOWN = 16  # pictures in a sample grid
-ENCODED = 32  # pictures encoded at once
 LOOKED_AT = 1024  # held-out latents, about, that the loss by tenth of the timesteps is measured on
 
 
@@ -200,19 +200,20 @@ class DenoiserJob:
         if steps := checkpoint.finished_after(request.out / checkpoint.VAE_WEIGHTS):
             self.basis["autoencoder"] = f"{steps} steps"
         self.teacher = guided_output(request.init, self.device) if request.denoiser.learns == "guided" else None
-        self.latents = self.encode(pictures.train, flips=request.flips)
-        self.held_out = self.encode(pictures.held_out, flips=False) if pictures.held_out else None
+        self.latents, self.held_out = self.encode(pictures)
         self.labels = self.labels_of(pictures.train, flips=request.flips)
         self.held_out_labels = self.labels_of(pictures.held_out, flips=False) if pictures.held_out else None
 
-    @torch.inference_mode()
-    def encode(self, pictures: PictureSet, flips: bool) -> Tensor:
-        """Latents (N, C, h, w) of all pictures, and of their mirror images, made once."""
-        latents = []
-        for image in pictures.batches(ENCODED):
-            for view in (image, image.flip(3)) if flips else (image,):
-                latents.append(self.codec.encode(view.to(self.device)).cpu())
-        return torch.cat(latents)
+    def encode(self, pictures: Pictures) -> tuple[Tensor, Tensor | None]:
+        """Latents (N, C, h, w) of the pictures to train on, and of those held out, made once."""
+        parts = {"train": Views(pictures.train, self.request.flips)}
+        if pictures.held_out:
+            parts["held_out"] = Views(pictures.held_out, flips=False)
+        if isinstance(self.codec, PixelCodec):  # made in no time, and several times as large as the pictures
+            made = {part: encoded(self.codec, views) for part, views in parts.items()}
+        else:
+            made = kept(self.codec, parts, self.request.out / "training" / LATENTS, write=self.world.leads)
+        return made["train"], made.get("held_out")
 
     def labels_of(self, pictures: PictureSet, flips: bool) -> Tensor | None:
         """The class (N,) of each latent that `encode` makes; None without classes."""
