@@ -257,7 +257,7 @@ def _pictures(config: CheckpointConfig, runs: dict[str, list[dict[str, Any]]]) -
         if config.about
         else "\n\nTheir source and licence were not stated (`--about`)."
     )
-    table = _table(["of the", "data", "trained on", "held out", "left out as unreadable"], lines)
+    table = _table(["of the", "data", "trained on", "held out", "left out as unusable"], lines)
     return (table if lines else f"`{_data(config)}`") + f"{classes}\n\n{source}."
 
 

@@ -36,7 +36,6 @@ StageName = Literal["vae", "denoiser"]
 VAE_SHAPE = VaeSettings.SHAPE
 DENOISER_SHAPE = (*DenoiserSettings.SHAPE, "dropout")
 PRIVATE = {"data", "out", "stage", "resume", "device", "init"}  # of this machine, not of the checkpoint
-SKIPPED = "skipped.txt"
 SHOWN = 16  # pictures in a sample grid
 LOOKED_AT = 1024  # held-out latents, about, that the loss by tenth of the timesteps is measured on
 
@@ -68,15 +67,19 @@ def read_pictures(request: TrainRequest, watch: Callable[[Iterable[Source]], Ite
     return Pictures(train, held_out, len(train) // request.views, found.classes, skipped)
 
 
-def list_skipped(request: TrainRequest, pictures: Pictures) -> Path:
-    """Write which files were left out, and why, to `training/skipped.txt`, a line each; without any, remove it."""
-    path = request.out / "training" / SKIPPED
+def skipped_file(out: Path) -> Path:
+    """Where a run lists the files that it left out."""
+    return out / "training" / "skipped.txt"
+
+
+def list_skipped(request: TrainRequest, pictures: Pictures) -> None:
+    """Write which files were left out, and why, a line each; without any, remove the list of an earlier time."""
+    path = skipped_file(request.out)
     if pictures.skipped:
         lines = [f"{name_in(request.data, source)}\t{_on_one_line(reason)}\n" for source, reason in pictures.skipped]
         checkpoint.write_atomically(path, lambda partial: partial.write_text("".join(lines), encoding="utf-8"))
     else:
         path.unlink(missing_ok=True)
-    return path
 
 
 def name_in(data: Path, source: Source) -> str:

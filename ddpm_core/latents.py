@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 import torch
-from safetensors import SafetensorError
 from torch import Tensor
 
 from ddpm_core.checkpoint import CheckpointError, read_tensors, write_tensors
@@ -54,7 +53,7 @@ def kept(codec: Codec, parts: Mapping[str, Views], file: Path, write: bool = Tru
             return latents
     latents = {name: encoded(codec, views) for name, views in parts.items()}
     if write:
-        with contextlib.suppress(OSError, SafetensorError):
+        with contextlib.suppress(OSError):
             write_tensors(file, latents, origin | _digests(latents))
     return latents
 

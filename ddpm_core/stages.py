@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ddpm_core.checkpoint import CheckpointError, finished_after
 from ddpm_core.distributed import ALONE, World
-from ddpm_core.jobs import DenoiserJob, Job, Pictures, StageName, VaeJob, settings_of
+from ddpm_core.jobs import DenoiserJob, Job, Pictures, StageName, VaeJob, list_skipped, settings_of
 from ddpm_core.journal import Journal
 from ddpm_core.report import reported
 from ddpm_core.resuming import changes, other_basis, refuse_other_classes
@@ -91,6 +91,7 @@ def run_stage(
     facts = facts_of(trainer, pictures) | {"settings": settings_of(request, stage)}
     with reported(request.out, stage), Journal(state.parent, stage, trainer.step, facts) as journal:
         journal.settings(request.model_dump_json(indent=2))
+        list_skipped(request, pictures)
         saved = trainer.step
         for step in trainer.train(job.loss):
             update = Update(stage, step)
@@ -117,12 +118,11 @@ def run_stage(
 
 def facts_of(trainer: Trainer, pictures: Pictures) -> dict[str, str | int]:
     """What the record says of a run besides its settings: on what it ran, and how many pictures it had."""
-    sets = [pictures.train, *([pictures.held_out] if pictures.held_out else [])]
     return {
         "device": str(trainer.device),
         "precision": str(trainer.dtype).removeprefix("torch."),
         "processes": trainer.world.size,
         "pictures": pictures.files,
         "held_out": len(pictures.held_out or []),
-        "unreadable": sum(len(each.unreadable) for each in sets),
+        "unreadable": len(pictures.skipped),
     }

@@ -18,7 +18,7 @@ from ddpm_core.allocator import keep_freed_memory
 from ddpm_core.distributed import World, joined, launched
 from ddpm_core.finetuning import shapes_of
 from ddpm_core.interruption import Interruption, Stop, asked_politely, how_to_go_on
-from ddpm_core.jobs import Pictures, StageName, list_skipped, name_in, read_pictures
+from ddpm_core.jobs import Pictures, StageName, name_in, read_pictures, skipped_file
 from ddpm_core.options import fail, in_one_sentence, merge, run, takes
 from ddpm_core.pipeline import pick_device
 from ddpm_core.presets import PRESETS
@@ -80,12 +80,12 @@ def same_command(world: World) -> str:
 
 
 def introduce(request: TrainRequest, pictures: Pictures) -> None:
-    """Say what was found in the data, and write down beside the run what of it cannot be used."""
-    listed = list_skipped(request, pictures)
+    """Say what was found in the data."""
     if pictures.skipped:
         names = [name_in(request.data, source) for source, _ in pictures.skipped[:3]]
         names += ["..."] * (len(pictures.skipped) > 3)
-        typer.echo(f"Skipped {len(pictures.skipped)} files that cannot be used ({', '.join(names)}); why: {listed}")
+        why = f"{skipped_file(request.out)} says why"
+        typer.echo(f"Skipped {len(pictures.skipped)} files that cannot be used ({', '.join(names)}); {why}.")
     typer.echo(f"{pictures.files} pictures to train on, {len(pictures.held_out or [])} held out.")
     if pictures.classes:
         typer.echo(f"{len(pictures.classes)} classes: {', '.join(pictures.classes)[:200]}.")

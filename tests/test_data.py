@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -252,11 +253,17 @@ def test_training_opens_no_picture(picture_folder: Path, tmp_path: Path, monkeyp
     request = TrainRequest.model_validate(sizes | {"vae": quick, "denoiser": quick | {"blocks": 1, "mixer": "none"}})
     pictures = read_pictures(request)
     shutil.rmtree(folder)
-    opened: list[object] = []
-    monkeypatch.setattr(Image, "open", opened.append)
+    opened: list[Path] = []
+    open_ = Image.open
+
+    def seen(file: Path, *rest: Any) -> Image.Image:
+        opened.append(Path(file))
+        return open_(file, *rest)
+
+    monkeypatch.setattr(Image, "open", seen)
     for stage in request.stages:
         assert len(list(run_stage(stage, request, pictures))) == 3
-    assert opened == []
+    assert all(path.is_relative_to(request.out) for path in opened)  # its own grids, for the record
 
 
 def test_a_batch_holds_the_pictures_asked_for_mirrored_where_asked() -> None:

@@ -17,7 +17,7 @@ from torch import Tensor
 from ddpm_core import train
 from ddpm_core.data import load_pictures
 from ddpm_core.datasets import SUFFIXES
-from ddpm_core.jobs import Pictures, list_skipped, read_pictures
+from ddpm_core.jobs import Pictures, list_skipped, read_pictures, skipped_file
 from ddpm_core.schema import TrainRequest
 
 SIZE = 16
@@ -237,17 +237,21 @@ def test_skipped_files_of_both_parts_are_listed_and_counted(call, folder: Path) 
     outcome = call(train.main, "--data", folder, "--out", out, *flags)
     assert outcome.status == 0, outcome.err
     listed = out / "training" / "skipped.txt"
-    assert f"Skipped 5 files that cannot be used (a/1.png, a/2.png, b\\n.png, ...); why: {listed}" in outcome.out
+    assert f"Skipped 5 files that cannot be used (a/1.png, a/2.png, b\\n.png, ...); {listed} says why." in outcome.out
     assert "4 pictures to train on, 1 held out." in outcome.out
     lines = listed.read_text().splitlines()
     assert [line.split("\t")[0] for line in lines] == ["a/1.png", "a/2.png", "b\\n.png", "c.png", "val.png"]
     assert all("not a picture that can be read" in line.split("\t")[1] for line in lines)
+    (folder / "c.png").unlink()
+    assert call(train.main, "--data", folder, "--out", out, *flags).status == 2  # the run is there already
+    assert listed.read_text().splitlines() == lines  # and what is refused changes nothing in it
 
 
 def test_a_list_of_skipped_files_does_not_outlive_them(folder: Path) -> None:
     halves().save(folder / "0.png")
     (folder / "1.png").write_bytes(b"")
-    listed = list_skipped(request_for(folder), read(folder))
+    listed = skipped_file(request_for(folder).out)
+    list_skipped(request_for(folder), read(folder))
     assert listed.exists()
     halves().save(folder / "1.png")
     list_skipped(request_for(folder), read(folder))
@@ -261,7 +265,8 @@ def test_names_that_are_no_text_can_be_listed(folder: Path) -> None:
         bad.write_bytes(b"")
     except (OSError, UnicodeError):  # macOS refuses such names
         return
-    assert list_skipped(request_for(folder), read(folder)).read_text().startswith("caf\\udce9.png\t")
+    list_skipped(request_for(folder), read(folder))
+    assert skipped_file(request_for(folder).out).read_text().startswith("caf\\udce9.png\t")
 
 
 def test_held_out_files_none_of_which_can_be_used_do_not_end_the_run(folder: Path) -> None:
