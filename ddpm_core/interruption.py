@@ -28,6 +28,10 @@ class Stop:
     asked: bool = False
     waits: bool = False
 
+    def wait(self) -> None:
+        """From now on there is something to save."""
+        self.waits = True
+
 
 @contextlib.contextmanager
 def asked_politely(stop: Stop) -> Iterator[None]:

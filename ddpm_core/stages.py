@@ -54,6 +54,7 @@ def run_stage(
     pictures: Pictures,
     world: World = ALONE,
     say: Callable[[str], object] = lambda sentence: None,
+    begin: Callable[[], object] = lambda: None,
 ) -> Generator[Update]:
     """Train one stage ("vae" or "denoiser") to its end, yielding after every step.
 
@@ -68,6 +69,7 @@ def run_stage(
     Args:
         say: given a sentence for all that is not plain: before the first step, what is taken over from another
             checkpoint, and which settings are not those that a resumed run had; batches too large for the memory.
+        begin: called when all is prepared, and what is done from then on is worth saving.
 
     Raises:
         CheckpointError: the folder already holds this stage and `resume` is off, or what it holds does not fit.
@@ -76,7 +78,7 @@ def run_stage(
     """
     settings: StageSettings = getattr(request, stage)
     state, weights = free_place(stage, request)
-    world.meet()  # none has begun to write before all have looked
+    world.meet()  # what an earlier run of these processes had to write is written
     resumed = state.exists()
     notes = changes(stage, request) if resumed else []
     if resumed and stage == "denoiser":
@@ -89,6 +91,7 @@ def run_stage(
         notes.append(divided(settings.batch_size, parts))
     for sentence in notes:
         say(sentence)
+    begin()
 
     if not world.leads:
         for step in trainer.train(job.loss):

@@ -113,11 +113,10 @@ def show_stage(stage: StageName, request: TrainRequest, pictures: Pictures, worl
     stopped = False
     say = tqdm.write if world.leads else lambda sentence: None
     with (
-        contextlib.closing(run_stage(stage, request, pictures, world, say)) as updates,
+        contextlib.closing(run_stage(stage, request, pictures, world, say, stop.wait)) as updates,
         StageBar(stage, settings.iterations, pick_device(request.device), shown=world.leads) as bar,
     ):
         for update in updates:
-            stop.waits = True  # from now on there is something to save
             bar.show(update.step, update.held_out)
             stopped = world.any(stop.asked) and update.step.step < settings.iterations
             if stopped:  # all after the same step, whichever was told

@@ -19,6 +19,7 @@ import pytest
 
 from ddpm_core import checkpoint, jobs, train, training
 from ddpm_core.interruption import POLITE, how_to_go_on
+from ddpm_core.journal import Journal
 from ddpm_core.stages import state_file
 from tests import forked
 from tests.runs import STEPS, assert_same_end, assert_whole, flags, progress, write_pictures
@@ -180,6 +181,20 @@ def test_a_polite_signal_finishes_the_step_saves_and_says_how_to_go_on(
     assert again[-1] == "--resume"
     assert forked.finish([*again, "--vae-iterations", done + 1], said) == 0, said.read_text()
     assert progress(out, "vae") == done + 1
+
+
+def test_a_signal_in_the_very_first_step_lets_it_finish(
+    call, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out, write = tmp_path / "run", Journal.write
+
+    def interrupted(journal: Journal, *row: Any) -> None:
+        write(journal, *row)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    monkeypatch.setattr(Journal, "write", interrupted)
+    assert "what was learned is saved" in call(train.main, *flags(photos, out, "--save-every", 10**6)).out
+    assert progress(out, "vae") == 1
 
 
 def test_signals_while_it_saves_disturb_nothing(
