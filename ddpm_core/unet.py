@@ -112,6 +112,8 @@ class Denoiser(nn.Module, ABC):
     def forward(self, noisy: Tensor, t: Tensor, label: Tensor | None = None) -> Tensor:
         """The raw output (B, C, h, w), in its own prediction type, for `noisy` (B, C, h, w) at `t` (B,).
 
+        It is (B, 2C, h, w) of one that learned its variance; `parted` tells what is what.
+
         Args:
             label: the class of each, (B,); None for no class throughout.
         """

@@ -14,7 +14,7 @@ from torch.distributions import Normal, kl_divergence
 from ddpm_core import checkpoint, sample, train
 from ddpm_core.bound import log_variance, prior_bits, step_bits
 from ddpm_core.diffuser import Diffuser
-from ddpm_core.guidance import VIEWS, anagram, classifier_free, told_and_untold
+from ddpm_core.guidance import VIEWS, anagram, classifier_free, clipped, told_and_untold
 from ddpm_core.jobs import Pictures
 from ddpm_core.noise import SeededNoise
 from ddpm_core.objective import BOUND_WEIGHT, denoiser_loss, loss_by_decile
@@ -287,6 +287,9 @@ def test_guidance_keeps_the_variance_of_what_it_guides() -> None:
     z, t = torch.randn(2, 1, 4, 4), torch.tensor([5, 500])
     guided = classifier_free(with_share(0.3), with_share(0.9), 2.0)
     torch.testing.assert_close(noise_and_share(guided, z, t)[1], torch.full_like(z, 0.3))
+
+    limited = clipped(with_share(0.3), Diffuser(), 1.0)
+    assert torch.equal(noise_and_share(limited, z, t)[1], torch.full_like(z, 0.3))
 
     def by_class(noisy: Tensor, t: Tensor, label: Tensor) -> tuple[Tensor, Tensor]:
         return torch.sin(noisy), (label.view(-1, 1, 1, 1) / 10).expand_as(noisy)
