@@ -21,12 +21,12 @@ from torch import Tensor
 from benchmarks.results import Result, report
 from benchmarks.subject import new_trainer, random_latents, settings_of
 from ddpm_core.diffuser import Diffuser
-from ddpm_core.fitting import needs_of, saved_for_backward
 from ddpm_core.objective import denoiser_loss
 from ddpm_core.options import fail, merge, run
-from ddpm_core.presets import PRESETS
 from ddpm_core.schema import VaeSettings
 from ddpm_core.shares import Draw
+from ddpm_core.training.fitting import needs_of, saved_for_backward
+from ddpm_core.training.presets import PRESETS
 from ddpm_core.unet import UNet
 
 MB = 1e6
@@ -34,7 +34,7 @@ LINEAR_WITHIN = 0.01
 
 
 def main(
-    preset: Annotated[str, typer.Option(help="row of ddpm_core/presets.py whose denoiser is counted")] = "faces",
+    preset: Annotated[str, typer.Option(help="row of training/presets.py whose denoiser is counted")] = "faces",
     size: Annotated[int, typer.Option(min=8, help="side of the training pictures, pixels")] = 256,
     batch: Annotated[int, typer.Option(min=1, help="pictures per micro-batch")] = 32,
     limit: Annotated[float, typer.Option(min=0, help="what the total should stay within, MB")] = 2_500,

@@ -29,15 +29,15 @@ from benchmarks.results import Result, report
 from ddpm_core import checkpoint as checkpoints
 from ddpm_core.data import PictureSet, find_pictures, load_pictures
 from ddpm_core.diffuser import Diffuser
-from ddpm_core.distances import distances_to_training
 from ddpm_core.evaluate import sample
+from ddpm_core.evaluation.distances import distances_to_training
 from ddpm_core.layers import placed
 from ddpm_core.objective import denoiser_loss, loss_by_decile
 from ddpm_core.options import in_one_sentence, run
 from ddpm_core.pipeline import LatentDiffusion
 from ddpm_core.schema import DenoiserSettings
 from ddpm_core.shares import Draw
-from ddpm_core.training import Trainer, TrainStep, batch_index
+from ddpm_core.training.loop import Trainer, TrainStep, batch_index
 from ddpm_core.unet import UNet
 from ddpm_core.vae import VAE
 

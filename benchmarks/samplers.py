@@ -30,12 +30,12 @@ import torch
 import typer
 
 from ddpm_core.checkpoint import write_atomically
-from ddpm_core.classifier import share_read_right
 from ddpm_core.data import PictureSet, find_pictures, load_pictures
-from ddpm_core.distances import groups, sliced_wasserstein
 from ddpm_core.evaluate import classifier_of, sample, sample_classes, with_classes_of
-from ddpm_core.feature_distances import frechet_distance
-from ddpm_core.features import of_classes, seen
+from ddpm_core.evaluation.classifier import share_read_right
+from ddpm_core.evaluation.distances import groups, sliced_wasserstein
+from ddpm_core.evaluation.feature_distances import frechet_distance
+from ddpm_core.evaluation.features import of_classes, seen
 from ddpm_core.options import in_one_sentence, run
 from ddpm_core.pictures import PictureError, Source
 from ddpm_core.pipeline import LatentDiffusion

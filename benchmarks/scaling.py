@@ -31,9 +31,9 @@ from torch import multiprocessing
 from benchmarks.results import Result, report
 from benchmarks.subject import new_denoiser, settings_of, training_steps
 from benchmarks.timing import medians
-from ddpm_core.distributed import ALONE, World, joined
 from ddpm_core.options import fail, run
-from ddpm_core.presets import PRESETS
+from ddpm_core.training.distributed import ALONE, World, joined
+from ddpm_core.training.presets import PRESETS
 
 CELLS = 16  # side of the latents of 128-pixel pictures
 BYTES = 4  # of one parameter's gradient
@@ -42,7 +42,7 @@ ENOUGH = 0.7  # of twice one process's speed: the two share the memory's bandwid
 
 
 def main(
-    preset: Annotated[str, typer.Option(help="row of ddpm_core/presets.py whose denoiser is trained")] = "faces",
+    preset: Annotated[str, typer.Option(help="row of training/presets.py whose denoiser is trained")] = "faces",
     repeats: Annotated[int, typer.Option(min=1, help="steps timed of each")] = 5,
     step_seconds: Annotated[
         float | None, typer.Option(min=0, help="project from this time of a step on one machine instead of measuring")

@@ -10,8 +10,8 @@ from torch import nn
 from benchmarks.results import Result
 from benchmarks.subject import settings_of, training_steps
 from benchmarks.timing import medians
-from ddpm_core.fitting import SavedTensors
 from ddpm_core.serpentine import SerpentineMixer
+from ddpm_core.training.fitting import SavedTensors
 from ddpm_core.unet import AttentionMixer
 
 CHANNELS = 128

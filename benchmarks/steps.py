@@ -31,8 +31,8 @@ from torch import Tensor
 from benchmarks.pipeline import CHECKPOINT
 from benchmarks.results import Result, report
 from ddpm_core.data import PictureSet, find_pictures, load_pictures
-from ddpm_core.distances import groups, sliced_wasserstein
 from ddpm_core.evaluate import sample
+from ddpm_core.evaluation.distances import groups, sliced_wasserstein
 from ddpm_core.options import in_one_sentence, run
 from ddpm_core.pipeline import LatentDiffusion
 from ddpm_core.schema import GenerateRequest

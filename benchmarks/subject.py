@@ -9,14 +9,14 @@ import torch
 from torch import Tensor
 
 from ddpm_core.diffuser import Diffuser
-from ddpm_core.distributed import ALONE, World
-from ddpm_core.jobs import DENOISER_SHAPE
 from ddpm_core.layers import placed
 from ddpm_core.objective import denoiser_loss
-from ddpm_core.presets import PRESETS
 from ddpm_core.schema import DenoiserSettings, Precision, VaeSettings
 from ddpm_core.shares import Draw
-from ddpm_core.training import Trainer, TrainStep
+from ddpm_core.training.distributed import ALONE, World
+from ddpm_core.training.jobs import DENOISER_SHAPE
+from ddpm_core.training.loop import Trainer, TrainStep
+from ddpm_core.training.presets import PRESETS
 from ddpm_core.unet import UNet
 
 

@@ -30,12 +30,12 @@ from benchmarks.results import Result, Unmeasured
 from benchmarks.subject import new_denoiser, random_latents, settings_of, training_steps
 from benchmarks.timing import medians
 from ddpm_core.diffuser import Diffuser
+from ddpm_core.evaluation.stand_ins import imported
 from ddpm_core.objective import draw_timesteps
-from ddpm_core.presets import PRESETS
 from ddpm_core.schema import Precision, TrainRequest
 from ddpm_core.shares import Draw
-from ddpm_core.stand_ins import imported
-from ddpm_core.training import Trainer, resolve_precision
+from ddpm_core.training.loop import Trainer, resolve_precision
+from ddpm_core.training.presets import PRESETS
 from ddpm_core.unet import UNet
 
 PACKAGE = "denoising_diffusion_pytorch"

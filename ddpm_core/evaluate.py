@@ -32,15 +32,15 @@ from torch import Tensor
 from tqdm import tqdm
 
 from ddpm_core import checkpoint as checkpoints
-from ddpm_core import feature_distances, metrics
-from ddpm_core.classifier import Classifier, share_read_right, trained_classifier
 from ddpm_core.data import PictureSet, find_pictures, load_pictures
 from ddpm_core.datasets import AUTO, DataSet, find
-from ddpm_core.distances import distances_to_training, memorised_share
-from ddpm_core.feature_distances import FEWEST, compared
-from ddpm_core.features import FeatureNetwork, inception, of_classes, of_turns
+from ddpm_core.evaluation import feature_distances, metrics
+from ddpm_core.evaluation.classifier import Classifier, share_read_right, trained_classifier
+from ddpm_core.evaluation.distances import distances_to_training, memorised_share
+from ddpm_core.evaluation.feature_distances import FEWEST, compared
+from ddpm_core.evaluation.features import FeatureNetwork, inception, of_classes, of_turns
+from ddpm_core.evaluation.likelihood import measure_likelihood
 from ddpm_core.inpainting import random_regions
-from ddpm_core.likelihood import measure_likelihood
 from ddpm_core.options import in_one_sentence, run
 from ddpm_core.pictures import PictureError, Source, open_picture, to_bytes
 from ddpm_core.pipeline import LatentDiffusion

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from ddpm_core import options, train
-from ddpm_core.jobs import VaeJob
 from ddpm_core.shares import Draw
+from ddpm_core.training.jobs import VaeJob
 
 FULL = 2  # the step in which the last process has no memory left
 

@@ -11,9 +11,9 @@ import torch
 from PIL import Image
 
 from ddpm_core import checkpoint
-from ddpm_core.journal import rows_of
 from ddpm_core.pipeline import LatentDiffusion
-from ddpm_core.stages import state_file
+from ddpm_core.training.journal import rows_of
+from ddpm_core.training.stages import state_file
 
 STEPS = 6
 STAGES = ("vae", "denoiser")

@@ -15,17 +15,17 @@ from unittest.mock import patch
 import torch
 from torch import Tensor, nn
 
-from ddpm_core import stages
 from ddpm_core.data import PictureSet
 from ddpm_core.diffuser import Diffuser
-from ddpm_core.distributed import ALONE, World, joined, launched
 from ddpm_core.importance import LossHistory
-from ddpm_core.jobs import Pictures, StageName
 from ddpm_core.objective import denoiser_loss
 from ddpm_core.schema import StageSettings, TrainRequest
 from ddpm_core.shares import Draw
-from ddpm_core.stages import run_stage
-from ddpm_core.training import Trainer
+from ddpm_core.training import stages
+from ddpm_core.training.distributed import ALONE, World, joined, launched
+from ddpm_core.training.jobs import Pictures, StageName
+from ddpm_core.training.loop import Trainer
+from ddpm_core.training.stages import run_stage
 from ddpm_core.unet import UNet
 
 STEPS = 4

@@ -15,12 +15,12 @@ from ddpm_core import checkpoint, sample, train
 from ddpm_core.bound import log_variance, prior_bits, step_bits
 from ddpm_core.diffuser import Diffuser
 from ddpm_core.guidance import VIEWS, anagram, classifier_free, clipped, told_and_untold
-from ddpm_core.jobs import Pictures
 from ddpm_core.noise import SeededNoise
 from ddpm_core.objective import BOUND_WEIGHT, denoiser_loss, loss_by_decile
 from ddpm_core.pipeline import predictor
 from ddpm_core.samplers import SAMPLERS, ddpm, last
 from ddpm_core.solvers import WithVariance, noise_and_share
+from ddpm_core.training.jobs import Pictures
 from ddpm_core.unet import UNet, parted
 from tests.test_objective import Answer
 from tests.test_stages import copy_vae, pictures, request_for, run_all, settings_with, trained

@@ -12,16 +12,16 @@ import pytest
 from PIL import Image
 
 from ddpm_core import checkpoint, train
-from ddpm_core.card import SAMPLES, card, is_own, sealed, write_card
 from ddpm_core.checkpoint import CARD, read_config
-from ddpm_core.jobs import settings_of
-from ddpm_core.journal import rows_of
 from ddpm_core.options import merge
 from ddpm_core.pictures import PictureError
 from ddpm_core.pipeline import LatentDiffusion
-from ddpm_core.presets import PRESETS
-from ddpm_core.reproduce import command
 from ddpm_core.schema import TrainRequest
+from ddpm_core.training.card import SAMPLES, card, is_own, sealed, write_card
+from ddpm_core.training.jobs import settings_of
+from ddpm_core.training.journal import rows_of
+from ddpm_core.training.presets import PRESETS
+from ddpm_core.training.reproduce import command
 from tests.shared_run import request_for, run
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -13,11 +13,11 @@ import torch
 from ddpm_core import checkpoint, sample, train
 from ddpm_core.checkpoint import CheckpointError
 from ddpm_core.codec import PixelCodec
-from ddpm_core.jobs import DenoiserJob, Pictures, read_pictures
 from ddpm_core.pictures import open_picture
 from ddpm_core.pipeline import LatentDiffusion
 from ddpm_core.schema import TrainRequest
-from ddpm_core.stages import run_stage, state_file
+from ddpm_core.training.jobs import DenoiserJob, Pictures, read_pictures
+from ddpm_core.training.stages import run_stage, state_file
 from tests.commands import assert_refused
 
 DENOISER = {"channels": (32, 32), "blocks": 1, "mixer": "none", "warmup": 2, "batch_size": 3, "iterations": 6}

@@ -11,8 +11,8 @@ import torch
 from PIL import Image
 
 from ddpm_core import evaluate
-from ddpm_core.classifier import SETTINGS, share_read_right, trained_classifier
 from ddpm_core.data import PictureSet
+from ddpm_core.evaluation.classifier import SETTINGS, share_read_right, trained_classifier
 from ddpm_core.pipeline import LatentDiffusion
 from tests.commands import assert_refused
 from tests.conftest import CLASSES

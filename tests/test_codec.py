@@ -13,8 +13,8 @@ from PIL import Image
 from ddpm_core import checkpoint
 from ddpm_core.checkpoint import CheckpointError
 from ddpm_core.codec import Codec, GreyCodec, PixelCodec
+from ddpm_core.evaluation.metrics import locality
 from ddpm_core.inpainting import keep_cells
-from ddpm_core.metrics import locality
 from ddpm_core.pictures import to_bytes, to_tensor
 from ddpm_core.pipeline import LatentDiffusion
 from ddpm_core.samplers import last

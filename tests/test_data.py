@@ -15,10 +15,10 @@ from torch import Tensor
 
 from ddpm_core import data
 from ddpm_core.data import AHEAD, PictureSet, available_memory, find_pictures, load_pictures
-from ddpm_core.jobs import read_pictures
 from ddpm_core.pictures import Member, PictureError, Source, as_rgb, open_picture, to_tensor
 from ddpm_core.schema import TrainRequest
-from ddpm_core.stages import run_stage
+from ddpm_core.training.jobs import read_pictures
+from ddpm_core.training.stages import run_stage
 
 
 def fill(folder: Path, count: int, start: int = 0) -> list[Path]:

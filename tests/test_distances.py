@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ddpm_core.data import PictureSet
-from ddpm_core.distances import (
+from ddpm_core.evaluation.distances import (
     descriptors,
     distances_to_training,
     groups,

@@ -14,11 +14,12 @@ from typing import Any
 import pytest
 import torch
 
-from ddpm_core import checkpoint, distributed, train
+from ddpm_core import checkpoint, train
 from ddpm_core.diffuser import Diffuser
-from ddpm_core.distributed import World, joined
 from ddpm_core.objective import denoiser_loss
-from ddpm_core.stages import state_file
+from ddpm_core.training import distributed
+from ddpm_core.training.distributed import World, joined
+from ddpm_core.training.stages import state_file
 from ddpm_core.unet import UNet
 from ddpm_core.vae import VAE, vae_loss
 from tests import shared_run

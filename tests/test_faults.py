@@ -17,12 +17,13 @@ import numpy as np
 import pytest
 from torch import Tensor
 
-from ddpm_core import checkpoint, data, jobs, train, training
+from ddpm_core import checkpoint, data, train
 from ddpm_core.checkpoint import UnwritableError
-from ddpm_core.journal import Journal, rows_of
 from ddpm_core.shares import Draw
-from ddpm_core.stages import state_file
-from ddpm_core.workplace import claimed
+from ddpm_core.training import jobs, loop
+from ddpm_core.training.journal import Journal, rows_of
+from ddpm_core.training.stages import state_file
+from ddpm_core.training.workplace import claimed
 from tests import forked
 from tests.commands import Outcome, assert_refused
 from tests.runs import STEPS, assert_same_end, assert_whole, flags, progress, write_pictures
@@ -55,14 +56,14 @@ def assert_told(status: int | None, heard: str, *words: str) -> None:
 
 def stop_after(step: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Have the run asked to stop once the state of that step is written."""
-    save = training.Trainer.save
+    save = loop.Trainer.save
 
-    def stopping(trainer: training.Trainer, *arguments: Any) -> None:
+    def stopping(trainer: loop.Trainer, *arguments: Any) -> None:
         save(trainer, *arguments)
         if trainer.step == step:
             os.kill(os.getpid(), signal.SIGTERM)
 
-    monkeypatch.setattr(training.Trainer, "save", stopping)
+    monkeypatch.setattr(loop.Trainer, "save", stopping)
 
 
 @pytest.fixture
@@ -126,7 +127,7 @@ def test_the_systems_own_word_for_a_full_disk_arrives(tmp_path: Path) -> None:
 
 
 def test_a_log_that_cannot_be_written_to_is_told_once(tmp_path: Path) -> None:
-    step = training.TrainStep(1, {"loss": 1.0}, 1e-3, 1.0, 0)
+    step = loop.TrainStep(1, {"loss": 1.0}, 1e-3, 1.0, 0)
     journal = Journal(tmp_path, "vae")
     journal.log.close()
     journal.log = open("/dev/full", "a", encoding="utf-8")  # noqa: SIM115
@@ -240,14 +241,14 @@ def spoil(monkeypatch: pytest.MonkeyPatch, bad: Callable[[int], bool]) -> None:
 def test_bad_steps_are_skipped_counted_and_shown_and_saving_waits_for_a_good_one(
     call, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    out, saved, save = tmp_path / "run", [], training.Trainer.save
+    out, saved, save = tmp_path / "run", [], loop.Trainer.save
 
-    def noted(trainer: training.Trainer, *arguments: Any) -> None:
+    def noted(trainer: loop.Trainer, *arguments: Any) -> None:
         saved.append(trainer.step)
         save(trainer, *arguments)
 
     spoil(monkeypatch, lambda draw: draw in (1, 2))
-    monkeypatch.setattr(training.Trainer, "save", noted)
+    monkeypatch.setattr(loop.Trainer, "save", noted)
     outcome = call(train.main, *flags(photos, out, "--stage", "vae", "--save-every", 2))
     assert outcome.status == 0
     assert "2 skipped" in outcome.err
@@ -267,7 +268,7 @@ def test_a_skipped_step_leaves_every_weight_as_it_was(
             spoil(patch, lambda draw, bad=bad: draw in bad)
             steps = 5 if name == "none" else 6
             # The same learning rate at every step, whatever the number of them.
-            patch.setattr(training, "learning_rate_at", lambda step, settings: 1e-3)
+            patch.setattr(loop, "learning_rate_at", lambda step, settings: 1e-3)
             assert call(train.main, *flags(photos, tmp_path / name, "--stage", "vae", steps=steps)).status == 0
         states.append(checkpoint.read_tensors(state_file(tmp_path / name, "vae"))[0])
     weights = [name for name in states[0] if ".latent_" not in name]  # those are measured when it is saved
@@ -280,7 +281,7 @@ def test_many_bad_steps_in_a_row_end_the_run_and_the_last_good_state_goes_on(
     out = tmp_path / "run"
     with monkeypatch.context() as patch:
         spoil(patch, lambda draw: draw >= 3)
-        patch.setattr(training, "MAX_SKIPPED_IN_A_ROW", 1)
+        patch.setattr(loop, "MAX_SKIPPED_IN_A_ROW", 1)
         outcome = call(train.main, *flags(photos, out))
     assert_told(outcome.status, outcome.err, "2 steps in a row", "not finite", "lower learning rate")
     assert progress(out, "vae") == 3

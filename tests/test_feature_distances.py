@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from ddpm_core.data import PictureSet
-from ddpm_core.feature_distances import (
+from ddpm_core.evaluation.feature_distances import (
     FEWEST,
     MEANING,
     class_score,
@@ -20,8 +20,8 @@ from ddpm_core.feature_distances import (
     kernel_distance,
     precision_recall,
 )
-from ddpm_core.features import NOT_NEEDED, FeatureNetwork
-from ddpm_core.stand_ins import imported
+from ddpm_core.evaluation.features import NOT_NEEDED, FeatureNetwork
+from ddpm_core.evaluation.stand_ins import imported
 
 
 def theirs(name: str) -> ModuleType:

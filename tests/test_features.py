@@ -15,11 +15,20 @@ from PIL import Image
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from ddpm_core import evaluate, features
-from ddpm_core.classifier import SETTINGS, share_read_right, trained_classifier, trained_on_turns
+from ddpm_core import evaluate
 from ddpm_core.data import PictureSet
-from ddpm_core.features import NOT_NEEDED, FeatureError, FeatureNetwork, inception, of_classes, of_turns, seen
-from ddpm_core.stand_ins import imported
+from ddpm_core.evaluation import features
+from ddpm_core.evaluation.classifier import SETTINGS, share_read_right, trained_classifier, trained_on_turns
+from ddpm_core.evaluation.features import (
+    NOT_NEEDED,
+    FeatureError,
+    FeatureNetwork,
+    inception,
+    of_classes,
+    of_turns,
+    seen,
+)
+from ddpm_core.evaluation.stand_ins import imported
 from tests.commands import assert_refused
 from tests.conftest import CLASSES
 

@@ -11,14 +11,22 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from ddpm_core import checkpoint, fitting, machine, train
-from ddpm_core.distributed import World
-from ddpm_core.fitting import SavedTensors, divided, fit, full_memory_in_one_sentence, needs_of, saved_for_backward
-from ddpm_core.jobs import DenoiserJob, Job, VaeJob
+from ddpm_core import checkpoint, train
 from ddpm_core.schema import StageSettings, TrainRequest
 from ddpm_core.shares import Draw
-from ddpm_core.stages import run_stage, state_file
-from ddpm_core.training import Trainer, TrainingError, TrainStep
+from ddpm_core.training import fitting, machine
+from ddpm_core.training.distributed import World
+from ddpm_core.training.fitting import (
+    SavedTensors,
+    divided,
+    fit,
+    full_memory_in_one_sentence,
+    needs_of,
+    saved_for_backward,
+)
+from ddpm_core.training.jobs import DenoiserJob, Job, VaeJob
+from ddpm_core.training.loop import Trainer, TrainingError, TrainStep
+from ddpm_core.training.stages import run_stage, state_file
 from tests.shared_run import STEPS, request_for, run, some_pictures
 
 STAGES = ["vae", "denoiser"]
@@ -291,7 +299,7 @@ def test_processes_on_one_machine_share_its_memory_and_divide_alike(monkeypatch:
 
 
 def test_counting_spends_no_random_number_of_the_run(whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("ddpm_core.stages.fit", lambda trainer, loss: None)
+    monkeypatch.setattr("ddpm_core.training.stages.fit", lambda trainer, loss: None)
     run(request_for(tmp_path))
     for stage in STAGES:
         (one, _), (other, _) = (checkpoint.read_tensors(state_file(out, stage)) for out in (whole, tmp_path))

@@ -10,10 +10,10 @@ import torch
 
 from ddpm_core import checkpoint
 from ddpm_core.checkpoint import CheckpointError
-from ddpm_core.finetuning import guided_output
-from ddpm_core.jobs import Pictures
 from ddpm_core.pipeline import LatentDiffusion
-from ddpm_core.stages import run_stage
+from ddpm_core.training.finetuning import guided_output
+from ddpm_core.training.jobs import Pictures
+from ddpm_core.training.stages import run_stage
 from ddpm_core.unet import UNet
 from tests.test_stages import copy_vae, pictures, request_for, run_all, trained
 

@@ -10,15 +10,16 @@ import pytest
 import torch
 from torch import Tensor
 
-from ddpm_core import checkpoint, jobs, objective, train
+from ddpm_core import checkpoint, objective, train
 from ddpm_core.diffuser import Diffuser
-from ddpm_core.distributed import ALONE
 from ddpm_core.importance import STRETCHES, UNIFORM_SHARE, LossHistory
-from ddpm_core.jobs import Pictures
 from ddpm_core.objective import denoiser_loss, draw_timesteps
 from ddpm_core.shares import Share
-from ddpm_core.stages import state_file
-from ddpm_core.training import Trainer
+from ddpm_core.training import jobs
+from ddpm_core.training.distributed import ALONE
+from ddpm_core.training.jobs import Pictures
+from ddpm_core.training.loop import Trainer
+from ddpm_core.training.stages import state_file
 from ddpm_core.unet import UNet
 from tests.test_objective import Answer
 from tests.test_stages import copy_vae, pictures, request_for, run_all, settings_with, trained

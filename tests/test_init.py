@@ -16,8 +16,8 @@ from ddpm_core import checkpoint, train
 from ddpm_core.checkpoint import CheckpointConfig
 from ddpm_core.codec import PixelCodec
 from ddpm_core.diffuser import Diffuser
-from ddpm_core.finetuning import shapes_of
 from ddpm_core.pipeline import LatentDiffusion
+from ddpm_core.training.finetuning import shapes_of
 from ddpm_core.unet import UNet
 from ddpm_core.vae import VAE
 from tests.commands import Outcome, assert_refused

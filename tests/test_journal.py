@@ -11,9 +11,9 @@ import pytest
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from ddpm_core import journal as journals
-from ddpm_core.journal import EVENTS, Journal, grids_of, rows_of, runs_of
-from ddpm_core.training import TrainStep
+from ddpm_core.training import journal as journals
+from ddpm_core.training.journal import EVENTS, Journal, grids_of, rows_of, runs_of
+from ddpm_core.training.loop import TrainStep
 
 
 def taken(step: int, loss: float = 0.5, norm: float = 2.0, skipped: int = 0) -> TrainStep:

@@ -14,13 +14,14 @@ import torch
 from safetensors import SafetensorError
 from torch import Tensor
 
-from ddpm_core import checkpoint, latents
+from ddpm_core import checkpoint
 from ddpm_core.codec import PixelCodec
 from ddpm_core.data import PictureSet
-from ddpm_core.distributed import World
-from ddpm_core.jobs import DenoiserJob, Pictures
 from ddpm_core.schema import TrainRequest
-from ddpm_core.stages import run_stage, state_file
+from ddpm_core.training import latents
+from ddpm_core.training.distributed import World
+from ddpm_core.training.jobs import DenoiserJob, Pictures
+from ddpm_core.training.stages import run_stage, state_file
 from ddpm_core.vae import VAE
 
 DENOISER = {"channels": (32, 32), "blocks": 1, "mixer": "none", "warmup": 2, "batch_size": 3, "iterations": 4}

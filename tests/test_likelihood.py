@@ -12,12 +12,13 @@ from PIL import Image
 from torch import Generator, Tensor
 from torch.distributions import Normal
 
-from ddpm_core import evaluate, likelihood
+from ddpm_core import evaluate
 from ddpm_core.bound import log_variance, prior_bits, step_bits
 from ddpm_core.codec import PixelCodec
 from ddpm_core.data import PictureSet
 from ddpm_core.diffuser import Diffuser
-from ddpm_core.likelihood import bits_per_dim, drawn_steps, measure_likelihood, pixel_bits
+from ddpm_core.evaluation import likelihood
+from ddpm_core.evaluation.likelihood import bits_per_dim, drawn_steps, measure_likelihood, pixel_bits
 from ddpm_core.pipeline import LatentDiffusion
 from ddpm_core.solvers import WithVariance
 from ddpm_core.unet import UNet

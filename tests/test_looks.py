@@ -9,11 +9,11 @@ import pytest
 import torch
 from PIL import Image
 
-from ddpm_core.jobs import DenoiserJob, Pictures, VaeJob
 from ddpm_core.pictures import contact_sheet
 from ddpm_core.pipeline import LatentDiffusion
 from ddpm_core.samplers import last
 from ddpm_core.schema import GenerateRequest
+from ddpm_core.training.jobs import DenoiserJob, Pictures, VaeJob
 from tests.shared_run import request_for, run, some_pictures
 
 

@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from ddpm_core import machine, train
-from ddpm_core.machine import POLITE, available_memory, let_others_go_first, memory_is_full, use_threads
+from ddpm_core import train
+from ddpm_core.training import machine
+from ddpm_core.training.machine import POLITE, available_memory, let_others_go_first, memory_is_full, use_threads
 from tests.commands import assert_refused
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from ddpm_core.data import PictureSet
-from ddpm_core.metrics import edge_steps, gradient_ratio, locality, psnr, reconstruction_psnr
+from ddpm_core.evaluation.metrics import edge_steps, gradient_ratio, locality, psnr, reconstruction_psnr
 from ddpm_core.vae import VAE
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ddpm_core.plots import BY_TIMESTEP, DARK, LINES, draw, loss_by_step, loss_by_timestep, loss_file
+from ddpm_core.training.plots import BY_TIMESTEP, DARK, LINES, draw, loss_by_step, loss_by_timestep, loss_file
 
 Rows = list[dict[str, Any]]
 

@@ -10,9 +10,9 @@ from collections.abc import Callable
 import pytest
 import torch
 
-from ddpm_core import progress
-from ddpm_core.progress import COLUMNS, StageBar, memory_in_use
-from ddpm_core.training import TrainStep
+from ddpm_core.training import progress
+from ddpm_core.training.loop import TrainStep
+from ddpm_core.training.progress import COLUMNS, StageBar, memory_in_use
 
 Lines = Callable[[], list[str]]
 CPU = torch.device("cpu")

@@ -12,8 +12,8 @@ from PIL import Image
 
 from benchmarks import samplers
 from ddpm_core import evaluate
-from ddpm_core.classifier import SETTINGS, trained_classifier
 from ddpm_core.data import load_pictures
+from ddpm_core.evaluation.classifier import SETTINGS, trained_classifier
 from ddpm_core.pictures import PictureError
 from ddpm_core.samplers import SAMPLERS
 from tests.commands import assert_refused

@@ -11,7 +11,7 @@ import torch
 from benchmarks import scaling
 from benchmarks.claims import CLAIMS
 from benchmarks.subject import new_denoiser, settings_of
-from ddpm_core.presets import PRESETS
+from ddpm_core.training.presets import PRESETS
 
 
 def values(file: Path) -> dict[str, float]:

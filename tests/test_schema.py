@@ -10,7 +10,6 @@ from pydantic import ValidationError
 from ddpm_core.diffuser import Diffuser
 from ddpm_core.guidance import VIEWS
 from ddpm_core.options import complaint, merge
-from ddpm_core.presets import PRESETS
 from ddpm_core.samplers import SAMPLERS
 from ddpm_core.schedules import SCHEDULES
 from ddpm_core.schema import (
@@ -28,6 +27,7 @@ from ddpm_core.schema import (
     VaeSettings,
 )
 from ddpm_core.spacing import SPACINGS
+from ddpm_core.training.presets import PRESETS
 from ddpm_core.unet import MIXERS
 
 PATHS = {"data": "in", "out": "out"}

@@ -15,11 +15,11 @@ from torch import Tensor, nn
 from ddpm_core import checkpoint
 from ddpm_core.checkpoint import CheckpointError
 from ddpm_core.data import PictureSet
-from ddpm_core.jobs import Pictures, StageName
 from ddpm_core.pipeline import LatentDiffusion
 from ddpm_core.samplers import last
 from ddpm_core.schema import GenerateRequest, TrainRequest
-from ddpm_core.stages import run_stage, state_file
+from ddpm_core.training.jobs import Pictures, StageName
+from ddpm_core.training.stages import run_stage, state_file
 
 FROZEN = {"learning_rate": 1e-9}  # so small that nothing moves
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from ddpm_core.stand_ins import imported
+from ddpm_core.evaluation.stand_ins import imported
 
 
 @pytest.fixture

@@ -17,10 +17,11 @@ from typing import Any
 
 import pytest
 
-from ddpm_core import checkpoint, jobs, train, training
-from ddpm_core.interruption import POLITE, how_to_go_on
-from ddpm_core.journal import Journal
-from ddpm_core.stages import state_file
+from ddpm_core import checkpoint, train
+from ddpm_core.training import jobs, loop
+from ddpm_core.training.interruption import POLITE, how_to_go_on
+from ddpm_core.training.journal import Journal
+from ddpm_core.training.stages import state_file
 from tests import forked
 from tests.runs import STEPS, assert_same_end, assert_whole, flags, progress, write_pictures
 
@@ -200,7 +201,7 @@ def test_a_signal_in_the_very_first_step_lets_it_finish(
 def test_signals_while_it_saves_disturb_nothing(
     call, photos: Path, whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    out, write, sent = tmp_path / "run", training.write_tensors, []
+    out, write, sent = tmp_path / "run", loop.write_tensors, []
 
     def interrupted(path: Path, *content: Any) -> None:
         for number in (signal.SIGINT, signal.SIGINT, signal.SIGTERM):
@@ -210,7 +211,7 @@ def test_signals_while_it_saves_disturb_nothing(
         write(path, *content)
 
     with monkeypatch.context() as patch:
-        patch.setattr(training, "write_tensors", interrupted)
+        patch.setattr(loop, "write_tensors", interrupted)
         outcome = call(train.main, *flags(photos, out))
     assert outcome.status == 0, outcome.err
     assert len(sent) == 3
@@ -336,15 +337,15 @@ def test_in_half_precision_too_ten_steps_are_five_and_five(
         path.unlink()
     if stage == "vae":
         shutil.rmtree(runs / "broken")
-    write = training.Trainer.save
+    write = loop.Trainer.save
 
-    def stopping(trainer: training.Trainer, *arguments: Any) -> None:
+    def stopping(trainer: loop.Trainer, *arguments: Any) -> None:
         write(trainer, *arguments)
         if trainer.step >= 5:
             os.kill(os.getpid(), signal.SIGTERM)
 
     with monkeypatch.context() as patch:
-        patch.setattr(training.Trainer, "save", stopping)
+        patch.setattr(loop.Trainer, "save", stopping)
         broken = flags(photos, runs / "broken", *first, "--stage", stage, steps=10)
         assert "Stopped" in call(train.main, *broken, "--resume").out
     assert 5 <= progress(runs / "broken", stage) < 10  # the first one after which it saves

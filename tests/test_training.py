@@ -16,7 +16,7 @@ from ddpm_core.precision import resolve_precision
 from ddpm_core.samplers import last
 from ddpm_core.schema import StageSettings
 from ddpm_core.shares import Draw
-from ddpm_core.training import (
+from ddpm_core.training.loop import (
     MAX_SKIPPED_IN_A_ROW,
     Trainer,
     TrainingError,

@@ -13,7 +13,7 @@ import gradio as gr
 import pandas
 
 from ddpm_core.pictures import PictureError, open_picture
-from ddpm_core.presets import PRESETS
+from ddpm_core.training.presets import PRESETS
 from ui.errors import Problem, gentle
 from ui.files import cached
 from ui.live import AT_ONCE, PAGE_ONLY, RunControl, status

@@ -8,8 +8,8 @@ from typing import Annotated, Any, Self
 from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
 
 from ddpm_core.options import complaint, merge
-from ddpm_core.presets import PRESETS
 from ddpm_core.schema import TrainRequest
+from ddpm_core.training.presets import PRESETS
 from ui.errors import Problem
 
 PICTURES = "pictures.zip"  # what was uploaded, in the run's folder

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from ddpm_core.jobs import StageName
 from ddpm_core.schema import TrainRequest
+from ddpm_core.training.jobs import StageName
 from ui.live import Status, seconds, status
 from ui.training_notes import STAGES, Notes, last_step
 from ui.training_order import PICTURES, Order

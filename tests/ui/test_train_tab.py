@@ -14,7 +14,7 @@ import gradio as gr
 import pytest
 from gradio_client import Client
 
-from ddpm_core.presets import PRESETS
+from ddpm_core.training.presets import PRESETS
 from tests.ui.test_serving import Page
 from ui import train
 from ui.errors import Problem

@@ -21,12 +21,12 @@ from ddpm_core.checkpoint import CheckpointError
 from ddpm_core.codec import Codec
 from ddpm_core.data import PictureSet
 from ddpm_core.datasets import DataSet, find
-from ddpm_core.fitting import Needs, divided, fit, needs_of
-from ddpm_core.jobs import DenoiserJob, Job, Pictures, StageName, VaeJob
-from ddpm_core.resuming import changes
 from ddpm_core.schema import StageSettings, TrainRequest
-from ddpm_core.stages import free_place
-from ddpm_core.training import Trainer, steps_taken
+from ddpm_core.training.fitting import Needs, divided, fit, needs_of
+from ddpm_core.training.jobs import DenoiserJob, Job, Pictures, StageName, VaeJob
+from ddpm_core.training.loop import Trainer, steps_taken
+from ddpm_core.training.resuming import changes
+from ddpm_core.training.stages import free_place
 
 MADE_UP = 8  # pictures; steps draw them over and over
 LONG = 2.0  # seconds; from a step of so many on, a larger batch is reckoned in proportion

@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 from torch.utils.tensorboard import SummaryWriter
 
-from ddpm_core.training import TrainStep
+from ddpm_core.training.loop import TrainStep
 
 FLUSH = 30  # seconds after which, at most, events are on disk
 HELD_OUT = "held_out_"  # how the names of measures on held-out pictures begin

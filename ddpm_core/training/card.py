@@ -29,10 +29,10 @@ from ddpm_core.checkpoint import (
     write_atomically,
 )
 from ddpm_core.diffuser import Diffuser
-from ddpm_core.journal import grids_of, rows_of, runs_of
 from ddpm_core.objective import DECILES
 from ddpm_core.options import merge
-from ddpm_core.reproduce import beyond, command
+from ddpm_core.training.journal import grids_of, rows_of, runs_of
+from ddpm_core.training.reproduce import beyond, command
 from ddpm_core.unet import UNet
 
 SAMPLES = "samples.png"

@@ -21,11 +21,11 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
 from ddpm_core.checkpoint import CheckpointError, read_tensors, write_tensors
-from ddpm_core.distributed import ALONE, World
-from ddpm_core.machine import memory_is_full
 from ddpm_core.precision import resolve_precision
 from ddpm_core.schema import Precision, StageSettings
 from ddpm_core.shares import Loss, Memory
+from ddpm_core.training.distributed import ALONE, World
+from ddpm_core.training.machine import memory_is_full
 
 MAX_SKIPPED_IN_A_ROW = 50
 NOTHING: Mapping[str, str] = MappingProxyType({})

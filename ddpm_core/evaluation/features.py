@@ -20,11 +20,11 @@ from safetensors.torch import load_file
 from torch import Tensor
 from torch.nn import functional as F
 
-from ddpm_core.classifier import TURN_SETTINGS, Classifier, trained_on_turns
 from ddpm_core.data import PictureSet
+from ddpm_core.evaluation.classifier import TURN_SETTINGS, Classifier, trained_on_turns
+from ddpm_core.evaluation.stand_ins import imported
 from ddpm_core.layers import placed
 from ddpm_core.schema import StageSettings
-from ddpm_core.stand_ins import imported
 
 # The networks there are, by name, in words for whoever reads numbers measured in their features.
 NETWORKS = {

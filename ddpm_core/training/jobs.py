@@ -12,16 +12,14 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from ddpm_core import checkpoint, metrics
+from ddpm_core import checkpoint
 from ddpm_core.checkpoint import CheckpointConfig, CheckpointError
 from ddpm_core.codec import Codec, PixelCodec
 from ddpm_core.data import NoPictures, PictureSet, Skipped, load_pictures
 from ddpm_core.datasets import find
 from ddpm_core.diffuser import Diffuser
-from ddpm_core.distributed import ALONE, World
-from ddpm_core.finetuning import guided_output, has_codec_for, start_autoencoder, start_denoiser, take_codec
+from ddpm_core.evaluation import metrics
 from ddpm_core.importance import LossHistory
-from ddpm_core.latents import ENCODED, LATENTS, Views, encoded, kept
 from ddpm_core.layers import placed
 from ddpm_core.objective import denoiser_loss, loss_by_decile, with_labels_dropped
 from ddpm_core.pictures import Source, contact_sheet
@@ -29,7 +27,10 @@ from ddpm_core.pipeline import LatentDiffusion, pick_device
 from ddpm_core.samplers import last
 from ddpm_core.schema import DenoiserSettings, GenerateRequest, TrainRequest, VaeSettings
 from ddpm_core.shares import Draw, Memory
-from ddpm_core.training import batch_index
+from ddpm_core.training.distributed import ALONE, World
+from ddpm_core.training.finetuning import guided_output, has_codec_for, start_autoencoder, start_denoiser, take_codec
+from ddpm_core.training.latents import ENCODED, LATENTS, Views, encoded, kept
+from ddpm_core.training.loop import batch_index
 from ddpm_core.unet import UNet
 from ddpm_core.vae import VAE, vae_loss
 

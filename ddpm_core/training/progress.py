@@ -8,7 +8,7 @@ import sys
 import torch
 from tqdm import tqdm
 
-from ddpm_core.training import TrainStep
+from ddpm_core.training.loop import TrainStep
 
 LAYOUT = "{desc} {n_fmt}/{total_fmt} {bar} {rate_fmt}, {remaining} left{postfix}"
 SMOOTH = 0.98  # what of the loss shown is kept from step to step

@@ -7,14 +7,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ddpm_core.checkpoint import CheckpointError, finished_after
-from ddpm_core.distributed import ALONE, World
-from ddpm_core.fitting import divided, fit
-from ddpm_core.jobs import DenoiserJob, Job, Pictures, StageName, VaeJob, list_skipped, settings_of
-from ddpm_core.journal import Journal
-from ddpm_core.report import reported
-from ddpm_core.resuming import changes, other_basis, refuse_other_classes
 from ddpm_core.schema import StageSettings, TrainRequest
-from ddpm_core.training import Trainer, TrainStep
+from ddpm_core.training.distributed import ALONE, World
+from ddpm_core.training.fitting import divided, fit
+from ddpm_core.training.jobs import DenoiserJob, Job, Pictures, StageName, VaeJob, list_skipped, settings_of
+from ddpm_core.training.journal import Journal
+from ddpm_core.training.loop import Trainer, TrainStep
+from ddpm_core.training.report import reported
+from ddpm_core.training.resuming import changes, other_basis, refuse_other_classes
 
 
 @dataclass

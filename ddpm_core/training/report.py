@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from ddpm_core.card import write_card
 from ddpm_core.checkpoint import CONFIG, CheckpointError
-from ddpm_core.plots import draw
+from ddpm_core.training.card import write_card
+from ddpm_core.training.plots import draw
 
 
 @contextmanager

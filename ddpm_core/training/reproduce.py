@@ -6,8 +6,8 @@ import shlex
 from typing import Any
 
 from ddpm_core.options import flags, merge
-from ddpm_core.presets import PRESETS
 from ddpm_core.schema import DenoiserSettings, TrainRequest, VaeSettings
+from ddpm_core.training.presets import PRESETS
 
 
 def command(recorded: dict[str, Any], name: str, stage: str | None = None) -> str:

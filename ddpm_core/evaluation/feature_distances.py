@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from ddpm_core.data import PictureSet
-from ddpm_core.distances import groups
-from ddpm_core.features import NETWORKS, FeatureNetwork, Seen, seen
+from ddpm_core.evaluation.distances import groups
+from ddpm_core.evaluation.features import NETWORKS, FeatureNetwork, Seen, seen
 
 REFERENCE = 10_000  # training pictures to compare with, at most
 SUBSETS, SUBSET = 100, 1000

@@ -16,8 +16,8 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import FuncFormatter
 
 from ddpm_core.checkpoint import write_atomically
-from ddpm_core.journal import rows_of
 from ddpm_core.objective import DECILES
+from ddpm_core.training.journal import rows_of
 
 # The page's colours, see ui/theme.py.
 ACCENT, PALE, DARK = "#0f766e", "#aee4dc", "#134b48"

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from ddpm_core.checkpoint import UnwritableError, write_atomically, writing
-from ddpm_core.training import TrainStep
+from ddpm_core.training.loop import TrainStep
 
 EVENTS = "tensorboard"  # the folder of event files
 PUNCTUAL = 60.0  # seconds, about, between two notes of how long a run has taken
@@ -62,7 +62,7 @@ class Journal:
     """
 
     def __init__(self, notes: Path, stage: str, step: int = 0, facts: dict[str, Any] | None = None):
-        from ddpm_core.events import Events  # here, because who reads a log need not wait for TensorBoard
+        from ddpm_core.training.events import Events  # here, because who reads a log need not wait for TensorBoard
 
         notes.mkdir(parents=True, exist_ok=True)
         self.notes, self.stage = notes, stage

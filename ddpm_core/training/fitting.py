@@ -16,10 +16,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from ddpm_core import machine
-from ddpm_core.allocator import give_back_freed_memory
 from ddpm_core.shares import Draw, Loss
-from ddpm_core.training import Trainer, TrainingError
+from ddpm_core.training import machine
+from ddpm_core.training.allocator import give_back_freed_memory
+from ddpm_core.training.loop import Trainer, TrainingError
 
 SPARE = 1.5  # bytes to have for each that is kept for the backward pass: with the uncounted, 1.2 to 1.5 were measured
 

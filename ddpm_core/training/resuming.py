@@ -9,8 +9,8 @@ from typing import Any
 
 from ddpm_core import checkpoint
 from ddpm_core.checkpoint import CheckpointError
-from ddpm_core.jobs import StageName
 from ddpm_core.schema import TrainRequest
+from ddpm_core.training.jobs import StageName
 
 # What does not change what is learned: where and how often things are written, on what they are computed.
 ASIDE = {"out", "stage", "resume", "init", "device", "threads", "save_every", "sample_every", "about"}
