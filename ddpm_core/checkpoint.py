@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -33,6 +34,9 @@ from ddpm_core.vae import VAE
 CONFIG = "config.json"
 VAE_WEIGHTS, DENOISER_WEIGHTS, GUIDE_WEIGHTS = "vae.safetensors", "denoiser.safetensors", "guide.safetensors"
 CARD = "README.md"
+SAID_AROUND = re.compile(
+    r"^Error while serializing: (I/O error: )?| \(os error \d+\)$"
+)  # by safetensors, of the reason
 FINISHED = "finished"  # in the metadata of weights
 PARTIAL = ".{}.partial"  # the folder in which a file is made before it is put in place
 PIPELINE = "model_index.json"  # what diffusers calls the list of a pipeline's parts
@@ -99,7 +103,7 @@ def writing(path: Path) -> Iterator[None]:
     except UnwritableError:
         raise
     except (OSError, SafetensorError) as error:  # safetensors tells of a full disk in an error of its own
-        reason = getattr(error, "strerror", None) or str(error).removeprefix("Error while serializing: ")
+        reason = getattr(error, "strerror", None) or SAID_AROUND.sub("", str(error))
         raise UnwritableError(
             f"{path} cannot be written ({reason}); what was saved before is whole: make room or choose another --out, "
             "then go on with --resume."

@@ -104,7 +104,7 @@ def test_a_full_disk_is_told_in_a_sentence_and_spoils_nothing(
     said = tmp_path / "said"
     before = {path: path.read_bytes() for path in begun.rglob("*.safetensors")}
     ended = forked.finish([*flags(photos, begun, "--resume"), *more], said, partial(limit_files, size))
-    assert_told(ended, said.read_text(), f"{begun / 'training'}/{file}", "File too large", "make room", "--resume")
+    assert_told(ended, said.read_text(), f"{begun / 'training'}/{file}", "(File too large)", "make room", "--resume")
     assert before == {path: path.read_bytes() for path in begun.rglob("*.safetensors")}
     assert not list(begun.rglob(".*"))  # nor does it take room
     assert_whole(begun)
