@@ -137,7 +137,7 @@ def _jobs(request: TrainRequest, folder: Path, found: DataSet) -> Iterator[tuple
 
 def _estimate(stage: StageName, job: Job, request: TrainRequest, done: int, data: dict[str, int]) -> Estimate:
     settings: StageSettings = getattr(request, stage)
-    trainer = Trainer(job.model, settings, request.precision)
+    trainer = Trainer(job.model, settings, request.precision, memory=job.memory)
     needs = needs_of(trainer, job.loss)
     fit(trainer, job.loss)
     rows, seconds, parts = _timed(job, settings, request, settings.batch_size // trainer.parts)
@@ -160,7 +160,7 @@ def _timed(job: Job, settings: StageSettings, request: TrainRequest, most: int) 
     rows = 1
     while True:
         plan = settings.model_copy(update={"batch_size": rows, "accumulate": 1, "iterations": 1 + REPEATS})
-        trainer = Trainer(job.model, plan, request.precision)
+        trainer = Trainer(job.model, plan, request.precision, memory=job.memory)
         steps = trainer.train(job.loss)
         taken = [_seconds(steps), _seconds(steps)]
         if rows == most or min(taken) >= LONG or trainer.parts > 1:

@@ -20,6 +20,7 @@ from torch import Tensor
 from ddpm_core import checkpoint, data, jobs, train, training
 from ddpm_core.checkpoint import UnwritableError
 from ddpm_core.journal import Journal, rows_of
+from ddpm_core.shares import Draw
 from ddpm_core.stages import state_file
 from ddpm_core.workplace import claimed
 from tests import forked
@@ -227,11 +228,11 @@ def claim_and_die(out: Path) -> None:
 
 
 def spoil(monkeypatch: pytest.MonkeyPatch, bad: Callable[[int], bool]) -> None:
-    """Have the autoencoder's loss not finite at some draws."""
+    """Have the autoencoder's loss not finite at micro-batches of some numbers."""
     loss = jobs.VaeJob.loss
 
-    def spoilt(job: jobs.VaeJob, model: Any, draw: int) -> dict[str, Tensor]:
-        return {name: term * (math.nan if bad(draw) else 1) for name, term in loss(job, model, draw).items()}
+    def spoilt(job: jobs.VaeJob, model: Any, draw: Draw) -> dict[str, Tensor]:
+        return {name: term * (math.nan if bad(draw.number) else 1) for name, term in loss(job, model, draw).items()}
 
     monkeypatch.setattr(jobs.VaeJob, "loss", spoilt)
 
