@@ -29,8 +29,9 @@ from ddpm_core.training.resuming import changes
 from ddpm_core.training.stages import free_place
 
 MADE_UP = 8  # pictures; steps draw them over and over
-LONG = 2.0  # seconds; from a step of so many on, a larger batch is reckoned in proportion
-REPEATS = 3  # steps of the largest batch, if they are not long
+PATIENCE = 10.0  # seconds for a stage, about; batches that would take longer are reckoned in proportion to smaller ones
+GROWTH = 4  # from one batch tried to the next
+REPEATS = 3  # steps of the largest that is tried
 
 
 @dataclass(frozen=True)
@@ -137,7 +138,7 @@ def _jobs(request: TrainRequest, folder: Path, found: DataSet) -> Iterator[tuple
 
 def _estimate(stage: StageName, job: Job, request: TrainRequest, done: int, data: dict[str, int]) -> Estimate:
     settings: StageSettings = getattr(request, stage)
-    trainer = Trainer(job.model, settings, request.precision)
+    trainer = Trainer(job.model, settings, request.precision, memory=job.memory)
     needs = needs_of(trainer, job.loss)
     fit(trainer, job.loss)
     rows, seconds, parts = _timed(job, settings, request, settings.batch_size // trainer.parts)
@@ -157,18 +158,21 @@ def _estimate(stage: StageName, job: Job, request: TrainRequest, done: int, data
 
 def _timed(job: Job, settings: StageSettings, request: TrainRequest, most: int) -> tuple[int, float, int]:
     """Steps of more and more pictures: how many the last had, `most` or enough; its seconds; parts that `most` need."""
-    rows = 1
+    rows, spent = 1, 0.0
     while True:
         plan = settings.model_copy(update={"batch_size": rows, "accumulate": 1, "iterations": 1 + REPEATS})
-        trainer = Trainer(job.model, plan, request.precision)
+        trainer = Trainer(job.model, plan, request.precision, memory=job.memory)
         steps = trainer.train(job.loss)
         taken = [_seconds(steps), _seconds(steps)]
-        if rows == most or min(taken) >= LONG or trainer.parts > 1:
-            while len(taken) <= REPEATS and sum(taken[1:]) < LONG:
+        spent += sum(taken)
+        larger = min(GROWTH * rows, most)
+        if larger == rows or trainer.parts > 1 or spent + 2 * min(taken) * larger / rows > PATIENCE:
+            while len(taken) <= REPEATS and spent + min(taken) < PATIENCE:
                 taken.append(_seconds(steps))
+                spent += taken[-1]
             parts = 1 if trainer.parts == 1 else math.ceil(trainer.parts * most / rows)
             return rows, median(taken[1:]), parts  # without the first, which makes room, and plans, for all others
-        rows = min(2 * rows, most)
+        rows = larger
 
 
 def _seconds(steps: Iterator[object]) -> float:
