@@ -32,7 +32,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "size": 32,
         "codec": "pixel",
         "flips": False,
-        "sample_every": 1_500,
+        "sample_every": 250,
         "about": "Handwritten digits: MNIST, Y. LeCun, C. Cortes, C. Burges",
         "denoiser": {
             "batch_size": 64,
