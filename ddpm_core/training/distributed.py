@@ -8,6 +8,7 @@ is shared so that the result does not depend on the number of processes stands i
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
 import re
 from collections.abc import Iterator
@@ -134,3 +135,4 @@ def joined(world: World, device: torch.device) -> Iterator[None]:
         raise ConnectionError("another of the processes has ended, so this one ends too.") from None
     finally:
         distributed.destroy_process_group()
+        gc.collect()  # DistributedDataParallel sits in cycles that hold gloo's threads, which must not outlive Python
