@@ -27,7 +27,7 @@ PRESETS: dict[str, dict[str, Any]] = {
             "clamp_share": 0.4,
         },
     },
-    # What the shipped digits was trained with, on MNIST: pixels for latents, ten classes.
+    # MNIST: pixels for latents, ten classes. The shipped digits had 3,000 iterations; these are over within 20 minutes.
     "digits": {
         "size": 32,
         "codec": "pixel",
@@ -41,7 +41,7 @@ PRESETS: dict[str, dict[str, Any]] = {
             "mixer": "none",
             "dropout": 0.0,
             "learning_rate": 1e-3,
-            "iterations": 3_000,
+            "iterations": 2_400,
             "ema_decay": 0.998,
         },
     },
