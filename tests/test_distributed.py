@@ -32,7 +32,8 @@ ALONE = os.environ | {"OMP_NUM_THREADS": "1"}
 PATIENCE = 300  # seconds; only a run that hangs takes long
 
 STAGES = ["vae", "denoiser"]
-CLOSE = {"rtol": 1e-4, "atol": 1e-5}  # sums taken in another order
+# Sums are taken in another order, and Adam divides small gradients by their own size: hundredths of a step of 1e-3.
+CLOSE = {"rtol": 1e-4, "atol": 3e-5}
 
 
 @pytest.fixture(scope="module")
