@@ -37,7 +37,7 @@ def main(
         axes.imshow(Image.open(grid))
         axes.set_axis_off()
         axes.set_title(f"{minute:g} minutes: step {step:,}" if minute < end else f"{end:.0f} minutes: the end")
-    figure.savefig(out, dpi=120)
+    figure.savefig(out, dpi=120, bbox_inches="tight")
     for minute, step, grid in seen:
         typer.echo(f"{minute:5.1f} min  step {step:6,}  {grid.name}")
 
