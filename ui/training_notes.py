@@ -1,14 +1,16 @@
 """What a training run writes down, read while it is being written: losses and the newest grid.
 
-The files are those of `ddpm_core.journal`, in the checkpoint's `training/` folder.
+The files are those of `ddpm_core.training.journal`, in the checkpoint's `training/` folder.
 """
 
 from __future__ import annotations
 
 import json
+import math
 import os
 import threading
 from collections.abc import Sequence
+from itertools import groupby
 from pathlib import Path
 from statistics import fmean
 from typing import Any, NamedTuple
@@ -36,7 +38,7 @@ class Losses:
 
     Attributes:
         stage: whose they are.
-        steps, losses: one per optimiser step.
+        steps, losses: one per optimiser step; the loss is NaN where it was not finite, for which JSON has no word.
         held_out: step and loss on held-out pictures, where they were looked at.
         skipped: steps that were not finite.
     """
@@ -73,18 +75,18 @@ class Losses:
         if row is None:
             return False
         self.steps.append(row["step"])
-        self.losses.append(row["loss"])
+        self.losses.append(math.nan if row["loss"] is None else row["loss"])
         self.skipped = row.get("skipped", 0)
-        if "held_out_loss" in row:
+        if row.get("held_out_loss") is not None:
             self.held_out.append((row["step"], row["held_out_loss"]))
         return True
 
     def curve(self) -> list[Point]:
-        """Step and loss of the whole run in at most `POINTS` points, each the mean of its stretch."""
+        """Step and loss of the whole run in at most `POINTS` points, each the mean of what is finite in its stretch."""
         each = -(-len(self.steps) // POINTS) or 1
-        stretches = [slice(start, start + each) for start in range(0, len(self.steps), each)]
-        points = [(fmean(self.steps[part]), fmean(self.losses[part])) for part in stretches]
-        return [(step, loss) for step, loss in points if loss == loss]  # what is no number cannot be drawn
+        drawn = [point for point in zip(self.steps, self.losses, strict=True) if math.isfinite(point[1])]
+        stretches = (list(part) for _, part in groupby(drawn, lambda point: (point[0] - 1) // each))
+        return [(fmean(step for step, _ in part), fmean(loss for _, loss in part)) for part in stretches]
 
 
 class Notes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import zipfile
 from pathlib import Path
 
@@ -10,13 +11,15 @@ import pytest
 
 from ddpm_core.datasets import find
 from ddpm_core.pictures import open_picture
+from ddpm_core.training.journal import Journal
+from ddpm_core.training.loop import TrainStep
 from ui import training_uploads
 from ui.errors import Problem
 from ui.training_notes import POINTS, Losses, last_step
 from ui.training_uploads import pack
 
 
-def row(step: int, loss: float = 1.0, **more: float) -> str:
+def row(step: int, loss: float | None = 1.0, **more: float) -> str:
     return json.dumps({"step": step, "loss": loss, "skipped": 0, **more}) + "\n"
 
 
@@ -48,7 +51,7 @@ def test_the_last_step_is_found_without_reading_all(tmp_path: Path) -> None:
     assert last_step(log) == 2000
 
 
-def test_curves_are_thinned_by_means_and_leave_out_what_is_no_number(tmp_path: Path) -> None:
+def test_curves_are_thinned_by_means(tmp_path: Path) -> None:
     losses = Losses(tmp_path, "vae")
     (tmp_path / "vae.jsonl").write_text("".join(row(step, step % 2) for step in range(1, 20 * POINTS + 1)))
     losses.read()
@@ -56,9 +59,26 @@ def test_curves_are_thinned_by_means_and_leave_out_what_is_no_number(tmp_path: P
     assert len(curve) == POINTS
     assert {loss for _, loss in curve} == {0.5}
     assert curve[0][0] == 10.5
-    (tmp_path / "vae.jsonl").write_text(row(1, float("nan")) + row(2, 3.0))
+
+
+def test_steps_that_were_not_finite_are_counted_and_not_drawn(tmp_path: Path) -> None:
+    with Journal(tmp_path, "denoiser") as journal:  # as the trainer writes them down
+        for step, loss in enumerate([math.nan, 3.0, math.inf, 4.0], start=1):
+            skipped = (step + 1) // 2
+            journal.write(TrainStep(step, {"loss": loss}, 1e-3, loss, skipped), {"held_out_loss": loss})
+    losses = Losses(tmp_path, "denoiser")
     losses.read()
-    assert losses.curve() == [(2, 3)]
+    assert losses.curve() == losses.held_out == [(2, 3.0), (4, 4.0)]
+    assert losses.steps == [1, 2, 3, 4]
+    assert losses.skipped == 2
+
+
+def test_a_stretch_with_a_step_that_was_not_finite_is_drawn_from_the_others(tmp_path: Path) -> None:
+    losses, count = Losses(tmp_path, "vae"), 3 * POINTS
+    (tmp_path / "vae.jsonl").write_text("".join(row(step, None if step == 2 else 1.0) for step in range(1, count + 1)))
+    losses.read()
+    assert losses.curve()[:2] == [(2.0, 1.0), (5.0, 1.0)]
+    assert len(losses.curve()) == POINTS
 
 
 def test_a_zip_is_kept_as_it_is(tmp_path: Path, picture_folder: Path) -> None:
