@@ -4,8 +4,8 @@ Example:
     python -m benchmarks.locality --checkpoint checkpoints/faces-128 --data photos --json locality.json
 
 Both decoders have the same stride, latent channels and, as near as its widths allow, the same number of
-parameters, and both are measured by `ddpm_core.metrics.locality` on the same cells of the same held-out pictures.
-AutoencoderKL has what it comes with: group norms throughout, attention in the middle block.
+parameters, and both are measured by `ddpm_core.evaluation.metrics.locality` on the same cells of the same held-out
+pictures. AutoencoderKL has what it comes with: group norms throughout, attention in the middle block.
 
 AutoencoderKL's weights are random unless --train-steps trains it. What can reach where is a matter of the layers,
 so its radius says the same with any weights. Its 3x3 share does not: how much attention and norms carry is

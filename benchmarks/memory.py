@@ -3,9 +3,9 @@
 Example:
     python -m benchmarks.memory --size 256 --batch 32 --json memory.json
 
-Counted as `ddpm_core.fitting` does before every run: weights, gradients, moving average and the optimiser's moments
-(one fp32 copy of the weights each, moments two), and every tensor autograd keeps for the backward pass under bf16
-autocast, but not what passes by in an operation.
+Counted as `ddpm_core.training.fitting` does before every run: weights, gradients, moving average and the optimiser's
+moments (one fp32 copy of the weights each, moments two), and every tensor autograd keeps for the backward pass under
+bf16 autocast, but not what passes by in an operation.
 That the last grow in proportion to the batch is checked on small ones and then carried on to the one asked for.
 Operations run in fp32 under autocast are the CPU's list, which is close to CUDA's but not the same.
 """

@@ -3,9 +3,9 @@
 Example:
     python -m benchmarks.steps --data faces/synthetic --pictures 266 --json steps.json
 
-Compared are sets of pictures from noise, by sliced Wasserstein distance of their patches (`ddpm_core.distances`):
-one set by ancestral sampling through every state of the diffuser, and several equally large ones by the default
-sampler in its default number of steps.
+Compared are sets of pictures from noise, by sliced Wasserstein distance of their patches
+(`ddpm_core.evaluation.distances`): one set by ancestral sampling through every state of the diffuser, and several
+equally large ones by the default sampler in its default number of steps.
 
 With --data, every set's distance to the training pictures is taken. The loss is the mean distance of the default's sets
 over that of DDPM's set, averaged over the pyramid's levels. Without pictures of one's own there is nothing to be

@@ -42,7 +42,7 @@ def flags(given: dict[str, Any], prefix: str = "") -> list[str]:
         elif isinstance(value, bool):
             said.append(f"--{flag}" if value else f"--no-{flag}")
         elif value is not None:
-            said += [f"--{flag}", _plain(value)]
+            said += [f"--{flag}", plain(value)]
     return said
 
 
@@ -53,11 +53,12 @@ def _option_type(field: FieldInfo) -> Any:
 
 
 def _help(field: FieldInfo) -> str:
-    default = "required" if field.is_required() else f"default: {_plain(field.default)}"
+    default = "required" if field.is_required() else f"default: {plain(field.default)}"
     return f"{field.description} [{default}]"
 
 
-def _plain(value: Any) -> str:
+def plain(value: Any) -> str:
+    """A setting's value as it is typed on the command line: "64,128"; "none" where there is none."""
     return ",".join(map(str, value)) if isinstance(value, tuple | list) else "none" if value is None else str(value)
 
 

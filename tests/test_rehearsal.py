@@ -13,7 +13,7 @@ from PIL import Image
 from ddpm_core import checkpoint, data, train
 from ddpm_core.training import machine, rehearsal
 from ddpm_core.training.presets import PRESETS
-from ddpm_core.training.rehearsal import in_bytes, in_hours
+from ddpm_core.training.progress import in_bytes, in_hours
 from ddpm_core.unet import UNet
 from ddpm_core.vae import VAE
 from tests.commands import Outcome, assert_refused

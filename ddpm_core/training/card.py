@@ -32,6 +32,7 @@ from ddpm_core.diffuser import Diffuser
 from ddpm_core.objective import DECILES
 from ddpm_core.options import merge
 from ddpm_core.training.journal import grids_of, rows_of, runs_of
+from ddpm_core.training.progress import in_hours
 from ddpm_core.training.reproduce import beyond, command
 from ddpm_core.unet import UNet
 
@@ -183,7 +184,7 @@ def _trained(
         size = settings["batch_size"] * settings.get("accumulate", 1)
         line = f"- {name}: {taken} iterations of {size} pictures"
         if runs[stage]:
-            line += f", {_duration(sum(run['seconds'] for run in runs[stage]))}{_where(runs[stage][-1])}"
+            line += f", {in_hours(sum(run['seconds'] for run in runs[stage]))}{_where(runs[stage][-1])}"
         for before, run in pairwise(runs[stage]):
             line += f"; resumed after {run['from']:,}{_changes(before.get('settings', {}), run.get('settings', {}))}"
         if last["skipped"]:
@@ -205,13 +206,6 @@ def _where(run: dict[str, Any]) -> str:
         return ""
     processes = f", {run['processes']} processes" if run.get("processes", 1) > 1 else ""
     return f" on {run['device']} in {run['precision']}{processes}"
-
-
-def _duration(seconds: float) -> str:
-    hours, minutes = divmod(round(seconds / 60), 60)
-    if hours:
-        return f"{hours} h {minutes} min"
-    return f"{minutes} min" if seconds >= 90 else f"{seconds:.0f} s"
 
 
 def _commands(config: CheckpointConfig, name: str) -> list[str]:

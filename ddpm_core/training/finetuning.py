@@ -15,6 +15,7 @@ from ddpm_core import checkpoint
 from ddpm_core.checkpoint import CheckpointConfig, CheckpointError
 from ddpm_core.guidance import autoguided
 from ddpm_core.inference import ready
+from ddpm_core.options import plain
 from ddpm_core.schema import DenoiserSettings, StageSettings, TrainRequest, VaeSettings
 from ddpm_core.solvers import Predictor
 from ddpm_core.unet import UNet, parted
@@ -140,7 +141,7 @@ def _built(arguments: dict[str, Any], defaults: StageSettings) -> dict[str, Any]
 
 def _refuse_misfit(path: Path, stage: str, before: dict[str, Any], now: StageSettings) -> None:
     misfits = [
-        f"--{stage}-{name.replace('_', '-')} is {_plain(getattr(now, name))} instead of {_plain(value)}"
+        f"--{stage}-{name.replace('_', '-')} is {plain(getattr(now, name))} instead of {plain(value)}"
         for name, value in before.items()
         if getattr(now, name) != value
     ]
@@ -175,10 +176,6 @@ def _other_size(request: TrainRequest, config: CheckpointConfig) -> str:
 
 def _other_codec(one: Path, other: Path) -> bool:
     return not filecmp.cmp(one / checkpoint.VAE_WEIGHTS, other / checkpoint.VAE_WEIGHTS, shallow=False)
-
-
-def _plain(value: Any) -> str:
-    return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 
 def guided_output(folder: Path | None, device: torch.device) -> Callable[[Tensor, Tensor], Tensor]:

@@ -25,6 +25,7 @@ from ddpm_core.schema import StageSettings, TrainRequest
 from ddpm_core.training.fitting import Needs, divided, fit, needs_of
 from ddpm_core.training.jobs import DenoiserJob, Job, Pictures, StageName, VaeJob
 from ddpm_core.training.loop import Trainer, steps_taken
+from ddpm_core.training.progress import in_bytes, in_hours
 from ddpm_core.training.resuming import changes
 from ddpm_core.training.stages import free_place
 
@@ -184,17 +185,3 @@ def _seconds(steps: Iterator[object]) -> float:
 def _latent_bytes(request: TrainRequest, found: DataSet, codec: Codec) -> int:
     count = len(found.sources["train"]) * request.views * (1 + request.flips) + len(found.sources["val"])
     return count * codec.latent_channels * (request.size // codec.stride) ** 2 * 4
-
-
-def in_bytes(count: float) -> str:
-    """Bytes as people read them: "3.1 MB", "12 GB"."""
-    size, unit = (count / 1e9, "GB") if count >= 1e9 else (count / 1e6, "MB")
-    return f"{size:.0f} {unit}" if size >= 10 else f"{size:.1f} {unit}"
-
-
-def in_hours(seconds: float) -> str:
-    """A duration as people say it: "40 s", "3 min 20 s", "1 h 20 min"."""
-    whole = round(seconds)
-    if whole >= 3600:
-        return f"{whole // 3600} h {whole % 3600 // 60} min"
-    return f"{whole // 60} min {whole % 60} s" if whole >= 60 else f"{whole} s"

@@ -9,6 +9,7 @@ from typing import Any
 
 from ddpm_core import checkpoint
 from ddpm_core.checkpoint import CheckpointError
+from ddpm_core.options import plain
 from ddpm_core.schema import TrainRequest
 from ddpm_core.training.jobs import StageName
 
@@ -29,17 +30,17 @@ def changes(stage: StageName, request: TrainRequest) -> list[str]:
         return []  # nobody knows what they were
     now = _settings(stage, request.model_dump(mode="json"))
     others = {
-        name: f"--{name.replace('_', '-')} was {_plain(before[name])} and"
+        name: f"--{name.replace('_', '-')} was {plain(before[name])} and"
         for name in now
         if name in before and not _same(name, before[name], now[name])
     }
     for name, sentence in others.items():
         if name in {f"{stage}_{fixed}" for fixed in getattr(request, stage).SHAPE}:
             raise CheckpointError(
-                f"The run in {request.out} has other settings: {sentence} cannot become {_plain(now[name])}; "
+                f"The run in {request.out} has other settings: {sentence} cannot become {plain(now[name])}; "
                 "resume it with what it had, or choose another --out."
             )
-    return [f"{sentence} is {_plain(now[name])} from here on." for name, sentence in others.items()]
+    return [f"{sentence} is {plain(now[name])} from here on." for name, sentence in others.items()]
 
 
 def other_basis(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
@@ -70,7 +71,3 @@ def _settings(stage: StageName, request: dict[str, Any]) -> dict[str, Any]:
 
 def _same(name: str, before: Any, now: Any) -> bool:
     return before == now or (name == "data" and Path(before).resolve() == Path(now).resolve())
-
-
-def _plain(value: Any) -> str:
-    return ",".join(map(str, value)) if isinstance(value, list) else str(value)
