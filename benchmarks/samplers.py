@@ -45,10 +45,7 @@ from ddpm_core.schema import MAX_COUNT, GenerateRequest
 STEPS = (10, 20, 50, 100, 999)
 LONG, TAKEN_LONG = 100, ("ddim", "ddpm")  # samplers that are made for few steps only cost more beyond that
 PICTURES = 64
-NEAR, SEEN = (
-    256,
-    10_000,
-)  # training pictures to compare with, by patches and by what a classifier sees; patches cost more
+NEAR, SEEN = 256, 10_000  # training pictures to compare by patches, and by what a classifier sees; patches cost more
 HEADINGS = {
     "sampler": "sampler",
     "steps": "steps",

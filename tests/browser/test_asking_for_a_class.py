@@ -106,9 +106,7 @@ def test_a_six_that_is_a_nine_the_other_way_up(page: Page, digits: str, tmp_path
     assert (said["action"], said["label"], said["other"], said["view"]) == ("anagram", "6", "9", "turned-180")
 
 
-def test_near_and_far_are_offered_where_they_can_be_made(
-    page: Page, digits: str, tmp_path: Path, pictures: Path
-) -> None:
+def test_near_and_far_are_offered_where_they_can_be_made(page: Page, digits: str, tmp_path: Path) -> None:
     tab(page, "Play")
     settle(page)
     chosen(page, digits)
@@ -124,7 +122,6 @@ def test_near_and_far_are_offered_where_they_can_be_made(
     number(page, "#play-blur", 1.4)
     run(page, "play")
     expect(page.locator("#play-gallery .caption-label")).to_have_text(["3, seed 1, close by", "8, seed 1, from afar"])
-    pictured(page, pictures / "play-near-and-far.png")
     page.locator("#play-gallery img").nth(0).click()
     said = read_parameters(downloaded(page, "#play-gallery button[aria-label=Download]", tmp_path))
     assert (said["action"], said["label"], said["other"], said["blur"]) == ("hybrid", "8", "3", 1.4)

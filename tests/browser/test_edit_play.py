@@ -113,7 +113,7 @@ def test_between_two_seeds(page: Page, tmp_path: Path, pictures: Path) -> None:
     assert (said["action"], said["seed"], said["to"], said["start"]) == ("between", 5, 9, 0.5)
 
 
-def test_two_ways_up(page: Page, tmp_path: Path, pictures: Path) -> None:
+def test_two_ways_up(page: Page, tmp_path: Path) -> None:
     tab(page, "Play")
     settle(page)
     page.get_by_text("two ways up").click()
@@ -126,7 +126,6 @@ def test_two_ways_up(page: Page, tmp_path: Path, pictures: Path) -> None:
     expect(images).to_have_count(2)
     expect(page.locator("#play-gallery .caption-label")).to_have_text(["seed 12", "seed 12, upside down"])
     expect(page.locator("#play-gif")).to_be_hidden()
-    page.screenshot(path=pictures / "play-two-ways.png")
     images.nth(0).click()
     path = downloaded(page, "#play-gallery button[aria-label=Download]", tmp_path)
     said = read_parameters(path)

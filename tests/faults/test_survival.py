@@ -23,24 +23,10 @@ from ddpm_core.training.interruption import POLITE, how_to_go_on
 from ddpm_core.training.journal import Journal
 from ddpm_core.training.stages import state_file
 from tests import forked
-from tests.runs import STEPS, assert_same_end, assert_whole, flags, progress, write_pictures
+from tests.runs import STEPS, assert_same_end, assert_whole, flags, progress
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 KILLS = 20
-
-
-@pytest.fixture(scope="module")
-def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_pictures(tmp_path_factory.mktemp("data") / "photos")
-
-
-@pytest.fixture(scope="module")
-def whole(tmp_path_factory: pytest.TempPathFactory, photos: Path) -> Path:
-    """A run that nothing happened to; tests only read it."""
-    out = tmp_path_factory.mktemp("whole") / "run"
-    said = out.parent / "said"
-    assert forked.finish(flags(photos, out), said) == 0, said.read_text()
-    return out
 
 
 def command_in(said: str) -> list[str]:

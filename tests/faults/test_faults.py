@@ -29,20 +29,6 @@ from tests.commands import Outcome, assert_refused
 from tests.runs import STEPS, assert_same_end, assert_whole, flags, progress, write_pictures
 
 
-@pytest.fixture(scope="module")
-def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_pictures(tmp_path_factory.mktemp("data") / "photos")
-
-
-@pytest.fixture(scope="module")
-def whole(tmp_path_factory: pytest.TempPathFactory, photos: Path) -> Path:
-    """A run that nothing happened to; tests only read it."""
-    out = tmp_path_factory.mktemp("whole") / "run"
-    said = out.parent / "said"
-    assert forked.finish(flags(photos, out), said) == 0, said.read_text()
-    return out
-
-
 def assert_told(status: int | None, heard: str, *words: str) -> None:
     """The command ended with status 2, and its last line is the one sentence."""
     assert status == 2, heard

@@ -1,0 +1,24 @@
+"""Pictures to train on, and the run that nothing happened to."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests import forked
+from tests.runs import flags, write_pictures
+
+
+@pytest.fixture(scope="session")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_pictures(tmp_path_factory.mktemp("data") / "photos")
+
+
+@pytest.fixture(scope="session")
+def whole(tmp_path_factory: pytest.TempPathFactory, photos: Path) -> Path:
+    """A run that nothing happened to; tests only read it."""
+    out = tmp_path_factory.mktemp("whole") / "run"
+    said = out.parent / "said"
+    assert forked.finish(flags(photos, out), said) == 0, said.read_text()
+    return out
