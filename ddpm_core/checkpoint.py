@@ -43,6 +43,7 @@ PIPELINE = "model_index.json"  # what diffusers calls the list of a pipeline's p
 PIPELINE_FILES = (PIPELINE, "unet/config.json", "scheduler/scheduler_config.json")
 CODECS: dict[str, type[Codec]] = {"vae": VAE, "pixel": PixelCodec}
 
+Framing = Literal["any", "face"]
 Network = TypeVar("Network", bound=nn.Module)
 Part = TypeVar("Part")
 
@@ -57,6 +58,7 @@ class Parts:
 
     Attributes:
         limit: how far from 0 the clean latents it believes in may lie (`guidance.clipped`); None for any distance.
+        framing: "face" if its training pictures show one face each, as `squares.face_squares` finds them in photos.
     """
 
     codec: Codec
@@ -68,6 +70,7 @@ class Parts:
     guidance: float = 1.0
     classes: tuple[str, ...] = ()
     limit: float | None = None
+    framing: Framing = "any"
 
 
 class CheckpointConfig(BaseModel):
@@ -83,6 +86,7 @@ class CheckpointConfig(BaseModel):
     guidance: float = Field(1.0, ge=0, le=10)  # how far it is steered away from its guide
     diffuser: dict[str, Any] = {}  # of Diffuser
     classes: list[str] = []  # their names, by number; empty if it was trained without
+    framing: Framing = "any"  # what the training pictures show
     about: str = ""  # licence and source of the training data, one line, shown under the app
     training: dict[str, Any] = {}  # the resolved settings of each stage's run
 
@@ -277,8 +281,8 @@ def load_parts(folder: Path, device: str | torch.device = "cpu") -> Parts:
     channels = {part.latent_channels for part in (codec, denoiser, guide) if part is not None}
     if len(channels) > 1 or config.size % codec.stride or denoiser.classes != len(config.classes):
         raise CheckpointError(f"{folder / CONFIG} is inconsistent: its parts do not fit each other.")
-    guided = guide, config.guidance
-    return Parts(codec, denoiser, diffuser, config.size, config.about, *guided, tuple(config.classes))
+    guided, classes, framing = (guide, config.guidance), tuple(config.classes), config.framing
+    return Parts(codec, denoiser, diffuser, config.size, config.about, *guided, classes, framing=framing)
 
 
 def is_pipeline(folder: Path) -> bool:

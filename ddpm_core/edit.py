@@ -11,7 +11,6 @@ from typing import Annotated, Any
 
 import typer
 
-from ddpm_core.framing import middle
 from ddpm_core.options import in_one_sentence, run, takes
 from ddpm_core.pictures import open_picture, save_png, to_tensor
 from ddpm_core.pipeline import LatentDiffusion
@@ -22,17 +21,17 @@ from ddpm_core.schema import EditRequest
 @takes(EditRequest, without=("count",))
 def main(
     given: dict[str, Any],
-    picture: Annotated[Path, typer.Argument(help="picture to change; of one that is not square, the middle")],
+    picture: Annotated[Path, typer.Argument(help="picture to change: the square in its middle, or the face in it")],
     out: Annotated[Path, typer.Option(help="PNG to write")],
     checkpoint: Annotated[Path, typer.Option(help="checkpoint folder")] = Path("checkpoints/faces-128"),
     device: Annotated[str, typer.Option(help="cpu, cuda, mps, or auto")] = "auto",
 ) -> None:
-    """Write OUT, the middle square of PICTURE made anew at the model's size."""
+    """Write OUT, PICTURE's face, or the square in its middle, made anew at the model's size."""
     with in_one_sentence():
         request = EditRequest.model_validate(given)
         original = open_picture(picture)
         model = LatentDiffusion.load(checkpoint, device)
-        made = last(model.edit(request, to_tensor(middle(original, model.size)))).latent
+        made = last(model.edit(request, to_tensor(model.square(original)))).latent
         out.parent.mkdir(parents=True, exist_ok=True)
         save_png(model.pictures(made)[0], out, model.parameters(request))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -14,8 +15,9 @@ from torch import Tensor
 from ddpm_core.blending import blend
 from ddpm_core.pictures import as_rgb, to_tensor
 from ddpm_core.regions import MaskError, any_inside
+from ddpm_core.squares import Square
 
-Crop = Literal["whole", "painted"]
+Crop = Literal["auto", "whole", "painted"]
 CONTEXT = 2.0  # side of a "painted" window over the painted extent: as much around it as a patch needs to fit in
 
 
@@ -24,13 +26,27 @@ def middle(picture: Image.Image, size: int) -> Image.Image:
     return ImageOps.fit(as_rgb(picture), (size, size), Image.Resampling.LANCZOS)
 
 
+def cut_out(picture: Image.Image, square: Square, size: int) -> Image.Image:
+    """A square of an upload as a model sees it: RGB, `size` pixels a side; beyond the upload its border is repeated."""
+    return as_rgb(Image.fromarray(_inside(np.asarray(picture), square))).resize((size, size), Image.Resampling.LANCZOS)
+
+
+def _inside(pixels: np.ndarray, square: Square) -> np.ndarray:
+    rows, columns = (
+        np.clip(np.arange(start, start + square.side), 0, extent - 1)
+        for start, extent in zip((square.top, square.left), pixels.shape[:2], strict=True)
+    )
+    return pixels[rows][:, columns]
+
+
 @dataclass(frozen=True)
 class Frame:
     """A square window of an upload: what the model sees, and the way back.
 
     The window is as large as the upload's shorter side, or larger if the painted area needs it, and its middle
     lies as near to the painted area's as the upload allows. Where it reaches beyond the upload, the border
-    pixels are repeated. The aspect ratio is kept. Cropped to what is painted, it is smaller where that is.
+    pixels are repeated. The aspect ratio is kept. Cropped to what is painted, it is smaller where that is; and
+    a painted face is shown as the model knows faces, wherever in the upload it is.
 
     Attributes:
         picture: the upload, RGB or RGBA; what is kept keeps its transparency.
@@ -50,13 +66,20 @@ class Frame:
 
     @classmethod
     def around(
-        cls, picture: Image.Image, painted: np.ndarray, size: int, crop: Crop = "whole", feather: int = 0
+        cls,
+        picture: Image.Image,
+        painted: np.ndarray,
+        size: int,
+        crop: Crop = "whole",
+        feather: int = 0,
+        faces: Iterable[Square] = (),
     ) -> Frame:
         """The window for what is `painted` (H, W) on `picture`.
 
         With `crop` "painted" its side is only `CONTEXT` times the painted extent, so that a small part of a large
         upload is made at more of the upload's resolution; but at least `size`, for finer than its own pixels
-        the model cannot paint, and never more than the "whole" window's.
+        the model cannot paint, and never more than the "whole" window's. With "auto" it is the first of `faces`
+        that holds all that is painted, or nearly does and is widened a little; "whole" without one.
 
         Raises:
             MaskError: nothing is painted, everything is, or the mask has another size than the picture.
@@ -70,6 +93,9 @@ class Frame:
             raise MaskError("Everything is painted, so there is nothing to keep; leave some of the picture free.")
         rows, columns = np.flatnonzero(painted.any(1)), np.flatnonzero(painted.any(0))
         spans = [(columns[0], columns[-1] + 1, picture.width), (rows[0], rows[-1] + 1, picture.height)]
+        box = int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1
+        if crop == "auto" and (face := next(filter(None, (face.around(*box) for face in faces)), None)):
+            return cls(picture, painted, *face, size, feather)
         extent = int(max(end - start for start, end, _ in spans))
         side = max(min(picture.size), extent)
         if crop == "painted":
@@ -85,12 +111,11 @@ class Frame:
 
     def image(self) -> Tensor:
         """What the model sees of the upload: (1, 3, size, size) in [-1, 1]."""
-        pixels = np.asarray(self.picture)[self._indices(0)][:, self._indices(1)]
-        return to_tensor(as_rgb(Image.fromarray(pixels)).resize((self.size, self.size), Image.Resampling.LANCZOS))
+        return to_tensor(cut_out(self.picture, Square(self.left, self.top, self.side), self.size))
 
     def keep(self) -> Tensor:
         """The keep mask (1, 1, size, size): False wherever any painted pixel of the upload falls."""
-        painted = self.painted[self._indices(0)][:, self._indices(1)]
+        painted = _inside(self.painted, Square(self.left, self.top, self.side))
         for axis in (0, 1):
             painted = any_inside(painted, self.size, axis)
         return torch.from_numpy(~painted)[None, None]
@@ -118,7 +143,3 @@ class Frame:
         right, bottom = (math.ceil((start + self.side) * factor) for start in (self.left, self.top))
         side = max(1, right - left, bottom - top)
         return Frame(picture, painted, left, top, side, self.size, round(self.feather * factor))
-
-    def _indices(self, axis: int) -> np.ndarray:
-        start, extent = (self.top, self.picture.height) if axis == 0 else (self.left, self.picture.width)
-        return np.clip(np.arange(start, start + self.side), 0, extent - 1)

@@ -15,7 +15,7 @@ import typer
 from ddpm_core.options import fail, in_one_sentence, run, takes
 from ddpm_core.pictures import open_picture, save_png
 from ddpm_core.pipeline import LatentDiffusion
-from ddpm_core.regions import READY, open_mask
+from ddpm_core.regions import READY, open_mask, ready_made
 from ddpm_core.samplers import last
 from ddpm_core.schema import InpaintRequest
 
@@ -38,7 +38,7 @@ def main(
     with in_one_sentence():
         request = InpaintRequest.model_validate(given)
         original = open_picture(picture)
-        painted = open_mask(mask, original.size) if mask else READY[region](*original.size)  # type: ignore[index]
+        painted = open_mask(mask, original.size) if mask else ready_made(region, original)  # type: ignore[arg-type]
         model = LatentDiffusion.load(checkpoint, device)
         frame = model.frame(request, original, painted)
         made = model.pictures(last(model.inpaint(request, frame.image(), frame.keep())).latent)

@@ -12,14 +12,16 @@ from PIL import Image
 from torch import Tensor
 
 from ddpm_core import checkpoint, pretrained
+from ddpm_core.checkpoint import Framing
 from ddpm_core.codec import Codec
 from ddpm_core.diffuser import Diffuser
-from ddpm_core.framing import Frame, MaskError
+from ddpm_core.framing import Frame, MaskError, cut_out, middle
 from ddpm_core.guidance import VIEWS, anagram, autoguided, clipped, hybrid, rearranged, told_and_untold
 from ddpm_core.inference import ready
 from ddpm_core.inpainting import Constraint, clamp_noised, clamp_to, keep_cells, resampled
 from ddpm_core.noise import Noise, SeededNoise, begun_with, between
 from ddpm_core.pictures import to_pictures
+from ddpm_core.precision import pick_device
 from ddpm_core.regions import grown
 from ddpm_core.samplers import SAMPLERS, Predictor, Step, unconstrained
 from ddpm_core.schema import (
@@ -32,23 +34,8 @@ from ddpm_core.schema import (
     PairRequest,
 )
 from ddpm_core.solvers import WithVariance
+from ddpm_core.squares import Square, face_squares
 from ddpm_core.unet import Denoiser, parted, to_eps
-
-
-def pick_device(name: str = "auto") -> torch.device:
-    """The device of that name; "auto" takes a GPU if there is one.
-
-    Raises:
-        ValueError: this machine has no such device.
-    """
-    available = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
-    if name == "auto":
-        return torch.device(next(kind for kind, here in available.items() if here))
-    kind = name.split(":")[0]
-    if not available.get(kind, False):
-        usable = ", ".join(kind for kind, here in available.items() if here)
-        raise ValueError(f"there is no device {name!r} on this machine; choose from: auto, {usable}.")
-    return torch.device(name)
 
 
 def predictor(unet: Denoiser, diffuser: Diffuser) -> WithVariance:
@@ -78,6 +65,7 @@ class LatentDiffusion:
         name, about: the checkpoint's name and one line on its training data.
         classes: names of what it can be asked for, by number; empty without classes.
         limit: how far from 0 the clean latents it believes in may lie; None for any distance.
+        framing: "face" if it knows faces, framed as `squares.face_squares` frames those in photos.
     """
 
     def __init__(
@@ -92,9 +80,11 @@ class LatentDiffusion:
         guidance: float = 1.0,
         classes: Sequence[str] = (),
         limit: float | None = None,
+        framing: Framing = "any",
     ):
         self.codec, self.denoiser, self.guide, self.diffuser = codec, denoiser, guide, diffuser
         self.size, self.name, self.about, self.classes, self.limit = size, name, about, tuple(classes), limit
+        self.framing = framing
         self.device = codec.latent_mean.device
         predict: Predictor = predictor(denoiser, diffuser)
         if guide is not None:
@@ -182,7 +172,19 @@ class LatentDiffusion:
             raise MaskError(f"Narrowed by {-request.grow} pixels, nothing is left to make anew; narrow it less.")
         if anew.all() and not region.all():
             raise MaskError(f"Widened by {request.grow} pixels, all is made anew and nothing kept; widen it less.")
-        return Frame.around(picture, anew, self.size, request.crop, request.feather)
+        faces = self._faces(picture) if request.crop == "auto" else []
+        return Frame.around(picture, anew, self.size, request.crop, request.feather, faces)
+
+    def square(self, picture: Image.Image) -> Image.Image:
+        """An upload of any shape as the model sees it: RGB, `size` pixels a side.
+
+        What it sees is the largest square in the picture's middle; if the model knows faces, the largest face.
+        """
+        faces = self._faces(picture)
+        return cut_out(picture, faces[0], self.size) if faces else middle(picture, self.size)
+
+    def _faces(self, picture: Image.Image) -> list[Square]:
+        return face_squares(picture) if self.framing == "face" else []
 
     @torch.inference_mode()
     def inpaint(self, request: InpaintRequest, image: Tensor, keep: Tensor) -> Iterator[Step]:

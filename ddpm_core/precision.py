@@ -1,4 +1,4 @@
-"""Which floating type a machine computes fast in."""
+"""Which device to compute on, and which floating type that machine computes fast in."""
 
 from __future__ import annotations
 
@@ -26,3 +26,19 @@ def cpu_flags() -> str:
     """The processor's feature flags as Linux lists them; empty elsewhere."""
     info = Path("/proc/cpuinfo")
     return next((line for line in info.open() if line.startswith("flags")), "") if info.exists() else ""
+
+
+def pick_device(name: str = "auto") -> torch.device:
+    """The device of that name; "auto" takes a GPU if there is one.
+
+    Raises:
+        ValueError: this machine has no such device.
+    """
+    available = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    if name == "auto":
+        return torch.device(next(kind for kind, here in available.items() if here))
+    kind = name.split(":")[0]
+    if not available.get(kind, False):
+        usable = ", ".join(kind for kind, here in available.items() if here)
+        raise ValueError(f"there is no device {name!r} on this machine; choose from: auto, {usable}.")
+    return torch.device(name)

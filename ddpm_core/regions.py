@@ -6,10 +6,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 
 from ddpm_core.pictures import open_picture
+from ddpm_core.squares import Square, face_squares, middle_square
 
-Region = Callable[[int, int], np.ndarray]
+Region = Callable[[int, int, Square], np.ndarray]
 
 
 class MaskError(ValueError):
@@ -71,12 +73,11 @@ def any_inside(region: np.ndarray, extent: int, axis: int) -> np.ndarray:
 
 
 def ellipse(x: float, y: float, across: float, down: float) -> Region:
-    """An ellipse around (x, y) with those half axes, all in shares of the largest square in the picture's middle."""
+    """An ellipse around (x, y) with those half axes, all in shares of a square of the picture."""
 
-    def region(width: int, height: int) -> np.ndarray:
-        side = min(width, height)
-        columns = (np.arange(width) + 0.5 - width / 2) / side + 0.5 - x
-        rows = (np.arange(height) + 0.5 - height / 2) / side + 0.5 - y
+    def region(width: int, height: int, square: Square) -> np.ndarray:
+        columns = (np.arange(width) + 0.5 - square.left) / square.side - x
+        rows = (np.arange(height) + 0.5 - square.top) / square.side - y
         return (rows[:, None] / down) ** 2 + (columns[None] / across) ** 2 < 1
 
     return region
@@ -84,13 +85,26 @@ def ellipse(x: float, y: float, across: float, down: float) -> Region:
 
 def outside(region: Region) -> Region:
     """Everything that a region leaves out."""
-    return lambda width, height: ~region(width, height)
+    return lambda width, height, square: ~region(width, height, square)
 
 
-# Where the parts of a face lie in the training pictures, whose eyes are at (0.376, 0.478) and (0.624, 0.478).
+# Where the parts of a face lie in a square that shows it as the training pictures do: with its eyes at (0.376, 0.478)
+# and (0.624, 0.478).
 READY: dict[str, Region] = {
     "face": ellipse(0.5, 0.56, 0.29, 0.36),
     "eyes": ellipse(0.5, 0.475, 0.26, 0.095),
     "mouth": ellipse(0.5, 0.745, 0.165, 0.1),
     "background": outside(ellipse(0.5, 0.56, 0.4, 0.5)),  # hair and ears belong to who is in front of it
 }
+
+
+def ready_made(name: str, picture: Image.Image, size: tuple[int, int] | None = None) -> np.ndarray:
+    """A ready-made region, bool (H, W), of the largest face in a picture; of where one would be if none is found.
+
+    Args:
+        size: width and height of the copy of the picture it is for; the picture's own if left out.
+    """
+    width, height = size or picture.size
+    faces = face_squares(picture)
+    square = faces[0].scaled(width / picture.width) if faces else middle_square(width, height)
+    return READY[name](width, height, square)

@@ -124,7 +124,7 @@ class InpaintRequest(GenerateRequest):
     resamples: int = Field(4, ge=1, le=20, description="times each reverse step is taken, noising again in between")
     grow: int = Field(0, ge=-256, le=256, description="pixels to widen what is made anew, below 0 to narrow it")
     feather: int = Field(0, ge=0, le=256, description="pixels over which what is made anew fades in at its edge")
-    crop: Crop = Field("whole", description="whether the model sees the whole picture or what lies around the painted")
+    crop: Crop = Field("auto", description="what the model sees: a painted face, the whole picture, around the painted")
 
     @property
     def calls(self) -> int:

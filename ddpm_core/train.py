@@ -15,7 +15,7 @@ import typer
 from tqdm import tqdm
 
 from ddpm_core.options import fail, in_one_sentence, merge, run, takes
-from ddpm_core.pipeline import pick_device
+from ddpm_core.precision import pick_device
 from ddpm_core.schema import TrainRequest
 from ddpm_core.training.allocator import keep_freed_memory
 from ddpm_core.training.distributed import World, joined, launched

@@ -11,7 +11,7 @@ from PIL import Image
 
 from ddpm_core.options import run
 from ddpm_core.pipeline import LatentDiffusion
-from ddpm_core.regions import READY
+from ddpm_core.regions import ready_made
 from ddpm_core.samplers import last
 from ddpm_core.schema import GenerateRequest, InpaintRequest
 
@@ -33,7 +33,7 @@ def main(
     rows = [faces]
     face = faces[PAINTED]
     for name in ROWS:
-        painted = READY[name](*face.size)
+        painted = ready_made(name, face)
         fills = inpainted(model, face, painted, InpaintRequest(seed=1, count=FILLS))
         rows.append([face, tinted(face, painted), *fills])
     sheet(rows).save(IMAGES / "gallery.png")

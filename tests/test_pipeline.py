@@ -18,7 +18,8 @@ from ddpm_core.framing import MaskError
 from ddpm_core.guidance import VIEWS, anagram, autoguided
 from ddpm_core.inpainting import keep_cells
 from ddpm_core.noise import SeededNoise
-from ddpm_core.pipeline import LatentDiffusion, pick_device, predictor
+from ddpm_core.pipeline import LatentDiffusion, predictor
+from ddpm_core.precision import pick_device
 from ddpm_core.samplers import SAMPLERS, last
 from ddpm_core.schema import AnagramRequest, BetweenRequest, EditRequest, GenerateRequest, InpaintRequest
 from ddpm_core.unet import Prediction, UNet

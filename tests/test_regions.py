@@ -10,6 +10,7 @@ from ddpm_core.framing import MaskError
 from ddpm_core.pipeline import LatentDiffusion
 from ddpm_core.regions import READY, any_inside, grown
 from ddpm_core.schema import InpaintRequest
+from ddpm_core.squares import Square, middle_square
 
 SIZES = [(128, 128), (640, 480), (200, 900), (7, 5)]
 
@@ -57,7 +58,7 @@ def test_nothing_inside_is_lost_at_another_extent(extent: int) -> None:
 @pytest.mark.parametrize(("width", "height"), SIZES)
 @pytest.mark.parametrize("name", READY)
 def test_ready_made_regions_leave_something_to_keep_in_any_picture(name: str, width: int, height: int) -> None:
-    region = READY[name](width, height)
+    region = READY[name](width, height, middle_square(width, height))
     assert region.shape == (height, width)
     assert region.dtype == bool
     assert region.any()
@@ -66,15 +67,17 @@ def test_ready_made_regions_leave_something_to_keep_in_any_picture(name: str, wi
 
 
 def test_ready_made_regions_lie_where_the_parts_of_a_face_do() -> None:
-    face, eyes, mouth, background = (READY[name](500, 500) for name in ("face", "eyes", "mouth", "background"))
+    face, eyes, mouth, background = (
+        READY[name](500, 500, Square(0, 0, 500)) for name in ("face", "eyes", "mouth", "background")
+    )
     for x in (188, 312):
         assert eyes[239, x]
     assert face[eyes | mouth].mean() > 0.9
     assert not (eyes & mouth).any()
     assert not (background & face).any()
     assert background[5, 5]
-    wide = READY["face"](900, 500)
-    assert np.array_equal(wide[:, 200:700], face)
+    wide = READY["face"](900, 600, Square(200, 50, 500))
+    assert np.array_equal(wide[50:550, 200:700], face)
     assert not wide[:, :200].any()
 
 

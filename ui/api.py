@@ -10,7 +10,6 @@ from collections.abc import Iterator
 import gradio as gr
 from PIL import Image
 
-from ddpm_core.framing import middle
 from ddpm_core.pictures import open_picture, to_tensor
 from ddpm_core.regions import open_mask
 from ddpm_core.samplers import last
@@ -69,7 +68,8 @@ def build(shelf: Shelf) -> None:
             checkpoint: one of /checkpoints; empty for the one the app was started with.
             grow: pixels of the picture to widen what is made anew, below 0 to narrow it, -256 to 256.
             feather: pixels of the picture over which what is made anew fades in at its edge, 0 to 256.
-            crop: what the model sees, "whole" for the picture, "painted" for what lies around the painted.
+            crop: what the model sees: "auto" for the face that is painted, "whole" for the picture (as "auto"
+                does where there is no face), "painted" for what lies around the painted.
             label, guidance: as /generate has them.
 
         Returns:
@@ -90,7 +90,7 @@ def build(shelf: Shelf) -> None:
     def process(
         seed: float, steps: float, sampler: str, view: str, size: float, seconds: float, keep_painted: bool,
         checkpoint: str, picture: str | None = None, mask: str | None = None, grow: float = 0, feather: float = 0,
-        crop: str = "whole", label: str = "", guidance: float = 2,
+        crop: str = "auto", label: str = "", guidance: float = 2,
     ) -> Iterator[str]:  # fmt: skip
         """How a picture comes out of noise, as an animated GIF.
 
@@ -137,7 +137,7 @@ def build(shelf: Shelf) -> None:
         """A whole picture made anew from a noised version of itself.
 
         Args:
-            picture: the picture, any size and format; of one that is not square, the square in its middle is used.
+            picture: the picture, any size and format; the face in it is used, or the square in its middle.
             strength: how much of it is hidden by noise, above 0, at most 1.
             seed: seed of the first variant.
             count: variants, 1 to 8.
@@ -154,7 +154,7 @@ def build(shelf: Shelf) -> None:
         if picture is None:
             raise Problem("A picture is needed.")
         model = shelf.load(checkpoint)
-        square = middle(open_picture(picture), model.size)
+        square = model.square(open_picture(picture))
         made = model.pictures(last(model.edit(request, to_tensor(square))).latent)
         with workspace() as folder:
             yield save(made, request, model, folder, prefix="edited-", onto=picture)

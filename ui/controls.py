@@ -72,8 +72,8 @@ def shaping(name: str) -> tuple[gr.Slider, gr.Slider, gr.Radio]:
         info="Fades in over this much, inside the paint only.",
     )  # fmt: skip
     crop = gr.Radio(
-        [("whole picture", "whole"), ("around the paint", "painted")], value=fields["crop"].default,
-        label="The model sees", elem_id=f"{name}-crop",
-        info="Around the paint, small parts of large pictures come out finer.",
+        [("the face in it", "auto"), ("whole picture", "whole"), ("around the paint", "painted")],
+        value=fields["crop"].default, label="The model sees", elem_id=f"{name}-crop",
+        info="A face if one is painted. Around the paint, small parts of large pictures come out finer.",
     )  # fmt: skip
     return grow, feather, crop

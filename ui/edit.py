@@ -7,7 +7,6 @@ from typing import Any
 
 import gradio as gr
 
-from ddpm_core.framing import middle
 from ddpm_core.pictures import open_picture, to_tensor
 from ddpm_core.schema import EditRequest
 from ui import examples
@@ -103,7 +102,7 @@ class EditTab:
 
     def _place_opening(self, shipped: list[str]) -> None:
         gr.HTML(
-            '<p class="told">A picture that is not square is cut to the square in its middle; '
+            '<p class="told">A photo is cut to the face in it, other pictures to the square in their middle; '
             "what comes out is as large as the model's pictures.</p>",
             elem_id="edit-about",
         )
@@ -120,7 +119,7 @@ class EditTab:
         Raises:
             PictureError, CheckpointError: the picture, or the model that is to see it, cannot be used.
         """
-        square = cached(middle(open_picture(path), self.shelf.load(checkpoint).size))
+        square = cached(self.shelf.load(checkpoint).square(open_picture(path)))
         nothing = gr.update(value=[], visible=False)
         return (square, square), nothing, WAIT, WAIT, None, path, status(READY)
 
@@ -138,7 +137,7 @@ class EditTab:
         if picture is None:
             raise Problem("There is no picture yet; open one or take an example.")
         model = self.shelf.load(checkpoint)
-        square = middle(open_picture(picture), model.size)
+        square = model.square(open_picture(picture))
         before, several = cached(square), request.count > 1
         for tick in watch(model.edit(request, to_tensor(square)), request.calls):
             if tick.due:

@@ -14,7 +14,6 @@ import typer
 from PIL import Image
 from pydantic import ValidationError
 
-from ddpm_core.framing import middle
 from ddpm_core.pictures import as_rgb, open_picture, read_parameters, save_png, to_tensor
 from ddpm_core.pipeline import LatentDiffusion
 from ddpm_core.samplers import Step, last
@@ -138,7 +137,7 @@ def play(model: LatentDiffusion) -> None:
 def change(model: LatentDiffusion, face: Image.Image) -> None:
     """Make the shipped edit of a face anew."""
     request = EditRequest(seed=EDIT_SEED)
-    made = model.pictures(last(model.edit(request, to_tensor(middle(face, model.size)))).latent)[0]
+    made = model.pictures(last(model.edit(request, to_tensor(model.square(face)))).latent)[0]
     save_png(made, FOLDER / "edited.png", model.parameters(request))
 
 

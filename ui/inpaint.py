@@ -9,7 +9,7 @@ from typing import Any
 import gradio as gr
 
 from ddpm_core.pictures import open_picture
-from ddpm_core.regions import READY, open_mask
+from ddpm_core.regions import READY, open_mask, ready_made
 from ddpm_core.schema import InpaintRequest
 from ui import examples, masks
 from ui.classes import class_row
@@ -242,7 +242,7 @@ def _ready(name: str) -> Any:
         if picture is None:
             raise Problem("Open a picture first, then choose what to paint on it.")
         original = open_picture(picture)
-        return _on_page(masks.editor_value(original, READY[name](*masks.canvas_size(original.size))))
+        return _on_page(masks.editor_value(original, ready_made(name, original, masks.canvas_size(original.size))))
 
     return paint
 

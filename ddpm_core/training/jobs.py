@@ -23,7 +23,8 @@ from ddpm_core.importance import LossHistory
 from ddpm_core.layers import placed
 from ddpm_core.objective import denoiser_loss, loss_by_decile, with_labels_dropped
 from ddpm_core.pictures import Source, contact_sheet
-from ddpm_core.pipeline import LatentDiffusion, pick_device
+from ddpm_core.pipeline import LatentDiffusion
+from ddpm_core.precision import pick_device
 from ddpm_core.samplers import last
 from ddpm_core.schema import DenoiserSettings, GenerateRequest, TrainRequest, VaeSettings
 from ddpm_core.shares import Draw, Memory
