@@ -15,10 +15,12 @@ from playwright.sync_api import Browser, Page, expect
 from ddpm_core.pictures import read_parameters
 from ddpm_core.regions import READY
 from ddpm_core.schema import InpaintRequest
+from ddpm_core.squares import Square
 from tests.browser.conftest import PHONE, visit
 from tests.browser.test_studio import LONG, advanced, downloaded, number, run, settle, stroke, tab, upload
 
 SIDE = 256
+WHOLE = Square(0, 0, SIDE)
 DRAFTED = re.compile(r"^Live draft in ")
 
 
@@ -118,7 +120,7 @@ def test_a_ready_made_mask_is_paint_that_can_be_grown(page: Page, noise: np.ndar
     page.locator("#inpaint-ready-eyes").click()
     drafted(page)
     made, _ = taken(page, tmp_path)
-    eyes = READY["eyes"](SIDE, SIDE)
+    eyes = READY["eyes"](SIDE, SIDE, WHOLE)
     changed = (made != noise).any(2)
     assert (changed != eyes).mean() < 0.01
 
@@ -156,10 +158,10 @@ def test_one_variant_is_picked_and_continued(page: Page, noise: np.ndarray, tmp_
     drafted(page)
     made, said = taken(page, tmp_path)
     assert (said["seed"], said["continued_from"]["seed"]) == (30, 31)
-    changed, mouth = (made != picked).any(2), READY["mouth"](SIDE, SIDE)
+    changed, mouth = (made != picked).any(2), READY["mouth"](SIDE, SIDE, WHOLE)
     assert changed.any()
     assert (changed != mouth).mean() < 0.01
-    assert np.array_equal(made[READY["eyes"](SIDE, SIDE)], picked[READY["eyes"](SIDE, SIDE)])
+    assert np.array_equal(made[READY["eyes"](SIDE, SIDE, WHOLE)], picked[READY["eyes"](SIDE, SIDE, WHOLE)])
 
 
 def test_a_stroke_during_a_run_does_not_take_its_result_away(page: Page, noise: np.ndarray) -> None:

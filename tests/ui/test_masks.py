@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ddpm_core.regions import READY, MaskError, open_mask
+from ddpm_core.regions import MaskError, open_mask, ready_made
 from ui import masks
 
 
@@ -85,7 +85,7 @@ def test_a_canvas_is_known_by_its_picture(size: tuple[int, int]) -> None:
     assert masks.shows(value, picture)
     assert masks.shows({"background": value["background"].convert("RGBA")}, picture)
     assert not masks.shows(value, other)
-    painted = masks.editor_value(picture, READY["face"](*picture.size))
+    painted = masks.editor_value(picture, ready_made("face", picture))
     assert masks.shows(painted | {"background": painted["composite"]}, picture)
     assert not masks.shows(value, picture.resize((picture.width, picture.height + 9)))
     assert not masks.shows(None, picture)
