@@ -3,11 +3,11 @@
 Example:
     python -m benchmarks.samplers --checkpoint checkpoints/faces-128 --data faces/synthetic --json faces.json
     python -m benchmarks.samplers --checkpoint checkpoints/digits --data mnist.npz --json digits.json
-    python -m benchmarks.samplers --checkpoint checkpoints/digits --data mnist.npz --samplers heun,unipc --steps 10,20
+    python -m benchmarks.samplers --checkpoint checkpoints/digits --data mnist.npz --samplers ddim --guidance 1,2,4
 
 All start from the same seeds. Pictures of a checkpoint without classes are judged by their sliced Wasserstein distance
 to training pictures over that of as many held-out ones, the mean over the pyramid's levels. Of a checkpoint with
-classes, as many pictures of each are made, with the default guidance, and judged by a small classifier that is trained
+classes, as many pictures of each are made, with --guidance, and judged by a small classifier that is trained
 here on the data: by how many it reads as the class asked for, and by the Fréchet distance of its features to those of
 training pictures, over that of as many held-out ones of each class. A ratio of 1 is as near as held-out pictures are.
 
@@ -43,12 +43,14 @@ from ddpm_core.samplers import SAMPLERS
 from ddpm_core.schema import MAX_COUNT, GenerateRequest
 
 STEPS = (10, 20, 50, 100, 999)
+GUIDANCE = GenerateRequest.model_fields["guidance"].default
 LONG, TAKEN_LONG = 100, ("ddim", "ddpm")  # samplers that are made for few steps only cost more beyond that
 PICTURES = 64
 NEAR, SEEN = 256, 10_000  # training pictures to compare by patches, and by what a classifier sees; patches cost more
 HEADINGS = {
     "sampler": "sampler",
     "steps": "steps",
+    "guidance": "guidance",
     "swd_ratio": "SWD / floor",
     "class_accuracy": "read as asked",
     "classifier_frechet_ratio": "classifier's Fréchet distance / floor",
@@ -60,11 +62,12 @@ Judge = Callable[[PictureSet], dict[str, float]]
 
 
 class Way(NamedTuple):
-    """What tells rows apart: a checkpoint's name, a sampler, its steps, and how many pictures were made."""
+    """What tells rows apart: checkpoint, sampler, steps, guidance to a class, and how many pictures were made."""
 
     checkpoint: str
     sampler: str
     steps: int
+    guidance: float
     pictures: int
 
 
@@ -73,6 +76,7 @@ def main(
     checkpoint: Annotated[Path, typer.Option(help="checkpoint folder")] = Path("checkpoints/faces-128"),
     samplers: Annotated[str, typer.Option(help="samplers, joined by commas")] = ",".join(SAMPLERS),
     steps: Annotated[str, typer.Option(help="numbers of steps, joined by commas")] = ",".join(map(str, STEPS)),
+    guidance: Annotated[str, typer.Option(help="guidance to the classes, if there are any")] = str(GUIDANCE),
     pictures: Annotated[int, typer.Option(min=8, help="pictures for a row, at least")] = PICTURES,
     json_file: Annotated[
         Path | None, typer.Option("--json", help="write rows to this file as they come, and keep those it has")
@@ -81,8 +85,8 @@ def main(
 ) -> None:
     """Print quality and seconds of every sampler in every number of steps as a table."""
     with in_one_sentence():
-        requests = ways(samplers.split(","), steps.split(","))
         model = LatentDiffusion.load(checkpoint, device)
+        requests = ways(samplers.split(","), steps.split(","), guidance.split(",") if model.classes else ["1"])
         each = len(model.classes) or 1
         count = -(-pictures // each) * each
         wanted = {named(model, request, count): request for request in requests}
@@ -99,8 +103,8 @@ def main(
     typer.echo(table([rows[way] for way in wanted]))
 
 
-def ways(samplers: Sequence[str], steps: Sequence[str]) -> list[GenerateRequest]:
-    """A request for every sampler in every number of steps, the fewest first.
+def ways(samplers: Sequence[str], steps: Sequence[str], guidances: Sequence[str] = ("1",)) -> list[GenerateRequest]:
+    """A request for every sampler in every number of steps with every guidance, the fewest steps first.
 
     Raises:
         ValueError: there is no such sampler, or no sampler is to take so many steps; the message is one sentence.
@@ -111,9 +115,10 @@ def ways(samplers: Sequence[str], steps: Sequence[str]) -> list[GenerateRequest]
         raise ValueError(f"{wrong[0]!r} is no number of steps; give some like 10,20.")
     numbers = sorted({int(number) for number in steps})
     found = [
-        GenerateRequest(sampler=sampler, steps=number)
+        GenerateRequest(sampler=sampler, steps=number, guidance=guidance)
         for number in numbers
         for sampler in samplers
+        for guidance in guidances
         if number <= LONG or sampler in TAKEN_LONG
     ]
     if not found:
@@ -199,7 +204,7 @@ def spread(files: Sequence[Source], most: int) -> Sequence[Source]:
 
 def named(model: LatentDiffusion, request: GenerateRequest, count: int) -> Way:
     """What is measured in a row: `count` pictures of a model, made as requested."""
-    return Way(model.name, request.sampler, request.steps, count)
+    return Way(model.name, request.sampler, request.steps, request.guidance, count)
 
 
 def written(file: Path | None) -> dict[Way, Row]:
@@ -225,7 +230,8 @@ def write(file: Path, rows: Iterable[Row]) -> None:
 
 def table(rows: Sequence[Row]) -> str:
     """Rows as a table in Markdown."""
-    columns = [name for name in HEADINGS if name in rows[0]]
+    same = {"guidance"} if len({row["guidance"] for row in rows}) == 1 else set()
+    columns = [name for name in HEADINGS if name in rows[0].keys() - same]
     lines = [[HEADINGS[name] for name in columns], ["---"] * len(columns)]
     lines += [[shown(row[name]) for name in columns] for row in rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)

@@ -113,6 +113,15 @@ def test_a_checkpoint_with_classes_is_judged_by_a_classifier(
     assert row["classifier_frechet_ratio"] > 1
     assert "Fréchet" in outcome.out
     assert "FID" not in outcome.out
+    assert "guidance" not in outcome.out
+
+    outcome = call(samplers.main, *command, "--pictures", 8, "--device", "cpu", "--guidance", "0,2,5")
+    assert outcome.status == 0, outcome.err
+    assert outcome.out.startswith("| sampler | steps | guidance | read as asked |")
+    rows = json.loads(file.read_text())
+    assert [row["guidance"] for row in rows] == [2, 0, 5]  # that of 2 was there
+    assert rows[0] == row
+    assert len({row["classifier_frechet_ratio"] for row in rows}) == 3
 
 
 def test_what_is_held_out_is_compared_in_sets_with_as_many_of_each_kind(shades: Path) -> None:
@@ -129,12 +138,15 @@ def test_what_is_held_out_is_compared_in_sets_with_as_many_of_each_kind(shades: 
 
 
 def test_what_cannot_be_measured_is_refused_in_one_sentence(
-    call, tiny_checkpoint: Path, shades: Path, tmp_path: Path
+    call, tiny_checkpoint: Path, class_checkpoint: Path, shades: Path, tmp_path: Path
 ) -> None:
     command = ["--checkpoint", tiny_checkpoint, "--data", shades, "--device", "cpu"]
     assert_refused(call(samplers.main, *command, "--samplers", "ddim,guess"), "guess", "choose from")
     assert_refused(call(samplers.main, *command, "--steps", "10,many"), "many")
     assert_refused(call(samplers.main, *command, "--steps", "1000"), "steps")
+    with_classes = ["--checkpoint", class_checkpoint, *command[2:]]
+    assert_refused(call(samplers.main, *with_classes, "--guidance", "1,much"), "guidance", "much")
+    assert_refused(call(samplers.main, *with_classes, "--guidance", "99"), "guidance", "20")
     assert_refused(call(samplers.main, *command, "--samplers", "heun", "--steps", "999"), "ddim and ddpm")
     assert_refused(call(samplers.main, *command, "--steps", "1", "--pictures", 16), "15", "held out")
     (tmp_path / "other.json").write_text('[{"name": "speed"}]')
