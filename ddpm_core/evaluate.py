@@ -3,7 +3,7 @@
 Example:
     python -m ddpm_core.evaluate --checkpoint checkpoints/faces-128 --data photos --json measures.json
 
-Held out are the pictures `labels.csv` says, or every twentieth (see `datasets.find`). The
+Held out are the pictures `labels.csv` says, a folder `val` or `test`, or every twentieth (see `datasets.find`). The
 autoencoder is measured on all of them. The denoiser may have learned from only a part of the data: if its
 `config.json` names a folder that DATA has inside, then samples and fillings are measured against the
 pictures of that folder, otherwise against all of DATA.
@@ -14,7 +14,7 @@ precision and recall beside published ones, take the weights of FID's Inception-
     python -m ddpm_core.evaluate --data photos --inception pt_inception-2015-12-05-6726825d.pth
 
 Without it, the same is computed in the features of a small classifier that is trained on DATA on the spot, and called
-after it; see `features.py`.
+after it; see `evaluation/features.py`.
 """
 
 from __future__ import annotations
@@ -258,9 +258,10 @@ def measure_fills(
 
     Kept pixels are compared at the picture's own size. Everything else is measured on pictures reduced to the
     model's size, where a fill can be as sharp as what surrounds it. Feathering is off: it would hide a
-    seam, and here the seam is what is measured.
+    seam, and here the seam is what is measured. The model is shown whole pictures: how faces are found in them is
+    not its doing.
     """
-    request = (request or InpaintRequest()).model_copy(update={"count": 2, "feather": 0})
+    request = (request or InpaintRequest()).model_copy(update={"count": 2, "feather": 0, "crop": "whole"})
     worst = 0
     seams: dict[str, list[np.ndarray]] = {"inpainted": [], "untouched": []}
     differences: dict[str, list[float]] = {"edge_distance": [], "fill_distance": [], "fill_diversity": []}

@@ -102,8 +102,8 @@ class EditTab:
 
     def _place_opening(self, shipped: list[str]) -> None:
         gr.HTML(
-            '<p class="told">A photo is cut to the face in it, other pictures to the square in their middle; '
-            "what comes out is as large as the model's pictures.</p>",
+            '<p class="told">A photo is cut to the face in it if the checkpoint knows faces, anything else to the '
+            "square in its middle; what comes out is as large as the model's pictures.</p>",
             elem_id="edit-about",
         )
         if shipped:

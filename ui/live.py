@@ -19,7 +19,7 @@ from ddpm_core.samplers import Step
 from ui.errors import gentle
 
 PREVIEW_SECONDS = 0.125  # between previews; the page cannot show many more and has no way to say so
-PREVIEW_SHARE = 0.15  # what previews may cost of the time between them: the picture is what is waited for
+PREVIEW_SHARE = 0.1  # what previews may cost of the time between them: the picture is what is waited for
 
 # Buttons of different tabs share one line: the limit is per id, and the machine has one model's worth of memory.
 ONE_AT_A_TIME: dict[str, Any] = {"concurrency_id": "model", "concurrency_limit": 1}

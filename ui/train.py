@@ -29,7 +29,7 @@ LOOK = 1.5  # seconds between looks at a run
 EXAMPLE = Path(__file__).resolve().parent.parent / "checkpoints" / "digits" / "samples.png"
 TOLD = {  # about the presets; one that is not here is told by its numbers alone
     "quick": "A few hundred pictures of your own, and something to look at within the hour.",
-    "faces": "What the shipped faces were trained with: an evening on two CPU cores, less on a GPU.",
+    "faces": "Like the shipped faces, without guide and teaching: an evening on two CPU cores, less on a GPU.",
     "digits": "Handwritten digits, from MNIST: under twenty minutes on two CPU cores.",
     "tiny": "To try that everything works, in a minute or two; the pictures are no good.",
 }

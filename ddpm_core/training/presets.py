@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 PRESETS: dict[str, dict[str, Any]] = {
-    # What the shipped faces-128 was trained with, put into one run: an evening on two CPU cores, less on any GPU.
+    # What the shipped faces-128 was trained with before it was taught, put into one run: an evening on two CPU cores,
+    # less on any GPU.
     "faces": {
         "views": 4,
         "about": "Synthetic faces, no real people: SFHQ and SFHQ-T2I, David Beniaguev (MIT); faker-js portraits (CC0)",
