@@ -18,6 +18,7 @@ from ddpm_core.regions import MaskError, any_inside
 from ddpm_core.squares import Square
 
 Crop = Literal["auto", "whole", "painted"]
+MOST = 0.9  # of a face's window may be painted: what is made needs something to go on from
 CONTEXT = 2.0  # side of a "painted" window over the painted extent: as much around it as a patch needs to fit in
 
 
@@ -79,7 +80,8 @@ class Frame:
         With `crop` "painted" its side is only `CONTEXT` times the painted extent, so that a small part of a large
         upload is made at more of the upload's resolution; but at least `size`, for finer than its own pixels
         the model cannot paint, and never more than the "whole" window's. With "auto" it is the first of `faces`
-        that holds all that is painted, or nearly does and is widened a little; "whole" without one.
+        that holds all that is painted, or nearly does and is widened a little, and keeps some of it; "whole"
+        without one.
 
         Raises:
             MaskError: nothing is painted, everything is, or the mask has another size than the picture.
@@ -94,8 +96,9 @@ class Frame:
         rows, columns = np.flatnonzero(painted.any(1)), np.flatnonzero(painted.any(0))
         spans = [(columns[0], columns[-1] + 1, picture.width), (rows[0], rows[-1] + 1, picture.height)]
         box = int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1
-        if crop == "auto" and (face := next(filter(None, (face.around(*box) for face in faces)), None)):
-            return cls(picture, painted, *face, size, feather)
+        windows = (window for face in faces if (window := face.around(*box)) and _inside(painted, window).mean() < MOST)
+        if crop == "auto" and (window := next(windows, None)):
+            return cls(picture, painted, *window, size, feather)
         extent = int(max(end - start for start, end, _ in spans))
         side = max(min(picture.size), extent)
         if crop == "painted":

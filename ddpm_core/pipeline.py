@@ -20,7 +20,7 @@ from ddpm_core.guidance import VIEWS, anagram, autoguided, clipped, hybrid, rear
 from ddpm_core.inference import ready
 from ddpm_core.inpainting import Constraint, clamp_noised, clamp_to, keep_cells, resampled
 from ddpm_core.noise import Noise, SeededNoise, begun_with, between
-from ddpm_core.pictures import to_pictures
+from ddpm_core.pictures import as_picture, to_pictures
 from ddpm_core.precision import pick_device
 from ddpm_core.regions import grown
 from ddpm_core.samplers import SAMPLERS, Predictor, Step, unconstrained
@@ -34,7 +34,7 @@ from ddpm_core.schema import (
     PairRequest,
 )
 from ddpm_core.solvers import WithVariance
-from ddpm_core.squares import Square, face_squares
+from ddpm_core.squares import Square, face_squares, middle_square
 from ddpm_core.unet import Denoiser, parted, to_eps
 
 
@@ -172,7 +172,9 @@ class LatentDiffusion:
             raise MaskError(f"Narrowed by {-request.grow} pixels, nothing is left to make anew; narrow it less.")
         if anew.all() and not region.all():
             raise MaskError(f"Widened by {request.grow} pixels, all is made anew and nothing kept; widen it less.")
-        faces = self._faces(picture) if request.crop == "auto" else []
+        # A face that lies as it should in the whole picture is shown with the whole picture around it.
+        square = middle_square(*picture.size)
+        faces = [face for face in self._faces(picture) if not face.like(square)] if request.crop == "auto" else []
         return Frame.around(picture, anew, self.size, request.crop, request.feather, faces)
 
     def square(self, picture: Image.Image) -> Image.Image:
@@ -180,8 +182,11 @@ class LatentDiffusion:
 
         What it sees is the largest square in the picture's middle; if the model knows faces, the largest face.
         """
-        faces = self._faces(picture)
-        return cut_out(picture, faces[0], self.size) if faces else middle(picture, self.size)
+        upload = as_picture(picture)
+        largest = next(iter(self._faces(upload)), None)
+        if largest is None or largest.like(middle_square(*upload.size)):
+            return middle(upload, self.size)
+        return cut_out(upload, largest, self.size)
 
     def _faces(self, picture: Image.Image) -> list[Square]:
         return face_squares(picture) if self.framing == "face" else []

@@ -41,4 +41,10 @@ def pick_device(name: str = "auto") -> torch.device:
     if not available.get(kind, False):
         usable = ", ".join(kind for kind, here in available.items() if here)
         raise ValueError(f"there is no device {name!r} on this machine; choose from: auto, {usable}.")
-    return torch.device(name)
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        raise ValueError(f"{name!r} is no device; choose one like cpu, or cuda:0 for the first GPU.") from None
+    if kind == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise ValueError(f"there is no GPU {device.index} on this machine; it has {torch.cuda.device_count()}, from 0.")
+    return device

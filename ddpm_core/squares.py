@@ -7,6 +7,8 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
+from ddpm_core.pictures import as_rgb
+
 # What the finder says of the pictures that `faces-128` learned from, the median of every sixteenth: the middle of the
 # box around a face and its width, in shares of the picture.
 BOX_X, BOX_Y, BOX_WIDTH = 0.502, 0.543, 0.656
@@ -46,15 +48,13 @@ def middle_square(width: int, height: int) -> Square:
 def face_squares(picture: Image.Image) -> list[Square]:
     """The squares in which the faces of a picture lie as they do in the training pictures, the largest first.
 
-    There are none to be told of if no face is found, or if the largest already lies so in the picture's middle.
-
     Faces are found by OpenCV's trained cascade (Viola and Jones 2001): seen from the front, upright, and from about
     a sixteenth of the picture's longer side.
     """
     import cv2  # here, for it takes a while, and only photos need it
     from cv2.data import haarcascades
 
-    copy = picture.convert("L")
+    copy = as_rgb(picture).convert("L")
     copy.thumbnail((LOOK, LOOK))
     finder = cv2.CascadeClassifier(f"{haarcascades}haarcascade_frontalface_alt2.xml")
     boxes = finder.detectMultiScale(np.asarray(copy), 1.1, 4, minSize=(SMALLEST, SMALLEST))
@@ -64,4 +64,4 @@ def face_squares(picture: Image.Image) -> list[Square]:
         side = width / BOX_WIDTH
         square = (x + width / 2 - BOX_X * side, y + height / 2 - BOX_Y * side, side)
         squares.append(Square(*(round(number * factor) for number in square)))
-    return [] if squares and squares[0].like(middle_square(*picture.size)) else squares
+    return squares

@@ -43,7 +43,7 @@ def test_a_checkpoint_is_named_after_its_folder_wherever_one_stands(
     assert LatentDiffusion.load(".", "cpu").name == "tiny"
 
 
-@pytest.mark.parametrize("name", ["abacus", "cup", ""])
+@pytest.mark.parametrize("name", ["abacus", "cup", "", "cpu:abc", "cpu:"])
 def test_a_device_this_machine_lacks_is_refused(name: str) -> None:
     with pytest.raises(ValueError, match="no device"):
         pick_device(name)

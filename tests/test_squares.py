@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from ddpm_core import edit, inpaint
-from ddpm_core.framing import Frame
+from ddpm_core.framing import Frame, middle
 from ddpm_core.pictures import open_picture
 from ddpm_core.pipeline import LatentDiffusion
 from ddpm_core.regions import READY, ready_made
@@ -62,8 +62,34 @@ def test_where_there_is_no_face_there_is_no_square() -> None:
 
 
 @pytest.mark.parametrize("side", [128, 500])
-def test_a_picture_framed_like_the_training_pictures_is_taken_as_it_is(side: int) -> None:
-    assert face_squares(photo(Square(0, 0, side), width=side, height=side)) == []
+def test_a_picture_framed_like_the_training_pictures_is_taken_as_it_is(portraitist: LatentDiffusion, side: int) -> None:
+    picture, small = photo(Square(0, 0, side), width=side, height=side), (portraitist.size,) * 2
+    painted = ready_made("mouth", picture)
+    frame = portraitist.frame(InpaintRequest(), picture, painted)
+    assert Square(frame.left, frame.top, frame.side) == (0, 0, side)
+    resized = picture.resize(small, Image.Resampling.LANCZOS)
+    assert np.array_equal(np.asarray(portraitist.square(picture)), np.asarray(resized))
+
+
+def test_beside_a_face_in_the_middle_a_smaller_one_is_found(portraitist: LatentDiffusion) -> None:
+    central, small = Square(130, 20, 440), Square(10, 300, 110)
+    picture, painted = photo(central, small), np.zeros((500, 700), dtype=bool)
+    painted[370:380, 50:80] = True
+    frame = portraitist.frame(InpaintRequest(), picture, painted)
+    assert Square(frame.left, frame.top, frame.side).like(small)
+    assert np.array_equal(np.asarray(portraitist.square(picture)), np.asarray(middle(picture, portraitist.size)))
+
+
+def test_a_painted_box_that_would_fill_the_window_is_made_in_the_whole_picture(portraitist: LatentDiffusion) -> None:
+    picture, painted = photo(Square(430, 60, 200)), np.zeros((500, 700), dtype=bool)
+    painted[55:270, 420:640] = True
+    assert portraitist.frame(InpaintRequest(), picture, painted).side == 500
+
+
+def test_colours_under_transparency_are_not_searched() -> None:
+    hidden = photo(Square(430, 60, 200))
+    hidden.putalpha(0)
+    assert face_squares(hidden) == []
 
 
 def test_squares_are_alike_up_to_a_tenth_off_and_a_quarter_larger() -> None:

@@ -6,6 +6,7 @@ From Python: `gradio_client.Client("http://127.0.0.1:7860").predict(seed=7, coun
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import gradio as gr
 from PIL import Image
@@ -96,7 +97,7 @@ def build(shelf: Shelf) -> None:
 
         Args:
             seed: seed of the picture.
-            steps: reverse steps.
+            steps: reverse steps; 0 for as many as /generate or, for an inpainting, /inpaint takes by default.
             sampler: "ddim", "ddpm" or another of those that a wrong name is answered with.
             view: "believes" for the picture the model expects at each step, "sees" for what it is given.
             size: longer side of the GIF, pixels, 16 to 1024.
@@ -111,7 +112,8 @@ def build(shelf: Shelf) -> None:
         Returns:
             The GIF file.
         """
-        asked = {"seed": seed, "steps": steps, "sampler": sampler, "label": label, "guidance": guidance}
+        asked: dict[str, Any] = {"seed": seed, "sampler": sampler, "label": label, "guidance": guidance}
+        asked |= {"steps": steps} if steps else {}
         if not (16 <= size <= 1024 and 0.1 <= seconds <= 60 and view in (SEES, BELIEVES)):
             raise Problem('size is 16 to 1024, seconds 0.1 to 60, view "sees" or "believes".')
         if picture is None:
@@ -175,14 +177,15 @@ def build(shelf: Shelf) -> None:
             polite(inpaint),
             [
                 file("picture"), file("mask"), gr.Checkbox(False, label="keep_painted"), number("seed"),
-                number("count"), number("steps"), choice("sampler"), checkpoint(), *shaping(), *classes(),
+                number("count"), number("steps", InpaintRequest), choice("sampler", InpaintRequest), checkpoint(),
+                *shaping(), *classes(),
             ],
             gr.Files(label="pictures"), api_name="inpaint", **ONE_AT_A_TIME,
         )  # fmt: skip
         door.click(
             polite(process),
             [
-                number("seed"), number("steps"), choice("sampler"),
+                number("seed"), gr.Number(0, label="steps"), choice("sampler"),
                 gr.Radio([BELIEVES, SEES], value=BELIEVES, label="view"), gr.Number(256, label="size"),
                 gr.Number(3.0, label="seconds"), gr.Checkbox(False, label="keep_painted"), checkpoint(),
                 file("picture"), file("mask"), *shaping(), *classes(),

@@ -9,12 +9,12 @@ import gradio as gr
 from ddpm_core.schema import GenerateRequest, InpaintRequest
 
 
-def number(name: str, kind: type[GenerateRequest] = InpaintRequest) -> gr.Number:
+def number(name: str, kind: type[GenerateRequest] = GenerateRequest) -> gr.Number:
     """A field of a request that is a number."""
     return gr.Number(kind.model_fields[name].default, label=name)
 
 
-def choice(name: str, kind: type[GenerateRequest] = InpaintRequest) -> gr.Radio:
+def choice(name: str, kind: type[GenerateRequest] = GenerateRequest) -> gr.Radio:
     """A field of a request that is one of some names."""
     field = kind.model_fields[name]
     return gr.Radio(list(get_args(field.annotation)), value=field.default, label=name)
@@ -22,7 +22,7 @@ def choice(name: str, kind: type[GenerateRequest] = InpaintRequest) -> gr.Radio:
 
 def shaping() -> list[gr.components.Component]:
     """What becomes of the painted part's edge."""
-    return [number("grow"), number("feather"), choice("crop")]
+    return [*(number(name, InpaintRequest) for name in ("grow", "feather")), choice("crop", InpaintRequest)]
 
 
 def classes(*names: str) -> list[gr.components.Component]:

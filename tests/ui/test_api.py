@@ -11,7 +11,7 @@ from gradio_client.exceptions import AppError
 from PIL import Image
 
 from ddpm_core.pictures import open_picture, read_parameters
-from ddpm_core.schema import InpaintRequest
+from ddpm_core.schema import GenerateRequest, InpaintRequest
 
 STEPS = 3
 
@@ -43,6 +43,21 @@ def test_generate(client: Client) -> None:
     (alone,) = client.predict(seed=8, steps=STEPS, api_name="/generate")
     apart = np.asarray(Image.open(alone)).astype(int) - np.asarray(Image.open(paths[1]))
     assert np.abs(apart).max() <= 1
+
+
+def test_what_is_not_said_is_as_on_the_page_and_in_the_shell(client: Client, tmp_path: Path) -> None:
+    (path,) = client.predict(seed=3, api_name="/generate")
+    assert read_parameters(path)["steps"] == GenerateRequest().steps
+    picture = tmp_path / "photo.png"
+    Image.effect_noise((40, 30), 60).convert("RGB").save(picture)
+    mask, _ = mask_for(picture, tmp_path)
+    given = {"picture": handle_file(picture), "mask": handle_file(mask)}
+    (path,) = client.predict(**given, api_name="/inpaint")
+    said = read_parameters(path)
+    assert (said["steps"], said["crop"]) == (InpaintRequest().steps, "auto")
+    for asked, calls in (({}, GenerateRequest().calls), (given, InpaintRequest().calls)):
+        with Image.open(client.predict(**asked, size=32, seconds=3, api_name="/process")) as gif:
+            assert gif.n_frames == calls  # type: ignore[attr-defined]
 
 
 def test_inpaint_keeps_every_unpainted_bit(client: Client, upload: Path, tmp_path: Path) -> None:
