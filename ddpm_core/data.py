@@ -6,10 +6,8 @@ which is asked about before anything is read.
 
 from __future__ import annotations
 
-import contextlib
 import math
 import os
-import re
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -23,6 +21,7 @@ from PIL import Image
 from torch import Tensor
 
 from ddpm_core.datasets import NONE, find
+from ddpm_core.memory import available_memory
 from ddpm_core.pictures import Member, PictureError, Source, as_rgb, open_picture
 
 ENLARGED = 8  # times, at most: of what is smaller, a square is a handful of pixels made to look like many
@@ -147,21 +146,6 @@ def load_pictures(
 def memory_for(files: int, size: int, views: int = 1) -> int:
     """Bytes that `load_pictures` fills."""
     return files * views * 3 * size**2
-
-
-def available_memory() -> int | None:
-    """Bytes that can be taken without swapping, as far as the system says; None where it does not."""
-    said = []
-    for path, pattern, unit in (
-        ("/proc/meminfo", r"^MemAvailable:\s+(\d+) kB", 1024),
-        ("/sys/fs/cgroup/memory.max", r"^(\d+)$", 1),  # a container's limit
-    ):
-        with contextlib.suppress(OSError):
-            said += [int(number) * unit for number in re.findall(pattern, Path(path).read_text(), re.MULTILINE)]
-    if not said:
-        with contextlib.suppress(AttributeError, OSError, ValueError):
-            said.append(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))  # all there is
-    return min(said, default=None)
 
 
 def _place(source: Source, number: int) -> int:

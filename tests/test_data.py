@@ -14,7 +14,7 @@ from PIL import Image
 from torch import Tensor
 
 from ddpm_core import data
-from ddpm_core.data import AHEAD, PictureSet, available_memory, find_pictures, load_pictures
+from ddpm_core.data import AHEAD, PictureSet, find_pictures, load_pictures
 from ddpm_core.pictures import Member, PictureError, Source, as_rgb, open_picture, to_tensor
 from ddpm_core.schema import TrainRequest
 from ddpm_core.training.jobs import read_pictures
@@ -228,22 +228,6 @@ def test_what_does_not_fit_into_memory_is_said_before_a_file_is_opened(
     monkeypatch.setattr(data, "available_memory", lambda: None)  # a system that does not say
     with pytest.raises(PictureError, match="None of 2"):
         load_pictures(paths[:2], 256)
-
-
-def test_free_memory_is_what_the_system_says_and_a_container_allows(monkeypatch: pytest.MonkeyPatch) -> None:
-    said = {"/proc/meminfo": "MemTotal: 16 kB\nMemAvailable:       8 kB\n", "/sys/fs/cgroup/memory.max": "max\n"}
-
-    def read(path: Path) -> str:
-        if (name := path.as_posix()) not in said:
-            raise FileNotFoundError(name)
-        return said[name]
-
-    monkeypatch.setattr(Path, "read_text", read)
-    assert available_memory() == 8192
-    said["/sys/fs/cgroup/memory.max"] = "4096\n"
-    assert available_memory() == 4096
-    said.clear()
-    assert (available_memory() or 2**40) > 2**20  # all there is, if that is known
 
 
 def test_training_opens_no_picture(picture_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,4 @@
-"""What the machine has free, and that training leaves it usable."""
+"""That full memory is known for what it is, and that training leaves the machine usable."""
 
 from __future__ import annotations
 
@@ -12,8 +12,7 @@ import pytest
 import torch
 
 from ddpm_core import train
-from ddpm_core.training import machine
-from ddpm_core.training.machine import POLITE, available_memory, let_others_go_first, memory_is_full, use_threads
+from ddpm_core.training.machine import POLITE, let_others_go_first, memory_is_full, use_threads
 from tests.commands import assert_refused
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -33,46 +32,6 @@ def threads_as_before() -> Iterator[None]:
     before = torch.get_num_threads()
     yield
     torch.set_num_threads(before)
-
-
-@pytest.fixture
-def kernel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A kernel that says there are 1,000 kB, and a container of no limit."""
-    (tmp_path / "meminfo").write_text("MemTotal:     9000 kB\nMemFree:   10 kB\nMemAvailable:     1000 kB\n")
-    (tmp_path / "memory.max").write_text("max\n")
-    (tmp_path / "memory.current").write_text("500000\n")
-    (tmp_path / "memory.stat").write_text("anon 400000\ninactive_file 100000\n")
-    monkeypatch.setattr(machine, "MEMINFO", tmp_path / "meminfo")
-    monkeypatch.setattr(machine, "CGROUPS", [(tmp_path, "memory.max", "memory.current", "inactive_file")])
-    return tmp_path
-
-
-def test_free_memory_is_what_the_kernel_says_can_be_had(kernel: Path) -> None:
-    assert available_memory() == 1000 * 1024
-
-
-def test_a_containers_limit_counts_but_not_what_the_kernel_can_take_back(kernel: Path) -> None:
-    (kernel / "memory.max").write_text("1000000\n")
-    assert available_memory() == 1_000_000 - (500_000 - 100_000)
-    (kernel / "memory.max").write_text("900000000\n")
-    assert available_memory() == 1000 * 1024
-
-
-@pytest.mark.parametrize("said", [None, "MemTotal: 9000 kB\n"])
-def test_without_such_a_kernel_it_is_what_is_built_in_or_unknown(
-    kernel: Path, monkeypatch: pytest.MonkeyPatch, said: str | None
-) -> None:
-    (kernel / "meminfo").unlink()
-    if said:
-        (kernel / "meminfo").write_text(said)
-    monkeypatch.setattr(os, "sysconf", {"SC_PHYS_PAGES": 7, "SC_PAGE_SIZE": 4096}.__getitem__)
-    assert available_memory() == 7 * 4096
-    monkeypatch.delattr(os, "sysconf")
-    assert available_memory() is None
-
-
-def test_this_machine_has_memory() -> None:
-    assert (available_memory() or 1) > 0
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from ddpm_core import checkpoint, data, train
-from ddpm_core.training import machine, rehearsal
+from ddpm_core.training import fitting, rehearsal
 from ddpm_core.training.presets import PRESETS
 from ddpm_core.training.progress import in_bytes, in_hours
 from ddpm_core.unet import UNet
@@ -160,7 +160,7 @@ def test_data_that_cannot_be_used_are_refused_in_a_line(try_out, tmp_path: Path)
 def test_a_batch_too_large_is_said_to_be_divided(try_out, monkeypatch: pytest.MonkeyPatch) -> None:
     outcome = try_out("--stage", "vae", "--batch-size", 256)
     assert "does not fit" not in outcome.out
-    monkeypatch.setattr(machine, "available_memory", lambda: 60 * 10**6)
+    monkeypatch.setattr(fitting, "available_memory", lambda: 60 * 10**6)
     outcome = try_out("--stage", "vae", "--batch-size", 256)
     parts, each = map(int, re.search(r"batch of 256 does not fit; going on with (\d+) x (\d+)", outcome.out).groups())
     assert parts * each == 256

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from ddpm_core.memory import available_memory
 from ddpm_core.shares import Draw, Loss
 from ddpm_core.training import machine
 from ddpm_core.training.allocator import give_back_freed_memory
@@ -105,7 +106,7 @@ def fit(trainer: Trainer, loss: Loss) -> None:
     if trainer.device.type != "cpu" or trainer.step >= trainer.settings.iterations:
         return
     give_back_freed_memory()
-    needs, free = needs_of(trainer, loss), machine.available_memory()
+    needs, free = needs_of(trainer, loss), available_memory()
     beside = int(os.environ.get("LOCAL_WORLD_SIZE", 1))  # processes on this machine, in torchrun's words
     held = bool(trainer.optimizer.state)  # of a run resumed
 
