@@ -87,9 +87,9 @@ class Decoder(nn.Module):
         widths = [*reversed(channels), full_width]
         layers: list[nn.Module] = [nn.Conv2d(latent_channels, widths[0], 1)]
         layers += [ResidualBlock(widths[0], kernel=1) for _ in range(blocks + 1)]
-        for width, finer in pairwise(widths):
+        for doubling, (width, finer) in enumerate(pairwise(widths), 1):
             layers += [nn.Conv2d(width, 4 * finer, 1), nn.PixelShuffle(2)]
-            layers += [ResidualBlock(finer) for _ in range(blocks if finer != full_width else 1)]
+            layers += [ResidualBlock(finer) for _ in range(blocks if doubling < len(channels) else 1)]
         self.layers = nn.Sequential(*layers)
         self.out = nn.Sequential(ChannelNorm(full_width), nn.SiLU(), nn.Conv2d(full_width, 3, 3, padding=1))
 
@@ -103,7 +103,8 @@ class VAE(Codec):
     Args:
         latent_channels: channels of the latent.
         channels: width at each halving, finest first; their number sets the stride (three: stride 8).
-        encoder_blocks, decoder_blocks: residual blocks per resolution.
+        encoder_blocks: residual blocks after each halving.
+        decoder_blocks: residual blocks after each doubling but the last, which has one; the latent grid has one more.
         full_width: width of the decoder at full resolution.
     """
 

@@ -94,6 +94,16 @@ def test_the_decoder_works_cell_by_cell_on_the_latent_grid() -> None:
         assert all(conv.kernel_size == (1, 1) for conv in layer.modules() if isinstance(conv, nn.Conv2d))
 
 
+@pytest.mark.parametrize("full_width", [8, 16, 24])  # the width of another level, or of none
+def test_the_decoder_has_its_blocks_at_every_resolution_but_the_full_one(full_width: int) -> None:
+    counts = [0]
+    for layer in VAE(channels=(16, 24), full_width=full_width, decoder_blocks=3).decoder.layers:
+        if isinstance(layer, nn.PixelShuffle):
+            counts.append(0)
+        counts[-1] += isinstance(layer, ResidualBlock)
+    assert counts == [4, 3, 1]
+
+
 def test_the_encoder_looks_everywhere_thanks_to_squeeze_and_excitation(shaken) -> None:
     vae = shaken(VAE(**SMALL), scale=0.2).eval()
     image = torch.rand(1, 3, 96, 96) * 2 - 1
