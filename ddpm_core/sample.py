@@ -41,9 +41,11 @@ def main(
         images: list[Tensor] = []
         out.mkdir(parents=True, exist_ok=True)
         for batch in tqdm(batches, desc="sampling", unit="batch", disable=len(batches) == 1 or None):
-            images.append(model.codec.decode(last(model.generate(batch)).latent))
-            for one, picture in zip(batch.singles(), to_pictures(images[-1]), strict=True):
+            made = model.codec.decode(last(model.generate(batch)).latent)
+            for one, picture in zip(batch.singles(), to_pictures(made), strict=True):
                 save_png(picture, out / f"{one.seed}.png", model.parameters(one))
+            if grid:  # otherwise none has to stay in memory
+                images.append(made)
         if grid:
             contact_sheet(torch.cat(images)).save(grid)
 

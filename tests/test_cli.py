@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+import weakref
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ import pytest
 from PIL import Image
 
 from ddpm_core import checkpoint, evaluate, sample, train
-from ddpm_core.pictures import read_parameters
+from ddpm_core.pictures import read_parameters, to_pictures
 from ddpm_core.schema import MAX_COUNT, MAX_SEED, TrainRequest
 from tests.commands import assert_refused
 
@@ -76,6 +77,25 @@ def test_all_samples_can_be_written_as_one_sheet_too(call, tiny_checkpoint: Path
     arguments = ["--checkpoint", tiny_checkpoint, "--count", 4, "--steps", 2, "--out", tmp_path / "s", "--grid", grid]
     assert call(sample.main, *arguments).status == 0
     assert Image.open(grid).size == (66, 66)
+
+
+@pytest.mark.parametrize("grid", [False, True])
+def test_pictures_stay_in_memory_for_a_sheet_only(
+    call, tiny_checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, grid: bool
+) -> None:
+    made: list[weakref.ref] = []
+    held: list[int] = []
+
+    def watched(images):
+        made.append(weakref.ref(images))
+        held.append(sum(one() is not None for one in made))
+        return to_pictures(images)
+
+    monkeypatch.setattr(sample, "to_pictures", watched)
+    sheet = ["--grid", tmp_path / "sheet.png"] if grid else []
+    arguments = ["--checkpoint", tiny_checkpoint, "--steps", 1, "--count", 2 * MAX_COUNT + 1, "--out", tmp_path / "s"]
+    assert call(sample.main, *arguments, *sheet).status == 0
+    assert held == ([1, 2, 3] if grid else [1, 1, 1])
 
 
 def test_the_sample_command_runs_as_a_module(tiny_checkpoint: Path, tmp_path: Path) -> None:
