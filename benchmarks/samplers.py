@@ -94,7 +94,7 @@ def main(
         missing = {way: request for way, request in wanted.items() if way not in rows}
         if missing:
             judge = by_classifier(model, checkpoint, data, count) if model.classes else by_patches(model, data, count)
-            warm_up(model)
+            warm_up(model, next(iter(missing.values())))
         for way, request in missing.items():
             rows[way] = way._asdict() | measured(model, request, count, judge)
             typer.echo(" ".join(map(shown, rows[way].values())), err=True)
@@ -134,9 +134,10 @@ def measured(model: LatentDiffusion, request: GenerateRequest, count: int, judge
     return judge(made) | {"seconds": seconds}
 
 
-def warm_up(model: LatentDiffusion) -> None:
-    """Make a batch, untimed: the first takes longer than those to come."""
-    sample(model, MAX_COUNT, request=GenerateRequest(steps=2, label=model.classes[0] if model.classes else None))
+def warm_up(model: LatentDiffusion, request: GenerateRequest) -> None:
+    """Make a batch as requested in two steps, untimed: the first takes longer than those to come."""
+    few = {"steps": 2, "label": model.classes[0] if model.classes else None}
+    sample(model, MAX_COUNT, request=request.model_copy(update=few))
 
 
 def by_patches(model: LatentDiffusion, data: Path, count: int) -> Judge:
@@ -188,12 +189,16 @@ def held_out_sets(kinds: Sequence[Sequence[Source]], size: int, each: int) -> li
     """Disjoint sets of held-out pictures at `size` pixels, `each` of every kind in a set; a kind is a list of files.
 
     Raises:
-        PictureError: of some kind there are not that many.
+        PictureError: of some kind not that many can be used.
     """
-    if (fewest := min(map(len, kinds))) < each:
+    loaded = [load_pictures(files, size) if files else None for files in kinds]
+    fewest = min(len(pictures) if pictures else 0 for pictures in loaded)
+    if fewest < each:
         of = "of a class " if len(kinds) > 1 else ""
-        raise PictureError(f"only {fewest} pictures {of}are held out, too few to compare {each} with; ask for fewer.")
-    parts = [groups(load_pictures(files, size), each) for files in kinds]
+        raise PictureError(
+            f"only {fewest} pictures {of}are held out and can be used, too few to compare {each} with; ask for fewer."
+        )
+    parts = [groups(pictures, each) for pictures in loaded if pictures]
     return [PictureSet(torch.cat([part.pixels for part in one]), []) for one in zip(*parts, strict=False)]
 
 

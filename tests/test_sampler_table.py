@@ -15,7 +15,9 @@ from ddpm_core import evaluate
 from ddpm_core.data import load_pictures
 from ddpm_core.evaluation.classifier import SETTINGS, trained_classifier
 from ddpm_core.pictures import PictureError
+from ddpm_core.pipeline import LatentDiffusion
 from ddpm_core.samplers import SAMPLERS
+from ddpm_core.schema import GenerateRequest
 from tests.commands import assert_refused
 from tests.conftest import CLASSES
 
@@ -115,13 +117,25 @@ def test_a_checkpoint_with_classes_is_judged_by_a_classifier(
     assert "FID" not in outcome.out
     assert "guidance" not in outcome.out
 
+    warmed: list[float] = []
+    warm_up = samplers.warm_up
+    monkeypatch.setattr(samplers, "warm_up", lambda *each: warmed.append(each[1].guidance) or warm_up(*each))
     outcome = call(samplers.main, *command, "--pictures", 8, "--device", "cpu", "--guidance", "0,2,5")
     assert outcome.status == 0, outcome.err
+    assert warmed == [0]  # as the first row that is missing
     assert outcome.out.startswith("| sampler | steps | guidance | read as asked |")
     rows = json.loads(file.read_text())
     assert [row["guidance"] for row in rows] == [2, 0, 5]  # that of 2 was there
     assert rows[0] == row
     assert len({row["classifier_frechet_ratio"] for row in rows}) == 3
+
+
+def test_a_model_that_always_wants_a_class_is_warmed_up_without_guidance(class_checkpoint: Path) -> None:
+    model = LatentDiffusion.load(class_checkpoint, "cpu")
+    model.denoiser.null_class = None
+    samplers.warm_up(model, GenerateRequest(guidance=1, steps=50, sampler="euler"))
+    with pytest.raises(ValueError, match="set guidance to 1"):
+        samplers.warm_up(model, GenerateRequest(guidance=2))
 
 
 def test_what_is_held_out_is_compared_in_sets_with_as_many_of_each_kind(shades: Path) -> None:
@@ -135,6 +149,16 @@ def test_what_is_held_out_is_compared_in_sets_with_as_many_of_each_kind(shades: 
         assert all(any(torch.equal(picture, known) for known in pixels[1]) for picture in one.pixels[2:])
     with pytest.raises(PictureError, match="5 pictures of a class"):
         samplers.held_out_sets(kinds, 8, 6)
+
+
+def test_held_out_files_that_are_no_pictures_do_not_count(shades: Path) -> None:
+    files = [shades / f"{number}.png" for number in range(6)]
+    files[4].write_bytes(files[4].read_bytes()[:40])
+    assert [len(one) for one in samplers.held_out_sets([files[:3], files[3:]], 8, 2)] == [4]
+    with pytest.raises(PictureError, match="only 2 pictures of a class are held out and can be used"):
+        samplers.held_out_sets([files[:3], files[3:]], 8, 3)
+    with pytest.raises(PictureError, match="only 0 pictures of a class"):
+        samplers.held_out_sets([files[:3], []], 8, 1)
 
 
 def test_what_cannot_be_measured_is_refused_in_one_sentence(
