@@ -19,11 +19,10 @@ import typer
 from torch import Tensor
 
 from benchmarks.results import Result, report
-from benchmarks.subject import new_trainer, random_latents, settings_of
+from benchmarks.subject import codec_of, new_trainer, random_latents, settings_of
 from ddpm_core.diffuser import Diffuser
 from ddpm_core.objective import denoiser_loss
-from ddpm_core.options import fail, merge, run
-from ddpm_core.schema import VaeSettings
+from ddpm_core.options import fail, run
 from ddpm_core.shares import Draw
 from ddpm_core.training.fitting import needs_of, saved_for_backward
 from ddpm_core.training.presets import PRESETS
@@ -55,11 +54,11 @@ def measure(preset: str = "faces", size: int = 256, batch: int = 32, limit: floa
     """The parts and the total in MB, for pictures of `size` pixels; the total should stay within `limit`.
 
     Raises:
-        ValueError: the size does not fit the autoencoder's stride, or what autograd keeps is not in proportion.
+        ValueError: the size does not fit the codec's stride, or what autograd keeps is not in proportion.
     """
-    stride = 2 ** len(VaeSettings(**merge(PRESETS[preset].get("vae", {}))).channels)
+    stride = codec_of(preset).stride
     if size % stride:
-        raise ValueError(f"--size {size} is no multiple of the autoencoder's stride {stride}; choose one that is.")
+        raise ValueError(f"--size {size} is no multiple of the codec's stride {stride}; choose one that is.")
     parts = peak(preset, size // stride, batch)
     results = [Result(f"training memory, {name}, MB", value / MB) for name, value in parts.items()]
     return [*results, Result.at_most("training memory, total, MB", sum(parts.values()) / MB, limit)]

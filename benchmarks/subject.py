@@ -8,16 +8,18 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ddpm_core.codec import Codec, PixelCodec
 from ddpm_core.diffuser import Diffuser
 from ddpm_core.layers import placed
 from ddpm_core.objective import denoiser_loss
-from ddpm_core.schema import DenoiserSettings, Precision, VaeSettings
+from ddpm_core.schema import DenoiserSettings, Precision, TrainRequest
 from ddpm_core.shares import Draw
 from ddpm_core.training.distributed import ALONE, World
-from ddpm_core.training.jobs import DENOISER_SHAPE
+from ddpm_core.training.jobs import DENOISER_SHAPE, VAE_SHAPE
 from ddpm_core.training.loop import Trainer, TrainStep
 from ddpm_core.training.presets import PRESETS
 from ddpm_core.unet import UNet
+from ddpm_core.vae import VAE
 
 
 def settings_of(preset: str, **changes: Any) -> DenoiserSettings:
@@ -25,9 +27,18 @@ def settings_of(preset: str, **changes: Any) -> DenoiserSettings:
     return DenoiserSettings(**{**PRESETS[preset].get("denoiser", {}), "iterations": 10**9, **changes})
 
 
+def codec_of(preset: str) -> Codec:
+    """A codec as the preset has it, without weights: for its stride and its latent channels."""
+    request = TrainRequest(data=".", out=".", **PRESETS[preset])
+    with torch.device("meta"):
+        if request.codec == "pixel":
+            return PixelCodec(request.pixel_stride)
+        return VAE(**{name: getattr(request.vae, name) for name in VAE_SHAPE})
+
+
 def new_denoiser(preset: str, settings: DenoiserSettings) -> UNet:
-    """A denoiser of those settings for the latents of the preset's autoencoder; the same weights every time."""
-    latent_channels = VaeSettings(**PRESETS[preset].get("vae", {})).latent_channels
+    """A denoiser of those settings for the latents of the preset's codec; the same weights every time."""
+    latent_channels = codec_of(preset).latent_channels
     shape: dict[str, Any] = {name: getattr(settings, name) for name in DENOISER_SHAPE}
     torch.manual_seed(0)
     return placed(UNet(latent_channels, **shape), "cpu")

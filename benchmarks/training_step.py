@@ -1,9 +1,9 @@
 """One training step of the denoiser: ours beside the Unet of lucidrains' denoising-diffusion-pytorch.
 
-Both are trained by `ddpm_core.training.Trainer`: the same AdamW, clipping and moving average, the same batch of latents
-of the same shape. Ours learns what it learns in a real run, clean regions included; theirs has the plain loss of its
-own package, the mean squared error of the noise at evenly drawn timesteps (Ho et al. 2020, algorithm 1). Theirs is as
-wide as gives it our number of parameters, with linear attention on the finer levels and full attention on the
+Both are trained by `ddpm_core.training.loop.Trainer`: the same AdamW, clipping and moving average, the same batch of
+latents of the same shape. Ours learns what it learns in a real run, clean regions included; theirs has the plain loss
+of its own package, the mean squared error of the noise at evenly drawn timesteps (Ho et al. 2020, algorithm 1). Theirs
+is as wide as gives it our number of parameters, with linear attention on the finer levels and full attention on the
 coarsest, as it comes. Each is timed in fp32 and, where the machine computes in it, under bf16 autocast, theirs laid out
 both ways in memory, and each is known by its fastest.
 
@@ -27,14 +27,15 @@ from torch.nn import functional as F
 
 from benchmarks.matching import as_large_as, parameters
 from benchmarks.results import Result, Unmeasured
-from benchmarks.subject import new_denoiser, random_latents, settings_of, training_steps
+from benchmarks.subject import codec_of, new_denoiser, random_latents, settings_of, training_steps
 from benchmarks.timing import medians
 from ddpm_core.diffuser import Diffuser
 from ddpm_core.evaluation.stand_ins import imported
 from ddpm_core.objective import draw_timesteps
+from ddpm_core.precision import resolve_precision
 from ddpm_core.schema import Precision, TrainRequest
 from ddpm_core.shares import Draw
-from ddpm_core.training.loop import Trainer, resolve_precision
+from ddpm_core.training.loop import Trainer
 from ddpm_core.training.presets import PRESETS
 from ddpm_core.unet import UNet
 
@@ -58,7 +59,7 @@ def measure(preset: str = "faces", repeats: int = REPEATS) -> list[Result]:
     """
     settings = settings_of(preset)
     request = TrainRequest(data=".", out=".", **PRESETS[preset])
-    cells = request.size // 2 ** len(request.vae.channels)
+    cells = request.size // codec_of(preset).stride
     ours = new_denoiser(preset, settings)
     theirs = matched(ours)
     clean, diffuser = random_latents(ours, settings.batch_size, cells), Diffuser()

@@ -9,9 +9,10 @@ import pytest
 import torch
 from torch import nn
 
-from benchmarks import locality, memory
+from benchmarks import locality, memory, subject, training_step
 from benchmarks.results import Result, report
 from ddpm_core import checkpoint
+from ddpm_core.unet import UNet
 from ddpm_core.vae import VAE
 from tests.commands import assert_refused
 
@@ -75,6 +76,35 @@ def test_locality_refuses_what_is_no_checkpoint_in_a_line(call, picture_folder: 
 
 
 # Memory
+
+
+@pytest.mark.parametrize(("preset", "channels", "stride"), [("faces", 8, 8), ("digits", 12, 2), ("tiny", 4, 4)])
+def test_a_presets_network_is_for_the_latents_of_its_own_codec(preset: str, channels: int, stride: int) -> None:
+    codec = subject.codec_of(preset)
+    assert (codec.latent_channels, codec.stride) == (channels, stride)
+
+
+@pytest.mark.parametrize(("preset", "channels", "cells"), [("digits", 12, 16), ("tiny", 4, 8)])
+def test_what_is_counted_and_timed_under_a_presets_name_is_its_network_on_its_grid(
+    preset: str, channels: int, cells: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[tuple[int, int]] = []
+
+    class Seen(Exception):
+        pass
+
+    def seen(unet: UNet, batch: int, side: int) -> None:
+        asked.append((unet.latent_channels, side))
+        raise Seen
+
+    monkeypatch.setattr(memory, "random_latents", seen)
+    monkeypatch.setattr(training_step, "random_latents", seen)
+    monkeypatch.setattr(training_step, "matched", lambda ours: nn.Identity())
+    with pytest.raises(Seen):
+        memory.measure(preset, size=32)
+    with pytest.raises(Seen):
+        training_step.measure(preset)
+    assert asked == [(channels, cells)] * 2
 
 
 def test_memory_is_counted_by_part_and_grows_with_the_batch_alone(call, tmp_path: Path) -> None:
