@@ -97,7 +97,8 @@ def main(
             folder.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(checkpoint / checkpoints.VAE_WEIGHTS, folder / checkpoints.VAE_WEIGHTS)
             checkpoints.write_weights(folder / checkpoints.DENOISER_WEIGHTS, unet)
-            checkpoints.write_config(folder, config.model_copy(update={"denoiser": contestant.shape, "guide": {}}))
+            parts = {"denoiser": contestant.shape, "guide": {}, "diffuser": Diffuser().config(), "classes": []}
+            checkpoints.write_config(folder, config.model_copy(update=parts))
             made = sample(LatentDiffusion(codec, unet, Diffuser(), config.size), samples)
             results += judged(name, contestant, latents, distances_to_training(training, made, held_out))
     report(results, json_file)
