@@ -72,7 +72,7 @@ def test_the_card_says_what_it_is_made_of_and_trained_with(trained: Path) -> Non
         assert cells(text, name)[2] == f"{sum(p.numel() for p in part.parameters()):,}"
     assert "4x4, 2x2 cells with 32, 32 channels, serpentine mixers, v-prediction" in text
     assert cells(text, "autoencoder") == ["autoencoder", "photos", "10", "2", "0"]
-    assert "Noise, by nobody (CC0)." in text
+    assert "\n\nNoise, by nobody (CC0).\n\n## Limits\n" in text
     assert re.search(r"- denoiser: 4 iterations of 8 pictures, \d+ s on cpu in float32\.", text)
     assert cells(text, "`accumulate`")[1:] == ["2", "2"]
     assert cells(text, "`full_width`")[1:] == ["8", "-"]
@@ -125,7 +125,7 @@ def test_a_card_of_pixels_with_classes_and_without_a_record(class_checkpoint: Pa
         "0",
     ]
     assert "3 classes and “no class”" in cells(text, "UNet")[1]
-    assert "Classes: 1, ant, bee." in text
+    assert "\n\nClasses: 1, ant, bee.\n\nTheir source and licence were not stated (`--about`).\n\n## Limits\n" in text
     assert "nothing was measured" in text
 
 

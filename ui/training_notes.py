@@ -15,10 +15,10 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any, NamedTuple
 
+from ddpm_core.training.jobs import STAGES as STAGES
 from ddpm_core.training.jobs import StageName
 from ddpm_core.training.journal import grids_of
 
-STAGES: dict[StageName, str] = {"vae": "autoencoder", "denoiser": "denoiser"}  # in order, as the page calls them
 POINTS = 200  # of a curve on the page; more cannot be told apart
 END = 8192  # bytes in which the last row of a log is sure to be
 

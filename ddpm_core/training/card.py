@@ -31,6 +31,7 @@ from ddpm_core.checkpoint import (
 from ddpm_core.diffuser import Diffuser
 from ddpm_core.objective import DECILES
 from ddpm_core.options import merge
+from ddpm_core.training.jobs import STAGES, StageName
 from ddpm_core.training.journal import grids_of, rows_of, runs_of
 from ddpm_core.training.progress import in_hours
 from ddpm_core.training.reproduce import beyond, command
@@ -38,13 +39,14 @@ from ddpm_core.unet import UNet
 
 SAMPLES = "samples.png"
 OWN = re.compile(r"\n<!-- Written by the trainer, which leaves it alone once it is edited: ([0-9a-f]{64}) -->\n\Z")
-STAGES = {"vae": "autoencoder", "denoiser": "denoiser"}
-MEASURES = {  # of which stage, what it means, how it is written
+MEASURES: dict[str, tuple[StageName, str, str]] = {  # of which stage, what it means, how it is written
     "held_out_psnr": ("vae", "reconstruction, mean over pictures", "{:.2f} dB"),
     "held_out_gradient_ratio": ("vae", "edge strength, reconstructed / original", "{:.3f}"),
     "held_out_loss": ("denoiser", "denoising loss", "{:.4f}"),
 }
 ELSEWHERE = {"vae", "denoiser", "data", "init", "about"}  # what the table of settings leaves to other places
+
+Record = dict[StageName, list[dict[str, Any]]]  # of each stage, rows of its log, or its runs
 
 
 def write_card(out: Path) -> Path:
@@ -119,7 +121,7 @@ def _samples(notes: Path, samples: str, config: CheckpointConfig) -> list[str]:
     return [f"![Samples]({samples})", f"*Unselected: {rows}, after {steps[-1]:,} iterations of the denoiser.*"]
 
 
-def _measured(rows: dict[str, list[dict[str, Any]]], runs: dict[str, list[dict[str, Any]]]) -> list[str]:
+def _measured(rows: Record, runs: Record) -> list[str]:
     found = []
     for name, (stage, meaning, how) in MEASURES.items():
         measured = [row for row in rows[stage] if row.get(name) is not None]
@@ -171,9 +173,7 @@ def _count(model: nn.Module) -> str:
     return f"{count / 1e6:.1f} M" if count >= 1e6 else f"{count:,}"
 
 
-def _trained(
-    rows: dict[str, list[dict[str, Any]]], runs: dict[str, list[dict[str, Any]]], config: CheckpointConfig
-) -> list[str]:
+def _trained(rows: Record, runs: Record, config: CheckpointConfig) -> list[str]:
     said = []
     for stage, name in STAGES.items():
         settings = config.training.get(stage, {}).get(stage)
@@ -238,7 +238,7 @@ def _value(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value)
 
 
-def _pictures(config: CheckpointConfig, runs: dict[str, list[dict[str, Any]]]) -> str:
+def _pictures(config: CheckpointConfig, runs: Record) -> str:
     lines = []
     for stage, name in STAGES.items():
         run = runs[stage][-1] if runs[stage] else {}
@@ -246,11 +246,7 @@ def _pictures(config: CheckpointConfig, runs: dict[str, list[dict[str, Any]]]) -
             names = [name, str(config.training.get(stage, {}).get("data", "-"))]
             lines.append([*names, *(f"{run.get(key, 0):,}" for key in ("pictures", "held_out", "unreadable"))])
     classes = f"\n\nClasses: {', '.join(config.classes)}." if config.classes else ""
-    source = (
-        f"\n\n{config.about.rstrip('.')}."
-        if config.about
-        else "\n\nTheir source and licence were not stated (`--about`)."
-    )
+    source = config.about.rstrip(".") if config.about else "Their source and licence were not stated (`--about`)"
     table = _table(["of the", "data", "trained on", "held out", "left out as unusable"], lines)
     return (table if lines else f"`{_data(config)}`") + f"{classes}\n\n{source}."
 

@@ -36,6 +36,7 @@ from ddpm_core.unet import UNet
 from ddpm_core.vae import VAE, vae_loss
 
 StageName = Literal["vae", "denoiser"]
+STAGES: dict[StageName, str] = {"vae": "autoencoder", "denoiser": "denoiser"}  # in order, as people call them
 
 VAE_SHAPE = VaeSettings.SHAPE
 DENOISER_SHAPE = (*DenoiserSettings.SHAPE, "dropout")

@@ -17,6 +17,7 @@ from matplotlib.ticker import FuncFormatter
 
 from ddpm_core.checkpoint import write_atomically
 from ddpm_core.objective import DECILES
+from ddpm_core.training.jobs import STAGES, StageName
 from ddpm_core.training.journal import rows_of
 
 # The page's colours, see ui/theme.py.
@@ -32,12 +33,12 @@ TENTHS = {"held_out_decile_": "held-out pictures", "train_decile_": "training pi
 MEASURES = {"held_out_psnr": "held-out PSNR, dB", "held_out_gradient_ratio": "held-out edges, share"}
 
 
-def loss_file(stage: str) -> str:
+def loss_file(stage: StageName) -> str:
     """The name of the plot of a stage's loss."""
     return f"loss-{stage}.png"
 
 
-def draw(notes: Path, stage: str) -> list[Path]:
+def draw(notes: Path, stage: StageName) -> list[Path]:
     """Write the plots of a stage's run beside its record; the files, none if nothing is recorded."""
     rows = rows_of(notes / f"{stage}.jsonl")
     figures = {loss_file(stage): loss_by_step(rows, stage), BY_TIMESTEP: loss_by_timestep(rows)}
@@ -49,7 +50,7 @@ def draw(notes: Path, stage: str) -> list[Path]:
     return written
 
 
-def loss_by_step(rows: Sequence[dict[str, Any]], stage: str) -> Figure | None:
+def loss_by_step(rows: Sequence[dict[str, Any]], stage: StageName) -> Figure | None:
     """Training loss by step, with the loss on held-out pictures in the same axes, and other measures below."""
     steps, losses = _series(rows, "loss")
     if not len(steps):
@@ -81,7 +82,7 @@ def loss_by_step(rows: Sequence[dict[str, Any]], stage: str) -> Figure | None:
     top = max(np.percentile(settled, 99.5), held_out.max() if len(held_out) else -math.inf)
     if top > 0:
         loss.set_ylim(0, 1.1 * top)
-    _dress(loss, f"Loss of the {'autoencoder' if stage == 'vae' else stage}", "loss")
+    _dress(loss, f"Loss of the {STAGES[stage]}", "loss")
     loss.legend(**KEY, loc="upper right")
     for axes, (name, label) in zip(panels[1:, 0], below.items(), strict=True):
         axes.plot(*_series(rows, name), color=SECOND, marker="o", markersize=4, linewidth=1.4)

@@ -8,11 +8,12 @@ from pathlib import Path
 
 from ddpm_core.checkpoint import CONFIG, CheckpointError
 from ddpm_core.training.card import write_card
+from ddpm_core.training.jobs import StageName
 from ddpm_core.training.plots import draw
 
 
 @contextmanager
-def reported(out: Path, stage: str) -> Iterator[None]:
+def reported(out: Path, stage: StageName) -> Iterator[None]:
     """Around a stage's run: however it ends, by itself or stopped, its plots and card say how far it came."""
     try:
         yield
@@ -23,7 +24,7 @@ def reported(out: Path, stage: str) -> Iterator[None]:
     report(out, stage)
 
 
-def report(out: Path, stage: str) -> None:
+def report(out: Path, stage: StageName) -> None:
     """Draw the plots and write the card; a run that ended before its first save left nothing to describe."""
     if (out / CONFIG).exists():
         draw(out / "training", stage)
