@@ -75,7 +75,7 @@ def measure(
     else:
         distances = torch.stack([nearness(each, [d for d in default if d is not each]) for each in [*default, ddpm]])
         loss, named = (distances[-1] / distances[:-1].mean(0)).mean().item(), "to the default's sets"
-    error = spread(distances[:-1])
+    error = standard_error(distances[:-1])
     return [
         judged("steps: default / DDPM" if training else "steps: DDPM from default / default apart", loss, error),
         Result("steps: standard error of it", error),
@@ -92,7 +92,7 @@ def nearness(pictures: PictureSet, others: list[PictureSet]) -> Tensor:
     return sliced_wasserstein(pictures, others).mean(0)
 
 
-def spread(distances: Tensor) -> float:
+def standard_error(distances: Tensor) -> float:
     """Standard error of one set's distance over the mean of all, from the distances (sets, levels) of sets alike."""
     relative = (distances / distances.mean(0)).mean(1)
     return (relative.std() * (1 + 1 / len(distances)) ** 0.5).item()

@@ -218,18 +218,6 @@ def _shifted(by_chunk: Tensor, reverse: bool = False) -> Tensor:
     return received
 
 
-def gated_scan(value: Tensor, delta: Tensor) -> Tensor:
-    """The selective scan: `h[t] = (1 - w[t]) h[t-1] + w[t] value[t]`, `w = sigmoid(delta)`, differentiable.
-
-    Args:
-        value, delta: (B, L, D), of any one floating type; states are kept in fp32.
-    Returns:
-        (B, L, D) of the same type, all states h.
-    """
-    proposed = torch.stack([value, delta], dim=1).unflatten(2, (-1, chunk_size(value.shape[1]))).transpose(2, 3)
-    return _GatedScan.apply(proposed).transpose(1, 2).flatten(1, 2)
-
-
 class SerpentineMixer(nn.Module):
     """Mixes all cells of a (B, C, H, W) map along eight serpentine paths; starts as the identity.
 

@@ -91,8 +91,8 @@ def test_a_loss_within_the_error_of_its_limit_is_left_open(loss: float, error: f
 
 
 def test_the_error_is_the_spread_of_sets_alike() -> None:
-    assert steps.spread(torch.tensor([[1.0, 10.0], [1.0, 10.0]])) == 0
-    assert steps.spread(torch.tensor([[0.9, 9.0], [1.1, 11.0]])) == pytest.approx(0.1 * 2**0.5 * 1.5**0.5)
+    assert steps.standard_error(torch.tensor([[1.0, 10.0], [1.0, 10.0]])) == 0
+    assert steps.standard_error(torch.tensor([[0.9, 9.0], [1.1, 11.0]])) == pytest.approx(0.1 * 2**0.5 * 1.5**0.5)
 
 
 def test_steps_of_no_checkpoint_are_refused(tmp_path: Path) -> None:

@@ -9,10 +9,10 @@ from torch import Tensor
 from ddpm_core.serpentine import (
     DIRECTIONS,
     SerpentineMixer,
+    _GatedScan,
     _path_index,
     _Reorder,
     chunk_size,
-    gated_scan,
     linear_recurrence,
     recurrence_by_steps,
     scan_paths,
@@ -21,6 +21,12 @@ from ddpm_core.serpentine import (
 GRIDS = [(1, 1), (1, 7), (6, 1), (2, 2), (2, 3), (3, 5), (5, 4), (8, 8), (9, 16)]
 LENGTHS = [1, 2, 7, 64, 100, 257, 323]
 CLOSE = {"rtol": 1e-5, "atol": 1e-5}
+
+
+def gated_scan(value: Tensor, delta: Tensor) -> Tensor:
+    """The mixer's scan of (B, L, D) each, laid out in chunks for it and back again."""
+    proposed = torch.stack([value, delta], dim=1).unflatten(2, (-1, chunk_size(value.shape[1]))).transpose(2, 3)
+    return _GatedScan.apply(proposed).transpose(1, 2).flatten(1, 2)
 
 
 @pytest.mark.parametrize(("height", "width"), GRIDS)

@@ -160,7 +160,7 @@ def test_bad_steps_with_good_ones_between_do_not_end_the_run() -> None:
 
 @pytest.mark.parametrize(("count", "batch"), [(12, 4), (10, 4), (5, 8), (7, 7), (1, 3)])
 def test_every_epoch_sees_every_example_once_in_another_order(count: int, batch: int) -> None:
-    seen = torch.cat([batch_index(step, batch, count, seed=3) for step in range(3 * count)])
+    seen = torch.cat([batch_index(number, batch, count, seed=3) for number in range(3 * count)])
     epochs = [seen[start : start + count] for start in range(0, len(seen) - count + 1, count)]
     assert len(epochs) >= 3
     assert all(torch.equal(epoch.sort().values, torch.arange(count)) for epoch in epochs)

@@ -51,9 +51,9 @@ class TrainStep:
     parts: int = 1
 
 
-def batch_index(step: int, batch_size: int, count: int, seed: int) -> Tensor:
-    """Which of `count` examples step `step` sees: every epoch a new permutation, epochs joined end to end."""
-    positions = range(step * batch_size, (step + 1) * batch_size)
+def batch_index(number: int, batch_size: int, count: int, seed: int) -> Tensor:
+    """Which of `count` examples micro-batch `number` has: every epoch a new permutation, epochs joined end to end."""
+    positions = range(number * batch_size, (number + 1) * batch_size)
     return torch.tensor([_epoch_order(p // count, count, seed)[p % count] for p in positions])
 
 
