@@ -69,7 +69,7 @@ def build(shelf: Shelf, trainings: Trainings | None = None) -> gr.Blocks:
         )  # fmt: skip
         _connect(tabs, generate, inpaint, process)
         _connect_edit(tabs, checkpoint, generate, edit)
-        gr.on([page.load, opened.select], train.look, train.seen, train.shows, **AT_ONCE)
+        gr.on([page.load, opened.select], gentle(train.look), train.seen, train.shows, **AT_ONCE)
         train.use.click(
             gentle(lambda: (gr.Tabs(selected="generate"), train.taken_along())), None, [tabs, checkpoint], **PAGE_ONLY
         )

@@ -13,14 +13,15 @@ import gradio as gr
 import pandas
 
 from ddpm_core.pictures import PictureError, open_picture
+from ddpm_core.training.jobs import StageName
 from ddpm_core.training.presets import PRESETS
 from ui.errors import Problem, gentle
 from ui.files import cached
 from ui.live import AT_ONCE, PAGE_ONLY, RunControl, status
 from ui.models import Shelf
 from ui.theme import ACCENT
-from ui.training_notes import STAGES, Losses
-from ui.training_order import Order
+from ui.training_notes import STAGES, Curve
+from ui.training_order import EVERY, Order
 from ui.training_process import Run
 from ui.training_runs import Trainings
 from ui.training_uploads import pack
@@ -33,7 +34,6 @@ TOLD = {  # about the presets; one that is not here is told by its numbers alone
     "digits": "Handwritten digits, from MNIST: under twenty minutes on two CPU cores.",
     "tiny": "To try that everything works, in a minute or two; the pictures are no good.",
 }
-EVERY = 250  # steps between grids: more often than the command's own, since somebody is watching
 EXAMPLE_TOLD = "What a finished run looks like: the shipped digits, a row of each."
 GRID_TOLD = {
     "vae": "Autoencoder after {} steps: pictures, each with what comes back beside it.",
@@ -154,7 +154,7 @@ class TrainTab:
                 "iterations": _whole("Steps of each stage", "iterations"),
                 "batch_size": _whole("Pictures per step", "batch-size"),
                 "size": _whole("Side of the pictures, pixels", "size"),
-                "sample_every": _whole("Steps between grids", "sample-every", str(EVERY)),
+                "sample_every": _whole("Steps between grids", "sample-every", f"as in the preset, at most {EVERY}"),
                 "about": gr.Textbox(
                     label="Licence and source of the pictures", max_length=200, max_lines=1, elem_id="train-source",
                     info="Shown under the page when the checkpoint is chosen.",
@@ -205,7 +205,8 @@ class TrainTab:
         }
 
     def _drawn(self, run: Run) -> Updates:
-        tables = {stage: _table(run.notes.losses[stage]) if stage in run.notes.losses else None for stage in STAGES}
+        curves = {stage: run.notes.curve(stage) for stage in STAGES}
+        tables = {stage: _table(stage, curve) if curve else None for stage, curve in curves.items()}
         shown = {
             self.plots[stage]: gr.update(value=table, visible=table is not None) for stage, table in tables.items()
         }
@@ -257,11 +258,9 @@ class TrainTab:
         return run.name
 
 
-def _whole(label: str, name: str, value: str = "") -> gr.Textbox:
+def _whole(label: str, name: str, empty: str = "as in the preset") -> gr.Textbox:
     """A box for a whole number; one for text, since those for numbers cannot be left empty: they turn into 0."""
-    return gr.Textbox(
-        value, label=label, placeholder="as in the preset", max_length=9, max_lines=1, elem_id=f"train-{name}"
-    )
+    return gr.Textbox(label=label, placeholder=empty, max_length=9, max_lines=1, elem_id=f"train-{name}")
 
 
 def _readable(path: Path) -> str | None:
@@ -272,12 +271,12 @@ def _readable(path: Path) -> str | None:
         return None
 
 
-def _table(losses: Losses) -> pandas.DataFrame | None:
+def _table(stage: StageName, curve: Curve) -> pandas.DataFrame:
     """What a plot draws."""
-    rows = [(step, loss, TRAINING) for step, loss in losses.curve()]
-    if losses.stage == "denoiser":  # its first row names the series: the plot does not learn of one that comes later
-        rows += [(step, loss, HELD_OUT) for step, loss in [(0, math.nan), *losses.held_out]]
-    return pandas.DataFrame(rows, columns=["step", "loss", "of"]) if losses.steps else None
+    rows = [(step, loss, TRAINING) for step, loss in curve.training]
+    if stage == "denoiser":  # its first row names the series: the plot does not learn of one that comes later
+        rows += [(step, loss, HELD_OUT) for step, loss in [(0, math.nan), *curve.held_out]]
+    return pandas.DataFrame(rows, columns=["step", "loss", "of"])
 
 
 def _line(text: str) -> str:

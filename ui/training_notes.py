@@ -20,7 +20,6 @@ from ddpm_core.training.jobs import StageName
 from ddpm_core.training.journal import grids_of
 
 POINTS = 200  # of a curve on the page; more cannot be told apart
-END = 8192  # bytes in which the last row of a log is sure to be
 
 Point = tuple[float, float]
 
@@ -33,8 +32,17 @@ class Grid(NamedTuple):
     step: int
 
 
+class Curve(NamedTuple):
+    """Losses of a stage by step: see `Losses.curve`, and those on held-out pictures."""
+
+    training: list[Point]
+    held_out: list[Point]
+
+
 class Losses:
     """The losses in the log of a stage, in the folder `notes`; `read` takes in what has been added since.
+
+    For one thread at a time; `Notes` sees to that.
 
     Attributes:
         stage: whose they are.
@@ -110,14 +118,24 @@ class Notes:
 
     def taken(self) -> int:
         """Steps read so far, of all stages."""
-        return sum(len(losses.steps) for losses in self.losses.values())
+        with self._reading:
+            return sum(len(losses.steps) for losses in self.losses.values())
 
     def position(self) -> tuple[StageName | None, int]:
         """The stage the run has come to, and the step of it; None before the first step."""
-        for stage in reversed(self.losses):
-            if self.losses[stage].steps:
-                return stage, self.losses[stage].steps[-1]
+        with self._reading:
+            for stage in reversed(self.losses):
+                if self.losses[stage].steps:
+                    return stage, self.losses[stage].steps[-1]
         return None, 0
+
+    def curve(self, stage: StageName) -> Curve | None:
+        """What there is to draw of a stage; None before its first step."""
+        losses = self.losses.get(stage)
+        if losses is None:
+            return None
+        with self._reading:
+            return Curve(losses.curve(), list(losses.held_out)) if losses.steps else None
 
     def grid(self) -> Grid | None:
         """The newest grid of pictures; None before the first."""
@@ -126,17 +144,6 @@ class Notes:
                 step, path = max(grids.items())
                 return Grid(path, stage, step)
         return None
-
-
-def last_step(log: Path) -> int:
-    """The step of the last whole row of a log, without reading the rest; 0 if there is none."""
-    try:
-        with open(log, "rb") as file:
-            file.seek(max(0, os.fstat(file.fileno()).st_size - END))
-            rows = [row for line in file.read().splitlines() if (row := _row(line))]
-    except FileNotFoundError:
-        return 0
-    return rows[-1]["step"] if rows else 0
 
 
 def _row(line: bytes) -> dict[str, Any] | None:

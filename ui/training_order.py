@@ -13,6 +13,7 @@ from ddpm_core.training.presets import PRESETS
 from ui.errors import Problem
 
 PICTURES = "pictures.zip"  # what was uploaded, in the run's folder
+EVERY = 250  # steps between grids at most, where the box is empty: somebody is watching
 
 Whole = Annotated[  # an empty box is no number
     int | None, BeforeValidator(lambda value: (value.strip() or None) if isinstance(value, str) else value)
@@ -20,7 +21,7 @@ Whole = Annotated[  # an empty box is no number
 
 
 class Order(BaseModel):
-    """What the visitor asked for; None leaves it to the preset.
+    """What the visitor asked for; None leaves it to the preset, which is to show a grid every `EVERY` steps at least.
 
     Attributes:
         data: a folder or archive on this machine; None for uploaded pictures, kept in the run's folder.
@@ -61,19 +62,27 @@ class Order(BaseModel):
         if self.preset not in PRESETS:
             raise Problem(f"There is no preset {self.preset!r}; choose from: {', '.join(PRESETS)}.")
         both = self._given("iterations", "batch_size")
-        given = {"data": self.pictures(out), "out": out, "about": self.about, **self._given("size", "sample_every")}
+        given = {"data": self.pictures(out), "out": out, "about": self.about, "sample_every": self._every()}
+        given |= self._given("size")
         return TrainRequest.model_validate(merge(PRESETS[self.preset], {"vae": both, "denoiser": both}, given))
 
     def arguments(self, out: Path, device: str) -> list[str]:
         """What the command is told, to write into `out`; the same with --resume goes on."""
         # Joined by "=", so that nothing typed on the page can be taken for a flag.
         told = {"preset": self.preset, "data": self.pictures(out), "out": out, "device": device, "about": self.about}
-        told |= self._given("size", "iterations", "batch_size", "sample_every")
+        told |= {"sample_every": self._every(), **self._given("size", "iterations", "batch_size")}
         return [f"--{name.replace('_', '-')}={value}" for name, value in told.items()]
 
     def pictures(self, out: Path) -> Path:
         """Where the run's pictures are."""
         return self.data or out / "training" / PICTURES
+
+    def _every(self) -> int:
+        """Steps between grids: as asked, else as often as the preset, or more often."""
+        if self.sample_every is not None:
+            return self.sample_every
+        usual = TrainRequest.model_fields["sample_every"].default
+        return min(EVERY, PRESETS[self.preset].get("sample_every", usual))
 
     def _given(self, *names: str) -> dict[str, Any]:
         return {name: value for name in names if (value := getattr(self, name)) is not None}

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+import os
 import re
 import shutil
+import signal
 import subprocess
 import threading
 import time
@@ -13,16 +15,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from ddpm_core.checkpoint import finished_after
 from ddpm_core.schema import TrainRequest
 from ddpm_core.training.jobs import StageName
-from ui.live import Status, seconds, status
-from ui.training_notes import STAGES, Notes, last_step
+from ddpm_core.training.progress import in_hours
+from ui.live import Status, status
+from ui.training_notes import STAGES, Notes
 from ui.training_order import PICTURES, Order
 
 ROOT = Path(__file__).resolve().parent.parent
 ORDER, OUTPUT = "order.json", "output.log"
 RESUME = "--resume"
 REFUSED = 2  # exit status of the command when it ends with a sentence
+UNHEARD = 1 if os.name == "nt" else -signal.SIGTERM  # when it is told to stop before it listens, with nothing to save
 LAST_WORDS = 8192  # bytes of its output in which that sentence is looked for
 
 log = logging.getLogger(__name__)
@@ -101,7 +106,7 @@ class Run:
 
     def _wait(self) -> None:
         code = self.process.wait()
-        end: State = "stopped" if code == 0 or self._asked else "failed"
+        end: State = "stopped" if code == 0 or (self._asked and code == UNHEARD) else "failed"
         try:
             if is_finished(self.out, self.request):
                 end = "finished"
@@ -127,15 +132,22 @@ class Run:
         taken = self.notes.taken()
         going: State = "stopping" if self._asked else "training" if taken != self._before else "reading"
         state = end or going
-        sentence = {
-            "reading": "Starting: it reads the pictures …",
-            "training": self._told(),
-            "stopping": "Stopping: it finishes its step and saves …",
-            "stopped": f"Stopped at {self._where() or 'the start'}. Resume goes on from there.",
-            "finished": f"{self.name} is finished, and in the list of checkpoints.",
-            "failed": self._sentence,
-        }[state]
-        return Progress(state, status(sentence, self._share()), taken)
+        return Progress(state, status(self._said(state), self._share()), taken)
+
+    def _said(self, state: State) -> str:
+        match state:
+            case "reading":
+                return "Starting: it reads the pictures …"
+            case "training":
+                return self._told()
+            case "stopping":
+                return "Stopping: it finishes its step and saves …"
+            case "stopped":
+                return f"Stopped at {self._where() or 'the start'}. Resume goes on from there."
+            case "finished":
+                return f"{self.name} is finished, and in the list of checkpoints."
+            case "failed":
+                return self._sentence
 
     def _where(self) -> str:
         stage, step = self.notes.position()
@@ -148,7 +160,7 @@ class Run:
             return ""
         told = [f"step {step} of {self._iterations(stage)}"]
         if (left := self._left(stage, step)) is not None:
-            told.append(f"{seconds(left)} left")
+            told.append(f"{in_hours(left)} left")
         stands = f" {stages.index(stage) + 1} of {len(stages)}" if len(stages) > 1 else ""
         told.append(f"stage{stands}: {STAGES[stage]}" if stands else STAGES[stage])
         if skipped := self.notes.losses[stage].skipped:
@@ -186,7 +198,6 @@ class Run:
 
 
 def is_finished(out: Path, request: TrainRequest) -> bool:
-    """Whether the last stage of a run has taken its last step and is saved."""
+    """Whether the weights of a run's last stage are those after its last step: the log is ahead of what is saved."""
     last = request.stages[-1]
-    weights = (out / f"{last}.safetensors").is_file()
-    return weights and last_step(out / "training" / f"{last}.jsonl") >= getattr(request, last).iterations
+    return (finished_after(out / f"{last}.safetensors") or 0) >= getattr(request, last).iterations

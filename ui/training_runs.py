@@ -89,19 +89,24 @@ class Trainings:
         with self._changing:
             self._must_be_idle()
             out = self.root / checked(name)
-            if out.exists():
-                raise Problem(f"There is a checkpoint or a run {name!r} already; choose another name.")
             try:
-                (out / "training").mkdir(parents=True)
+                self.root.mkdir(parents=True, exist_ok=True)
+                out.mkdir()  # the folder is this run's from here on: another process cannot have made it, too
+            except FileExistsError:
+                raise Problem(f"There is a checkpoint or a run {name!r} already; choose another name.") from None
+            except OSError as error:
+                raise _unwritable(out, error) from None
+            try:
+                (out / "training").mkdir()
                 if keep is not None:
                     keep(order.pictures(out))
                 text = order.model_dump_json(indent=2) + "\n"
                 write_atomically(out / "training" / ORDER, lambda part: part.write_text(text, "utf-8"))
                 self.run = self._begin(out, order)
             except BaseException as error:
-                shutil.rmtree(out, ignore_errors=True)  # it was not there before
-                if isinstance(error, OSError):  # no room, or not allowed to write there
-                    raise Problem(f"{out.name!r} could not be written: {error.strerror or error}.") from None
+                shutil.rmtree(out, ignore_errors=True)
+                if isinstance(error, OSError):
+                    raise _unwritable(out, error) from None
                 raise
             return self.run
 
@@ -154,6 +159,11 @@ class Trainings:
         self.stop()
         if self.run:
             self.run.wait(patience)  # longer than that, it saves without us
+
+
+def _unwritable(out: Path, error: OSError) -> Problem:
+    """No room, or not allowed to write there."""
+    return Problem(f"{out.name!r} could not be written: {error.strerror or error}.")
 
 
 def checked(name: str | None) -> str:

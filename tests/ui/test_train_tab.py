@@ -61,6 +61,12 @@ def test_something_stands_there_at_the_first_visit(tab: TrainTab, monkeypatch: p
     assert placed(tab.shelf, "here").grid.value is None
 
 
+def test_what_is_not_typed_is_left_to_the_preset(tab: TrainTab) -> None:
+    numbers = [tab.fields[name] for name in ("iterations", "batch_size", "size", "sample_every")]
+    assert [box.value or "" for box in numbers] == [""] * 4
+    assert all("as in the preset" in box.placeholder for box in numbers)  # type: ignore[attr-defined]
+
+
 @pytest.mark.parametrize("preset", PRESETS)
 def test_every_preset_is_told(preset: str) -> None:
     assert f"{PRESETS[preset].get('size', 128)} pixels" in train._about(preset)
@@ -176,6 +182,19 @@ def test_an_open_app_trains_by_the_same_call(own_shelf: Shelf, tmp_path: Path) -
         visitor.press("_stop", None)
         assert trainings.run.wait(PATIENCE)
         page.close()
+
+
+def test_a_look_that_fails_is_told_gently(own_shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
+    def look(tab: TrainTab, request: gr.Request, seen: Seen) -> None:
+        raise IndexError
+
+    monkeypatch.setattr(TrainTab, "look", look)
+    looks = [each.fn for each in build(own_shelf).fns.values() if getattr(each.fn, "__name__", "") == "look"]
+    assert len(looks) == 2  # when the tab is opened, and from time to time
+    for each in looks:
+        assert each is not None
+        with pytest.warns(UserWarning, match="went wrong on the server"):
+            each(HERE, Seen())
 
 
 def test_no_program_is_offered_to_train(client: Client) -> None:

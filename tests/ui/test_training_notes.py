@@ -5,7 +5,10 @@ from __future__ import annotations
 import json
 import math
 import zipfile
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,7 +18,7 @@ from ddpm_core.training.journal import Journal
 from ddpm_core.training.loop import TrainStep
 from ui import training_uploads
 from ui.errors import Problem
-from ui.training_notes import POINTS, Losses, last_step
+from ui.training_notes import POINTS, Losses, Notes
 from ui.training_uploads import pack
 
 
@@ -35,7 +38,6 @@ def test_a_log_is_read_as_it_grows(tmp_path: Path) -> None:
     losses.read()
     losses.read()
     assert losses.steps == [1, 2, 3, 4]
-    assert last_step(log) == 4
 
     anew = tmp_path / "anew"  # resuming forgets what had not been saved
     anew.write_text(row(1) + row(2))
@@ -44,11 +46,28 @@ def test_a_log_is_read_as_it_grows(tmp_path: Path) -> None:
     assert losses.steps == [1, 2]
 
 
-def test_the_last_step_is_found_without_reading_all(tmp_path: Path) -> None:
-    log = tmp_path / "vae.jsonl"
-    assert last_step(log) == 0
-    log.write_text("".join(map(row, range(1, 2001))) + row(2001)[:7])
-    assert last_step(log) == 2000
+def test_pages_that_look_at_once_see_whole_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In the middle of a row, with its step taken in and its loss not, another page looks."""
+    notes, take = Notes(tmp_path, ("vae", "denoiser")), Losses._take
+    (tmp_path / "vae.jsonl").write_text(row(1) + row(2))
+    answers: list[Future[Any]] = []
+
+    def halfway(losses: Losses, line: bytes) -> bool:
+        losses.steps.append(0)
+        looks: list[Callable[[], Any]] = [notes.position, notes.taken, lambda: notes.curve("vae")]
+        answers.extend(map(pages.submit, looks))
+        wait(answers, timeout=0.1)
+        losses.steps.pop()
+        return take(losses, line)
+
+    monkeypatch.setattr(Losses, "_take", halfway)
+    with ThreadPoolExecutor() as pages:
+        notes.read()
+    for position, taken, curve in zip(answers[::3], answers[1::3], answers[2::3], strict=True):
+        assert position.result() == ("vae", 2)
+        assert taken.result() == 2
+        assert curve.result() == ([(1, 1.0), (2, 1.0)], [])
+    assert notes.curve("denoiser") is None
 
 
 def test_curves_are_thinned_by_means(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from ddpm_core.checkpoint import list_checkpoints
 from tests.commands import Outcome
 from ui.errors import Problem
 from ui.training_order import Order
-from ui.training_process import Progress, Run
+from ui.training_process import RESUME, Progress, Run
 from ui.training_runs import Trainings, audience, checked
 
 FAKE = (sys.executable, str(Path(__file__).with_name("fake_training.py")))
@@ -111,12 +111,23 @@ def test_good_names() -> None:
         assert checked(name) == name
 
 
-def test_nothing_is_overwritten(trainings: Trainings, root: Path) -> None:
-    (root / "faces").mkdir()
-    (root / "faces" / "config.json").write_text("{}")
+@pytest.mark.parametrize("looks", [True, False])
+def test_nothing_is_overwritten(trainings: Trainings, root: Path, monkeypatch: pytest.MonkeyPatch, looks: bool) -> None:
+    (root / "faces" / "training").mkdir(parents=True)
+    (root / "faces" / "training" / "order.json").write_text("{}")
+    if not looks:  # another process makes the folder a moment after anybody has looked
+        monkeypatch.setattr(Path, "exists", lambda path: False)
     with pytest.raises(Problem, match="'faces' already"):
         trainings.start("faces", order(), keep)
-    assert [path.name for path in root.rglob("*")] == ["faces", "config.json"]
+    assert [path.name for path in root.rglob("*")] == ["faces", "training", "order.json"]
+
+
+def test_the_folder_of_checkpoints_may_be_missing_and_must_be_one(root: Path) -> None:
+    with Trainings(root / "new", "cpu", "here", FAKE) as trainings:
+        assert ended(trainings.start("mine", order(), keep)).state == "finished"
+    (root / "letter").write_text("dear")
+    with pytest.raises(Problem, match="'mine' could not be written: Not a directory"):
+        Trainings(root / "letter" / "new", "cpu", "here", FAKE).start("mine", order(), keep)
 
 
 def test_a_run_from_beginning_to_end(trainings: Trainings, root: Path) -> None:
@@ -198,6 +209,38 @@ def test_a_crash_names_the_log_and_can_be_gone_on_with(trainings: Trainings, roo
     assert trainings.unfinished() == ["mine"]
 
 
+@pytest.mark.parametrize("about", ["full", "wait full"])
+def test_a_last_save_that_fails_is_told_and_can_be_gone_on_with(trainings: Trainings, root: Path, about: str) -> None:
+    """All steps are in the log, or somebody has pressed Stop, and weights were saved before: still it has failed."""
+    run = trainings.start("mine", order(about), keep)
+    if "wait" in about:
+        begun(run)
+        trainings.stop()
+    progress = ended(run)
+    assert progress.state == "failed"
+    assert "cannot be written (No space left on device)" in progress.status["text"]
+    assert (root / "mine/training/pictures.zip").read_text() == "pictures"
+    assert trainings.unfinished() == ["mine"]
+    assert ended(trainings.resume("mine")).state == "finished"
+    assert not (root / "mine/training/pictures.zip").exists()
+
+
+def test_a_run_that_is_stopped_before_it_listens_has_not_failed(root: Path) -> None:
+    deaf = (sys.executable, "-c", "import time; time.sleep(600)")
+    with Trainings(root, "cpu", "here", deaf) as trainings:
+        run = trainings.start("mine", order(), keep)
+        trainings.stop()
+        assert ended(run).state == "stopped"
+
+
+def test_a_run_that_is_killed_while_it_saves_after_stop_has_failed(trainings: Trainings) -> None:
+    run = trainings.start("mine", order("wait"), keep)
+    begun(run)
+    run._asked = True  # and before it has heard of it, the machine runs out of memory
+    run.process.kill()
+    assert ended(run).state == "failed"
+
+
 def test_the_run_ends_with_the_app_and_the_next_app_goes_on(root: Path) -> None:
     with Trainings(root, "cpu", "here", FAKE) as first:
         run = first.start("mine", order("wait"), keep)
@@ -239,6 +282,23 @@ def test_time_left(root: Path) -> None:
     assert told["percent"] == 20
 
 
+def test_time_left_of_a_run_gone_on_with_counts_from_its_first_new_step(root: Path) -> None:
+    out, now = root / "mine", [100.0]
+    (out / "training").mkdir(parents=True)
+    log, rows = out / "training" / "vae.jsonl", [f'{{"step": {step}, "loss": 1}}\n' for step in range(1, 22)]
+    log.write_text("".join(rows[:10]))
+    run = Run(out, order(iterations=50_000), [sys.executable, "-c", "", RESUME], lambda: now[0])
+    run.wait(PATIENCE)
+    run._end = None  # as if it went on
+    assert run.progress().state == "reading"
+    now[0] += 900  # it reads the pictures
+    log.write_text("".join(rows[:11]))
+    assert "left" not in run.progress().status["text"]
+    now[0] += 5
+    log.write_text("".join(rows[:21]))
+    assert run.progress().status["text"].startswith("step 21 of 50000 · 6 h 56 min left · ")
+
+
 @pytest.mark.parametrize(
     ("fields", "sentence"),
     [
@@ -258,6 +318,15 @@ def test_empty_boxes_leave_it_to_the_preset() -> None:
     request = Order.of(preset="tiny", iterations=" ", batch_size="", size=None, about=None).request(Path("out"))
     assert (request.vae.iterations, request.size, request.sample_every) == (50, 32, 50)
     assert order(about="--resume=1").request(Path("out")).resume is False
+
+
+@pytest.mark.parametrize(
+    ("preset", "asked", "steps"), [("tiny", "", 50), ("quick", "", 250), ("digits", "", 250), ("quick", "700", 700)]
+)
+def test_a_page_shows_grids_as_often_as_the_preset_or_more_often(preset: str, asked: str, steps: int) -> None:
+    made = Order.of(preset=preset, sample_every=asked)
+    assert made.request(Path("out")).sample_every == steps
+    assert f"--sample-every={steps}" in made.arguments(Path("out"), "cpu")
 
 
 def test_the_real_command_takes_the_order(
