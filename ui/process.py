@@ -112,7 +112,7 @@ class ProcessTab:
             [view.change, side.change, speed.change], gentle(_animate), [*frames, side, speed],
             [self.gif, self.download], trigger_mode="always_last", **PAGE_ONLY,
         )  # fmt: skip
-        self.plain.click(lambda: (None, _told(None), gr.update(visible=False)), None, self.carried[:3], **AT_ONCE)
+        self.plain.click(_plain, None, [self.source, self.about, self.plain, self.steps], **AT_ONCE)
 
     @property
     def carried(self) -> list[gr.components.Component]:
@@ -196,6 +196,11 @@ def _animate(view: str, sees: Frames, believes: Frames, side: int, speed: float)
     with workspace() as folder:
         path = animate([Image.open(file) for file in files], folder, float(speed), int(side))
         yield gr.update(value=path, visible=True), gr.update(value=path, interactive=True)
+
+
+def _plain() -> tuple[Any, ...]:
+    """No inpainting any more, nor the steps that one wants, each of which it takes several times."""
+    return None, _told(None), gr.update(visible=False), GenerateRequest.model_fields["steps"].default
 
 
 def _told(source: Source | None) -> str:
