@@ -8,8 +8,9 @@ import torch
 from PIL import Image
 
 from ddpm_core import framing
-from ddpm_core.framing import CONTEXT, Crop, Frame, MaskError, middle
+from ddpm_core.framing import CONTEXT, Crop, Frame, middle
 from ddpm_core.pictures import to_tensor
+from ddpm_core.regions import MaskError
 
 SIZE = 32
 UPLOADS = [(32, 32), (2, 2), (2, 1), (1, 9), (7, 5), (31, 33), (40, 300), (257, 41), (640, 480), (1001, 777)]

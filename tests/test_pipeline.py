@@ -14,12 +14,12 @@ from torch import Tensor
 
 from ddpm_core import checkpoint
 from ddpm_core.checkpoint import CheckpointError
-from ddpm_core.framing import MaskError
 from ddpm_core.guidance import VIEWS, anagram, autoguided
 from ddpm_core.inpainting import keep_cells
 from ddpm_core.noise import SeededNoise
 from ddpm_core.pipeline import LatentDiffusion, predictor
 from ddpm_core.precision import pick_device
+from ddpm_core.regions import MaskError
 from ddpm_core.samplers import SAMPLERS, last
 from ddpm_core.schema import AnagramRequest, BetweenRequest, EditRequest, GenerateRequest, InpaintRequest
 from ddpm_core.unet import Prediction, UNet

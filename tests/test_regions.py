@@ -6,9 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image, ImageFilter
 
-from ddpm_core.framing import MaskError
 from ddpm_core.pipeline import LatentDiffusion
-from ddpm_core.regions import READY, any_inside, grown
+from ddpm_core.regions import READY, MaskError, any_inside, grown
 from ddpm_core.schema import InpaintRequest
 from ddpm_core.squares import Square, middle_square
 

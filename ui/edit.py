@@ -98,7 +98,7 @@ class EditTab:
         ]  # fmt: skip
         self.upload.upload(gentle(self.show), [self.upload, self.checkpoint], self.opens, **PAGE_ONLY)
         self.go_on.click(gentle(self._continue), [self.download, self.checkpoint], self.opens, **PAGE_ONLY)
-        self.variants.select(_choose, self.results, [self.result, self.download], **AT_ONCE)
+        self.variants.select(Results.choose, self.results, [self.result, self.download], **AT_ONCE)
 
     def _place_opening(self, shipped: list[str]) -> None:
         gr.HTML(
@@ -163,10 +163,3 @@ class EditTab:
             self.last: request,
             self.bar: tick.finished,
         }
-
-
-def _choose(results: Results | None, event: gr.SelectData) -> tuple[Any, Any]:
-    if results is None:
-        return gr.skip(), gr.skip()
-    index = int(event.index)
-    return results.pair(index), results.files[index]

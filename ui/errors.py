@@ -14,10 +14,7 @@ import gradio as gr
 from pydantic import ValidationError
 from starlette.requests import ClientDisconnect
 
-from ddpm_core.checkpoint import CheckpointError
-from ddpm_core.framing import MaskError
 from ddpm_core.options import complaint
-from ddpm_core.pictures import PictureError
 from ddpm_core.schema import MAX_SEED, GenerateRequest
 
 log = logging.getLogger(__name__)
@@ -58,13 +55,8 @@ def as_sentence() -> Iterator[None]:
         yield
     except Problem:
         raise
-    except MaskError as error:
-        raise Problem(str(error)) from None
-    except PictureError as error:
-        raise Problem(str(error)) from None
-    except CheckpointError as error:
-        raise Problem(str(error)) from None
-    except ValueError as error:
+    except ValueError as error:  # among them those of pictures, masks and checkpoints
+        log.debug("told as a sentence", exc_info=True)
         raise Problem(str(error)) from None
     except MemoryError:
         raise Problem("There is not enough memory for this; try a smaller picture or fewer of them.") from None

@@ -226,10 +226,7 @@ class InpaintTab:
 
 
 def _choose(results: Results | None, event: gr.SelectData) -> tuple[Any, Any, int]:
-    if results is None:
-        return gr.skip(), gr.skip(), 0
-    index = int(event.index)
-    return results.pair(index), results.files[index], index
+    return *Results.choose(results, event), int(event.index) if results else 0
 
 
 def _on_page(canvas: dict[str, Any]) -> dict[str, Any]:

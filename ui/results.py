@@ -6,7 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
+import gradio as gr
 from PIL import Image
 
 from ddpm_core.framing import Frame
@@ -83,6 +85,14 @@ class Results:
     def pair(self, index: int) -> tuple[str, str]:
         """Before and after, of one of them."""
         return self.before, self.shown[index]
+
+    @staticmethod
+    def choose(results: Results | None, event: gr.SelectData) -> tuple[Any, Any]:
+        """What the variant clicked on puts on the page: its pair, and its file to download; nothing without results."""
+        if results is None:
+            return gr.skip(), gr.skip()
+        index = int(event.index)
+        return results.pair(index), results.files[index]
 
 
 def evenly(count: int, wanted: int) -> list[int]:

@@ -16,6 +16,7 @@ from tests.ui.conftest import grain
 from ui.edit import EditTab
 from ui.errors import Problem, gentle
 from ui.models import Shelf
+from ui.results import Results
 
 FIELDS: dict[str, Any] = {
     "strength": 0.5, "seed": 6, "label": "", "guidance": 2, "count": 1, "steps": 4, "sampler": "ddim",
@@ -72,7 +73,9 @@ def test_variants_can_be_chosen_from(edit: EditTab, photo: str) -> None:
     assert variants["visible"]
     assert variants["value"] == results.files
     assert [read_parameters(path)["seed"] for path in results.files] == [6, 7, 8]
-    assert results.pair(2) == (results.before, results.files[2])
+    third = gr.SelectData(None, {"index": 2, "value": None})
+    assert Results.choose(results, third) == ((results.before, results.files[2]), results.files[2])
+    assert Results.choose(None, third) == (gr.skip(), gr.skip())  # the server has been started anew since
 
 
 def test_opening_a_picture_takes_the_last_result_away(edit: EditTab, photo: str) -> None:

@@ -9,7 +9,7 @@ from itertools import pairwise
 import pytest
 from starlette.requests import ClientDisconnect
 
-from ddpm_core.framing import MaskError
+from ddpm_core.regions import MaskError
 from ddpm_core.schema import GenerateRequest, InpaintRequest
 from ui import live
 from ui.errors import Problem, ask, forgive_leaving, gentle, polite
@@ -127,6 +127,18 @@ def test_failures_become_sentences(failure: Exception, sentence: str) -> None:
         first, told_last = gentle(generator, made)()
     assert first == 1
     assert sentence in told_last
+
+
+def test_where_a_sentence_came_from_is_in_the_log_of_those_who_look_for_it(caplog: pytest.LogCaptureFixture) -> None:
+    def plain() -> None:
+        raise MaskError("Nothing is painted.")
+
+    with caplog.at_level(logging.DEBUG, "ui.errors"), pytest.raises(Problem):
+        polite(plain)()
+    (record,) = caplog.records
+    assert record.levelno == logging.DEBUG
+    assert record.exc_info
+    assert isinstance(record.exc_info[1], MaskError)
 
 
 def test_the_log_is_spared_those_who_leave_and_nothing_else(caplog: pytest.LogCaptureFixture) -> None:
