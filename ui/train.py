@@ -13,14 +13,14 @@ import gradio as gr
 import pandas
 
 from ddpm_core.pictures import PictureError, open_picture
-from ddpm_core.training.jobs import StageName
+from ddpm_core.training.jobs import STAGES, StageName
 from ddpm_core.training.presets import PRESETS
 from ui.errors import Problem, gentle
 from ui.files import cached
 from ui.live import AT_ONCE, PAGE_ONLY, RunControl, status
 from ui.models import Shelf
 from ui.theme import ACCENT
-from ui.training_notes import STAGES, Curve
+from ui.training_notes import Curve
 from ui.training_order import EVERY, Order
 from ui.training_process import Run
 from ui.training_runs import Trainings

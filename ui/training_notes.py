@@ -15,7 +15,6 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any, NamedTuple
 
-from ddpm_core.training.jobs import STAGES as STAGES
 from ddpm_core.training.jobs import StageName
 from ddpm_core.training.journal import grids_of
 

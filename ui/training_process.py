@@ -17,10 +17,10 @@ from typing import Literal
 
 from ddpm_core.checkpoint import finished_after
 from ddpm_core.schema import TrainRequest
-from ddpm_core.training.jobs import StageName
+from ddpm_core.training.jobs import STAGES, StageName
 from ddpm_core.training.progress import in_hours
 from ui.live import Status, status
-from ui.training_notes import STAGES, Notes
+from ui.training_notes import Notes
 from ui.training_order import PICTURES, Order
 
 ROOT = Path(__file__).resolve().parent.parent
