@@ -15,14 +15,14 @@ from ddpm_core import checkpoint, pretrained
 from ddpm_core.checkpoint import Framing
 from ddpm_core.codec import Codec
 from ddpm_core.diffuser import Diffuser
-from ddpm_core.framing import Frame, MaskError, cut_out, middle
+from ddpm_core.framing import Frame, cut_out, middle
 from ddpm_core.guidance import VIEWS, anagram, autoguided, clipped, hybrid, rearranged, told_and_untold
 from ddpm_core.inference import ready
 from ddpm_core.inpainting import Constraint, clamp_noised, clamp_to, keep_cells, resampled
 from ddpm_core.noise import Noise, SeededNoise, begun_with, between
 from ddpm_core.pictures import as_picture, to_pictures
 from ddpm_core.precision import pick_device
-from ddpm_core.regions import grown
+from ddpm_core.regions import MaskError, grown
 from ddpm_core.samplers import SAMPLERS, Predictor, Step, unconstrained
 from ddpm_core.schema import (
     AnagramRequest,
