@@ -18,12 +18,13 @@ COPY requirements.txt ./
 RUN pip install ${TORCH_INDEX:+--extra-index-url "$TORCH_INDEX"} -r requirements.txt \
     && useradd --create-home --uid 1000 studio
 
-COPY app.py ./
+COPY app.py README.md ./
 COPY ddpm_core ddpm_core
 COPY ui ui
 COPY static static
 COPY checkpoints/faces-128 checkpoints/faces-128
 COPY checkpoints/digits checkpoints/digits
+COPY checkpoints/emoji checkpoints/emoji
 
 USER studio
 EXPOSE 7860

@@ -24,6 +24,18 @@
     },
     // Whether a tab's run is going on: its button then says Stop.
     running: (name) => Boolean(document.querySelector(`#${name}-stop`)?.offsetParent),
+    // Opens the documentation where it speaks of a tab; what is in a fold is only there once it is open.
+    help(tab) {
+      const fold = document.querySelector("#help");
+      const label = fold.querySelector(".label-wrap");
+      if (!label.classList.contains("open")) label.click();
+      const show = (tries) => {
+        const place = [...fold.querySelectorAll("strong, h2")].find((one) => one.textContent.startsWith(tab));
+        if (place) place.scrollIntoView({ block: "start" });
+        else if (tries) setTimeout(() => show(tries - 1), 50);
+      };
+      show(40);
+    },
     shade() {
       const dark = !document.body.classList.contains("dark");
       darken(dark);

@@ -14,6 +14,7 @@ from ui.classes import class_row
 from ui.controls import count_row, sampling, seed_row
 from ui.errors import Problem, ask, gentle
 from ui.files import cached
+from ui.help import lead
 from ui.live import AT_ONCE, PAGE_ONLY, RunControl, status, watch
 from ui.models import Shelf
 from ui.results import Results
@@ -41,9 +42,7 @@ class EditTab:
         first, after = (shipped[0] if shipped else None), (str(made) if made else None)
         request = examples.said_by(made, EditRequest) if made else None
         self.picture, self.last, self.results = gr.State(first), gr.State(request), gr.State(None)
-        gr.HTML(
-            '<p class="lead">The whole picture, made anew: the less strength, the closer it stays to what it was.</p>'
-        )
+        lead("Edit", "The whole picture, made anew: the less strength, the closer it stays to what it was.")
         with gr.Row(elem_classes="studio"):
             with gr.Column(scale=3, elem_classes="picture"):
                 self._place_result(first, after)

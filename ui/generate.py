@@ -13,6 +13,7 @@ from ui.classes import class_row
 from ui.controls import count_row, sampling, seed_row, stage_of
 from ui.errors import ask
 from ui.files import cached, workspace
+from ui.help import lead
 from ui.live import AT_ONCE, RunControl, watch
 from ui.models import Shelf
 from ui.results import save
@@ -34,7 +35,7 @@ class GenerateTab:
         shown = examples.faces()
         made = examples.request_of(shown)
         self.last, self.chosen = gr.State(made), gr.State(0)
-        gr.HTML('<p class="lead">Each seed is a picture nobody has. Press the button and see it form out of noise.</p>')
+        lead("Generate", "Each seed is a picture nobody has. Press the button and see it form out of noise.")
         with gr.Row(elem_classes="studio"):
             with gr.Column(scale=3, elem_classes="picture"):
                 self.gallery = gr.Gallery(

@@ -16,6 +16,7 @@ from ui.classes import class_row
 from ui.controls import count_row, sampling, seed_row, shaping
 from ui.errors import Problem, gentle, quiet
 from ui.files import cached
+from ui.help import lead
 from ui.live import AT_ONCE, ONE_AT_A_TIME, PAGE_ONLY, RunControl, seconds, status, watch
 from ui.models import Shelf
 from ui.repaint import DRAFT, Answer, Task, news
@@ -50,7 +51,7 @@ class InpaintTab:
         self.picture, self.answered = gr.State(first), gr.State(answered)
         self.done, self.chosen = gr.State(None), gr.State(0)
         self.last, self.results = gr.State(None), gr.State(None)
-        gr.HTML('<p class="lead">Paint over what should change. Every other pixel stays exactly as it is.</p>')
+        lead("Inpaint", "Paint over what should change. Every other pixel stays exactly as it is.")
         with gr.Row(elem_classes="studio"):
             with gr.Column(scale=3, min_width=300, elem_classes="picture"):
                 self._place_editor(canvas, [str(path) for path in shipped])

@@ -17,6 +17,7 @@ from ui.controls import sampling, seed_row, stage_of
 from ui.errors import ask, gentle
 from ui.files import cached, workspace
 from ui.games import FIRST, GAMES, Game, Part, places, valid, views
+from ui.help import lead
 from ui.live import AT_ONCE, ONE_AT_A_TIME, PAGE_ONLY, RunControl, watch
 from ui.models import Shelf
 from ui.process import SIDE, animate
@@ -38,7 +39,7 @@ class PlayTab:
         shown = list(zip(map(cached, made), places(request), strict=False)) if request else []
         start = request or BetweenRequest()
         self.last = gr.State(request)
-        gr.HTML('<p class="lead">Walk through the noise between two pictures, or fit two into one.</p>')
+        lead("Play", "Walk through the noise between two pictures, or fit two into one.")
         with gr.Row(elem_classes="studio"):
             with gr.Column(scale=3, elem_classes="picture"):
                 self.gallery = gr.Gallery(

@@ -16,6 +16,7 @@ from ui.classes import class_row
 from ui.controls import sampling, seed_row
 from ui.errors import ask, gentle
 from ui.files import cached, workspace
+from ui.help import lead
 from ui.live import AT_ONCE, PAGE_ONLY, RunControl, watch
 from ui.models import Shelf
 from ui.results import evenly
@@ -53,7 +54,7 @@ class ProcessTab:
         pictures: Sequence[list[Image.Image]] = made or ([], [])
         sees, believes = ([cached(frame) for frame in frames] for frames in pictures)
         self.source, self.last = gr.State(None), gr.State(None)
-        gr.HTML('<p class="lead">Every picture starts as noise. Drag the slider to walk from noise to face.</p>')
+        lead("Process", "Every picture starts as noise. Drag the slider to walk from noise to face.")
         with gr.Row(elem_classes="studio"):
             with gr.Column(scale=3, elem_classes="picture"):
                 self.frame = gr.Image(

@@ -14,6 +14,7 @@ from ui.controls import icon_button
 from ui.edit import EditTab
 from ui.errors import Problem, gentle
 from ui.generate import GenerateTab
+from ui.help import documentation
 from ui.inpaint import InpaintTab
 from ui.live import AT_ONCE, ONE_AT_A_TIME, PAGE_ONLY
 from ui.models import Shelf, parameter_count
@@ -59,6 +60,8 @@ def build(shelf: Shelf, trainings: Trainings | None = None) -> gr.Blocks:
         footer = gr.HTML(_facts(shelf, shelf.first), elem_id="footer")
         with gr.Accordion("Model card", open=False, elem_id="card"):
             card = gr.Markdown(_card(shelf, shelf.first))
+        with gr.Accordion("Documentation", open=False, elem_id="help"):
+            gr.Markdown(documentation())
         api.build(shelf)
 
         shade.click(None, js="() => window.studio.shade()", **AT_ONCE)

@@ -17,6 +17,7 @@ from ddpm_core.training.jobs import STAGES, StageName
 from ddpm_core.training.presets import PRESETS
 from ui.errors import Problem, gentle
 from ui.files import cached
+from ui.help import lead
 from ui.live import AT_ONCE, PAGE_ONLY, RunControl, status
 from ui.models import Shelf
 from ui.theme import ACCENT
@@ -82,7 +83,7 @@ class TrainTab:
         """Build the tab inside the current layout."""
         self.shelf, self.checkpoint, self.trainings = shelf, checkpoint, trainings
         self.seen = gr.State(Seen())
-        gr.HTML('<p class="lead">Teach a model pictures of your own. It goes on when this page is closed.</p>')
+        lead("Train", "Teach a model pictures of your own. It goes on when this page is closed.")
         with gr.Row(elem_classes="studio"):
             with gr.Column(scale=3, elem_classes="picture"):
                 self._place_pictures()

@@ -310,3 +310,13 @@ def test_dark(browser: Browser, address: str, pictures: Path) -> None:
     page.locator("#shade").click()
     page.wait_for_function(f"{shade} !== '{dark}'")
     page.context.close()
+
+
+def test_every_tab_leads_to_where_the_documentation_speaks_of_it(page: Page) -> None:
+    for name in ("Generate", "Inpaint", "Edit", "Play", "Process", "Train"):
+        page.get_by_role("tab", name=name).click()
+        page.locator("p.lead a").locator("visible=true").click()
+        said = "Train your own" if name == "Train" else f"{name}."
+        place = page.locator("#help").locator("strong, h2").get_by_text(said, exact=True)
+        expect(place).to_be_in_viewport()
+        page.evaluate("scrollTo(0, 0)")

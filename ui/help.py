@@ -1,0 +1,27 @@
+"""The line of explanation on top of each tab, and what it leads to: the README's chapters for visitors."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import gradio as gr
+
+README = Path(__file__).resolve().parent.parent / "README.md"
+CHAPTERS = ("What you can do", "Train your own", "Limits")
+
+
+def lead(tab: str, text: str) -> gr.HTML:
+    """A tab's line of explanation, with a link to where the page's fold of documentation speaks of the tab."""
+    link = f"<a href='#help' onclick=\"window.studio.help('{tab}'); return false\">More</a>"
+    return gr.HTML(f'<p class="lead">{text} {link}</p>')
+
+
+def documentation() -> str:
+    """What the README tells visitors, as Markdown; without pictures and links to files, which the page cannot reach."""
+    if not README.is_file():
+        return "The README is not beside the app."
+    text = README.read_text(encoding="utf-8")
+    found = re.findall(rf"^## (?:{'|'.join(CHAPTERS)})$.*?(?=^## |\Z)", text, flags=re.MULTILINE | re.DOTALL)
+    told = re.sub(r"!\[[^\]]*\]\([^)]*\)\n*(\*[^*]*\*\n)?", "", "\n".join(found))
+    return re.sub(r"\[([^\]]*)\]\((?!https?://)[^)]*\)", r"\1", told)
