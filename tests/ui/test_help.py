@@ -29,7 +29,7 @@ def test_pictures_and_links_that_lead_nowhere_are_left_out_and_the_others_kept(
     )
     monkeypatch.setattr(documents, "README", readme)
     text = documentation()
-    assert text.split() == ("## What you can do Paint. See that and [the paper](https://arxiv.org/abs/1).".split())
+    assert " ".join(text.split()) == "## What you can do Paint. See that and [the paper](https://arxiv.org/abs/1)."
     readme.unlink()
     assert "README" in documentation()
 
