@@ -2,30 +2,20 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 import torch
-from torch import Tensor
 
 from ddpm_core.codec import PixelCodec
 from ddpm_core.pipeline import LatentDiffusion
-from ddpm_core.samplers import last
-from ddpm_core.schema import GenerateRequest
+from tests.shipped import CHECKPOINTS, made
 
-FOLDER = Path(__file__).resolve().parents[1] / "checkpoints" / "digits"
+FOLDER = CHECKPOINTS / "digits"
 
 
 @pytest.fixture(scope="module")
 def digits() -> LatentDiffusion:
     """The shipped checkpoint."""
     return LatentDiffusion.load(FOLDER, "cpu")
-
-
-def made(model: LatentDiffusion, label: str) -> Tensor:
-    """Eight pictures of a class, (8, 3, 32, 32) in 0 (black) to 1."""
-    request = GenerateRequest(count=8, steps=10, label=label)
-    return (model.codec.decode(last(model.generate(request)).latent).clamp(-1, 1) + 1) / 2
 
 
 def test_it_is_a_small_checkpoint_of_pixels_with_ten_classes(digits: LatentDiffusion) -> None:
@@ -36,7 +26,7 @@ def test_it_is_a_small_checkpoint_of_pixels_with_ten_classes(digits: LatentDiffu
 
 
 def test_its_pictures_are_white_strokes_on_black_and_differ_by_class(digits: LatentDiffusion) -> None:
-    one, eight = made(digits, "1"), made(digits, "8")
+    one, eight = made(digits, "1", 8, 10), made(digits, "8", 8, 10)
     for image in (one, eight):
         assert image[:, :, :2].mean() < 0.05  # the border is empty
         assert image.flatten(1).amax(1).min() > 0.9

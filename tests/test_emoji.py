@@ -2,30 +2,20 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 import torch
-from torch import Tensor
 
 from ddpm_core.pipeline import LatentDiffusion
-from ddpm_core.samplers import last
-from ddpm_core.schema import GenerateRequest
 from ddpm_core.vae import VAE
+from tests.shipped import CHECKPOINTS, made
 
-FOLDER = Path(__file__).resolve().parents[1] / "checkpoints" / "emoji"
+FOLDER = CHECKPOINTS / "emoji"
 
 
 @pytest.fixture(scope="module")
 def emoji() -> LatentDiffusion:
     """The shipped checkpoint."""
     return LatentDiffusion.load(FOLDER, "cpu")
-
-
-def made(model: LatentDiffusion, label: str) -> Tensor:
-    """Four pictures of a class, (4, 3, 128, 128) in 0 (black) to 1."""
-    request = GenerateRequest(count=4, steps=8, label=label)
-    return (model.codec.decode(last(model.generate(request)).latent).clamp(-1, 1) + 1) / 2
 
 
 def test_it_is_a_small_checkpoint_of_latents_with_nine_classes(emoji: LatentDiffusion) -> None:
@@ -37,7 +27,7 @@ def test_it_is_a_small_checkpoint_of_latents_with_nine_classes(emoji: LatentDiff
 
 
 def test_its_pictures_are_coloured_things_on_white_and_differ_by_class(emoji: LatentDiffusion) -> None:
-    plants, signs = made(emoji, "Animals & Nature"), made(emoji, "Symbols")
+    plants, signs = made(emoji, "Animals & Nature", 4, 8), made(emoji, "Symbols", 4, 8)
     for image in (plants, signs):
         corners = torch.cat([image[:, :, at][..., at] for at in (slice(0, 4), slice(-4, None))])
         assert corners.mean() > 0.95
