@@ -112,13 +112,18 @@ class Frame:
             return (extent - side) // 2
         return min(max((start + end - side) // 2, 0), extent - side)
 
+    @property
+    def window(self) -> Square:
+        """Where in the upload the model looks."""
+        return Square(self.left, self.top, self.side)
+
     def image(self) -> Tensor:
         """What the model sees of the upload: (1, 3, size, size) in [-1, 1]."""
-        return to_tensor(cut_out(self.picture, Square(self.left, self.top, self.side), self.size))
+        return to_tensor(cut_out(self.picture, self.window, self.size))
 
     def keep(self) -> Tensor:
         """The keep mask (1, 1, size, size): False wherever any painted pixel of the upload falls."""
-        painted = _inside(self.painted, Square(self.left, self.top, self.side))
+        painted = _inside(self.painted, self.window)
         for axis in (0, 1):
             painted = any_inside(painted, self.size, axis)
         return torch.from_numpy(~painted)[None, None]

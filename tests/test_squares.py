@@ -66,7 +66,7 @@ def test_a_picture_framed_like_the_training_pictures_is_taken_as_it_is(portraiti
     picture, small = photo(Square(0, 0, side), width=side, height=side), (portraitist.size,) * 2
     painted = ready_made("mouth", picture)
     frame = portraitist.frame(InpaintRequest(), picture, painted)
-    assert Square(frame.left, frame.top, frame.side) == (0, 0, side)
+    assert frame.window == (0, 0, side)
     resized = picture.resize(small, Image.Resampling.LANCZOS)
     assert np.array_equal(np.asarray(portraitist.square(picture)), np.asarray(resized))
 
@@ -76,7 +76,7 @@ def test_beside_a_face_in_the_middle_a_smaller_one_is_found(portraitist: LatentD
     picture, painted = photo(central, small), np.zeros((500, 700), dtype=bool)
     painted[370:380, 50:80] = True
     frame = portraitist.frame(InpaintRequest(), picture, painted)
-    assert Square(frame.left, frame.top, frame.side).like(small)
+    assert frame.window.like(small)
     assert np.array_equal(np.asarray(portraitist.square(picture)), np.asarray(middle(picture, portraitist.size)))
 
 
@@ -129,7 +129,7 @@ def test_a_painted_face_is_shown_to_the_model_as_it_knows_faces(portraitist: Lat
     where = Square(430, 60, 200)
     picture = photo(where)
     frame = portraitist.frame(InpaintRequest(), picture, ready_made(name, picture))
-    assert Square(frame.left, frame.top, frame.side).like(where)
+    assert frame.window.like(where)
     size = frame.size
     shown, face = (
         np.asarray(one.convert("L").resize((size, size)), float)
@@ -148,7 +148,7 @@ def test_of_several_faces_the_painted_one_is_shown(portraitist: LatentDiffusion)
     painted = np.zeros((500, 700), dtype=bool)
     painted[120:150, 80:120] = True
     frame = portraitist.frame(InpaintRequest(), photo(small, large), painted)
-    assert Square(frame.left, frame.top, frame.side).like(small)
+    assert frame.window.like(small)
 
 
 def test_what_is_painted_beside_a_face_or_far_beyond_it_is_made_in_the_whole_picture(
