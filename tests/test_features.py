@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from ddpm_core import evaluate
 from ddpm_core.data import PictureSet
-from ddpm_core.evaluation import features
+from ddpm_core.evaluation import classifier as classifiers
 from ddpm_core.evaluation.classifier import SETTINGS, share_read_right, trained_classifier, trained_on_turns
 from ddpm_core.evaluation.features import (
     NOT_NEEDED,
@@ -162,7 +162,7 @@ def test_a_classifier_learns_how_pictures_are_turned() -> None:
 
 
 def test_turns_are_seen_in_reduced_pictures_and_read_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(features, "LARGEST_TURNED", 16)
+    monkeypatch.setattr(classifiers, "LARGEST", 16)
     large, small = gradients(12, seed=0, size=32), gradients(4, seed=1, size=32)
     network = of_turns(large, CPU, SHORT.model_copy(update={"iterations": 3}))
     found = seen(network, small, batch=3)

@@ -20,11 +20,15 @@ from ddpm_core.training.loop import Trainer, batch_index
 SETTINGS = StageSettings(iterations=1200, batch_size=64, learning_rate=2e-3, warmup=100, ema_decay=0.99)
 TURNS = 4
 TURN_SETTINGS = SETTINGS.model_copy(update={"iterations": 300})  # pictures four times as large; by then most are told
+LARGEST = 64  # pixels; what a picture shows, and which way up, shows at this size, and is learned in minutes
 MOST_TURNED = 4000  # pictures to learn turns from; each is there four times
 
 
 class Classifier(nn.Module):
-    """A plain convolutional network: scores (B, classes) of images (B, 3, H, W) in [-1, 1]."""
+    """A plain convolutional network: scores (B, classes) of images (B, 3, H, W) in [-1, 1].
+
+    Larger pictures are looked at reduced to 64 pixels.
+    """
 
     def __init__(self, classes: int, width: int = 32):
         super().__init__()
@@ -37,12 +41,17 @@ class Classifier(nn.Module):
         self.scores = nn.Sequential(nn.Flatten(), nn.Dropout(0.3), nn.Linear(2 * width * 16, classes))
 
     def forward(self, image: Tensor) -> Tensor:
-        return self.scores(self.features(image)).float()
+        return self.scores(self.features(reduced(image))).float()
 
     def look(self, image: Tensor) -> tuple[Tensor, Tensor]:
         """Features (B, 2*width), the mean over places, and probabilities (B, classes) of images (B, 3, H, W)."""
-        found = self.features(image)
+        found = self.features(reduced(image))
         return found.mean((2, 3)).float(), self.scores(found).float().softmax(1)
+
+
+def reduced(image: Tensor) -> Tensor:
+    """Square images (B, 3, H, H) at no more pixels a side than a classifier looks at."""
+    return F.adaptive_avg_pool2d(image, min(LARGEST, image.shape[2]))
 
 
 def trained_classifier(

@@ -18,10 +18,9 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
-from torch.nn import functional as F
 
 from ddpm_core.data import PictureSet
-from ddpm_core.evaluation.classifier import TURN_SETTINGS, Classifier, trained_on_turns
+from ddpm_core.evaluation.classifier import TURN_SETTINGS, Classifier, reduced, trained_on_turns
 from ddpm_core.evaluation.stand_ins import imported
 from ddpm_core.layers import placed
 from ddpm_core.schema import StageSettings
@@ -32,7 +31,6 @@ NETWORKS = {
     "classifier": "a small classifier of the data's classes, trained here, not Inception",
     "turns": "a small classifier of how pictures are turned, trained here on the data, not Inception",
 }
-LARGEST_TURNED = 64  # pixels; which way up a picture is shows at this size, and is learned in a minute
 NOT_NEEDED = (  # imported with torch-fidelity and not used by its Inception
     "scipy", "scipy.linalg", "torchvision", "torchvision.datasets", "torchvision.transforms",
     "torchvision.transforms.functional",
@@ -88,15 +86,11 @@ def of_classes(classifier: Classifier) -> FeatureNetwork:
 def of_turns(training: PictureSet, device: torch.device, settings: StageSettings = TURN_SETTINGS) -> FeatureNetwork:
     """A network for data without classes: a classifier trained here to tell how training pictures are turned.
 
-    It sees pictures reduced to at most 64 pixels. Its probabilities are of turns, not of what pictures show.
+    Its probabilities are of turns, not of what pictures show.
     """
-
-    def reduced(image: Tensor) -> Tensor:
-        return F.adaptive_avg_pool2d(image, min(LARGEST_TURNED, image.shape[2]))
-
     pixels = [((reduced(image) + 1) * 127.5).round().to(torch.uint8) for image in training.batches(64)]
     classifier = trained_on_turns(PictureSet(torch.cat(pixels), []), device, settings)
-    return FeatureNetwork("turns", lambda image: classifier.look(reduced(image.to(device))), reads=False)
+    return FeatureNetwork("turns", lambda image: classifier.look(image.to(device)), reads=False)
 
 
 def inception(file: Path, device: torch.device) -> FeatureNetwork:

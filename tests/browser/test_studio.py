@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
 import shutil
@@ -27,6 +28,17 @@ def settle(page: Page) -> None:
     # The page keeps a line open to the server, so the network is never idle.
     page.wait_for_timeout(600)
     page.wait_for_function("[...document.images].filter(i => i.offsetParent).every(i => i.complete)")
+
+
+def drawn(page: Page) -> None:
+    """Wait until the canvas shows its picture: it is drawn some time after all else is there."""
+    canvas = page.locator("#inpaint-editor canvas").first
+    for _ in range(100):
+        with Image.open(io.BytesIO(canvas.screenshot())) as shown:
+            if shown.convert("RGB").getcolors(maxcolors=1000) is None:
+                return  # more colours than an empty canvas has
+        page.wait_for_timeout(200)
+    pytest.fail("the canvas stayed empty")
 
 
 def run(page: Page, name: str) -> None:
@@ -164,6 +176,7 @@ def test_inpaint_keeps_the_rest(page: Page, tmp_path: Path, pictures: Path, inve
     tab(page, "Inpaint")
     settle(page)
     if not inverse:
+        drawn(page)
         page.screenshot(path=pictures / "inpaint.png")
     upload(page, tmp_path / "photo.png")
     if inverse:
@@ -296,6 +309,8 @@ def test_nothing_sticks_out_on_a_phone(browser: Browser, address: str, pictures:
     page = visit(browser, address, viewport=PHONE, color_scheme="light", has_touch=True, is_mobile=True)
     tab(page, name)
     settle(page)
+    if name == "Inpaint":
+        drawn(page)
     page.screenshot(path=pictures / f"{name.lower()}-phone.png", full_page=True)
     assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
     page.context.close()
