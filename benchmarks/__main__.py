@@ -6,7 +6,7 @@ Example:
 
 Speeds are ratios between contestants that take turns in one process; seconds stand beside them as a remark. The
 benchmarks that train or need a folder of pictures of one's own are commands by themselves: `benchmarks.locality`,
-`benchmarks.constraints`, `benchmarks.mixers`, `benchmarks.samplers`; `benchmarks.steps` tells more with one.
+`benchmarks.ablation`, `benchmarks.constraints`, `benchmarks.samplers`; `benchmarks.steps` tells more with one.
 """
 
 from __future__ import annotations

@@ -8,19 +8,21 @@ from pathlib import Path
 import pytest
 import torch
 
-from benchmarks import constraints, mixers
+from benchmarks import ablation, constraints
 from benchmarks.matching import parameters
 from ddpm_core import checkpoint
 from ddpm_core.diffuser import Diffuser
 from ddpm_core.pipeline import LatentDiffusion
 from ddpm_core.schema import InpaintRequest
 from ddpm_core.unet import UNet
+from tests.commands import assert_refused
 
 
 @pytest.fixture
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(mixers, "SHAPE", {"channels": (32, 64), "blocks": 1})
-    monkeypatch.setattr(mixers, "TURN", 0.05)
+    small = ablation.CONTESTS["mixers"]._replace(shape={"channels": (32, 64), "blocks": 1})
+    monkeypatch.setitem(ablation.CONTESTS, "mixers", small)
+    monkeypatch.setattr(ablation, "TURN", 0.05)
 
 
 def test_all_contestants_are_trained_measured_and_written(
@@ -31,9 +33,9 @@ def test_all_contestants_are_trained_measured_and_written(
     checkpoint.write_config(own_checkpoint, source.model_copy(update=of_its_denoiser))
     file, out = tmp_path / "mixers.json", tmp_path / "out"
     arguments = ["--minutes", 0.005, "--samples", 2, "--out", out, "--json", file]
-    assert call(mixers.main, "--checkpoint", own_checkpoint, "--data", picture_folder, *arguments).status == 0
+    assert call(ablation.main, "--checkpoint", own_checkpoint, "--data", picture_folder, *arguments).status == 0
     results = {result["name"]: result["value"] for result in json.loads(file.read_text())}
-    for name in mixers.CONTESTANTS:
+    for name in ablation.CONTESTS["mixers"].contestants:
         assert results[f"{name}: iterations"] >= 1
         assert results[f"{name}: held-out loss"] > 0
         assert results[f"{name}: training seconds"] < 5
@@ -45,12 +47,27 @@ def test_all_contestants_are_trained_measured_and_written(
 
 
 def test_without_a_mixer_a_denoiser_is_widened_to_the_same_size() -> None:
-    shape = mixers.SHAPE | {"latent_channels": 4}
+    shape = ablation.CONTESTS["mixers"].shape | {"latent_channels": 4}
     goal = parameters(UNet(**shape))
     assert parameters(UNet(**shape | {"mixer": "attention"})) == goal
-    widened = mixers.wide_enough(goal, shape | {"mixer": "none"})
+    widened = ablation.wide_enough(goal, shape | {"mixer": "none"})
     assert widened["channels"][-1] > shape["channels"][-1]
     assert parameters(UNet(**widened)) == pytest.approx(goal, rel=0.03)
+
+
+def test_narrow_fine_levels_are_made_up_for_by_wide_coarse_ones() -> None:
+    shape, _, contestants = ablation.CONTESTS["widths"]
+    with torch.device("meta"):
+        goal = parameters(UNet(**shape))
+        for changes in contestants.values():
+            widened = ablation.wide_enough(goal, shape | changes)
+            assert widened["channels"][:-1] == tuple({**shape, **changes}["channels"][:-1])
+            assert parameters(UNet(**widened)) == pytest.approx(goal, rel=0.03)
+
+
+def test_an_unknown_contest_is_refused(call, own_checkpoint: Path, picture_folder: Path, tmp_path: Path) -> None:
+    arguments = ["--data", picture_folder, "--out", tmp_path / "out", "--contest", "depths"]
+    assert_refused(call(ablation.main, "--checkpoint", own_checkpoint, *arguments), "mixers, widths")
 
 
 def test_ways_to_inpaint_are_compared_at_equal_calls(

@@ -1,12 +1,19 @@
-"""`python -m benchmarks.mixers`: serpentine, attention or nothing, at equal parameters and equal training time.
+"""`python -m benchmarks.ablation`: mixers, or widths, at equal parameters and equal training time.
 
 Example:
-    python -m benchmarks.mixers --data faces/synthetic --minutes 4 --out ablation
+    python -m benchmarks.ablation --data faces/synthetic --minutes 4 --out mixers
+    python -m benchmarks.ablation --contest widths --data faces/synthetic --minutes 8 --out widths
 
-Small denoisers are trained on the latents of one checkpoint's autoencoder, taking turns of a few seconds, so that
-whatever else the machine does falls on all of them alike. A denoiser without a mixer is made wider until it
-has as many parameters. A fourth is trained as the first but never sees clean cells beside noisy ones
-(`clamp_share` 0): `benchmarks.constraints` compares how both inpaint. All are written to OUT as checkpoints.
+Denoisers are trained on the latents of one checkpoint's autoencoder, taking turns of a few seconds, so that whatever
+else the machine does falls on all of them alike. The coarsest level of each is as wide as gives it the parameters of
+the first. Contests are:
+
+- mixers: serpentine, attention or nothing. A fourth is trained as the first but never sees clean cells beside noisy
+  ones (`clamp_share` 0): `benchmarks.constraints` compares how both inpaint.
+- widths: how many channels the two finer levels have, from those of faces-128 down. Fine levels have most cells, so
+  most of the time goes there, and coarse ones hold most parameters.
+
+All are written to OUT as checkpoints.
 """
 
 from __future__ import annotations
@@ -17,7 +24,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 import torch
 import typer
@@ -41,14 +48,38 @@ from ddpm_core.training.loop import Trainer, TrainStep, batch_index
 from ddpm_core.unet import UNet
 from ddpm_core.vae import VAE
 
-SHAPE: dict[str, Any] = {"channels": (64, 128, 192), "blocks": 2, "dropout": 0.05}
-CONTESTANTS: dict[str, dict[str, Any]] = {
-    "serpentine": {},
-    "attention": {"mixer": "attention"},
-    "none": {"mixer": "none"},
-    "serpentine, never clamped": {"clamp_share": 0.0},
+WIDER_BY = 16  # channels; from there on, the coarsest level is widened until the parameters are equal
+
+
+class Contest(NamedTuple):
+    """What all contestants share, and what each has of its own: settings of the UNet, and `clamp_share`."""
+
+    shape: dict[str, Any]
+    batch_size: int
+    contestants: dict[str, dict[str, Any]]
+
+
+CONTESTS = {
+    "mixers": Contest(
+        {"channels": (64, 128, 192), "blocks": 2, "dropout": 0.05},
+        16,
+        {
+            "serpentine": {},
+            "attention": {"mixer": "attention"},
+            "none": {"mixer": "none"},
+            "serpentine, never clamped": {"clamp_share": 0.0},
+        },
+    ),
+    "widths": Contest(
+        {"channels": (128, 256, 384), "blocks": 2, "dropout": 0.05},
+        32,
+        {
+            "128, 256 fine": {},
+            "64, 192 fine": {"channels": (64, 192, WIDER_BY)},
+            "64, 128 fine": {"channels": (64, 128, WIDER_BY)},
+        },
+    ),
 }
-WIDER_BY = 16  # channels
 TURN = 5.0  # seconds
 TRIAL = 6  # steps to find out how long one takes
 
@@ -77,6 +108,7 @@ class Contestant:
 def main(
     data: Annotated[Path, typer.Option(help="folder of pictures")],
     out: Annotated[Path, typer.Option(help="folder for the trained checkpoints")],
+    contest: Annotated[str, typer.Option(help=f"what differs: {' or '.join(CONTESTS)}")] = "mixers",
     checkpoint: Annotated[Path, typer.Option(help="checkpoint whose autoencoder is used")] = Path(
         "checkpoints/faces-128"
     ),
@@ -86,10 +118,12 @@ def main(
 ) -> None:
     """Train all, print parameters, rate, held-out loss and sliced Wasserstein distance as a table."""
     with in_one_sentence():
+        if contest not in CONTESTS:
+            raise ValueError(f"there is no contest {contest!r}; choose from: {', '.join(CONTESTS)}.")
         codec, config = checkpoints.load_vae(checkpoint), checkpoints.read_config(checkpoint)
         files = find_pictures(data)
         training, held_out = (load_pictures(files[split] or files["train"], config.size) for split in ("train", "val"))
-        contestants = trained(codec, training, minutes * 60)
+        contestants = trained(CONTESTS[contest], codec, training, minutes * 60)
         latents, results = encode(codec, held_out), []
         for name, contestant in contestants.items():
             unet: UNet = contestant.trainer.ema.module.eval()  # type: ignore[assignment]
@@ -104,15 +138,16 @@ def main(
     report(results, json_file)
 
 
-def trained(codec: VAE, pictures: PictureSet, seconds: float, batch_size: int = 16) -> dict[str, Contestant]:
+def trained(contest: Contest, codec: VAE, pictures: PictureSet, seconds: float) -> dict[str, Contestant]:
     """All contestants, each trained for as many steps as fit into its `seconds`, in turns."""
     latents = torch.cat([encode(codec, pictures), encode(codec, pictures, flip=True)])
     diffuser, goal, contestants = Diffuser(), 0, {}
-    for name, changes in CONTESTANTS.items():
-        shape = SHAPE | {"latent_channels": codec.latent_channels} | without(changes, "clamp_share")
+    for name, changes in contest.contestants.items():
+        shape = contest.shape | {"latent_channels": codec.latent_channels} | without(changes, "clamp_share")
         goal = goal or parameters(UNet(**shape))
         shape = wide_enough(goal, shape)
-        settings = DenoiserSettings(iterations=10**6, batch_size=batch_size, **without(changes, "mixer"))
+        learning = without(changes, "mixer", "channels")
+        settings = DenoiserSettings(iterations=10**6, batch_size=contest.batch_size, **learning)
 
         def loss(model: Any, draw: Draw, settings: DenoiserSettings = settings) -> dict[str, Tensor]:
             clean = latents[batch_index(draw.number, settings.batch_size, len(latents), 0)]
@@ -131,7 +166,7 @@ def trained(codec: VAE, pictures: PictureSet, seconds: float, batch_size: int = 
         contestants[name] = fresh(max(1, round(seconds / rate)))
     running = dict(contestants)
     with tqdm(total=round(seconds * len(contestants)), desc="training", unit="s", disable=None) as bar:
-        for name in itertools.cycle(CONTESTANTS):
+        for name in itertools.cycle(contest.contestants):
             if name in running and (running[name].used >= seconds or not running[name].take_turn(TURN)):
                 del running[name]
             bar.update(round(sum(contestant.used for contestant in contestants.values())) - bar.n)
@@ -140,8 +175,8 @@ def trained(codec: VAE, pictures: PictureSet, seconds: float, batch_size: int = 
     raise AssertionError("unreachable")
 
 
-def without(settings: dict[str, Any], name: str) -> dict[str, Any]:
-    return {key: value for key, value in settings.items() if key != name}
+def without(settings: dict[str, Any], *names: str) -> dict[str, Any]:
+    return {key: value for key, value in settings.items() if key not in names}
 
 
 def wide_enough(goal: int, shape: dict[str, Any]) -> dict[str, Any]:
