@@ -17,6 +17,8 @@ The error is how much the same figure spreads over the default's own sets when e
 Where the limit lies within two errors of the figure, the claim is neither met nor missed: more --pictures tell. A
 thousand steps take minutes for a handful of pictures on two cores, so without options there are few of them and the
 error is large.
+
+Of digits it is asked how many a small classifier reads as the digit asked for: `python -m benchmarks --digits`.
 """
 
 from __future__ import annotations
@@ -30,6 +32,7 @@ from torch import Tensor
 
 from benchmarks.pipeline import CHECKPOINT
 from benchmarks.results import Result, report
+from benchmarks.samplers import by_classifier, measured
 from ddpm_core.data import PictureSet, find_pictures, load_pictures
 from ddpm_core.evaluate import sample
 from ddpm_core.evaluation.distances import groups, sliced_wasserstein
@@ -38,6 +41,8 @@ from ddpm_core.pipeline import LatentDiffusion
 from ddpm_core.schema import GenerateRequest
 
 PICTURES, SETS = 16, 6
+BESIDE_DATA = 64  # pictures in a set that all claims together have the time for
+DIGITS, OF_EACH = Path("checkpoints/digits"), 7
 LOSS = 1.05
 SURE = 2.0  # standard errors
 
@@ -66,8 +71,7 @@ def measure(
     training = load_pictures(find_pictures(data)["train"], model.size) if data else None
     # As many seeds as both need, none used twice, so that no two sets share noise.
     default = groups(sample(model, pictures * sets), pictures)
-    thousand = GenerateRequest(steps=model.diffuser.num_timesteps - 1, sampler="ddpm")
-    ddpm = sample(model, pictures, pictures * sets, thousand)
+    ddpm = sample(model, pictures, pictures * sets, thousand_steps(model))
 
     if training:
         distances = sliced_wasserstein(training, [*default, ddpm])
@@ -85,6 +89,33 @@ def measure(
             for level, value in enumerate(values.tolist())
         ),
     ]
+
+
+def read_as_asked(data: Path, checkpoint: Path = DIGITS, of_each: int = OF_EACH) -> list[Result]:
+    """By how many times more of DDPM's pictures of classes a classifier reads right than of the default's, and shares.
+
+    Args:
+        data: what the denoiser was trained on; the classifier is trained on it here.
+        of_each: pictures of each class.
+
+    Raises:
+        CheckpointError, PictureError: what is to be read cannot be.
+    """
+    model = LatentDiffusion.load(checkpoint)
+    count = of_each * len(model.classes)
+    judge = by_classifier(model, checkpoint, data, count)
+    ways = {"default": GenerateRequest(), "DDPM": thousand_steps(model)}
+    read = {name: measured(model, request, count, judge)["class_accuracy"] for name, request in ways.items()}
+    return [
+        Result.at_most("digits: read as asked, DDPM / default", read["DDPM"] / max(read["default"], 1e-9), LOSS),
+        *(Result(f"digits: read as asked, {name}", share) for name, share in read.items()),
+        Result("digits: pictures of each", count),
+    ]
+
+
+def thousand_steps(model: LatentDiffusion) -> GenerateRequest:
+    """Ancestral sampling through every state of the model's diffuser."""
+    return GenerateRequest(steps=model.diffuser.num_timesteps - 1, sampler="ddpm")
 
 
 def nearness(pictures: PictureSet, others: list[PictureSet]) -> Tensor:
