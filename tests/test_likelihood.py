@@ -19,6 +19,7 @@ from ddpm_core.data import PictureSet
 from ddpm_core.diffuser import Diffuser
 from ddpm_core.evaluation import likelihood
 from ddpm_core.evaluation.likelihood import bits_per_dim, drawn_steps, measure_likelihood, pixel_bits
+from ddpm_core.evaluation.measures import MEANING
 from ddpm_core.pipeline import LatentDiffusion
 from ddpm_core.solvers import WithVariance
 from ddpm_core.unet import UNet
@@ -163,7 +164,7 @@ def test_the_two_kinds_of_codec_have_measures_of_their_own(
     files = sorted(picture_folder.iterdir())[:3]
     for model, name in ((tiny_model, "latent_bits_per_dim"), (class_model, "bits_per_dim")):
         measures = measure_likelihood(model, files)
-        assert measures.keys() == {name, f"{name}_error"} <= evaluate.MEANING.keys()
+        assert measures.keys() == {name, f"{name}_error"} <= MEANING.keys()
         assert math.isfinite(measures[name])
         assert measures[f"{name}_error"] > 0
         assert measure_likelihood(model, []) == dict.fromkeys(measures)
@@ -198,4 +199,4 @@ def test_evaluating_a_model_of_pixels_says_its_bits_per_dimension(
     outcome = call(evaluate.main, *arguments, "--device", "cpu", "--samples", 8, "--fills", 1)
     assert outcome.status == 0
     assert math.isfinite(json.loads(report.read_text())["bits_per_dim"])
-    assert evaluate.MEANING["bits_per_dim"] in outcome.out
+    assert MEANING["bits_per_dim"] in outcome.out
