@@ -36,9 +36,10 @@ from tqdm import tqdm
 
 from ddpm_core import checkpoint as checkpoints
 from ddpm_core.data import PictureSet, find_pictures, load_pictures
-from ddpm_core.datasets import AUTO, DataSet, find
+from ddpm_core.datasets import AUTO, NONE, DataSet, find
 from ddpm_core.evaluation import metrics
 from ddpm_core.evaluation.classifier import Classifier, share_read_right, trained_classifier
+from ddpm_core.evaluation.denoising import measure_denoising
 from ddpm_core.evaluation.distances import distances_to_training, memorised_share
 from ddpm_core.evaluation.feature_distances import FEWEST, compared
 from ddpm_core.evaluation.features import FeatureNetwork, inception, of_classes, of_turns
@@ -91,6 +92,7 @@ def main(
         measures = measure_codec(model, find_pictures(data))
         measures |= measure_denoiser(model, find_pictures(seen), samples, fills, network)
         measures |= measure_likelihood(model, find_pictures(seen)["val"])
+        measures |= measure_denoising(model, labelled or find(seen, NONE))
         if labelled and classifier:
             measures |= measure_classes(model, labelled, classifier, samples)
         if json_file:

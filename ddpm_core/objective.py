@@ -13,7 +13,7 @@ from ddpm_core.diffuser import Diffuser
 from ddpm_core.importance import LossHistory
 from ddpm_core.inpainting import random_regions
 from ddpm_core.shares import WHOLE, Share
-from ddpm_core.unet import Prediction, UNet, parted, to_eps, training_target
+from ddpm_core.unet import Denoiser, Prediction, UNet, parted, to_eps, training_target
 
 DECILES = 10
 BOUND_WEIGHT = 0.001  # of the bound beside the squared error, Nichol & Dhariwal 2021, section 3.1
@@ -137,7 +137,7 @@ def _evened_out(found: dict[str, Tensor], t: Tensor, kept: Tensor, history: Loss
 
 @torch.inference_mode()
 def loss_by_decile(
-    unet: UNet, clean: Tensor, diffuser: Diffuser, batch_size: int = 64, label: Tensor | None = None
+    unet: Denoiser, clean: Tensor, diffuser: Diffuser, batch_size: int = 64, label: Tensor | None = None
 ) -> list[float]:
     """Mean squared error on latents (B, C, h, w) of classes `label` (B,) per tenth of the timesteps, cleanest first.
 

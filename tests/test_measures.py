@@ -74,6 +74,7 @@ def test_evaluating_prints_aims_and_writes_numbers_alone(
     measures = json.loads(report.read_text())
     assert measures["kept_max_diff"] == 0
     assert measures["psnr"] < 31
+    assert len(measures["denoising_loss"]) == 10
     lines = outcome.out.splitlines()
     (kept,) = (one for one in lines if one.startswith("kept_max_diff "))
     (psnr,) = (one for one in lines if one.startswith("psnr "))

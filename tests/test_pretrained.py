@@ -277,7 +277,9 @@ def test_commands_take_a_folder_of_theirs_as_any_checkpoint(
     arguments = ["--checkpoint", folder, "--data", picture_folder, "--samples", 2, "--fills", 1, "--json", report]
     outcome = call(evaluate.main, *arguments)
     assert outcome.status == 0, outcome.err
-    assert json.loads(report.read_text())["kept_max_diff"] == 0
+    measures = json.loads(report.read_text())
+    assert measures["kept_max_diff"] == 0
+    assert len(measures["denoising_loss"]) == 10
 
 
 # What cannot be used

@@ -23,6 +23,7 @@ MEANING = {
     "bits_per_dim_error": "its standard error",
     "latent_bits_per_dim": "upper bound for held-out latents, to compare denoisers of one autoencoder",
     "latent_bits_per_dim_error": "its standard error",
+    "denoising_loss": "on held-out pictures by tenth of the timesteps, cleanest first, classes told",
     "class_samples": "pictures made of classes, equally many of each, with the default guidance",
     "class_accuracy": "share of them that a small classifier reads as the class asked for",
     "classifier_accuracy": "share of held-out pictures that the same classifier reads right",

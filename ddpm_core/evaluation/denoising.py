@@ -1,0 +1,31 @@
+"""How well a denoiser tells the noise in held-out pictures: the loss it was trained on, by how noisy they are."""
+
+from __future__ import annotations
+
+import torch
+
+from ddpm_core.data import load_pictures
+from ddpm_core.datasets import DataSet
+from ddpm_core.objective import loss_by_decile
+from ddpm_core.pipeline import LatentDiffusion
+from ddpm_core.schema import MAX_COUNT
+
+PICTURES = 1024  # at most; about as many as training looks at
+
+
+@torch.inference_mode()
+def measure_denoising(model: LatentDiffusion, found: DataSet) -> dict[str, list[float] | None]:
+    """The denoiser's loss on held-out pictures by tenth of the timesteps, cleanest first (`loss_by_decile`).
+
+    It is that of the denoiser by itself, without a guide, told the classes that the data has. The noise is fixed, so
+    the same pictures give the same numbers; they compare with those of other denoisers of the same latents that
+    predict the same. None without held-out pictures.
+    """
+    files = found.sources["val"]
+    if not files:
+        return {"denoising_loss": None}
+    some = slice(None, None, -(-len(files) // PICTURES))
+    pictures = load_pictures(files[some], model.size, labels=found.labels["val"][some] if found.classes else None)
+    latents = [model.codec.encode(image.to(model.device)) for image in pictures.batches(MAX_COUNT)]
+    label = None if pictures.labels is None else pictures.labels.to(model.device)
+    return {"denoising_loss": loss_by_decile(model.denoiser, torch.cat(latents), model.diffuser, MAX_COUNT, label)}
