@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -22,7 +23,8 @@ from gradio_client import Client, handle_file
 from PIL import Image
 
 from ddpm_core.pictures import read_parameters
-from tests.ui.sticky import Proxy
+from tests.ui.sticky import COOKIE, Proxy
+from ui.studio import launch_settings
 
 ROOT = Path(__file__).resolve().parents[2]
 SEED = 4  # place of the seed in what is carried to the Process tab, the tabs first
@@ -151,3 +153,50 @@ def test_a_file_made_by_one_process_can_be_fetched_from_the_other(apps: list[str
     (made,) = client.predict(seed=1, steps=2, api_name="/generate")
     path = f"/gradio_api/file={made['path']}"
     assert httpx.get(apps[1] + path).content == httpx.get(apps[0] + path).content != b""
+
+
+# What is tested above is a stand-in; these hold the file that visitors are served by to it, and to the manual.
+
+
+def nginx() -> str:
+    """The configuration without its comments."""
+    return re.sub(r"#.*", "", (ROOT / "deploy" / "nginx.conf").read_text())
+
+
+def manual() -> str:
+    """The manual's text."""
+    return (ROOT / "docs" / "serving.md").read_text()
+
+
+def block(opening: str) -> str:
+    """What stands in a block of the configuration that has no block inside."""
+    (found,) = re.findall(rf"^{re.escape(opening)} {{\n(.*?)^}}", nginx(), re.DOTALL | re.MULTILINE)
+    return found
+
+
+def test_nginx_asks_the_processes_that_the_manual_starts() -> None:
+    (name,) = re.findall(r"proxy_pass http://([^;/]+);", nginx())
+    asked = re.findall(r"^ *server ([^;]+);", block(f"upstream {name}"), re.MULTILINE)
+    started = re.findall(r"python app\.py --port (\d+)", manual())
+    assert asked == [f"127.0.0.1:{port}" for port in started]
+    assert len(set(asked)) == 2
+
+
+def test_nginx_chooses_by_the_cookie_that_it_gives() -> None:
+    (key,) = re.findall(r"hash (\$\w+) consistent;", block("upstream studio"))
+    (given,) = re.findall(r"add_header Set-Cookie (\$\w+) always;", nginx())
+    visitor, welcome = (
+        dict(re.findall(r'^ *(""|default) +([^;"]+|".*");', block(f"map $cookie_{COOKIE} {variable}"), re.MULTILINE))
+        for variable in (key, given)
+    )
+    assert visitor == {'""': "$request_id", "default": f"$cookie_{COOKIE}"}
+    assert re.fullmatch(rf'"{COOKIE}=\$request_id; Path=/;.*"', welcome['""'])  # what the first answer was chosen by
+    assert welcome["default"] == '""'
+
+
+def test_nginx_has_every_line_that_the_manual_explains() -> None:
+    lines = re.findall(r"^\| `([^`]+)`", manual().split("| line | why |")[1].split("\n\n")[0], re.MULTILINE)
+    assert len(lines) == 5
+    assert all(re.search(rf"\b{line}\b", nginx()) for line in lines)
+    (megabytes,) = re.findall(r"client_max_body_size (\d+)m;", nginx())
+    assert launch_settings()["max_file_size"] == f"{megabytes}mb"
