@@ -17,7 +17,7 @@ from ddpm_core.regions import READY
 from ddpm_core.schema import InpaintRequest
 from ddpm_core.squares import Square
 from tests.browser.conftest import PHONE, visit
-from tests.browser.test_studio import LONG, advanced, downloaded, number, run, settle, stroke, tab, upload
+from tests.browser.test_studio import LONG, advanced, downloaded, number, run, settle, stroke, tab, told, upload
 
 SIDE = 256
 WHOLE = Square(0, 0, SIDE)
@@ -132,6 +132,33 @@ def test_a_ready_made_mask_is_paint_that_can_be_grown(page: Page, noise: np.ndar
     wider = (made != noise).any(2)
     assert abs(int(wider.any(0).sum()) - int(changed.any(0).sum()) - 32) <= 3
     assert abs(int(wider.any(1).sum()) - int(changed.any(1).sum()) - 32) <= 3
+
+
+def test_a_mask_file_is_paint_and_one_that_is_no_picture_takes_nothing_away(
+    page: Page, noise: np.ndarray, tmp_path: Path
+) -> None:
+    light = np.zeros((SIDE // 2, SIDE // 2), dtype=bool)
+    light[20:60, 30:90] = True
+    Image.fromarray(light).save(tmp_path / "mask.png")
+    (tmp_path / "broken.png").write_text("not a picture")
+    wanted = light.repeat(2, 0).repeat(2, 1)  # the mask may be of another size, not of another shape
+
+    upload(page, tmp_path / "mask.png", "#inpaint-mask")
+    drafted(page)
+    made, _ = taken(page, tmp_path)
+    assert np.array_equal(made[~wanted], noise[~wanted])
+    assert (made != noise).any(2)[wanted].mean() > 0.99
+
+    upload(page, tmp_path / "broken.png", "#inpaint-mask")
+    expect(page.locator(".toast-body")).to_have_count(1)
+    told(page, "broken.png is not a picture")
+    assert np.array_equal(taken(page, tmp_path)[0], made)
+    advanced(page, "inpaint", 3)
+    run(page, "inpaint")
+    again, said = taken(page, tmp_path)
+    assert said["steps"] == 3
+    assert np.array_equal(again[~wanted], noise[~wanted])
+    assert (again != noise).any(2)[wanted].mean() > 0.99
 
 
 def test_one_variant_is_picked_and_continued(page: Page, noise: np.ndarray, tmp_path: Path) -> None:

@@ -88,9 +88,9 @@ def wipe(page: Page) -> None:
     page.locator("#inpaint-editor").get_by_label("Clear canvas").click()
 
 
-def upload(page: Page, path: Path) -> None:
+def upload(page: Page, path: Path, button: str = "#inpaint-upload") -> None:
     with page.expect_file_chooser() as chooser:
-        page.locator("#inpaint-upload").click()
+        page.locator(button).click()
     chooser.value.set_files(path)
     settle(page)
 
