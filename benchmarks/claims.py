@@ -17,7 +17,7 @@ CLAIMS: dict[str, Claim] = {
     "memory": memory.measure,
     "pipeline": pipeline.measure,
     "training-step": training_step.measure,
-    "app": studio.picture,
+    "app": studio.app,
     "start-up": studio.start_up,
     "steps": steps.measure,
     "scaling": scaling.measure,

@@ -1,8 +1,12 @@
-"""What the app costs: a picture through the page beside the same call of the pipeline, and the time to the first page.
+"""What the app costs: a picture through the page beside the same call of the pipeline, a live draft, the first page.
 
 A picture through the page goes the way a visitor's click goes: it stands in Gradio's queue, the Generate tab's own
 handler makes it, previews are decoded, written and announced while it is made, and it is done when the page is
 told so. App and pipeline share one process and one model, so that nothing but the way differs.
+
+A live draft goes the way of a stroke: the canvas is handed to the editor as the page hands it over, and the Inpaint
+tab's own handler answers. What a browser does before and after that, reading its canvas and showing the picture, is not
+in the time.
 
 The time to the first page is that from starting `python app.py` until its address answers with the page. The
 measure for it is the time that importing torch and gradio takes in a process of its own: what any such app pays.
@@ -10,6 +14,7 @@ measure for it is the time that importing torch and gradio takes in a process of
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import socket
@@ -18,26 +23,38 @@ import sys
 import time
 import uuid
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
 import httpx
+import numpy as np
+from PIL import Image
 
 from benchmarks.pipeline import CHECKPOINT
 from benchmarks.results import Result, Unmeasured
 from benchmarks.timing import medians
+from ddpm_core.pictures import open_picture
 from ddpm_core.samplers import last
 from ddpm_core.schema import GenerateRequest
+from ui import examples, masks
 from ui.generate import GenerateTab
+from ui.inpaint import InpaintTab
 from ui.models import Shelf
 from ui.studio import TITLE, build, launch_settings
 
 ROOT = Path(__file__).resolve().parents[1]
-STEPS, PICTURES, STARTS = 20, 11, 5
+STEPS, PICTURES, DRAFTS, STARTS = 20, 11, 11, 5
 TIMES_PIPELINE, TIMES_IMPORTS = 1.25, 1.5
+SECONDS_TO_DRAFT = 1.0
 PATIENCE = 120.0  # seconds, for an answer
 LOOK_EVERY = 0.02  # seconds, while waiting for the first page
+
+
+def app(checkpoint: Path = CHECKPOINT) -> list[Result]:
+    """A picture and a live draft. Raises `Unmeasured`."""
+    return [*picture(checkpoint), *draft(checkpoint)]
 
 
 def picture(checkpoint: Path = CHECKPOINT, steps: int = STEPS, repeats: int = PICTURES) -> list[Result]:
@@ -48,25 +65,44 @@ def picture(checkpoint: Path = CHECKPOINT, steps: int = STEPS, repeats: int = PI
     """
     shelf = Shelf.around(checkpoint)
     model, request = shelf.load(shelf.first), GenerateRequest(steps=steps)
-    page = build(shelf)
-    page.launch(server_name="127.0.0.1", prevent_thread_lock=True, **launch_settings())
     previews: list[int] = []
-    try:
-        with httpx.Client(base_url=str(page.local_url), timeout=PATIENCE, trust_env=False) as visitor:
-            seconds = medians(
-                {
-                    "pipeline": lambda: model.pictures(last(model.generate(request)).latent),
-                    "app": lambda: previews.append(clicked(visitor, page, shelf.first, request)),
-                },
-                repeats,
-            )
-    finally:
-        page.close(verbose=False)
+    with opened(shelf) as (visitor, page):
+        seconds = medians(
+            {
+                "pipeline": lambda: model.pictures(last(model.generate(request)).latent),
+                "app": lambda: previews.append(clicked(visitor, page, shelf.first, request)),
+            },
+            repeats,
+        )
     return [
         Result.at_most("app: picture, app / pipeline", seconds["app"] / seconds["pipeline"], TIMES_PIPELINE),
         *(Result(f"app: picture, {name}, s", value) for name, value in seconds.items()),
         Result("app: previews per picture", sum(previews) / len(previews)),
     ]
+
+
+def draft(checkpoint: Path = CHECKPOINT, repeats: int = DRAFTS) -> list[Result]:
+    """Seconds from a finished stroke on the picture that the Inpaint tab opens with until its draft is there.
+
+    Raises:
+        Unmeasured: the page told of a failure, or answered the stroke with nothing.
+    """
+    canvas = blobs(open_picture(examples.faces()[0]))
+    with opened(Shelf.around(checkpoint)) as (visitor, page):
+        seconds = medians({"draft": lambda: painted(visitor, page, canvas)}, repeats)["draft"]
+    return [Result.at_most("app: live draft, s", seconds, SECONDS_TO_DRAFT)]
+
+
+@contextmanager
+def opened(shelf: Shelf) -> Iterator[tuple[httpx.Client, gr.Blocks]]:
+    """A visitor, and the page that is served to it."""
+    page = build(shelf)
+    page.launch(server_name="127.0.0.1", prevent_thread_lock=True, **launch_settings())
+    try:
+        with httpx.Client(base_url=str(page.local_url), timeout=PATIENCE, trust_env=False) as visitor:
+            yield visitor, page
+    finally:
+        page.close(verbose=False)
 
 
 def clicked(visitor: httpx.Client, page: gr.Blocks, checkpoint: str, request: GenerateRequest) -> int:
@@ -75,17 +111,63 @@ def clicked(visitor: httpx.Client, page: gr.Blocks, checkpoint: str, request: Ge
     Raises:
         Unmeasured: the page told of a failure.
     """
-    handlers = {getattr(function.fn, "__qualname__", ""): number for number, function in page.fns.items()}
-    session = uuid.uuid4().hex
-    asked = {
-        "fn_index": handlers[GenerateTab._run.__qualname__],
-        "data": [checkpoint, request.seed, request.count, request.steps, request.sampler, "", request.guidance],
-        "session_hash": session,
-    }
-    visitor.post("/gradio_api/queue/join", json=asked).raise_for_status()
-    told = [message["msg"] for message in messages(visitor, session)]
+    given = [checkpoint, request.seed, request.count, request.steps, request.sampler, "", request.guidance]
+    answers = called(visitor, handler(page, GenerateTab._run), given, uuid.uuid4().hex)
     # The picture itself comes as the last of the handler's answers, after the previews.
-    return told.count("process_generating") - 1
+    return [message["msg"] for message in answers].count("process_generating") - 1
+
+
+def painted(visitor: httpx.Client, page: gr.Blocks, canvas: dict[str, bytes]) -> None:
+    """Finish a stroke over HTTP, as a visitor who has just opened the page, and wait for the draft.
+
+    The canvas goes to the editor first, part by part; the call names it. All else is left as the page has it.
+
+    Raises:
+        Unmeasured: the page told of a failure, or answered with nothing.
+    """
+    number, session, stroke = handler(page, InpaintTab._draft), uuid.uuid4().hex, uuid.uuid4().hex
+    inputs = page.fns[number].inputs
+    editor = next(one for one in inputs if isinstance(one, gr.ImageEditor))
+    for part, content in canvas.items():
+        what = {"type": part, "index": "0" if part == "layer" else "null", "id": stroke}
+        where = {"component_id": str(editor._id), "fn_name": "accept_blobs", "session_hash": session}
+        answer = visitor.post("/gradio_api/component_server", data=what | where, files={"file": (part, content)})
+        answer.raise_for_status()
+    given = [None if isinstance(one, gr.State) else getattr(one, "value", None) for one in inputs]
+    given[inputs.index(editor)] = {"background": None, "layers": [], "composite": None, "id": stroke}
+    if "Live draft in" not in json.dumps(called(visitor, number, given, session)):
+        raise Unmeasured("the page answered a stroke with no draft.")
+
+
+def blobs(picture: Image.Image) -> dict[str, bytes]:
+    """The parts of the editor's canvas as PNG, for a picture with a stroke across its lower half."""
+    stroke = np.zeros((picture.height, picture.width), dtype=bool)
+    stroke[-picture.height // 4 : -picture.height // 8, picture.width // 4 : -picture.width // 4] = True
+    canvas = masks.editor_value(picture, stroke)
+    return {
+        "background": png(canvas["background"]),
+        "layer": png(*canvas["layers"]),
+        "composite": png(canvas["composite"]),
+    }
+
+
+def png(picture: Image.Image) -> bytes:
+    """A picture as a browser sends it."""
+    picture.save(file := io.BytesIO(), "png")
+    return file.getvalue()
+
+
+def handler(page: gr.Blocks, function: Any) -> int:
+    """The number by which a page knows one of its handlers."""
+    numbers = {getattr(each.fn, "__qualname__", ""): number for number, each in page.fns.items()}
+    return numbers[function.__qualname__]
+
+
+def called(visitor: httpx.Client, number: int, given: list[Any], session: str) -> list[dict[str, Any]]:
+    """All that the server tells a page whose handler of that number is called. Raises `Unmeasured`."""
+    asked = {"fn_index": number, "data": given, "session_hash": session}
+    visitor.post("/gradio_api/queue/join", json=asked).raise_for_status()
+    return list(messages(visitor, session))
 
 
 def messages(visitor: httpx.Client, session: str) -> Iterator[dict[str, Any]]:

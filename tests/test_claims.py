@@ -39,6 +39,32 @@ def test_a_page_that_fails_is_no_measurement(tiny_checkpoint: Path, monkeypatch:
         studio.picture(tiny_checkpoint, steps=2, repeats=1)
 
 
+def test_a_stroke_is_followed_to_its_draft_by_the_way_of_the_page(
+    tiny_checkpoint: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    taken = []
+
+    def watched(*given, called=studio.called):
+        taken.append(called(*given))
+        return taken[-1]
+
+    monkeypatch.setattr(studio, "called", watched)
+    (result,) = studio.draft(tiny_checkpoint, repeats=1)
+    assert result.name == "app: live draft, s"
+    assert result.target == "<= 1"
+    assert result.ok is (result.value <= 1)
+    assert len(taken) == 3  # two of them to warm up
+    for told in taken:  # a picture for each, although it is the same stroke
+        assert told[-1]["msg"] == "process_completed"
+        assert "inpainted-tiny-seed-1.png" in str(told[-1]["output"])
+
+
+def test_a_stroke_without_a_draft_is_no_measurement(tiny_checkpoint: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ui.inpaint.news", lambda *_: False)
+    with pytest.raises(Unmeasured, match="no draft"):
+        studio.draft(tiny_checkpoint, repeats=1)
+
+
 def test_the_first_page_is_waited_for_and_an_app_that_ends_is_told(tiny_checkpoint: Path, tmp_path: Path) -> None:
     studio.first_page(tiny_checkpoint)  # an error if it does not come
     with pytest.raises(Unmeasured, match="is not there"):
