@@ -6,7 +6,6 @@ Masks are boolean (B, 1, H, W) "keep" masks: True is preserved, False is painted
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from itertools import pairwise
 from typing import Literal
 
 import torch
@@ -64,15 +63,26 @@ def clamp_noised(anchor: Tensor, keep: Tensor, diffuser: Diffuser, noise: Callab
     return constrain
 
 
-def resampled(timesteps: Sequence[int], times: int) -> list[int]:
-    """`timesteps` with every step but the last taken `times` times over, going back up in between.
+def resampled(timesteps: Sequence[int], times: int, jump: int = 1) -> list[int]:
+    """`timesteps` with every `jump` steps but the last one taken `times` times over, going back up in between.
 
-    RePaint's resampling (Lugmayr et al. 2022, algorithm 1, jump length one step): a fill that was made before it
-    knew its neighbours is made again now that it does. Model calls grow by the same factor.
+    RePaint's resampling (Lugmayr et al. 2022, section 4.2 and algorithm 1, line 10; `jump` is its jump length j): a
+    fill that was made before it knew its neighbours is made again now that it does, and with a longer jump from so
+    much noise that more than details can change. Stretches of `jump` steps are counted up from the last step, which
+    is taken once; so is what is left over at the start. The paper rises one state at a time. Here the path rises at
+    once, and all that noise is added together (`Diffuser.noised_further`), which is the same in distribution.
+
+    Args:
+        timesteps: states to pass through, falling to 0.
+        times: how often each stretch is taken; 1 leaves the path as it is.
+        jump: steps in a stretch, at least 1; with more than there are before the last, there is none.
     """
-    path = [timesteps[0]]
-    for now, then in pairwise(timesteps):
-        path += [then, *([now, then] * (times - 1 if then > 0 else 0))]
+    path = list(timesteps[:1])
+    for done, then in enumerate(timesteps[1:], start=1):
+        path.append(then)
+        left = len(timesteps) - 1 - done  # steps from here to 0
+        if left > 0 and (left - 1) % jump == 0 and done >= jump:
+            path += (times - 1) * list(timesteps[done - jump : done + 1])
     return path
 
 

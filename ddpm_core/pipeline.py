@@ -207,7 +207,8 @@ class LatentDiffusion:
         cells = keep_cells(keep, self.codec.stride, request.mask_rule).to(self.device)
         noise = self._noise(request)
         clamp = {"clean": clamp_to(anchor, cells), "noised": clamp_noised(anchor, cells, self.diffuser, noise)}
-        timesteps = resampled(self.diffuser.spaced_timesteps(request.steps, request.spacing), request.resamples)
+        spaced = self.diffuser.spaced_timesteps(request.steps, request.spacing)
+        timesteps = resampled(spaced, request.resamples, request.jump)
         return self._run(request, self._first(request), timesteps, noise, clamp[request.clamp])
 
     @torch.inference_mode()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, Self
 
@@ -9,7 +10,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationIn
 
 from ddpm_core.framing import Crop
 from ddpm_core.guidance import VIEWS
-from ddpm_core.inpainting import ClampRule, MaskRule
+from ddpm_core.inpainting import ClampRule, MaskRule, resampled
 from ddpm_core.objective import TimestepDraw, Weighting
 from ddpm_core.samplers import SAMPLERS
 from ddpm_core.schedules import SCHEDULES
@@ -122,13 +123,25 @@ class InpaintRequest(GenerateRequest):
     mask_rule: MaskRule = Field("safe", description="which latent cells a painted pixel claims")
     clamp: ClampRule = Field("noised", description="how kept cells are held: clean, or with the state's own noise")
     resamples: int = Field(4, ge=1, le=20, description="times each reverse step is taken, noising again in between")
+    jump: int = Field(1, ge=1, le=998, description="reverse steps between two resamplings, and how far each goes back")
     grow: int = Field(0, ge=-256, le=256, description="pixels to widen what is made anew, below 0 to narrow it")
     feather: int = Field(0, ge=0, le=256, description="pixels over which what is made anew fades in at its edge")
     crop: Crop = Field("auto", description="what the model sees: a painted face, the whole picture, around the painted")
 
+    @field_validator("jump")
+    @classmethod
+    def _jump_is_heard(cls, jump: int, info: ValidationInfo) -> int:
+        steps, resamples = (info.data.get(name) for name in ("steps", "resamples"))
+        if jump > 1 and resamples == 1:
+            raise ValueError("belongs to resamples above 1 and must be 1 without")
+        if jump > 1 and steps is not None and jump >= steps:
+            raise ValueError(f"must be less than the number of steps ({steps}), the last of which is taken once")
+        return jump
+
     @property
     def calls(self) -> int:
-        return (self.steps - 1) * self.resamples + 1
+        path = resampled(range(self.steps, -1, -1), self.resamples, self.jump)
+        return sum(then < now for now, then in pairwise(path))
 
 
 class EditRequest(GenerateRequest):

@@ -35,6 +35,17 @@ def test_a_ready_mask_fills_the_picture_at_its_own_size_once_per_seed(
     assert (said["action"], said["seed"], said["steps"]) == ("inpaint", 5, 2)
 
 
+def test_the_jump_is_heard_and_said_in_the_picture(call, tiny_checkpoint: Path, photo: Path, tmp_path: Path) -> None:
+    pixels = {}
+    for jump in (1, 2):
+        arguments = ["--region", "face", "--steps", 4, "--jump", jump, "--out", tmp_path / str(jump)]
+        assert call(inpaint.main, photo, "--checkpoint", tiny_checkpoint, *arguments).status == 0
+        made = tmp_path / str(jump) / "0.png"
+        assert read_parameters(made)["jump"] == jump
+        pixels[jump] = np.asarray(Image.open(made))
+    assert (pixels[1] != pixels[2]).any()
+
+
 def test_a_mask_file_of_another_scale_says_what_is_made_anew(
     call, tiny_checkpoint: Path, photo: Path, tmp_path: Path
 ) -> None:
@@ -58,6 +69,7 @@ def test_a_mask_file_of_another_scale_says_what_is_made_anew(
         (["--mask", "missing.png"], ["missing.png"]),
         (["--region", "face", "--steps", "0"], ["steps", "'0'"]),
         (["--region", "face", "--grow", "200"], ["Widened", "200"]),
+        (["--region", "face", "--steps", "4", "--jump", "4"], ["jump", "'4'"]),
     ],
 )
 def test_what_cannot_be_done_is_said_in_a_sentence(

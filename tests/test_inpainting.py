@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from diffusers import RePaintScheduler
 from torch.nn import functional as F
 
 from ddpm_core.diffuser import Diffuser
@@ -77,6 +78,32 @@ def test_the_noised_clamp_ends_clean_and_draws_no_noise_for_it() -> None:
 def test_resampling_goes_back_up_after_every_step_but_the_last() -> None:
     assert resampled([9, 6, 3, 0], 1) == [9, 6, 3, 0]
     assert resampled([9, 6, 3, 0], 3) == [9, 6, 9, 6, 9, 6, 3, 6, 3, 6, 3, 0]
+
+
+def test_a_jump_goes_back_over_as_many_steps() -> None:
+    assert resampled([9, 7, 6, 4, 1, 0], 2, jump=2) == [9, 7, 6, 9, 7, 6, 4, 1, 6, 4, 1, 0]
+    assert resampled([9, 7, 6, 4, 1, 0], 3, jump=4) == [9, 7, 6, 4, 1, 9, 7, 6, 4, 1, 9, 7, 6, 4, 1, 0]
+
+
+@pytest.mark.parametrize("jump", [1, 4, 5])
+def test_a_path_without_a_whole_stretch_or_a_second_time_is_as_it_was(jump: int) -> None:
+    assert resampled([9, 6, 3, 0], 1, jump) == [9, 6, 3, 0]
+    assert resampled([9, 0], 5, jump) == [9, 0]
+    if jump > 2:
+        assert resampled([9, 6, 3, 0], 5, jump) == [9, 6, 3, 0]
+
+
+@pytest.mark.parametrize(("steps", "jump"), [(10, 1), (10, 2), (10, 3), (11, 3), (10, 9), (10, 10), (250, 10)])
+@pytest.mark.parametrize("times", [1, 2, 4])
+def test_the_path_is_that_of_repaint_in_diffusers(steps: int, times: int, jump: int) -> None:
+    """Theirs rises one state at a time, ours at once; its timesteps lie one below ours."""
+    other = RePaintScheduler(num_train_timesteps=steps)
+    other.set_timesteps(steps, jump_length=jump, jump_n_sample=times)
+    theirs = [t + 1 for t in other.timesteps.tolist()] + [0]
+    passed = {i for i in range(1, len(theirs) - 1) if theirs[i - 1] < theirs[i] < theirs[i + 1]}  # half way up
+    assert resampled(range(steps, -1, -1), times, jump) == [t for i, t in enumerate(theirs) if i not in passed]
+    if jump == 1:
+        assert not passed
 
 
 @pytest.mark.parametrize(("height", "width"), [(16, 16), (9, 31), (2, 3), (1, 1)])

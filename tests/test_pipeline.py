@@ -106,8 +106,18 @@ def test_a_request_knows_how_many_steps_its_run_yields(tiny_model: LatentDiffusi
     assert len(list(tiny_model.generate(GenerateRequest(**choices)))) == GenerateRequest(**choices).calls
     keep = torch.ones(1, 1, 32, 32, dtype=torch.bool)
     keep[..., :16] = False
-    request = InpaintRequest(**choices, resamples=3)
-    assert len(list(tiny_model.inpaint(request, torch.zeros(1, 3, 32, 32), keep))) == request.calls
+    for jump in (1, 2):
+        request = InpaintRequest(**choices, resamples=3, jump=jump)
+        assert len(list(tiny_model.inpaint(request, torch.zeros(1, 3, 32, 32), keep))) == request.calls
+
+
+def test_the_jump_is_the_stretch_that_an_inpainting_takes_again(tiny_model: LatentDiffusion) -> None:
+    keep = torch.ones(1, 1, 32, 32, dtype=torch.bool)
+    keep[..., :16] = False
+    request = InpaintRequest(steps=5, resamples=2, jump=2)
+    passed = [step.t for step in tiny_model.inpaint(request, torch.zeros(1, 3, 32, 32), keep)]
+    _, a, b, c, d, end = tiny_model.diffuser.spaced_timesteps(5)
+    assert passed == [a, b, a, b, c, d, c, d, end]
 
 
 def test_spacing_and_eta_reach_the_sampler(tiny_model: LatentDiffusion) -> None:

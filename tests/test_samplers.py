@@ -215,6 +215,29 @@ def test_where_timesteps_rise_noise_is_added_without_a_call_or_a_yield(sampler: 
     assert constrained == path  # so that what is kept has the right noise there, too
 
 
+@pytest.mark.parametrize(("low", "high"), [(1, 4), (500, 507), (700, 999)])
+def test_a_rise_over_several_states_is_that_of_single_ones_in_distribution(low: int, high: int) -> None:
+    """Of a latent of a known mean, each noising step keeps sqrt(1 - beta) and adds beta (Ho et al. 2020, eq. 2)."""
+    diffuser, risen = Diffuser(), []
+
+    def constrain(latent: Tensor, t: int) -> Tensor:
+        if t == low:
+            return torch.full_like(latent, 2.0)  # nothing but a mean
+        risen.append(latent)
+        return latent
+
+    for fresh in (0.0, 1.0):
+        noise = given(torch.zeros(1, *SHAPE, dtype=torch.float64), torch.full((1, *SHAPE), fresh, dtype=torch.float64))
+        list(ddim(wavy, diffuser, [high, low, high], noise, constrain))
+    mean, variance = 2.0, 0.0
+    for t in range(low + 1, high + 1):
+        beta = diffuser.betas[t].item()
+        mean, variance = (1 - beta) ** 0.5 * mean, (1 - beta) * variance + beta
+    _, still, _, moved = risen  # each run first tells its start
+    torch.testing.assert_close(still, torch.full_like(still, mean))
+    torch.testing.assert_close((moved - still).square(), torch.full_like(still, variance))
+
+
 def test_last_gives_the_final_step() -> None:
     steps = [Step(t, torch.zeros(1), torch.zeros(1)) for t in (2, 1, 0)]
     assert last(iter(steps)) is steps[-1]

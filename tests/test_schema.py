@@ -80,6 +80,31 @@ def test_the_shape_of_an_inpainting_is_bounded(field: str, value: object) -> Non
     assert complaint_of(InpaintRequest, **{field: value}).startswith(field)
 
 
+@pytest.mark.parametrize("resamples", [1, 2, 5])
+def test_an_inpainting_counts_the_steps_of_its_path(resamples: int) -> None:
+    assert InpaintRequest(steps=7, resamples=resamples).calls == 6 * resamples + 1
+    assert InpaintRequest(steps=1, resamples=resamples).calls == 1
+    if resamples > 1:  # of seven steps before the last, one is left over
+        assert InpaintRequest(steps=8, resamples=resamples, jump=3).calls == 6 * resamples + 2
+
+
+@pytest.mark.parametrize("jump", [0, 999, 1.5])
+def test_a_jump_out_of_bounds_is_refused(jump: float) -> None:
+    assert complaint_of(InpaintRequest, steps=999, jump=jump).startswith("jump")
+
+
+def test_a_jump_that_nobody_would_hear_is_refused() -> None:
+    assert InpaintRequest().jump == 1
+    assert InpaintRequest(steps=10, jump=9).jump == 9
+    assert complaint_of(InpaintRequest, steps=10, jump=10) == (
+        "jump must be less than the number of steps (10), the last of which is taken once, not '10'."
+    )
+    assert complaint_of(InpaintRequest, resamples=1, jump=2) == (
+        "jump belongs to resamples above 1 and must be 1 without, not '2'."
+    )
+    assert complaint_of(InpaintRequest, steps=0, jump=2).startswith("steps")
+
+
 @pytest.mark.parametrize("strength", [0, -0.5, 1.01, "much"])
 def test_the_strength_of_an_edit_is_bounded(strength: object) -> None:
     assert complaint_of(EditRequest, strength=strength).startswith("strength")
