@@ -14,6 +14,7 @@ from diffusers import (
     DPMSolverMultistepScheduler,
     EulerDiscreteScheduler,
     HeunDiscreteScheduler,
+    ScoreSdeVeScheduler,
     UniPCMultistepScheduler,
 )
 from torch import Tensor
@@ -124,6 +125,39 @@ def test_euler_is_ddim_without_noise_and_ddpm_is_ddim_with_all_of_it() -> None:
         torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-5)
     ours = last(ddpm(wavy, diffuser, timesteps, SeededNoise([5], SHAPE))).latent
     assert torch.equal(ours, last(ddim(wavy, diffuser, timesteps, SeededNoise([5], SHAPE), eta=1.0)).latent)
+
+
+def corrected(latent: Tensor, fresh: Tensor, t: int, earlier: int) -> tuple[Tensor, Tensor]:
+    """Where a Langevin step leads from `latent`, the corrector's draw being `fresh`, and its predictor alone."""
+    draws = iter([latent, torch.ones_like(latent), fresh])
+    made = next(SAMPLERS["langevin"](wavy, Diffuser(), [t, earlier], lambda: next(draws))).latent
+    draws = iter([latent, torch.ones_like(latent)])
+    return made, next(ddpm(wavy, Diffuser(), [t, earlier], lambda: next(draws))).latent
+
+
+@pytest.mark.parametrize(("t", "earlier"), [(999, 998), (700, 400), (3, 2), (2, 1)])
+def test_the_corrector_is_that_of_song_et_al(t: int, earlier: int) -> None:
+    """Algorithm 5 of "Score-based generative modeling", with r = 0.16 and, for the norms, each picture's own."""
+    diffuser, latent, fresh = Diffuser(), start(3, 4).double(), 1.5 * start(5, 6).double()
+    made, predicted = corrected(latent, fresh, t, earlier)
+    for i in range(2):
+        x, z = predicted[i], fresh[i]
+        g = -wavy(x[None], torch.tensor([earlier]))[0] / (1 - diffuser.alpha_bar[earlier]).sqrt()
+        size = 2 * (1 - diffuser.betas[earlier]) * (0.16 * z.norm() / g.norm()) ** 2
+        torch.testing.assert_close(made[i], x + size * g + (2 * size).sqrt() * z, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize(("t", "earlier"), [(999, 998), (700, 400)])
+def test_the_corrector_equals_that_of_diffusers_for_one_picture(t: int, earlier: int) -> None:
+    """Theirs is for processes whose variance explodes: algorithm 4, which lacks the factor alpha = 1 - beta."""
+    diffuser, latent = Diffuser(), start(3)
+    fresh = torch.randn(latent.shape, generator=torch.Generator().manual_seed(5))
+    made, predicted = corrected(latent, fresh, t, earlier)
+    other = ScoreSdeVeScheduler(snr=0.16 * (1 - diffuser.betas[earlier].item()) ** 0.5)
+    other.set_timesteps(10)
+    score = -wavy(predicted, torch.tensor([earlier])) / (1 - diffuser.alpha_bar[earlier].item()) ** 0.5
+    theirs = other.step_correct(score, predicted, generator=torch.Generator().manual_seed(5)).prev_sample
+    torch.testing.assert_close(made, theirs, rtol=1e-5, atol=1e-5)
 
 
 # Against a Gaussian N(mean, spread^2): the best predictor and the solution of the ODE have closed forms.
