@@ -2,13 +2,26 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from ddpm_core.diffuser import Diffuser
-from ddpm_core.guidance import VIEWS, anagram, autoguided, blurred, classifier_free, clipped, hybrid
-from ddpm_core.inpainting import clamp_to
+from ddpm_core.guidance import (
+    VIEWS,
+    anagram,
+    autoguided,
+    blurred,
+    classifier_free,
+    clipped,
+    hybrid,
+    rearranged,
+    told_and_untold,
+)
+from ddpm_core.inpainting import clamp_noised, clamp_to, resampled
 from ddpm_core.noise import SeededNoise
 from ddpm_core.samplers import SAMPLERS, last
 from ddpm_core.solvers import Predictor
@@ -142,27 +155,45 @@ def test_a_blur_that_parts_nothing_is_refused(blur: float) -> None:
 # Any wrapper with any sampler and any constraint
 
 
+def by_class(z: Tensor, t: Tensor, label: Tensor) -> Tensor:
+    return good(z, t) + 0.1 * label[:, None, None, None]
+
+
 WRAPPED: dict[str, Predictor] = {
     "autoguided": autoguided(good, poor, 1.5),
     "classifier-free": classifier_free(good, poor, 3.0),
+    "told and untold": told_and_untold(by_class, 1, 2, 3.0),
+    "clipped": clipped(good, Diffuser(), 0.5),
+    "rearranged": rearranged(uneven, lambda z: F.pixel_shuffle(z, 2), lambda z: F.pixel_unshuffle(z, 2)),
     "anagram": anagram([(good, VIEWS["identity"]), (good, VIEWS["turned-90"])]),
     "hybrid": hybrid(good, poor),
     "hybrid of an anagram": hybrid(anagram([(good, VIEWS["mirrored"])]), poor),
+    "clipped, told and untold": clipped(told_and_untold(by_class, 1, 2, 3.0), Diffuser(), 0.5),
 }
 
 
 @pytest.mark.parametrize("sampler", SAMPLERS)
 @pytest.mark.parametrize("wrapper", WRAPPED)
-def test_every_wrapper_works_with_every_sampler_and_a_constraint(wrapper: str, sampler: str) -> None:
+@pytest.mark.parametrize(("clamp", "jump"), [("clean", 0), ("noised", 0), ("clean", 1), ("noised", 2)])
+def test_every_wrapper_works_with_every_sampler_and_constraint_and_when_resampled(
+    clamp: str, jump: int, wrapper: str, sampler: str
+) -> None:
     diffuser, keep = Diffuser(), torch.zeros(1, 1, 6, 6, dtype=torch.bool)
     keep[..., :3] = True
     anchor = torch.randn(1, 4, 6, 6)
     noise, timesteps = SeededNoise([0, 1], (4, 6, 6)), diffuser.spaced_timesteps(5, "logsnr")
-    clamp = clamp_to(anchor, keep)
-    made = last(SAMPLERS[sampler](WRAPPED[wrapper], diffuser, timesteps, noise, clamp)).latent
+    path = resampled(timesteps, 2, jump) if jump else timesteps
+    clamps = {"clean": clamp_to(anchor, keep), "noised": clamp_noised(anchor, keep, diffuser, noise)}
+    steps = list(SAMPLERS[sampler](WRAPPED[wrapper], diffuser, path, noise, clamps[clamp]))
+    assert [step.t for step in steps] == [then for now, then in pairwise(path) if then < now]
+    made = steps[-1].latent
     assert torch.isfinite(made).all()
     assert torch.equal(made[..., :3], anchor[..., :3].expand(2, -1, -1, -1))
     assert not torch.equal(made[0], made[1])
+    for step in steps[:-1]:
+        left = diffuser.alpha_bar[step.t].item() if clamp == "noised" else 1.0
+        off = step.latent[..., :3] - left**0.5 * anchor[..., :3]
+        assert (off.abs() <= 6 * (1 - left) ** 0.5).all()  # deviations of the noise that belongs there
 
 
 @pytest.mark.parametrize("name", ["mirrored", "upside-down", "turned-90"])
