@@ -3,23 +3,32 @@
 from __future__ import annotations
 
 import math
+import os
 import re
+import shutil
+import subprocess
+import sys
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
 from torch import Tensor
 
 from ddpm_core.diffuser import Diffuser
+from ddpm_core.noise import SeededNoise
+from ddpm_core.pictures import read_parameters
 from ddpm_core.pipeline import LatentDiffusion
 from ddpm_core.samplers import last, reverse
 
-PAGE = Path(__file__).resolve().parents[1] / "docs" / "extending.md"
+ROOT = Path(__file__).resolve().parents[1]
+PAGE = ROOT / "docs" / "extending.md"
 BLOCKS = re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), flags=re.DOTALL)
+CHANGES = re.findall(r"```diff\n(.*?)```", PAGE.read_text(encoding="utf-8"), flags=re.DOTALL)
 
 
 @pytest.fixture(scope="module")
@@ -62,6 +71,54 @@ def test_the_example_of_a_sampler_has_the_order_it_claims(ran: dict[str, Any]) -
 def test_the_example_of_a_wrapper_scales_the_noise(ran: dict[str, Any]) -> None:
     noisy, t = torch.randn(2, 4, 8, 8), torch.tensor([5, 500])
     torch.testing.assert_close(ran["eps_scaled"](lambda z, t: 2 * z, 4.0)(noisy, t), noisy / 2)
+
+
+def changed(file: Path, before: str, after: str) -> None:
+    text = file.read_text(encoding="utf-8")
+    assert text.count(before) == 1, f"{before!r} is to be in {file.name} once"
+    file.write_text(text.replace(before, after), encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def extended(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a copy of the package in which is done what the page says."""
+    folder = tmp_path_factory.mktemp("extended")
+    package = shutil.copytree(ROOT / "ddpm_core", folder / "ddpm_core", ignore=shutil.ignore_patterns("__pycache__"))
+    changed(package / "samplers.py", "\nSAMPLERS:", f"\n{BLOCKS[0]}\n\nSAMPLERS:")
+    with (package / "guidance.py").open("a", encoding="utf-8") as file:
+        file.write(f"\n\n{BLOCKS[2]}")
+    for change in CHANGES:
+        for name, hunk in re.findall(r"^--- (\S+)\n((?:(?!--- ).*\n)+)", change, flags=re.MULTILINE):
+            before, after = (re.sub(rf"^[{gone}].*\n", "", hunk, flags=re.MULTILINE) for gone in ("+", "-"))
+            before, after = (re.sub("^.", "", text, flags=re.MULTILINE) for text in (before, after))
+            changed(folder / name, before, after)
+    return folder
+
+
+def test_the_lines_on_the_page_are_all_it_takes_to_choose_them_from_the_shell(
+    ran: dict[str, Any], extended: Path, tiny_checkpoint: Path, tmp_path: Path
+) -> None:
+    assert len(CHANGES) == 2
+    choices = ["--seed", "7", "--steps", "4", "--sampler", "midpoint", "--eps-scale", "1.1", "--device", "cpu"]
+    command = [sys.executable, "-m", "ddpm_core.sample", *choices, "--checkpoint", tiny_checkpoint, "--out", tmp_path]
+    env = os.environ | {"OMP_NUM_THREADS": "1"}
+    done = subprocess.run(command, cwd=extended, env=env, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    said = read_parameters(tmp_path / "7.png")
+    assert (said["sampler"], said["eps_scale"]) == ("midpoint", 1.1)
+
+    model = LatentDiffusion.load(tiny_checkpoint, "cpu")
+    pictures = {}
+    for rule in ("midpoint", "implicit"):
+        for scale in (1.0, 1.1):
+            predict, timesteps = ran["eps_scaled"](model.predict, scale), model.diffuser.spaced_timesteps(4)
+            steps = reverse(ran[rule], predict, model.diffuser, timesteps, SeededNoise([7], (4, 8, 8)))
+            with torch.inference_mode():
+                pictures[rule, scale] = np.asarray(model.pictures(last(steps).latent)[0]).astype(int)
+    made = np.asarray(Image.open(tmp_path / "7.png")).astype(int)
+    off = {way: np.abs(made - picture).max() for way, picture in pictures.items()}
+    assert off.pop(("midpoint", 1.1)) <= 1
+    assert min(off.values()) > 1
 
 
 def test_every_file_and_registry_the_page_names_is_there() -> None:
