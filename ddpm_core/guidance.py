@@ -60,6 +60,8 @@ def told_and_untold(
 ) -> Predictor:
     """Classifier-free guidance towards a class by one network, asked for both of its answers in one call.
 
+    Ho & Salimans 2022, eq. 6, as `classifier_free`.
+
     Args:
         predict: the noise (2B, C, h, w) in latents of that shape at timesteps (2B,), told their classes (2B,).
         label, none: the class, and what stands for "no class".
@@ -79,8 +81,9 @@ def told_and_untold(
 def clipped(predict: Predictor, diffuser: Diffuser, limit: float) -> Predictor:
     """The noise predicted, but such that no cell of the clean latent it implies is further from 0 than `limit`.
 
-    Where latents are pixels, whose range is known, it keeps what is believed inside of it ("static thresholding",
-    Saharia et al. 2022, "Photorealistic Text-to-Image Diffusion Models", section 2.3; `clip_sample` in diffusers).
+    Where latents are pixels, whose range is known, it keeps what is believed inside of it, x0 <- clip(x0, -limit,
+    limit): "static thresholding" (Saharia et al. 2022, "Photorealistic Text-to-Image Diffusion Models", section 2.3,
+    unnumbered; `clip_sample` in diffusers).
     """
 
     def bounded(noisy: Tensor, t: Tensor) -> tuple[Tensor, Tensor | None]:
@@ -95,13 +98,14 @@ def clipped(predict: Predictor, diffuser: Diffuser, limit: float) -> Predictor:
 def rearranged(predict: Predictor, to: Callable[[Tensor], Tensor], back: Callable[[Tensor], Tensor]) -> Predictor:
     """A predictor for latents that are laid out in another way: `to` leads to what `predict` knows, `back` from there.
 
-    Both only move numbers, so that noise stays noise (see `Codec.unfold`).
+    Both only move numbers, so that noise stays noise (see `Codec.unfold`). It is no method of a paper's.
     """
     return lambda noisy, t: back(predict(to(noisy), t))
 
 
 class View(NamedTuple):
-    """A way to look at a picture that takes Gaussian noise to Gaussian noise.
+    """A way to look at a picture that takes Gaussian noise to Gaussian noise: linear and orthogonal (Geng et al. 2024,
+    "Visual Anagrams", section "Conditions on Views").
 
     Attributes:
         see, undo: (B, C, h, w) to what is seen and back.
@@ -122,6 +126,8 @@ def _same(z: Tensor) -> Tensor:
     return z
 
 
+# Of the views in Geng et al. 2024, "Visual Anagrams", those of which a latent's can be that of its picture, and
+# negation, their colour inversion.
 VIEWS: dict[str, View] = {
     "identity": View(_same, _same),
     "mirrored": View(lambda z: z.flip(3), lambda z: z.flip(3)),
@@ -136,7 +142,8 @@ VIEWS: dict[str, View] = {
 def anagram(looks: Sequence[tuple[Predictor, View]]) -> Predictor:
     """A picture that is, in every view, what that view's predictor makes of it (Geng et al. 2024, "Visual Anagrams").
 
-    The noise is predicted in each view, turned back, and averaged.
+    The noise is predicted in each view, turned back, and averaged: eps = mean_i undo_i(eps_i(see_i(z), t)), in their
+    section "Parallel Denoising".
 
     Args:
         looks: at least one predictor with its view; with one model for all, the same predictor every time.
@@ -156,7 +163,8 @@ def anagram(looks: Sequence[tuple[Predictor, View]]) -> Predictor:
 def hybrid(low: Predictor, high: Predictor, blur: float = 1.0) -> Predictor:
     """A picture that is one thing from afar and another from close by (Geng et al. 2024, "Factorized Diffusion").
 
-    Low frequencies of the noise are taken from one predictor and high ones from the other.
+    Low frequencies of the noise are taken from one predictor and high ones from the other: eps = G(eps_low) +
+    eps_high - G(eps_high) with G a Gaussian blur, in their section on the method, which splits by frequency so.
 
     Args:
         low, high: noise predictors for the same latents.

@@ -33,6 +33,8 @@ def keep_cells(keep: Tensor, stride: int, rule: MaskRule = "safe") -> Tensor:
 def clamp_to(anchor: Tensor, keep: Tensor) -> Constraint:
     """Constraint that puts the kept cells of a latent back to the clean `anchor` after every step.
 
+    The original project's own, without a paper. RePaint's (Lugmayr et al. 2022, eq. 8a) is `clamp_noised`.
+
     Args:
         anchor: (B, C, h, w), the posterior mean of the picture to keep.
         keep: (B, 1, h, w), True where cells are kept.

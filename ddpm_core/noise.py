@@ -48,6 +48,7 @@ def between(first: Noise, second: Noise, share: float | Tensor) -> Noise:
 def slerp(first: Tensor, second: Tensor, share: float | Tensor) -> Tensor:
     """Spherical linear interpolation (Shoemake 1985, section 3.3), for each entry of a batch.
 
+    sin((1 - s) a) / sin(a) first + sin(s a) / sin(a) second, with s the share and a the angle between the two.
     Between two draws of Gaussian noise a straight line passes through latents too short to be noise; the arc keeps
     their length (used so by Song et al. 2021, "Denoising diffusion implicit models", section 5.3).
 

@@ -48,9 +48,10 @@ def draw_timesteps(count: int, how: TimestepDraw, diffuser: Diffuser) -> Tensor:
 def loss_weights(t: Tensor, weighting: Weighting, prediction: Prediction, diffuser: Diffuser) -> Tensor:
     """What the squared error of a network's output counts at timesteps (B,) in 1..N-1; (B,), above 0.
 
-    "uniform" counts all alike, in the network's own prediction type. "min-snr" and "p2" weigh the error of the clean
-    latent that the output implies, so they mean the same for every prediction type: "min-snr" takes weight from the
-    nearly clean states, "p2" in addition from the details.
+    "uniform" counts all alike, in the network's own prediction type (Ho et al. 2020, eq. 14, for the noise). "min-snr"
+    and "p2" weigh the error of the clean latent that the output implies, so they mean the same for every prediction
+    type: "min-snr", min(SNR, 5) (Hang et al. 2023, section 3.4), takes weight from the nearly clean states; "p2",
+    SNR / (1 + SNR) (Choi et al. 2022, eq. 8, there 1 / (1 + SNR) of the noise's error), in addition from the details.
     """
     if weighting == "uniform":
         return torch.ones(t.shape, device=t.device)

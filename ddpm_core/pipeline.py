@@ -215,7 +215,8 @@ class LatentDiffusion:
     def edit(self, request: EditRequest, image: Tensor) -> Iterator[Step]:
         """Make `image` anew from a noised version of itself, once per seed; yields every reverse step of the batch.
 
-        SDEdit (Meng et al. 2022, algorithm 1): noise hides what is small, and the model makes up what fits the rest.
+        SDEdit (Meng et al. 2022, algorithm 1, but for the process whose variance is preserved, as in their appendix):
+        noise hides what is small, and the model makes up what fits the rest. It starts from alpha x + sigma eps.
 
         Args:
             image: (1, 3, S, S) in [-1, 1].

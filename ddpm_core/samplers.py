@@ -119,7 +119,8 @@ def ddpm(
     noise: Noise,
     constrain: Constraint = unconstrained,
 ) -> Iterator[Step]:
-    """Ancestral sampling (Ho et al. 2020, algorithm 2), with a learned variance if the predictor has one.
+    """Ancestral sampling (Ho et al. 2020, algorithm 2, from the posterior of eqs. 6 and 7), with a learned variance if
+    the predictor has one (Nichol & Dhariwal 2021, eq. 15).
 
     Args:
         predict, diffuser, timesteps, noise, constrain: as for `reverse`.

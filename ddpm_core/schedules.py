@@ -18,14 +18,18 @@ MAX_BETA = 0.999  # Nichol & Dhariwal 2021, section 3.2: the last steps would ot
 
 
 def linear(steps: int, beta_start: float, beta_end: float) -> Tensor:
-    """Betas evenly from `beta_start` to `beta_end` (Ho et al. 2020, section 4)."""
+    """Betas evenly from `beta_start` to `beta_end` (Ho et al. 2020, section 4, unnumbered).
+
+    beta_i = beta_start + u_i (beta_end - beta_start), with u_i evenly from 0 to 1.
+    """
     return torch.linspace(beta_start, beta_end, steps, dtype=torch.float64)
 
 
 def scaled_linear(steps: int, beta_start: float, beta_end: float) -> Tensor:
-    """Betas whose square roots are evenly spaced (Rombach et al. 2022, latent diffusion's code).
+    """Betas whose square roots are evenly spaced (Rombach et al. 2022, latent diffusion's code, unnumbered).
 
-    The curve that Ho et al. 2020's code calls quadratic; it keeps more of the picture for longer than `linear`.
+    beta_i = (sqrt(beta_start) + u_i (sqrt(beta_end) - sqrt(beta_start)))^2, with u_i evenly from 0 to 1. The curve
+    that Ho et al. 2020's code calls quadratic; it keeps more of the picture for longer than `linear`.
     """
     return torch.linspace(beta_start**0.5, beta_end**0.5, steps, dtype=torch.float64).square()
 
@@ -41,7 +45,10 @@ def cosine(steps: int, beta_start: float, beta_end: float) -> Tensor:
 
 
 def sigmoid(steps: int, beta_start: float, beta_end: float) -> Tensor:
-    """Betas along a logistic curve from -6 to 6 (Xu et al. 2022, GeoDiff's code)."""
+    """Betas along a logistic curve from -6 to 6 (Xu et al. 2022, GeoDiff's code, unnumbered).
+
+    beta_i = beta_start + (beta_end - beta_start) / (1 + exp(-x_i)), with x_i evenly from -6 to 6.
+    """
     return torch.linspace(-6, 6, steps, dtype=torch.float64).sigmoid() * (beta_end - beta_start) + beta_start
 
 

@@ -25,7 +25,9 @@ from ddpm_core.noise import Noise
 Predictor = Callable[[Tensor, Tensor], Tensor]  # predict(z_t (B,C,h,w), t (B,)) -> eps (B,C,h,w)
 Rule = Callable[["Move"], Tensor]
 
-LANGEVIN_SNR = 0.16  # signal-to-noise ratio of a corrector's step, what Song et al. 2021 set for CIFAR-10
+# Signal-to-noise ratio r of a corrector's step: what Song et al. 2021 (section H.1) set for CIFAR-10 where variance
+# explodes. Where it is preserved, as here, they found less best beside an ancestral predictor, 0.01 (table 5).
+LANGEVIN_SNR = 0.16
 
 
 @dataclass(frozen=True)
@@ -132,7 +134,8 @@ def euler(move: Move) -> Tensor:
 def heun(move: Move) -> Tensor:
     """Heun's method on the same ODE, second order (Karras et al. 2022, algorithm 1).
 
-    It looks twice, at either end of the step; once where the step ends at 0.
+    z'/alpha' = z/alpha + (sigma'/alpha' - sigma/alpha) (eps + eps') / 2, with eps' what is seen where Euler's step
+    ends. It looks twice, at either end of the step; once where the step ends at 0.
     """
     guess = euler(move)
     if move.earlier == 0:
@@ -148,7 +151,11 @@ def _along(move: Move, slope: Tensor) -> Tensor:
 
 
 def dpm_solver_pp(move: Move) -> Tensor:
-    """DPM-Solver++(2M), second order with one call a step (Lu et al. 2022, "DPM-Solver++", algorithm 2)."""
+    """DPM-Solver++(2M), second order with one call a step (Lu et al. 2022, "DPM-Solver++", algorithm 2).
+
+    z' = sigma'/sigma z - alpha' (e^-h - 1) (x0 + (x0 - x0_before) / (2 r)), with h the step in lambda and r the one
+    before, in units of it.
+    """
     clean, before = move.denoised, move.trail[-1] if move.trail else None
     if before and move.earlier > 0:
         here = _half_log_snr(move.diffuser, move.t)
@@ -163,7 +170,8 @@ def dpm_solver_pp(move: Move) -> Tensor:
 def unipc(move: Move) -> Tensor:
     """UniPC-2 with B(h) = e^h - 1, data prediction, one call a step (Zhao et al. 2023, algorithms 1 and 2).
 
-    What is believed at state t first corrects the step that led there, then predicts the next.
+    What is believed at state t first corrects the step that led there, then predicts the next; `_interpolated` has
+    the formula.
     """
     now = Point(move.t, move.latent, move.denoised)
     if move.trail:
@@ -181,7 +189,9 @@ def _interpolated(diffuser: Diffuser, start: Point, earlier: int, nodes: Sequenc
     """UniPC's update from `start`, through what was believed clean at up to two `nodes` (Zhao et al. 2023,
     theorem 3.1, in its data-prediction form).
 
-    A predictor's nodes lie behind; a corrector has `earlier` itself among them.
+    z' = sigma'/sigma z - alpha' (e^-h - 1) (x0 + sum_m a_m / r_m (x0_m - x0)), with h the step in lambda, r_m where
+    node m lies in units of it, and a_m such that as many orders agree as there are nodes. A predictor's nodes lie
+    behind; a corrector has `earlier` itself among them.
     """
     plain = _towards(diffuser, start, earlier)
     if not nodes:
@@ -218,8 +228,9 @@ def _half_log_snr(diffuser: Diffuser, t: int) -> float:
 def langevin(move: Move) -> Tensor:
     """A predictor-corrector step (Song et al. 2021, "Score-based generative modeling", algorithms 1 and 5).
 
-    An ancestral step, then one of Langevin dynamics at the state reached: a second call of the predictor. Its size is
-    set per picture, so that no picture depends on others in the batch.
+    An ancestral step, then one of Langevin dynamics at the state reached: a second call of the predictor.
+    z' = z + s g + sqrt(2 s) n, with g = -eps / sigma the score, n fresh noise, s = 2 (1 - beta) (r |n| / |g|)^2. The
+    norms are each picture's own, not their mean over the batch, so that no picture depends on others.
     """
     latent = ancestral(move)
     if move.earlier == 0:

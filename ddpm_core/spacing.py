@@ -16,7 +16,7 @@ Spacing = Callable[[Tensor, int], Tensor]
 
 
 def uniform(alpha_bar: Tensor, steps: int) -> Tensor:
-    """Evenly over the timesteps, first and last included.
+    """Evenly over the timesteps, first and last included: t_i = (N-1) i / steps.
 
     With state 0 as the end of the last step this is what Lin et al. 2024, table 2, call trailing.
     """
@@ -25,12 +25,14 @@ def uniform(alpha_bar: Tensor, steps: int) -> Tensor:
 
 
 def quadratic(alpha_bar: Tensor, steps: int) -> Tensor:
-    """With the square of the step, so denser where the picture is nearly clean (Song et al. 2021, section D.2)."""
+    """With the square of the step, t_i = (N-1) (i / steps)^2, so denser where the picture is nearly clean (Song et al.
+    2021, "Denoising diffusion implicit models", section D.2, unnumbered)."""
     return (len(alpha_bar) - 1) * torch.linspace(0, 1, steps + 1, dtype=torch.float64).square()
 
 
 def even_logsnr(alpha_bar: Tensor, steps: int) -> Tensor:
-    """Evenly in the logarithm of the signal-to-noise ratio (Lu et al. 2022, "DPM-Solver", section 3.4).
+    """Evenly in the logarithm of the signal-to-noise ratio (Lu et al. 2022, "DPM-Solver", section "Step Size Schedule",
+    unnumbered): lambda_i = lambda_1 + (i-1) / (steps-1) (lambda_{N-1} - lambda_1), i from 1.
 
     The clean state has no noise, so the ratio runs from the last state to state 1, and the last step on to 0.
     """

@@ -216,7 +216,11 @@ def parted(output: Tensor, channels: int) -> tuple[Tensor, Tensor | None]:
 
 
 def to_eps(output: Tensor, noisy: Tensor, t: Tensor, prediction: Prediction, diffuser: Diffuser) -> Tensor:
-    """The noise that a network's `output` of the given type implies (Salimans & Ho 2022, section 4)."""
+    """The noise that a network's `output` of the given type implies (Salimans & Ho 2022, section 4, unnumbered).
+
+    Of "x0" (z - alpha x0) / sigma, of "v" sigma z + alpha v, of "velocity" (z + alpha u) / (alpha + sigma), with
+    alpha = sqrt(alpha_bar) and sigma = sqrt(1 - alpha_bar).
+    """
     if prediction == "eps":
         return output
     signal, noise = diffuser.signal_and_noise(t, noisy)
@@ -228,9 +232,10 @@ def to_eps(output: Tensor, noisy: Tensor, t: Tensor, prediction: Prediction, dif
 
 
 def training_target(clean: Tensor, eps: Tensor, t: Tensor, prediction: Prediction, diffuser: Diffuser) -> Tensor:
-    """What a network of the given prediction type should put out (Salimans & Ho 2022, section 4).
+    """What a network of the given prediction type should put out (Salimans & Ho 2022, section 4, unnumbered).
 
-    "velocity" is the direction of the line from picture to noise, of rectified flow (Liu et al. 2022, eq. 1).
+    "v" is alpha eps - sigma x0. "velocity", eps - x0, is the direction of the line from picture to noise, of rectified
+    flow (Liu et al. 2022, eq. 1).
     """
     if prediction == "eps":
         return eps
