@@ -6,15 +6,19 @@ The latents of the straight line, x = (1 - u) x0 + u eps, are ours divided by si
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 import torch
 from diffusers import FlowMatchEulerDiscreteScheduler
 from torch import Tensor
 
+from ddpm_core import sample, train
 from ddpm_core.diffuser import Diffuser
 from ddpm_core.noise import SeededNoise
 from ddpm_core.objective import denoiser_loss, loss_weights
+from ddpm_core.pictures import open_picture
+from ddpm_core.pipeline import LatentDiffusion
 from ddpm_core.samplers import SAMPLERS, ddim, last
 from ddpm_core.schema import DenoiserSettings
 from ddpm_core.unet import to_eps, training_target
@@ -108,3 +112,22 @@ def test_every_sampler_carries_noise_along_the_flow_to_the_data(diffuser: Diffus
     made = last(SAMPLERS[sampler](predict, diffuser, diffuser.spaced_timesteps(400), noise)).latent
     assert made.mean().item() == pytest.approx(mean, abs=0.02)
     assert made.std().item() == pytest.approx(spread, rel=0.03)
+
+
+def test_the_same_network_learns_ddpm_or_rectified_flow_and_samples_either(
+    call, picture_folder: Path, tmp_path: Path
+) -> None:
+    tiny = ["--preset", "tiny", "--codec", "pixel", "--size", 16, "--iterations", 2, "--batch-size", 2]
+    shapes = []
+    for schedule, prediction in (("linear", "eps"), ("flow", "velocity")):
+        out, kind = tmp_path / schedule, ["--denoiser-schedule", schedule, "--denoiser-prediction", prediction]
+        arguments = [*tiny, *kind, "--denoiser-timesteps", "uniform", "--device", "cpu"]
+        learned = call(train.main, "--data", picture_folder, "--out", out, *arguments)
+        assert learned.status == 0, learned.err
+        model = LatentDiffusion.load(out, "cpu")
+        assert (model.diffuser.schedule, model.denoiser.prediction) == (schedule, prediction)
+        shapes.append({name: tensor.shape for name, tensor in model.denoiser.state_dict().items()})
+        made = call(sample.main, "--checkpoint", out, "--steps", 2, "--out", tmp_path / f"{schedule}-made")
+        assert made.status == 0, made.err
+        assert open_picture(tmp_path / f"{schedule}-made" / "0.png").size == (16, 16)
+    assert shapes[0] == shapes[1]
