@@ -13,10 +13,12 @@ import torch
 from ddpm_core import checkpoint, sample, train
 from ddpm_core.checkpoint import CheckpointError
 from ddpm_core.codec import PixelCodec
+from ddpm_core.options import merge
 from ddpm_core.pictures import open_picture
 from ddpm_core.pipeline import LatentDiffusion
 from ddpm_core.schema import TrainRequest
 from ddpm_core.training.jobs import DenoiserJob, Pictures, read_pictures
+from ddpm_core.training.presets import PRESETS
 from ddpm_core.training.stages import run_stage, state_file
 from tests.commands import assert_refused
 
@@ -101,6 +103,12 @@ def test_the_share_of_labels_dropped_reaches_the_network(
     state, _ = checkpoint.read_tensors(state_file(request.out, "denoiser"))
     gradients = state[f"optimizer.{names.index('label.weight')}.exp_avg"]
     assert (gradients.abs().sum(1) > 0).tolist() == learned
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_a_tenth_of_the_labels_is_dropped_unless_one_says_otherwise(tmp_path: Path, preset: str) -> None:
+    request = TrainRequest.model_validate(merge({"data": "digits.npz", "out": tmp_path}, PRESETS[preset]))
+    assert request.denoiser.label_dropout == 0.1  # Ho & Salimans 2022, section 4.2: best, beside 0.2
 
 
 def test_mirror_images_keep_their_class(shades: Path, tmp_path: Path) -> None:

@@ -23,6 +23,8 @@ def test_it_is_a_small_checkpoint_of_latents_with_nine_classes(emoji: LatentDiff
     assert len(emoji.classes) == 9
     assert emoji.unconditional
     assert emoji.framing == "any"
+    assert not emoji.hybrids
+    assert "negated" not in emoji.views  # minus a learned latent is no picture's negative
     assert sum(path.stat().st_size for path in FOLDER.iterdir() if path.is_file()) < 15e6
 
 

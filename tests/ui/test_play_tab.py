@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from ddpm_core.checkpoint import VAE_WEIGHTS, write_weights
+from ddpm_core.codec import PixelCodec
 from ddpm_core.guidance import VIEWS, blurred
 from ddpm_core.pictures import open_picture, read_parameters, seen
 from ddpm_core.schema import BetweenRequest
@@ -130,6 +133,25 @@ def test_what_is_offered_goes_with_the_checkpoint(play: PlayTab, told: PlayTab) 
     assert (keys(games), games["value"], views["value"]) == (["between", "anagram", "hybrid"], "hybrid", "mirrored")
     for tab, offered in ((play, ["between", "anagram"]), (told, ["between", "anagram", "hybrid"])):
         assert [key for _, key in tab.game.choices] == offered
+
+
+def test_colours_are_inverted_where_latents_are_pixels_around_the_colour_in_the_middle(
+    class_checkpoint: Path, tmp_path: Path
+) -> None:
+    folder = shutil.copytree(class_checkpoint, tmp_path / "shelf" / "even")
+    write_weights(folder / VAE_WEIGHTS, PixelCodec(4))  # whose means are 0
+    shutil.copytree(class_checkpoint, folder.parent / "insects")
+    with gr.Blocks():
+        tab = PlayTab(Shelf.around(folder, "cpu"), gr.Dropdown(["even"], value="even"))
+    assert ("colours inverted", "negated") in [tuple(choice) for choice in tab.view.choices]
+    _, kept = tab._offer("even", "anagram", "negated")
+    assert kept["value"] == "negated"
+    _, lost = tab._offer("insects", "anagram", "negated")
+    assert "negated" not in dict(lost["choices"]).values()
+    shown, pictures, said = played(tab, "anagram", view="negated", label="ant", other="bee", pairs=1)
+    assert captions(tab, shown) == ["ant, seed 3", "bee, seed 3, colours inverted"]
+    assert np.array_equal(pictures[1], 255 - pictures[0])
+    assert said[0]["view"] == "negated"
 
 
 @pytest.mark.parametrize(
