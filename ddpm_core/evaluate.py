@@ -40,7 +40,7 @@ from ddpm_core.datasets import AUTO, NONE, DataSet, find
 from ddpm_core.evaluation import metrics
 from ddpm_core.evaluation.classifier import Classifier, share_read_right, trained_classifier
 from ddpm_core.evaluation.denoising import measure_denoising
-from ddpm_core.evaluation.distances import distances_to_training, memorised_share
+from ddpm_core.evaluation.distances import distances_to_training, memorised
 from ddpm_core.evaluation.feature_distances import FEWEST, compared
 from ddpm_core.evaluation.features import FeatureNetwork, inception, of_classes, of_turns
 from ddpm_core.evaluation.likelihood import measure_likelihood
@@ -137,14 +137,14 @@ def measure_denoiser(
         network: in whose features samples are compared as well; None to train one on the pictures (`of_turns`).
     """
     measures: dict[str, Any] = {"samples": samples, "swd": None, "swd_floor": None, "swd_ratio": None}
-    measures |= {"memorised_share": None, "features": None}
+    measures |= {"nearest_distance": None, "nearest_distance_floor": None, "memorised_share": None, "features": None}
     if files["val"]:
         training, held_out = (load_pictures(files[split], model.size) for split in ("train", "val"))
         made = sample(model, samples, seed)
         ours, floor = distances_to_training(training, made, held_out)
         ratio = [distance / max(least, 1e-9) for distance, least in zip(ours, floor, strict=True)]
         measures |= {"swd": ours, "swd_floor": floor, "swd_ratio": ratio}
-        measures["memorised_share"] = memorised_share(made, held_out, training)
+        measures |= memorised(made, held_out, training)
         if min(len(training), len(made), len(held_out)) >= FEWEST:
             measures |= compared(network or of_turns(training, model.device), training, made, held_out)
     return measures | measure_fills(model, some_pictures(files["val"] or files["train"], fills))

@@ -294,6 +294,7 @@ def test_evaluating_prints_and_writes_the_measures(call, tiny_checkpoint: Path, 
     assert len(measures["swd"]) == len(measures["swd_floor"]) == 2  # 32 and 16 pixels
     for name in ("psnr", "gradient_ratio", "locality_radius", "locality_3x3", "memorised_share", "seam_ratio"):
         assert isinstance(measures[name], int | float), name
+    assert min(measures["nearest_distance"], measures["nearest_distance_floor"]) > 0
 
 
 def test_evaluating_without_pictures_is_refused(call, tiny_checkpoint: Path, tmp_path: Path) -> None:

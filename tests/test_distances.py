@@ -13,7 +13,7 @@ from ddpm_core.evaluation.distances import (
     distances_to_training,
     groups,
     laplacian_pyramid,
-    memorised_share,
+    memorised,
     nearest_distances,
     pyramid_sizes,
     sliced_wasserstein,
@@ -153,5 +153,16 @@ def test_copies_among_samples_are_counted_and_new_pictures_are_not() -> None:
     copies = PictureSet(training.pixels[:5].flip(3), [])
     new = as_set(textures(15, seed=3))
     samples = PictureSet(torch.cat([copies.pixels, new.pixels]), [])
-    assert memorised_share(samples, held_out, training) == pytest.approx(5 / 20, abs=0.1)
-    assert memorised_share(held_out, held_out, training) == pytest.approx(1 / 20)  # rounded up to a whole picture
+    assert memorised(samples, held_out, training)["memorised_share"] == pytest.approx(5 / 20, abs=0.1)
+    # The hundredth is rounded up to a whole picture.
+    assert memorised(held_out, held_out, training)["memorised_share"] == pytest.approx(1 / 20)
+
+
+def test_how_near_training_pictures_are_is_said_of_samples_and_of_held_out_pictures() -> None:
+    def grey(*levels: int) -> PictureSet:
+        return PictureSet(torch.tensor(levels, dtype=torch.uint8).view(-1, 1, 1, 1).expand(-1, 3, 8, 8), [])
+
+    found = memorised(grey(100, 103, 210, 150), grey(90, 120, 250), grey(100, 200))
+    assert found["nearest_distance"] == pytest.approx((3 + 10) / 2, abs=0.01)  # of 0, 3, 10 and 50
+    assert found["nearest_distance_floor"] == pytest.approx(20, abs=0.01)  # of 10, 20 and 50
+    assert found["memorised_share"] == 0.75  # nearer than 20

@@ -17,6 +17,8 @@ MEANING = {
     "swd": "patch distance of samples to training pictures x 1000, finest level first",
     "swd_floor": "the same of as many held-out pictures",
     "swd_ratio": "swd / swd_floor",
+    "nearest_distance": "difference of a sample to the training picture nearest to it, of 255 (median over samples)",
+    "nearest_distance_floor": "the same of held-out pictures",
     "memorised_share": "share of samples nearer to training than the nearest 1 % of held-out pictures",
     **feature_distances.MEANING,
     "bits_per_dim": "upper bound on what held-out pictures take to store, per colour of a pixel",
