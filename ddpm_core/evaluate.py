@@ -91,7 +91,7 @@ def main(
         network = network or (of_classes(classifier) if classifier else None)
         measures = measure_codec(model, find_pictures(data))
         measures |= measure_denoiser(model, find_pictures(seen), samples, fills, network)
-        measures |= measure_likelihood(model, find_pictures(seen)["val"])
+        measures |= measure_likelihood(model, find_pictures(seen))
         measures |= measure_denoising(model, labelled or find(seen, NONE))
         if labelled and classifier:
             measures |= measure_classes(model, labelled, classifier, samples)

@@ -6,6 +6,7 @@ import json
 import math
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
@@ -14,7 +15,7 @@ from torch.distributions import Normal
 
 from ddpm_core import evaluate
 from ddpm_core.bound import log_variance, prior_bits, step_bits
-from ddpm_core.codec import PixelCodec
+from ddpm_core.codec import Codec, GreyCodec, PixelCodec
 from ddpm_core.data import PictureSet
 from ddpm_core.diffuser import Diffuser
 from ddpm_core.evaluation import likelihood
@@ -25,7 +26,7 @@ from ddpm_core.solvers import WithVariance
 from ddpm_core.unet import UNet
 
 
-def model_of(predict, diffuser: Diffuser, codec: PixelCodec | None = None, size: int = 16) -> LatentDiffusion:
+def model_of(predict, diffuser: Diffuser, codec: Codec | None = None, size: int = 16) -> LatentDiffusion:
     """A model of pixels that predicts what it is given to."""
     codec = codec or PixelCodec(1)
     unet = UNet(latent_channels=codec.latent_channels, channels=(32,), blocks=1, mixer="none")
@@ -79,6 +80,22 @@ def test_of_pixels_of_which_all_is_known_the_bound_is_their_entropy(grey: Pictur
     assert bits.mean().item() == pytest.approx(entropy, abs=0.02)
 
 
+def test_of_grey_pixels_too_and_colours_are_left_out() -> None:
+    diffuser = Diffuser(100, 1e-3, 0.2)
+    entropy = 0.5 * math.log2(2 * math.pi * math.e * 0.2**2) - math.log2(2 / 255)
+    noise = 0.2 * torch.randn(120, 1, 16, 16, generator=Generator().manual_seed(0))
+    model = model_of(best(diffuser, 0.2), diffuser, GreyCodec())
+    plain = bits_per_dim(model, PictureSet(levels(noise.expand(-1, 3, -1, -1)), []))
+    assert plain.mean().item() == pytest.approx(entropy, abs=0.02)
+
+    pixels = torch.randint(0, 256, (2, 16, 16, 3), dtype=torch.uint8)
+    coloured = [Image.fromarray(one.numpy()) for one in pixels]
+    without = torch.stack([torch.from_numpy(np.array(one.convert("L").convert("RGB"))) for one in coloured])
+    both = (PictureSet(each.permute(0, 3, 1, 2), []) for each in (pixels, without))
+    as_it_is, grey = (bits_per_dim(model, each) for each in both)
+    torch.testing.assert_close(as_it_is, grey, rtol=1e-3, atol=0)
+
+
 @pytest.mark.parametrize("stride", [1, 2])
 def test_how_the_codec_arranges_and_normalises_pixels_does_not_matter_to_their_probability(stride: int) -> None:
     codec, image = PixelCodec(stride), levels(torch.rand(2, 3, 4, 4) * 2 - 1).float() / 127.5 - 1
@@ -97,11 +114,13 @@ def test_how_the_codec_arranges_and_normalises_pixels_does_not_matter_to_their_p
     assert likely.any()
 
 
-def test_the_probabilities_of_all_256_levels_add_up_to_1() -> None:
+@pytest.mark.parametrize("codec", [PixelCodec(1), GreyCodec()])
+def test_the_probabilities_of_all_256_levels_add_up_to_1(codec: Codec) -> None:
     image = (torch.arange(256.0) / 127.5 - 1).expand(1, 3, 1, 256)
+    latent = codec.encode(image)
     for mean, spread in ((0.1, 0.3), (-1.0, 0.003), (1.4, 0.2)):
-        gaussian = torch.full_like(image, mean), torch.full_like(image, 2 * math.log(spread))
-        total = torch.exp2(-pixel_bits(image, *gaussian, PixelCodec(1))).sum(3)
+        gaussian = torch.full_like(latent, mean), torch.full_like(latent, 2 * math.log(spread))
+        total = torch.exp2(-pixel_bits(image, *gaussian, codec)).sum(3)
         torch.testing.assert_close(total, torch.ones_like(total), rtol=0, atol=1e-6)
 
 
@@ -161,29 +180,37 @@ def test_the_same_seed_gives_the_same_bits(grey: PictureSet) -> None:
 def test_the_two_kinds_of_codec_have_measures_of_their_own(
     tiny_model: LatentDiffusion, class_model: LatentDiffusion, picture_folder: Path
 ) -> None:
-    files = sorted(picture_folder.iterdir())[:3]
+    files = sorted(picture_folder.iterdir())
     for model, name in ((tiny_model, "latent_bits_per_dim"), (class_model, "bits_per_dim")):
-        measures = measure_likelihood(model, files)
-        assert measures.keys() == {name, f"{name}_error"} <= MEANING.keys()
-        assert math.isfinite(measures[name])
-        assert measures[f"{name}_error"] > 0
-        assert measure_likelihood(model, []) == dict.fromkeys(measures)
+        measures = measure_likelihood(model, {"train": files[3:], "val": files[:3]})
+        assert list(measures) == [name, f"{name}_error", f"{name}_train", f"{name}_train_error"]
+        assert measures.keys() <= MEANING.keys()
+        for part in (name, f"{name}_train"):
+            assert math.isfinite(measures[part])
+            assert measures[f"{part}_error"] > 0
+        assert measure_likelihood(model, {"train": files, "val": []}) == dict.fromkeys(measures)
 
 
-def test_no_more_pictures_than_that_are_measured(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    for number in range(10):
-        Image.new("RGB", (16, 16), (25 * number, 0, 0)).save(tmp_path / f"{number}.png")
-    seen = []
+def test_no_more_pictures_than_that_are_measured_and_as_many_that_were_learned(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for number in range(33):
+        Image.new("RGB", (16, 16), (number, 0, 0)).save(tmp_path / f"{number:02d}.png")
+    files, seen = sorted(tmp_path.iterdir()), []
 
     def counted(model: LatentDiffusion, pictures: PictureSet) -> Tensor:
-        seen.extend(pictures.pixels[:, 0, 0, 0].tolist())
-        return torch.ones(len(pictures))
+        seen.append(pictures.pixels[:, 0, 0, 0].tolist())
+        return torch.ones(len(pictures)) * len(seen)
 
     monkeypatch.setattr(likelihood, "PICTURES", 4)
     monkeypatch.setattr(likelihood, "bits_per_dim", counted)
     diffuser = Diffuser()
-    measure_likelihood(model_of(best(diffuser, 0.2), diffuser), sorted(tmp_path.iterdir()))
-    assert seen == [0, 75, 150, 225]
+    model = model_of(best(diffuser, 0.2), diffuser)
+    measures = measure_likelihood(model, {"train": files[10:], "val": files[:10]})
+    assert seen == [[0, 3, 6, 9], [10, 15, 20, 25]]
+    assert (measures["bits_per_dim"], measures["bits_per_dim_train"]) == (1, 2)
+    measure_likelihood(model, {"train": files[:2], "val": files[10:14]})
+    assert seen[2:] == [[10, 11, 12, 13], [0, 1]]
 
 
 def test_evaluating_a_model_of_pixels_says_its_bits_per_dimension(
@@ -198,5 +225,7 @@ def test_evaluating_a_model_of_pixels_says_its_bits_per_dimension(
     arguments = ["--checkpoint", class_checkpoint, "--data", tmp_path / "data", "--json", report]
     outcome = call(evaluate.main, *arguments, "--device", "cpu", "--samples", 8, "--fills", 1)
     assert outcome.status == 0
-    assert math.isfinite(json.loads(report.read_text())["bits_per_dim"])
+    measures = json.loads(report.read_text())
+    assert math.isfinite(measures["bits_per_dim"])
+    assert math.isfinite(measures["bits_per_dim_train"])
     assert MEANING["bits_per_dim"] in outcome.out

@@ -6,13 +6,13 @@ unequal, so of each picture some are drawn and weighed, and what they add up to 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Generator, Tensor
 
 from ddpm_core.bound import BITS, log_variance, prior_bits, step_bits
-from ddpm_core.codec import Codec, PixelCodec
+from ddpm_core.codec import Codec
 from ddpm_core.data import PictureSet, load_pictures
 from ddpm_core.diffuser import Diffuser
 from ddpm_core.pictures import Source
@@ -25,25 +25,38 @@ UNIFORM_SHARE = 0.1
 HALF_LEVEL = 1 / 255  # of 8 bits, in pixels from -1 to 1
 
 
-def measure_likelihood(model: LatentDiffusion, files: Sequence[Source]) -> dict[str, float | None]:
+def measure_likelihood(model: LatentDiffusion, files: Mapping[str, Sequence[Source]]) -> dict[str, float | None]:
     """Bits per dimension of held-out pictures, at most `PICTURES` spread evenly over the files, and the standard error.
 
-    For a model of pixels the dimensions are these, all three colours of them, and the bound is one on probabilities:
-    "bits_per_dim". A model of latents gives pixels no probability. For it the bound is one on the density of normalised
-    latents, which may be below 0 and compares with nothing but other denoisers of the same codec:
-    "latent_bits_per_dim". Without held-out pictures both numbers are None.
+    For a model of pixels the dimensions are these, all three colours of them or their one brightness, and the bound is
+    one on probabilities: "bits_per_dim". A model of latents gives pixels no probability. For it the bound is one on the
+    density of normalised latents, which may be below 0 and compares with nothing but other denoisers of the same codec:
+    "latent_bits_per_dim".
+
+    The same follows for as many training pictures, "..._train": what a model finds likelier of these than of held-out
+    ones it has memorised. Without held-out pictures all numbers are None.
+
+    Args:
+        files: "train" and "val", as `find_pictures` gives them.
     """
-    name = "bits_per_dim" if isinstance(model.codec, PixelCodec) else "latent_bits_per_dim"
-    if not files:
-        return {name: None, f"{name}_error": None}
-    some = files[:: -(-len(files) // PICTURES)]
-    bits = bits_per_dim(model, load_pictures(some, model.size))
-    return {name: bits.mean().item(), f"{name}_error": (bits.var(correction=0) / len(bits)).sqrt().item()}
+    name = "bits_per_dim" if model.codec.of_pixels else "latent_bits_per_dim"
+    held_out = files["val"][:: max(1, -(-len(files["val"]) // PICTURES))]
+    learned = files["train"][:: max(1, len(files["train"]) // max(1, len(held_out)))][: len(held_out)]
+    measures: dict[str, float | None] = {}
+    for part, some in ((name, held_out), (f"{name}_train", learned)):
+        measures |= {part: None, f"{part}_error": None}
+        if some:
+            bits = bits_per_dim(model, load_pictures(some, model.size))
+            measures |= {part: bits.mean().item(), f"{part}_error": (bits.var(correction=0) / len(bits)).sqrt().item()}
+    return measures
 
 
 @torch.inference_mode()
 def bits_per_dim(model: LatentDiffusion, pictures: PictureSet, draws: int = DRAWS, seed: int = 0) -> Tensor:
     """The bound for each picture, (N,) float64, of `model.predict` (told no class) under ancestral sampling.
+
+    Of pixels, it is for the picture as the codec keeps it, in 8 bits: what is measured of a model of grey pictures is
+    how likely it finds a picture without its colours.
 
     Args:
         draws: terms computed of each picture beside the first and the last; the more, the less the result varies.
@@ -53,6 +66,8 @@ def bits_per_dim(model: LatentDiffusion, pictures: PictureSet, draws: int = DRAW
     for number in range(len(pictures)):
         generator = Generator().manual_seed(seed + number)
         image = pictures.batch(torch.tensor([number])).to(model.device)
+        if model.codec.of_pixels:
+            image = in_8_bits(model.codec.decode(model.codec.encode(image)))
         clean = model.codec.encode(image)
         t, weights = drawn_steps(diffuser, draws, generator)
         t = torch.cat([torch.ones(1, dtype=t.dtype), t]).to(model.device)
@@ -61,7 +76,7 @@ def bits_per_dim(model: LatentDiffusion, pictures: PictureSet, draws: int = DRAW
         eps, share = noise_and_share(model.predict, noisy, t)
         denoised = diffuser.denoised(noisy, eps, t)
         terms = step_bits(clean, denoised, t, diffuser, share)
-        if isinstance(model.codec, PixelCodec):
+        if model.codec.of_pixels:
             spread = log_variance(diffuser, t, denoised, share).expand_as(denoised)
             terms[:1] = pixel_bits(image, denoised[:1], spread[:1], model.codec)
         each = terms.mean((1, 2, 3)).cpu().double()
@@ -85,6 +100,11 @@ def drawn_steps(diffuser: Diffuser, draws: int, generator: Generator) -> tuple[T
     return 2 + index, 1 / (draws * chance[index])
 
 
+def in_8_bits(image: Tensor) -> Tensor:
+    """An image of any shape in [-1, 1], rounded to the 256 levels that there are."""
+    return ((image.clamp(-1, 1) + 1) * 127.5).round() / 127.5 - 1
+
+
 def pixel_bits(image: Tensor, mean: Tensor, log_variance: Tensor, codec: Codec) -> Tensor:
     """Minus the logarithm of the probability of 8-bit pixels under Gaussians, (B, C, h, w), bits.
 
@@ -92,7 +112,7 @@ def pixel_bits(image: Tensor, mean: Tensor, log_variance: Tensor, codec: Codec) 
     eq. 13).
 
     Args:
-        image: (B, 3, H, W), levels of 8 bits in [-1, 1].
+        image: (B, 3, H, W), levels of 8 bits in [-1, 1]; grey if the codec keeps brightness alone.
         mean, log_variance: (B, C, h, w), of the Gaussians, in the latents of a codec that keeps pixels.
     """
     infinity = torch.full_like(image, torch.inf)
