@@ -83,6 +83,10 @@ def main(
     """
     with in_one_sentence():
         model = LatentDiffusion.load(checkpoint, device)
+        if not model.unconditional:
+            raise ValueError(
+                f"{model.name} always wants a class and cannot be measured: most of what is measured is told none."
+            )
         seen = seen_by_denoiser(checkpoint, data)
         typer.echo(f"Autoencoder measured on {data}, samples and fillings on {seen}.")
         network = inception(inception_file, model.device) if inception_file else None

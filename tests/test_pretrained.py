@@ -27,6 +27,7 @@ from torch import Tensor
 
 from ddpm_core import checkpoint, edit, evaluate, inference, sample
 from ddpm_core.checkpoint import CheckpointError
+from ddpm_core.evaluation.classifier import Classifier
 from ddpm_core.pictures import read_parameters
 from ddpm_core.pipeline import LatentDiffusion
 from ddpm_core.samplers import last
@@ -303,6 +304,42 @@ def test_commands_take_a_folder_of_theirs_as_any_checkpoint(
     measures = json.loads(report.read_text())
     assert measures["kept_max_diff"] == 0
     assert len(measures["denoising_loss"]) == 10
+
+
+@pytest.fixture
+def kinds(tmp_path: Path) -> Path:
+    """Eight shades of each of four classes, called by their numbers."""
+    for number in range(32):
+        folder = tmp_path / "kinds" / ("val" if number % 8 == 0 else "train") / str(number // 8)
+        folder.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (SIDE, SIDE), (8 * number, 90, 9)).save(folder / f"{number}.png")
+    return tmp_path / "kinds"
+
+
+def test_evaluating_tells_classes_if_there_is_a_null_class(
+    call, kinds: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for part in ("train", "val"):
+        shutil.rmtree(kinds / part / "3")
+    conditional(tmp_path / "theirs", id2label={"0": "0", "1": "1", "2": "2"})
+    monkeypatch.setattr(evaluate, "classifier_of", lambda model, found: Classifier(len(model.classes)).eval())
+    report = tmp_path / "measures.json"
+    arguments = ["--checkpoint", tmp_path / "theirs", "--data", kinds, "--json", report, "--device", "cpu"]
+    outcome = call(evaluate.main, *arguments, "--samples", 3, "--fills", 1)
+    assert outcome.status == 0, outcome.err
+    measures = json.loads(report.read_text())
+    assert (measures["class_samples"], measures["samples"], len(measures["denoising_loss"])) == (3, 3, 10)
+    assert 0 <= measures["class_accuracy"] <= 1
+
+
+def test_evaluating_without_a_null_class_is_refused_before_anything_is_trained(
+    call, kinds: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    conditional(tmp_path / "theirs")
+    monkeypatch.setattr(evaluate, "find", lambda *_: pytest.fail("looked at the pictures"))
+    monkeypatch.setattr(evaluate, "classifier_of", lambda *_: pytest.fail("trained a classifier"))
+    outcome = call(evaluate.main, "--checkpoint", tmp_path / "theirs", "--data", kinds, "--device", "cpu")
+    assert_refused(outcome, "theirs always wants a class and cannot be measured")
 
 
 # What cannot be used
