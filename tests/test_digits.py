@@ -7,6 +7,7 @@ import torch
 
 from ddpm_core.codec import PixelCodec
 from ddpm_core.pipeline import LatentDiffusion
+from tests.digit_reader import reader
 from tests.shipped import CHECKPOINTS, made
 
 FOLDER = CHECKPOINTS / "digits"
@@ -34,3 +35,12 @@ def test_its_pictures_are_white_strokes_on_black_and_differ_by_class(digits: Lat
     assert one.mean() < 0.7 * eight.mean()  # a one takes least ink
     middle = [torch.stack([image.mean(1)[:, row].mean() for row in (10, 16, 21)]) for image in (one, eight)]
     assert not torch.allclose(*middle, atol=0.02)
+
+
+def test_what_is_asked_for_is_what_is_read(digits: LatentDiffusion) -> None:
+    """The aim on the card, on few pictures; `evaluate` measures a thousand, by a classifier that it trains."""
+    classifier, each = reader(), 4
+    images = torch.cat([made(digits, label, each, 20) for label in digits.classes])
+    read = classifier(2 * images - 1).argmax(1)
+    asked = torch.arange(len(digits.classes)).repeat_interleave(each)
+    assert (read == asked).double().mean() >= 0.97

@@ -1,0 +1,45 @@
+"""A small classifier of digits, trained once and kept beside the tests, which have no pictures to train one on.
+
+    python -m tests.digit_reader mnist.npz
+
+makes it anew, `digit_reader.safetensors`, in less than a minute, and prints how many held-out digits it reads right.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import torch
+import typer
+
+from ddpm_core.checkpoint import read_weights, write_weights
+from ddpm_core.data import PictureSet, load_pictures
+from ddpm_core.datasets import find
+from ddpm_core.evaluation.classifier import SETTINGS, Classifier, share_read_right, trained_classifier
+
+WEIGHTS = Path(__file__).with_suffix(".safetensors")
+DIGITS, SIZE = 10, 32
+ITERATIONS, PICTURES = 400, 20_000  # enough to read digits by; `evaluate` takes three times as many of both
+
+
+def reader() -> Classifier:
+    """The classifier that is kept here, ready for use."""
+    return read_weights(WEIGHTS, Classifier(DIGITS))
+
+
+def learned(data: Path) -> float:
+    """Train a classifier on MNIST, put it in the place of the one kept here, and measure it on the held-out digits."""
+    found = find(data)
+
+    def pictures(part: str) -> PictureSet:
+        apart = max(1, len(found.sources[part]) // PICTURES)
+        return load_pictures(found.sources[part][::apart], SIZE, labels=found.labels[part][::apart])
+
+    settings = SETTINGS.model_copy(update={"iterations": ITERATIONS})
+    write_weights(WEIGHTS, trained_classifier(pictures("train"), DIGITS, torch.device("cpu"), settings))
+    return share_read_right(reader(), pictures("val"))
+
+
+if __name__ == "__main__":
+    typer.echo(f"{learned(Path(sys.argv[1])):.4f} of the held-out digits are read right.")
