@@ -18,7 +18,7 @@ Where the limit lies within two errors of the figure, the claim is neither met n
 thousand steps take minutes for a handful of pictures on two cores, so without options there are few of them and the
 error is large.
 
-Of digits it is asked how many a small classifier reads as the digit asked for: `python -m benchmarks --digits`.
+Of digits it is asked how many a small classifier reads as the digit asked for: `python -m benchmarks --only digits`.
 """
 
 from __future__ import annotations
@@ -30,18 +30,18 @@ import torch
 import typer
 from torch import Tensor
 
+from benchmarks.digit_reader import reader
 from benchmarks.pipeline import CHECKPOINT
 from benchmarks.results import Result, report
-from benchmarks.samplers import by_classifier, measured
 from ddpm_core.data import PictureSet, find_pictures, load_pictures
-from ddpm_core.evaluate import sample
+from ddpm_core.evaluate import sample, sample_classes
+from ddpm_core.evaluation.classifier import share_read_right
 from ddpm_core.evaluation.distances import groups, sliced_wasserstein
 from ddpm_core.options import in_one_sentence, run
 from ddpm_core.pipeline import LatentDiffusion
 from ddpm_core.schema import GenerateRequest
 
 PICTURES, SETS = 16, 6
-BESIDE_DATA = 64  # pictures in a set that all claims together have the time for
 DIGITS, OF_EACH = Path("checkpoints/digits"), 7
 LOSS = 1.05
 SURE = 2.0  # standard errors
@@ -91,25 +91,22 @@ def measure(
     ]
 
 
-def read_as_asked(data: Path, checkpoint: Path = DIGITS, of_each: int = OF_EACH) -> list[Result]:
-    """By how many times more of DDPM's pictures of classes a classifier reads right than of the default's, and shares.
+def read_as_asked(checkpoint: Path = DIGITS, of_each: int = OF_EACH) -> list[Result]:
+    """By how many times more of DDPM's digits a classifier reads as asked than of the default's, and the two shares.
 
-    Args:
-        data: what the denoiser was trained on; the classifier is trained on it here.
-        of_each: pictures of each class.
+    The classifier is the one kept here (`digit_reader`), so no pictures are needed.
 
     Raises:
-        CheckpointError, PictureError: what is to be read cannot be.
+        CheckpointError: the checkpoint cannot be read.
     """
     model = LatentDiffusion.load(checkpoint)
-    count = of_each * len(model.classes)
-    judge = by_classifier(model, checkpoint, data, count)
     ways = {"default": GenerateRequest(), "DDPM": thousand_steps(model)}
-    read = {name: measured(model, request, count, judge)["class_accuracy"] for name, request in ways.items()}
+    count, judge = of_each * len(model.classes), reader()
+    read = {name: share_read_right(judge, sample_classes(model, count, request=ways[name])) for name in ways}
     return [
         Result.at_most("digits: read as asked, DDPM / default", read["DDPM"] / max(read["default"], 1e-9), LOSS),
         *(Result(f"digits: read as asked, {name}", share) for name, share in read.items()),
-        Result("digits: pictures of each", count),
+        Result("digits: pictures made each way", count),
     ]
 
 

@@ -121,6 +121,23 @@ def test_the_error_is_the_spread_of_sets_alike() -> None:
     assert steps.standard_error(torch.tensor([[0.9, 9.0], [1.1, 11.0]])) == pytest.approx(0.1 * 2**0.5 * 1.5**0.5)
 
 
+def test_digits_of_the_default_are_read_beside_those_of_a_thousand_steps(
+    class_checkpoint: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+
+    def made(model, count, request):
+        asked.append((count, request.sampler, request.steps))
+        return request.sampler
+
+    monkeypatch.setattr(steps, "sample_classes", made)
+    monkeypatch.setattr(steps, "share_read_right", lambda reader, pictures: {"ddim": 0.8, "ddpm": 0.9}[pictures])
+    loss, *shares = steps.read_as_asked(class_checkpoint, 2)
+    assert asked == [(6, "ddim", 20), (6, "ddpm", 999)]
+    assert (loss.value, loss.target, loss.ok) == (0.9 / 0.8, "<= 1.05", False)
+    assert [share.value for share in shares] == [0.8, 0.9, 6]
+
+
 def test_steps_of_no_checkpoint_are_refused(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError):
         steps.measure(tmp_path)

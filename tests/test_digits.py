@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 
+from benchmarks.digit_reader import reader
 from ddpm_core.codec import PixelCodec
 from ddpm_core.pipeline import LatentDiffusion
-from tests.digit_reader import reader
 from tests.shipped import CHECKPOINTS, made
 
 FOLDER = CHECKPOINTS / "digits"

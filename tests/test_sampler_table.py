@@ -10,8 +10,7 @@ import pytest
 import torch
 from PIL import Image
 
-from benchmarks import __main__ as front
-from benchmarks import samplers, steps
+from benchmarks import samplers
 from ddpm_core import evaluate
 from ddpm_core.data import load_pictures
 from ddpm_core.evaluation.classifier import SETTINGS, trained_classifier
@@ -129,30 +128,6 @@ def test_a_checkpoint_with_classes_is_judged_by_a_classifier(
     assert [row["guidance"] for row in rows] == [2, 0, 5]  # that of 2 was there
     assert rows[0] == row
     assert len({row["classifier_frechet_ratio"] for row in rows}) == 3
-
-
-def test_what_the_default_reads_beside_ddpm_is_a_claim_of_whoever_has_the_digits(
-    call, class_checkpoint: Path, shades: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    asked: list[tuple[str, int, int]] = []
-    shares = iter([0.8, 0.9])
-
-    def measured(model: LatentDiffusion, request: GenerateRequest, count: int, judge: samplers.Judge):
-        asked.append((request.sampler, request.steps, count))
-        return {"class_accuracy": next(shares)}
-
-    short = SETTINGS.model_copy(update={"iterations": 3, "batch_size": 8})
-    monkeypatch.setattr(evaluate, "trained_classifier", partial(trained_classifier, settings=short))
-    monkeypatch.setattr(steps, "measured", measured)
-    small = partial(steps.read_as_asked, checkpoint=class_checkpoint, of_each=3)
-    monkeypatch.setattr(steps, "read_as_asked", small)
-    file = tmp_path / "claims.json"
-    outcome = call(front.main, "--only", "digits", "--digits", shades, "--json", file)
-    assert outcome.status == 0, outcome.err
-    assert asked == [("ddim", 20, 9), ("ddpm", 999, 9)]
-    loss = json.loads(file.read_text())[0]
-    assert (loss["value"], loss["target"], loss["ok"]) == (0.9 / 0.8, "<= 1.05", False)
-    assert_refused(call(front.main, "--only", "digits"), "--digits")
 
 
 def test_a_model_that_always_wants_a_class_is_warmed_up_without_guidance(class_checkpoint: Path) -> None:

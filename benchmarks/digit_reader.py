@@ -1,6 +1,6 @@
-"""A small classifier of digits, trained once and kept beside the tests, which have no pictures to train one on.
+"""A small classifier of digits, trained once and kept here for benchmarks and tests that have no pictures of digits.
 
-    python -m tests.digit_reader mnist.npz
+    python -m benchmarks.digit_reader mnist.npz
 
 makes it anew, `digit_reader.safetensors`, in less than a minute, and prints how many held-out digits it reads right.
 """
