@@ -40,7 +40,7 @@ class PackedConv2d(nn.Module):
 def ready(network: Model, device: torch.device) -> Model:
     """The network, itself changed, for inference on `device`, where it already is.
 
-    Weights are in bf16 where the machine computes in it, convolutions are packed where oneDNN has them.
+    Weights are in bf16 where the machine is fast in it, convolutions are packed where oneDNN has them.
     """
     if resolve_precision("auto", device) == torch.bfloat16:
         network.to(torch.bfloat16)

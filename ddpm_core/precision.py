@@ -11,12 +11,16 @@ from ddpm_core.schema import Precision
 
 
 def resolve_precision(precision: Precision, device: torch.device) -> torch.dtype:
-    """The autocast type for "auto": bf16 where the machine computes in it, fp16 on older GPUs, fp32 otherwise."""
+    """The autocast type for "auto": bf16 where the machine is fast in it, fp16 on older GPUs, fp32 otherwise.
+
+    Of processors, those are fast that multiply matrices of bf16 (AMX). With vector instructions for it alone
+    (avx512_bf16), PyTorch may take twice as long as in fp32.
+    """
     if precision != "auto":
         return {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[precision]
     if device.type == "cuda":
         return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float16
-    if device.type == "cpu" and "avx512_bf16" in cpu_flags():
+    if device.type == "cpu" and "amx_bf16" in cpu_flags():
         return torch.bfloat16
     return torch.float32
 

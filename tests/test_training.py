@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from ddpm_core import checkpoint
+from ddpm_core import precision as precisions
 from ddpm_core.checkpoint import CheckpointError
 from ddpm_core.precision import resolve_precision
 from ddpm_core.samplers import last
@@ -183,6 +184,17 @@ def test_precision_is_what_was_asked_for_or_what_the_machine_computes_in() -> No
     assert resolve_precision("fp16", cpu) == torch.float16
     assert resolve_precision("auto", cpu) in (torch.float32, torch.bfloat16)
     assert resolve_precision("auto", torch.device("mps")) == torch.float32
+
+
+@pytest.mark.parametrize(
+    ("flags", "expected"),
+    [("avx512f avx512_bf16 amx_bf16 amx_tile", torch.bfloat16), ("avx512f avx512_bf16", torch.float32)],
+)
+def test_a_processor_computes_in_bf16_only_with_matrix_instructions_for_it(
+    flags: str, expected: torch.dtype, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(precisions, "cpu_flags", lambda: flags)
+    assert resolve_precision("auto", torch.device("cpu")) == expected
 
 
 @pytest.mark.parametrize("precision", ["bf16", "fp16"])
