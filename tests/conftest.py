@@ -29,9 +29,6 @@ UNET_SHAPE = {"latent_channels": 4, "channels": (32, 64), "blocks": 1}
 CLASSES = ["1", "ant", "bee"]  # the first has another one's number for a name
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")  # diffusers is here for its schedulers; nothing is to be fetched
-if "PYTEST_XDIST_WORKER" in os.environ:  # one of several that share the cores, and so do the processes it starts
-    os.environ["OMP_NUM_THREADS"] = "1"
-    torch.set_num_threads(1)
 
 
 def shake(model: nn.Module, seed: int = 0, scale: float = 0.1) -> nn.Module:
