@@ -17,7 +17,7 @@ from ddpm_core.regions import READY
 from ddpm_core.schema import InpaintRequest
 from ddpm_core.squares import Square
 from tests.browser.conftest import PHONE, visit
-from tests.browser.test_studio import LONG, advanced, downloaded, number, run, settle, stroke, tab, told, upload
+from tests.browser.test_studio import LONG, advanced, downloaded, drawn, number, run, settle, stroke, tab, told, upload
 
 SIDE = 256
 WHOLE = Square(0, 0, SIDE)
@@ -63,6 +63,7 @@ def noise(page: Page, tmp_path: Path) -> np.ndarray:
     tab(page, "Inpaint")
     settle(page)
     upload(page, tmp_path / "photo.png")
+    drawn(page)
     return pixels
 
 
