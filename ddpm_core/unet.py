@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ddpm_core.diffuser import Diffuser
-from ddpm_core.layers import ChannelNorm, starting_at_zero
+from ddpm_core.layers import ChannelNorm, Conv3x3, starting_at_zero
 from ddpm_core.serpentine import SerpentineMixer
 
 Mixer = Literal["serpentine", "attention", "none"]
@@ -38,8 +38,7 @@ class TimeBlock(nn.Module):
     def __init__(self, channels: int, time_width: int, dropout: float):
         super().__init__()
         self.norm1, self.norm2 = ChannelNorm(channels), ChannelNorm(channels)
-        self.conv1 = nn.Conv2d(channels, channels, 3, padding=1)
-        self.conv2 = starting_at_zero(nn.Conv2d(channels, channels, 3, padding=1))
+        self.conv1, self.conv2 = Conv3x3(channels), starting_at_zero(Conv3x3(channels))
         self.time = nn.Linear(time_width, 2 * channels)
         self.dropout = nn.Dropout2d(dropout)  # whole channels: far fewer random numbers to draw
 
