@@ -161,7 +161,7 @@ def test_every_number_of_steps_a_request_allows_is_one_the_schedule_has() -> Non
 
 
 def test_eta_reaches_ddim_and_is_refused_where_nobody_would_hear_it() -> None:
-    assert GenerateRequest(eta=0.5).extras == {"eta": 0.5}
+    assert GenerateRequest(sampler="ddim", eta=0.5).extras == {"eta": 0.5}
     assert GenerateRequest(sampler="heun", eta=0).extras == {}
     sentence = complaint_of(GenerateRequest, sampler="heun", eta=0.5)
     assert sentence == "eta belongs to the sampler ddim and must be 0 with heun, not '0.5'."
