@@ -241,6 +241,21 @@ class VaeSettings(StageSettings):
     learns: Literal["all", "decoder"] = Field(
         "all", description='what is trained; "decoder" leaves latents, and a denoiser trained on them, as they are'
     )
+    adversarial_weight: float = Field(
+        0.0, ge=0, le=1, description="weight of passing for real with a critic that learns beside it; better late"
+    )
+    sampled: int = Field(
+        0, ge=0, le=100_000, description="latents that the denoiser of --init makes for the critic to judge as well"
+    )
+
+    @field_validator("sampled")
+    @classmethod
+    def _samples_are_judged(cls, sampled: int, info: ValidationInfo) -> int:
+        if sampled and not info.data.get("adversarial_weight"):
+            raise ValueError("belongs to an adversarial weight above 0 and must be 0 without")
+        if sampled and info.data.get("learns") == "all":
+            raise ValueError('belongs to learns "decoder" and must be 0 where latents change')
+        return sampled
 
 
 class DenoiserSettings(StageSettings):

@@ -9,7 +9,7 @@ and a norm over the channels of each pixel.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 
 import torch
@@ -135,7 +135,13 @@ class VAE(Codec):
 
 
 def vae_loss(
-    vae: VAE, image: Tensor, kl_weight: float, edge_weight: float, texture_weight: float, part: Share = WHOLE
+    vae: VAE,
+    image: Tensor,
+    kl_weight: float,
+    edge_weight: float,
+    texture_weight: float,
+    part: Share = WHOLE,
+    more: Callable[[Tensor], dict[str, Tensor]] = lambda restored: {},
 ) -> dict[str, Tensor]:
     """Terms of the training loss for a batch (B, 3, H, W) in [-1, 1]; "loss" is the one to minimise.
 
@@ -146,6 +152,9 @@ def vae_loss(
     and quarter resolution and that of horizontal and vertical differences, which keeps edges, and that of
     the texture (see `texture`); KL is to the standard normal, averaged over latent entries (Kingma & Welling
     2014, appendix B).
+
+    Args:
+        more: further terms of what was restored, (B, 3, H, W) in about [-1, 1]; they are minimised as well.
     """
     mean, log_variance = vae.moments(image)
     latent = mean + torch.exp(0.5 * log_variance) * part.noise_like(mean)
@@ -158,8 +167,9 @@ def vae_loss(
     missing = texture(restored) - texture(image)
     blur = (missing.square().mean((2, 3)) + 1e-10).sqrt().mean()  # absolute values would settle below the mean
     kl = 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance).mean()
-    loss = pixels + 0.5 * coarse + edge_weight * edges + texture_weight * blur + kl_weight * kl
-    return {"loss": loss, "pixels": pixels.detach(), "texture": blur.detach(), "kl": kl.detach()}
+    terms = more(restored)
+    loss = pixels + 0.5 * coarse + edge_weight * edges + texture_weight * blur + kl_weight * kl + sum(terms.values())
+    return {"loss": loss} | {"pixels": pixels, "texture": blur, "kl": kl} | terms
 
 
 def texture(image: Tensor) -> Tensor:

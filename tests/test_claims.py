@@ -131,7 +131,9 @@ def test_digits_of_the_default_are_read_beside_those_of_a_thousand_steps(
         return request.sampler
 
     monkeypatch.setattr(steps, "sample_classes", made)
-    monkeypatch.setattr(steps, "share_read_right", lambda reader, pictures: {"dpm-solver++": 0.8, "ddpm": 0.9}[pictures])
+    monkeypatch.setattr(
+        steps, "share_read_right", lambda reader, pictures: {"dpm-solver++": 0.8, "ddpm": 0.9}[pictures]
+    )
     loss, *shares = steps.read_as_asked(class_checkpoint, 2)
     assert asked == [(6, "dpm-solver++", 20), (6, "ddpm", 999)]
     assert (loss.value, loss.target, loss.ok) == (0.9 / 0.8, "<= 1.05", False)

@@ -122,7 +122,7 @@ def test_the_jump_is_the_stretch_that_an_inpainting_takes_again(tiny_model: Late
 
 def test_spacing_and_eta_reach_the_sampler(tiny_model: LatentDiffusion) -> None:
     plain, spaced, noisy = (
-        list(tiny_model.generate(GenerateRequest(steps=4, **choices)))
+        list(tiny_model.generate(GenerateRequest(steps=4, sampler="ddim", **choices)))
         for choices in ({}, {"spacing": "quadratic"}, {"eta": 0.5})
     )
     assert [step.t for step in spaced] == tiny_model.diffuser.spaced_timesteps(4, "quadratic")[1:]

@@ -154,11 +154,15 @@ class VaeJob:
 
     def loss(self, model: VAE, draw: Draw) -> dict[str, Tensor]:
         settings = self.request.vae
+        weights = settings.kl_weight, settings.edge_weight, settings.texture_weight
+        return vae_loss(model, self.images(draw), *weights, draw)
+
+    def images(self, draw: Draw) -> Tensor:
+        """The pictures (B, 3, H, W) of what is drawn, mirrored at random."""
         index = batch_index(draw.number, draw.batch_size, len(self.pictures.train), self.request.seed)
         flip = torch.rand(len(index)) < (0.5 if self.request.flips else 0)
         image = self.pictures.train.batch(draw.share(index), draw.share(flip))
-        image = image.to(self.device, memory_format=torch.channels_last)
-        return vae_loss(model, image, settings.kl_weight, settings.edge_weight, settings.texture_weight, draw)
+        return image.to(self.device, memory_format=torch.channels_last)
 
     @torch.inference_mode()
     def look(self, vae: VAE, grid: Path) -> dict[str, float]:

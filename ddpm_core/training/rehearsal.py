@@ -23,11 +23,11 @@ from ddpm_core.data import PictureSet
 from ddpm_core.datasets import DataSet, find
 from ddpm_core.schema import StageSettings, TrainRequest
 from ddpm_core.training.fitting import Needs, divided, fit, needs_of
-from ddpm_core.training.jobs import DenoiserJob, Job, Pictures, StageName, VaeJob
+from ddpm_core.training.jobs import DenoiserJob, Job, Pictures, StageName
 from ddpm_core.training.loop import Trainer, steps_taken
 from ddpm_core.training.progress import in_bytes, in_hours
 from ddpm_core.training.resuming import changes
-from ddpm_core.training.stages import free_place
+from ddpm_core.training.stages import free_place, job_of
 
 MADE_UP = 8  # pictures; steps draw them over and over
 PATIENCE = 10.0  # seconds for a stage, about; batches that would take longer are reckoned in proportion to smaller ones
@@ -129,7 +129,7 @@ def _jobs(request: TrainRequest, folder: Path, found: DataSet) -> Iterator[tuple
     pictures = Pictures(PictureSet(pixels, [], labels), None, MADE_UP, found.classes)
     try:
         for stage in request.stages:
-            job: Job = VaeJob(away, pictures) if stage == "vae" else DenoiserJob(away, pictures)
+            job = job_of(stage, away, pictures)
             yield stage, job
             if not (folder / checkpoint.VAE_WEIGHTS).exists():
                 job.export(job.model, finished=None)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from ddpm_core.checkpoint import CheckpointError, finished_after
 from ddpm_core.schema import StageSettings, TrainRequest
+from ddpm_core.training.critic import JudgedVaeJob
 from ddpm_core.training.distributed import ALONE, World
 from ddpm_core.training.fitting import divided, fit
 from ddpm_core.training.jobs import DenoiserJob, Job, Pictures, StageName, VaeJob, list_skipped, settings_of
@@ -48,6 +49,13 @@ def free_place(stage: StageName, request: TrainRequest) -> tuple[Path, Path]:
     return state, weights
 
 
+def job_of(stage: StageName, request: TrainRequest, pictures: Pictures, world: World = ALONE) -> Job:
+    """The job that a stage is, by its settings. Raises `CheckpointError`."""
+    if stage == "denoiser":
+        return DenoiserJob(request, pictures, world)
+    return (JudgedVaeJob if request.vae.adversarial_weight else VaeJob)(request, pictures)
+
+
 def run_stage(
     stage: StageName,
     request: TrainRequest,
@@ -83,7 +91,7 @@ def run_stage(
     notes = changes(stage, request) if resumed else []
     if resumed and stage == "denoiser":
         refuse_other_classes(request.out, pictures.classes)
-    job: Job = VaeJob(request, pictures) if stage == "vae" else DenoiserJob(request, pictures, world)
+    job = job_of(stage, request, pictures, world)
     trainer = Trainer(job.model, settings, request.precision, request.seed, world, job.memory)
     notes += other_basis(trainer.load(state), job.basis) if resumed else job.notes
     fit(trainer, job.loss)
