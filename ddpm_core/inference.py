@@ -37,10 +37,25 @@ class PackedConv2d(nn.Module):
         return torch.ops.mkldnn._convolution_pointwise(x, weight, conv.bias, *how, "none", [], "")
 
 
+class PackedLinear(nn.Module):
+    """The same of a linear layer, whose order of weights serves any number of rows. Made for bf16."""
+
+    def __init__(self, plain: nn.Linear):
+        super().__init__()
+        self.plain = plain
+        self.packed: Tensor | None = None
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.packed is None:
+            self.packed = torch.ops.mkldnn._reorder_linear_weight(self.plain.weight)
+        return torch.ops.mkldnn._linear_pointwise(x, self.packed, self.plain.bias, "none", [], "")
+
+
 def ready(network: Model, device: torch.device) -> Model:
     """The network, itself changed, for inference on `device`, where it already is.
 
-    Weights are in bf16 where the machine is fast in it, convolutions are packed where oneDNN has them.
+    Weights are in bf16 where the machine is fast in it, convolutions are packed where oneDNN has them. So are linear
+    layers in bf16; in fp32 PyTorch multiplies by another library, which has no such order.
     """
     if resolve_precision("auto", device) == torch.bfloat16:
         network.to(torch.bfloat16)
@@ -49,4 +64,6 @@ def ready(network: Model, device: torch.device) -> Model:
             for name, child in parent.named_children():
                 if isinstance(child, nn.Conv2d):
                     setattr(parent, name, PackedConv2d(child))
+                elif isinstance(child, nn.Linear) and child.weight.dtype == torch.bfloat16:
+                    setattr(parent, name, PackedLinear(child))
     return network

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from ddpm_core import inference
-from ddpm_core.inference import PackedConv2d, ready
+from ddpm_core.inference import PackedConv2d, PackedLinear, ready
 from ddpm_core.layers import placed
 from ddpm_core.unet import UNet
 
@@ -46,6 +46,17 @@ def test_bf16_is_near(unet: UNet, monkeypatch: pytest.MonkeyPatch) -> None:
     half = ready(copy.deepcopy(unet), CPU)
     assert {parameter.dtype for parameter in half.parameters()} == {torch.bfloat16}
     assert 0 < difference(unet, half) < 0.03
+
+
+def test_packed_linear_layers_are_exactly_the_plain_ones(unet: UNet, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(inference, "resolve_precision", lambda precision, device: torch.bfloat16)
+    packed = ready(copy.deepcopy(unet), CPU)
+    if torch.backends.mkldnn.is_available():
+        assert any(isinstance(module, PackedLinear) for module in packed.modules())
+    monkeypatch.setattr(inference, "PackedLinear", lambda layer: layer)
+    plain = ready(copy.deepcopy(unet), CPU)
+    for batch, cells in ((1, 8), (3, 8), (2, 12), (1, 8)):
+        assert difference(plain, packed, batch, cells) == 0
 
 
 def test_no_parameter_is_lost_or_counted_twice(unet: UNet) -> None:
