@@ -129,11 +129,10 @@ def decoding(network: Any) -> nn.Sequential:
 def train(codec: VAE, pictures: PictureSet, steps: int) -> None:
     """Train as our own autoencoder is, default settings, with the moving average's weights at the end."""
     settings = VaeSettings(iterations=steps, batch_size=BATCH)
-    weights = {name: getattr(settings, name) for name in VaeSettings.model_fields if name.endswith("_weight")}
 
     def loss(model: nn.Module, draw: Draw) -> dict[str, torch.Tensor]:
         image = pictures.batch(batch_index(draw.number, BATCH, len(pictures), seed=0))
-        return vae_loss(model, image.to(memory_format=torch.channels_last), **weights)  # type: ignore[arg-type]
+        return vae_loss(model, image.to(memory_format=torch.channels_last), **settings.weights)  # type: ignore[arg-type]
 
     trainer = Trainer(codec, settings)
     for _ in tqdm(trainer.train(loss), total=steps, desc="training AutoencoderKL", unit="step", disable=None):

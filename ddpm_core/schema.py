@@ -248,6 +248,11 @@ class VaeSettings(StageSettings):
         0, ge=0, le=100_000, description="latents that the denoiser of --init makes for the critic to judge as well"
     )
 
+    @property
+    def weights(self) -> dict[str, float]:
+        """Those of the terms of `vae.vae_loss`, by its arguments."""
+        return {name: getattr(self, name) for name in ("kl_weight", "edge_weight", "texture_weight")}
+
     @field_validator("sampled")
     @classmethod
     def _samples_are_judged(cls, sampled: int, info: ValidationInfo) -> int:

@@ -115,8 +115,7 @@ class JudgedVaeJob(VaeJob):
             terms = contest(model.critic, image, made)
             return terms | {"passing": settings.adversarial_weight * terms["passing"]}
 
-        weights = settings.kl_weight, settings.edge_weight, settings.texture_weight
-        return vae_loss(model.vae, image, *weights, draw, judged)
+        return vae_loss(model.vae, image, **settings.weights, part=draw, more=judged)
 
     def look(self, model: Judged, grid: Path) -> dict[str, float]:  # type: ignore[override]
         return super().look(model.vae, grid)

@@ -153,9 +153,8 @@ class VaeJob:
             self.model.encoder.requires_grad_(False)
 
     def loss(self, model: VAE, draw: Draw) -> dict[str, Tensor]:
-        settings = self.request.vae
-        weights = settings.kl_weight, settings.edge_weight, settings.texture_weight
-        return vae_loss(model, self.images(draw), *weights, draw)
+        weights = self.request.vae.weights
+        return vae_loss(model, self.images(draw), **weights, part=draw)  # type: ignore[arg-type]
 
     def images(self, draw: Draw) -> Tensor:
         """The pictures (B, 3, H, W) of what is drawn, mirrored at random."""

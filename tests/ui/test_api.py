@@ -39,7 +39,12 @@ def test_generate(client: Client) -> None:
     assert len(paths) == 3
     assert [read_parameters(path)["seed"] for path in paths] == [7, 8, 9]
     said = read_parameters(paths[0])
-    assert (said["checkpoint"], said["steps"], said["sampler"], said["count"]) == ("tiny", STEPS, "ddim", 1)
+    assert (said["checkpoint"], said["steps"], said["sampler"], said["count"]) == (
+        "tiny",
+        STEPS,
+        GenerateRequest().sampler,
+        1,
+    )
     (alone,) = client.predict(seed=8, steps=STEPS, api_name="/generate")
     apart = np.asarray(Image.open(alone)).astype(int) - np.asarray(Image.open(paths[1]))
     assert np.abs(apart).max() <= 1
