@@ -21,10 +21,10 @@ from ddpm_core.schema import BetweenRequest, EditRequest, GenerateRequest, Inpai
 from ui.results import evenly
 
 FOLDER = Path(__file__).resolve().parent.parent / "static" / "examples"
-FIRST_SEED, FACES = 36, 4  # four in a row that came out well
-EXAMPLE_SEED = 0  # of the example inpainting
-EDIT_SEED = 1  # of the example edit
-FAR_SEED = 38  # where the example of a way between two seeds, which begins at the first, ends
+FIRST_SEED, FACES = 127, 4  # four in a row that came out well
+EXAMPLE_SEED = 1  # of the example inpainting
+EDIT_SEED = 6  # of the example edit
+FAR_SEED = 132  # where the example of a way between two seeds, which begins at the first, ends
 FRAMES = 10
 
 Asked = TypeVar("Asked", bound=GenerateRequest)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 PRESETS: dict[str, dict[str, Any]] = {
-    # Nearly what the shipped faces-128 was trained with before it was taught, put into one run: an evening on two CPU
+    # Nearly what the shipped faces-128 was trained with before its last legs, put into one run: an evening on two CPU
     # cores, less on any GPU.
     "faces": {
         "views": 4,
