@@ -21,7 +21,7 @@ from ddpm_core.schema import BetweenRequest, EditRequest, GenerateRequest, Inpai
 from ui.results import evenly
 
 FOLDER = Path(__file__).resolve().parent.parent / "static" / "examples"
-FIRST_SEED, FACES = 127, 4  # four in a row that came out well
+FIRST_SEED, FACES = 127, 2  # in a row that came out well
 EXAMPLE_SEED = 1  # of the example inpainting
 EDIT_SEED = 6  # of the example edit
 FAR_SEED = 132  # where the example of a way between two seeds, which begins at the first, ends
