@@ -26,15 +26,15 @@ class ChannelNorm(nn.LayerNorm):
 
 
 class Conv3x3(nn.Conv2d):
-    """A 3x3 convolution of (B, C, H, W) that keeps H and W.
+    """A 3x3 convolution of (B, C, H, W) that keeps its shape.
 
     On CPU, over maps of few cells, it is computed as one matrix product of the cells' neighbourhoods, in training as
     well. That is the same sum in another order; oneDNN's gradient of the weights takes two to four times as long
     there as all of it does so.
     """
 
-    def __init__(self, channels: int, out: int | None = None):
-        super().__init__(channels, channels if out is None else out, 3, padding=1)
+    def __init__(self, channels: int):
+        super().__init__(channels, channels, 3, padding=1)
 
     def forward(self, x: Tensor) -> Tensor:
         if x.device.type != "cpu" or x.shape[2] * x.shape[3] > FEW_CELLS:

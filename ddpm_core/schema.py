@@ -58,7 +58,7 @@ class GenerateRequest(Request):
     seed: int = Field(0, ge=0, le=MAX_SEED, description="seed of the first picture")
     count: int = Field(1, ge=1, le=MAX_COUNT, description="pictures, each with the next seed")
     steps: int = Field(20, ge=1, le=999, description="reverse steps")
-    # Of all samplers, in 20 calls the one whose pictures are nearest to the training pictures (docs/measurements.md).
+    # In 20 calls, pictures by this one and UniPC are nearest to the training pictures (docs/measurements.md).
     sampler: SamplerName = Field("dpm-solver++", description="how to step from noise to picture")
     spacing: SpacingName = Field("uniform", description="how the steps are spread over the timesteps")
     eta: float = Field(0.0, ge=0, le=1, description="share of DDPM's noise that DDIM adds in its steps; DDIM only")

@@ -10,14 +10,13 @@ from ddpm_core.layers import FEW_CELLS, Conv3x3, neighbourhoods, placed
 
 
 @pytest.mark.parametrize(("height", "width"), [(4, 4), (2, 8), (3, 5), (1, 4), (4, 1), (1, 1), (5, 4)])
-@pytest.mark.parametrize("out", [6, 10])
 def test_a_convolution_of_few_cells_is_the_one_of_pytorch_to_rounding_its_gradients_too(
-    height: int, width: int, out: int
+    height: int, width: int
 ) -> None:
-    ours, theirs = placed(Conv3x3(6, out), "cpu"), placed(nn.Conv2d(6, out, 3, padding=1), "cpu")
+    ours, theirs = placed(Conv3x3(6), "cpu"), placed(nn.Conv2d(6, 6, 3, padding=1), "cpu")
     ours.load_state_dict(theirs.state_dict())
     x = torch.randn(3, 6, height, width).to(memory_format=torch.channels_last)
-    towards = torch.randn(3, out, height, width)
+    towards = torch.randn(3, 6, height, width)
     found = []
     for conv in (ours, theirs):
         given = x.clone().requires_grad_()
