@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import math
 from functools import lru_cache
-from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -18,9 +17,8 @@ from torch import Tensor, nn
 from ddpm_core.layers import starting_at_zero
 
 DIRECTIONS = 8
-CHUNK = 16  # cells
+CHUNK = 8  # cells: measured, larger ones make single operations too small for two threads
 SHORT = 16  # up to so many cells, one after the other is fastest
-CACHED = 2**17  # numbers
 
 
 def scan_paths(height: int, width: int) -> Tensor:
@@ -95,12 +93,12 @@ def recurrence_by_steps(decay: Tensor, update: Tensor, reverse: bool = False) ->
 
 
 def linear_recurrence(decay: Tensor, update: Tensor, reverse: bool = False) -> Tensor:
-    """`recurrence_by_steps` in about 3*sqrt(L) vector operations and two passes over memory.
+    """`recurrence_by_steps` in some 3 * `CHUNK` vector operations for every factor of `CHUNK` in L.
 
-    The sequence is cut into about sqrt(L) chunks that are scanned side by side; then one state per
-    chunk, what it hands to the next, is scanned; then every cell adds what its chunk received. All
-    products are of decays in [0, 1], so nothing overflows (unlike forms that divide by a product).
-    No gradient flows through it; `_GatedScan` has its own.
+    The sequence is cut into chunks that are scanned side by side for what each hands on, were it handed nothing, and
+    by how much it fades what it is handed. That is a sequence of one cell per chunk, and the same recurrence; once
+    each chunk's share of it is known, chunks are scanned for good. All products are of decays in [0, 1], so nothing
+    overflows (unlike forms that divide by a product). No gradient flows through it; `_GatedScan` has its own.
 
     Args:
         decay, update: (B, L, D) fp32.
@@ -111,30 +109,20 @@ def linear_recurrence(decay: Tensor, update: Tensor, reverse: bool = False) -> T
     batch, length, channels = update.shape
     if length <= SHORT:
         return recurrence_by_steps(decay, update, reverse)
-    size = round(length**0.5)
-    pad = -length % size
+    pad = -length % CHUNK
     if pad:  # at the far end, where it changes no state that is kept
         edges = (0, 0, pad, 0) if reverse else (0, 0, 0, pad)
         decay, update = torch.nn.functional.pad(decay, edges), torch.nn.functional.pad(update, edges)
-    chunks = (length + pad) // size
-    decay, update = decay.reshape(batch, chunks, size, channels), update.reshape(batch, chunks, size, channels)
-    along, across = list(range(size)), list(range(chunks))
-    if reverse:
-        along.reverse()
-        across.reverse()
-
-    states, reach = torch.empty_like(update), torch.empty_like(decay)  # reach: product of decays since chunk start
-    states[:, :, along[0]], reach[:, :, along[0]] = update[:, :, along[0]], decay[:, :, along[0]]
-    for before, t in pairwise(along):
-        torch.addcmul(update[:, :, t], decay[:, :, t], states[:, :, before], out=states[:, :, t])
-        torch.mul(reach[:, :, before], decay[:, :, t], out=reach[:, :, t])
-
-    received = torch.zeros_like(states[:, :, 0])
-    final = along[-1]
-    for before, c in pairwise(across):
-        torch.addcmul(states[:, before, final], reach[:, before, final], received[:, before], out=received[:, c])
-    states.addcmul_(reach, received.unsqueeze(2))
-    states = states.view(batch, chunks * size, channels)
+    states, turn = torch.empty_like(update), -1 if reverse else 1
+    decays, updates, places = (
+        each.reshape(batch, -1, CHUNK, channels).unbind(2)[::turn] for each in (decay, update, states)
+    )
+    reach, final = decays[0], updates[0]
+    for kept, new in zip(decays[1:], updates[1:], strict=True):
+        reach, final = reach * kept, torch.addcmul(new, kept, final)
+    state = _shifted(linear_recurrence(reach, final, reverse), reverse)
+    for kept, new, place in zip(decays, updates, places, strict=True):
+        state = torch.addcmul(new, kept, state, out=place)
     return states[:, pad:] if reverse else states[:, :length]
 
 
@@ -161,29 +149,27 @@ class _GatedScan(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx, proposed: Tensor) -> Tensor:
-        values, deltas = (part.unbind(1) for part in _cast_if_small(proposed).unbind(1))
-        write = torch.empty_like(proposed[:, 0], dtype=torch.float32)
-        writes = write.unbind(1)
-        final = torch.zeros_like(writes[0])
-        decay = torch.ones_like(final)
-        for value, delta, w in zip(values, deltas, writes, strict=True):
-            torch.sigmoid(delta.float(), out=w)  # explicit casts: arithmetic between types is slow on CPU
-            final.lerp_(value.float(), w)
+        value, delta = proposed.float().unbind(1)  # cast at once: arithmetic between types is slow on CPU
+        write = torch.sigmoid(delta)
+        values, writes = value.unbind(1), write.unbind(1)
+        final, decay = values[0] * writes[0], 1 - writes[0]
+        for value, w in zip(values[1:], writes[1:], strict=True):
+            final.lerp_(value, w)
             decay.addcmul_(decay, w, value=-1)
         before = _shifted(linear_recurrence(decay, final))
         states = torch.empty_like(write)
         for value, w, state in zip(values, writes, states.unbind(1), strict=True):
-            before = torch.lerp(before, value.float(), w, out=state)
+            before = torch.lerp(before, value, w, out=state)
         ctx.save_for_backward(write, states, decay)
         return states.to(proposed.dtype)
 
     @staticmethod
     def backward(ctx, grad: Tensor):
         write, states, decay = ctx.saved_tensors
-        writes, grads = write.unbind(1)[::-1], _cast_if_small(grad).unbind(1)[::-1]
+        writes, grads = write.unbind(1)[::-1], grad.float().unbind(1)[::-1]
         handed_on = torch.zeros_like(decay)
         for w, g in zip(writes, grads, strict=True):
-            handed_on.add_(g.float())
+            handed_on.add_(g)
             handed_on.addcmul_(handed_on, w, value=-1)
         total = _shifted(linear_recurrence(decay, handed_on, reverse=True), reverse=True)
         batch, *rest = grad.shape
@@ -194,18 +180,13 @@ class _GatedScan(torch.autograd.Function):
         for w, g, (state, before), to_value, to_delta in zip(
             writes, grads, changes, value_grads, delta_grads, strict=True
         ):
-            total.add_(g.float())
+            total.add_(g)
             torch.mul(total, w, out=received)
             to_value.copy_(received)
             total.sub_(received)
             torch.sub(state, before, out=received)
             to_delta.copy_(received.mul_(total))
         return proposed_grad
-
-
-def _cast_if_small(x: Tensor) -> Tensor:
-    """In fp32 at once if that fits the processor's cache; what is larger is better cast piece by piece."""
-    return x.float() if x.numel() <= CACHED else x
 
 
 def _shifted(by_chunk: Tensor, reverse: bool = False) -> Tensor:

@@ -148,7 +148,7 @@ def test_the_scan_in_bf16_has_the_gradients_of_the_plain_one(batch: int) -> None
 def test_chunks_divide_a_path_and_are_near_the_wanted_size(length: int) -> None:
     size = chunk_size(length)
     assert length % size == 0
-    assert size == {16: 4, 100: 10, 256: 16}.get(length, size)
+    assert size == {16: 4, 100: 10, 256: 8}.get(length, size)
 
 
 def test_the_gated_scan_accepts_inputs_that_are_not_contiguous() -> None:
