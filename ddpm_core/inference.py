@@ -10,7 +10,7 @@ import platform
 import torch
 from torch import Tensor, nn
 
-from ddpm_core.layers import Model
+from ddpm_core.layers import Conv3x3, Model, has_few_cells, neighbourhoods
 from ddpm_core.precision import resolve_precision
 
 
@@ -37,6 +37,22 @@ class PackedConv2d(nn.Module):
         return torch.ops.mkldnn._convolution_pointwise(x, weight, conv.bias, *how, "none", [], "")
 
 
+class PackedConv3x3(PackedConv2d):
+    """The same of a `Conv3x3`, which over few cells is a packed matrix product. Made for bf16."""
+
+    def __init__(self, plain: Conv3x3):
+        super().__init__(plain)
+        self.rows: Tensor | None = None
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not has_few_cells(x):
+            return super().forward(x)
+        if self.rows is None:
+            self.rows = torch.ops.mkldnn._reorder_linear_weight(self.plain.rows)
+        product = torch.ops.mkldnn._linear_pointwise(neighbourhoods(x), self.rows, self.plain.bias, "none", [], "")
+        return product.permute(0, 3, 1, 2)
+
+
 class PackedLinear(nn.Module):
     """The same of a linear layer, whose order of weights serves any number of rows. Made for bf16."""
 
@@ -51,6 +67,9 @@ class PackedLinear(nn.Module):
         return torch.ops.mkldnn._linear_pointwise(x, self.packed, self.plain.bias, "none", [], "")
 
 
+IN_BF16 = {Conv3x3: PackedConv3x3, nn.Conv2d: PackedConv2d, nn.Linear: PackedLinear}  # the first that fits
+
+
 def ready(network: Model, device: torch.device) -> Model:
     """The network, itself changed, for inference on `device`, where it already is.
 
@@ -62,8 +81,15 @@ def ready(network: Model, device: torch.device) -> Model:
     if device.type == "cpu" and torch.backends.mkldnn.is_available() and platform.machine() in ("x86_64", "AMD64"):
         for parent in list(network.modules()):
             for name, child in parent.named_children():
-                if isinstance(child, nn.Conv2d):
-                    setattr(parent, name, PackedConv2d(child))
-                elif isinstance(child, nn.Linear) and child.weight.dtype == torch.bfloat16:
-                    setattr(parent, name, PackedLinear(child))
+                if kind := _packing(child):
+                    setattr(parent, name, kind(child))
     return network
+
+
+def _packing(layer: nn.Module) -> type[nn.Module] | None:
+    """What to put in the place of a layer, if anything."""
+    if not isinstance(layer, nn.Conv2d | nn.Linear):
+        return None
+    if layer.weight.dtype == torch.bfloat16:
+        return next(packing for kind, packing in IN_BF16.items() if isinstance(layer, kind))
+    return PackedConv2d if isinstance(layer, nn.Conv2d) else None

@@ -37,17 +37,42 @@ class Conv3x3(nn.Conv2d):
         super().__init__(channels, channels, 3, padding=1)
 
     def forward(self, x: Tensor) -> Tensor:
-        if x.device.type != "cpu" or x.shape[2] * x.shape[3] > FEW_CELLS:
+        if x.device.type != "cpu" or not has_few_cells(x):
             return super().forward(x)
-        rows = self.weight.permute(0, 2, 3, 1).flatten(1)  # channels-last weights lie like this: no copy
-        return F.linear(neighbourhoods(x), rows, self.bias).permute(0, 3, 1, 2)
+        return F.linear(neighbourhoods(x), self.rows, self.bias).permute(0, 3, 1, 2)
+
+    @property
+    def rows(self) -> Tensor:
+        """The weights (C, 9C) as they meet `neighbourhoods`; channels-last weights lie like this, no copy is made."""
+        return self.weight.permute(0, 2, 3, 1).flatten(1)
+
+
+def has_few_cells(x: Tensor) -> bool:
+    """Whether a 3x3 convolution over (B, C, H, W) is faster as one matrix product."""
+    return x.shape[2] * x.shape[3] <= FEW_CELLS
 
 
 def neighbourhoods(x: Tensor) -> Tensor:
     """(B, H, W, 9C) of (B, C, H, W): each cell's 3x3 neighbours row by row, zeros where there are none."""
-    height, width = x.shape[2:]
-    framed = F.pad(x.permute(0, 2, 3, 1), (0, 0, 1, 1, 1, 1))
-    return torch.cat([framed[:, i : i + height, j : j + width] for i in range(3) for j in range(3)], dim=3)
+    return _Neighbourhoods.apply(x)
+
+
+class _Neighbourhoods(torch.autograd.Function):
+    """One copy there, nine additions in place back, where PyTorch's own gradient fills and adds nine whole maps."""
+
+    @staticmethod
+    def forward(ctx, x: Tensor) -> Tensor:
+        framed = F.pad(x.permute(0, 2, 3, 1), (0, 0, 1, 1, 1, 1))
+        return framed.unfold(1, 3, 1).unfold(2, 3, 1).permute(0, 1, 2, 4, 5, 3).flatten(3)
+
+    @staticmethod
+    def backward(ctx, grad: Tensor):
+        batch, height, width, channels = grad.shape
+        framed = grad.new_zeros(batch, height + 2, width + 2, channels // 9)
+        for place, part in enumerate(grad.split(channels // 9, dim=3)):
+            i, j = divmod(place, 3)
+            framed[:, i : i + height, j : j + width] += part
+        return framed[:, 1:-1, 1:-1].permute(0, 3, 1, 2)
 
 
 def starting_at_zero(layer: Layer) -> Layer:
