@@ -161,7 +161,13 @@ def save_gif(frames: Sequence[Image.Image], path: str | Path, seconds: float, si
     """
     scale = side / max(frames[0].size)
     width, height = (max(1, round(extent * scale)) for extent in frames[0].size)
-    scaled = [frame.resize((width, height), Image.Resampling.LANCZOS) for frame in frames]
+    scaled = [_in_256_colours(frame.resize((width, height), Image.Resampling.LANCZOS)) for frame in frames]
     pause = max(20, round(100 * seconds / len(frames)) * 10)  # GIF counts hundredths; browsers slow down below 20 ms
     durations = [pause] * (len(scaled) - 1) + [pause + 1000]
     scaled[0].save(path, format="GIF", save_all=True, append_images=scaled[1:], duration=durations, loop=0, disposal=1)
+
+
+def _in_256_colours(frame: Image.Image) -> Image.Image:
+    """In colours chosen from some of its pixels: about as near as from all of them, in a sixth of the time."""
+    some = frame.resize((min(frame.width, 64), min(frame.height, 64)), Image.Resampling.NEAREST)
+    return frame.quantize(palette=some.quantize(), dither=Image.Dither.NONE)

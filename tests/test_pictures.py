@@ -287,6 +287,17 @@ def test_frames_of_a_gif_that_are_alike_are_all_kept_in_time(tmp_path: Path) -> 
     assert total == 5 * 200 + 1000
 
 
+def test_a_gif_is_as_near_as_256_colours_of_its_own_for_every_frame_come(tmp_path: Path) -> None:
+    y, x = np.mgrid[:128, :128] * 2
+    frames = [Image.fromarray(np.stack([x, y, tint + x // 4], axis=2).astype(np.uint8)) for tint in (0, 190)]
+    save_gif(frames, tmp_path / "x.gif", 1.0, side=128)
+    with Image.open(tmp_path / "x.gif") as gif:
+        for i, frame in enumerate(frames):
+            gif.seek(i)
+            difference = np.abs(np.asarray(gif.convert("RGB"), np.int16) - np.asarray(frame, np.int16))
+            assert difference.mean() < 5
+
+
 def test_a_picture_can_be_seen_another_way_and_loses_nothing() -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (5, 7, 3), dtype=np.uint8)
     turned = seen(Image.fromarray(pixels), lambda image: image.flip(2))
