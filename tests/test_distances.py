@@ -9,6 +9,7 @@ from torch.nn import functional as F
 
 from ddpm_core.data import PictureSet
 from ddpm_core.evaluation.distances import (
+    DRAWS,
     descriptors,
     distances_to_training,
     groups,
@@ -137,6 +138,13 @@ def test_many_samples_are_no_nearer_than_few_for_their_number_alone() -> None:
     assert all(0.7 < a / b < 1.4 for a, b in zip(ours, floor, strict=True))
     pooled = sliced_wasserstein(training, [as_set(textures(30, seed=3))])[0]
     assert all(pooled[level] < 0.8 * ours[level] for level in range(2))  # what comparing unequal sets would have said
+
+
+def test_distances_are_means_over_draws_of_patches_that_differ() -> None:
+    training, samples, held_out = (as_set(textures(8, seed=seed)) for seed in range(3))
+    draws = torch.stack([sliced_wasserstein(training, [samples, held_out], seed) for seed in range(DRAWS)])
+    assert draws.std(0).min() > 0
+    assert distances_to_training(training, samples, held_out) == tuple(draws.mean(0).tolist())
 
 
 def test_the_nearest_training_picture_is_found_mirrored_too() -> None:

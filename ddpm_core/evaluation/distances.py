@@ -15,6 +15,7 @@ COARSEST = 16  # pixels; the pyramid goes no lower
 PATCH, PATCHES = 7, 128  # side of a patch in pixels, and how many are taken of each picture
 MOST_PATCHES = 2**19  # of a whole set: from 4,096 pictures on, each gives fewer
 REPEATS, DIRECTIONS = 4, 128
+DRAWS = 4  # of patches: from one to the next, the floor of a hundred pictures moves by a tenth
 THUMBNAIL = 32
 
 
@@ -124,12 +125,13 @@ def distances_to_training(
     The second is what new pictures of the same kind measure: the floor for the first. Both come from sets
     of as many pictures as the smaller one has, since a thousand samples would lie closer to anything than
     a hundred held-out pictures for their number alone: the larger is cut into disjoint groups of that
-    size and the mean of their distances taken. The reference is all training pictures for both.
+    size and the mean of their distances taken. The reference is all training pictures for both. Both are means over
+    four draws of patches and directions.
     """
     size = min(len(samples), len(held_out))
     parts = [groups(samples, size), groups(held_out, size)]
-    measured = sliced_wasserstein(training, [*parts[0], *parts[1]], seed)
-    ours, floor = measured.split([len(part) for part in parts])
+    draws = [sliced_wasserstein(training, [*parts[0], *parts[1]], seed + draw) for draw in range(DRAWS)]
+    ours, floor = torch.stack(draws).mean(0).split([len(part) for part in parts])
     return ours.mean(0).tolist(), floor.mean(0).tolist()
 
 
