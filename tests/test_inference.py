@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from ddpm_core import inference
-from ddpm_core.inference import PackedConv2d, PackedLinear, ready
-from ddpm_core.layers import placed
+from ddpm_core.inference import PackedConv2d, PackedConv3x3, PackedLinear, ready
+from ddpm_core.layers import Conv3x3, placed
 from ddpm_core.unet import UNet
 
 CPU = torch.device("cpu")
@@ -57,6 +57,14 @@ def test_packed_linear_layers_are_exactly_the_plain_ones(unet: UNet, monkeypatch
     plain = ready(copy.deepcopy(unet), CPU)
     for batch, cells in ((1, 8), (3, 8), (2, 12), (1, 8)):
         assert difference(plain, packed, batch, cells) == 0
+
+
+@pytest.mark.parametrize("side", [2, 4, 5])
+def test_a_packed_convolution_of_few_cells_is_the_plain_one_to_rounding(side: int) -> None:
+    plain = placed(Conv3x3(32).to(torch.bfloat16), CPU)
+    x = torch.randn(3, 32, side, side, dtype=torch.bfloat16).to(memory_format=torch.channels_last)
+    with torch.inference_mode():
+        torch.testing.assert_close(PackedConv3x3(plain)(x), plain(x), rtol=0.02, atol=0.02)
 
 
 def test_no_parameter_is_lost_or_counted_twice(unet: UNet) -> None:
