@@ -139,9 +139,8 @@ class _GatedScan(torch.autograd.Function):
 
     Takes (B, 2, size, chunks, D), value and delta, and returns (B, size, chunks, D) in their type. The sequence comes
     cut into chunks, the cells at the same place t of every chunk c beside each other: l = c * size + t. All chunks are
-    scanned side by side, so that every operation is on memory in one piece: once to find what each chunk hands on, then,
-    knowing what it was handed, for good.
-    Only w, h and the chunks' decay are kept for backward.
+    scanned side by side, so that every operation is on memory in one piece: once to find what each chunk hands on,
+    then, knowing what it was handed, for good. Only w, h and the chunks' decay are kept for backward.
 
     Backward is the same from the end: with g the gradient of h, total[l] = g[l] + (1 - w[l+1]) total[l+1];
     value gets w total, and delta gets w (1 - w) (value - h[l-1]) total, where w (value - h[l-1]) is h[l] - h[l-1].
