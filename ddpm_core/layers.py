@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TypeVar
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -57,13 +59,22 @@ def neighbourhoods(x: Tensor) -> Tensor:
     return _Neighbourhoods.apply(x)
 
 
+@lru_cache(maxsize=32)
+@torch.inference_mode(False)
+def _neighbours(height: int, width: int) -> Tensor:
+    """int64 (H * W * 9): each cell's 3x3 neighbours by number, H * W where there is none."""
+    numbers = F.pad(torch.arange(height * width).view(height, width), (1, 1, 1, 1), value=height * width)
+    return numbers.unfold(0, 3, 1).unfold(1, 3, 1).flatten()
+
+
 class _Neighbourhoods(torch.autograd.Function):
-    """One copy there, nine additions in place back, where PyTorch's own gradient fills and adds nine whole maps."""
+    """One gather there, nine additions in place back, where PyTorch's own gradient fills and adds nine whole maps."""
 
     @staticmethod
     def forward(ctx, x: Tensor) -> Tensor:
-        framed = F.pad(x.permute(0, 2, 3, 1), (0, 0, 1, 1, 1, 1))
-        return framed.unfold(1, 3, 1).unfold(2, 3, 1).permute(0, 1, 2, 4, 5, 3).flatten(3)
+        batch, channels, height, width = x.shape
+        cells = F.pad(x.permute(0, 2, 3, 1).flatten(1, 2), (0, 0, 0, 1))
+        return cells.index_select(1, _neighbours(height, width)).view(batch, height, width, 9 * channels)
 
     @staticmethod
     def backward(ctx, grad: Tensor):
@@ -73,6 +84,18 @@ class _Neighbourhoods(torch.autograd.Function):
             i, j = divmod(place, 3)
             framed[:, i : i + height, j : j + width] += part
         return framed[:, 1:-1, 1:-1].permute(0, 3, 1, 2)
+
+
+def reads_apart(module: nn.Module, name: str, apart: Sequence[str]) -> None:
+    """Let a module load weights saved when its linear layer `name` was several, `apart`, with the same inputs."""
+
+    def join(_: nn.Module, state: dict[str, Tensor], prefix: str, *rest: Any) -> None:
+        for kind in ("weight", "bias"):
+            parts = [f"{prefix}{part}.{kind}" for part in apart]
+            if all(part in state for part in parts):
+                state[f"{prefix}{name}.{kind}"] = torch.cat([state.pop(part) for part in parts])
+
+    module.register_load_state_dict_pre_hook(join)
 
 
 def starting_at_zero(layer: Layer) -> Layer:

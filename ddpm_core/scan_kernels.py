@@ -21,6 +21,7 @@ from numba.extending import intrinsic
 from torch import Tensor
 
 BITS, FLOAT = ir.IntType(32), ir.FloatType()
+ENOUGH = 2**17  # numbers for one thread: beyond, another saves more than it takes to wake it
 ONE = np.float32(1)
 VALUE, DELTA, GATE = range(3)  # what is projected
 WRITE, OPEN = range(2)  # sigmoids of the latter two
@@ -29,14 +30,15 @@ WRITE, OPEN = range(2)  # sigmoids of the latter two
 def run(kernel: Callable[..., None], paths: Tensor, *tensors: Tensor) -> None:
     """Call a kernel with `paths` (8, cells) and contiguous CPU tensors (B, cells, parts * C), of fp32 or of bf16.
 
-    It computes with as many threads as PyTorch does, and lets other Python threads go on meanwhile.
+    It computes with as many threads as PyTorch does, if there is enough to do, and lets other Python threads go on.
     """
     directions = len(paths)
-    channels = min(t.shape[-1] for t in tensors)
+    batch, cells, channels = min((t.shape for t in tensors), key=lambda shape: shape[-1])
     numbers = [t.view(torch.uint16) if t.dtype == torch.bfloat16 else t for t in tensors]
-    arrays = [t.unflatten(-1, (-1, directions, channels // directions)).squeeze(2).numpy() for t in numbers]
+    arrays = [t.view(batch, cells, -1, directions, channels // directions).squeeze(2).numpy() for t in numbers]
+    threads = min(torch.get_num_threads(), config.NUMBA_NUM_THREADS, 1 + batch * cells * channels // ENOUGH)
     with _one_at_a_time:
-        set_num_threads(min(torch.get_num_threads(), config.NUMBA_NUM_THREADS))
+        set_num_threads(threads)
         kernel(paths.numpy(), *arrays)
 
 

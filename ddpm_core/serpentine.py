@@ -9,13 +9,12 @@ share the channels, so more directions cost nothing.
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from ddpm_core.gated_scan import gated_scan
-from ddpm_core.layers import starting_at_zero
+from ddpm_core.layers import reads_apart, starting_at_zero
 
 DIRECTIONS = 8
 
@@ -76,18 +75,10 @@ class SerpentineMixer(nn.Module):
             keep = 1 - 1 / torch.logspace(0, 6, channels // DIRECTIONS, base=2).clamp_min(1.5)
             values.zero_()
             deltas.copy_(torch.logit(1 - keep).repeat(DIRECTIONS))
-        self.register_load_state_dict_pre_hook(_joined)
+        reads_apart(self, "project", ("propose", "gate"))
 
     def forward(self, x: Tensor) -> Tensor:
         batch, channels, height, width = x.shape
         tokens = self.norm(x.permute(0, 2, 3, 1).reshape(batch, height * width, channels))
         mixed = self.out(gated_scan(self.project(tokens), _paths_on(x.device, height, width)))
         return x + mixed.view(batch, height, width, channels).permute(0, 3, 1, 2)
-
-
-def _joined(mixer: nn.Module, state: dict[str, Tensor], prefix: str, *_: Any) -> None:
-    """Read weights saved before one product gave value, step size and gate, when the gate had one of its own."""
-    for kind in ("weight", "bias"):
-        apart = [f"{prefix}{name}.{kind}" for name in ("propose", "gate")]
-        if all(name in state for name in apart):
-            state[f"{prefix}project.{kind}"] = torch.cat([state.pop(name) for name in apart])

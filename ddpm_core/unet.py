@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
 from typing import Literal, get_args
 
@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ddpm_core.diffuser import Diffuser
-from ddpm_core.layers import ChannelNorm, Conv3x3, starting_at_zero
+from ddpm_core.layers import ChannelNorm, Conv3x3, reads_apart, starting_at_zero
 from ddpm_core.serpentine import SerpentineMixer
 
 Mixer = Literal["serpentine", "attention", "none"]
@@ -29,21 +29,21 @@ def timestep_embedding(t: Tensor, width: int) -> Tensor:
 
 
 class TimeBlock(nn.Module):
-    """Residual block on (B, C, H, W) that is scaled and shifted by the time embedding.
+    """Residual block on (B, C, H, W), scaled and shifted by what the time embedding says.
 
     A norm followed by a scale and shift from the time embedding is adaptive normalisation (Dhariwal &
     Nichol 2021, section 4, there with group norm). The block starts as the identity.
     """
 
-    def __init__(self, channels: int, time_width: int, dropout: float):
+    def __init__(self, channels: int, dropout: float):
         super().__init__()
         self.norm1, self.norm2 = ChannelNorm(channels), ChannelNorm(channels)
         self.conv1, self.conv2 = Conv3x3(channels), starting_at_zero(Conv3x3(channels))
-        self.time = nn.Linear(time_width, 2 * channels)
         self.dropout = nn.Dropout2d(dropout)  # whole channels: far fewer random numbers to draw
 
-    def forward(self, x: Tensor, time: Tensor) -> Tensor:
-        scale, shift = self.time(time)[:, :, None, None].chunk(2, dim=1)
+    def forward(self, x: Tensor, modulation: Tensor) -> Tensor:
+        """(B, C, H, W), for a `modulation` (B, 2C, 1, 1) that holds C scales, less 1, and C shifts."""
+        scale, shift = modulation.chunk(2, dim=1)
         h = self.conv1(F.silu(self.norm1(x)))
         h = F.silu(torch.addcmul(shift, self.norm2(h), 1 + scale))
         return x + self.conv2(self.dropout(h))
@@ -81,14 +81,14 @@ MIXERS: dict[str, Callable[[int], nn.Module]] = {
 class Stage(nn.Module):
     """Some time blocks and then a mixer, all at one resolution."""
 
-    def __init__(self, channels: int, blocks: int, mixer: Mixer, time_width: int, dropout: float):
+    def __init__(self, channels: int, blocks: int, mixer: Mixer, dropout: float):
         super().__init__()
-        self.blocks = nn.ModuleList(TimeBlock(channels, time_width, dropout) for _ in range(blocks))
+        self.blocks = nn.ModuleList(TimeBlock(channels, dropout) for _ in range(blocks))
         self.mixer = MIXERS[mixer](channels)
 
-    def forward(self, x: Tensor, time: Tensor) -> Tensor:
+    def forward(self, x: Tensor, modulations: Iterator[Tensor]) -> Tensor:
         for block in self.blocks:
-            x = block(x, time)
+            x = block(x, next(modulations))
         return self.mixer(x)
 
 
@@ -161,7 +161,7 @@ class UNet(Denoiser):
         self.label = nn.Embedding(classes + 1, time_width) if classes else None
 
         def stage(width: int) -> Stage:
-            return Stage(width, blocks, mixer, time_width, dropout)
+            return Stage(width, blocks, mixer, dropout)
 
         self.input = nn.Conv2d(latent_channels, channels[0], 3, padding=1)
         self.down = nn.ModuleList(stage(width) for width in channels)
@@ -171,6 +171,11 @@ class UNet(Denoiser):
         self.widen = nn.ModuleList(nn.Conv2d(coarse, fine, 1) for fine, coarse in pairwise(channels))
         self.fuse = nn.ModuleList(nn.Conv2d(2 * width, width, 1) for width in channels[:-1])
         self.up = nn.ModuleList(stage(width) for width in channels[:-1])
+        turns = [("down", level) for level in range(len(channels))]
+        turns += [("up", level) for level in reversed(range(self.halvings))]
+        self.modulated = [2 * channels[level] for _, level in turns for _ in range(blocks)]
+        self.modulate = nn.Linear(time_width, sum(self.modulated))  # for all blocks at once, in their turn
+        reads_apart(self, "modulate", [f"{way}.{level}.blocks.{n}.time" for way, level in turns for n in range(blocks)])
         given = latent_channels * (2 if variance == "learned" else 1)
         last = starting_at_zero(nn.Conv2d(channels[0], given, 3, padding=1))
         self.output = nn.Sequential(ChannelNorm(channels[0]), nn.SiLU(), last)
@@ -188,18 +193,18 @@ class UNet(Denoiser):
         time = self.time(timestep_embedding(t, self.time_features).to(dtype))
         if self.label is not None:
             time = time + self.label(torch.full_like(t, self.classes) if label is None else label)
-        time = F.silu(time)
+        modulations = iter(self.modulate(F.silu(time))[:, :, None, None].split(self.modulated, dim=1))
         x = self.input(noisy.to(dtype))
         skips = []
         for level, stage in enumerate(self.down):
-            x = stage(x, time)
+            x = stage(x, modulations)
             if level < self.halvings:
                 skips.append(x)
                 x = self.halve[level](x)
         for level in reversed(range(self.halvings)):
             skip = skips[level]
             x = F.interpolate(self.widen[level](x), size=skip.shape[2:], mode="nearest")
-            x = self.up[level](self.fuse[level](torch.cat([x, skip], dim=1)), time)
+            x = self.up[level](self.fuse[level](torch.cat([x, skip], dim=1)), modulations)
         return self.output(x).float()
 
 
