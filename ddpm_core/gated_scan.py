@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from functools import cache
+from types import ModuleType
+
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
 CHUNK = 8  # cells that are scanned one after the other, beside those of all other chunks
@@ -34,24 +38,30 @@ class _CompiledScan(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx, projected: Tensor, paths: Tensor) -> Tensor:
-        from ddpm_core.scan_kernels import forward, run  # where it is first needed: a third of a second
-
         channels = projected.shape[-1] // 3
-        sigmoids = projected.new_empty(*projected.shape[:-1], 2 * channels)
-        torch.sigmoid(projected[..., channels:], out=sigmoids)
-        states, mixed = (projected.new_empty(*projected.shape[:-1], channels) for _ in range(2))
-        run(forward, paths, projected, sigmoids, states, mixed)
-        ctx.save_for_backward(projected, sigmoids, states, paths)
+        kept, mixed = torch.empty_like(projected), projected.new_empty(*projected.shape[:-1], channels)
+        torch.sigmoid(projected[..., channels:], out=kept[..., : 2 * channels])
+        kernels = _kernels()
+        kernels.run(kernels.forward, paths, projected, kept, mixed)
+        ctx.save_for_backward(projected, kept, paths)
         return mixed
 
     @staticmethod
+    @once_differentiable
     def backward(ctx, grad: Tensor):
-        from ddpm_core.scan_kernels import backward, run
-
-        projected, sigmoids, states, paths = ctx.saved_tensors
+        projected, kept, paths = ctx.saved_tensors
         projected_grad = torch.empty_like(projected)
-        run(backward, paths, projected, sigmoids, states, projected_grad, grad.contiguous())
+        kernels = _kernels()
+        kernels.run(kernels.backward, paths, projected, kept, grad.contiguous(), projected_grad)
         return projected_grad, None
+
+
+@cache
+def _kernels() -> ModuleType:
+    """`scan_kernels`, when it is first needed: what compiles them takes a third of a second to import."""
+    from ddpm_core import scan_kernels
+
+    return scan_kernels
 
 
 def scan_in_chunks(projected: Tensor, paths: Tensor) -> Tensor:
@@ -108,6 +118,7 @@ class _ChunkedScan(torch.autograd.Function):
         return states.to(value.dtype)
 
     @staticmethod
+    @once_differentiable
     def backward(ctx, grad: Tensor):
         value, write, states = ctx.saved_tensors
         decay = F.pad(1 - write[:, 1:], (0, 0, 0, 1))  # that of the cell after

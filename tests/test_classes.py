@@ -125,7 +125,9 @@ def test_a_seed_gives_the_same_picture_of_a_class_whatever_the_count(
 ) -> None:
     together = made(class_model, seed=3, count=3, label="bee", sampler=sampler)
     for i in range(3):
-        assert abs(made(class_model, seed=3 + i, label="bee", sampler=sampler)[0] - together[i]).max() <= 2
+        # In bf16 the products of another number of pictures are rounded otherwise, and random weights amplify that.
+        assert abs(made(class_model, seed=3 + i, label="bee", sampler=sampler)[0] - together[i]).max() <= 6
+    assert abs(together[1] - together[0]).max() > 100
 
 
 def test_inpainting_and_editing_follow_a_class_too(class_model: LatentDiffusion) -> None:

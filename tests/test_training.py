@@ -229,6 +229,17 @@ def test_a_trainer_loaded_goes_on_as_if_it_had_not_stopped(tmp_path: Path) -> No
     assert same(weights(whole.ema), weights(second.ema))
 
 
+def test_a_state_that_remembers_gradients_of_other_layers_is_refused(tmp_path: Path) -> None:
+    path, ours = tmp_path / "state.safetensors", trainer()
+    last(ours.train(fit))
+    ours.save(path)
+    tensors, notes = checkpoint.read_tensors(path)
+    tensors["optimizer.0.exp_avg"] = tensors["optimizer.0.exp_avg"][:, :-1].clone()
+    checkpoint.write_tensors(path, tensors, notes)
+    with pytest.raises(CheckpointError, match=r"state\.safetensors belongs to a run whose layers were others"):
+        trainer().load(path)
+
+
 def test_a_state_of_another_model_or_none_is_refused_by_name(tmp_path: Path) -> None:
     path = tmp_path / "state.safetensors"
     with pytest.raises(CheckpointError, match=r"state\.safetensors is missing"):

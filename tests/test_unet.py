@@ -19,6 +19,7 @@ from ddpm_core.unet import (
 )
 
 SMALL = {"channels": (32, 64), "blocks": 1}
+TWICE = SMALL | {"blocks": 2}
 GRIDS = [(8, 8), (10, 6), (7, 5), (3, 9), (1, 4), (1, 1)]
 
 
@@ -103,7 +104,29 @@ def test_a_prediction_type_nobody_knows_is_refused() -> None:
 
 def test_time_blocks_start_as_the_identity() -> None:
     x = torch.randn(2, 32, 4, 4)
-    assert torch.equal(TimeBlock(32, 64, 0.1)(x, torch.randn(2, 64)), x)
+    assert torch.equal(TimeBlock(32, 0.1)(x, torch.randn(2, 64, 1, 1)), x)
+
+
+def test_every_block_gets_scales_and_shifts_of_its_own(shaken) -> None:
+    unet, got, said = shaken(UNet(**TWICE)), [], []
+    unet.modulate.register_forward_hook(lambda layer, given, out: said.append(out))
+    for module in unet.modules():
+        if isinstance(module, TimeBlock):
+            module.register_forward_pre_hook(lambda block, given: got.append(given[1].flatten(1)))
+    unet(torch.randn(2, 4, 8, 8), torch.tensor([10, 900]))
+    assert torch.equal(torch.cat(got, dim=1), said[0])
+
+
+def test_weights_are_read_that_were_saved_when_every_block_had_a_product_of_its_own(shaken) -> None:
+    unet = shaken(UNet(**TWICE)).eval()
+    state, other = unet.state_dict(), UNet(**TWICE).eval()
+    names = [f"{way}.{level}.blocks.{n}.time" for way, level in (("down", 0), ("down", 1), ("up", 0)) for n in (0, 1)]
+    for kind in ("weight", "bias"):
+        parts = state.pop(f"modulate.{kind}").split(unet.modulated)
+        state |= {f"{name}.{kind}": part for name, part in zip(names, parts, strict=True)}
+    other.load_state_dict(state)
+    noisy, t = torch.randn(2, 4, 8, 8), torch.tensor([10, 900])
+    assert torch.equal(other(noisy, t), unet(noisy, t))
 
 
 def test_dropout_acts_only_while_training(shaken) -> None:

@@ -253,7 +253,12 @@ class Trainer:
         for index, parameter in enumerate(self.model.parameters()):
             moments = state.get(index, {})  # none of what is not trained
             for key, tensor in moments.items():
-                if tensor.shape == parameter.shape:
+                if tensor.ndim and tensor.shape != parameter.shape:
+                    raise CheckpointError(
+                        f"{path} belongs to a run whose layers were others, as in earlier versions; begin anew, or "
+                        "take its weights along with --init."
+                    )
+                if tensor.ndim:
                     moments[key] = torch.empty_like(parameter, requires_grad=False).copy_(tensor)
         try:
             progress = json.loads(metadata["progress"])
