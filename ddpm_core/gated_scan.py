@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import cache
+from functools import cache, lru_cache
 from types import ModuleType
 
 import torch
@@ -75,6 +75,8 @@ def scan_in_chunks(projected: Tensor, paths: Tensor) -> Tensor:
     return _Reorder.apply(states, *back).view(batch, cells, -1) * F.silu(gate)
 
 
+@lru_cache(maxsize=32)  # by the very tensor, which a mixer keeps as well
+@torch.inference_mode(False)
 def _order(paths: Tensor, parts: int) -> tuple[Tensor, Tensor]:
     """Order and inverse order of the rows of (cells * parts * 8, channels): per cell and part, one per direction.
 

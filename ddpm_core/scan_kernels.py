@@ -47,9 +47,19 @@ def run(kernel: Callable[..., None], paths: Tensor, *tensors: Tensor) -> None:
 _one_at_a_time = threading.Lock()  # some of the thread pools numba may find cannot be entered twice
 
 
+def _start_threads() -> None:
+    """Have numba start its threads, which where they are OpenMP's sets how many PyTorch has, and set that back."""
+    threads = torch.get_num_threads()
+    set_num_threads(1)
+    torch.set_num_threads(threads)
+
+
+_start_threads()
+
+
 def _compiled(function: Callable[..., None]) -> Callable[..., None]:
     """Compiled at the first call, over several threads, and kept beside Python's own bytecode where that can be."""
-    options = {"parallel": True, "nogil": True, "error_model": "numpy", "fastmath": {"contract"}}
+    options = {"parallel": True, "nogil": True, "error_model": "numpy"}
     try:
         return njit(cache=True, **options)(function)
     except RuntimeError:  # no folder that can be written to

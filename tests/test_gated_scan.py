@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 
 import numba
@@ -116,6 +119,21 @@ def test_the_compiled_scan_is_the_same_on_any_number_of_threads() -> None:
     finally:
         torch.set_num_threads(before)
     assert torch.equal(*results)
+
+
+def test_the_compiled_scan_leaves_pytorch_its_number_of_threads() -> None:
+    say = (
+        "import torch; from ddpm_core.gated_scan import gated_scan; from ddpm_core.serpentine import scan_paths;"
+        "gated_scan(torch.zeros(1, 4, 24), scan_paths(2, 2)); print(torch.get_num_threads())"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", say],
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.split() == ["1"]
 
 
 @pytest.mark.parametrize("number", [0.0, 1.0, -1.0, 1.00390625, 1.01171875, 3e38, float("inf"), float("nan")])
