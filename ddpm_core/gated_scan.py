@@ -22,7 +22,7 @@ def gated_scan(projected: Tensor, paths: Tensor) -> Tensor:
 
     Args:
         projected: (B, cells, 3C), C values, C step sizes and C gates per cell.
-        paths: int64 (8, cells), in which order each path visits the cells.
+        paths: int64 (8, cells), contiguous: in which order each path visits the cells.
     Returns:
         (B, cells, C), the state of each cell times silu(gate), in the type of `projected`.
     """
