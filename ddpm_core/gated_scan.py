@@ -18,7 +18,7 @@ def gated_scan(projected: Tensor, paths: Tensor) -> Tensor:
     """Scan a grid of cells along paths, one for every C/8 channels, and gate the states.
 
     Every cell brings a value, a step size delta and a gate. Along its path, with w = sigmoid(delta), each channel's
-    state is h <- (1 - w) h + w value, from h = 0. States are computed in fp32.
+    state is h <- (1 - w) h + w value, from h = 0. States are computed in fp32; of bf16, sigmoids are bf16 on CPU.
 
     Args:
         projected: (B, cells, 3C), C values, C step sizes and C gates per cell.
@@ -28,9 +28,8 @@ def gated_scan(projected: Tensor, paths: Tensor) -> Tensor:
     """
     if projected.device.type != "cpu":
         return scan_in_chunks(projected, paths)
-    if projected.dtype in (torch.float32, torch.bfloat16):
-        return _CompiledScan.apply(projected.contiguous(), paths)
-    return _CompiledScan.apply(projected.float().contiguous(), paths).to(projected.dtype)
+    stored = projected if projected.dtype == torch.bfloat16 else projected.float()
+    return _CompiledScan.apply(stored.contiguous(), paths).to(projected.dtype)
 
 
 class _CompiledScan(torch.autograd.Function):

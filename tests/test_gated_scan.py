@@ -76,12 +76,24 @@ def test_in_bf16_the_state_is_fp32_and_only_what_is_handed_over_is_rounded(share
     plain = ours.detach().float().requires_grad_()
     fast, slow = scan(ours, paths), scan_by_steps(plain, paths)
     assert fast.dtype == torch.bfloat16
-    torch.testing.assert_close(fast.float(), slow, rtol=0.02, atol=0.01)
+    assert (fast.float() - slow).norm() < 0.004 * slow.norm()  # a rounding is up to 2**-9 = 0.002
     given = torch.randn_like(slow).bfloat16()
     fast.backward(given)
     slow.backward(given.float())
     assert ours.grad.dtype == torch.bfloat16
-    assert (ours.grad.float() - plain.grad).norm() < 0.01 * plain.grad.norm()
+    for mine, other in zip(ours.grad.float().chunk(3, dim=2), plain.grad.chunk(3, dim=2), strict=True):
+        assert (mine - other).norm() < 0.006 * other.norm()
+
+
+def test_a_long_fade_in_bf16_does_not_stop_short() -> None:
+    # A state in bf16 would stand still where what is added is less than half of its last digit.
+    given = torch.zeros(1, 1024, 3, DIRECTIONS)
+    given[:, :, 0], given[:, :, 1], given[:, :, 2] = 1, -6, 20
+    paths = torch.arange(1024).repeat(DIRECTIONS, 1)
+    states = gated_scan(given.flatten(2).bfloat16(), paths).float() / 20
+    write = torch.sigmoid(torch.tensor(-6.0)).bfloat16().double()
+    expected = 1 - (1 - write) ** torch.arange(1, 1025)
+    torch.testing.assert_close(states[0, :, 0].double(), expected, rtol=0.005, atol=0)
 
 
 @WAYS
