@@ -123,7 +123,7 @@ def slope(x: list[int], y: list[float] | list[int]) -> float:
     return float((across * up).sum() / across.square().sum())
 
 
-def share(preset: str = "faces", batch: int = 32, repeats: int = 5) -> list[Result]:
+def share(preset: str = "faces", batch: int = 32, repeats: int = 15) -> list[Result]:
     """What part of a training step of the preset's denoiser goes into its serpentine blocks.
 
     It is what the step takes less without them. Larger latents come in smaller batches, as many cells in all.
