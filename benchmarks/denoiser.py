@@ -11,7 +11,8 @@ from torch import Tensor, nn
 from benchmarks.results import Result
 from benchmarks.timing import medians
 from ddpm_core import checkpoint as checkpoints
-from ddpm_core.inference import ready
+from ddpm_core.diffuser import Diffuser
+from ddpm_core.inference import RememberedModulations, ready
 
 BATCHES = (1, 8)
 CALLS = 20  # the default number of steps
@@ -22,38 +23,38 @@ GIGA = 1e9
 Product = tuple[int, int, int]  # rows, inner, columns
 
 
-def measure(folder: Path = Path("checkpoints/faces-128"), repeats: int = 5) -> list[Result]:
+def measure(folder: Path = Path("checkpoints/faces-128"), repeats: int = 15) -> list[Result]:
     """Rows on the checkpoint's denoiser as the pipeline calls it, for a batch of 1 and of 8.
 
-    Every turn makes `CALLS` of a kind one after the other, as a picture does; figures are of one.
+    Every turn makes `CALLS` of a kind one after the other, as a picture does, at as many timesteps; figures are of one.
 
     A convolution is the product of a (B*H*W, k*k*in) and a (k*k*in, out) matrix. All products of a call are
     made once, one after the other, and their arithmetic per second is what the denoiser's is held against; so it pays
-    for norms, scans and everything else from what its convolutions save. For a scale, the rate of one large
-    product, and the bytes of weights and of the layers' outputs that a call has to move.
+    for norms, scans and everything else from what its convolutions save, and from what it need not do again: what a
+    timestep says to the blocks is known from the turn to warm up, as it is from the picture before. A remark holds the
+    call against the products it does make. For a scale, the rate of one large product, and the bytes of weights and
+    of the layers' outputs that a call has to move.
     """
     config = checkpoints.read_config(folder)
     stride = checkpoints.load_vae(folder).stride
     plain, cells = checkpoints.load_denoiser(folder), config.size // stride
-    fast = ready(checkpoints.load_denoiser(folder), torch.device("cpu"))
+    fast, remembering = ready(checkpoints.load_denoiser(folder), torch.device("cpu")), checkpoints.load_denoiser(folder)
+    remembering.modulations = RememberedModulations(remembering)  # type: ignore[method-assign]
     dtype = next(fast.parameters()).dtype
-    large = torch.randn(LARGE, LARGE, dtype=dtype)
     results = []
     for batch in BATCHES:
         noisy = torch.randn(batch, plain.latent_channels, cells, cells).to(memory_format=torch.channels_last)
-        t = torch.full((batch,), 500)
-        products, numbers = inside(plain, noisy, t)
-        operands = [(torch.randn(a, b, dtype=dtype), torch.randn(b, c, dtype=dtype)) for a, b, c in products]
+        states = [torch.full((batch,), t) for t in Diffuser().spaced_timesteps(CALLS)[:-1]]
+        products, numbers = inside(plain, noisy, states[0])
+        made, _ = [inside(remembering, noisy, states[0]) for _ in range(2)][1]
+        contestants: dict[str, Callable[[], object]] = {
+            "call": lambda noisy=noisy, states=states: [fast(noisy, t) for t in states],  # type: ignore[misc]
+            "products": made_in_turn(products, dtype),
+            "products made": made_in_turn(made, dtype),
+            "large": made_in_turn([(LARGE, LARGE, LARGE)], dtype),
+        }
         with torch.inference_mode():
-            taken = medians(
-                {
-                    "call": in_a_row(lambda noisy=noisy, t=t: fast(noisy, t)),  # type: ignore[misc]
-                    "products": in_a_row(lambda operands=operands: [a @ b for a, b in operands]),  # type: ignore[misc]
-                    "large": in_a_row(lambda: large @ large),
-                },
-                repeats,
-                warmup=1,
-            )
+            taken = medians(contestants, repeats, warmup=1)
         taken = {name: seconds / CALLS for name, seconds in taken.items()}
         work = arithmetic(products)
         done = {"call": work, "products": work, "large": arithmetic([(LARGE, LARGE, LARGE)])}
@@ -62,6 +63,7 @@ def measure(folder: Path = Path("checkpoints/faces-128"), repeats: int = 5) -> l
         name = f"denoiser call, batch {batch}, {str(dtype).removeprefix('torch.')}"
         results += [
             Result.at_least(f"{name}: rate over that of its matrix products", taken["products"] / taken["call"], SHARE),
+            Result(f"{name}: rate over that of the products it makes", taken["products made"] / taken["call"]),
             Result(f"{name}: arithmetic, GFLOP", work / GIGA),
             Result(f"{name}: weights and outputs, MB", (weights + numbers) * dtype.itemsize / 1e6),
             Result(f"{name}: GFLOP/s", rates["call"]),
@@ -72,14 +74,16 @@ def measure(folder: Path = Path("checkpoints/faces-128"), repeats: int = 5) -> l
     return results
 
 
-def in_a_row(call: Callable[[], object]) -> Callable[[], None]:
-    """A function that makes `CALLS` calls."""
+def made_in_turn(products: list[Product], dtype: torch.dtype) -> Callable[[], None]:
+    """A function that makes all these products, one after the other, `CALLS` times."""
+    operands = [(torch.randn(a, b, dtype=dtype), torch.randn(b, c, dtype=dtype)) for a, b, c in products]
 
-    def run() -> None:
+    def make() -> None:
         for _ in range(CALLS):
-            call()
+            for one, other in operands:
+                one @ other
 
-    return run
+    return make
 
 
 @torch.inference_mode()

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from functools import cache, lru_cache
-from types import ModuleType
+from functools import lru_cache
 
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
+
+from ddpm_core.layers import kernels
 
 CHUNK = 8  # cells that are scanned one after the other, beside those of all other chunks
 SHORT = 16  # up to so many cells, one after the other is fastest
@@ -18,7 +19,7 @@ def gated_scan(projected: Tensor, paths: Tensor) -> Tensor:
     """Scan a grid of cells along paths, one for every C/8 channels, and gate the states.
 
     Every cell brings a value, a step size delta and a gate. Along its path, with w = sigmoid(delta), each channel's
-    state is h <- (1 - w) h + w value, from h = 0. States are computed in fp32; of bf16, sigmoids are bf16 on CPU.
+    state is h <- (1 - w) h + w value, from h = 0. States are computed in fp32.
 
     Args:
         projected: (B, cells, 3C), C values, C step sizes and C gates per cell.
@@ -28,20 +29,25 @@ def gated_scan(projected: Tensor, paths: Tensor) -> Tensor:
     """
     if projected.device.type != "cpu":
         return scan_in_chunks(projected, paths)
-    stored = projected if projected.dtype == torch.bfloat16 else projected.float()
-    return _CompiledScan.apply(stored.contiguous(), paths).to(projected.dtype)
+    stored = (projected if projected.dtype == torch.bfloat16 else projected.float()).contiguous()
+    mixed = _CompiledScan.apply(stored, paths) if stored.requires_grad else _scanned(stored, paths)[0]
+    return mixed.to(projected.dtype)
+
+
+def _scanned(projected: Tensor, paths: Tensor) -> tuple[Tensor, Tensor]:
+    """What `gated_scan` returns, and (B, cells, 3C) what its gradient needs; see `kernels.scan`."""
+    channels = projected.shape[-1] // 3
+    kept, mixed = torch.empty_like(projected), projected.new_empty(*projected.shape[:-1], channels)
+    kernels().run(kernels().scan, _sizes(mixed, paths), paths, projected, kept, mixed)
+    return mixed, kept
 
 
 class _CompiledScan(torch.autograd.Function):
-    """`gated_scan` on CPU, see `scan_kernels`."""
+    """`gated_scan` on CPU with its gradient."""
 
     @staticmethod
     def forward(ctx, projected: Tensor, paths: Tensor) -> Tensor:
-        channels = projected.shape[-1] // 3
-        kept, mixed = torch.empty_like(projected), projected.new_empty(*projected.shape[:-1], channels)
-        torch.sigmoid(projected[..., channels:], out=kept[..., : 2 * channels])
-        kernels = _kernels()
-        kernels.run(kernels.forward, paths, projected, kept, mixed)
+        mixed, kept = _scanned(projected, paths)
         ctx.save_for_backward(projected, kept, paths)
         return mixed
 
@@ -49,18 +55,15 @@ class _CompiledScan(torch.autograd.Function):
     @once_differentiable
     def backward(ctx, grad: Tensor):
         projected, kept, paths = ctx.saved_tensors
-        projected_grad = torch.empty_like(projected)
-        kernels = _kernels()
-        kernels.run(kernels.backward, paths, projected, kept, grad.contiguous(), projected_grad)
+        projected_grad, grad = torch.empty_like(projected), grad.contiguous()
+        kernels().run(kernels().scan_backward, _sizes(grad, paths), paths, projected, kept, grad, projected_grad)
         return projected_grad, None
 
 
-@cache
-def _kernels() -> ModuleType:
-    """`scan_kernels`, when it is first needed: what compiles them takes a third of a second to import."""
-    from ddpm_core import scan_kernels
-
-    return scan_kernels
+def _sizes(states: Tensor, paths: Tensor) -> tuple[int, int, int, int]:
+    """Pictures, cells, paths and channels per path."""
+    batch, cells, channels = states.shape
+    return batch, cells, len(paths), channels // len(paths)
 
 
 def scan_in_chunks(projected: Tensor, paths: Tensor) -> Tensor:

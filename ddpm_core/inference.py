@@ -6,90 +6,169 @@ Nothing here changes what is computed beyond rounding, and nothing of it can be 
 from __future__ import annotations
 
 import platform
+from functools import lru_cache
 
 import torch
 from torch import Tensor, nn
 
-from ddpm_core.layers import Conv3x3, Model, has_few_cells, neighbourhoods
+from ddpm_core.layers import Conv3x3, Model, NormSiLU, has_few_cells, kernels, neighbourhoods, rows_of
 from ddpm_core.precision import resolve_precision
+from ddpm_core.unet import UNet
 
 
 class PackedConv2d(nn.Module):
     """A convolution on CPU that keeps its weights in the order oneDNN works in, for every size of map it has met.
 
     PyTorch reorders them at every call otherwise, which for one small latent costs more than the convolution does.
-    The two operations are those `torch.compile` emits, without its minute of compiling.
+    The operations are those `torch.compile` emits, without its minute of compiling.
     """
 
     def __init__(self, plain: nn.Conv2d):
         super().__init__()
         self.plain = plain
+        self.how = plain.padding, plain.stride, plain.dilation, plain.groups
         self.packed: dict[torch.Size, Tensor] = {}
 
     def forward(self, x: Tensor) -> Tensor:
-        conv = self.plain
-        how = conv.padding, conv.stride, conv.dilation, conv.groups
-        weight = self.packed.get(x.shape[2:])
+        convolve = torch.ops.mkldnn._convolution_pointwise.default
+        return convolve(x, self.packed_for(x), self.plain.bias, *self.how, "none", [], "")
+
+    def packed_for(self, x: Tensor) -> Tensor:
+        """The weights in the order for maps of the size of `x`."""
+        size = x.shape[2:]
+        weight = self.packed.get(size)
         if weight is None:
             example = (1, *x.shape[1:])  # the order for one picture serves several well
-            weight = torch.ops.mkldnn._reorder_convolution_weight(conv.weight, *how, example)
-            self.packed[x.shape[2:]] = weight
-        return torch.ops.mkldnn._convolution_pointwise(x, weight, conv.bias, *how, "none", [], "")
+            weight = torch.ops.mkldnn._reorder_convolution_weight(self.plain.weight, *self.how, example)
+            self.packed[size] = weight
+        return weight
 
 
 class PackedConv3x3(PackedConv2d):
-    """The same of a `Conv3x3`, which over few cells is a packed matrix product. Made for bf16."""
+    """The same of a `Conv3x3`. A residual is overwritten by the sum, which so costs next to nothing."""
 
-    def __init__(self, plain: Conv3x3):
+    def forward(self, x: Tensor, residual: Tensor | None = None) -> Tensor:
+        if residual is None:
+            return super().forward(x)
+        convolve = torch.ops.mkldnn._convolution_pointwise_.binary
+        weight, bias = self.packed_for(x), self.plain.bias
+        return convolve(residual, x, weight, bias, *self.how, "add", 1.0, None, [], None)
+
+
+class PackedByProduct(PackedConv3x3):
+    """The same of a 1x1 convolution, or a `Conv3x3` over few cells, as a product with packed weights. Made for bf16."""
+
+    def __init__(self, plain: nn.Conv2d):
         super().__init__(plain)
+        self.by_cell = plain.kernel_size == (1, 1)
         self.rows: Tensor | None = None
 
-    def forward(self, x: Tensor) -> Tensor:
-        if not has_few_cells(x):
-            return super().forward(x)
+    def forward(self, x: Tensor, residual: Tensor | None = None) -> Tensor:
+        if not self.by_cell and not has_few_cells(x):
+            return super().forward(x, residual)
         if self.rows is None:
-            self.rows = torch.ops.mkldnn._reorder_linear_weight(self.plain.rows)
-        product = torch.ops.mkldnn._linear_pointwise(neighbourhoods(x), self.rows, self.plain.bias, "none", [], "")
-        return product.permute(0, 3, 1, 2)
+            self.rows = _in_product_order(rows_of(self.plain))
+        cells = x.permute(0, 2, 3, 1) if self.by_cell else neighbourhoods(x)
+        h = _product(cells, self.rows, self.plain.bias).permute(0, 3, 1, 2)
+        return h if residual is None else residual + h
 
 
 class PackedLinear(nn.Module):
-    """The same of a linear layer, whose order of weights serves any number of rows. Made for bf16."""
+    """The same of a linear layer, whose order of weights serves any number of rows. Made for bf16.
+
+    A residual is added before the sum is rounded.
+    """
 
     def __init__(self, plain: nn.Linear):
         super().__init__()
         self.plain = plain
         self.packed: Tensor | None = None
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, residual: Tensor | None = None) -> Tensor:
         if self.packed is None:
-            self.packed = torch.ops.mkldnn._reorder_linear_weight(self.plain.weight)
-        return torch.ops.mkldnn._linear_pointwise(x, self.packed, self.plain.bias, "none", [], "")
+            self.packed = _in_product_order(self.plain.weight)
+        if residual is None:
+            return _product(x, self.packed, self.plain.bias)
+        return torch.ops.mkldnn._linear_pointwise.binary(x, residual, self.packed, self.plain.bias, "add")
 
 
-IN_BF16 = {Conv3x3: PackedConv3x3, nn.Conv2d: PackedConv2d, nn.Linear: PackedLinear}  # the first that fits
+def _in_product_order(weight: Tensor) -> Tensor:
+    return torch.ops.mkldnn._reorder_linear_weight(weight)
+
+
+def _product(x: Tensor, packed: Tensor, bias: Tensor | None) -> Tensor:
+    return torch.ops.mkldnn._linear_pointwise.default(x, packed, bias, "none", [], "")
+
+
+class CompiledNormSiLU(nn.Module):
+    """A `NormSiLU` on CPU as one operation, see `kernels.norm_silu`."""
+
+    def __init__(self, plain: NormSiLU):
+        super().__init__()
+        self.plain = plain
+        self.affine = plain.weight, plain.bias
+        self.unchanged = torch.zeros_like(plain.weight).repeat(2)
+
+    def forward(self, x: Tensor, modulation: Tensor | None = None) -> Tensor:
+        x = x.contiguous(memory_format=torch.channels_last)
+        out = torch.empty_like(x)
+        batch, channels, height, width = x.shape
+        if modulation is None:  # one for all
+            sizes, modulation = (1, batch * height * width, channels), self.unchanged
+        else:
+            sizes, modulation = (batch, height * width, channels), modulation.contiguous()
+        compiled = kernels()
+        compiled.run(compiled.norm_silu, sizes, *self.affine, modulation, x, out)
+        return out
+
+
+class RememberedModulations:
+    """`UNet.modulations` on CPU, each computed once per timestep and class: every picture asks for the same again."""
+
+    def __init__(self, network: UNet):
+        self.compute = network.modulations
+        self.of = lru_cache(maxsize=1024)(self._of)  # some kilobytes each, and a thousand steps at most
+
+    def __call__(self, t: Tensor, label: Tensor | None = None) -> Tensor:
+        labels = [None] * len(t) if label is None else label.tolist()
+        rows = [self.of(*asked) for asked in zip(t.tolist(), labels, strict=True)]
+        return rows[0] if len(rows) == 1 else torch.cat(rows)
+
+    def _of(self, t: float, label: int | None) -> Tensor:
+        return self.compute(torch.tensor([t]), None if label is None else torch.tensor([label]))
 
 
 def ready(network: Model, device: torch.device) -> Model:
     """The network, itself changed, for inference on `device`, where it already is.
 
     Weights are in bf16 where the machine is fast in it, convolutions are packed where oneDNN has them. So are linear
-    layers in bf16; in fp32 PyTorch multiplies by another library, which has no such order.
+    layers in bf16; in fp32 PyTorch multiplies by another library, which has no such order. On CPUs a norm and what
+    follows it are one operation, and what a timestep says to a `UNet` is kept.
     """
     if resolve_precision("auto", device) == torch.bfloat16:
         network.to(torch.bfloat16)
-    if device.type == "cpu" and torch.backends.mkldnn.is_available() and platform.machine() in ("x86_64", "AMD64"):
+    if device.type == "cpu":
         for parent in list(network.modules()):
             for name, child in parent.named_children():
-                if kind := _packing(child):
+                if kind := _faster(child):
                     setattr(parent, name, kind(child))
+        if isinstance(network, UNet):
+            network.modulations = RememberedModulations(network)  # type: ignore[method-assign]
     return network
 
 
-def _packing(layer: nn.Module) -> type[nn.Module] | None:
-    """What to put in the place of a layer, if anything."""
-    if not isinstance(layer, nn.Conv2d | nn.Linear):
+def _faster(layer: nn.Module) -> type[nn.Module] | None:
+    """What to put in the place of a layer on CPU, if anything."""
+    if isinstance(layer, NormSiLU):
+        return CompiledNormSiLU
+    if isinstance(layer, nn.Dropout2d):
+        return nn.Identity
+    packs = torch.backends.mkldnn.is_available() and platform.machine() in ("x86_64", "AMD64")
+    if not packs or not isinstance(layer, nn.Conv2d | nn.Linear):
         return None
-    if layer.weight.dtype == torch.bfloat16:
-        return next(packing for kind, packing in IN_BF16.items() if isinstance(layer, kind))
-    return PackedConv2d if isinstance(layer, nn.Conv2d) else None
+    in_bf16 = layer.weight.dtype == torch.bfloat16
+    if isinstance(layer, nn.Linear):
+        return PackedLinear if in_bf16 else None
+    if in_bf16 and (isinstance(layer, Conv3x3) or layer.kernel_size == (1, 1)):
+        return PackedByProduct
+    return PackedConv3x3 if isinstance(layer, Conv3x3) else PackedConv2d

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Sequence
-from functools import lru_cache
+from functools import cache, lru_cache
+from types import ModuleType
 from typing import Any, TypeVar
 
 import torch
@@ -27,6 +29,18 @@ class ChannelNorm(nn.LayerNorm):
         return super().forward(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
 
 
+class NormSiLU(ChannelNorm):
+    """`ChannelNorm`, then a scale and shift if they are given, then SiLU."""
+
+    def forward(self, x: Tensor, modulation: Tensor | None = None) -> Tensor:
+        """(B, C, H, W), for a `modulation` (B, 2C, 1, 1) that holds C scales, less 1, and C shifts."""
+        x = super().forward(x)
+        if modulation is not None:
+            scale, shift = modulation.chunk(2, dim=1)
+            x = torch.addcmul(shift, x, 1 + scale)
+        return F.silu(x)
+
+
 class Conv3x3(nn.Conv2d):
     """A 3x3 convolution of (B, C, H, W) that keeps its shape.
 
@@ -38,15 +52,25 @@ class Conv3x3(nn.Conv2d):
     def __init__(self, channels: int):
         super().__init__(channels, channels, 3, padding=1)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, residual: Tensor | None = None) -> Tensor:
+        """(B, C, H, W), with the residual (B, C, H, W) added if there is one."""
         if x.device.type != "cpu" or not has_few_cells(x):
-            return super().forward(x)
-        return F.linear(neighbourhoods(x), self.rows, self.bias).permute(0, 3, 1, 2)
+            h = super().forward(x)
+        else:
+            h = F.linear(neighbourhoods(x), rows_of(self), self.bias).permute(0, 3, 1, 2)
+        return h if residual is None else residual + h
 
-    @property
-    def rows(self) -> Tensor:
-        """The weights (C, 9C) as they meet `neighbourhoods`; channels-last weights lie like this, no copy is made."""
-        return self.weight.permute(0, 2, 3, 1).flatten(1)
+
+class ResidualLinear(nn.Linear):
+    """A linear layer whose result is added to a residual, (..., in) and (..., out)."""
+
+    def forward(self, x: Tensor, residual: Tensor) -> Tensor:  # type: ignore[override]
+        return residual + super().forward(x)
+
+
+def rows_of(convolution: nn.Conv2d) -> Tensor:
+    """Its weights (out, cells * in) as they meet `neighbourhoods`; of channels-last weights no copy is made."""
+    return convolution.weight.permute(0, 2, 3, 1).flatten(1)
 
 
 def has_few_cells(x: Tensor) -> bool:
@@ -56,7 +80,7 @@ def has_few_cells(x: Tensor) -> bool:
 
 def neighbourhoods(x: Tensor) -> Tensor:
     """(B, H, W, 9C) of (B, C, H, W): each cell's 3x3 neighbours row by row, zeros where there are none."""
-    return _Neighbourhoods.apply(x)
+    return _Neighbourhoods.apply(x) if x.requires_grad else _gathered(x)
 
 
 @lru_cache(maxsize=32)
@@ -67,14 +91,18 @@ def _neighbours(height: int, width: int) -> Tensor:
     return numbers.unfold(0, 3, 1).unfold(1, 3, 1).flatten()
 
 
+def _gathered(x: Tensor) -> Tensor:
+    batch, channels, height, width = x.shape
+    cells = F.pad(x.permute(0, 2, 3, 1).flatten(1, 2), (0, 0, 0, 1))
+    return cells.index_select(1, _neighbours(height, width)).view(batch, height, width, 9 * channels)
+
+
 class _Neighbourhoods(torch.autograd.Function):
     """One gather there, nine additions in place back, where PyTorch's own gradient fills and adds nine whole maps."""
 
     @staticmethod
     def forward(ctx, x: Tensor) -> Tensor:
-        batch, channels, height, width = x.shape
-        cells = F.pad(x.permute(0, 2, 3, 1).flatten(1, 2), (0, 0, 0, 1))
-        return cells.index_select(1, _neighbours(height, width)).view(batch, height, width, 9 * channels)
+        return _gathered(x)
 
     @staticmethod
     def backward(ctx, grad: Tensor):
@@ -84,6 +112,14 @@ class _Neighbourhoods(torch.autograd.Function):
             i, j = divmod(place, 3)
             framed[:, i : i + height, j : j + width] += part
         return framed[:, 1:-1, 1:-1].permute(0, 3, 1, 2)
+
+
+@cache
+def kernels() -> ModuleType:
+    """`ddpm_core.kernels`, when it is first needed: what compiles them takes a third of a second to import."""
+    from ddpm_core import kernels
+
+    return kernels
 
 
 def reads_apart(module: nn.Module, name: str, apart: Sequence[str]) -> None:
@@ -96,6 +132,11 @@ def reads_apart(module: nn.Module, name: str, apart: Sequence[str]) -> None:
                 state[f"{prefix}{name}.{kind}"] = torch.cat([state.pop(part) for part in parts])
 
     module.register_load_state_dict_pre_hook(join)
+
+
+def closing(channels: int, last: nn.Module) -> nn.Sequential:
+    """A norm and SiLU, then what brings a network's result; it is number 2, as files have it."""
+    return nn.Sequential(OrderedDict({"0": NormSiLU(channels), "2": last}))
 
 
 def starting_at_zero(layer: Layer) -> Layer:

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from ddpm_core.gated_scan import gated_scan
-from ddpm_core.layers import reads_apart, starting_at_zero
+from ddpm_core.layers import ResidualLinear, reads_apart, starting_at_zero
 
 DIRECTIONS = 8
 
@@ -69,7 +69,7 @@ class SerpentineMixer(nn.Module):
             raise ValueError(f"a serpentine mixer needs a multiple of {DIRECTIONS} channels, not {channels}")
         self.norm = nn.LayerNorm(channels)
         self.project = nn.Linear(channels, 3 * channels)  # C values u, C step sizes delta, C gates
-        self.out = starting_at_zero(nn.Linear(channels, channels))
+        self.out = starting_at_zero(ResidualLinear(channels, channels))
         with torch.no_grad():
             values, deltas, _ = self.project.bias.chunk(3)
             keep = 1 - 1 / torch.logspace(0, 6, channels // DIRECTIONS, base=2).clamp_min(1.5)
@@ -78,7 +78,7 @@ class SerpentineMixer(nn.Module):
         reads_apart(self, "project", ("propose", "gate"))
 
     def forward(self, x: Tensor) -> Tensor:
-        batch, channels, height, width = x.shape
-        tokens = self.norm(x.permute(0, 2, 3, 1).reshape(batch, height * width, channels))
-        mixed = self.out(gated_scan(self.project(tokens), _paths_on(x.device, height, width)))
-        return x + mixed.view(batch, height, width, channels).permute(0, 3, 1, 2)
+        height, width = x.shape[2:]
+        tokens = x.permute(0, 2, 3, 1).flatten(1, 2)
+        mixed = gated_scan(self.project(self.norm(tokens)), _paths_on(x.device, height, width))
+        return self.out(mixed, tokens).unflatten(1, (height, width)).permute(0, 3, 1, 2)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
+from functools import lru_cache
 from itertools import pairwise
 from typing import Literal, get_args
 
@@ -13,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ddpm_core.diffuser import Diffuser
-from ddpm_core.layers import ChannelNorm, Conv3x3, reads_apart, starting_at_zero
+from ddpm_core.layers import Conv3x3, NormSiLU, closing, reads_apart, starting_at_zero
 from ddpm_core.serpentine import SerpentineMixer
 
 Mixer = Literal["serpentine", "attention", "none"]
@@ -23,9 +24,15 @@ Variance = Literal["fixed", "learned"]
 
 def timestep_embedding(t: Tensor, width: int) -> Tensor:
     """Sines and cosines (B, width) of timesteps `t` (B,) (Vaswani et al. 2017, section 3.5)."""
-    frequencies = torch.exp(-math.log(10_000) * torch.arange(width // 2, device=t.device) / (width // 2))
-    angles = t[:, None].float() * frequencies
+    angles = t[:, None].float() * _frequencies(width // 2, t.device)
     return torch.cat([angles.sin(), angles.cos()], dim=1)
+
+
+@lru_cache(maxsize=32)
+@torch.inference_mode(False)
+def _frequencies(count: int, device: torch.device) -> Tensor:
+    """fp32 (count,), geometrically from 1 towards 1/10,000."""
+    return torch.exp(-math.log(10_000) * torch.arange(count, device=device) / count)
 
 
 class TimeBlock(nn.Module):
@@ -37,16 +44,14 @@ class TimeBlock(nn.Module):
 
     def __init__(self, channels: int, dropout: float):
         super().__init__()
-        self.norm1, self.norm2 = ChannelNorm(channels), ChannelNorm(channels)
+        self.norm1, self.norm2 = NormSiLU(channels), NormSiLU(channels)
         self.conv1, self.conv2 = Conv3x3(channels), starting_at_zero(Conv3x3(channels))
         self.dropout = nn.Dropout2d(dropout)  # whole channels: far fewer random numbers to draw
 
     def forward(self, x: Tensor, modulation: Tensor) -> Tensor:
         """(B, C, H, W), for a `modulation` (B, 2C, 1, 1) that holds C scales, less 1, and C shifts."""
-        scale, shift = modulation.chunk(2, dim=1)
-        h = self.conv1(F.silu(self.norm1(x)))
-        h = F.silu(torch.addcmul(shift, self.norm2(h), 1 + scale))
-        return x + self.conv2(self.dropout(h))
+        h = self.norm2(self.conv1(self.norm1(x)), modulation)
+        return self.conv2(self.dropout(h), residual=x)
 
 
 class AttentionMixer(nn.Module):
@@ -178,7 +183,7 @@ class UNet(Denoiser):
         reads_apart(self, "modulate", [f"{way}.{level}.blocks.{n}.time" for way, level in turns for n in range(blocks)])
         given = latent_channels * (2 if variance == "learned" else 1)
         last = starting_at_zero(nn.Conv2d(channels[0], given, 3, padding=1))
-        self.output = nn.Sequential(ChannelNorm(channels[0]), nn.SiLU(), last)
+        self.output = closing(channels[0], last)
 
     def forward(self, noisy: Tensor, t: Tensor, label: Tensor | None = None) -> Tensor:
         """The network's raw output (B, C, h, w), in its own prediction type, for `noisy` (B, C, h, w) at `t` (B,).
@@ -189,12 +194,8 @@ class UNet(Denoiser):
             label: the class of each, (B,) from 0 to `classes`, the last standing for "no class"; None for no class
                 throughout. A network without classes takes None alone.
         """
-        dtype = next(self.parameters()).dtype
-        time = self.time(timestep_embedding(t, self.time_features).to(dtype))
-        if self.label is not None:
-            time = time + self.label(torch.full_like(t, self.classes) if label is None else label)
-        modulations = iter(self.modulate(F.silu(time))[:, :, None, None].split(self.modulated, dim=1))
-        x = self.input(noisy.to(dtype))
+        modulations = iter(self.modulations(t, label).split(self.modulated, dim=1))
+        x = self.input(noisy.to(next(self.parameters()).dtype))
         skips = []
         for level, stage in enumerate(self.down):
             x = stage(x, modulations)
@@ -206,6 +207,13 @@ class UNet(Denoiser):
             x = F.interpolate(self.widen[level](x), size=skip.shape[2:], mode="nearest")
             x = self.up[level](self.fuse[level](torch.cat([x, skip], dim=1)), modulations)
         return self.output(x).float()
+
+    def modulations(self, t: Tensor, label: Tensor | None = None) -> Tensor:
+        """What `t` (B,) and `label` (B,) have to say to all blocks, one after the other: (B, sum of 2C, 1, 1)."""
+        time = self.time(timestep_embedding(t, self.time_features).to(next(self.parameters()).dtype))
+        if self.label is not None:
+            time = time + self.label(torch.full_like(t, self.classes) if label is None else label)
+        return self.modulate(F.silu(time))[:, :, None, None]
 
 
 def parted(output: Tensor, channels: int) -> tuple[Tensor, Tensor | None]:

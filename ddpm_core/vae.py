@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ddpm_core.codec import Codec
-from ddpm_core.layers import ChannelNorm, starting_at_zero
+from ddpm_core.layers import ChannelNorm, NormSiLU, closing, starting_at_zero
 from ddpm_core.shares import WHOLE, Share
 
 
@@ -44,14 +44,13 @@ class ResidualBlock(nn.Module):
 
     def __init__(self, channels: int, kernel: int = 3, squeeze: bool = False):
         super().__init__()
-        self.norm1, self.norm2 = ChannelNorm(channels), ChannelNorm(channels)
+        self.norm1, self.norm2 = NormSiLU(channels), NormSiLU(channels)
         self.conv1 = nn.Conv2d(channels, channels, kernel, padding=kernel // 2)
         self.conv2 = starting_at_zero(nn.Conv2d(channels, channels, kernel, padding=kernel // 2))
         self.squeeze = SqueezeExcitation(channels) if squeeze else nn.Identity()
 
     def forward(self, x: Tensor) -> Tensor:
-        h = self.conv1(F.silu(self.norm1(x)))
-        h = self.conv2(F.silu(self.norm2(h)))
+        h = self.conv2(self.norm2(self.conv1(self.norm1(x))))
         return x + self.squeeze(h)
 
 
@@ -91,7 +90,7 @@ class Decoder(nn.Module):
             layers += [nn.Conv2d(width, 4 * finer, 1), nn.PixelShuffle(2)]
             layers += [ResidualBlock(finer) for _ in range(blocks if doubling < len(channels) else 1)]
         self.layers = nn.Sequential(*layers)
-        self.out = nn.Sequential(ChannelNorm(full_width), nn.SiLU(), nn.Conv2d(full_width, 3, 3, padding=1))
+        self.out = closing(full_width, nn.Conv2d(full_width, 3, 3, padding=1))
 
     def forward(self, latent: Tensor) -> Tensor:
         return self.out(self.layers(latent))

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from ddpm_core import scan_kernels
+from ddpm_core import kernels
 from ddpm_core.gated_scan import (
     _order,
     _Reorder,
@@ -91,9 +91,9 @@ def test_a_long_fade_in_bf16_does_not_stop_short() -> None:
     given[:, :, 0], given[:, :, 1], given[:, :, 2] = 1, -6, 20
     paths = torch.arange(1024).repeat(DIRECTIONS, 1)
     states = gated_scan(given.flatten(2).bfloat16(), paths).float() / 20
-    write = torch.sigmoid(torch.tensor(-6.0)).bfloat16().double()
+    write = torch.sigmoid(torch.tensor(-6.0, dtype=torch.double))
     expected = 1 - (1 - write) ** torch.arange(1, 1025)
-    torch.testing.assert_close(states[0, :, 0].double(), expected, rtol=0.005, atol=0)
+    torch.testing.assert_close(states[0, :, 0].double(), expected, rtol=0.004, atol=0)
 
 
 @WAYS
@@ -121,7 +121,7 @@ def test_what_a_picture_gets_does_not_depend_on_the_batch(scan: Scan) -> None:
 
 def test_the_compiled_scan_is_the_same_on_any_number_of_threads() -> None:
     given, paths = projected(32, 32, 16), scan_paths(32, 32)
-    assert given[..., :128].numel() > scan_kernels.ENOUGH
+    assert given[..., :128].numel() > kernels.ENOUGH
     before, results = torch.get_num_threads(), []
     try:
         for threads in (1, 2):
@@ -164,8 +164,8 @@ def test_where_nothing_can_be_written_kernels_are_compiled_but_not_kept(monkeypa
             raise RuntimeError("cannot cache function: no locator available")
         return lambda function: function
 
-    monkeypatch.setattr(scan_kernels, "njit", njit)
-    assert scan_kernels._compiled(test_in_fp16_it_is_near_and_stays_fp16) is test_in_fp16_it_is_near_and_stays_fp16
+    monkeypatch.setattr(kernels, "njit", njit)
+    assert kernels._compiled(test_in_fp16_it_is_near_and_stays_fp16) is test_in_fp16_it_is_near_and_stays_fp16
     assert asked == [True, False]
 
 

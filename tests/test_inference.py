@@ -6,10 +6,11 @@ import copy
 
 import pytest
 import torch
+from torch import nn
 
 from ddpm_core import inference
-from ddpm_core.inference import PackedConv2d, PackedConv3x3, PackedLinear, ready
-from ddpm_core.layers import Conv3x3, placed
+from ddpm_core.inference import CompiledNormSiLU, PackedByProduct, PackedConv2d, PackedConv3x3, PackedLinear, ready
+from ddpm_core.layers import Conv3x3, NormSiLU, ResidualLinear, placed
 from ddpm_core.unet import UNet
 
 CPU = torch.device("cpu")
@@ -48,23 +49,95 @@ def test_bf16_is_near(unet: UNet, monkeypatch: pytest.MonkeyPatch) -> None:
     assert 0 < difference(unet, half) < 0.03
 
 
-def test_packed_linear_layers_are_exactly_the_plain_ones(unet: UNet, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(inference, "resolve_precision", lambda precision, device: torch.bfloat16)
-    packed = ready(copy.deepcopy(unet), CPU)
-    if torch.backends.mkldnn.is_available():
-        assert any(isinstance(module, PackedLinear) for module in packed.modules())
-    monkeypatch.setattr(inference, "PackedLinear", lambda layer: layer)
-    plain = ready(copy.deepcopy(unet), CPU)
-    for batch, cells in ((1, 8), (3, 8), (2, 12), (1, 8)):
-        assert difference(plain, packed, batch, cells) == 0
-
-
-@pytest.mark.parametrize("side", [2, 4, 5])
-def test_a_packed_convolution_of_few_cells_is_the_plain_one_to_rounding(side: int) -> None:
-    plain = placed(Conv3x3(32).to(torch.bfloat16), CPU)
-    x = torch.randn(3, 32, side, side, dtype=torch.bfloat16).to(memory_format=torch.channels_last)
+@pytest.mark.skipif(not torch.backends.mkldnn.is_available(), reason="packed by oneDNN, which this PyTorch lacks")
+@pytest.mark.parametrize("rows", [1, 7, 64])
+def test_a_packed_linear_layer_is_exactly_the_plain_one_and_rounds_a_sum_once(rows: int) -> None:
+    plain, x, residual = ResidualLinear(48, 48).to(torch.bfloat16), *torch.randn(2, 2, rows, 48).bfloat16().unbind()
+    packed = PackedLinear(plain)
     with torch.inference_mode():
-        torch.testing.assert_close(PackedConv3x3(plain)(x), plain(x), rtol=0.02, atol=0.02)
+        assert torch.equal(packed(x), nn.functional.linear(x, plain.weight, plain.bias))
+        got = packed(x, residual)
+        exact = plain.double()(x.double(), residual.double())
+    torch.testing.assert_close(got.double(), exact, rtol=2**-8, atol=1e-5)
+
+
+@pytest.mark.skipif(not torch.backends.mkldnn.is_available(), reason="packed by oneDNN, which this PyTorch lacks")
+@pytest.mark.parametrize("add", [False, True], ids=["alone", "onto a residual"])
+@pytest.mark.parametrize("side", [1, 2, 4, 5])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_a_packed_3x3_convolution_is_the_plain_one_to_rounding(side: int, dtype: torch.dtype, add: bool) -> None:
+    plain = placed(Conv3x3(32).to(dtype), CPU)
+    packed = PackedByProduct(plain) if dtype == torch.bfloat16 else PackedConv3x3(plain)
+    x, residual = torch.randn(2, 3, 32, side, side, dtype=dtype).unbind()
+    x, residual = (each.to(memory_format=torch.channels_last) for each in (x, residual))
+    close = {"rtol": 0.02, "atol": 0.02} if dtype == torch.bfloat16 else {"rtol": 1e-5, "atol": 1e-5}
+    with torch.inference_mode():
+        expected = plain(x, residual.clone() if add else None)
+        torch.testing.assert_close(packed(x, residual if add else None), expected, **close)
+
+
+@pytest.mark.skipif(not torch.backends.mkldnn.is_available(), reason="packed by oneDNN, which this PyTorch lacks")
+def test_a_packed_1x1_convolution_is_the_plain_one_to_rounding() -> None:
+    plain = placed(nn.Conv2d(24, 40, 1).to(torch.bfloat16), CPU)
+    x = torch.randn(3, 24, 5, 7, dtype=torch.bfloat16).to(memory_format=torch.channels_last)
+    with torch.inference_mode():
+        torch.testing.assert_close(PackedByProduct(plain)(x), plain(x), rtol=0.02, atol=0.02)
+
+
+@pytest.mark.parametrize("modulated", [False, True])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("shape", [(1, 128, 16, 16), (3, 24, 5, 7), (2, 5, 1, 1), (1, 1, 2, 3)])
+def test_norm_scale_shift_and_silu_in_one_are_those_of_pytorch(
+    shape: tuple[int, int, int, int], dtype: torch.dtype, modulated: bool
+) -> None:
+    plain, x = NormSiLU(shape[1]), 3 * torch.randn(shape) + 40  # a mean that would swallow a careless variance
+    for parameter in plain.parameters():
+        nn.init.normal_(parameter)
+    modulation = torch.randn(shape[0], 2 * shape[1] + 6, 1, 1)[:, 3:-3] if modulated else None
+    plain, x = plain.to(dtype), x.to(dtype)
+    modulation = modulation if modulation is None else modulation.to(dtype)
+    with torch.inference_mode():
+        got = CompiledNormSiLU(plain)(x, modulation)
+        exact = plain.double()(x.double(), modulation if modulation is None else modulation.double())
+    assert got.dtype == dtype
+    close = {"rtol": 2**-8, "atol": 1e-3} if dtype == torch.bfloat16 else {"rtol": 1e-4, "atol": 1e-4}
+    torch.testing.assert_close(got.double(), exact, **close)
+
+
+def test_norm_and_silu_in_one_hold_for_numbers_of_any_size() -> None:
+    plain = NormSiLU(2)  # of two numbers it makes -1 and 1, or what a weight makes of them
+    for size in (1e-20, 1e-3, 1, 20, 80, 1e3, 1e30):
+        nn.init.constant_(plain.weight, size)
+        x = torch.tensor([[-1000.0, 1000.0]])[..., None, None]
+        with torch.inference_mode():
+            torch.testing.assert_close(CompiledNormSiLU(plain)(x), plain(x), rtol=1e-6, atol=1e-37 * size)
+            assert CompiledNormSiLU(plain)(x * float("nan")).isnan().all()
+
+
+def test_norm_and_silu_of_a_picture_do_not_depend_on_the_batch_nor_on_threads() -> None:
+    compiled, x = CompiledNormSiLU(NormSiLU(64)), torch.randn(5, 64, 16, 16)
+    before, results = torch.get_num_threads(), []
+    try:
+        for threads in (1, 2):
+            torch.set_num_threads(threads)
+            with torch.inference_mode():
+                results += [compiled(x)[2:3], compiled(x[2:3])]
+    finally:
+        torch.set_num_threads(before)
+    assert all(torch.equal(one, results[0]) for one in results)
+
+
+def test_what_a_timestep_and_a_class_say_is_computed_once_and_is_the_same(shaken) -> None:
+    unet = shaken(UNet(latent_channels=4, channels=(32, 64), blocks=1, classes=3)).eval()
+    t, label = torch.tensor([900, 20, 900]), torch.tensor([2, 1, 0])
+    with torch.inference_mode():
+        expected = unet.modulations(t, label), unet.modulations(t)
+        network = ready(unet, CPU)
+        of = network.modulations.of  # type: ignore[attr-defined]
+        for _ in range(2):
+            for got, plain in zip((network.modulations(t, label), network.modulations(t)), expected, strict=True):
+                torch.testing.assert_close(got.float(), plain, rtol=0.05, atol=0.05)
+    assert (of.cache_info().misses, of.cache_info().hits) == (5, 7)
 
 
 def test_no_parameter_is_lost_or_counted_twice(unet: UNet) -> None:

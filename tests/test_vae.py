@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from ddpm_core.layers import ChannelNorm
+from ddpm_core.layers import ChannelNorm, NormSiLU
 from ddpm_core.vae import VAE, Decoder, ResidualBlock, SqueezeExcitation, texture, vae_loss
 
 SMALL = {"channels": (16, 32), "full_width": 8, "decoder_blocks": 1}
@@ -83,7 +83,7 @@ def test_moving_one_latent_cell_changes_nothing_beyond_the_layers_reach(shaken, 
 
 
 def test_the_decoder_holds_nothing_that_looks_across_the_picture() -> None:
-    local = {Decoder, ResidualBlock, ChannelNorm, nn.Conv2d, nn.PixelShuffle, nn.SiLU, nn.Identity, nn.Sequential}
+    local = {Decoder, ResidualBlock, NormSiLU, nn.Conv2d, nn.PixelShuffle, nn.Identity, nn.Sequential}
     assert {type(layer) for layer in VAE().decoder.modules()} <= local  # no pooling, attention or norm over space
 
 

@@ -1,16 +1,17 @@
-"""The gated scan on CPU: its recurrence as one writes it down, cell after cell, compiled by numba.
+"""What on CPUs is written down number by number and compiled by numba, since PyTorch has no operation for it.
 
-PyTorch has no operation that goes along a sequence. Built from those it has, a scan is a hundred of them, each too
-small for two cores, and much of its time goes into moving numbers. Compiled, it reads each number once, where it lies.
+That is the gated scan: built from PyTorch's operations it is a hundred of them, each too small for two cores. And it is
+norm, scale, shift and SiLU in one for inference: with one small latent, each of PyTorch's four takes longer to start
+and to bring its numbers than to compute. Compiled, each number is brought once, from where it lies.
 
-Kernels are given where tensors lie in memory, which takes Python less time than a small scan itself, and see arrays
-(B, cells, parts, 8, C/8). Those hold fp32, or bf16, which NumPy lacks, as its bits in uint16; what is computed with is
-fp32. Indices are unsigned, for LLVM makes vector instructions only where it need not ask whether one counts from the
-end.
+Kernels are given where tensors lie in memory, which takes Python less time than a small scan itself, and see arrays.
+Those hold fp32, or bf16, which NumPy lacks, as its bits in uint16; what is computed with is fp32. Indices are unsigned,
+for LLVM makes vector instructions only where it need not ask whether one counts from the end.
 """
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Callable
 
@@ -23,25 +24,27 @@ from torch import Tensor
 
 BITS, FLOAT = ir.IntType(32), ir.FloatType()
 STORED = {torch.float32: np.float32(0), torch.bfloat16: np.uint16(0)}  # a number as an array holds it, by type
-ENOUGH = 2**17  # numbers for one thread: beyond, another saves more than it takes to wake it
+ENOUGH = 2**14  # numbers for one thread: beyond, another saves more than it takes to wake it
 ONE = np.float32(1)
+EPSILON = np.float32(1e-5)  # of `torch.nn.LayerNorm`
+LOG2_E, LN_2 = np.float32(math.log2(math.e)), np.float32(math.log(2))
+TERMS = tuple(np.float32(1 / math.factorial(k)) for k in range(7))  # of the series of exp
 VALUE, DELTA, GATE = range(3)  # parts of what is projected
 WRITE, OPEN, STATE = range(3)  # parts of what is kept: sigmoids of delta and gate, and the state
+SCALE, SHIFT = range(2)  # parts of a modulation
 
 
-def run(kernel: Callable[..., None], paths: Tensor, *tensors: Tensor) -> None:
-    """Call a kernel with `paths` (8, cells) and CPU tensors (B, cells, parts * C), the first of three parts.
+def run(kernel: Callable[..., None], sizes: tuple[int, ...], *tensors: Tensor) -> None:
+    """Call a kernel with sizes, whose product is how many numbers it has to compute, and with CPU tensors.
 
-    All are contiguous, those tensors of one of the types in `STORED`. It computes with as many threads as PyTorch
-    does, if there is enough to do, and lets other Python threads go on.
+    All are contiguous, the last of one of the types in `STORED`. It computes with as many threads as PyTorch does, if
+    there is enough to do, and lets other Python threads go on.
     """
-    batch, cells, width = tensors[0].shape
-    directions, channels = len(paths), width // 3
-    threads = min(torch.get_num_threads(), config.NUMBA_NUM_THREADS, 1 + batch * cells * channels // ENOUGH)
-    places = [tensor.data_ptr() for tensor in (paths, *tensors)]
+    threads = min(torch.get_num_threads(), config.NUMBA_NUM_THREADS, 1 + math.prod(sizes) // ENOUGH)
+    places = [tensor.data_ptr() for tensor in tensors]
     with _one_at_a_time:
         set_num_threads(threads)
-        kernel(STORED[tensors[0].dtype], batch, cells, directions, channels // directions, *places)
+        kernel(STORED[tensors[-1].dtype], *sizes, *places)
 
 
 _one_at_a_time = threading.Lock()  # some of the thread pools numba may find cannot be entered twice
@@ -58,8 +61,11 @@ _start_threads()
 
 
 def _compiled(function: Callable[..., None]) -> Callable[..., None]:
-    """Compiled at the first call, over several threads, and kept beside Python's own bytecode where that can be."""
-    options = {"parallel": True, "nogil": True, "error_model": "numpy"}
+    """Compiled at the first call, over several threads, and kept beside Python's own bytecode where that can be.
+
+    Sums may be added up in another order than written, several numbers at a time, and not rounded before they are.
+    """
+    options = {"parallel": True, "nogil": True, "error_model": "numpy", "fastmath": {"reassoc", "contract", "nsz"}}
     try:
         return njit(cache=True, **options)(function)
     except RuntimeError:  # no folder that can be written to
@@ -105,14 +111,28 @@ def _rounded(typing, number, array):
     return array.dtype(number, array), narrowed if array.dtype == types.uint16 else as_it_is
 
 
+@njit(inline="always", error_model="numpy")
+def _sigmoid(x):
+    """1 / (1 + exp(-x)) of fp32, to about 2e-7 of it, in operations that have vector instructions; `exp` has none.
+
+    exp(-x) is 2^n exp(r) with n a whole number and r at most ln(2) / 2, whose series ends with the sixth power.
+    """
+    x = min(max(x, np.float32(-87)), np.float32(87))
+    n = np.floor(np.float32(0.5) - x * LOG2_E)
+    r = -x - n * LN_2
+    series = (((((TERMS[6] * r + TERMS[5]) * r + TERMS[4]) * r + TERMS[3]) * r + TERMS[2]) * r + ONE) * r + ONE
+    power = _read(np.uint16((np.int32(n) + np.int32(127)) << np.int32(7)))  # 2^n as bf16: its exponent alone
+    return ONE / (ONE + power * series)
+
+
 @_compiled
-def forward(stored, batch, cells, directions, share, paths_at, projected_at, kept_at, mixed_at):
+def scan(stored, batch, cells, directions, share, paths_at, projected_at, kept_at, mixed_at):
     """States h <- h + w (value - h) along each path, and `mixed`, which is h silu(gate).
 
     Args:
         paths: int64 (8, cells).
         projected: value, delta and gate.
-        kept: the sigmoids of delta, which is w, and of gate; the states, to be filled.
+        kept: the sigmoids of delta, which is w, and of gate, and the states, to be filled.
         mixed: to be filled.
     """
     paths = carray(_pointer(paths_at, cells), (directions, cells))
@@ -126,14 +146,16 @@ def forward(stored, batch, cells, directions, share, paths_at, projected_at, kep
             n = uint64(paths[k, uint64(step)])
             for c in range(uint64(share)):
                 value, gate = _read(projected[b, n, VALUE, k, c]), _read(projected[b, n, GATE, k, c])
-                write, opened = _read(kept[b, n, WRITE, k, c]), _read(kept[b, n, OPEN, k, c])
+                write, opened = _sigmoid(_read(projected[b, n, DELTA, k, c])), _sigmoid(gate)
                 h[c] += write * (value - h[c])
+                kept[b, n, WRITE, k, c] = _rounded(write, kept)
+                kept[b, n, OPEN, k, c] = _rounded(opened, kept)
                 kept[b, n, STATE, k, c] = _rounded(h[c], kept)
                 mixed[b, n, k, c] = _rounded(h[c] * gate * opened, mixed)
 
 
 @_compiled
-def backward(stored, batch, cells, directions, share, paths_at, projected_at, kept_at, grad_at, projected_grad_at):
+def scan_backward(stored, batch, cells, directions, share, paths_at, projected_at, kept_at, grad_at, projected_grad_at):
     """The gradient of `projected`, to be filled, from that of `mixed`, `grad`; paths are gone from their ends.
 
     What a state gets from its own cell is g = grad silu(gate), and in all total[l] = g[l] + (1 - w[l+1]) total[l+1].
@@ -161,3 +183,33 @@ def backward(stored, batch, cells, directions, share, paths_at, projected_at, ke
                 projected_grad[b, n, VALUE, k, c] = _rounded(at_value, projected_grad)
                 projected_grad[b, n, DELTA, k, c] = _rounded(at_value * (value - h), projected_grad)
                 projected_grad[b, n, GATE, k, c] = _rounded(at_gate, projected_grad)
+
+
+@_compiled
+def norm_silu(stored, batch, cells, channels, weight_at, bias_at, modulation_at, x_at, out_at):
+    """SiLU of (1 + scale) norm(x) + shift, the norm that of each cell's channels, with `EPSILON` added to the variance.
+
+    Args:
+        weight, bias: of the norm, (channels,).
+        modulation: (B, 2, channels), scales and shifts.
+        x: (B, cells, channels).
+        out: the same, to be filled.
+    """
+    weight = carray(_pointer(weight_at, stored), (channels,))
+    bias = carray(_pointer(bias_at, stored), (channels,))
+    modulation = carray(_pointer(modulation_at, stored), (batch, 2, channels))
+    x = carray(_pointer(x_at, stored), (batch, cells, channels))
+    out = carray(_pointer(out_at, stored), (batch, cells, channels))
+    for row in prange(batch * cells):
+        b, n = uint64(row // cells), uint64(row % cells)
+        total, squares = np.float32(0), np.float32(0)
+        for c in range(uint64(channels)):
+            total += _read(x[b, n, c])
+        mean = total / np.float32(channels)
+        for c in range(uint64(channels)):
+            squares += (_read(x[b, n, c]) - mean) ** 2
+        sharpness = ONE / np.sqrt(squares / np.float32(channels) + EPSILON)
+        for c in range(uint64(channels)):
+            normal = (_read(x[b, n, c]) - mean) * sharpness * _read(weight[c]) + _read(bias[c])
+            moved = normal * (ONE + _read(modulation[b, SCALE, c])) + _read(modulation[b, SHIFT, c])
+            out[b, n, c] = _rounded(moved * _sigmoid(moved), out)
