@@ -26,7 +26,7 @@ from tests import shared_run
 from tests.commands import assert_refused
 from tests.shared_run import request_for, run
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 TWO = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m"]
 ALONE = os.environ | {"OMP_NUM_THREADS": "1"}
 PATIENCE = 300  # seconds; only a run that hangs takes long

@@ -15,7 +15,7 @@ from ddpm_core import train
 from ddpm_core.training.machine import POLITE, let_others_go_first, memory_is_full, use_threads
 from tests.commands import assert_refused
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 
 # The priority of a process that runs a module as `python -m` does, afterwards.
 PRIORITY = """

@@ -20,7 +20,7 @@ from ddpm_core.pictures import read_parameters, to_pictures
 from ddpm_core.schema import MAX_COUNT, MAX_SEED, TrainRequest
 from tests.commands import assert_refused
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 ALONE = os.environ | {"OMP_NUM_THREADS": "1"}  # for processes of our own: tensors are tiny, threads only fight
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from ddpm_core.training import allocator
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 GLIBC = platform.libc_ver()[0] == "glibc"
 
 # Pages taken from the kernel by the second half of sixteen rounds in which 64 MB are filled and freed.
