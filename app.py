@@ -14,6 +14,7 @@ from ddpm_core.checkpoint import CheckpointError
 from ddpm_core.options import fail, run
 
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # read when gradio is imported
+os.environ.setdefault("GRADIO_ANALYTICS_CACHE_FREQUENCY", "1000")  # else it sums up all events after each
 
 
 def main(

@@ -22,6 +22,7 @@ from ui.results import evenly
 
 FOLDER = Path(__file__).resolve().parent.parent / "static" / "examples"
 FIRST_SEED, FACES = 127, 2  # in a row that came out well
+NEXT_SEED = 155  # what the first press makes, from here on as well
 EXAMPLE_SEED = 1  # of the example inpainting
 EDIT_SEED = 6  # of the example edit
 FAR_SEED = 132  # where the example of a way between two seeds, which begins at the first, ends

@@ -51,7 +51,7 @@ class GenerateTab:
                     self.to_edit = gr.Button("Edit this", size="sm", elem_id="generate-to-edit")
                     self.to_process = gr.Button("Show its process", size="sm", elem_id="generate-to-process")
             with gr.Column(scale=1, min_width=264, elem_classes="controls"):
-                seed = seed_row("generate", self.last, value=made.seed + made.count if made else 0)
+                seed = seed_row("generate", self.last, value=examples.NEXT_SEED if made else 0)
                 label, guidance = class_row("generate", shelf, checkpoint)
                 count = count_row("generate")
                 control = RunControl("Generate", "generate")
