@@ -56,21 +56,27 @@ class PackedConv3x3(PackedConv2d):
 
 
 class PackedByProduct(PackedConv3x3):
-    """The same of a 1x1 convolution, or a `Conv3x3` over few cells, as a product with packed weights. Made for bf16."""
+    """The same of a convolution cell by cell, or a `Conv3x3` over few cells, as a packed product. Made for bf16."""
 
     def __init__(self, plain: nn.Conv2d):
         super().__init__(plain)
-        self.by_cell = plain.kernel_size == (1, 1)
+        self.by_cell = is_by_cell(plain)
         self.rows: Tensor | None = None
 
     def forward(self, x: Tensor, residual: Tensor | None = None) -> Tensor:
-        if not self.by_cell and not has_few_cells(x):
+        if not (self.by_cell or has_few_cells(x)):
             return super().forward(x, residual)
         if self.rows is None:
             self.rows = _in_product_order(rows_of(self.plain))
         cells = x.permute(0, 2, 3, 1) if self.by_cell else neighbourhoods(x)
         h = _product(cells, self.rows, self.plain.bias).permute(0, 3, 1, 2)
         return h if residual is None else residual + h
+
+
+def is_by_cell(layer: nn.Conv2d) -> bool:
+    """Whether a convolution is a linear layer of each cell."""
+    how = layer.kernel_size, layer.stride, layer.padding, layer.groups
+    return how == ((1, 1), (1, 1), (0, 0), 1)
 
 
 class PackedLinear(nn.Module):
@@ -169,6 +175,6 @@ def _faster(layer: nn.Module) -> type[nn.Module] | None:
     in_bf16 = layer.weight.dtype == torch.bfloat16
     if isinstance(layer, nn.Linear):
         return PackedLinear if in_bf16 else None
-    if in_bf16 and (isinstance(layer, Conv3x3) or layer.kernel_size == (1, 1)):
+    if in_bf16 and (isinstance(layer, Conv3x3) or is_by_cell(layer)):
         return PackedByProduct
     return PackedConv3x3 if isinstance(layer, Conv3x3) else PackedConv2d

@@ -77,11 +77,19 @@ def test_a_packed_3x3_convolution_is_the_plain_one_to_rounding(side: int, dtype:
 
 
 @pytest.mark.skipif(not torch.backends.mkldnn.is_available(), reason="packed by oneDNN, which this PyTorch lacks")
-def test_a_packed_1x1_convolution_is_the_plain_one_to_rounding() -> None:
-    plain = placed(nn.Conv2d(24, 40, 1).to(torch.bfloat16), CPU)
-    x = torch.randn(3, 24, 5, 7, dtype=torch.bfloat16).to(memory_format=torch.channels_last)
+@pytest.mark.parametrize("laid_out", [torch.channels_last, torch.contiguous_format])
+@pytest.mark.parametrize("more", [{}, {"stride": 2}, {"groups": 4}, {"padding": 1}], ids=str)
+def test_a_packed_1x1_convolution_is_the_plain_one_to_rounding(
+    more: dict[str, int], laid_out: torch.memory_format, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(inference, "resolve_precision", lambda precision, device: torch.bfloat16)
+    plain = nn.Sequential(nn.Conv2d(24, 40, 1, **more)).to(torch.bfloat16)
+    x = torch.randn(3, 24, 5, 7, dtype=torch.bfloat16).to(memory_format=laid_out)
+    packed = ready(copy.deepcopy(plain), CPU)
+    assert isinstance(packed[0], PackedByProduct if not more else PackedConv2d)
     with torch.inference_mode():
-        torch.testing.assert_close(PackedByProduct(plain)(x), plain(x), rtol=0.02, atol=0.02)
+        got, expected = packed(x), plain(x)
+    torch.testing.assert_close(got, expected, rtol=0.02, atol=0.02)
 
 
 @pytest.mark.parametrize("modulated", [False, True])
