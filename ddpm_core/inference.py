@@ -47,8 +47,8 @@ class PackedConv2d(nn.Module):
 class PackedConv3x3(PackedConv2d):
     """The same of a `Conv3x3`.
 
-    A residual is overwritten by the sum, which so costs next to nothing: nobody needs a block's input once it has passed
-    it, for what is handed over to the way up comes out of a stage.
+    A residual is overwritten by the sum, which so costs next to nothing. Nobody needs a block's input once it has been
+    through, for what is handed over to the way up comes out of a stage.
     """
 
     def forward(self, x: Tensor, residual: Tensor | None = None) -> Tensor:
