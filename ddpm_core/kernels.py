@@ -113,7 +113,7 @@ def _rounded(typing, number, array):
 
 @njit(inline="always", error_model="numpy")
 def _sigmoid(x):
-    """1 / (1 + exp(-x)) of fp32, to about 2e-7 of it, in operations that have vector instructions; `exp` has none.
+    """1 / (1 + exp(-x)) of fp32, but for its last digits, in operations that have vector instructions; `exp` has none.
 
     exp(-x) is 2^n exp(r) with n a whole number and r at most ln(2) / 2, whose series ends with the sixth power.
     """
