@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from statistics import median
 
 import torch
 from torch import Tensor, nn
 
 from benchmarks.results import Result
-from benchmarks.timing import medians
+from benchmarks.timing import medians, ratio, turns
 from ddpm_core import checkpoint as checkpoints
 from ddpm_core.diffuser import Diffuser
 from ddpm_core.inference import RememberedModulations, ready
@@ -17,13 +18,14 @@ from ddpm_core.inference import RememberedModulations, ready
 BATCHES = (1, 8)
 CALLS = 20  # the default number of steps
 SHARE = 0.6  # of the rate of the matrix products
-LARGE = 2048  # rows and columns of the product that shows what the machine can do at best
 GIGA = 1e9
 
 Product = tuple[int, int, int]  # rows, inner, columns
+LARGE: Product = (2048, 2048, 2048)  # shows what the machine can do at best
+ENOUGH = 5  # repeats of it
 
 
-def measure(folder: Path = Path("checkpoints/faces-128"), repeats: int = 15) -> list[Result]:
+def measure(folder: Path = Path("checkpoints/faces-128"), repeats: int = 40) -> list[Result]:
     """Rows on the checkpoint's denoiser as the pipeline calls it, for a batch of 1 and of 8.
 
     Every turn makes `CALLS` of a kind one after the other, as a picture does, at as many timesteps; figures are of one.
@@ -51,25 +53,23 @@ def measure(folder: Path = Path("checkpoints/faces-128"), repeats: int = 15) -> 
             "call": lambda noisy=noisy, states=states: [fast(noisy, t) for t in states],  # type: ignore[misc]
             "products": made_in_turn(products, dtype),
             "products made": made_in_turn(made, dtype),
-            "large": made_in_turn([(LARGE, LARGE, LARGE)], dtype),
         }
         with torch.inference_mode():
-            taken = medians(contestants, repeats, warmup=1)
-        taken = {name: seconds / CALLS for name, seconds in taken.items()}
-        work = arithmetic(products)
-        done = {"call": work, "products": work, "large": arithmetic([(LARGE, LARGE, LARGE)])}
-        rates = {name: operations / taken[name] / GIGA for name, operations in done.items()}
+            taken = turns(contestants, repeats, warmup=1)
+            large = medians({"large": made_in_turn([LARGE], dtype)}, min(repeats, ENOUGH))["large"] / CALLS
+        shares = {kind: ratio(taken[kind], taken["call"]) for kind in ("products", "products made")}
+        seconds, work = median(taken["call"]) / CALLS, arithmetic(products)
         weights = sum(parameter.numel() for parameter in plain.parameters())
         name = f"denoiser call, batch {batch}, {str(dtype).removeprefix('torch.')}"
         results += [
-            Result.at_least(f"{name}: rate over that of its matrix products", taken["products"] / taken["call"], SHARE),
-            Result(f"{name}: rate over that of the products it makes", taken["products made"] / taken["call"]),
+            Result.at_least(f"{name}: rate over that of its matrix products", shares["products"], SHARE),
+            Result(f"{name}: rate over that of the products it makes", shares["products made"]),
             Result(f"{name}: arithmetic, GFLOP", work / GIGA),
             Result(f"{name}: weights and outputs, MB", (weights + numbers) * dtype.itemsize / 1e6),
-            Result(f"{name}: GFLOP/s", rates["call"]),
-            Result(f"{name}: GFLOP/s of its matrix products", rates["products"]),
-            Result(f"{name}: GFLOP/s of one product of {LARGE} x {LARGE}", rates["large"]),
-            Result(f"{name}: seconds", taken["call"]),
+            Result(f"{name}: GFLOP/s", work / seconds / GIGA),
+            Result(f"{name}: GFLOP/s of its matrix products", work / median(taken["products"]) * CALLS / GIGA),
+            Result(f"{name}: GFLOP/s of one product of {LARGE[0]} x {LARGE[1]}", arithmetic([LARGE]) / large / GIGA),
+            Result(f"{name}: seconds", seconds),
         ]
     return results
 

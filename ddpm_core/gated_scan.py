@@ -30,16 +30,15 @@ def gated_scan(projected: Tensor, paths: Tensor) -> Tensor:
     if projected.device.type != "cpu":
         return scan_in_chunks(projected, paths)
     stored = (projected if projected.dtype == torch.bfloat16 else projected.float()).contiguous()
-    mixed = _CompiledScan.apply(stored, paths) if stored.requires_grad else _scanned(stored, paths)[0]
+    mixed = _CompiledScan.apply(stored, paths) if stored.requires_grad else _scanned(stored, paths, kept=None)
     return mixed.to(projected.dtype)
 
 
-def _scanned(projected: Tensor, paths: Tensor) -> tuple[Tensor, Tensor]:
-    """What `gated_scan` returns, and (B, cells, 3C) what its gradient needs; see `kernels.scan`."""
-    channels = projected.shape[-1] // 3
-    kept, mixed = torch.empty_like(projected), projected.new_empty(*projected.shape[:-1], channels)
-    kernels().run(kernels().scan, _sizes(mixed, paths), paths, projected, kept, mixed)
-    return mixed, kept
+def _scanned(projected: Tensor, paths: Tensor, kept: Tensor | None) -> Tensor:
+    """What `gated_scan` returns; what its gradient needs is put into `kept`, (B, cells, 3C): see `kernels.scan`."""
+    mixed = projected.new_empty(*projected.shape[:-1], projected.shape[-1] // 3)
+    kernels().run(kernels().scan, _sizes(mixed, paths), projected, paths, mixed, kept)
+    return mixed
 
 
 class _CompiledScan(torch.autograd.Function):
@@ -47,7 +46,8 @@ class _CompiledScan(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx, projected: Tensor, paths: Tensor) -> Tensor:
-        mixed, kept = _scanned(projected, paths)
+        kept = torch.empty_like(projected)
+        mixed = _scanned(projected, paths, kept)
         ctx.save_for_backward(projected, kept, paths)
         return mixed
 
@@ -56,7 +56,7 @@ class _CompiledScan(torch.autograd.Function):
     def backward(ctx, grad: Tensor):
         projected, kept, paths = ctx.saved_tensors
         projected_grad, grad = torch.empty_like(projected), grad.contiguous()
-        kernels().run(kernels().scan_backward, _sizes(grad, paths), paths, projected, kept, grad, projected_grad)
+        kernels().run(kernels().scan_backward, _sizes(grad, paths), projected, paths, kept, grad, projected_grad)
         return projected_grad, None
 
 

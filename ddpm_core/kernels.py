@@ -34,17 +34,17 @@ WRITE, OPEN, STATE = range(3)  # parts of what is kept: sigmoids of delta and ga
 SCALE, SHIFT = range(2)  # parts of a modulation
 
 
-def run(kernel: Callable[..., None], sizes: tuple[int, ...], *tensors: Tensor) -> None:
+def run(kernel: Callable[..., None], sizes: tuple[int, ...], *tensors: Tensor | None) -> None:
     """Call a kernel with sizes, whose product is how many numbers it has to compute, and with CPU tensors.
 
-    All are contiguous, the last of one of the types in `STORED`. It computes with as many threads as PyTorch does, if
-    there is enough to do, and lets other Python threads go on.
+    All are contiguous, the first of one of the types in `STORED`; in place of one that a kernel can do without, None.
+    It computes with as many threads as PyTorch does, if there is enough to do, and lets other Python threads go on.
     """
     threads = min(torch.get_num_threads(), config.NUMBA_NUM_THREADS, 1 + math.prod(sizes) // ENOUGH)
-    places = [tensor.data_ptr() for tensor in tensors]
+    places = [None if tensor is None else tensor.data_ptr() for tensor in tensors]
     with _one_at_a_time:
         set_num_threads(threads)
-        kernel(STORED[tensors[-1].dtype], *sizes, *places)
+        kernel(STORED[tensors[0].dtype], *sizes, *places)  # type: ignore[union-attr]
 
 
 _one_at_a_time = threading.Lock()  # some of the thread pools numba may find cannot be entered twice
@@ -126,19 +126,21 @@ def _sigmoid(x):
 
 
 @_compiled
-def scan(stored, batch, cells, directions, share, paths_at, projected_at, kept_at, mixed_at):
+def scan(stored, batch, cells, directions, share, projected_at, paths_at, mixed_at, kept_at):
     """States h <- h + w (value - h) along each path, and `mixed`, which is h silu(gate).
 
     Args:
-        paths: int64 (8, cells).
         projected: value, delta and gate.
-        kept: the sigmoids of delta, which is w, and of gate, and the states, to be filled.
+        paths: int64 (8, cells).
         mixed: to be filled.
+        kept: to be filled with the sigmoids of delta, which is w, and of gate, and the states, if there is to be a
+            gradient. There is a kernel without it, compiled apart.
     """
     paths = carray(_pointer(paths_at, cells), (directions, cells))
     projected = carray(_pointer(projected_at, stored), (batch, cells, 3, directions, share))
-    kept = carray(_pointer(kept_at, stored), (batch, cells, 3, directions, share))
     mixed = carray(_pointer(mixed_at, stored), (batch, cells, directions, share))
+    if kept_at is not None:
+        kept = carray(_pointer(kept_at, stored), (batch, cells, 3, directions, share))
     for sequence in prange(batch * directions):
         b, k = uint64(sequence // directions), uint64(sequence % directions)
         h = np.zeros(share, np.float32)
@@ -148,14 +150,15 @@ def scan(stored, batch, cells, directions, share, paths_at, projected_at, kept_a
                 value, gate = _read(projected[b, n, VALUE, k, c]), _read(projected[b, n, GATE, k, c])
                 write, opened = _sigmoid(_read(projected[b, n, DELTA, k, c])), _sigmoid(gate)
                 h[c] += write * (value - h[c])
-                kept[b, n, WRITE, k, c] = _rounded(write, kept)
-                kept[b, n, OPEN, k, c] = _rounded(opened, kept)
-                kept[b, n, STATE, k, c] = _rounded(h[c], kept)
                 mixed[b, n, k, c] = _rounded(h[c] * gate * opened, mixed)
+                if kept_at is not None:
+                    kept[b, n, WRITE, k, c] = _rounded(write, kept)
+                    kept[b, n, OPEN, k, c] = _rounded(opened, kept)
+                    kept[b, n, STATE, k, c] = _rounded(h[c], kept)
 
 
 @_compiled
-def scan_backward(stored, batch, cells, directions, share, paths_at, projected_at, kept_at, grad_at, projected_grad_at):
+def scan_backward(stored, batch, cells, directions, share, projected_at, paths_at, kept_at, grad_at, projected_grad_at):
     """The gradient of `projected`, to be filled, from that of `mixed`, `grad`; paths are gone from their ends.
 
     What a state gets from its own cell is g = grad silu(gate), and in all total[l] = g[l] + (1 - w[l+1]) total[l+1].

@@ -194,8 +194,9 @@ class UNet(Denoiser):
             label: the class of each, (B,) from 0 to `classes`, the last standing for "no class"; None for no class
                 throughout. A network without classes takes None alone.
         """
-        modulations = iter(self.modulations(t, label).split(self.modulated, dim=1))
-        x = self.input(noisy.to(next(self.parameters()).dtype))
+        modulation = self.modulations(t, label)
+        modulations = iter(modulation.split(self.modulated, dim=1))
+        x = self.input(noisy.to(modulation.dtype))
         skips = []
         for level, stage in enumerate(self.down):
             x = stage(x, modulations)

@@ -85,6 +85,15 @@ def test_in_bf16_the_state_is_fp32_and_only_what_is_handed_over_is_rounded(share
         assert (mine - other).norm() < 0.006 * other.norm()
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_the_kernel_that_keeps_nothing_for_a_gradient_brings_the_same(dtype: torch.dtype) -> None:
+    given, paths = projected(9, 16, 17).to(dtype), scan_paths(9, 16)
+    one_rounding = torch.finfo(dtype).eps
+    torch.testing.assert_close(
+        gated_scan(given, paths), gated_scan(given.requires_grad_(), paths), rtol=one_rounding, atol=1e-6
+    )
+
+
 def test_a_long_fade_in_bf16_does_not_stop_short() -> None:
     # A state in bf16 would stand still where what is added is less than half of its last digit.
     given = torch.zeros(1, 1024, 3, DIRECTIONS)
