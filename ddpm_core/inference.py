@@ -26,12 +26,12 @@ class PackedConv2d(nn.Module):
     def __init__(self, plain: nn.Conv2d):
         super().__init__()
         self.plain = plain
-        self.how = plain.padding, plain.stride, plain.dilation, plain.groups
+        self.how = plain.bias, plain.padding, plain.stride, plain.dilation, plain.groups  # as operations take them
         self.packed: dict[torch.Size, Tensor] = {}
 
     def forward(self, x: Tensor) -> Tensor:
         convolve = torch.ops.mkldnn._convolution_pointwise.default
-        return convolve(x, self.packed_for(x), self.plain.bias, *self.how, "none", [], "")
+        return convolve(x, self.packed_for(x), *self.how, "none", [], "")
 
     def packed_for(self, x: Tensor) -> Tensor:
         """The weights in the order for maps of the size of `x`."""
@@ -39,7 +39,7 @@ class PackedConv2d(nn.Module):
         weight = self.packed.get(size)
         if weight is None:
             example = (1, *x.shape[1:])  # the order for one picture serves several well
-            weight = torch.ops.mkldnn._reorder_convolution_weight(self.plain.weight, *self.how, example)
+            weight = torch.ops.mkldnn._reorder_convolution_weight(self.plain.weight, *self.how[1:], example)
             self.packed[size] = weight
         return weight
 
@@ -55,8 +55,7 @@ class PackedConv3x3(PackedConv2d):
         if residual is None:
             return super().forward(x)
         convolve = torch.ops.mkldnn._convolution_pointwise_.binary
-        weight, bias = self.packed_for(x), self.plain.bias
-        return convolve(residual, x, weight, bias, *self.how, "add", 1.0, None, [], None)
+        return convolve(residual, x, self.packed_for(x), *self.how, "add", 1.0, None, [], None)
 
 
 class PackedByProduct(PackedConv3x3):
@@ -73,7 +72,7 @@ class PackedByProduct(PackedConv3x3):
         if self.rows is None:
             self.rows = _in_product_order(rows_of(self.plain))
         cells = x.permute(0, 2, 3, 1) if self.by_cell else neighbourhoods(x)
-        h = _product(cells, self.rows, self.plain.bias).permute(0, 3, 1, 2)
+        h = _product(cells, self.rows, self.how[0]).permute(0, 3, 1, 2)
         return h if residual is None else residual + h
 
 
@@ -92,14 +91,12 @@ class PackedLinear(nn.Module):
     def __init__(self, plain: nn.Linear):
         super().__init__()
         self.plain = plain
-        self.packed: Tensor | None = None
+        self.affine = _in_product_order(plain.weight), plain.bias
 
     def forward(self, x: Tensor, residual: Tensor | None = None) -> Tensor:
-        if self.packed is None:
-            self.packed = _in_product_order(self.plain.weight)
         if residual is None:
-            return _product(x, self.packed, self.plain.bias)
-        return torch.ops.mkldnn._linear_pointwise.binary(x, residual, self.packed, self.plain.bias, "add")
+            return _product(x, *self.affine)
+        return torch.ops.mkldnn._linear_pointwise.binary(x, residual, *self.affine, "add")
 
 
 def _in_product_order(weight: Tensor) -> Tensor:
