@@ -34,17 +34,17 @@ WRITE, OPEN, STATE = range(3)  # parts of what is kept: sigmoids of delta and ga
 SCALE, SHIFT = range(2)  # parts of a modulation
 
 
-def run(kernel: Callable[..., None], sizes: tuple[int, ...], *tensors: Tensor | None) -> None:
+def run(kernel: Callable[..., None], sizes: tuple[int, ...], first: Tensor, *others: Tensor | None) -> None:
     """Call a kernel with sizes, whose product is how many numbers it has to compute, and with CPU tensors.
 
     All are contiguous, the first of one of the types in `STORED`; in place of one that a kernel can do without, None.
     It computes with as many threads as PyTorch does, if there is enough to do, and lets other Python threads go on.
     """
     threads = min(torch.get_num_threads(), config.NUMBA_NUM_THREADS, 1 + math.prod(sizes) // ENOUGH)
-    places = [None if tensor is None else tensor.data_ptr() for tensor in tensors]
+    places = [None if tensor is None else tensor.data_ptr() for tensor in (first, *others)]
     with _one_at_a_time:
         set_num_threads(threads)
-        kernel(STORED[tensors[0].dtype], *sizes, *places)  # type: ignore[union-attr]
+        kernel(STORED[first.dtype], *sizes, *places)
 
 
 _one_at_a_time = threading.Lock()  # some of the thread pools numba may find cannot be entered twice
