@@ -22,7 +22,6 @@ GIGA = 1e9
 
 Product = tuple[int, int, int]  # rows, inner, columns
 LARGE: Product = (2048, 2048, 2048)  # shows what the machine can do at best
-ENOUGH = 5  # repeats of it
 
 
 def measure(folder: Path = Path("checkpoints/faces-128"), repeats: int = 40) -> list[Result]:
@@ -56,7 +55,7 @@ def measure(folder: Path = Path("checkpoints/faces-128"), repeats: int = 40) -> 
         }
         with torch.inference_mode():
             taken = turns(contestants, repeats, warmup=1)
-            large = medians({"large": made_in_turn([LARGE], dtype)}, min(repeats, ENOUGH))["large"] / CALLS
+            large = medians({"large": made_in_turn([LARGE], dtype)}, repeats=1, warmup=1)["large"] / CALLS
         shares = {kind: ratio(taken[kind], taken["call"]) for kind in ("products", "products made")}
         seconds, work = median(taken["call"]) / CALLS, arithmetic(products)
         weights = sum(parameter.numel() for parameter in plain.parameters())

@@ -12,7 +12,7 @@ from torch import nn
 from benchmarks import __main__ as front
 from benchmarks import denoiser, serpentine
 from benchmarks.results import Result
-from benchmarks.timing import medians
+from benchmarks.timing import medians, ratio
 
 
 def test_contestants_take_turns_and_warm_up_is_not_counted() -> None:
@@ -20,6 +20,13 @@ def test_contestants_take_turns_and_warm_up_is_not_counted() -> None:
     taken = medians({"a": lambda: order.append("a"), "b": lambda: order.append("b")}, repeats=3, warmup=2)
     assert "".join(order) == "ab" * 5
     assert set(taken) == {"a", "b"}
+
+
+def test_a_ratio_is_of_neighbours_in_time() -> None:
+    assert ratio([1, 2, 20], [2, 4, 40]) == 0.5
+    assert ratio([1, 20, 30], [20, 40, 30]) == 0.5  # that of the medians would be 20 / 30
+    with pytest.raises(ValueError, match="zip"):
+        ratio([1.0], [1.0, 2.0])
 
 
 def test_verdicts_follow_the_bound() -> None:
