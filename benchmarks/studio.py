@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import io
 import json
-import os
 import socket
 import subprocess
 import sys
@@ -205,7 +204,7 @@ def start_up(checkpoint: Path = CHECKPOINT, repeats: int = STARTS) -> list[Resul
 
 def imports() -> None:
     """Import torch and gradio in a process of its own."""
-    subprocess.run([sys.executable, "-c", "import torch, gradio"], cwd=ROOT, env=quiet(), check=True)
+    subprocess.run([sys.executable, "-c", "import torch, gradio"], cwd=ROOT, check=True)
 
 
 def first_page(checkpoint: Path) -> None:
@@ -218,7 +217,7 @@ def first_page(checkpoint: Path) -> None:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     command = [sys.executable, "app.py", "--port", str(port), "--checkpoint", str(checkpoint.resolve())]
-    app = subprocess.Popen(command, cwd=ROOT, env=quiet(), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    app = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
     try:
         patience = time.monotonic() + PATIENCE
         while not answers(f"http://127.0.0.1:{port}/"):
@@ -241,8 +240,3 @@ def answers(address: str) -> bool:
     except httpx.TransportError:
         return False
     return answer.status_code == httpx.codes.OK and TITLE in answer.text
-
-
-def quiet() -> dict[str, str]:
-    """The environment for both: Gradio makes no call home in either."""
-    return {**os.environ, "GRADIO_ANALYTICS_ENABLED": "False"}

@@ -51,7 +51,7 @@ def address(checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Itera
             cwd=ROOT,
             stdout=output,
             stderr=subprocess.STDOUT,
-            env={**os.environ, "GRADIO_ANALYTICS_ENABLED": "False", "GRADIO_TEMP_DIR": str(cache)},
+            env={**os.environ, "GRADIO_TEMP_DIR": str(cache)},
         )
     try:
         url = f"http://127.0.0.1:{port}"

@@ -41,7 +41,7 @@ def free_port() -> int:
 def apps(tiny_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[str]]:
     """Addresses of two app processes that share their folder of uploads and results."""
     folder = tmp_path_factory.mktemp("serving")
-    env = {**os.environ, "GRADIO_ANALYTICS_ENABLED": "False", "GRADIO_TEMP_DIR": str(folder), "OMP_NUM_THREADS": "1"}
+    env = {**os.environ, "GRADIO_TEMP_DIR": str(folder), "OMP_NUM_THREADS": "1"}
     with ExitStack() as stack:
         ports, running = [free_port(), free_port()], []
         for port in ports:
