@@ -9,8 +9,8 @@ from typing import Annotated
 
 import typer
 
-from ddpm_core.checkpoint import CheckpointError
-from ddpm_core.options import fail, run
+from ddpm_core.checkpoints.native import CheckpointError
+from ddpm_core.cli import fail, run
 
 
 def main(
@@ -29,8 +29,8 @@ def main(
     """Start the studio in the browser."""
     from ui.errors import forgive_leaving
     from ui.models import Shelf
-    from ui.studio import build, launch_settings
-    from ui.training_runs import Trainings, audience
+    from ui.page import build, launch_settings
+    from ui.training.runs import Trainings, audience
 
     try:
         shelf = Shelf.around(checkpoint, device)

@@ -19,9 +19,9 @@ import typer
 
 from benchmarks.claims import CLAIMS
 from benchmarks.results import Result, Unmeasured, report
-from ddpm_core.checkpoint import CheckpointError
-from ddpm_core.options import fail, run
-from ddpm_core.training.allocator import keep_freed_memory
+from ddpm_core.checkpoints.native import CheckpointError
+from ddpm_core.cli import fail, run
+from ddpm_core.machine import keep_freed_memory
 
 
 def main(

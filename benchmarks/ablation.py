@@ -33,20 +33,20 @@ from tqdm import tqdm
 
 from benchmarks.matching import as_large_as, parameters
 from benchmarks.results import Result, report
-from ddpm_core import checkpoint as checkpoints
-from ddpm_core.data import PictureSet, find_pictures, load_pictures
-from ddpm_core.diffuser import Diffuser
+from ddpm_core.checkpoints import native as checkpoints
+from ddpm_core.cli import in_one_sentence, run
+from ddpm_core.data.load import PictureSet, find_pictures, load_pictures
+from ddpm_core.diffusion.diffuser import Diffuser
 from ddpm_core.evaluate import sample
 from ddpm_core.evaluation.distances import distances_to_training
-from ddpm_core.layers import placed
-from ddpm_core.objective import denoiser_loss, loss_by_decile
-from ddpm_core.options import in_one_sentence, run
+from ddpm_core.networks.layers import placed
+from ddpm_core.networks.unet import UNet
+from ddpm_core.networks.vae import VAE
 from ddpm_core.pipeline import LatentDiffusion
-from ddpm_core.schema import DenoiserSettings
-from ddpm_core.shares import Draw
+from ddpm_core.requests import DenoiserSettings
 from ddpm_core.training.loop import Trainer, TrainStep, batch_index
-from ddpm_core.unet import UNet
-from ddpm_core.vae import VAE
+from ddpm_core.training.losses import denoiser_loss, loss_by_decile
+from ddpm_core.training.shards import Draw
 
 WIDER_BY = 16  # channels; from there on, the coarsest level is widened until the parameters are equal
 

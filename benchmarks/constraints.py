@@ -16,11 +16,11 @@ from typing import Annotated, Any
 import typer
 
 from benchmarks.results import Result, report
-from ddpm_core.data import find_pictures
+from ddpm_core.cli import in_one_sentence, run
+from ddpm_core.data.load import find_pictures
 from ddpm_core.evaluate import measure_fills, some_pictures
-from ddpm_core.options import in_one_sentence, run
 from ddpm_core.pipeline import LatentDiffusion
-from ddpm_core.schema import InpaintRequest
+from ddpm_core.requests import InpaintRequest
 
 WAYS: dict[str, dict[str, Any]] = {
     "clean clamp": {"clamp": "clean", "resamples": 1},

@@ -11,9 +11,9 @@ from torch import Tensor, nn
 
 from benchmarks.results import Result
 from benchmarks.timing import medians, ratio, turns
-from ddpm_core import checkpoint as checkpoints
-from ddpm_core.diffuser import Diffuser
-from ddpm_core.inference import RememberedModulations, ready
+from ddpm_core.checkpoints import native as checkpoints
+from ddpm_core.diffusion.diffuser import Diffuser
+from ddpm_core.networks.cpu.packed import RememberedModulations, ready
 
 BATCHES = (1, 8)
 CALLS = 20  # the default number of steps

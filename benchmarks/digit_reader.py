@@ -13,9 +13,9 @@ from pathlib import Path
 import torch
 import typer
 
-from ddpm_core.checkpoint import read_weights, write_weights
-from ddpm_core.data import PictureSet, load_pictures
-from ddpm_core.datasets import find
+from ddpm_core.checkpoints.native import read_weights, write_weights
+from ddpm_core.data.find import find
+from ddpm_core.data.load import PictureSet, load_pictures
 from ddpm_core.evaluation.classifier import SETTINGS, Classifier, share_read_right, trained_classifier
 
 WEIGHTS = Path(__file__).with_suffix(".safetensors")

@@ -25,15 +25,15 @@ from tqdm import tqdm
 
 from benchmarks.matching import as_large_as, parameters
 from benchmarks.results import Result, report
-from ddpm_core import checkpoint as checkpoints
-from ddpm_core.data import PictureSet, find_pictures, load_pictures
+from ddpm_core.checkpoints import native as checkpoints
+from ddpm_core.cli import in_one_sentence, run
+from ddpm_core.data.load import PictureSet, find_pictures, load_pictures
 from ddpm_core.evaluation.metrics import Locality, locality
-from ddpm_core.layers import placed
-from ddpm_core.options import in_one_sentence, run
-from ddpm_core.schema import VaeSettings
-from ddpm_core.shares import Draw
+from ddpm_core.networks.layers import placed
+from ddpm_core.networks.vae import VAE, vae_loss
+from ddpm_core.requests import VaeSettings
 from ddpm_core.training.loop import Trainer, TrainingError, batch_index
-from ddpm_core.vae import VAE, vae_loss
+from ddpm_core.training.shards import Draw
 
 GROUPS = 8  # of its group norms; its own 32 would leave too few widths to match the parameters with
 WIDEST = 4  # its widths, in multiples of the first: 1, 2, 4, 4

@@ -3,8 +3,9 @@
 Example:
     python -m benchmarks.memory --size 256 --batch 32 --json memory.json
 
-Counted as `ddpm_core.training.fitting` does before every run: weights, gradients, moving average and the optimiser's
-moments (one fp32 copy of the weights each, moments two), and every tensor autograd keeps for the backward pass under
+Counted as `ddpm_core.training.memory_budget` does before every run: weights, gradients, moving average and the
+optimiser's moments (one fp32 copy of the weights each, moments two), and every tensor autograd keeps for the backward
+pass under
 bf16 autocast, but not what passes by in an operation.
 That the last grow in proportion to the batch is checked on small ones and then carried on to the one asked for.
 Operations run in fp32 under autocast are the CPU's list, which is close to CUDA's but not the same.
@@ -20,13 +21,13 @@ from torch import Tensor
 
 from benchmarks.results import Result, report
 from benchmarks.subject import codec_of, new_trainer, random_latents, settings_of
-from ddpm_core.diffuser import Diffuser
-from ddpm_core.objective import denoiser_loss
-from ddpm_core.options import fail, run
-from ddpm_core.shares import Draw
-from ddpm_core.training.fitting import needs_of, saved_for_backward
+from ddpm_core.cli import fail, run
+from ddpm_core.diffusion.diffuser import Diffuser
+from ddpm_core.networks.unet import UNet
+from ddpm_core.training.losses import denoiser_loss
+from ddpm_core.training.memory_budget import needs_of, saved_for_backward
 from ddpm_core.training.presets import PRESETS
-from ddpm_core.unet import UNet
+from ddpm_core.training.shards import Draw
 
 MB = 1e6
 LINEAR_WITHIN = 0.01

@@ -24,12 +24,12 @@ from benchmarks.locality import autoencoder
 from benchmarks.matching import as_large_as, parameters
 from benchmarks.results import Result
 from benchmarks.timing import medians
-from ddpm_core.layers import placed
-from ddpm_core.pictures import to_pictures
+from ddpm_core.diffusion.samplers import last
+from ddpm_core.images.files import to_pictures
+from ddpm_core.networks.layers import placed
+from ddpm_core.networks.unet import UNet
 from ddpm_core.pipeline import LatentDiffusion
-from ddpm_core.samplers import last
-from ddpm_core.schema import GenerateRequest
-from ddpm_core.unet import UNet
+from ddpm_core.requests import GenerateRequest
 
 CHECKPOINT = Path("checkpoints/faces-128")
 STEPS, REPEATS = 20, 9

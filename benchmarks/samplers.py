@@ -29,18 +29,18 @@ from typing import Annotated, Any, NamedTuple
 import torch
 import typer
 
-from ddpm_core.checkpoint import write_atomically
-from ddpm_core.data import PictureSet, find_pictures, load_pictures
+from ddpm_core.checkpoints.native import write_atomically
+from ddpm_core.cli import in_one_sentence, run
+from ddpm_core.data.load import PictureSet, find_pictures, load_pictures
+from ddpm_core.diffusion.samplers import SAMPLERS
 from ddpm_core.evaluate import classifier_of, sample, sample_classes, with_classes_of
 from ddpm_core.evaluation.classifier import share_read_right
 from ddpm_core.evaluation.distances import groups, sliced_wasserstein
 from ddpm_core.evaluation.feature_distances import frechet_distance
 from ddpm_core.evaluation.features import of_classes, seen
-from ddpm_core.options import in_one_sentence, run
-from ddpm_core.pictures import PictureError, Source
+from ddpm_core.images.files import PictureError, Source
 from ddpm_core.pipeline import LatentDiffusion
-from ddpm_core.samplers import SAMPLERS
-from ddpm_core.schema import MAX_COUNT, GenerateRequest
+from ddpm_core.requests import MAX_COUNT, GenerateRequest
 
 STEPS = (10, 20, 50, 100, 999)
 GUIDANCE = GenerateRequest.model_fields["guidance"].default

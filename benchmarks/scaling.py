@@ -31,7 +31,7 @@ from torch import multiprocessing
 from benchmarks.results import Result, report
 from benchmarks.subject import new_denoiser, settings_of, training_steps
 from benchmarks.timing import medians
-from ddpm_core.options import fail, run
+from ddpm_core.cli import fail, run
 from ddpm_core.training.distributed import ALONE, World, joined
 from ddpm_core.training.presets import PRESETS
 

@@ -11,11 +11,11 @@ from torch import nn
 from benchmarks.results import Result
 from benchmarks.subject import settings_of, training_steps
 from benchmarks.timing import medians
-from ddpm_core import serpentine
-from ddpm_core.gated_scan import scan_in_chunks
-from ddpm_core.serpentine import SerpentineMixer
-from ddpm_core.training.fitting import SavedTensors
-from ddpm_core.unet import AttentionMixer
+from ddpm_core.networks import serpentine
+from ddpm_core.networks.gated_scan import scan_in_chunks
+from ddpm_core.networks.serpentine import SerpentineMixer
+from ddpm_core.networks.unet import AttentionMixer
+from ddpm_core.training.memory_budget import SavedTensors
 
 CHANNELS = 128
 TOKENS = 4096  # in all, so that every grid gives the processor as much to do

@@ -33,13 +33,13 @@ from torch import Tensor
 from benchmarks.digit_reader import reader
 from benchmarks.pipeline import CHECKPOINT
 from benchmarks.results import Result, report
-from ddpm_core.data import PictureSet, find_pictures, load_pictures
+from ddpm_core.cli import in_one_sentence, run
+from ddpm_core.data.load import PictureSet, find_pictures, load_pictures
 from ddpm_core.evaluate import sample, sample_classes
 from ddpm_core.evaluation.classifier import share_read_right
 from ddpm_core.evaluation.distances import groups, sliced_wasserstein
-from ddpm_core.options import in_one_sentence, run
 from ddpm_core.pipeline import LatentDiffusion
-from ddpm_core.schema import GenerateRequest
+from ddpm_core.requests import GenerateRequest
 
 PICTURES, SETS = 16, 6
 DIGITS, OF_EACH = Path("checkpoints/digits"), 7

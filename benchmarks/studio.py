@@ -35,14 +35,14 @@ from PIL import Image
 from benchmarks.pipeline import CHECKPOINT
 from benchmarks.results import Result, Unmeasured
 from benchmarks.timing import medians, ratio, turns
-from ddpm_core.pictures import open_picture
-from ddpm_core.samplers import last
-from ddpm_core.schema import GenerateRequest
+from ddpm_core.diffusion.samplers import last
+from ddpm_core.images.files import open_picture
+from ddpm_core.requests import GenerateRequest
 from ui import examples, masks
-from ui.generate import GenerateTab
-from ui.inpaint import InpaintTab
 from ui.models import Shelf
-from ui.studio import TITLE, build, launch_settings
+from ui.page import TITLE, build, launch_settings
+from ui.tabs.generate import GenerateTab
+from ui.tabs.inpaint import InpaintTab
 
 ROOT = Path(__file__).resolve().parents[1]
 STEPS, PICTURES, DRAFTS, STARTS = 20, 25, 11, 5

@@ -8,18 +8,19 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ddpm_core.codec import Codec, PixelCodec
-from ddpm_core.diffuser import Diffuser
-from ddpm_core.layers import placed
-from ddpm_core.objective import denoiser_loss
-from ddpm_core.schema import DenoiserSettings, Precision, TrainRequest
-from ddpm_core.shares import Draw
+from ddpm_core.diffusion.diffuser import Diffuser
+from ddpm_core.machine import Precision
+from ddpm_core.networks.codec import Codec, PixelCodec
+from ddpm_core.networks.layers import placed
+from ddpm_core.networks.unet import UNet
+from ddpm_core.networks.vae import VAE
+from ddpm_core.requests import DenoiserSettings, TrainRequest
 from ddpm_core.training.distributed import ALONE, World
-from ddpm_core.training.jobs import DENOISER_SHAPE, VAE_SHAPE
 from ddpm_core.training.loop import Trainer, TrainStep
+from ddpm_core.training.losses import denoiser_loss
 from ddpm_core.training.presets import PRESETS
-from ddpm_core.unet import UNet
-from ddpm_core.vae import VAE
+from ddpm_core.training.shards import Draw
+from ddpm_core.training.stages.jobs import DENOISER_SHAPE, VAE_SHAPE
 
 
 def settings_of(preset: str, **changes: Any) -> DenoiserSettings:

@@ -29,15 +29,15 @@ from benchmarks.matching import as_large_as, parameters
 from benchmarks.results import Result, Unmeasured
 from benchmarks.subject import codec_of, new_denoiser, random_latents, settings_of, training_steps
 from benchmarks.timing import medians
-from ddpm_core.diffuser import Diffuser
+from ddpm_core.diffusion.diffuser import Diffuser
 from ddpm_core.evaluation.stand_ins import imported
-from ddpm_core.objective import draw_timesteps
-from ddpm_core.precision import resolve_precision
-from ddpm_core.schema import Precision, TrainRequest
-from ddpm_core.shares import Draw
+from ddpm_core.machine import Precision, resolve_precision
+from ddpm_core.networks.unet import UNet
+from ddpm_core.requests import TrainRequest
 from ddpm_core.training.loop import Trainer
+from ddpm_core.training.losses import draw_timesteps
 from ddpm_core.training.presets import PRESETS
-from ddpm_core.unet import UNet
+from ddpm_core.training.shards import Draw
 
 PACKAGE = "denoising_diffusion_pytorch"
 # Imported with the package and used by its trainer and its measures only; scipy by another model of it.

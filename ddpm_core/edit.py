@@ -11,11 +11,11 @@ from typing import Annotated, Any
 
 import typer
 
-from ddpm_core.options import in_one_sentence, run, takes
-from ddpm_core.pictures import open_picture, save_png, to_tensor
+from ddpm_core.cli import in_one_sentence, run, takes
+from ddpm_core.diffusion.samplers import last
+from ddpm_core.images.files import open_picture, save_png, to_tensor
 from ddpm_core.pipeline import LatentDiffusion
-from ddpm_core.samplers import last
-from ddpm_core.schema import EditRequest
+from ddpm_core.requests import EditRequest
 
 
 @takes(EditRequest, without=("count",))

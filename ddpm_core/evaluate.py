@@ -34,9 +34,12 @@ from PIL import Image
 from torch import Tensor
 from tqdm import tqdm
 
-from ddpm_core import checkpoint as checkpoints
-from ddpm_core.data import PictureSet, find_pictures, load_pictures
-from ddpm_core.datasets import AUTO, NONE, DataSet, find
+from ddpm_core.checkpoints import native as checkpoints
+from ddpm_core.cli import in_one_sentence, run
+from ddpm_core.data.find import AUTO, NONE, DataSet, find
+from ddpm_core.data.load import PictureSet, find_pictures, load_pictures
+from ddpm_core.diffusion.constraints import random_regions
+from ddpm_core.diffusion.samplers import last
 from ddpm_core.evaluation import metrics
 from ddpm_core.evaluation.classifier import Classifier, share_read_right, trained_classifier
 from ddpm_core.evaluation.denoising import measure_denoising
@@ -45,13 +48,10 @@ from ddpm_core.evaluation.feature_distances import FEWEST, compared
 from ddpm_core.evaluation.features import FeatureNetwork, inception, of_classes, of_turns
 from ddpm_core.evaluation.likelihood import measure_likelihood
 from ddpm_core.evaluation.measures import table
-from ddpm_core.inpainting import random_regions
-from ddpm_core.options import in_one_sentence, run
-from ddpm_core.pictures import PictureError, Source, open_picture, to_bytes
+from ddpm_core.images.files import PictureError, Source, open_picture, to_bytes
+from ddpm_core.images.masks import grown
 from ddpm_core.pipeline import LatentDiffusion
-from ddpm_core.regions import grown
-from ddpm_core.samplers import last
-from ddpm_core.schema import MAX_COUNT, GenerateRequest, InpaintRequest
+from ddpm_core.requests import MAX_COUNT, GenerateRequest, InpaintRequest
 
 
 def main(

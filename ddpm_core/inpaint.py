@@ -12,12 +12,12 @@ from typing import Annotated, Any, Optional
 
 import typer
 
-from ddpm_core.options import fail, in_one_sentence, run, takes
-from ddpm_core.pictures import open_picture, save_png
+from ddpm_core.cli import fail, in_one_sentence, run, takes
+from ddpm_core.diffusion.samplers import last
+from ddpm_core.images.files import open_picture, save_png
+from ddpm_core.images.masks import READY, open_mask, ready_made
 from ddpm_core.pipeline import LatentDiffusion
-from ddpm_core.regions import READY, open_mask, ready_made
-from ddpm_core.samplers import last
-from ddpm_core.schema import InpaintRequest
+from ddpm_core.requests import InpaintRequest
 
 
 @takes(InpaintRequest)

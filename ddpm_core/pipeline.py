@@ -11,20 +11,24 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from ddpm_core import checkpoint, pretrained
-from ddpm_core.checkpoint import Framing
-from ddpm_core.codec import Codec
-from ddpm_core.diffuser import Diffuser
-from ddpm_core.framing import Frame, cut_out, middle
-from ddpm_core.guidance import VIEWS, anagram, autoguided, clipped, hybrid, rearranged, told_and_untold
-from ddpm_core.inference import ready
-from ddpm_core.inpainting import Constraint, clamp_noised, clamp_to, keep_cells, resampled
-from ddpm_core.noise import Noise, SeededNoise, begun_with, between
-from ddpm_core.pictures import as_picture, to_pictures
-from ddpm_core.precision import pick_device
-from ddpm_core.regions import MaskError, grown
-from ddpm_core.samplers import SAMPLERS, Predictor, Step, unconstrained
-from ddpm_core.schema import (
+from ddpm_core.checkpoints import diffusers_format as pretrained
+from ddpm_core.checkpoints import native as checkpoint
+from ddpm_core.checkpoints.native import Framing
+from ddpm_core.diffusion.constraints import Constraint, clamp_noised, clamp_to, keep_cells, resampled
+from ddpm_core.diffusion.diffuser import Diffuser
+from ddpm_core.diffusion.guidance import VIEWS, anagram, autoguided, clipped, hybrid, rearranged, told_and_untold
+from ddpm_core.diffusion.noise import Noise, SeededNoise, begun_with, between
+from ddpm_core.diffusion.samplers import SAMPLERS, Predictor, Step, unconstrained
+from ddpm_core.diffusion.steps import WithVariance
+from ddpm_core.images.crop import Frame, cut_out, middle
+from ddpm_core.images.faces import Square, face_squares, middle_square
+from ddpm_core.images.files import as_picture, to_pictures
+from ddpm_core.images.masks import MaskError, grown
+from ddpm_core.machine import pick_device
+from ddpm_core.networks.codec import Codec
+from ddpm_core.networks.cpu.packed import ready
+from ddpm_core.networks.unet import Denoiser, parted, to_eps
+from ddpm_core.requests import (
     AnagramRequest,
     BetweenRequest,
     EditRequest,
@@ -33,9 +37,6 @@ from ddpm_core.schema import (
     InpaintRequest,
     PairRequest,
 )
-from ddpm_core.solvers import WithVariance
-from ddpm_core.squares import Square, face_squares, middle_square
-from ddpm_core.unet import Denoiser, parted, to_eps
 
 
 def predictor(unet: Denoiser, diffuser: Diffuser) -> WithVariance:

@@ -14,11 +14,11 @@ import typer
 from torch import Tensor
 from tqdm import tqdm
 
-from ddpm_core.options import in_one_sentence, run, takes
-from ddpm_core.pictures import contact_sheet, save_png, to_pictures
+from ddpm_core.cli import in_one_sentence, run, takes
+from ddpm_core.diffusion.samplers import last
+from ddpm_core.images.files import contact_sheet, save_png, to_pictures
 from ddpm_core.pipeline import LatentDiffusion
-from ddpm_core.samplers import last
-from ddpm_core.schema import MAX_COUNT, GenerateRequest
+from ddpm_core.requests import MAX_COUNT, GenerateRequest
 
 
 @takes(GenerateRequest, without=("count",))

@@ -14,22 +14,20 @@ from typing import Annotated, Any, Optional
 import typer
 from tqdm import tqdm
 
-from ddpm_core.options import fail, in_one_sentence, merge, run, takes
-from ddpm_core.precision import pick_device
-from ddpm_core.schema import TrainRequest
-from ddpm_core.training.allocator import keep_freed_memory
+from ddpm_core.cli import fail, in_one_sentence, merge, run, takes
+from ddpm_core.machine import keep_freed_memory, let_others_go_first, pick_device, use_threads
+from ddpm_core.requests import TrainRequest
 from ddpm_core.training.distributed import World, joined, launched
-from ddpm_core.training.finetuning import shapes_of
-from ddpm_core.training.fitting import full_memory_in_one_sentence
+from ddpm_core.training.dry_run import introduction, rehearse
+from ddpm_core.training.initialization import shapes_of
 from ddpm_core.training.interruption import Interruption, Stop, asked_politely, how_to_go_on
-from ddpm_core.training.jobs import Pictures, StageName, name_in, read_pictures, skipped_file
 from ddpm_core.training.loop import TrainingError
-from ddpm_core.training.machine import let_others_go_first, use_threads
+from ddpm_core.training.memory_budget import full_memory_in_one_sentence
+from ddpm_core.training.output_folder import claimed
 from ddpm_core.training.presets import PRESETS
-from ddpm_core.training.progress import StageBar
-from ddpm_core.training.rehearsal import introduction, rehearse
-from ddpm_core.training.stages import run_stage
-from ddpm_core.training.workplace import claimed
+from ddpm_core.training.record.progress import StageBar
+from ddpm_core.training.stages.jobs import Pictures, StageName, name_in, read_pictures, skipped_file
+from ddpm_core.training.stages.run import run_stage
 
 
 @takes(TrainRequest)

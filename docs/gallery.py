@@ -9,11 +9,11 @@ import numpy as np
 import typer
 from PIL import Image
 
-from ddpm_core.options import run
+from ddpm_core.cli import run
+from ddpm_core.diffusion.samplers import last
+from ddpm_core.images.masks import ready_made
 from ddpm_core.pipeline import LatentDiffusion
-from ddpm_core.regions import ready_made
-from ddpm_core.samplers import last
-from ddpm_core.schema import GenerateRequest, InpaintRequest
+from ddpm_core.requests import GenerateRequest, InpaintRequest
 
 IMAGES = Path(__file__).resolve().parent / "images"
 PAINT = np.array((15, 118, 110))

@@ -12,13 +12,13 @@ from typing import Annotated
 
 import typer
 
-from ddpm_core.framing import cut_out
-from ddpm_core.options import fail, run
-from ddpm_core.pictures import open_picture
+from ddpm_core.cli import fail, run
+from ddpm_core.images.crop import cut_out
+from ddpm_core.images.faces import Square, face_squares
+from ddpm_core.images.files import open_picture
+from ddpm_core.images.masks import ready_made
 from ddpm_core.pipeline import LatentDiffusion
-from ddpm_core.regions import ready_made
-from ddpm_core.schema import InpaintRequest
-from ddpm_core.squares import Square, face_squares
+from ddpm_core.requests import InpaintRequest
 from docs.gallery import IMAGES, inpainted, sheet, tinted
 
 ROWS = ("mouth", "eyes", "face")  # with which ready-made masks

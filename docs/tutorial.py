@@ -12,8 +12,8 @@ import typer
 from matplotlib.figure import Figure
 from PIL import Image
 
-from ddpm_core.options import fail, run
-from ddpm_core.training.journal import grids_of
+from ddpm_core.cli import fail, run
+from ddpm_core.training.record.journal import grids_of
 
 STAGES = ("vae", "denoiser")
 SIDE = 3.2  # inches of a grid

@@ -14,13 +14,14 @@ import torch
 from PIL import Image
 from torch import nn
 
-from ddpm_core import checkpoint, options
-from ddpm_core.checkpoint import CheckpointConfig
-from ddpm_core.codec import PixelCodec
-from ddpm_core.diffuser import Diffuser
+from ddpm_core import cli as options
+from ddpm_core.checkpoints import native as checkpoint
+from ddpm_core.checkpoints.native import CheckpointConfig
+from ddpm_core.diffusion.diffuser import Diffuser
+from ddpm_core.networks.codec import PixelCodec
+from ddpm_core.networks.unet import UNet
+from ddpm_core.networks.vae import VAE
 from ddpm_core.pipeline import LatentDiffusion
-from ddpm_core.unet import UNet
-from ddpm_core.vae import VAE
 from tests.commands import Outcome
 
 SIZE = 32

@@ -10,9 +10,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ddpm_core import options, train
-from ddpm_core.shares import Draw
-from ddpm_core.training.jobs import VaeJob
+from ddpm_core import cli as options
+from ddpm_core import train
+from ddpm_core.training.shards import Draw
+from ddpm_core.training.stages.jobs import VaeJob
 
 FULL = 2  # the step in which the last process has no memory left
 

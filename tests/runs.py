@@ -10,10 +10,10 @@ import numpy as np
 import torch
 from PIL import Image
 
-from ddpm_core import checkpoint
+from ddpm_core.checkpoints import native as checkpoint
 from ddpm_core.pipeline import LatentDiffusion
-from ddpm_core.training.journal import rows_of
-from ddpm_core.training.stages import state_file
+from ddpm_core.training.record.journal import rows_of
+from ddpm_core.training.stages.run import state_file
 
 STEPS = 6
 STAGES = ("vae", "denoiser")

@@ -15,18 +15,18 @@ from unittest.mock import patch
 import torch
 from torch import Tensor, nn
 
-from ddpm_core.data import PictureSet
-from ddpm_core.diffuser import Diffuser
-from ddpm_core.importance import LossHistory
-from ddpm_core.objective import denoiser_loss
-from ddpm_core.schema import StageSettings, TrainRequest
-from ddpm_core.shares import Draw
-from ddpm_core.training import stages
+from ddpm_core.data.load import PictureSet
+from ddpm_core.diffusion.diffuser import Diffuser
+from ddpm_core.networks.unet import UNet
+from ddpm_core.requests import StageSettings, TrainRequest
 from ddpm_core.training.distributed import ALONE, World, joined, launched
-from ddpm_core.training.jobs import Pictures, StageName
 from ddpm_core.training.loop import Trainer
-from ddpm_core.training.stages import run_stage
-from ddpm_core.unet import UNet
+from ddpm_core.training.losses import denoiser_loss
+from ddpm_core.training.shards import Draw
+from ddpm_core.training.stages import run as stages
+from ddpm_core.training.stages.jobs import Pictures, StageName
+from ddpm_core.training.stages.run import run_stage
+from ddpm_core.training.timesteps import LossHistory
 
 STEPS = 4
 BAD = 2  # the step that is not finite in one process

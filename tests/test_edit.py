@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from ddpm_core import edit
-from ddpm_core.pictures import read_parameters
+from ddpm_core.images.files import read_parameters
 from tests.commands import assert_refused
 
 

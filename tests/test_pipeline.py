@@ -12,17 +12,17 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from ddpm_core import checkpoint
-from ddpm_core.checkpoint import CheckpointError
-from ddpm_core.guidance import VIEWS, anagram, autoguided
-from ddpm_core.inpainting import keep_cells
-from ddpm_core.noise import SeededNoise
+from ddpm_core.checkpoints import native as checkpoint
+from ddpm_core.checkpoints.native import CheckpointError
+from ddpm_core.diffusion.constraints import keep_cells
+from ddpm_core.diffusion.guidance import VIEWS, anagram, autoguided
+from ddpm_core.diffusion.noise import SeededNoise
+from ddpm_core.diffusion.samplers import SAMPLERS, last
+from ddpm_core.images.masks import MaskError
+from ddpm_core.machine import pick_device
+from ddpm_core.networks.unet import Prediction, UNet
 from ddpm_core.pipeline import LatentDiffusion, predictor
-from ddpm_core.precision import pick_device
-from ddpm_core.regions import MaskError
-from ddpm_core.samplers import SAMPLERS, last
-from ddpm_core.schema import AnagramRequest, BetweenRequest, EditRequest, GenerateRequest, InpaintRequest
-from ddpm_core.unet import Prediction, UNet
+from ddpm_core.requests import AnagramRequest, BetweenRequest, EditRequest, GenerateRequest, InpaintRequest
 
 
 def bytes_of(model: LatentDiffusion, latent: Tensor) -> np.ndarray:

@@ -10,10 +10,10 @@ from typing import Any
 import gradio as gr
 
 from ddpm_core.pipeline import LatentDiffusion
-from ddpm_core.schema import GenerateRequest
+from ddpm_core.requests import GenerateRequest
 from ui.errors import gentle
-from ui.live import ONE_AT_A_TIME, PAGE_ONLY
 from ui.models import Shelf
+from ui.tabs.live import ONE_AT_A_TIME, PAGE_ONLY
 
 ANY = ("any", "")
 

@@ -14,8 +14,8 @@ import gradio as gr
 from pydantic import ValidationError
 from starlette.requests import ClientDisconnect
 
-from ddpm_core.options import complaint
-from ddpm_core.schema import MAX_SEED, GenerateRequest
+from ddpm_core.cli import complaint
+from ddpm_core.requests import MAX_SEED, GenerateRequest
 
 log = logging.getLogger(__name__)
 

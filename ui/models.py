@@ -6,9 +6,9 @@ import functools
 from dataclasses import dataclass
 from pathlib import Path
 
-from ddpm_core.checkpoint import CARD, CheckpointError, files, list_checkpoints
+from ddpm_core.checkpoints.native import CARD, CheckpointError, files, list_checkpoints
+from ddpm_core.machine import pick_device
 from ddpm_core.pipeline import LatentDiffusion
-from ddpm_core.precision import pick_device
 
 
 @functools.lru_cache(maxsize=2)

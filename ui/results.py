@@ -11,10 +11,10 @@ from typing import Any
 import gradio as gr
 from PIL import Image
 
-from ddpm_core.framing import Frame
-from ddpm_core.pictures import read_parameters, save_png
+from ddpm_core.images.crop import Frame
+from ddpm_core.images.files import read_parameters, save_png
 from ddpm_core.pipeline import LatentDiffusion
-from ddpm_core.schema import GenerateRequest
+from ddpm_core.requests import GenerateRequest
 from ui.files import written
 from ui.source import Source
 

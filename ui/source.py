@@ -8,11 +8,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 from PIL import Image
 
-from ddpm_core.framing import Frame
-from ddpm_core.pictures import open_picture
+from ddpm_core.diffusion.samplers import Step
+from ddpm_core.images.crop import Frame
+from ddpm_core.images.files import open_picture
 from ddpm_core.pipeline import LatentDiffusion
-from ddpm_core.samplers import Step
-from ddpm_core.schema import GenerateRequest, InpaintRequest
+from ddpm_core.requests import GenerateRequest, InpaintRequest
 
 
 @dataclass(frozen=True)

@@ -10,11 +10,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ddpm_core.data import PictureSet
-from ddpm_core.layers import placed
-from ddpm_core.schema import StageSettings
-from ddpm_core.shares import Draw
+from ddpm_core.data.load import PictureSet
+from ddpm_core.networks.layers import placed
+from ddpm_core.requests import StageSettings
 from ddpm_core.training.loop import Trainer, batch_index
+from ddpm_core.training.shards import Draw
 
 # About a minute on one CPU core at 32 pixels; on MNIST that is 99 % right, enough to judge by.
 SETTINGS = StageSettings(iterations=1200, batch_size=64, learning_rate=2e-3, warmup=100, ema_decay=0.99)

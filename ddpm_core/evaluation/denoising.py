@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import torch
 
-from ddpm_core.data import load_pictures
-from ddpm_core.datasets import DataSet
-from ddpm_core.objective import loss_by_decile
+from ddpm_core.data.find import DataSet
+from ddpm_core.data.load import load_pictures
 from ddpm_core.pipeline import LatentDiffusion
-from ddpm_core.schema import MAX_COUNT
+from ddpm_core.requests import MAX_COUNT
+from ddpm_core.training.losses import loss_by_decile
 
 PICTURES = 1024  # at most; about as many as training looks at
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from ddpm_core.data import PictureSet
+from ddpm_core.data.load import PictureSet
 
 COARSEST = 16  # pixels; the pyramid goes no lower
 PATCH, PATCHES = 7, 128  # side of a patch in pixels, and how many are taken of each picture

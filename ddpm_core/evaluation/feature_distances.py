@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ddpm_core.data import PictureSet
+from ddpm_core.data.load import PictureSet
 from ddpm_core.evaluation.distances import groups
 from ddpm_core.evaluation.features import NETWORKS, FeatureNetwork, Seen, seen
 

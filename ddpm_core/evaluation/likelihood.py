@@ -11,13 +11,13 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Generator, Tensor
 
-from ddpm_core.bound import BITS, log_variance, prior_bits, step_bits
-from ddpm_core.codec import Codec
-from ddpm_core.data import PictureSet, load_pictures
-from ddpm_core.diffuser import Diffuser
-from ddpm_core.pictures import Source
+from ddpm_core.data.load import PictureSet, load_pictures
+from ddpm_core.diffusion.diffuser import Diffuser
+from ddpm_core.diffusion.steps import noise_and_share
+from ddpm_core.diffusion.variational_bound import BITS, log_variance, prior_bits, step_bits
+from ddpm_core.images.files import Source
+from ddpm_core.networks.codec import Codec
 from ddpm_core.pipeline import LatentDiffusion
-from ddpm_core.solvers import noise_and_share
 
 PICTURES = 256
 DRAWS = 16  # terms computed of each picture beside the first and the last

@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ddpm_core.codec import Codec
-from ddpm_core.data import PictureSet
+from ddpm_core.data.load import PictureSet
+from ddpm_core.networks.codec import Codec
 
 
 def psnr(image: Tensor, reference: Tensor) -> Tensor:

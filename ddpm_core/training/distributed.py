@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, distributed, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from ddpm_core.shares import Draw, Loss, Share
+from ddpm_core.training.shards import Draw, Loss, Share
 
 GONE = re.compile("connection (closed|reset) by peer", re.IGNORECASE)  # gloo's words; it has no exception of its own
 PATIENCE = timedelta(hours=2)  # for the first process, which alone measures and writes between two steps

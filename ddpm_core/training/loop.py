@@ -20,12 +20,11 @@ import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
-from ddpm_core.checkpoint import CheckpointError, read_tensors, write_tensors
-from ddpm_core.precision import resolve_precision
-from ddpm_core.schema import Precision, StageSettings
-from ddpm_core.shares import Loss, Memory
+from ddpm_core.checkpoints.native import CheckpointError, read_tensors, write_tensors
+from ddpm_core.machine import Precision, memory_is_full, resolve_precision
+from ddpm_core.requests import StageSettings
 from ddpm_core.training.distributed import ALONE, World
-from ddpm_core.training.machine import memory_is_full
+from ddpm_core.training.shards import Loss, Memory
 
 MAX_SKIPPED_IN_A_ROW = 50
 NOTHING: Mapping[str, str] = MappingProxyType({})

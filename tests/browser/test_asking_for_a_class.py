@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
-from ddpm_core.pictures import read_parameters
+from ddpm_core.images.files import read_parameters
 from tests.browser.conftest import SHIPPED
 from tests.browser.test_studio import advanced, downloaded, number, run, settle, stopped, tab
 

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Browser, Page, expect
 
-from ddpm_core.pictures import read_parameters
+from ddpm_core.images.files import read_parameters
 from tests.browser.conftest import PHONE, visit
 from tests.browser.test_studio import advanced, downloaded, number, run, settle, stopped, tab, told
 

@@ -12,10 +12,10 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Browser, Page, expect
 
-from ddpm_core.pictures import read_parameters
-from ddpm_core.regions import READY
-from ddpm_core.schema import InpaintRequest
-from ddpm_core.squares import Square
+from ddpm_core.images.faces import Square
+from ddpm_core.images.files import read_parameters
+from ddpm_core.images.masks import READY
+from ddpm_core.requests import InpaintRequest
 from tests.browser.conftest import PHONE, visit
 from tests.browser.test_studio import LONG, advanced, downloaded, drawn, number, run, settle, stroke, tab, told, upload
 

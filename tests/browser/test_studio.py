@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Browser, Page, expect
 
-from ddpm_core.schema import InpaintRequest
+from ddpm_core.requests import InpaintRequest
 from tests.browser.conftest import DESKTOP, PHONE, visit
 from ui import examples
 

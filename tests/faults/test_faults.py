@@ -17,13 +17,16 @@ import numpy as np
 import pytest
 from torch import Tensor
 
-from ddpm_core import checkpoint, data, train
-from ddpm_core.checkpoint import UnwritableError
-from ddpm_core.shares import Draw
-from ddpm_core.training import jobs, loop
-from ddpm_core.training.journal import Journal, rows_of
-from ddpm_core.training.stages import state_file
-from ddpm_core.training.workplace import claimed
+from ddpm_core import train
+from ddpm_core.checkpoints import native as checkpoint
+from ddpm_core.checkpoints.native import UnwritableError
+from ddpm_core.data import load as data
+from ddpm_core.training import loop
+from ddpm_core.training.output_folder import claimed
+from ddpm_core.training.record.journal import Journal, rows_of
+from ddpm_core.training.shards import Draw
+from ddpm_core.training.stages import jobs
+from ddpm_core.training.stages.run import state_file
 from tests import forked
 from tests.commands import Outcome, assert_refused
 from tests.runs import STEPS, assert_same_end, assert_whole, flags, progress, write_pictures

@@ -17,11 +17,13 @@ from typing import Any
 
 import pytest
 
-from ddpm_core import checkpoint, train
-from ddpm_core.training import jobs, loop
+from ddpm_core import train
+from ddpm_core.checkpoints import native as checkpoint
+from ddpm_core.training import loop
 from ddpm_core.training.interruption import POLITE, how_to_go_on
-from ddpm_core.training.journal import Journal
-from ddpm_core.training.stages import state_file
+from ddpm_core.training.record.journal import Journal
+from ddpm_core.training.stages import jobs
+from ddpm_core.training.stages.run import state_file
 from tests import forked
 from tests.runs import STEPS, assert_same_end, assert_whole, flags, progress
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from ddpm_core.training import allocator
+from ddpm_core import machine as allocator
 
 ROOT = Path(__file__).resolve().parents[2]
 GLIBC = platform.libc_ver()[0] == "glibc"
@@ -18,7 +18,7 @@ GLIBC = platform.libc_ver()[0] == "glibc"
 # Pages taken from the kernel by the second half of sixteen rounds in which 64 MB are filled and freed.
 FAULTS = """
 import resource, sys, torch
-from ddpm_core.training.allocator import keep_freed_memory
+from ddpm_core.machine import keep_freed_memory
 if sys.argv[1] == "kept":
     assert keep_freed_memory()
 for turn in range(16):
@@ -32,7 +32,7 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 # Megabytes that a process holds on to after 256 of them were freed, and after it gave them back.
 HELD = """
 import torch
-from ddpm_core.training.allocator import give_back_freed_memory, keep_freed_memory
+from ddpm_core.machine import give_back_freed_memory, keep_freed_memory
 def held():
     return int(next(line for line in open("/proc/self/status") if line.startswith("VmRSS")).split()[1]) // 1024
 keep_freed_memory()

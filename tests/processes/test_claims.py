@@ -10,8 +10,8 @@ import torch
 
 from benchmarks import steps, studio
 from benchmarks.results import Result, Unmeasured
-from ddpm_core.checkpoint import CheckpointError
-from tests.test_benchmarks import by_name
+from ddpm_core.checkpoints.native import CheckpointError
+from tests.benchmarks.test_benchmarks import by_name
 
 
 def named(results: list[Result]) -> dict[str, Result]:
@@ -24,8 +24,8 @@ def named(results: list[Result]) -> dict[str, Result]:
 def test_a_picture_through_the_page_has_previews_and_is_judged_by_the_ratio(
     tiny_checkpoint: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ui.live.PREVIEW_SECONDS", 0.0)
-    monkeypatch.setattr("ui.live.PREVIEW_SHARE", math.inf)
+    monkeypatch.setattr("ui.tabs.live.PREVIEW_SECONDS", 0.0)
+    monkeypatch.setattr("ui.tabs.live.PREVIEW_SHARE", math.inf)
     results = named(studio.picture(tiny_checkpoint, steps=5, repeats=1))
     ratio = results["app: picture, app / pipeline"]
     assert ratio.value == results["app: picture, app, s"].value / results["app: picture, pipeline, s"].value
@@ -34,7 +34,7 @@ def test_a_picture_through_the_page_has_previews_and_is_judged_by_the_ratio(
 
 
 def test_a_page_that_fails_is_no_measurement(tiny_checkpoint: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ui.generate.save", lambda *_: 1 / 0)
+    monkeypatch.setattr("ui.tabs.generate.save", lambda *_: 1 / 0)
     with pytest.raises(Unmeasured, match="the page failed: This went wrong on the server"):
         studio.picture(tiny_checkpoint, steps=2, repeats=1)
 
@@ -60,7 +60,7 @@ def test_a_stroke_is_followed_to_its_draft_by_the_way_of_the_page(
 
 
 def test_a_stroke_without_a_draft_is_no_measurement(tiny_checkpoint: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ui.inpaint.news", lambda *_: False)
+    monkeypatch.setattr("ui.tabs.inpaint.news", lambda *_: False)
     with pytest.raises(Unmeasured, match="no draft"):
         studio.draft(tiny_checkpoint, repeats=1)
 

@@ -15,9 +15,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ddpm_core import checkpoint, evaluate, sample, train
-from ddpm_core.pictures import read_parameters, to_pictures
-from ddpm_core.schema import MAX_COUNT, MAX_SEED, TrainRequest
+from ddpm_core import evaluate, sample, train
+from ddpm_core.checkpoints import native as checkpoint
+from ddpm_core.images.files import read_parameters, to_pictures
+from ddpm_core.requests import MAX_COUNT, MAX_SEED, TrainRequest
 from tests.commands import assert_refused
 
 ROOT = Path(__file__).resolve().parents[2]

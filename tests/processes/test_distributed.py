@@ -14,14 +14,15 @@ from typing import Any
 import pytest
 import torch
 
-from ddpm_core import checkpoint, train
-from ddpm_core.diffuser import Diffuser
-from ddpm_core.objective import denoiser_loss
+from ddpm_core import train
+from ddpm_core.checkpoints import native as checkpoint
+from ddpm_core.diffusion.diffuser import Diffuser
+from ddpm_core.networks.unet import UNet
+from ddpm_core.networks.vae import VAE, vae_loss
 from ddpm_core.training import distributed
 from ddpm_core.training.distributed import World, joined
-from ddpm_core.training.stages import state_file
-from ddpm_core.unet import UNet
-from ddpm_core.vae import VAE, vae_loss
+from ddpm_core.training.losses import denoiser_loss
+from ddpm_core.training.stages.run import state_file
 from tests import shared_run
 from tests.commands import assert_refused
 from tests.shared_run import request_for, run

@@ -19,11 +19,11 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from ddpm_core.diffuser import Diffuser
-from ddpm_core.noise import SeededNoise
-from ddpm_core.pictures import read_parameters
+from ddpm_core.diffusion.diffuser import Diffuser
+from ddpm_core.diffusion.noise import SeededNoise
+from ddpm_core.diffusion.samplers import last, reverse
+from ddpm_core.images.files import read_parameters
 from ddpm_core.pipeline import LatentDiffusion
-from ddpm_core.samplers import last, reverse
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / "docs" / "extending.md"

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from ddpm_core import train
-from ddpm_core.training.machine import POLITE, let_others_go_first, memory_is_full, use_threads
+from ddpm_core.machine import POLITE, let_others_go_first, memory_is_full, use_threads
 from tests.commands import assert_refused
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -11,7 +11,7 @@ from gradio_client import Client
 from PIL import Image
 
 from ui.models import Shelf
-from ui.studio import build, launch_settings
+from ui.page import build, launch_settings
 
 
 @pytest.fixture(scope="session")

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from ddpm_core.checkpoint import CheckpointError
+from ddpm_core.checkpoints.native import CheckpointError
 from ui import examples
 from ui.models import Shelf, parameter_count
-from ui.studio import build
+from ui.page import build
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -14,9 +14,9 @@ from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
 from PIL import Image
 
-from ddpm_core.pictures import read_parameters
+from ddpm_core.images.files import read_parameters
 from ui.models import Shelf
-from ui.studio import build, launch_settings
+from ui.page import build, launch_settings
 
 TABS = ("generate", "inpaint", "edit", "play", "process")
 

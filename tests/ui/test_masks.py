@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ddpm_core.regions import MaskError, open_mask, ready_made
+from ddpm_core.images.masks import MaskError, open_mask, ready_made
 from ui import masks
 
 

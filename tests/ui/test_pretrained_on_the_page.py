@@ -10,8 +10,8 @@ import pytest
 from diffusers import DDIMPipeline
 
 from tests.tiny_pipelines import SIDE, ddim, unet
-from ui.generate import GenerateTab
 from ui.models import Shelf, parameter_count
+from ui.tabs.generate import GenerateTab
 
 
 @pytest.fixture

@@ -22,9 +22,9 @@ import pytest
 from gradio_client import Client, handle_file
 from PIL import Image
 
-from ddpm_core.pictures import read_parameters
+from ddpm_core.images.files import read_parameters
 from tests.ui.sticky import COOKIE, Proxy
-from ui.studio import launch_settings
+from ui.page import launch_settings
 
 ROOT = Path(__file__).resolve().parents[2]
 SEED = 4  # place of the seed in what is carried to the Process tab, the tabs first

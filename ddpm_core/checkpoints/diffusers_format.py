@@ -1,0 +1,238 @@
+"""Pretrained models in the format of diffusers: a folder in which `DiffusionPipeline.save_pretrained` left a pipeline.
+
+What is read are its `UNet2DModel`, the betas of its scheduler and, if it has one, its autoencoder; how steps are taken
+is up to our samplers. Diffusers has no clean state: its timestep 0 is ours 1, and N of its timesteps are N + 1 states
+here (see `Diffuser`). It is imported where a folder is read, weights come as safetensors only, and nothing is fetched.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from torch import Tensor
+
+from ddpm_core.checkpoints.native import CONFIG, PIPELINE, CheckpointError, Parts, build
+from ddpm_core.diffusion.diffuser import Diffuser
+from ddpm_core.networks.codec import Codec, GreyCodec, PixelCodec
+from ddpm_core.networks.layers import placed
+from ddpm_core.networks.unet import Denoiser, Prediction
+
+UNET, SCHEDULER, CODECS = "unet", "scheduler", ("vae", "vqvae")  # what diffusers calls the parts of a pipeline
+DENOISERS, AUTOENCODERS = ("UNet2DModel",), ("AutoencoderKL", "VQModel")  # the classes known here
+SCHEDULES = {"linear": "linear", "scaled_linear": "scaled-linear", "squaredcos_cap_v2": "cosine", "sigmoid": "sigmoid"}
+PREDICTIONS: dict[str, Prediction] = {"epsilon": "eps", "sample": "x0", "v_prediction": "v"}
+NAMES = "id2label"  # where `DiTPipeline` keeps the names of classes, in `model_index.json`
+
+
+class PretrainedDenoiser(Denoiser):
+    """A `UNet2DModel` that counts timesteps as we do.
+
+    Args:
+        unet: the network.
+        prediction: what its output means.
+        classes, null_class: see `Denoiser`.
+    """
+
+    unet: Any
+
+    def __init__(self, unet: Any, prediction: Prediction, classes: int = 0, null_class: int | None = None):
+        super().__init__(unet.config.in_channels, prediction, classes, null_class)
+        self.unet = unet
+
+    def forward(self, noisy: Tensor, t: Tensor, label: Tensor | None = None) -> Tensor:
+        """See `Denoiser.forward`; `t` (B,) is from 1 on, for there is no clean state."""
+        if label is None and self.null_class is not None:
+            label = torch.full_like(t, self.null_class)
+        dtype = next(self.parameters()).dtype
+        return self.unet(noisy.to(dtype), t - 1, label).sample.float()
+
+
+class PretrainedCodec(Codec):
+    """An `AutoencoderKL` or `VQModel`, its latents shifted and scaled as its config says.
+
+    Args:
+        autoencoder: the network.
+
+    Raises:
+        ValueError: its pictures are not RGB.
+    """
+
+    autoencoder: Any
+
+    def __init__(self, autoencoder: Any):
+        config = autoencoder.config
+        if config.in_channels != 3:
+            raise ValueError(
+                f"an autoencoder of RGB pictures is needed, not of pictures with {config.in_channels} channels"
+            )
+        channels = config.get("vq_embed_dim") or config.latent_channels
+        super().__init__(channels, 2 ** (len(config.block_out_channels) - 1))
+        self.autoencoder = autoencoder
+        mean = config.get("latents_mean") or config.get("shift_factor") or 0.0
+        std = torch.tensor(config.get("latents_std") or 1.0) / config.scaling_factor
+        self.latent_mean.copy_(torch.tensor(mean).flatten())
+        self.latent_std.copy_(std.flatten())
+
+    def means(self, image: Tensor) -> Tensor:
+        """The posterior mean, or the latents that were not quantised yet; see `Codec.means`."""
+        encoded = self.autoencoder.encode(image)
+        return encoded.latents if hasattr(encoded, "latents") else encoded.latent_dist.mean
+
+    def restored(self, latent: Tensor) -> Tensor:
+        """What the decoder makes of it; see `Codec.restored`."""
+        return self.autoencoder.decode(latent).sample
+
+
+def load_parts(folder: Path, device: str | torch.device = "cpu") -> Parts:
+    """All parts of a folder in which diffusers saved a pipeline of a `UNet2DModel`.
+
+    Raises:
+        CheckpointError: diffusers is not installed, or something in the folder is missing or cannot be used here.
+    """
+    saved = SavedPipeline(Path(folder))
+    settings, diffuser = saved.scheduler()
+    unet = saved.network(UNET, DENOISERS)
+    codec: Codec
+    if part := next((name for name in CODECS if saved.kind(name)), None):
+        codec = build(PretrainedCodec, {"autoencoder": saved.network(part, AUTOENCODERS)}, saved.folder / part)
+    else:
+        codec = GreyCodec() if unet.config.in_channels == 1 else PixelCodec(stride=1)
+    if {unet.config.in_channels, unet.config.out_channels} != {codec.latent_channels}:
+        raise CheckpointError(f"{folder} cannot be used: its UNet is for other latents, or other pictures than RGB.")
+    side, (names, null_class) = saved.side(unet.config), saved.classes(unet.config)
+    denoiser = PretrainedDenoiser(unet, PREDICTIONS[settings["prediction_type"]], len(names), null_class)
+    for network in (codec, denoiser):
+        placed(network, device).eval().requires_grad_(False)
+    limit = (settings.get("clip_sample_range") or 1.0) if settings.get("clip_sample") else None
+    return Parts(codec, denoiser, diffuser, side * codec.stride, classes=names, limit=limit)
+
+
+class SavedPipeline:
+    """A folder in which diffusers saved a pipeline.
+
+    Raises:
+        CheckpointError: diffusers is not installed, or the folder has no list of parts.
+    """
+
+    def __init__(self, folder: Path):
+        self.folder, self.index = folder, _read(folder / PIPELINE)
+        try:
+            import diffusers
+        except ImportError:
+            raise CheckpointError(
+                f"{folder} is in the format of diffusers, which is not installed: pip install diffusers."
+            ) from None
+        self.library = diffusers
+
+    def kind(self, part: str) -> str | None:
+        """The class of a part; None if the pipeline has no such part."""
+        known = self.index.get(part)
+        return known[1] if isinstance(known, list) and len(known) == 2 else None
+
+    def network(self, part: str, known: Sequence[str]) -> Any:
+        """A part's network with its weights, in fp32.
+
+        Raises:
+            CheckpointError: it is of no class `known`, or its files are missing, damaged or do not fit each other.
+        """
+        kind = self.kind(part)
+        if kind not in known:
+            raise CheckpointError(
+                f"{self.folder} has {kind or 'nothing'} for its {part}; only {' and '.join(known)} can be used here."
+            )
+        where = self.folder / part
+        if not list(where.glob("*.safetensors")):
+            raise CheckpointError(
+                f"{where} has no weights in safetensors, the only format read here; save the pipeline anew with "
+                "safe_serialization=True."
+            )
+        try:
+            network, loaded = getattr(self.library, str(kind)).from_pretrained(
+                where, use_safetensors=True, local_files_only=True, low_cpu_mem_usage=False, output_loading_info=True,
+            )  # fmt: skip
+        except (OSError, ValueError, TypeError, LookupError, RuntimeError, SafetensorError) as error:
+            reason = " ".join(str(error).split())[:200]
+            raise CheckpointError(f"{where} cannot be loaded as {kind}: {reason}.") from None
+        if missing := loaded["missing_keys"]:
+            raise CheckpointError(f"{where} does not match its config.json: it has no {missing[0]}.")
+        return network.float()
+
+    def scheduler(self) -> tuple[dict[str, Any], Diffuser]:
+        """All settings of the scheduler, those it leaves to their defaults included, and its noise schedule.
+
+        That is one state longer than theirs: the clean one.
+
+        Raises:
+            CheckpointError: it is missing, or there is something to it that cannot be done here.
+        """
+        path = self.folder / SCHEDULER / "scheduler_config.json"
+        kind = getattr(self.library, self.kind(SCHEDULER) or "", None)
+        said = _read(path)
+        if not (isinstance(kind, type) and issubclass(kind, self.library.SchedulerMixin)):
+            raise CheckpointError(f"{self.folder / PIPELINE} names no scheduler of diffusers.")
+        try:
+            settings = dict(kind.from_config(said).config)
+        except (TypeError, ValueError, NotImplementedError, RuntimeError) as error:
+            raise CheckpointError(f"{path} cannot be used: {' '.join(str(error).split())[:200]}.") from None
+        for name, known in (("beta_schedule", SCHEDULES), ("prediction_type", PREDICTIONS)):
+            if (value := settings.get(name)) not in known:
+                raise CheckpointError(f"{path} has the {name} {value!r}; choose from: {', '.join(known)}.")
+        for name in ("trained_betas", "rescale_betas_zero_snr", "thresholding"):
+            if settings.get(name):
+                raise CheckpointError(f"{path} asks for {name}, which cannot be done here.")
+        states, ends = settings["num_train_timesteps"] + 1, (settings["beta_start"], settings["beta_end"])
+        try:
+            return settings, Diffuser(states, *ends, SCHEDULES[settings["beta_schedule"]])
+        except ValueError as error:
+            raise CheckpointError(f"{path} cannot be used: {error}.") from None
+
+    def side(self, config: Mapping[str, Any]) -> int:
+        """How many cells the UNet of that config has along a side.
+
+        Raises:
+            CheckpointError: it does not say, or they are no square.
+        """
+        size = config["sample_size"]
+        sides = {size} if isinstance(size, int) else set(size or ())
+        if len(sides) != 1:
+            raise CheckpointError(f"{self.folder / UNET / CONFIG} has the sample_size {size!r}; a square is needed.")
+        return sides.pop()
+
+    def classes(self, config: Mapping[str, Any]) -> tuple[tuple[str, ...], int | None]:
+        """Names of the classes that the UNet of that config is told, and its null class.
+
+        The list of parts may have them as "id2label", as `DiTPipeline` keeps them. If the UNet knows one more, that is
+        the null class, told where none is asked for. Without names, classes are called by their numbers.
+
+        Raises:
+            CheckpointError: the UNet is told something else, or there are more names, or fewer, than classes.
+        """
+        count = config.get("num_class_embeds") or 0
+        if config.get("class_embed_type"):
+            kind = config["class_embed_type"]
+            raise CheckpointError(f"{self.folder} is told classes as {kind!r}; only numbered ones can be used here.")
+        numbers = [str(number) for number in range(count)]
+        said = self.index.get(NAMES) or dict(zip(numbers, numbers, strict=True)) if count else {}
+        names = [str(said[number]) for number in numbers if number in said]
+        if count - len(names) not in (0, 1) or len(names) != len(said):
+            raise CheckpointError(
+                f"{self.folder / PIPELINE} names {len(said)} classes, but its UNet was trained with {count}."
+            )
+        return tuple(names), len(names) if count > len(names) else None
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        said = json.loads(path.read_bytes())
+    except (FileNotFoundError, NotADirectoryError):
+        raise CheckpointError(f"{path} is missing; the pipeline is incomplete.") from None
+    except ValueError as error:
+        raise CheckpointError(f"{path} is damaged or not JSON ({error}); get it again.") from None
+    if not isinstance(said, dict):
+        raise CheckpointError(f"{path} is not a JSON object; get it again.")
+    return said

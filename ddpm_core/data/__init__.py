@@ -1,0 +1,1 @@
+"""Training pictures: found in folders, archives, tables and parquet files, and loaded."""

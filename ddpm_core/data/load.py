@@ -1,0 +1,197 @@
+"""Pictures in memory, read from where `datasets` found them: all of them, before the first training step.
+
+Training never waits for a file: what a step needs is a row of one array. The price is memory, three bytes a pixel,
+which is asked about before anything is read.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from ddpm_core.data.find import NONE, find
+from ddpm_core.images.files import Member, PictureError, Source, as_rgb, open_picture
+from ddpm_core.machine import available_memory
+
+ENLARGED = 8  # times, at most: of what is smaller, a square is a handful of pixels made to look like many
+REDUCED = (
+    3  # times, at least, what is left to resampling; measured on a photo, a JPEG so reduced differs by <= 2 of 255
+)
+THREADS = min(8, os.cpu_count() or 1)  # each holds a whole decoded picture
+AHEAD = 4  # files per thread that are on their way; they come back as squares, which are small
+
+
+def find_pictures(data: Path) -> dict[str, list[Source]]:
+    """The pictures of a folder or archive, split into "train" and "val", as `datasets.find` has them.
+
+    Raises:
+        PictureError: no such data, or no picture in it.
+    """
+    return find(data, NONE).sources
+
+
+class Skipped(NamedTuple):
+    """A file that was left out, and why, in a sentence."""
+
+    source: Source
+    reason: str
+
+
+class NoPictures(PictureError):
+    """Not one of some files could be used."""
+
+    def __init__(self, skipped: list[Skipped]):
+        super().__init__(f"None of {len(skipped)} files could be used as a picture; {skipped[0].reason}")
+        self.skipped = skipped
+
+
+@dataclass
+class PictureSet:
+    """Pictures in memory: `pixels` (N, 3, size, size) uint8, and the files that could not be used.
+
+    `labels` (N,) has the number of each one's class, see `datasets.DataSet`; None without classes.
+    """
+
+    pixels: Tensor
+    skipped: list[Skipped]
+    labels: Tensor | None = None
+
+    def __len__(self) -> int:
+        return len(self.pixels)
+
+    def batch(self, index: Tensor, flip: Tensor | None = None) -> Tensor:
+        """(B, 3, size, size) in [-1, 1] of the pictures numbered `index`, mirrored where `flip` (B,) is True."""
+        image = self.pixels[index].float() / 127.5 - 1
+        return image if flip is None else torch.where(flip[:, None, None, None], image.flip(3), image)
+
+    def batches(self, size: int) -> Iterator[Tensor]:
+        """All pictures in order, `size` at a time, as (B, 3, size, size) in [-1, 1]."""
+        for start in range(0, len(self), size):
+            yield self.batch(torch.arange(start, min(start + size, len(self))))
+
+
+def load_pictures(
+    paths: Iterable[Source],
+    size: int,
+    views: int = 1,
+    zoom: float = 0.0,
+    seed: int = 0,
+    labels: Sequence[int] | None = None,
+    watch: Callable[[Iterable[Source]], Iterable[Source]] = iter,
+    threads: int = THREADS,
+) -> PictureSet:
+    """Read files as squares of `size` pixels (centre crop, Lanczos); what cannot be used is left out and listed.
+
+    Left out are files that are no whole picture and pictures that would have to be enlarged more than `ENLARGED`
+    times. Files are decoded by several threads, what comes out does not depend on how many.
+
+    Args:
+        views: copies of each picture; the first is the whole centre square, each further one a random
+            square of it, up to `zoom` (a share of its side) smaller. Resampled from the original pixels.
+        seed: of the random squares, which belong to a file's number, whatever became of those before it.
+        labels: the number of each file's class, if there are classes.
+        watch: may wrap the files to show progress.
+
+    Raises:
+        NoPictures: not one file could be used.
+        PictureError: there is not enough memory for all.
+    """
+    paths = list(paths)
+    needed, available = memory_for(len(paths), size, views), available_memory()
+    if available is not None and needed > available:
+        raise PictureError(
+            f"{len(paths)} files as {views} squares of {size} pixels each need {needed / 1e9:.1f} GB of memory, and "
+            f"{available / 1e9:.1f} GB are free; choose a smaller --size, fewer --views or fewer pictures."
+        )
+    draws = np.random.default_rng(seed).random((len(paths), 3 * views - 1))
+    # What lies in an archive is taken in its order there; every file has its place in the result from the start.
+    order = sorted(range(len(paths)), key=lambda number: _place(paths[number], number))
+    pixels = np.empty((len(paths), views, 3, size, size), np.uint8)
+    unusable: dict[int, str] = {}
+
+    def read(number: int, source: Source) -> None:
+        pixels[number] = _squares(source, size, zoom, views, draws[number].tolist())
+
+    ordered = [paths[number] for number in order]
+    for number, _, done in zip(order, watch(ordered), _started(read, order, ordered, threads), strict=True):
+        try:
+            done.result()
+        except PictureError as error:
+            unusable[number] = str(error)
+    skipped = [Skipped(paths[number], unusable[number]) for number in sorted(unusable)]
+    kept = [number for number in range(len(paths)) if number not in unusable]
+    if not kept:
+        raise NoPictures(skipped)
+    for place, number in enumerate(kept):  # closes the gaps without a second array
+        if place != number:
+            pixels[place] = pixels[number]
+    return PictureSet(
+        torch.from_numpy(pixels[: len(kept)]).flatten(0, 1),
+        skipped,
+        None if labels is None else torch.tensor([labels[number] for number in kept]).repeat_interleave(views),
+    )
+
+
+def memory_for(files: int, size: int, views: int = 1) -> int:
+    """Bytes that `load_pictures` fills."""
+    return files * views * 3 * size**2
+
+
+def _place(source: Source, number: int) -> int:
+    return source.place if isinstance(source, Member) else number
+
+
+def _started(
+    read: Callable[[int, Source], None], numbers: Iterable[int], sources: Iterable[Source], threads: int
+) -> Iterator[Future]:
+    """Have each file read by one of several threads, a bounded number at a time; in order, some not yet done."""
+    with ThreadPoolExecutor(threads) as pool:
+        waiting: deque[Future] = deque()
+        for number, source in zip(numbers, sources, strict=True):
+            try:
+                waiting.append(pool.submit(read, number, _at_hand(source)))
+            except PictureError as error:
+                waiting.append(Future())
+                waiting[-1].set_exception(error)
+            if len(waiting) > AHEAD * threads:
+                yield waiting.popleft()
+        yield from waiting
+
+
+def _at_hand(source: Source) -> Source:
+    """A file in an archive with its bytes in memory: an archive is read by one thread, in order; all may decode."""
+    if not isinstance(source, Member):
+        return source
+    content = source.read()
+    return replace(source, content=lambda: content)
+
+
+def _squares(source: Source, size: int, zoom: float, views: int, draws: Iterable[float]) -> np.ndarray:
+    """(views, 3, size, size) of one file."""
+    draw = iter(draws)
+    picture = as_rgb(open_picture(source, side=math.ceil(REDUCED * size / (1 - zoom if views > 1 else 1))))
+    side = min(picture.size)
+    if side * ENLARGED < size:
+        raise PictureError(
+            f"{Path(str(source)).name} has only {picture.width} x {picture.height} pixels; "
+            f"for squares of {size} it takes {-(-size // ENLARGED)} a side."
+        )
+    left, top = (picture.width - side) / 2, (picture.height - side) / 2
+    squares = []
+    for view in range(views):
+        window = side * (1 - zoom * next(draw)) if view else side
+        x, y = (left + (side - window) * next(draw), top + (side - window) * next(draw))
+        tile = picture.resize((size, size), Image.Resampling.LANCZOS, box=(x, y, x + window, y + window))
+        squares.append(np.asarray(tile).transpose(2, 0, 1))
+    return np.stack(squares)

@@ -1,0 +1,90 @@
+"""The noise schedule and the arithmetic of noising: what every sampler and the trainer share.
+
+Timesteps are states: 0 is the clean image, N-1 is (nearly) pure noise, and N-1 noising steps lie between.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from ddpm_core.diffusion.schedules import SCHEDULES
+from ddpm_core.diffusion.spacing import SPACINGS, distinct
+
+
+class Diffuser:
+    """A noise schedule over N states (Ho et al. 2020, section 2); by default that of DDPM.
+
+    Args:
+        num_timesteps: N; timesteps are 0..N-1.
+        beta_start, beta_end: variance added by the first and the last of the N-1 noising steps, each in (0, 1).
+        schedule: how the betas between them run, a name in `SCHEDULES`.
+
+    Attributes:
+        betas: (N,) float64, `betas[t]` leads from state t-1 to state t; `betas[0]` is 0.
+        alpha_bar: (N,) float64, share of the signal's variance left at state t; `alpha_bar[0]` is 1.
+
+    Raises:
+        ValueError: there is no such schedule, or no noising step, or betas lie outside (0, 1).
+    """
+
+    def __init__(
+        self, num_timesteps: int = 1000, beta_start: float = 1e-4, beta_end: float = 2e-2, schedule: str = "linear"
+    ):
+        if num_timesteps < 2:
+            raise ValueError(f"a diffuser needs at least 2 timesteps, not {num_timesteps}")
+        if schedule not in SCHEDULES:
+            raise ValueError(f"there is no noise schedule {schedule!r}; choose from: {', '.join(SCHEDULES)}")
+        if not (0 < beta_start < 1 and 0 < beta_end < 1):
+            raise ValueError(f"betas must lie between 0 and 1, not run from {beta_start} to {beta_end}")
+        self.num_timesteps, self.schedule = num_timesteps, schedule
+        self.beta_start, self.beta_end = beta_start, beta_end
+        steps = SCHEDULES[schedule](num_timesteps - 1, beta_start, beta_end)
+        self.betas = torch.cat([torch.zeros(1, dtype=torch.float64), steps])
+        self.alpha_bar = torch.cumprod(1 - self.betas, dim=0)
+
+    def config(self) -> dict[str, float | str]:
+        """The constructor's arguments, for a checkpoint."""
+        return {
+            "num_timesteps": self.num_timesteps,
+            "beta_start": self.beta_start,
+            "beta_end": self.beta_end,
+            "schedule": self.schedule,
+        }
+
+    def signal_and_noise(self, t: Tensor, like: Tensor) -> tuple[Tensor, Tensor]:
+        """sqrt(alpha_bar_t) and sqrt(1 - alpha_bar_t) for `t` (B,), shaped to multiply `like` (B, ...)."""
+        shape = (-1,) + (1,) * (like.ndim - 1)
+        alpha_bar = self.alpha_bar[t.cpu()].view(shape)
+        return alpha_bar.sqrt().to(like), (1 - alpha_bar).sqrt().to(like)
+
+    def add_noise(self, clean: Tensor, eps: Tensor, t: Tensor) -> Tensor:
+        """State t of `clean` (B, ...) under noise `eps` of the same shape (Ho et al. 2020, eq. 4)."""
+        signal, noise = self.signal_and_noise(t, clean)
+        return signal * clean + noise * eps
+
+    def noised_further(self, noisy: Tensor, t: int, later: int, eps: Tensor) -> Tensor:
+        """State `later` of what is `noisy` at state t < `later`, under fresh noise (Ho et al. 2020, eq. 2, chained)."""
+        left = (self.alpha_bar[later] / self.alpha_bar[t]).item()
+        return left**0.5 * noisy + (1 - left) ** 0.5 * eps
+
+    def denoised(self, noisy: Tensor, eps: Tensor, t: Tensor) -> Tensor:
+        """The clean latent that `noisy` at state t and its noise `eps` imply (Ho et al. 2020, eq. 4 solved for x0)."""
+        signal, noise = self.signal_and_noise(t, noisy)
+        return (noisy - noise * eps) / signal
+
+    def spaced_timesteps(self, steps: int, spacing: str = "uniform") -> list[int]:
+        """`steps`+1 states from N-1 down to 0: where a sampler stands before, between and after its steps.
+
+        Args:
+            steps: reverse steps, 1..N-1.
+            spacing: how the states are spread, a name in `SPACINGS`.
+
+        Raises:
+            ValueError: `steps` is not in 1..N-1, or there is no such spacing.
+        """
+        if not 1 <= steps <= self.num_timesteps - 1:
+            raise ValueError(f"steps must be from 1 to {self.num_timesteps - 1}, not {steps}")
+        if spacing not in SPACINGS:
+            raise ValueError(f"there is no spacing {spacing!r}; choose from: {', '.join(SPACINGS)}")
+        return distinct(SPACINGS[spacing](self.alpha_bar, steps), self.num_timesteps)

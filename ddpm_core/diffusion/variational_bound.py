@@ -1,0 +1,77 @@
+"""The variational bound on the likelihood, term by term, and the variance of the reverse steps that is in it.
+
+The reverse process takes Gaussian steps from state t to t-1. The bound on -log p(clean) has one term for each of
+them, and one for what is left of the picture in the last state (Ho et al. 2020, eq. 5); all are in bits, per entry.
+
+A learned variance lies between two bounds of its own, the variance of the step if the picture were known and that of
+the noising step. Where in between, on a logarithmic scale, is the share that a network gives.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from ddpm_core.diffusion.diffuser import Diffuser
+
+BITS = 1 / math.log(2)  # in a nat
+
+
+def log_variances(diffuser: Diffuser, t: Tensor, like: Tensor) -> tuple[Tensor, Tensor]:
+    """Logarithms of the least and the greatest variance of steps from `t` (B,) to t-1, shaped to multiply `like`.
+
+    They are those of beta~ and beta (Ho et al. 2020, eq. 7 and section 3.2). The least of the step to state 0 would be
+    0; that of the step before it stands in (Nichol & Dhariwal 2021, in their code).
+    """
+    most = diffuser.betas[t.cpu()]
+    at = t.cpu().clamp_min(min(2, diffuser.num_timesteps - 1))
+    least = (1 - diffuser.alpha_bar[at - 1]) / (1 - diffuser.alpha_bar[at]) * diffuser.betas[at]
+    least = torch.where(least > 0, least, most)  # of a diffuser with one step
+    shape = (-1,) + (1,) * (like.ndim - 1)
+    return least.log().view(shape).to(like), most.log().view(shape).to(like)
+
+
+def log_variance(diffuser: Diffuser, t: Tensor, like: Tensor, share: Tensor | None = None) -> Tensor:
+    """Logarithm of the variance of the model's steps from `t` (B,) to t-1 (Nichol & Dhariwal 2021, eq. 15).
+
+    Args:
+        like: (B, ...), what the result can be multiplied with.
+        share: 0 for the least, 1 for the greatest, in the shape of `like`; None is 0, what ancestral sampling takes.
+    """
+    least, most = log_variances(diffuser, t, like)
+    return least if share is None else share * most + (1 - share) * least
+
+
+def step_bits(clean: Tensor, denoised: Tensor, t: Tensor, diffuser: Diffuser, share: Tensor | None = None) -> Tensor:
+    """The bound's terms for the steps from `t` (B,) to t-1: (B, C, h, w), bits.
+
+    For t > 1 it is how far the model's step is from that of a known picture (Ho et al. 2020, eq. 5, L_{t-1}): the
+    divergence of two Gaussians whose means are as far apart as `clean` and `denoised`, scaled. For t = 1 it is minus
+    the logarithm of the density of `clean` under the model's step; pixels of 8 bits have a probability instead, for
+    which see `likelihood`.
+
+    Args:
+        clean: (B, C, h, w), the latent.
+        denoised: what the model takes it for, in its state t.
+        share: of a learned variance, see `log_variance`.
+    """
+    shape, steps = (-1,) + (1,) * (clean.ndim - 1), t.cpu()
+    scale = diffuser.alpha_bar[steps - 1].sqrt() * diffuser.betas[steps] / (1 - diffuser.alpha_bar[steps])  # eq. 7
+    apart = scale.view(shape).to(clean) * (clean - denoised)
+    ours, theirs = log_variance(diffuser, t, clean, share), log_variances(diffuser, t, clean)[0]
+    missed = apart.square() * torch.exp(-ours) + ours
+    divergence = missed - theirs + torch.exp(theirs - ours) - 1
+    density = missed + math.log(2 * math.pi)
+    return 0.5 * BITS * torch.where((t == 1).view(shape), density, divergence)
+
+
+def prior_bits(clean: Tensor, diffuser: Diffuser) -> Tensor:
+    """The bound's last term: how far state N-1 of `clean` is from noise (Ho et al. 2020, eq. 5, L_T).
+
+    Returns:
+        (B, C, h, w), bits.
+    """
+    left = diffuser.alpha_bar[-1].item()
+    return 0.5 * BITS * (left * clean.square() - left - math.log1p(-left))

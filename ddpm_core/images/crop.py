@@ -1,0 +1,153 @@
+"""Fitting an upload of any shape to the model's square, and putting the result back at full size."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import torch
+from PIL import Image, ImageOps
+from torch import Tensor
+
+from ddpm_core.images.blending import blend
+from ddpm_core.images.faces import Square
+from ddpm_core.images.files import as_rgb, to_tensor
+from ddpm_core.images.masks import MaskError, any_inside
+
+Crop = Literal["auto", "whole", "painted"]
+MOST = 0.9  # of a face's window may be painted: what is made needs something to go on from
+CONTEXT = 2.0  # side of a "painted" window over the painted extent: as much around it as a patch needs to fit in
+
+
+def middle(picture: Image.Image, size: int) -> Image.Image:
+    """The largest square in the middle of an upload of any shape, as a model sees it: RGB, `size` pixels a side."""
+    return ImageOps.fit(as_rgb(picture), (size, size), Image.Resampling.LANCZOS)
+
+
+def cut_out(picture: Image.Image, square: Square, size: int) -> Image.Image:
+    """A square of an upload as a model sees it: RGB, `size` pixels a side; beyond the upload its border is repeated."""
+    return as_rgb(Image.fromarray(_inside(np.asarray(picture), square))).resize((size, size), Image.Resampling.LANCZOS)
+
+
+def _inside(pixels: np.ndarray, square: Square) -> np.ndarray:
+    rows, columns = (
+        np.clip(np.arange(start, start + square.side), 0, extent - 1)
+        for start, extent in zip((square.top, square.left), pixels.shape[:2], strict=True)
+    )
+    return pixels[rows][:, columns]
+
+
+@dataclass(frozen=True)
+class Frame:
+    """A square window of an upload: what the model sees, and the way back.
+
+    The window is as large as the upload's shorter side, or larger if the painted area needs it, and its middle
+    lies as near to the painted area's as the upload allows. Where it reaches beyond the upload, the border
+    pixels are repeated. The aspect ratio is kept. Cropped to what is painted, it is smaller where that is; and
+    a painted face is shown as the model knows faces, wherever in the upload it is.
+
+    Attributes:
+        picture: the upload, RGB or RGBA; what is kept keeps its transparency.
+        painted: bool (H, W), True where it is to be made anew.
+        left, top, side: the window, in the upload's pixels; may reach beyond it.
+        size: side of the model's square, pixels.
+        feather: how far into the painted area the upload fades into what was made, in the upload's pixels.
+    """
+
+    picture: Image.Image
+    painted: np.ndarray
+    left: int
+    top: int
+    side: int
+    size: int
+    feather: int = 0
+
+    @classmethod
+    def around(
+        cls,
+        picture: Image.Image,
+        painted: np.ndarray,
+        size: int,
+        crop: Crop = "whole",
+        feather: int = 0,
+        faces: Iterable[Square] = (),
+    ) -> Frame:
+        """The window for what is `painted` (H, W) on `picture`.
+
+        With `crop` "painted" its side is only `CONTEXT` times the painted extent, so that a small part of a large
+        upload is made at more of the upload's resolution; but at least `size`, for finer than its own pixels
+        the model cannot paint, and never more than the "whole" window's. With "auto" it is the first of `faces`
+        that holds all that is painted, or nearly does and is widened a little, and keeps some of it; "whole"
+        without one.
+
+        Raises:
+            MaskError: nothing is painted, everything is, or the mask has another size than the picture.
+        """
+        if painted.shape != (picture.height, picture.width):
+            mask, upload = f"{painted.shape[1]}x{painted.shape[0]}", f"{picture.width}x{picture.height}"
+            raise MaskError(f"The mask is {mask} pixels but the picture {upload}; they must match.")
+        if not painted.any():
+            raise MaskError("Nothing is painted yet; brush over the part you want made anew.")
+        if painted.all():
+            raise MaskError("Everything is painted, so there is nothing to keep; leave some of the picture free.")
+        rows, columns = np.flatnonzero(painted.any(1)), np.flatnonzero(painted.any(0))
+        spans = [(columns[0], columns[-1] + 1, picture.width), (rows[0], rows[-1] + 1, picture.height)]
+        box = int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1
+        windows = (window for face in faces if (window := face.around(*box)) and _inside(painted, window).mean() < MOST)
+        if crop == "auto" and (window := next(windows, None)):
+            return cls(picture, painted, *window, size, feather)
+        extent = int(max(end - start for start, end, _ in spans))
+        side = max(min(picture.size), extent)
+        if crop == "painted":
+            side = min(side, max(size, math.ceil(CONTEXT * extent)))
+        left, top = (cls._place(int(start), int(end), int(length), side) for start, end, length in spans)
+        return cls(picture, painted, left, top, side, size, feather)
+
+    @staticmethod
+    def _place(start: int, end: int, extent: int, side: int) -> int:
+        if side >= extent:
+            return (extent - side) // 2
+        return min(max((start + end - side) // 2, 0), extent - side)
+
+    @property
+    def window(self) -> Square:
+        """Where in the upload the model looks."""
+        return Square(self.left, self.top, self.side)
+
+    def image(self) -> Tensor:
+        """What the model sees of the upload: (1, 3, size, size) in [-1, 1]."""
+        return to_tensor(cut_out(self.picture, self.window, self.size))
+
+    def keep(self) -> Tensor:
+        """The keep mask (1, 1, size, size): False wherever any painted pixel of the upload falls."""
+        painted = _inside(self.painted, self.window)
+        for axis in (0, 1):
+            painted = any_inside(painted, self.size, axis)
+        return torch.from_numpy(~painted)[None, None]
+
+    def paste(self, made: Image.Image) -> Image.Image:
+        """The upload at its own size with `made` (the model's square) in the painted pixels, no other touched."""
+        fill = made.convert(self.picture.mode).resize((self.side, self.side), Image.Resampling.LANCZOS)
+        sheet = self.picture.copy()
+        sheet.paste(fill, (self.left, self.top))
+        return blend(self.picture, sheet, self.painted, self.feather)
+
+    def reduced(self, limit: int) -> Frame:
+        """The same frame on a copy of the upload at most `limit` pixels wide and high, for quick previews.
+
+        A pixel of the copy is painted if any share of it was: a stroke may be thinner than the copy's pixels.
+        """
+        factor = limit / max(self.picture.size)
+        if factor >= 1:
+            return self
+        width, height = (max(1, round(extent * factor)) for extent in self.picture.size)
+        painted = any_inside(any_inside(self.painted, height, 0), width, 1)
+        picture = self.picture.resize((width, height), Image.Resampling.BOX)
+        # Outwards, so that a painted pixel on the window's edge stays in it.
+        left, top = math.floor(self.left * factor), math.floor(self.top * factor)
+        right, bottom = (math.ceil((start + self.side) * factor) for start in (self.left, self.top))
+        side = max(1, right - left, bottom - top)
+        return Frame(picture, painted, left, top, side, self.size, round(self.feather * factor))

@@ -1,0 +1,234 @@
+"""The machine: which device to compute on, in which floating type, with how many threads and how much memory."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import json
+import os
+import platform
+import re
+import tempfile
+import time
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from torch.nn import functional as F
+
+Precision = Literal["auto", "fp32", "bf16", "fp16"]
+DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+
+POLITE = 10  # niceness, of 19: whoever uses the machine goes first
+MANY_CORES = 4  # of so many, one is left free
+TURNS = 5  # of each type, when they are timed against each other
+GAIN = 0.9  # bf16 has to take at most so much of the time of fp32, or its rounding is for nothing
+
+MEMINFO = Path("/proc/meminfo")
+CGROUPS = (  # of a container: limit, use, and the line of memory.stat with what the kernel can take back; version 2, 1
+    (Path("/sys/fs/cgroup"), "memory.max", "memory.current", "inactive_file"),
+    (Path("/sys/fs/cgroup/memory"), "memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
+)
+# What PyTorch says where it has no exception of its own for it: on CPU under Linux and Windows, and on Apple's GPUs.
+FULL = re.compile(r"can't allocate memory|not enough memory|out of memory", re.IGNORECASE)
+# From glibc's malloc.h; see mallopt(3).
+M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4
+
+
+def pick_device(name: str = "auto") -> torch.device:
+    """The device of that name; "auto" takes a GPU if there is one.
+
+    Raises:
+        ValueError: this machine has no such device.
+    """
+    available = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    if name == "auto":
+        return torch.device(next(kind for kind, here in available.items() if here))
+    kind = name.split(":")[0]
+    if not available.get(kind, False):
+        usable = ", ".join(kind for kind, here in available.items() if here)
+        raise ValueError(f"there is no device {name!r} on this machine; choose from: auto, {usable}.")
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        raise ValueError(f"{name!r} is no device; choose one like cpu, or cuda:0 for the first GPU.") from None
+    if kind == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise ValueError(f"there is no GPU {device.index} on this machine; it has {torch.cuda.device_count()}, from 0.")
+    return device
+
+
+def resolve_precision(precision: Precision, device: torch.device) -> torch.dtype:
+    """The autocast type for "auto": what the machine is faster in of bf16 and fp32; fp16 on GPUs too old for bf16.
+
+    Processors are timed, since their flags do not tell: with bf16 vector instructions alone (avx512_bf16), AMD's take
+    two thirds of the time of fp32, and Intel's up to twice.
+    """
+    if precision != "auto":
+        return DTYPES[precision]
+    if device.type == "cuda":
+        return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float16
+    return DTYPES[faster_precision()] if device.type == "cpu" else torch.float32
+
+
+@lru_cache
+def faster_precision() -> Literal["fp32", "bf16"]:
+    """What this machine's processor computes faster in, timed once and kept in the user's cache folder.
+
+    Kept, because a second timing might say otherwise on a busy day, and a seed's picture would change by a rounding.
+    Of processes that begin at once, all go by what the first has written.
+    """
+    machine = f"{_processor()}, torch {torch.__version__}"
+    file = _cache_folder() / "precision.json"
+    if (kept := _read_choices(file).get(machine)) in ("fp32", "bf16"):
+        return kept
+    choice: Literal["fp32", "bf16"] = "bf16" if seconds_in("bf16") < GAIN * seconds_in("fp32") else "fp32"
+    with contextlib.suppress(OSError):  # without a place to keep it, it is timed anew by every process
+        _keep_choice(file, machine, choice)
+    return _read_choices(file).get(machine, choice)
+
+
+@torch.inference_mode()
+def seconds_in(precision: Literal["fp32", "bf16"]) -> float:
+    """Seconds that a matrix product and a convolution such as the networks ask for take; the best of a few turns."""
+    dtype = DTYPES[precision]
+    rows, matrix = torch.ones(1024, 512, dtype=dtype), torch.ones(512, 512, dtype=dtype)
+    cells = torch.ones(8, 128, 16, 16, dtype=dtype).contiguous(memory_format=torch.channels_last)
+    kernel = torch.ones(128, 128, 3, 3, dtype=dtype).contiguous(memory_format=torch.channels_last)
+    taken = []
+    for _ in range(TURNS + 1):
+        begun = time.perf_counter()
+        for _ in range(3):
+            rows @ matrix
+            F.conv2d(cells, kernel, padding=1)
+        taken.append(time.perf_counter() - begun)
+    return min(taken[1:])  # the first sets things up
+
+
+def _processor() -> str:
+    """What the processor calls itself."""
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                flags = "amx" if "amx_bf16" in cpu_flags() else "avx512_bf16" if "avx512_bf16" in cpu_flags() else ""
+                return f"{line.partition(':')[2].strip()} {flags}".strip()
+    return platform.processor() or platform.machine()
+
+
+@lru_cache
+def cpu_flags() -> str:
+    """The processor's feature flags as Linux lists them; empty elsewhere."""
+    info = Path("/proc/cpuinfo")
+    return next((line for line in info.open() if line.startswith("flags")), "") if info.exists() else ""
+
+
+def _cache_folder() -> Path:
+    home = os.environ.get("XDG_CACHE_HOME") or os.environ.get("LOCALAPPDATA")
+    return Path(home or Path.home() / ".cache") / "ddpm-core"
+
+
+def _read_choices(file: Path) -> dict[str, Any]:
+    try:
+        choices = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return choices if isinstance(choices, dict) else {}
+
+
+def _keep_choice(file: Path, machine: str, choice: str) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    choices = {machine: choice} | _read_choices(file)  # another process may have been first
+    with tempfile.NamedTemporaryFile("w", dir=file.parent, delete=False, encoding="utf-8") as partial:
+        json.dump(choices, partial)
+    os.replace(partial.name, file)
+
+
+def use_threads(count: int | None) -> int:
+    """Have PyTorch compute with so many threads, and say with how many.
+
+    None leaves it at what PyTorch takes by itself, a thread per core, but for one core of four or more, which stays
+    free for whoever uses the machine; and wholly at that if OMP_NUM_THREADS says how many.
+    """
+    if count is None:
+        count = torch.get_num_threads()
+        if count >= MANY_CORES and not os.environ.get("OMP_NUM_THREADS"):
+            count -= 1
+    torch.set_num_threads(count)
+    return count
+
+
+def let_others_go_first() -> None:
+    """Lower this process's priority for good: it computes with what time others leave. Nothing happens on Windows."""
+    if hasattr(os, "setpriority"):
+        os.setpriority(os.PRIO_PROCESS, 0, max(POLITE, os.getpriority(os.PRIO_PROCESS, 0)))
+
+
+def available_memory() -> int | None:
+    """Bytes of main memory that programs can still take; None where it cannot be found out.
+
+    On Linux what the kernel thinks it could give, or what a container's limit leaves of it; elsewhere, for want of
+    better, all that is built in.
+    """
+    try:
+        free = 1024 * int(_entry(MEMINFO, "MemAvailable:"))
+    except (OSError, ValueError):
+        return _built_in()
+    return min([free, *_left_in_containers()])
+
+
+def _left_in_containers() -> list[int]:
+    found = []
+    for folder, limit, use, spare in CGROUPS:
+        try:
+            taken = int((folder / use).read_text()) - int(_entry(folder / "memory.stat", spare))
+            found.append(int((folder / limit).read_text()) - taken)
+        except (OSError, ValueError):  # no such version, or "max", no limit
+            continue
+    return found
+
+
+def _entry(table: Path, name: str) -> str:
+    """The number behind a name in one of the kernel's tables; empty if there is none."""
+    rows = (line.split() for line in table.read_text().splitlines())
+    return next((row[1] for row in rows if row[0] == name), "")
+
+
+def _built_in() -> int | None:
+    try:
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, ValueError, OSError):
+        return None
+
+
+def memory_is_full(error: RuntimeError) -> bool:
+    """Whether an error of PyTorch says that there was no memory left for a tensor."""
+    return isinstance(error, torch.OutOfMemoryError) or FULL.search(str(error)) is not None
+
+
+def keep_freed_memory() -> bool:
+    """Have glibc keep what is freed for the next allocation; whether it does (never but on Linux with glibc).
+
+    By default glibc maps every large block anew, hands it back when it is freed, and gives the free top of its heap
+    back too. A training step frees all its activations and allocates as many in the next, so on a CPU the kernel
+    would map the same pages and fill them with zeros at every step. Here no block is mapped apart (M_MMAP_MAX 0) and
+    the heap is never trimmed (M_TRIM_THRESHOLD -1), so that after the first steps nothing is asked of the kernel. The
+    process keeps its peak, which it reaches at every step anyway.
+
+    Not by a higher M_MMAP_THRESHOLD: glibc has refused more than 32 MiB, and one activation may be larger.
+    """
+    mallopt = _of_glibc("mallopt")
+    return mallopt is not None and bool(mallopt(M_MMAP_MAX, 0)) and bool(mallopt(M_TRIM_THRESHOLD, -1))
+
+
+def give_back_freed_memory() -> bool:
+    """Have glibc hand back what is free now, once, so that the kernel knows what is; whether there was anything.
+
+    Between two stages: what the first has kept would look as if it were in use.
+    """
+    trim = _of_glibc("malloc_trim")
+    return trim is not None and bool(trim(0))
+
+
+def _of_glibc(name: str) -> Any:
+    """A function of the C library, if that is glibc and has it."""
+    return getattr(ctypes.CDLL(None), name, None) if platform.libc_ver()[0] == "glibc" else None

@@ -1,0 +1,187 @@
+"""The gated scan along serpentine paths, a selective linear recurrence: compiled on CPU, in chunks elsewhere."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+from torch.nn import functional as F
+
+from ddpm_core.networks.layers import kernels
+
+CHUNK = 8  # cells that are scanned one after the other, beside those of all other chunks
+SHORT = 16  # up to so many cells, one after the other is fastest
+
+
+def gated_scan(projected: Tensor, paths: Tensor) -> Tensor:
+    """Scan a grid of cells along paths, one for every C/8 channels, and gate the states.
+
+    Every cell brings a value, a step size delta and a gate. Along its path, with w = sigmoid(delta), each channel's
+    state is h <- (1 - w) h + w value, from h = 0. States are computed in fp32.
+
+    Args:
+        projected: (B, cells, 3C), C values, C step sizes and C gates per cell.
+        paths: int64 (8, cells), contiguous: in which order each path visits the cells.
+    Returns:
+        (B, cells, C), the state of each cell times silu(gate), in the type of `projected`.
+    """
+    if projected.device.type != "cpu":
+        return scan_in_chunks(projected, paths)
+    stored = (projected if projected.dtype == torch.bfloat16 else projected.float()).contiguous()
+    mixed = _CompiledScan.apply(stored, paths) if stored.requires_grad else _scanned(stored, paths, kept=None)
+    return mixed.to(projected.dtype)
+
+
+def _scanned(projected: Tensor, paths: Tensor, kept: Tensor | None) -> Tensor:
+    """What `gated_scan` returns; what its gradient needs is put into `kept`, (B, cells, 3C): see `kernels.scan`."""
+    mixed = projected.new_empty(*projected.shape[:-1], projected.shape[-1] // 3)
+    kernels().run(kernels().scan, _sizes(mixed, paths), projected, paths, mixed, kept)
+    return mixed
+
+
+class _CompiledScan(torch.autograd.Function):
+    """`gated_scan` on CPU with its gradient."""
+
+    @staticmethod
+    def forward(ctx, projected: Tensor, paths: Tensor) -> Tensor:
+        kept = torch.empty_like(projected)
+        mixed = _scanned(projected, paths, kept)
+        ctx.save_for_backward(projected, kept, paths)
+        return mixed
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx, grad: Tensor):
+        projected, kept, paths = ctx.saved_tensors
+        projected_grad, grad = torch.empty_like(projected), grad.contiguous()
+        kernels().run(kernels().scan_backward, _sizes(grad, paths), projected, paths, kept, grad, projected_grad)
+        return projected_grad, None
+
+
+def _sizes(states: Tensor, paths: Tensor) -> tuple[int, int, int, int]:
+    """Pictures, cells, paths and channels per path."""
+    batch, cells, channels = states.shape
+    return batch, cells, len(paths), channels // len(paths)
+
+
+def scan_in_chunks(projected: Tensor, paths: Tensor) -> Tensor:
+    """`gated_scan` from operations of PyTorch alone, for any device."""
+    batch, cells, channels = projected.shape
+    proposed, gate = projected.split([channels // 3 * 2, channels // 3], dim=2)
+    there, back = _order(paths, 2), _order(paths, 1)[::-1]
+    proposed = _Reorder.apply(proposed.reshape(batch, cells * 2 * len(paths), -1), *there)
+    value, delta = proposed.view(batch, 2, cells, -1).unbind(1)
+    states = _ChunkedScan.apply(value, delta).view(batch, cells * len(paths), -1)
+    return _Reorder.apply(states, *back).view(batch, cells, -1) * F.silu(gate)
+
+
+@lru_cache(maxsize=32)  # by the very tensor, which a mixer keeps as well
+@torch.inference_mode(False)
+def _order(paths: Tensor, parts: int) -> tuple[Tensor, Tensor]:
+    """Order and inverse order of the rows of (cells * parts * 8, channels): per cell and part, one per direction.
+
+    Path k reorders only the rows of direction k, so one `index_select` moves all eight at once. The parts come out one
+    after the other.
+    """
+    row = torch.arange(parts * len(paths), device=paths.device).view(parts, 1, -1)
+    order = (paths.T * row.numel() + row).flatten()
+    return order, order.argsort()
+
+
+class _Reorder(torch.autograd.Function):
+    """`index_select` along dim 1 by a permutation, whose gradient is a gather by the inverse.
+
+    PyTorch's own backward scatters with `index_add`.
+    """
+
+    @staticmethod
+    def forward(ctx, rows: Tensor, order: Tensor, inverse: Tensor) -> Tensor:
+        ctx.save_for_backward(order, inverse)
+        return rows.index_select(1, order)
+
+    @staticmethod
+    def backward(ctx, grad: Tensor):
+        order, inverse = ctx.saved_tensors
+        return _Reorder.apply(grad.contiguous(), inverse, order), None, None
+
+
+class _ChunkedScan(torch.autograd.Function):
+    """States of `h[l] = (1 - w[l]) h[l-1] + w[l] value[l]` with `w = sigmoid(delta)`, all (B, L, D); inside, fp32.
+
+    Backward is the same from the end: with g the gradient of h, total[l] = g[l] + (1 - w[l+1]) total[l+1];
+    value gets w total, and delta gets w (1 - w) (value - h[l-1]) total, which is w total (value - h[l]).
+    """
+
+    @staticmethod
+    def forward(ctx, value: Tensor, delta: Tensor) -> Tensor:
+        write = torch.sigmoid(delta.float())
+        states = linear_recurrence(1 - write, write * value)
+        ctx.save_for_backward(value, write, states)
+        return states.to(value.dtype)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx, grad: Tensor):
+        value, write, states = ctx.saved_tensors
+        decay = F.pad(1 - write[:, 1:], (0, 0, 0, 1))  # that of the cell after
+        received = write * linear_recurrence(decay, grad.float(), reverse=True)
+        return received.to(value.dtype), (received * (value - states)).to(value.dtype)
+
+
+def recurrence_by_steps(decay: Tensor, update: Tensor, reverse: bool = False) -> Tensor:
+    """The recurrence in its plainest form: `h[t] = decay[t] * h[t-1] + update[t]`, `h[-1] = 0`.
+
+    Shapes (B, L, D) each. Slow where L is large; it says what `linear_recurrence` computes.
+    """
+    turn = -1 if reverse else 1
+    state, states = torch.zeros_like(update[:, 0]), []
+    for kept, new in zip(decay.unbind(1)[::turn], update.unbind(1)[::turn], strict=True):
+        state = torch.addcmul(new, kept, state)
+        states.append(state)
+    return torch.stack(states[::turn], dim=1)
+
+
+def linear_recurrence(decay: Tensor, update: Tensor, reverse: bool = False) -> Tensor:
+    """`recurrence_by_steps` in some 3 * `CHUNK` vector operations for every factor of `CHUNK` in L.
+
+    The sequence is cut into chunks that are scanned side by side for what each hands on, were it handed nothing, and
+    by how much it fades what it is handed. That is a sequence of one cell per chunk, and the same recurrence; once
+    each chunk's share of it is known, chunks are scanned for good. All products are of decays in [0, 1], so nothing
+    overflows (unlike forms that divide by a product). No gradient flows through it; `_ChunkedScan` has its own.
+
+    Args:
+        decay, update: (B, L, D) fp32.
+        reverse: run from the end: `h[t] = decay[t] * h[t+1] + update[t]`.
+    Returns:
+        (B, L, D), all states h.
+    """
+    batch, length, channels = update.shape
+    if length <= SHORT:
+        return recurrence_by_steps(decay, update, reverse)
+    pad = -length % CHUNK
+    if pad:  # at the far end, where it changes no state that is kept
+        edges = (0, 0, pad, 0) if reverse else (0, 0, 0, pad)
+        decay, update = F.pad(decay, edges), F.pad(update, edges)
+    states, turn = torch.empty_like(update), -1 if reverse else 1
+    decays, updates, places = (
+        each.reshape(batch, -1, CHUNK, channels).unbind(2)[::turn] for each in (decay, update, states)
+    )
+    reach, final = decays[0], updates[0]
+    for kept, new in zip(decays[1:], updates[1:], strict=True):
+        reach, final = reach * kept, torch.addcmul(new, kept, final)
+    state = _shifted(linear_recurrence(reach, final, reverse), reverse)
+    for kept, new, place in zip(decays, updates, places, strict=True):
+        state = torch.addcmul(new, kept, state, out=place)
+    return states[:, pad:] if reverse else states[:, :length]
+
+
+def _shifted(by_chunk: Tensor, reverse: bool = False) -> Tensor:
+    """What each chunk (B, chunks, D) receives, from what each hands on: the one before it, or after it in reverse."""
+    received = torch.zeros_like(by_chunk)
+    if reverse:
+        received[:, :-1] = by_chunk[:, 1:]
+    else:
+        received[:, 1:] = by_chunk[:, :-1]
+    return received

@@ -1,0 +1,151 @@
+"""What codec and denoiser share: a norm, a convolution, a start at zero, a place in memory."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Sequence
+from functools import cache, lru_cache
+from types import ModuleType
+from typing import Any, TypeVar
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+FEW_CELLS = 16  # in a map: measured, a convolution over more is faster as one
+
+Layer = TypeVar("Layer", nn.Conv2d, nn.Linear)
+Model = TypeVar("Model", bound=nn.Module)
+
+
+class ChannelNorm(nn.LayerNorm):
+    """Layer norm over the channels of each pixel of (B, C, H, W) (Ba et al. 2016).
+
+    No statistics over space, so it neither spreads a local change over the picture, as group norm
+    does, nor costs much: channels-last memory makes it a norm over rows.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+
+
+class NormSiLU(ChannelNorm):
+    """`ChannelNorm`, then a scale and shift if they are given, then SiLU."""
+
+    def forward(self, x: Tensor, modulation: Tensor | None = None) -> Tensor:
+        """(B, C, H, W), for a `modulation` (B, 2C, 1, 1) that holds C scales, less 1, and C shifts."""
+        x = super().forward(x)
+        if modulation is not None:
+            scale, shift = modulation.chunk(2, dim=1)
+            x = torch.addcmul(shift, x, 1 + scale)
+        return F.silu(x)
+
+
+class Conv3x3(nn.Conv2d):
+    """A 3x3 convolution of (B, C, H, W) that keeps its shape.
+
+    On CPU, over maps of few cells, it is computed as one matrix product of the cells' neighbourhoods, in training as
+    well. That is the same sum in another order; oneDNN's gradient of the weights takes two to four times as long
+    there as all of it does so.
+    """
+
+    def __init__(self, channels: int):
+        super().__init__(channels, channels, 3, padding=1)
+
+    def forward(self, x: Tensor, residual: Tensor | None = None) -> Tensor:
+        """(B, C, H, W), with the residual (B, C, H, W) added if there is one."""
+        if x.device.type != "cpu" or not has_few_cells(x):
+            h = super().forward(x)
+        else:
+            h = F.linear(neighbourhoods(x), rows_of(self), self.bias).permute(0, 3, 1, 2)
+        return h if residual is None else residual + h
+
+
+class ResidualLinear(nn.Linear):
+    """A linear layer whose result is added to a residual, (..., in) and (..., out)."""
+
+    def forward(self, x: Tensor, residual: Tensor) -> Tensor:  # type: ignore[override]
+        return residual + super().forward(x)
+
+
+def rows_of(convolution: nn.Conv2d) -> Tensor:
+    """Its weights (out, cells * in) as they meet `neighbourhoods`; of channels-last weights no copy is made."""
+    return convolution.weight.permute(0, 2, 3, 1).flatten(1)
+
+
+def has_few_cells(x: Tensor) -> bool:
+    """Whether a 3x3 convolution over (B, C, H, W) is faster as one matrix product."""
+    return x.shape[2] * x.shape[3] <= FEW_CELLS
+
+
+def neighbourhoods(x: Tensor) -> Tensor:
+    """(B, H, W, 9C) of (B, C, H, W): each cell's 3x3 neighbours row by row, zeros where there are none."""
+    return _Neighbourhoods.apply(x) if x.requires_grad else _gathered(x)
+
+
+@lru_cache(maxsize=32)
+@torch.inference_mode(False)
+def _neighbours(height: int, width: int) -> Tensor:
+    """int64 (H * W * 9): each cell's 3x3 neighbours by number, H * W where there is none."""
+    numbers = F.pad(torch.arange(height * width).view(height, width), (1, 1, 1, 1), value=height * width)
+    return numbers.unfold(0, 3, 1).unfold(1, 3, 1).flatten()
+
+
+def _gathered(x: Tensor) -> Tensor:
+    batch, channels, height, width = x.shape
+    cells = F.pad(x.permute(0, 2, 3, 1).flatten(1, 2), (0, 0, 0, 1))
+    return cells.index_select(1, _neighbours(height, width)).view(batch, height, width, 9 * channels)
+
+
+class _Neighbourhoods(torch.autograd.Function):
+    """One gather there, nine additions in place back, where PyTorch's own gradient fills and adds nine whole maps."""
+
+    @staticmethod
+    def forward(ctx, x: Tensor) -> Tensor:
+        return _gathered(x)
+
+    @staticmethod
+    def backward(ctx, grad: Tensor):
+        batch, height, width, channels = grad.shape
+        framed = grad.new_zeros(batch, height + 2, width + 2, channels // 9)
+        for place, part in enumerate(grad.split(channels // 9, dim=3)):
+            i, j = divmod(place, 3)
+            framed[:, i : i + height, j : j + width] += part
+        return framed[:, 1:-1, 1:-1].permute(0, 3, 1, 2)
+
+
+@cache
+def kernels() -> ModuleType:
+    """`networks.cpu.kernels`, when it is first needed: what compiles them takes a third of a second to import."""
+    from ddpm_core.networks.cpu import kernels
+
+    return kernels
+
+
+def reads_apart(module: nn.Module, name: str, apart: Sequence[str]) -> None:
+    """Let a module load weights saved when its linear layer `name` was several, `apart`, with the same inputs."""
+
+    def join(_: nn.Module, state: dict[str, Tensor], prefix: str, *rest: Any) -> None:
+        for kind in ("weight", "bias"):
+            parts = [f"{prefix}{part}.{kind}" for part in apart]
+            if all(part in state for part in parts):
+                state[f"{prefix}{name}.{kind}"] = torch.cat([state.pop(part) for part in parts])
+
+    module.register_load_state_dict_pre_hook(join)
+
+
+def closing(channels: int, last: nn.Module) -> nn.Sequential:
+    """A norm and SiLU, then what brings a network's result; it is number 2, as files have it."""
+    return nn.Sequential(OrderedDict({"0": NormSiLU(channels), "2": last}))
+
+
+def starting_at_zero(layer: Layer) -> Layer:
+    """The layer with weights and bias zero, so that what it feeds starts out unchanged by it."""
+    for parameter in layer.parameters():
+        nn.init.zeros_(parameter)
+    return layer
+
+
+def placed(model: Model, device: torch.device | str) -> Model:
+    """The model on `device`, laid out channels-last, the fast way for convolutions on CPU and GPU alike."""
+    return model.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]

@@ -1,0 +1,260 @@
+"""The noise predictor: a UNet over the latent grid with a mixer at the finer levels."""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Sequence
+from functools import lru_cache
+from itertools import pairwise
+from typing import Literal, get_args
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from ddpm_core.diffusion.diffuser import Diffuser
+from ddpm_core.networks.layers import Conv3x3, NormSiLU, closing, reads_apart, starting_at_zero
+from ddpm_core.networks.serpentine import SerpentineMixer
+
+Mixer = Literal["serpentine", "attention", "none"]
+Prediction = Literal["eps", "x0", "v", "velocity"]
+Variance = Literal["fixed", "learned"]
+
+
+def timestep_embedding(t: Tensor, width: int) -> Tensor:
+    """Sines and cosines (B, width) of timesteps `t` (B,) (Vaswani et al. 2017, section 3.5)."""
+    angles = t[:, None].float() * _frequencies(width // 2, t.device)
+    return torch.cat([angles.sin(), angles.cos()], dim=1)
+
+
+@lru_cache(maxsize=32)
+@torch.inference_mode(False)
+def _frequencies(count: int, device: torch.device) -> Tensor:
+    """fp32 (count,), geometrically from 1 towards 1/10,000."""
+    return torch.exp(-math.log(10_000) * torch.arange(count, device=device) / count)
+
+
+class TimeBlock(nn.Module):
+    """Residual block on (B, C, H, W), scaled and shifted by what the time embedding says.
+
+    A norm followed by a scale and shift from the time embedding is adaptive normalisation (Dhariwal &
+    Nichol 2021, section 4, there with group norm). The block starts as the identity.
+    """
+
+    def __init__(self, channels: int, dropout: float):
+        super().__init__()
+        self.norm1, self.norm2 = NormSiLU(channels), NormSiLU(channels)
+        self.conv1, self.conv2 = Conv3x3(channels), starting_at_zero(Conv3x3(channels))
+        self.dropout = nn.Dropout2d(dropout)  # whole channels: far fewer random numbers to draw
+
+    def forward(self, x: Tensor, modulation: Tensor) -> Tensor:
+        """(B, C, H, W), for a `modulation` (B, 2C, 1, 1) that holds C scales, less 1, and C shifts."""
+        h = self.norm2(self.conv1(self.norm1(x)), modulation)
+        return self.conv2(self.dropout(h), residual=x)
+
+
+class AttentionMixer(nn.Module):
+    """Multi-head self-attention over all cells of (B, C, H, W); starts as the identity.
+
+    The usual choice, kept so that the serpentine mixer can be compared with it.
+    """
+
+    def __init__(self, channels: int, head_size: int = 64):
+        super().__init__()
+        self.heads = next(n for n in range(max(1, channels // head_size), 0, -1) if channels % n == 0)
+        self.norm = nn.LayerNorm(channels)
+        self.query_key_value = nn.Linear(channels, 3 * channels)
+        self.out = starting_at_zero(nn.Linear(channels, channels))
+
+    def forward(self, x: Tensor) -> Tensor:
+        batch, channels, height, width = x.shape
+        tokens = self.norm(x.permute(0, 2, 3, 1).reshape(batch, height * width, channels))
+        split = self.query_key_value(tokens).view(batch, height * width, 3, self.heads, -1)
+        query, key, value = split.permute(2, 0, 3, 1, 4)
+        mixed = F.scaled_dot_product_attention(query, key, value).transpose(1, 2).reshape(tokens.shape)
+        return x + self.out(mixed).view(batch, height, width, channels).permute(0, 3, 1, 2)
+
+
+MIXERS: dict[str, Callable[[int], nn.Module]] = {
+    "serpentine": SerpentineMixer,
+    "attention": AttentionMixer,
+    "none": lambda channels: nn.Identity(),
+}
+
+
+class Stage(nn.Module):
+    """Some time blocks and then a mixer, all at one resolution."""
+
+    def __init__(self, channels: int, blocks: int, mixer: Mixer, dropout: float):
+        super().__init__()
+        self.blocks = nn.ModuleList(TimeBlock(channels, dropout) for _ in range(blocks))
+        self.mixer = MIXERS[mixer](channels)
+
+    def forward(self, x: Tensor, modulations: Iterator[Tensor]) -> Tensor:
+        for block in self.blocks:
+            x = block(x, next(modulations))
+        return self.mixer(x)
+
+
+class Denoiser(nn.Module, ABC):
+    """A network that tells noise from picture in a noisy latent; subclasses say how, in `forward`.
+
+    Attributes:
+        latent_channels: channels of the latent.
+        prediction: what its output means, see `training_target`.
+        classes: how many it can be asked for; 0 if it was trained without.
+        null_class: the number by which it is told "no class"; None if it has none.
+    """
+
+    def __init__(self, latent_channels: int, prediction: Prediction, classes: int, null_class: int | None):
+        super().__init__()
+        self.latent_channels, self.prediction = latent_channels, prediction
+        self.classes, self.null_class = classes, null_class
+
+    @abstractmethod
+    def forward(self, noisy: Tensor, t: Tensor, label: Tensor | None = None) -> Tensor:
+        """The raw output (B, C, h, w), in its own prediction type, for `noisy` (B, C, h, w) at `t` (B,).
+
+        It is (B, 2C, h, w) of one that learned its variance; `parted` tells what is what.
+
+        Args:
+            label: the class of each, (B,); None for no class throughout.
+        """
+
+
+class UNet(Denoiser):
+    """Predicts from a noisy latent and its timestep, at all resolutions at once (Ronneberger et al. 2015).
+
+    Going down, each level is a `Stage`, then a halving; going up, each level takes the coarser result and
+    the skip connection of its own level together by a 1x1 convolution, then a `Stage`.
+
+    Args:
+        latent_channels: channels of the latent.
+        channels: width per level, finest first, multiples of 32; each level but the first halves the grid.
+        blocks: time blocks per level and direction.
+        mixer: what lets far cells see each other, at every level: "serpentine", "attention" or "none".
+        dropout: share of activations dropped inside blocks while training.
+        prediction: what the network's output means: "eps", "x0", "v" or "velocity" (see `training_target`).
+        variance: "learned" for one that says how sure it is as well, with as many channels more (see `parted`).
+        classes: how many it can be told apart; an embedding of the class is added to that of the time (Nichol &
+            Dhariwal 2021, section 4). There is one for "no class" as well (Ho & Salimans 2022, section 3.2).
+    """
+
+    def __init__(
+        self,
+        latent_channels: int = 4,
+        channels: Sequence[int] = (128, 256, 384),
+        blocks: int = 2,
+        mixer: Mixer = "serpentine",
+        dropout: float = 0.1,
+        prediction: Prediction = "v",
+        classes: int = 0,
+        variance: Variance = "fixed",
+    ):
+        if prediction not in get_args(Prediction):
+            raise ValueError(f"there is no prediction type {prediction!r}")
+        if variance not in get_args(Variance):
+            raise ValueError(f"there is no variance {variance!r}")
+        if classes < 0:
+            raise ValueError(f"there cannot be {classes} classes")
+        super().__init__(latent_channels, prediction, classes, null_class=classes or None)
+        self.channels, self.halvings = tuple(channels), len(channels) - 1
+        time_width = 2 * channels[0]
+        self.time = nn.Sequential(nn.Linear(channels[0], time_width), nn.SiLU(), nn.Linear(time_width, time_width))
+        self.time_features = channels[0]
+        self.label = nn.Embedding(classes + 1, time_width) if classes else None
+
+        def stage(width: int) -> Stage:
+            return Stage(width, blocks, mixer, dropout)
+
+        self.input = nn.Conv2d(latent_channels, channels[0], 3, padding=1)
+        self.down = nn.ModuleList(stage(width) for width in channels)
+        self.halve = nn.ModuleList(
+            nn.Conv2d(fine, coarse, 3, stride=2, padding=1) for fine, coarse in pairwise(channels)
+        )
+        self.widen = nn.ModuleList(nn.Conv2d(coarse, fine, 1) for fine, coarse in pairwise(channels))
+        self.fuse = nn.ModuleList(nn.Conv2d(2 * width, width, 1) for width in channels[:-1])
+        self.up = nn.ModuleList(stage(width) for width in channels[:-1])
+        turns = [("down", level) for level in range(len(channels))]
+        turns += [("up", level) for level in reversed(range(self.halvings))]
+        self.modulated = [2 * channels[level] for _, level in turns for _ in range(blocks)]
+        self.modulate = nn.Linear(time_width, sum(self.modulated))  # for all blocks at once, in their turn
+        reads_apart(self, "modulate", [f"{way}.{level}.blocks.{n}.time" for way, level in turns for n in range(blocks)])
+        given = latent_channels * (2 if variance == "learned" else 1)
+        last = starting_at_zero(nn.Conv2d(channels[0], given, 3, padding=1))
+        self.output = closing(channels[0], last)
+
+    def forward(self, noisy: Tensor, t: Tensor, label: Tensor | None = None) -> Tensor:
+        """The network's raw output (B, C, h, w), in its own prediction type, for `noisy` (B, C, h, w) at `t` (B,).
+
+        With a learned variance it is (B, 2C, h, w); `parted` tells what is what.
+
+        Args:
+            label: the class of each, (B,) from 0 to `classes`, the last standing for "no class"; None for no class
+                throughout. A network without classes takes None alone.
+        """
+        modulation = self.modulations(t, label)
+        modulations = iter(modulation.split(self.modulated, dim=1))
+        x = self.input(noisy.to(modulation.dtype))
+        skips = []
+        for level, stage in enumerate(self.down):
+            x = stage(x, modulations)
+            if level < self.halvings:
+                skips.append(x)
+                x = self.halve[level](x)
+        for level in reversed(range(self.halvings)):
+            skip = skips[level]
+            x = F.interpolate(self.widen[level](x), size=skip.shape[2:], mode="nearest")
+            x = self.up[level](self.fuse[level](torch.cat([x, skip], dim=1)), modulations)
+        return self.output(x).float()
+
+    def modulations(self, t: Tensor, label: Tensor | None = None) -> Tensor:
+        """What `t` (B,) and `label` (B,) have to say to all blocks, one after the other: (B, sum of 2C, 1, 1)."""
+        time = self.time(timestep_embedding(t, self.time_features).to(next(self.parameters()).dtype))
+        if self.label is not None:
+            time = time + self.label(torch.full_like(t, self.classes) if label is None else label)
+        return self.modulate(F.silu(time))[:, :, None, None]
+
+
+def parted(output: Tensor, channels: int) -> tuple[Tensor, Tensor | None]:
+    """A network's raw output for C `channels`: its prediction (B, C, h, w) and what it says of the variance.
+
+    The latter is None if the variance is fixed, and else the share (B, C, h, w) at which that of a reverse step lies
+    between its bounds (`bound.log_variance`), 1/2 in a new network. Nothing holds it between 0 and 1 (Nichol &
+    Dhariwal 2021, section 3.1).
+    """
+    prediction, *raw = output.split(channels, dim=1)
+    return prediction, (raw[0] + 1) / 2 if raw else None
+
+
+def to_eps(output: Tensor, noisy: Tensor, t: Tensor, prediction: Prediction, diffuser: Diffuser) -> Tensor:
+    """The noise that a network's `output` of the given type implies (Salimans & Ho 2022, section 4, unnumbered).
+
+    Of "x0" (z - alpha x0) / sigma, of "v" sigma z + alpha v, of "velocity" (z + alpha u) / (alpha + sigma), with
+    alpha = sqrt(alpha_bar) and sigma = sqrt(1 - alpha_bar).
+    """
+    if prediction == "eps":
+        return output
+    signal, noise = diffuser.signal_and_noise(t, noisy)
+    if prediction == "x0":
+        return (noisy - signal * output) / noise
+    if prediction == "velocity":
+        return (noisy + signal * output) / (signal + noise)
+    return noise * noisy + signal * output
+
+
+def training_target(clean: Tensor, eps: Tensor, t: Tensor, prediction: Prediction, diffuser: Diffuser) -> Tensor:
+    """What a network of the given prediction type should put out (Salimans & Ho 2022, section 4, unnumbered).
+
+    "v" is alpha eps - sigma x0. "velocity", eps - x0, is the direction of the line from picture to noise, of rectified
+    flow (Liu et al. 2022, eq. 1).
+    """
+    if prediction == "eps":
+        return eps
+    if prediction == "x0":
+        return clean
+    if prediction == "velocity":
+        return eps - clean
+    signal, noise = diffuser.signal_and_noise(t, clean)
+    return signal * eps - noise * clean

@@ -1,0 +1,188 @@
+"""The learned codec: a variational autoencoder whose decoder is strictly local.
+
+The encoder may look anywhere (squeeze-and-excitation pools over the whole picture); the decoder may
+not, so that repainting one latent cell changes pixels near it and nowhere else. That rules out, in the
+decoder, attention, pooling and any norm whose statistics run over space; what is left is convolution
+and a norm over the channels of each pixel.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from ddpm_core.networks.codec import Codec
+from ddpm_core.networks.layers import ChannelNorm, NormSiLU, closing, starting_at_zero
+from ddpm_core.training.shards import WHOLE, Share
+
+
+class SqueezeExcitation(nn.Module):
+    """Scales each channel by what the picture as a whole contains (Hu et al. 2018, eqs. 2-4)."""
+
+    def __init__(self, channels: int, reduction: int = 4):
+        super().__init__()
+        self.squeeze = nn.Linear(channels, channels // reduction)
+        self.excite = nn.Linear(channels // reduction, channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        scale = torch.sigmoid(self.excite(F.silu(self.squeeze(x.mean((2, 3))))))
+        return x * scale[:, :, None, None]
+
+
+class ResidualBlock(nn.Module):
+    """Two convolutions on (B, C, H, W), added to the input; the sum starts as the input itself.
+
+    Args:
+        kernel: 1 or 3, the reach of both convolutions.
+        squeeze: add squeeze-and-excitation (encoder only, for it looks at the whole picture).
+    """
+
+    def __init__(self, channels: int, kernel: int = 3, squeeze: bool = False):
+        super().__init__()
+        self.norm1, self.norm2 = NormSiLU(channels), NormSiLU(channels)
+        self.conv1 = nn.Conv2d(channels, channels, kernel, padding=kernel // 2)
+        self.conv2 = starting_at_zero(nn.Conv2d(channels, channels, kernel, padding=kernel // 2))
+        self.squeeze = SqueezeExcitation(channels) if squeeze else nn.Identity()
+
+    def forward(self, x: Tensor) -> Tensor:
+        h = self.conv2(self.norm2(self.conv1(self.norm1(x))))
+        return x + self.squeeze(h)
+
+
+class Encoder(nn.Module):
+    """(B, 3, H, W) -> (B, 2*latent_channels, H/stride, W/stride): posterior mean and log-variance.
+
+    Every halving folds 2x2 pixels into channels, so nothing is thrown away before a convolution saw it.
+    """
+
+    def __init__(self, channels: Sequence[int], blocks: int, latent_channels: int):
+        super().__init__()
+        layers: list[nn.Module] = []
+        previous = 3
+        for width in channels:
+            layers += [nn.PixelUnshuffle(2), nn.Conv2d(4 * previous, width, 3, padding=1)]
+            layers += [ResidualBlock(width, squeeze=True) for _ in range(blocks)]
+            previous = width
+        self.layers = nn.Sequential(*layers)
+        self.out = nn.Sequential(ChannelNorm(previous), nn.Conv2d(previous, 2 * latent_channels, 1))
+
+    def forward(self, image: Tensor) -> Tensor:
+        return self.out(self.layers(image))
+
+
+class Decoder(nn.Module):
+    """(B, latent_channels, h, w) -> (B, 3, h*stride, w*stride), strictly local.
+
+    Works cell by cell (1x1) on the latent grid and with 3x3 kernels above it, where reach is cheap in pixels.
+    """
+
+    def __init__(self, channels: Sequence[int], blocks: int, latent_channels: int, full_width: int):
+        super().__init__()
+        widths = [*reversed(channels), full_width]
+        layers: list[nn.Module] = [nn.Conv2d(latent_channels, widths[0], 1)]
+        layers += [ResidualBlock(widths[0], kernel=1) for _ in range(blocks + 1)]
+        for doubling, (width, finer) in enumerate(pairwise(widths), 1):
+            layers += [nn.Conv2d(width, 4 * finer, 1), nn.PixelShuffle(2)]
+            layers += [ResidualBlock(finer) for _ in range(blocks if doubling < len(channels) else 1)]
+        self.layers = nn.Sequential(*layers)
+        self.out = closing(full_width, nn.Conv2d(full_width, 3, 3, padding=1))
+
+    def forward(self, latent: Tensor) -> Tensor:
+        return self.out(self.layers(latent))
+
+
+class VAE(Codec):
+    """Variational autoencoder (Kingma & Welling 2014) and codec of the latent diffusion model.
+
+    Args:
+        latent_channels: channels of the latent.
+        channels: width at each halving, finest first; their number sets the stride (three: stride 8).
+        encoder_blocks: residual blocks after each halving.
+        decoder_blocks: residual blocks after each doubling but the last, which has one; the latent grid has one more.
+        full_width: width of the decoder at full resolution.
+    """
+
+    def __init__(
+        self,
+        latent_channels: int = 4,
+        channels: Sequence[int] = (64, 128, 192),
+        encoder_blocks: int = 1,
+        decoder_blocks: int = 2,
+        full_width: int = 32,
+    ):
+        super().__init__(latent_channels, stride=2 ** len(channels))
+        self.encoder = Encoder(channels, encoder_blocks, latent_channels)
+        self.decoder = Decoder(channels, decoder_blocks, latent_channels, full_width)
+
+    def moments(self, image: Tensor) -> tuple[Tensor, Tensor]:
+        """Posterior mean and log-variance (B, C, h, w) of `image` (B, 3, H, W) in [-1, 1], not normalised."""
+        mean, log_variance = self.encoder(image).float().chunk(2, dim=1)
+        return mean, log_variance.clamp(-20, 10)
+
+    def means(self, image: Tensor) -> Tensor:
+        """The posterior's mean; see `Codec.means`."""
+        return self.moments(image)[0]
+
+    def restored(self, latent: Tensor) -> Tensor:
+        """What the decoder makes of it; see `Codec.restored`."""
+        return self.decoder(latent)
+
+
+def vae_loss(
+    vae: VAE,
+    image: Tensor,
+    kl_weight: float,
+    edge_weight: float,
+    texture_weight: float,
+    part: Share = WHOLE,
+    more: Callable[[Tensor], dict[str, Tensor]] = lambda restored: {},
+) -> dict[str, Tensor]:
+    """Terms of the training loss for a batch (B, 3, H, W) in [-1, 1]; "loss" is the one to minimise.
+
+    Each of several parts is given its own rows of the batch; every term is a mean over pictures, so the mean over
+    parts is that over the batch.
+
+    Reconstruction is each picture's root mean squared error (what PSNR counts), the absolute error at half
+    and quarter resolution and that of horizontal and vertical differences, which keeps edges, and that of
+    the texture (see `texture`); KL is to the standard normal, averaged over latent entries (Kingma & Welling
+    2014, appendix B).
+
+    Args:
+        more: further terms of what was restored, (B, 3, H, W) in about [-1, 1]; they are minimised as well.
+    """
+    mean, log_variance = vae.moments(image)
+    latent = mean + torch.exp(0.5 * log_variance) * part.noise_like(mean)
+    restored = vae.decoder(latent).float()
+
+    error = restored - image
+    pixels = (error.square().mean((1, 2, 3)) + 1e-8).sqrt().mean()
+    coarse = F.avg_pool2d(error, 2).abs().mean() + F.avg_pool2d(error, 4).abs().mean()
+    edges = error.diff(dim=2).abs().mean() + error.diff(dim=3).abs().mean()
+    missing = texture(restored) - texture(image)
+    blur = (missing.square().mean((2, 3)) + 1e-10).sqrt().mean()  # absolute values would settle below the mean
+    kl = 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance).mean()
+    terms = more(restored)
+    loss = pixels + 0.5 * coarse + edge_weight * edges + texture_weight * blur + kl_weight * kl + sum(terms.values())
+    return {"loss": loss} | {"pixels": pixels, "texture": blur, "kl": kl} | terms
+
+
+def texture(image: Tensor) -> Tensor:
+    """How strong each spatial frequency is in each neighbourhood of images (B, 3, H, W): (3B, 15, h, w).
+
+    An absolute or squared error is smallest where fine detail is averaged away. Asking that every
+    neighbourhood has as much of every frequency as the original, without saying where each hair lies, brings
+    detail back at little cost in error. It takes all frequencies, those of the 4x4 cosine transform but the
+    constant: asked for strong gradients alone, a decoder answers with a checkerboard.
+    """
+    frequency, place = torch.arange(4.0)[:, None], torch.arange(4.0)
+    cosines = torch.cos(math.pi / 4 * (place + 0.5) * frequency) / 2**0.5
+    cosines[0] /= 2**0.5
+    kernels = torch.einsum("ui,vj->uvij", cosines, cosines).reshape(16, 1, 4, 4)[1:].to(image)
+    strength = F.conv2d(image.flatten(0, 1).unsqueeze(1), kernels, stride=2).abs()
+    window = min(8, *strength.shape[2:])
+    return F.avg_pool2d(strength, window, max(1, window // 2))

@@ -1,0 +1,336 @@
+"""One typed, bounded request per action; UI, command line and API all build these."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, Self
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator, model_validator
+
+from ddpm_core.diffusion.constraints import ClampRule, MaskRule, resampled
+from ddpm_core.diffusion.guidance import VIEWS
+from ddpm_core.diffusion.samplers import SAMPLERS
+from ddpm_core.diffusion.schedules import SCHEDULES
+from ddpm_core.diffusion.spacing import SPACINGS
+from ddpm_core.images.crop import Crop
+from ddpm_core.machine import Precision
+from ddpm_core.networks.unet import Mixer, Prediction, Variance
+from ddpm_core.training.losses import TimestepDraw, Weighting
+
+MAX_SEED = 2**31 - 1
+MAX_COUNT = 8
+MAX_STRIP = 16  # pictures between two seeds: the parts of one thing, so more are worth waiting for
+
+# The registries say what there is to choose, so that a line there is all it takes to offer one thing more.
+if TYPE_CHECKING:  # type checkers cannot read literals made at run time
+    SamplerName = str
+    ScheduleName = str
+    SpacingName = str
+    ViewName = str
+else:
+    SamplerName = Literal[tuple(SAMPLERS)]
+    ScheduleName = Literal[tuple(SCHEDULES)]
+    SpacingName = Literal[tuple(SPACINGS)]
+    ViewName = Literal[tuple(name for name in VIEWS if name != "identity")]
+
+
+Widths = Annotated[  # "64,128,192" on the command line
+    tuple[Annotated[int, Field(ge=8, le=4096, multiple_of=8)], ...],
+    BeforeValidator(lambda value: value.split(",") if isinstance(value, str) else value),
+    Field(min_length=1, max_length=6),
+]
+Label = Annotated[  # an empty box, or a number without quotes
+    str | None, BeforeValidator(lambda value: None if value == "" else str(value) if isinstance(value, int) else value)
+]
+
+
+class Request(BaseModel):
+    """Base of all requests: unknown fields and values out of bounds are refused."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class GenerateRequest(Request):
+    """Pictures from noise; picture i of the batch has seed `seed` + i."""
+
+    action: ClassVar[str] = "generate"  # what a saved picture says was done
+
+    seed: int = Field(0, ge=0, le=MAX_SEED, description="seed of the first picture")
+    count: int = Field(1, ge=1, le=MAX_COUNT, description="pictures, each with the next seed")
+    steps: int = Field(20, ge=1, le=999, description="reverse steps")
+    # In 20 calls, pictures by this one and UniPC are nearest to the training pictures (docs/measurements.md).
+    sampler: SamplerName = Field("dpm-solver++", description="how to step from noise to picture")
+    spacing: SpacingName = Field("uniform", description="how the steps are spread over the timesteps")
+    eta: float = Field(0.0, ge=0, le=1, description="share of DDPM's noise that DDIM adds in its steps; DDIM only")
+    label: Label = Field(None, description="class to make, by name or number, of a checkpoint that has classes")
+    guidance: float = Field(2.0, ge=0, le=20, description="how closely a class is followed, 1 for plainly; above, more")
+
+    @model_validator(mode="after")
+    def _last_seed(self) -> Self:
+        if self.seeds[-1] > MAX_SEED:
+            raise ValueError(f"the last seed, {self.seeds[-1]}, is above {MAX_SEED}")
+        return self
+
+    @field_validator("eta")
+    @classmethod
+    def _eta_is_heard(cls, eta: float, info: ValidationInfo) -> float:
+        sampler = info.data.get("sampler")
+        if eta and sampler not in (None, "ddim"):
+            raise ValueError(f"belongs to the sampler ddim and must be 0 with {sampler}")
+        return eta
+
+    @property
+    def seeds(self) -> list[int]:
+        """The seeds that its noise is drawn from; for most requests one per picture."""
+        return [self.seed + i for i in range(self.count)]
+
+    @property
+    def labels(self) -> dict[str, str]:
+        """The classes asked for, by field; for most requests one or none."""
+        return {name: label for name in ("label", "other") if (label := getattr(self, name, None)) is not None}
+
+    @property
+    def stem(self) -> str:
+        """What a file made from this request is called, without its suffix; differs for all of `singles`."""
+        return f"seed-{self.seed}"
+
+    @property
+    def calls(self) -> int:
+        """Reverse steps that a run takes and yields.
+
+        Each calls the denoiser once; samplers that look at both ends of a step, twice but for the last.
+        """
+        return self.steps
+
+    @property
+    def extras(self) -> dict[str, float]:
+        """What the sampler is told beside what all samplers are."""
+        return {"eta": self.eta} if self.eta else {}
+
+    def singles(self) -> list[Self]:
+        """One request per picture of the batch: each makes, alone, the picture it makes in the batch."""
+        return [self.model_copy(update={"seed": self.seed + i, "count": 1}) for i in range(self.count)]
+
+
+class InpaintRequest(GenerateRequest):
+    """Part of a picture made anew; the picture and what is painted on it travel beside the request."""
+
+    action: ClassVar[str] = "inpaint"
+
+    # Few steps taken several times over: of all ways measured at 20 calls the one with the least seam, and the one
+    # that goes on best from what is kept (docs/measurements.md).
+    steps: int = Field(6, ge=1, le=999, description="reverse steps")
+    keep_painted: bool = Field(False, description="keep what is painted and make the rest anew")
+    mask_rule: MaskRule = Field("safe", description="which latent cells a painted pixel claims")
+    clamp: ClampRule = Field("noised", description="how kept cells are held: clean, or with the state's own noise")
+    resamples: int = Field(4, ge=1, le=20, description="times each reverse step is taken, noising again in between")
+    jump: int = Field(1, ge=1, le=998, description="reverse steps between two resamplings, and how far each goes back")
+    grow: int = Field(0, ge=-256, le=256, description="pixels to widen what is made anew, below 0 to narrow it")
+    feather: int = Field(0, ge=0, le=256, description="pixels over which what is made anew fades in at its edge")
+    crop: Crop = Field("auto", description="what the model sees: a painted face, the whole picture, around the painted")
+
+    @field_validator("jump")
+    @classmethod
+    def _jump_is_heard(cls, jump: int, info: ValidationInfo) -> int:
+        steps, resamples = (info.data.get(name) for name in ("steps", "resamples"))
+        if jump > 1 and resamples == 1:
+            raise ValueError("belongs to resamples above 1 and must be 1 without")
+        if jump > 1 and steps is not None and jump >= steps:
+            raise ValueError(f"must be less than the number of steps ({steps}), the last of which is taken once")
+        return jump
+
+    @property
+    def calls(self) -> int:
+        path = resampled(range(self.steps, -1, -1), self.resamples, self.jump)
+        return sum(then < now for now, then in pairwise(path))
+
+
+class EditRequest(GenerateRequest):
+    """A picture made anew from a noised version of itself; the picture travels beside the request."""
+
+    action: ClassVar[str] = "edit"
+
+    strength: float = Field(0.6, gt=0, le=1, description="share of the reverse steps that are taken: 1 leaves nothing")
+
+    @property
+    def calls(self) -> int:
+        return max(1, round(self.strength * self.steps))
+
+
+class BetweenRequest(GenerateRequest):
+    """Pictures on the way from seed `seed` to seed `to`, evenly spaced from share `start` to share `end` of it."""
+
+    action: ClassVar[str] = "between"
+
+    count: int = Field(8, ge=1, le=MAX_STRIP, description="pictures on the way, both ends among them")
+    to: int = Field(1, ge=0, le=MAX_SEED, description="seed at the end of the way")
+    start: float = Field(0.0, ge=0, le=1, description="share of the way at which the first picture lies")
+    end: float = Field(1.0, ge=0, le=1, description="share of the way at which the last picture lies")
+
+    @property
+    def seeds(self) -> list[int]:
+        return [self.seed, self.to]
+
+    @property
+    def stem(self) -> str:
+        way = f"seed-{self.seed}-to-{self.to}"
+        return way if self.start != self.end else f"{way}-at-{self.start:g}"
+
+    @property
+    def shares(self) -> list[float]:
+        """How far along the way each picture lies, 0 at `seed` and 1 at `to`."""
+        return [self.start + (self.end - self.start) * i / max(1, self.count - 1) for i in range(self.count)]
+
+    def singles(self) -> list[Self]:
+        return [self.model_copy(update={"start": share, "end": share, "count": 1}) for share in self.shares]
+
+
+class PairRequest(GenerateRequest):
+    """Pictures that are to be two things at once, the first of class `label`."""
+
+    other: Label = Field(None, description="class of the second thing")
+
+
+class AnagramRequest(PairRequest):
+    """Pictures that are to be one thing as they are and another in a view (Geng et al. 2024, "Visual Anagrams")."""
+
+    action: ClassVar[str] = "anagram"
+
+    # Of all samplers, by eye, the one whose pictures are most often faces in both views.
+    steps: int = Field(30, ge=1, le=999, description="reverse steps")
+    sampler: SamplerName = Field("ddpm", description="how to step from noise to picture")
+    view: ViewName = Field("upside-down", description="the other way to look at the picture")
+
+
+class HybridRequest(PairRequest):
+    """Pictures that are to be one thing from afar and another close by (Geng et al. 2024, "Factorized Diffusion")."""
+
+    action: ClassVar[str] = "hybrid"
+
+    blur: float = Field(1.5, gt=0, le=32, description="pixels by which a blur leaves only what is seen from afar")
+
+
+class StageSettings(Request):
+    """Settings that both training stages have."""
+
+    SHAPE: ClassVar[tuple[str, ...]] = ()  # those that what its network's weights are, or mean, depends on
+
+    iterations: int = Field(10_000, ge=1, description="optimiser steps")
+    batch_size: int = Field(8, ge=1, le=4096, description="pictures per micro-batch")
+    accumulate: int = Field(1, ge=1, le=1024, description="micro-batches per optimiser step")
+    learning_rate: float = Field(5e-4, gt=0, le=1, description="peak learning rate of AdamW")
+    warmup: int = Field(300, ge=0, description="steps of linear learning-rate warm-up")
+    weight_decay: float = Field(0.01, ge=0, le=1, description="weight decay of AdamW")
+    clip: float = Field(1.0, gt=0, description="largest norm of the gradient")
+    ema_decay: float = Field(0.999, ge=0, lt=1, description="decay of the weights' moving average")
+
+
+class VaeSettings(StageSettings):
+    """The autoencoder: its shape and its training."""
+
+    SHAPE = ("latent_channels", "channels", "encoder_blocks", "decoder_blocks", "full_width")
+
+    latent_channels: int = Field(4, ge=1, le=64, description="channels of the latent")
+    channels: Widths = Field((64, 128, 192), description="width at each halving, finest first")
+    encoder_blocks: int = Field(1, ge=1, le=8, description="residual blocks per resolution, encoder")
+    decoder_blocks: int = Field(2, ge=1, le=8, description="residual blocks per resolution, decoder")
+    full_width: int = Field(32, ge=8, le=256, description="decoder width at full resolution")
+    kl_weight: float = Field(3e-4, ge=0, le=1, description="weight of the KL term")
+    edge_weight: float = Field(0.25, ge=0, le=10, description="weight of the error of neighbouring differences")
+    texture_weight: float = Field(1.0, ge=0, le=100, description="weight of the difference in local texture")
+    learns: Literal["all", "decoder"] = Field(
+        "all", description='what is trained; "decoder" leaves latents, and a denoiser trained on them, as they are'
+    )
+    adversarial_weight: float = Field(
+        0.0, ge=0, le=1, description="weight of passing for real with a critic that learns beside it; better late"
+    )
+    sampled: int = Field(
+        0, ge=0, le=100_000, description="latents that the denoiser of --init makes for the critic to judge as well"
+    )
+
+    @property
+    def weights(self) -> dict[str, float]:
+        """Those of the terms of `vae.vae_loss`, by its arguments."""
+        return {name: getattr(self, name) for name in ("kl_weight", "edge_weight", "texture_weight")}
+
+    @field_validator("sampled")
+    @classmethod
+    def _samples_are_judged(cls, sampled: int, info: ValidationInfo) -> int:
+        if sampled and not info.data.get("adversarial_weight"):
+            raise ValueError("belongs to an adversarial weight above 0 and must be 0 without")
+        if sampled and info.data.get("learns") == "all":
+            raise ValueError('belongs to learns "decoder" and must be 0 where latents change')
+        return sampled
+
+
+class DenoiserSettings(StageSettings):
+    """The UNet: its shape and its training."""
+
+    SHAPE = ("channels", "blocks", "mixer", "prediction", "variance")
+
+    channels: Widths = Field((128, 256, 384), description="width per level, finest first")
+    blocks: int = Field(2, ge=1, le=8, description="residual blocks per level and direction")
+    mixer: Mixer = Field("serpentine", description="what lets far cells see each other")
+    dropout: float = Field(0.1, ge=0, lt=1, description="share of channels dropped inside blocks")
+    prediction: Prediction = Field("v", description="what the network's output means")
+    variance: Variance = Field("fixed", description="of reverse steps: learned beside the noise, or not; for ddpm")
+    schedule: ScheduleName = Field("linear", description="how noise grows from state to state")
+    timesteps: TimestepDraw = Field("lognormal", description="how training timesteps are drawn; importance: by loss")
+    weighting: Weighting = Field("uniform", description="what errors count at which timestep")
+    learns: Literal["data", "guided"] = Field(
+        "data", description="pictures, or what the checkpoint named by --init predicts together with its guide"
+    )
+    clamp_share: float = Field(0.3, ge=0, le=1, description="share of examples with a region held clean")
+    label_dropout: float = Field(0.1, ge=0, le=1, description="share of examples whose class is not told")
+
+
+class TrainRequest(Request):
+    """A training run: autoencoder, denoiser or one after the other."""
+
+    data: Path = Field(
+        description="folder of pictures, a .zip or .tar of one, .parquet as Hugging Face datasets writes it, or a "
+        ".npz in MNIST's layout; class folders, train/ and val/ beside each other and a labels.csv are understood"
+    )
+    out: Path = Field(description="checkpoint folder to write")
+    stage: Literal["all", "vae", "denoiser"] = Field("all", description="which of the two to train")
+    size: int = Field(128, ge=8, le=1024, description="side of the training pictures, pixels")
+    resume: bool = Field(False, description="continue the interrupted run in --out")
+    init: Path | None = Field(None, description="checkpoint folder whose weights to start from")
+    codec: Literal["vae", "pixel"] = Field(
+        "vae", description='what latents are: an autoencoder\'s, or the pixels themselves; "pixel" has no stage "vae"'
+    )
+    pixel_stride: int = Field(2, ge=1, le=16, description="side in pixels of the squares that are a cell of pixels")
+    classes: str = Field(
+        "auto", description='what tells classes apart: "folder", a column of labels.csv, "none", or "auto" to find out'
+    )
+    flips: bool = Field(True, description="mirror pictures at random")
+    views: int = Field(1, ge=1, le=64, description="squares cut from each picture, the first the whole")
+    zoom: float = Field(0.1, ge=0, lt=1, description="how much smaller than the whole further views may be")
+    precision: Precision = Field("auto", description="number format of the forward and backward pass")
+    device: str = Field("auto", description="cpu, cuda, mps, or auto")
+    threads: int | None = Field(
+        None,
+        ge=1,
+        le=1024,
+        description="CPU threads; if not said, OMP_NUM_THREADS, or one per core, of many all but one",
+    )
+    seed: int = Field(0, ge=0, le=MAX_SEED, description="seed of everything random in the run")
+    save_every: int = Field(500, ge=1, description="iterations between saved states")
+    sample_every: int = Field(1000, ge=1, description="iterations between sample grids and held-out losses")
+    about: str = Field("", description="one line on the training pictures' source and licence, shown in the app")
+    vae: VaeSettings = VaeSettings()
+    denoiser: DenoiserSettings = DenoiserSettings()
+
+    @model_validator(mode="after")
+    def _something_to_learn(self) -> Self:
+        if self.codec == "pixel" and self.stage == "vae":
+            raise ValueError("the pixel codec has nothing to learn; leave --stage out")
+        return self
+
+    @property
+    def stages(self) -> tuple[Literal["vae", "denoiser"], ...]:
+        """The stages to run, in order."""
+        if self.stage != "all":
+            return (self.stage,)
+        return ("vae", "denoiser") if self.codec == "vae" else ("denoiser",)

@@ -1,0 +1,187 @@
+"""A training run tried out before it is started: what it learns from, and how much memory and time it takes.
+
+Every stage takes a few real steps, on made-up pictures and in a temporary folder; the run's own is only read.
+"""
+
+from __future__ import annotations
+
+import math
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+
+import torch
+
+from ddpm_core.checkpoints import native as checkpoint
+from ddpm_core.checkpoints.native import CheckpointError
+from ddpm_core.data.find import DataSet, find
+from ddpm_core.data.load import PictureSet
+from ddpm_core.networks.codec import Codec
+from ddpm_core.requests import StageSettings, TrainRequest
+from ddpm_core.training.loop import Trainer, steps_taken
+from ddpm_core.training.memory_budget import Needs, divided, fit, needs_of
+from ddpm_core.training.record.progress import in_bytes, in_hours
+from ddpm_core.training.resume import changes
+from ddpm_core.training.stages.jobs import DenoiserJob, Job, Pictures, StageName
+from ddpm_core.training.stages.run import free_place, job_of
+
+MADE_UP = 8  # pictures; steps draw them over and over
+PATIENCE = 10.0  # seconds for a stage, about; batches that would take longer are reckoned in proportion to smaller ones
+GROWTH = 4  # from one batch tried to the next
+REPEATS = 3  # steps of the largest that is tried
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What a stage takes.
+
+    Attributes:
+        parts: in how many every micro-batch is computed, so that it fits.
+        seconds: of an iteration.
+        done: iterations that a run which is resumed has behind it.
+        where: on what it was measured.
+        data: bytes of pictures and of latents, by name.
+    """
+
+    stage: StageName
+    settings: StageSettings
+    parameters: int
+    needs: Needs
+    parts: int
+    seconds: float
+    done: int
+    where: str
+    data: dict[str, int]
+
+    @property
+    def remaining(self) -> float:
+        """Seconds that its iterations take."""
+        return self.seconds * max(0, self.settings.iterations - self.done)
+
+    @property
+    def memory(self) -> dict[str, float]:
+        """Bytes at the peak, by what they are for."""
+        count, needs = self.settings.batch_size // self.parts, self.needs
+        held = {"weights": needs.weights, "gradients": needs.gradients, "moving average": needs.average}
+        return held | {"optimiser": needs.moments, "activations": needs.passing(count)} | self.data
+
+    def lines(self) -> Iterator[str]:
+        """What there is to say of it."""
+        yield f"{self.stage}: {self.parameters:,} parameters"
+        if self.parts > 1:
+            yield f"  {divided(self.settings.batch_size, self.parts)}"
+        named = ", ".join(f"{name} {in_bytes(size)}" for name, size in self.memory.items())
+        yield f"  memory: about {in_bytes(sum(self.memory.values()))} at its peak ({named})"
+        left = self.settings.iterations - self.done
+        yield f"  time: about {self.seconds:.3g} s per iteration on {self.where}"
+        going_on = f" of {self.settings.iterations:,} iterations are left" if self.done else " iterations"
+        yield f"  {max(0, left):,}{going_on}: about {in_hours(self.remaining)}"
+
+
+def rehearse(request: TrainRequest) -> Iterator[str]:
+    """Try a run out, and yield line after line what it would take.
+
+    Raises:
+        CheckpointError, PictureError, TrainingError: as the run itself would.
+    """
+    places = {stage: free_place(stage, request)[0] for stage in request.stages}
+    for stage, state in places.items():
+        if state.exists():
+            yield from changes(stage, request)
+    found = find(request.data, request.classes)
+    pictures = len(found.sources["train"]) * request.views + len(found.sources["val"])
+    pixels = pictures * 3 * request.size**2
+    yield from introduction(len(found.sources["train"]), len(found.sources["val"]), found.classes)
+    yield f"{pictures} squares of {request.size} pixels in memory: {in_bytes(pixels)}."
+    remaining = 0.0
+    with tempfile.TemporaryDirectory() as folder:
+        for stage, job in _jobs(request, Path(folder), found):
+            data = {"pictures": pixels}
+            if isinstance(job, DenoiserJob):
+                data["latents"] = _latent_bytes(request, found, job.codec)
+            estimate = _estimate(stage, job, request, steps_taken(places[stage]), data)
+            remaining += estimate.remaining
+            yield from estimate.lines()
+    yield f"In all about {in_hours(remaining)}, not counting what lies between: reading, measuring and saving."
+    yield "Nothing was written."
+
+
+def introduction(files: int, held_out: int, classes: tuple[str, ...]) -> Iterator[str]:
+    """What there is to learn from, in a line or two."""
+    yield f"{files} pictures to train on, {held_out} held out."
+    if classes:
+        yield f"{len(classes)} classes: {', '.join(classes)[:200]}."
+
+
+def _jobs(request: TrainRequest, folder: Path, found: DataSet) -> Iterator[tuple[StageName, Job]]:
+    """The run's jobs on made-up pictures, in a folder of their own with what codec the run's has, or a new one."""
+    codec = [request.out / name for name in (checkpoint.CONFIG, checkpoint.VAE_WEIGHTS)]
+    if all(path.is_file() for path in codec):
+        for path in codec:
+            shutil.copy(path, folder)
+    away = request.model_copy(update={"out": folder})
+    pixels = torch.randint(0, 256, (MADE_UP, 3, request.size, request.size), dtype=torch.uint8)
+    labels = torch.arange(MADE_UP) % len(found.classes) if found.classes else None
+    pictures = Pictures(PictureSet(pixels, [], labels), None, MADE_UP, found.classes)
+    try:
+        for stage in request.stages:
+            job = job_of(stage, away, pictures)
+            yield stage, job
+            if not (folder / checkpoint.VAE_WEIGHTS).exists():
+                job.export(job.model, finished=None)
+    except CheckpointError as error:  # of the run's folder, for what its copy here lacks
+        raise CheckpointError(str(error).replace(str(folder), str(request.out))) from None
+
+
+def _estimate(stage: StageName, job: Job, request: TrainRequest, done: int, data: dict[str, int]) -> Estimate:
+    settings: StageSettings = getattr(request, stage)
+    trainer = Trainer(job.model, settings, request.precision, memory=job.memory)
+    needs = needs_of(trainer, job.loss)
+    fit(trainer, job.loss)
+    rows, seconds, parts = _timed(job, settings, request, settings.batch_size // trainer.parts)
+    threads = f", threads: {torch.get_num_threads()}" if trainer.device.type == "cpu" else ""
+    return Estimate(
+        stage,
+        settings,
+        sum(parameter.numel() for parameter in job.model.parameters()),
+        needs,
+        trainer.parts * parts,
+        seconds * settings.accumulate * settings.batch_size / rows,
+        done,
+        f"{trainer.device}, {str(trainer.dtype).removeprefix('torch.')}{threads}",
+        data if trainer.device.type == "cpu" else {},  # which otherwise are not where the rest is
+    )
+
+
+def _timed(job: Job, settings: StageSettings, request: TrainRequest, most: int) -> tuple[int, float, int]:
+    """Steps of more and more pictures: how many the last had, `most` or enough; its seconds; parts that `most` need."""
+    rows, spent = 1, 0.0
+    while True:
+        plan = settings.model_copy(update={"batch_size": rows, "accumulate": 1, "iterations": 1 + REPEATS})
+        trainer = Trainer(job.model, plan, request.precision, memory=job.memory)
+        steps = trainer.train(job.loss)
+        taken = [_seconds(steps), _seconds(steps)]
+        spent += sum(taken)
+        larger = min(GROWTH * rows, most)
+        if larger == rows or trainer.parts > 1 or spent + 2 * min(taken) * larger / rows > PATIENCE:
+            while len(taken) <= REPEATS and spent + min(taken) < PATIENCE:
+                taken.append(_seconds(steps))
+                spent += taken[-1]
+            parts = 1 if trainer.parts == 1 else math.ceil(trainer.parts * most / rows)
+            return rows, median(taken[1:]), parts  # without the first, which makes room, and plans, for all others
+        rows = larger
+
+
+def _seconds(steps: Iterator[object]) -> float:
+    started = time.perf_counter()
+    next(steps)
+    return time.perf_counter() - started
+
+
+def _latent_bytes(request: TrainRequest, found: DataSet, codec: Codec) -> int:
+    count = len(found.sources["train"]) * request.views * (1 + request.flips) + len(found.sources["val"])
+    return count * codec.latent_channels * (request.size // codec.stride) ** 2 * 4

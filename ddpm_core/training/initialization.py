@@ -1,0 +1,207 @@
+"""Training that begins with a checkpoint that there is: its weights, or what it predicts."""
+
+from __future__ import annotations
+
+import filecmp
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ddpm_core.checkpoints import native as checkpoint
+from ddpm_core.checkpoints.native import CheckpointConfig, CheckpointError
+from ddpm_core.cli import plain
+from ddpm_core.diffusion.guidance import autoguided
+from ddpm_core.diffusion.steps import Predictor
+from ddpm_core.networks.cpu.packed import ready
+from ddpm_core.networks.unet import UNet, parted
+from ddpm_core.networks.vae import VAE
+from ddpm_core.requests import DenoiserSettings, StageSettings, TrainRequest, VaeSettings
+
+LATENT_ENDS = ("input.weight", "output.2.weight", "output.2.bias")  # of the UNet: as wide as the latent
+LABEL, TIME_BIAS = "label.weight", "time.2.bias"
+
+
+def shapes_of(folder: Path) -> dict[str, Any]:
+    """What a run that starts from a checkpoint is like unless told otherwise, nested as a `TrainRequest` is.
+
+    Raises:
+        CheckpointError: there is no such checkpoint.
+    """
+    config = checkpoint.read_config(folder)
+    settings: dict[str, Any] = {"size": config.size, "codec": config.codec}
+    if config.codec == "pixel":
+        settings["pixel_stride"] = config.vae.get("stride", 2)
+    else:
+        settings["vae"] = _built(config.vae, VaeSettings())
+    if config.denoiser:
+        schedule = config.diffuser.get("schedule", DenoiserSettings().schedule)
+        settings["denoiser"] = _built(config.denoiser, DenoiserSettings()) | {"schedule": schedule}
+    return settings
+
+
+def start_autoencoder(request: TrainRequest, vae: VAE) -> list[str]:
+    """Fill an autoencoder that is to be trained with the weights of the checkpoint named by --init.
+
+    Any size of picture will do, for it is made of convolutions; all else has to fit. Returns sentences that say what
+    was taken over.
+
+    Raises:
+        CheckpointError: there are no such weights, or they are of another shape.
+    """
+    folder, config = _start(request)
+    _refuse_misfit(folder / checkpoint.VAE_WEIGHTS, "vae", _built(config.vae, VaeSettings()), request.vae)
+    checkpoint.read_weights(folder / checkpoint.VAE_WEIGHTS, vae, next(vae.parameters()).device)
+    vae.train().requires_grad_(True)
+    notes = [f"The autoencoder starts from the weights of {folder}{_other_size(request, config)}."]
+    if "denoiser" in request.stages and request.vae.learns == "all":
+        notes.append("Its latents change as it learns; --vae-learns decoder keeps them as the denoiser knows them.")
+    return notes
+
+
+def start_denoiser(request: TrainRequest, unet: UNet, classes: tuple[str, ...]) -> list[str]:
+    """The same for a denoiser.
+
+    Besides another size of picture, it may have other classes: those it knew by name are taken over, new ones begin
+    as "no class" does, and what a network with classes makes of "no class" is what one without them begins with. If
+    the latent has another number of channels, the convolutions that read and write it begin anew.
+
+    Raises:
+        CheckpointError: there are no such weights, or they are of another shape.
+    """
+    folder, config = _start(request)
+    path = folder / checkpoint.DENOISER_WEIGHTS
+    before = _built(config.denoiser, DenoiserSettings())
+    prediction, schedule = before.pop("prediction"), config.diffuser.get("schedule", DenoiserSettings().schedule)
+    _refuse_misfit(path, "denoiser", before, request.denoiser)
+    weights = checkpoint.load_denoiser(folder).state_dict()
+    notes = [f"The denoiser starts from the weights of {folder}{_other_size(request, config)}."]
+    notes += _fit_classes(weights, tuple(config.classes), classes, unet)
+
+    latent = int(config.denoiser.get("latent_channels", 4))
+    if latent != unet.latent_channels:
+        weights |= {name: tensor.cpu() for name, tensor in unet.state_dict().items() if name in LATENT_ENDS}
+        notes.append(
+            f"The latent has {unet.latent_channels} channels instead of {latent}, so the convolutions that read and "
+            "write it start anew."
+        )
+    elif _other_codec(request.out, folder):
+        notes.append("The autoencoder is not the one it learned with, so it learns other latents than it knows.")
+    for what, was, now in (
+        ("puts out", prediction, request.denoiser.prediction),
+        ("removes noise of the schedule", schedule, request.denoiser.schedule),
+    ):
+        if was != now:
+            notes.append(f"It {what} {was!r} so far and has to learn {now!r}.")
+    unet.load_state_dict(weights)
+    return notes
+
+
+def has_codec_for(request: TrainRequest, folder: Path) -> bool:
+    """Whether a run can take over the codec of a checkpoint as it is. Raises `CheckpointError`."""
+    config = checkpoint.read_config(folder)
+    if config.codec == "pixel":
+        return request.codec == "pixel" and config.vae.get("stride", 2) == request.pixel_stride
+    return request.codec == "vae"
+
+
+def take_codec(request: TrainRequest) -> list[str]:
+    """Copy the codec of the checkpoint named by --init into a folder that has none; returns what to say of it."""
+    folder, config = _start(request)
+    training = {"vae": config.training["vae"]} if "vae" in config.training else {}
+    parts: dict[str, Any] = {"codec": config.codec, "vae": config.vae, "training": training, "about": request.about}
+    checkpoint.load_codec(folder)  # or it cannot be, and nothing is written
+    checkpoint.write_config(request.out, CheckpointConfig(size=request.size, **parts))
+    name = checkpoint.VAE_WEIGHTS
+    checkpoint.write_atomically(request.out / name, lambda partial: shutil.copyfile(folder / name, partial))
+    return [f"The {'autoencoder' if config.codec == 'vae' else 'codec'} is that of {folder}, as it is."]
+
+
+def _start(request: TrainRequest) -> tuple[Path, CheckpointConfig]:
+    """The checkpoint named by --init, whose codec has to be the run's."""
+    if request.init is None:
+        raise CheckpointError("There is no checkpoint to start from; name it with --init.")
+    config = checkpoint.read_config(request.init)
+    if config.codec != request.codec:
+        raise CheckpointError(
+            f"{request.init} has the codec {config.codec!r}, not {request.codec!r}, so its weights are of no use; "
+            "leave out --codec to take its own, or --init."
+        )
+    return request.init, config
+
+
+def _built(arguments: dict[str, Any], defaults: StageSettings) -> dict[str, Any]:
+    """Settings by name, as a network was built with them."""
+    values = {name: arguments.get(name, getattr(defaults, name)) for name in defaults.SHAPE}
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
+
+
+def _refuse_misfit(path: Path, stage: str, before: dict[str, Any], now: StageSettings) -> None:
+    misfits = [
+        f"--{stage}-{name.replace('_', '-')} is {plain(getattr(now, name))} instead of {plain(value)}"
+        for name, value in before.items()
+        if getattr(now, name) != value
+    ]
+    if misfits:
+        raise CheckpointError(
+            f"{path} does not match what is to be trained: {', '.join(misfits)}; leave that out to start from it."
+        )
+
+
+def _fit_classes(weights: dict[str, Tensor], before: tuple[str, ...], now: tuple[str, ...], unet: UNet) -> list[str]:
+    """Turn the class embedding in `weights` into one of the classes there are now; says what became of them."""
+    known = weights.pop(LABEL, None)
+    none = torch.zeros_like(weights[TIME_BIAS]) if known is None else known[-1]
+    if unet.label is None:
+        weights[TIME_BIAS] = weights[TIME_BIAS] + none  # it was added to what this is the bias of
+        return [] if known is None else ["There are no classes any more; what it makes of none is taken over."]
+    rows = {} if known is None else dict(zip(before, known, strict=False))
+    weights[LABEL] = torch.stack([rows.get(name, none) for name in now] + [none])
+    if not rows.keys() & set(now):
+        return ["The classes are new, so their embedding starts anew, from what it makes of no class."]
+    said = []
+    if new := [name for name in now if name not in rows]:
+        said.append(f"New classes, whose embedding starts anew: {', '.join(new)[:200]}.")
+    if gone := [name for name in before if name not in now]:
+        said.append(f"Classes it knew and that are no more: {', '.join(gone)[:200]}.")
+    return said
+
+
+def _other_size(request: TrainRequest, config: CheckpointConfig) -> str:
+    return "" if config.size == request.size else f", trained at {config.size} pixels and now at {request.size}"
+
+
+def _other_codec(one: Path, other: Path) -> bool:
+    return not filecmp.cmp(one / checkpoint.VAE_WEIGHTS, other / checkpoint.VAE_WEIGHTS, shallow=False)
+
+
+def guided_output(folder: Path | None, device: torch.device) -> Callable[[Tensor, Tensor], Tensor]:
+    """The raw output (B, C, h, w) of a checkpoint's denoiser and its guide together, for latents and timesteps.
+
+    What a network learns from it, it needs no guide for any more (Meng et al. 2023, "On Distillation of Guided
+    Diffusion Models", section 3.1, for one scale).
+
+    Raises:
+        CheckpointError: there is no guide, or the two put out different things.
+    """
+    guide = checkpoint.load_guide(folder, device) if folder else None
+    if folder is None or guide is None:
+        raise CheckpointError(
+            "What a denoiser predicts with its guide is learned from one that has a guide; name it with --init."
+        )
+    denoiser = checkpoint.load_denoiser(folder, device)
+    if denoiser.prediction != guide.prediction:
+        raise CheckpointError(
+            f"In {folder} denoiser and guide differ in their prediction type, so nobody can learn from both."
+        )
+    # Every prediction type is a straight line of the noise, so what is guided is the same in all of them.
+    strong, weak = (_prediction_of(ready(network, device)) for network in (denoiser, guide))
+    return torch.no_grad()(autoguided(strong, weak, checkpoint.read_config(folder).guidance))
+
+
+def _prediction_of(network: UNet) -> Predictor:
+    """Its raw output without what it may say of the variance."""
+    return lambda noisy, t: parted(network(noisy, t), network.latent_channels)[0]

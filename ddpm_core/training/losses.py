@@ -1,0 +1,161 @@
+"""What the denoiser learns: which timesteps, which target, and that some cells may already be clean."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from ddpm_core.diffusion.constraints import random_regions
+from ddpm_core.diffusion.diffuser import Diffuser
+from ddpm_core.diffusion.variational_bound import step_bits
+from ddpm_core.networks.unet import Denoiser, Prediction, UNet, parted, to_eps, training_target
+from ddpm_core.training.shards import WHOLE, Share
+from ddpm_core.training.timesteps import LossHistory
+
+DECILES = 10
+BOUND_WEIGHT = 0.001  # of the bound beside the squared error, Nichol & Dhariwal 2021, section 3.1
+
+TimestepDraw = Literal["uniform", "lognormal", "importance"]
+Weighting = Literal["uniform", "min-snr", "p2"]
+
+# Weight of the clean latent's squared error, by signal-to-noise ratio.
+CLEAN_WEIGHTS: dict[Weighting, Callable[[Tensor], Tensor]] = {
+    "min-snr": lambda snr: snr.clamp_max(5),  # Hang et al. 2023, section 3.4, gamma = 5
+    "p2": lambda snr: snr / (1 + snr),  # Choi et al. 2022, eq. 8, k = gamma = 1, there as weight of the noise's error
+}
+
+
+def draw_timesteps(count: int, how: TimestepDraw, diffuser: Diffuser) -> Tensor:
+    """Timesteps (count,) in 1..N-1 from the global CPU generator.
+
+    "uniform" is DDPM's (Ho et al. 2020, algorithm 1). "lognormal" draws the noise-to-signal ratio sigma
+    log-normally (Karras et al. 2022, table 1), in units of the data's standard deviation: ln sigma has mean
+    0.2 and deviation 1.3. That spends the effort where pictures are decided; the linear schedule alone
+    puts 3 of 4 steps where noise outweighs the signal. "importance" goes by the losses met before and needs a history
+    of them (`LossHistory.draw`); without one it is "uniform", which it equals on average.
+    """
+    if how in ("uniform", "importance"):
+        return torch.randint(1, diffuser.num_timesteps, (count,))
+    alpha_bar = diffuser.alpha_bar[1:]
+    log_sigma = 0.5 * torch.log((1 - alpha_bar) / alpha_bar)
+    drawn = 0.2 + 1.3 * torch.randn(count, dtype=torch.float64)
+    return 1 + torch.searchsorted(log_sigma, drawn).clamp_max(len(log_sigma) - 1)
+
+
+def loss_weights(t: Tensor, weighting: Weighting, prediction: Prediction, diffuser: Diffuser) -> Tensor:
+    """What the squared error of a network's output counts at timesteps (B,) in 1..N-1; (B,), above 0.
+
+    "uniform" counts all alike, in the network's own prediction type (Ho et al. 2020, eq. 14, for the noise). "min-snr"
+    and "p2" weigh the error of the clean latent that the output implies, so they mean the same for every prediction
+    type: "min-snr", min(SNR, 5) (Hang et al. 2023, section 3.4), takes weight from the nearly clean states; "p2",
+    SNR / (1 + SNR) (Choi et al. 2022, eq. 8, there 1 / (1 + SNR) of the noise's error), in addition from the details.
+    """
+    if weighting == "uniform":
+        return torch.ones(t.shape, device=t.device)
+    one = torch.ones((len(t), 1, 1, 1), dtype=torch.float64)
+    signal, noise = diffuser.signal_and_noise(t, one)
+    # The clean latent is linear in the output: an error of one there is one of this much here.
+    implied = noise / signal * to_eps(one, torch.zeros_like(one), t, prediction, diffuser)
+    weights = CLEAN_WEIGHTS[weighting]((signal / noise).square()) * implied.square()
+    return weights.flatten().float().to(t.device)
+
+
+def with_labels_dropped(label: Tensor, share: float, none: int) -> Tensor:
+    """Classes (B,) with a random share of them `none`, so that one network learns to do without as well
+    (Ho & Salimans 2022, algorithm 1)."""
+    return torch.where((torch.rand(len(label)) < share).to(label.device), none, label)
+
+
+def denoiser_loss(
+    unet: UNet,
+    clean: Tensor,
+    diffuser: Diffuser,
+    timesteps: TimestepDraw,
+    clamp_share: float,
+    weighting: Weighting = "uniform",
+    label: Tensor | None = None,
+    teacher: Callable[[Tensor, Tensor], Tensor] | None = None,
+    part: Share = WHOLE,
+    history: LossHistory | None = None,
+) -> dict[str, Tensor]:
+    """Mean squared error of the network's output on a batch of normalised latents (B, C, h, w), as "loss".
+
+    If the network learns its variance it is the hybrid objective (Nichol & Dhariwal 2021, eq. 16): a little of the
+    variational bound is added, which teaches the variance and nothing else. "bound" is that bound in bits per entry,
+    less its constant last term, and true if timesteps are drawn uniformly or by importance. The variance is learned
+    under other draws too, for what is best at one timestep does not depend on the rest.
+
+    Args:
+        timesteps: how they are drawn, see `draw_timesteps`.
+        clamp_share: share of the batch in which a random region is put to its clean latent and left out
+            of the loss. Inpainting by clamping shows the network just that; without such examples it
+            would never have seen clean cells beside noisy ones.
+        weighting: what errors count at which timestep, see `loss_weights`.
+        label: the class of each (B,), as the network is told it; None for one without classes.
+        teacher: what gives the right output for a noisy latent and its timestep, if not what the latent was made
+            from. It is shown the same, clean regions included.
+        part: which rows to compute. Each of several parts is given the whole batch, computes its own rows, and
+            counts cells over all, so that the mean over parts is the mean over the batch.
+        history: if given, timesteps are drawn by the losses in it, those of the batch are added, and all is weighed so
+            that it is on average what it is with a uniform draw.
+    """
+    batch, channels, height, width = clean.shape
+    t = (draw_timesteps(batch, timesteps, diffuser) if history is None else history.draw(batch)).to(clean.device)
+    eps = torch.randn_like(clean)
+    noisy = diffuser.add_noise(clean, eps, t)
+    kept = (
+        random_regions(batch, height, width).to(clean.device)
+        & (torch.rand(batch) < clamp_share).to(clean.device)[:, None, None, None]
+    )
+    counted = ((~kept).sum() * clean.shape[1]).clamp_min(1) / part.size
+    kept, clean, eps, noisy, t = (part.share(whole) for whole in (kept, clean, eps, noisy, t))
+    label = None if label is None else part.share(label)
+    with part.drawing_apart():
+        seen = torch.where(kept, clean, noisy)
+        output, share = parted(unet(seen, t, label), channels)
+    target = teacher(seen, t) if teacher else training_target(clean, eps, t, unet.prediction, diffuser)
+    found = {"loss": (output - target).square()}
+    found["loss"] = found["loss"] * loss_weights(t, weighting, unet.prediction, diffuser)[:, None, None, None]
+    if share is not None:
+        believed = diffuser.denoised(seen, to_eps(output.detach(), seen, t, unet.prediction, diffuser), t)
+        found["bound"] = (diffuser.num_timesteps - 1) * step_bits(clean, believed, t, diffuser, share)
+        found["loss"] = found["loss"] + BOUND_WEIGHT * found["bound"]
+    if history is not None:
+        found = _evened_out(found, t, kept, history)
+    return {name: (each * ~kept).sum() / counted for name, each in found.items()}
+
+
+def _evened_out(found: dict[str, Tensor], t: Tensor, kept: Tensor, history: LossHistory) -> dict[str, Tensor]:
+    """What was found, per entry, weighed as the draw by `history` asks; this is told the losses."""
+    weights = history.weights(t)[:, None, None, None]
+    each, cells = (found["loss"].detach() * ~kept).mean(1).sum((1, 2)), (~kept).sum((1, 2, 3))
+    history.note(t, each / cells)  # not finite, and not remembered, where no cell counts
+    return {name: each * weights for name, each in found.items()}
+
+
+@torch.inference_mode()
+def loss_by_decile(
+    unet: Denoiser, clean: Tensor, diffuser: Diffuser, batch_size: int = 64, label: Tensor | None = None
+) -> list[float]:
+    """Mean squared error on latents (B, C, h, w) of classes `label` (B,) per tenth of the timesteps, cleanest first.
+
+    Timesteps are even inside each tenth and the noise is fixed, so values of one run can be compared.
+    """
+    count, last = len(clean), diffuser.num_timesteps - 1
+    within = (torch.arange(count) + 0.5) / count
+    losses = []
+    for decile in range(DECILES):
+        t = (1 + (decile + within) / DECILES * last).long().clamp_max(last).to(clean.device)
+        eps = torch.randn(clean.shape, generator=torch.Generator().manual_seed(decile)).to(clean)
+        noisy, target = diffuser.add_noise(clean, eps, t), training_target(clean, eps, t, unet.prediction, diffuser)
+        batches = torch.arange(count, device=clean.device).split(batch_size)
+        told = [None if label is None else label[batch] for batch in batches]
+        error = sum(
+            (parted(unet(noisy[batch], t[batch], known), clean.shape[1])[0] - target[batch]).square().sum().item()
+            for batch, known in zip(batches, told, strict=True)
+        )
+        losses.append(error / target.numel())
+    return losses

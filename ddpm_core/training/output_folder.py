@@ -1,0 +1,56 @@
+"""The folder that a run writes to: that it can be written to, and that nobody else does."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from ddpm_core.checkpoints.native import CheckpointError, UnwritableError, forget_partials
+
+LOCK, PROBE = ".lock", ".probe"  # in training/
+
+
+@contextlib.contextmanager
+def claimed(out: Path) -> Iterator[None]:
+    """Have a checkpoint folder for this process alone, cleared of what interrupted writes left in it.
+
+    Folders that are missing are made, and removed again if nothing was put into them. The lock is the operating
+    system's, so it ends with the process, however that ends.
+
+    Raises:
+        CheckpointError: another process trains there.
+        UnwritableError: nothing can be written there.
+    """
+    notes = out / "training"
+    made = [folder for folder in (notes, *notes.parents) if not os.path.lexists(folder)]
+    lock = FileLock(notes / LOCK, timeout=0)
+    try:
+        try:
+            notes.mkdir(parents=True, exist_ok=True)
+            lock.acquire()
+            try:
+                (notes / PROBE).write_bytes(b"probe")  # a full disk makes a file, but puts no byte into it
+            finally:
+                (notes / PROBE).unlink(missing_ok=True)
+        except Timeout:
+            raise CheckpointError(
+                f"Another process is training in {out}; wait for it, end it, or choose another --out."
+            ) from None
+        except (OSError, NotImplementedError) as error:
+            reason = getattr(error, "strerror", None) or error
+            raise UnwritableError(f"{out} cannot be written to ({reason}); choose another --out.") from None
+        for folder in (out, notes):
+            forget_partials(folder)
+        yield
+    finally:
+        if lock.is_locked:
+            with contextlib.suppress(OSError):
+                (notes / LOCK).unlink()
+            lock.release()
+        with contextlib.suppress(OSError):  # they are not empty, or were never made
+            for folder in made:
+                folder.rmdir()

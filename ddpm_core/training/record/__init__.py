@@ -1,0 +1,1 @@
+"""What is kept of a run: journal, events, plots, progress, and the model card."""

@@ -1,0 +1,262 @@
+"""The model card of a checkpoint, written from what its training recorded.
+
+A card that a person has changed is theirs: the trainer knows its own by the fingerprint in the last line, leaves any
+other alone, and puts what it would have written into `training/card.md`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import shutil
+from collections.abc import Sequence
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from ddpm_core.checkpoints.native import (
+    CARD,
+    CODECS,
+    DENOISER_WEIGHTS,
+    VAE_WEIGHTS,
+    CheckpointConfig,
+    build,
+    read_config,
+    write_atomically,
+)
+from ddpm_core.cli import merge
+from ddpm_core.diffusion.diffuser import Diffuser
+from ddpm_core.networks.unet import UNet
+from ddpm_core.training.losses import DECILES
+from ddpm_core.training.record.journal import grids_of, rows_of, runs_of
+from ddpm_core.training.record.progress import in_hours
+from ddpm_core.training.record.reproduce import beyond, command
+from ddpm_core.training.stages.jobs import STAGES, StageName
+
+SAMPLES = "samples.png"
+OWN = re.compile(r"\n<!-- Written by the trainer, which leaves it alone once it is edited: ([0-9a-f]{64}) -->\n\Z")
+MEASURES: dict[str, tuple[StageName, str, str]] = {  # of which stage, what it means, how it is written
+    "held_out_psnr": ("vae", "reconstruction, mean over pictures", "{:.2f} dB"),
+    "held_out_gradient_ratio": ("vae", "edge strength, reconstructed / original", "{:.3f}"),
+    "held_out_loss": ("denoiser", "denoising loss", "{:.4f}"),
+}
+ELSEWHERE = {"vae", "denoiser", "data", "init", "about"}  # what the table of settings leaves to other places
+
+Record = dict[StageName, list[dict[str, Any]]]  # of each stage, rows of its log, or its runs
+
+
+def write_card(out: Path) -> Path:
+    """Write the card of a checkpoint folder, and its sample grid as `samples.png`; where it was written.
+
+    Raises:
+        CheckpointError: the folder has no usable `config.json`.
+    """
+    notes = out / "training"
+    grids = list(grids_of(notes, "denoiser").values())
+    own = not (out / CARD).exists() or is_own((out / CARD).read_text(encoding="utf-8", errors="replace"))
+    if own and grids:
+        write_atomically(out / SAMPLES, lambda partial: shutil.copyfile(grids[-1], partial))
+    text = card(out, SAMPLES if own else grids[-1].name if grids else "")
+    path = out / CARD if own else notes / "card.md"
+    write_atomically(path, lambda partial: partial.write_text(sealed(text), encoding="utf-8"))
+    return path
+
+
+def sealed(text: str) -> str:
+    """A card with the fingerprint by which the trainer will know that nobody has changed it."""
+    return f"{text}\n<!-- Written by the trainer, which leaves it alone once it is edited: {_print_of(text)} -->\n"
+
+
+def is_own(text: str) -> bool:
+    """Whether a card is as the trainer wrote it."""
+    end = OWN.search(text)
+    return end is not None and end[1] == _print_of(text[: end.start()])
+
+
+def _print_of(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def card(out: Path, samples: str) -> str:
+    """The text of a checkpoint's card; `samples` is the file of its sample grid, seen from the card."""
+    config, notes = read_config(out), out / "training"
+    rows = {stage: rows_of(notes / f"{stage}.jsonl") for stage in STAGES}
+    runs = {stage: runs_of(notes, stage) for stage in STAGES}
+    name = out.resolve().name
+    what = "Pictures" if not config.classes else f"Pictures of {len(config.classes)} classes"
+    made = "by diffusion of pixels" if config.codec == "pixel" else "by latent diffusion"
+    parts = [f"# {name}", f"{what} at {config.size}x{config.size} pixels, made from noise {made}."]
+    if config.denoiser:
+        parts += _samples(notes, samples, config)
+    else:
+        parts.append("Its denoiser is not trained yet: it restores pictures, and makes none.")
+    parts += ["## Measured", *_measured(rows, runs)]
+    parts.append(
+        "The whole set of measures is printed by\n"
+        f"`python -m ddpm_core.evaluate --checkpoint checkpoints/{name} --data {_data(config)}`."
+    )
+    parts += ["## Made of", _parts(config, out)]
+    parts.append("The files hold the moving average of the weights, matrices in half precision.")
+    parts += ["## Trained with", *_trained(rows, runs, config), *_commands(config, name)]
+    if config.training:
+        parts += ["Its settings, which `python -m ddpm_core.train --help` explains:", _settings(config)]
+    parts += ["## Data", _pictures(config, runs)]
+    parts += [
+        "## Limits",
+        f"It knows what its training pictures show, framed as they are, at {config.size} pixels. This card was written "
+        "by the trainer from the record of its runs; how good the pictures are to the eye, nobody has said yet.",
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _samples(notes: Path, samples: str, config: CheckpointConfig) -> list[str]:
+    steps = list(grids_of(notes, "denoiser"))
+    if not steps:
+        return []
+    rows = "a row of eight for each of up to eight classes" if config.classes else "seeds 0 to 15"
+    return [f"![Samples]({samples})", f"*Unselected: {rows}, after {steps[-1]:,} iterations of the denoiser.*"]
+
+
+def _measured(rows: Record, runs: Record) -> list[str]:
+    found = []
+    for name, (stage, meaning, how) in MEASURES.items():
+        measured = [row for row in rows[stage] if row.get(name) is not None]
+        if measured:
+            found.append([meaning, how.format(measured[-1][name]), f"{measured[-1]['step']:,}"])
+    if not found:
+        return ["No pictures were held out, so nothing was measured."]
+    held_out = {run["held_out"] for each in runs.values() for run in each[-1:] if "held_out" in run}
+    count = f"{held_out.pop():,} held-out pictures" if len(held_out) == 1 else "held-out pictures"
+    said = [f"On {count}, which were never learned from, as the run recorded it:"]
+    said.append(_table(["measure", "value", "after iteration"], found))
+    tenths = [f"held_out_decile_{number}" for number in range(DECILES)]
+    looks = [row for row in rows["denoiser"] if all(row.get(tenth) is not None for tenth in tenths)]
+    if looks:
+        lines = {"end": looks[-1], "lowest": {tenth: min(row[tenth] for row in looks) for tenth in tenths}}
+        said.append("Denoising loss on them by tenth of the timesteps, cleanest first, at the end and at its lowest:")
+        numbers = [[name, *(f"{row[tenth]:.3f}" for tenth in tenths)] for name, row in lines.items()]
+        said.append(_table(["", *map(str, range(1, DECILES + 1))], numbers))
+    return said
+
+
+def _parts(config: CheckpointConfig, out: Path) -> str:
+    lines = []
+    with torch.device("meta"):  # parameters are counted, not made
+        codec = build(CODECS[config.codec], config.vae, out) if config.vae else None
+        unet = build(UNet, config.denoiser, out) if config.denoiser else None
+    if codec is not None:
+        kind = f"stride {codec.stride}, {codec.latent_channels} latent channels"
+        learned = "squeeze-and-excitation in the encoder, strictly local decoder"
+        what = f"{kind}, {learned}" if config.codec == "vae" else f"{kind}; pixels rearranged, nothing is learned"
+        lines.append(["VAE" if config.codec == "vae" else "pixel codec", what, _count(codec), f"`{VAE_WEIGHTS}`"])
+    if unet is not None and codec is not None:
+        sides = [config.size // codec.stride // 2**level for level in range(len(unet.channels))]
+        grid = ", ".join(f"{side}x{side}" for side in sides)
+        mixer = config.denoiser.get("mixer", "serpentine")
+        mixers = "no mixer" if mixer == "none" else f"{mixer} mixers"
+        classes = f", {unet.classes} classes and “no class”" if unet.classes else ""
+        what = (
+            f"{grid} cells with {_value(list(unet.channels))} channels, {mixers}, {unet.prediction}-prediction{classes}"
+        )
+        lines.append(["UNet", what, _count(unet), f"`{DENOISER_WEIGHTS}`"])
+        diffuser = build(Diffuser, config.diffuser, out)
+        lines.append(["diffuser", f"{diffuser.schedule}, {diffuser.num_timesteps} states", "-", "`config.json`"])
+    return _table(["part", "", "parameters", "file"], lines)
+
+
+def _count(model: nn.Module) -> str:
+    count = sum(parameter.numel() for parameter in model.parameters())
+    return f"{count / 1e6:.1f} M" if count >= 1e6 else f"{count:,}"
+
+
+def _trained(rows: Record, runs: Record, config: CheckpointConfig) -> list[str]:
+    said = []
+    for stage, name in STAGES.items():
+        settings = config.training.get(stage, {}).get(stage)
+        if not settings or not rows[stage]:
+            continue
+        last, planned = rows[stage][-1], settings["iterations"]
+        taken = f"{last['step']:,}" if last["step"] == planned else f"{last['step']:,} of {planned:,}"
+        size = settings["batch_size"] * settings.get("accumulate", 1)
+        line = f"- {name}: {taken} iterations of {size} pictures"
+        if runs[stage]:
+            line += f", {in_hours(sum(run['seconds'] for run in runs[stage]))}{_where(runs[stage][-1])}"
+        for before, run in pairwise(runs[stage]):
+            line += f"; resumed after {run['from']:,}{_changes(before.get('settings', {}), run.get('settings', {}))}"
+        if last["skipped"]:
+            line += f"; {last['skipped']:,} steps were not finite and were skipped"
+        said.append(f"{line}.")
+    return ["\n".join(said)] if said else []
+
+
+def _changes(before: dict[str, Any], after: dict[str, Any]) -> str:
+    """What a run was resumed with, if not with the settings it had."""
+    new = beyond(after, before)
+    new |= {key: value for stage in STAGES for key, value in new.pop(stage, {}).items()}
+    changed = [f"`{key}` {_value(value)}" for key, value in new.items()]
+    return f" with {', '.join(changed)}" if changed else ""
+
+
+def _where(run: dict[str, Any]) -> str:
+    if "device" not in run:
+        return ""
+    processes = f", {run['processes']} processes" if run.get("processes", 1) > 1 else ""
+    return f" on {run['device']} in {run['precision']}{processes}"
+
+
+def _commands(config: CheckpointConfig, name: str) -> list[str]:
+    recorded = {stage: config.training[stage] for stage in STAGES if stage in config.training}
+    if not recorded:
+        return []
+    shared = [{key: value for key, value in said.items() if key not in STAGES} for said in recorded.values()]
+    together = all(each == shared[0] for each in shared) and len(recorded) == (2 if config.codec == "vae" else 1)
+    if together:
+        lines = [command(merge(*recorded.values()), name)]
+    else:
+        lines = [command(said, name, stage) for stage, said in recorded.items()]
+    return ["\n".join(["```sh", *lines, "```"])]
+
+
+def _settings(config: CheckpointConfig) -> str:
+    recorded = {stage: config.training[stage] for stage in STAGES if stage in config.training}
+    columns = {
+        stage: {key: value for key, value in (said | said.get(stage, {})).items() if key not in ELSEWHERE}
+        for stage, said in recorded.items()
+    }
+    names = list(dict.fromkeys(key for column in columns.values() for key in column))
+    lines = [[f"`{key}`", *(_value(column.get(key, "-")) for column in columns.values())] for key in names]
+    return _table(["setting", *(STAGES[stage] for stage in columns)], lines)
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, list):
+        return ", ".join(map(str, value))
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def _pictures(config: CheckpointConfig, runs: Record) -> str:
+    lines = []
+    for stage, name in STAGES.items():
+        run = runs[stage][-1] if runs[stage] else {}
+        if "pictures" in run:
+            names = [name, str(config.training.get(stage, {}).get("data", "-"))]
+            lines.append([*names, *(f"{run.get(key, 0):,}" for key in ("pictures", "held_out", "unreadable"))])
+    classes = f"\n\nClasses: {', '.join(config.classes)}." if config.classes else ""
+    source = config.about.rstrip(".") if config.about else "Their source and licence were not stated (`--about`)"
+    table = _table(["of the", "data", "trained on", "held out", "left out as unusable"], lines)
+    return (table if lines else f"`{_data(config)}`") + f"{classes}\n\n{source}."
+
+
+def _data(config: CheckpointConfig) -> str:
+    names = [said["data"] for said in config.training.values() if "data" in said]
+    return names[-1] if names else "DATA"
+
+
+def _table(head: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
+    """A table in Markdown; what would end a cell is escaped."""
+    rows = [head, ["---"] * len(head), *lines]
+    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows)

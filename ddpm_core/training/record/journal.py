@@ -1,0 +1,138 @@
+"""The record of a stage's run, kept in the checkpoint's `training/` folder while it runs.
+
+`<stage>.jsonl` has a row per optimiser step, and in those after which the stage was looked at its measures on
+held-out pictures; `<stage>-<step>.png` is what it looked like; `tensorboard/<stage>/` holds the same as event files.
+Rows say nothing of the clock, so that an interrupted run's are those of a whole one; how long it took, and on what,
+stands in `<stage>-runs.json`, with an entry for every time the stage was started or resumed.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from ddpm_core.checkpoints.native import UnwritableError, write_atomically, writing
+from ddpm_core.training.loop import TrainStep
+
+EVENTS = "tensorboard"  # the folder of event files
+PUNCTUAL = 60.0  # seconds, about, between two notes of how long a run has taken
+
+
+def rows_of(log: Path) -> list[dict[str, Any]]:
+    """The rows of a JSONL log in order; a last line that was cut off by a kill is left out."""
+    rows = []
+    for line in log.read_text(encoding="utf-8", errors="replace").splitlines() if log.exists() else []:
+        try:
+            rows.append(json.loads(line))
+        except ValueError:
+            break
+    return rows
+
+
+def runs_of(notes: Path, stage: str) -> list[dict[str, Any]]:
+    """What is known of each run that a stage's training took: the steps `from` and `to`, `seconds`, and its facts."""
+    try:
+        runs = json.loads((notes / f"{stage}-runs.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return []
+    known = [run for run in runs if isinstance(run, dict)] if isinstance(runs, list) else []
+    return [run for run in known if {"from", "to", "seconds"} <= run.keys()]
+
+
+def grids_of(notes: Path, stage: str) -> dict[int, Path]:
+    """The pictures of what a stage looked like, by step, in order."""
+    named = ((re.fullmatch(rf"{stage}-(\d{{6,}})\.png", path.name), path) for path in notes.glob(f"{stage}-*.png"))
+    return dict(sorted((int(match[1]), path) for match, path in named if match))
+
+
+class Journal:
+    """Where a stage's run is written down as it goes; use it as a context, for it holds files open.
+
+    Args:
+        notes: the `training/` folder; made if it is missing.
+        stage: whose run it is.
+        step: how many steps the state that the run starts from has seen. What the record says of later ones, which
+            were taken and lost, is forgotten.
+        facts: what else is worth knowing of the run, as JSON takes it.
+    """
+
+    def __init__(self, notes: Path, stage: str, step: int = 0, facts: dict[str, Any] | None = None):
+        from ddpm_core.training.record.events import (
+            Events,  # here, because who reads a log need not wait for TensorBoard
+        )
+
+        notes.mkdir(parents=True, exist_ok=True)
+        self.notes, self.stage = notes, stage
+        path = self.path = notes / f"{stage}.jsonl"
+        kept = "".join(json.dumps(row) + "\n" for row in rows_of(path) if row["step"] <= step)
+        write_atomically(path, lambda partial: partial.write_text(kept, encoding="utf-8"))
+        for number, grid in grids_of(notes, stage).items():
+            if number > step:
+                grid.unlink()
+        self.runs = [run | {"to": min(run["to"], step)} for run in runs_of(notes, stage) if run["from"] < step]
+        self.run = {"from": step, "to": step, "seconds": 0.0} | (facts or {})
+        self.started = self.noted = time.monotonic()
+        with writing(path):
+            self.log = open(path, "a", encoding="utf-8")  # noqa: SIM115
+        with writing(notes / EVENTS):
+            self.events = Events(notes / EVENTS / stage, step)
+
+    def __enter__(self) -> Journal:
+        return self
+
+    def __exit__(self, *failure: object) -> None:
+        for path, finish in ((self.path, self.log.close), (self.notes / EVENTS, self.events.close)):
+            self._finish(path, finish, failure)
+        self._finish(self.notes, self._note_time, failure)
+
+    def _finish(self, path: Path, finish: Callable[[], object], failure: tuple[object, ...]) -> None:
+        try:
+            with writing(path):
+                finish()
+        except UnwritableError:
+            if failure[0] is None:  # otherwise something else was complained of, and that is to be heard
+                raise
+
+    def grid(self, step: int) -> Path:
+        """Where the picture of step `step` belongs."""
+        return self.notes / f"{self.stage}-{step:06d}.png"
+
+    def settings(self, text: str) -> None:
+        """Keep the resolved settings of the run, as JSON."""
+        path = self.notes / f"{self.stage}.json"
+        write_atomically(path, lambda partial: partial.write_text(text + "\n", encoding="utf-8"))
+
+    def write(self, step: TrainStep, held_out: dict[str, float]) -> None:
+        """Add the row of one step, and the events of the same; call it when the step's grid, if any, is there."""
+        row = {"step": step.step, "learning_rate": step.learning_rate, "skipped": step.skipped}
+        row |= {"gradient_norm": step.gradient_norm, **step.losses, **held_out}
+        with writing(self.path):
+            self.log.write(json.dumps({name: _plain(value) for name, value in row.items()}, allow_nan=False) + "\n")
+            self.log.flush()
+        grid = self.grid(step.step)
+        with writing(self.notes / EVENTS):
+            self.events.write(step, held_out)
+            if grid.exists():
+                self.events.look(step.step, "reconstructions" if self.stage == "vae" else "samples", grid)
+        self.run["to"] = step.step
+        if grid.exists() or time.monotonic() - self.noted > PUNCTUAL:
+            self._note_time()
+
+    def _note_time(self) -> None:
+        if self.run["to"] == self.run["from"]:
+            return
+        self.noted = time.monotonic()
+        self.run["seconds"] = round(self.noted - self.started, 1)
+        text = json.dumps([*self.runs, self.run], indent=1) + "\n"
+        path = self.notes / f"{self.stage}-runs.json"
+        write_atomically(path, lambda partial: partial.write_text(text, encoding="utf-8"))
+
+
+def _plain(value: float) -> float | None:
+    """What JSON has a word for: of numbers that are not finite it knows none."""
+    return value if math.isfinite(value) else None

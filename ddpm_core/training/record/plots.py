@@ -1,0 +1,149 @@
+"""Plots of a stage's run, drawn from its own record."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.colors import LinearSegmentedColormap
+from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
+from matplotlib.ticker import FuncFormatter
+
+from ddpm_core.checkpoints.native import write_atomically
+from ddpm_core.training.losses import DECILES
+from ddpm_core.training.record.journal import rows_of
+from ddpm_core.training.stages.jobs import STAGES, StageName
+
+# The page's colours, see ui/theme.py.
+ACCENT, PALE, DARK = "#0f766e", "#aee4dc", "#134b48"
+SECOND = "#b45309"  # for what was held out, beside the accent
+PAPER, LINE, INK, QUIET = "#fbfaf8", "#e7e4de", "#262421", "#736e66"
+
+BY_TIMESTEP = "loss-by-timestep.png"
+LINES = 6  # moments of a run that its loss by timestep is shown at
+WINDOWS = 30  # the curve is a mean over one part of so many of the run
+KEY: dict[str, Any] = {"frameon": True, "facecolor": PAPER, "edgecolor": "none", "labelcolor": INK, "framealpha": 0.8}
+TENTHS = {"held_out_decile_": "held-out pictures", "train_decile_": "training pictures (none were held out)"}
+MEASURES = {"held_out_psnr": "held-out PSNR, dB", "held_out_gradient_ratio": "held-out edges, share"}
+
+
+def loss_file(stage: StageName) -> str:
+    """The name of the plot of a stage's loss."""
+    return f"loss-{stage}.png"
+
+
+def draw(notes: Path, stage: StageName) -> list[Path]:
+    """Write the plots of a stage's run beside its record; the files, none if nothing is recorded."""
+    rows = rows_of(notes / f"{stage}.jsonl")
+    figures = {loss_file(stage): loss_by_step(rows, stage), BY_TIMESTEP: loss_by_timestep(rows)}
+    written = []
+    for name, figure in figures.items():
+        if figure is not None:
+            write_atomically(notes / name, partial(figure.savefig, format="png"))
+            written.append(notes / name)
+    return written
+
+
+def loss_by_step(rows: Sequence[dict[str, Any]], stage: StageName) -> Figure | None:
+    """Training loss by step, with the loss on held-out pictures in the same axes, and other measures below."""
+    steps, losses = _series(rows, "loss")
+    if not len(steps):
+        return None
+    below = {name: label for name, label in MEASURES.items() if len(_series(rows, name)[0])}
+    figure = _blank(4.2 + 2.2 * len(below))
+    panels = figure.subplots(
+        1 + len(below), 1, sharex=True, squeeze=False, height_ratios=[2.2] + [1] * len(below)
+    )  # fmt: skip
+    loss = panels[0, 0]
+    loss.plot(steps, losses, color=PALE, linewidth=0.8, label="each step")
+    window = max(1, len(steps) // WINDOWS)
+    if window > 1:
+        smooth = np.convolve(losses, np.ones(window) / window, mode="valid")
+        loss.plot(steps[window - 1 :], smooth, color=ACCENT, linewidth=1.8, label=f"mean of {window:,} steps")
+    held_out_steps, held_out = _series(rows, "held_out_loss")
+    if len(held_out):
+        loss.plot(
+            held_out_steps,
+            held_out,
+            color=SECOND,
+            marker="o",
+            markersize=4,
+            linewidth=1.4,
+            label="held out, averaged weights",
+        )
+    # What lies at the very start would press the rest flat.
+    settled = losses[len(losses) // 20 :]
+    top = max(np.percentile(settled, 99.5), held_out.max() if len(held_out) else -math.inf)
+    if top > 0:
+        loss.set_ylim(0, 1.1 * top)
+    _dress(loss, f"Loss of the {STAGES[stage]}", "loss")
+    loss.legend(**KEY, loc="upper right")
+    for axes, (name, label) in zip(panels[1:, 0], below.items(), strict=True):
+        axes.plot(*_series(rows, name), color=SECOND, marker="o", markersize=4, linewidth=1.4)
+        _dress(axes, "", label)
+    bottom = panels[-1, 0]
+    bottom.set_xlabel("step", color=INK)
+    bottom.xaxis.set_major_formatter(FuncFormatter(lambda step, _: f"{step:,.0f}"))
+    return figure
+
+
+def loss_by_timestep(rows: Sequence[dict[str, Any]]) -> Figure | None:
+    """Denoising loss by tenth of the timesteps: at the end, and at moments on the way there. None without measures."""
+    prefix = next((prefix for prefix in TENTHS if any(f"{prefix}0" in row for row in rows)), None)
+    if prefix is None:
+        return None
+    names = [f"{prefix}{number}" for number in range(DECILES)]
+    looks = [row for row in rows if all(isinstance(row.get(name), float) for name in names)]
+    if not looks:
+        return None
+    last = len(looks) - 1
+    shown = sorted({round(last * moment / (LINES - 1)) for moment in range(LINES)})
+    figure = _blank(4.6)
+    axes = figure.subplots()
+    shades = LinearSegmentedColormap.from_list("accent", [PALE, ACCENT])
+    middle = (np.arange(DECILES) + 0.5) * 100 / DECILES
+    for look in shown:
+        row, final = looks[look], look == last
+        style: dict[str, Any] = {"color": shades(look / max(1, last)), "linewidth": 1.4}
+        if final:
+            style = {"color": DARK, "linewidth": 2.4, "marker": "o"}
+        axes.plot(middle, [row[name] for name in names], label=f"step {row['step']:,}", **style)
+    _dress(axes, f"Denoising loss by timestep, {TENTHS[prefix]}", "mean squared error")
+    axes.set_xlim(0, 100)
+    axes.set_ylim(bottom=0)
+    axes.set_xticks(np.arange(0, 101, 10))
+    axes.set_xlabel("timestep, % of the way from picture to noise", color=INK)
+    figure.legend(**KEY, loc="outside right center")
+    return figure
+
+
+def _blank(height: float) -> Figure:
+    """An empty sheet 8 inches wide, of one's own: pyplot would keep it among all others of the process."""
+    margins = ConstrainedLayoutEngine(h_pad=0.12, w_pad=0.12)
+    return Figure(figsize=(8, height), dpi=120, layout=margins, facecolor=PAPER)
+
+
+def _series(rows: Sequence[dict[str, Any]], name: str) -> tuple[np.ndarray, np.ndarray]:
+    """Steps and values of the rows that have a finite number of that name."""
+    found = [(row["step"], row[name]) for row in rows if isinstance(row.get(name), int | float)]
+    found = [(step, value) for step, value in found if math.isfinite(value)]
+    return np.array([step for step, _ in found]), np.array([value for _, value in found], dtype=float)
+
+
+def _dress(axes: Axes, title: str, label: str) -> None:
+    """The look of all plots: one light grid, no box, words in ink."""
+    axes.set_facecolor(PAPER)
+    axes.set_title(title, loc="left", color=INK, fontsize=12, fontweight="bold", pad=12)
+    axes.set_ylabel(label, color=INK, labelpad=8)
+    axes.grid(axis="y", color=LINE, linewidth=0.8)
+    axes.set_axisbelow(True)
+    for side in ("top", "right", "left"):
+        axes.spines[side].set_visible(False)
+    axes.spines["bottom"].set_color(LINE)
+    axes.tick_params(colors=QUIET, length=0)

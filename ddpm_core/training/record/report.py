@@ -1,0 +1,31 @@
+"""What is left of a stage's run when it ends: plots and model card, drawn from its record."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from ddpm_core.checkpoints.native import CONFIG, CheckpointError
+from ddpm_core.training.record.card import write_card
+from ddpm_core.training.record.plots import draw
+from ddpm_core.training.stages.jobs import StageName
+
+
+@contextmanager
+def reported(out: Path, stage: StageName) -> Iterator[None]:
+    """Around a stage's run: however it ends, by itself or stopped, its plots and card say how far it came."""
+    try:
+        yield
+    except BaseException:
+        with suppress(OSError, CheckpointError):  # what ended it is what matters
+            report(out, stage)
+        raise
+    report(out, stage)
+
+
+def report(out: Path, stage: StageName) -> None:
+    """Draw the plots and write the card; a run that ended before its first save left nothing to describe."""
+    if (out / CONFIG).exists():
+        draw(out / "training", stage)
+        write_card(out)

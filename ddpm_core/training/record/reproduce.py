@@ -1,0 +1,53 @@
+"""The command line that a training run can be repeated by, worked out from its settings."""
+
+from __future__ import annotations
+
+import shlex
+from typing import Any
+
+from ddpm_core.cli import flags, merge
+from ddpm_core.requests import DenoiserSettings, TrainRequest, VaeSettings
+from ddpm_core.training.presets import PRESETS
+
+
+def command(recorded: dict[str, Any], name: str, stage: str | None = None) -> str:
+    """The command whose settings are those recorded, from the preset that is nearest to them.
+
+    Args:
+        recorded: what `config.json` says of a stage's run, or of both, merged.
+        name: of the checkpoint.
+        stage: the one to say, because the command is to train only that.
+    """
+    known = {"data": recorded["data"], "out": f"checkpoints/{name}"}
+
+    unknown = of_the_checkpoint() if "init" in recorded else {}
+
+    def missing(preset: str) -> dict[str, Any]:
+        base = TrainRequest.model_validate(merge(PRESETS[preset], known)).model_dump(mode="json")
+        return beyond(recorded, merge(base, unknown))
+
+    preset = min(PRESETS, key=lambda preset: len(flags(missing(preset))))
+    said: dict[str, Any] = known | {"preset": preset, "stage": stage}
+    if "init" in recorded:
+        said["init"] = f"checkpoints/{recorded['init']}"
+    return shlex.join(["python", "-m", "ddpm_core.train", *flags(said | missing(preset))])
+
+
+def of_the_checkpoint() -> dict[str, Any]:
+    """The settings that a run started from another checkpoint has from there (`finetuning.shapes_of`), as None."""
+    stages = {"vae": VaeSettings.SHAPE, "denoiser": (*DenoiserSettings.SHAPE, "schedule")}
+    shapes = {stage: dict.fromkeys(names) for stage, names in stages.items()}
+    return {"size": None, "codec": None, "pixel_stride": None, **shapes}
+
+
+def beyond(wanted: dict[str, Any], base: dict[str, Any]) -> dict[str, Any]:
+    """What of `wanted` is otherwise in `base`; what `base` does not know, and paths, left out."""
+    found = {}
+    for key, value in wanted.items():
+        if key not in base or key in ("data", "init"):
+            continue
+        if isinstance(value, dict):
+            found[key] = beyond(value, base[key])
+        elif value != base[key]:
+            found[key] = value
+    return found

@@ -1,0 +1,73 @@
+"""A run that goes on: whether it can with what it is asked now, and what is not as it was."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ddpm_core.checkpoints import native as checkpoint
+from ddpm_core.checkpoints.native import CheckpointError
+from ddpm_core.cli import plain
+from ddpm_core.requests import TrainRequest
+from ddpm_core.training.stages.jobs import StageName
+
+# What does not change what is learned: where and how often things are written, on what they are computed.
+ASIDE = {"out", "stage", "resume", "init", "device", "threads", "save_every", "sample_every", "about"}
+
+
+def changes(stage: StageName, request: TrainRequest) -> list[str]:
+    """A sentence for every setting that is not what the stage's run in `request.out` had so far.
+
+    Raises:
+        CheckpointError: one of them cannot change.
+    """
+    path = request.out / "training" / f"{stage}.json"
+    try:
+        before = _settings(stage, json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, AttributeError):
+        return []  # nobody knows what they were
+    now = _settings(stage, request.model_dump(mode="json"))
+    others = {
+        name: f"--{name.replace('_', '-')} was {plain(before[name])} and"
+        for name in now
+        if name in before and not _same(name, before[name], now[name])
+    }
+    for name, sentence in others.items():
+        if name in {f"{stage}_{fixed}" for fixed in getattr(request, stage).SHAPE}:
+            raise CheckpointError(
+                f"The run in {request.out} has other settings: {sentence} cannot become {plain(now[name])}; "
+                "resume it with what it had, or choose another --out."
+            )
+    return [f"{sentence} is {plain(now[name])} from here on." for name, sentence in others.items()]
+
+
+def other_basis(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
+    """The same for what the stage learns from (`Job.basis`)."""
+    return [
+        f"{name.capitalize()}: {before[name]} when the run was saved, {now[name]} from here on."
+        for name in now
+        if name in before and before[name] != now[name]
+    ]
+
+
+def refuse_other_classes(folder: Path, classes: tuple[str, ...]) -> None:
+    """Raises `CheckpointError` if the denoiser in a checkpoint folder learned other classes, or their order changed."""
+    config = checkpoint.read_config(folder)
+    if config.denoiser and config.classes != list(classes):
+        before, now = (", ".join(names)[:100] or "none" for names in (config.classes, classes))
+        raise CheckpointError(
+            f"The run in {folder} has other classes ({before}) than the pictures now ({now}); resume it with the "
+            "pictures it had, or start another from it with --init and another --out."
+        )
+
+
+def _settings(stage: StageName, request: dict[str, Any]) -> dict[str, Any]:
+    """The settings that a stage's result depends on, by the name of their flag."""
+    common = {name: value for name, value in request.items() if name not in ASIDE | {"vae", "denoiser"}}
+    return common | {f"{stage}_{name}": value for name, value in request[stage].items()}
+
+
+def _same(name: str, before: Any, now: Any) -> bool:
+    return before == now or (name == "data" and Path(before).resolve() == Path(now).resolve())

@@ -1,0 +1,1 @@
+"""What each stage of a run learns from, looks at and writes."""

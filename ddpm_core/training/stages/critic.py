@@ -1,0 +1,138 @@
+"""A critic: it learns to tell what the decoder makes from pictures, while the decoder learns to pass for one.
+
+Errors counted pixel by pixel are smallest where fine texture, whose place cannot be known, is left out. What looks
+right without having to be at its place is what a critic can ask for (Goodfellow et al. 2014; for the decoder of latent
+diffusion, Rombach et al. 2022, appendix G). It has a part in the decoder's training only, late, and none in what is
+shipped.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+from torch.nn import functional as F
+from torch.nn.utils.parametrize import register_parametrization
+
+from ddpm_core.diffusion.samplers import last
+from ddpm_core.networks.layers import placed
+from ddpm_core.networks.vae import VAE, vae_loss
+from ddpm_core.pipeline import LatentDiffusion
+from ddpm_core.requests import MAX_COUNT, GenerateRequest, TrainRequest
+from ddpm_core.training.loop import batch_index
+from ddpm_core.training.shards import Draw
+from ddpm_core.training.stages.jobs import Pictures, VaeJob
+
+WIDTH = 32  # at full resolution; doubled at every halving
+GAIN = 4.0  # what spectral norms of 1 hold back
+FIRST_SEED = 1_000_000  # of what is sampled for the critic: seeds that people try, and measure, are lower
+
+
+class OfUnitNorm(nn.Module):
+    """A convolution's weights (out, in, k, k) over their spectral norm, as a matrix (Miyato et al. 2018, eq. 8).
+
+    Computed, where PyTorch's own tracks it from call to call: a run that goes on would not be where it was.
+    """
+
+    def forward(self, weight: Tensor) -> Tensor:
+        return weight / torch.linalg.matrix_norm(weight.flatten(1), ord=2)
+
+
+class Critic(nn.Module):
+    """How real each neighbourhood of some 20 pixels of an image (B, 3, H, W) looks: (B, 1, H/4, W/4), above 0 for real.
+
+    It judges patches (Isola et al. 2017, section 3.2.2), so texture and edges and not whose face it is, and its
+    weights have a spectral norm of 1 (Miyato et al. 2018, section 2.1), so that it never gets far ahead.
+    """
+
+    def __init__(self, width: int = WIDTH):
+        super().__init__()
+        convolutions = [
+            nn.Conv2d(3, width, 3, padding=1),
+            nn.Conv2d(width, 2 * width, 4, stride=2, padding=1),
+            nn.Conv2d(2 * width, 4 * width, 4, stride=2, padding=1),
+            nn.Conv2d(4 * width, 1, 3, padding=1),
+        ]
+        layers: list[nn.Module] = []
+        for convolution in convolutions:
+            register_parametrization(convolution, "weight", OfUnitNorm())
+            layers += [convolution, nn.LeakyReLU(0.2)]
+        self.layers = nn.Sequential(*layers[:-1])
+
+    def forward(self, image: Tensor) -> Tensor:
+        return GAIN * self.layers(image)
+
+
+class Judged(nn.Module):
+    """An autoencoder and its critic, which learn in the same steps."""
+
+    def __init__(self, vae: VAE, critic: Critic):
+        super().__init__()
+        self.vae, self.critic = vae, critic
+
+
+def contest(critic: Critic, real: Tensor, made: Tensor) -> dict[str, Tensor]:
+    """The two sides' terms for pictures (B, 3, H, W) and what a decoder made (N, 3, H, W), in [-1, 1].
+
+    "judging" teaches the critic alone, by the hinge loss, and "passing" the decoder alone (Lim & Ye 2017, "Geometric
+    GAN", section 3); so both can be minimised together.
+    """
+    judging = F.relu(1 - critic(real)).mean() + F.relu(1 + critic(made.detach())).mean()
+    unmoved = {name: parameter.detach() for name, parameter in critic.named_parameters()}
+    return {"judging": judging, "passing": -functional_call(critic, unmoved, (made,)).mean()}
+
+
+class JudgedVaeJob(VaeJob):
+    """Trains the autoencoder, or its decoder, on pictures and against a critic.
+
+    The critic is shown what the autoencoder restores and, if asked for, as many pictures from latents that a denoiser
+    made. Those are smoother than latents of pictures; here the decoder learns to give them texture as well.
+    """
+
+    model: Judged  # type: ignore[assignment]
+
+    def __init__(self, request: TrainRequest, pictures: Pictures):
+        super().__init__(request, pictures)
+        torch.manual_seed(request.seed)
+        self.model = Judged(self.model, placed(Critic(), self.device))  # type: ignore[arg-type]
+        self.sampled = None
+        if request.vae.sampled and request.init:
+            self.sampled = sampled_latents(request.init, request.vae.sampled, request.device)
+            self.notes += [f"The critic also judges {len(self.sampled)} samples of the denoiser of {request.init}."]
+
+    def loss(self, model: Judged, draw: Draw) -> dict[str, Tensor]:  # type: ignore[override]
+        settings = self.request.vae
+        image = self.images(draw)
+
+        def judged(restored: Tensor) -> dict[str, Tensor]:
+            made = restored
+            if self.sampled is not None:
+                index = draw.share(batch_index(draw.number, draw.batch_size, len(self.sampled), self.request.seed))
+                latent = self.sampled[index].to(self.device, memory_format=torch.channels_last)
+                made = torch.cat([restored, model.vae.decode(latent)])
+            terms = contest(model.critic, image, made)
+            return terms | {"passing": settings.adversarial_weight * terms["passing"]}
+
+        return vae_loss(model.vae, image, **settings.weights, part=draw, more=judged)
+
+    def look(self, model: Judged, grid: Path) -> dict[str, float]:  # type: ignore[override]
+        return super().look(model.vae, grid)
+
+    def export(self, model: Judged, finished: int | None) -> None:  # type: ignore[override]
+        super().export(model.vae, finished)
+
+
+def sampled_latents(folder: Path, count: int, device: str) -> Tensor:
+    """Latents (count, C, h, w) that the denoiser of a checkpoint makes, as it makes them if nothing else is said.
+
+    Raises:
+        CheckpointError: there is no such checkpoint, or no denoiser in it.
+    """
+    model = LatentDiffusion.load(folder, device)
+    requests = [
+        GenerateRequest(seed=FIRST_SEED + first, count=min(MAX_COUNT, count - first))
+        for first in range(0, count, MAX_COUNT)
+    ]
+    return torch.cat([last(model.generate(request)).latent for request in requests])

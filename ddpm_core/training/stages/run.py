@@ -1,0 +1,156 @@
+"""A stage of a training run from beginning to end: trained, looked at, recorded and written as it goes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ddpm_core.checkpoints.native import CheckpointError, finished_after
+from ddpm_core.requests import StageSettings, TrainRequest
+from ddpm_core.training.distributed import ALONE, World
+from ddpm_core.training.loop import Trainer, TrainStep
+from ddpm_core.training.memory_budget import divided, fit
+from ddpm_core.training.record.journal import Journal
+from ddpm_core.training.record.report import reported
+from ddpm_core.training.resume import changes, other_basis, refuse_other_classes
+from ddpm_core.training.stages.critic import JudgedVaeJob
+from ddpm_core.training.stages.jobs import DenoiserJob, Job, Pictures, StageName, VaeJob, list_skipped, settings_of
+
+
+@dataclass
+class Update:
+    """News from a stage: the optimiser's step, and, now and then, measures, most of them on held-out pictures."""
+
+    stage: str
+    step: TrainStep
+    held_out: dict[str, float] = field(default_factory=dict)
+
+
+def state_file(out: Path, stage: StageName) -> Path:
+    """Where a stage keeps what it needs to resume."""
+    return out / "training" / f"{stage}.safetensors"
+
+
+def free_place(stage: StageName, request: TrainRequest) -> tuple[Path, Path]:
+    """Where a stage keeps its state and its weights, if nothing is in the way.
+
+    Raises:
+        CheckpointError: the folder already holds this stage and `resume` is off, or what it holds cannot be resumed.
+    """
+    state, weights = state_file(request.out, stage), request.out / f"{stage}.safetensors"
+    if weights.exists() and not state.exists():
+        raise CheckpointError(
+            f"{weights} is a finished model without {state}, so it cannot be resumed; choose another --out, "
+            f"and --init {request.out} to start from it."
+        )
+    if state.exists() and not request.resume:
+        raise CheckpointError(f"{weights} already exists; add --resume to continue it or choose another --out.")
+    return state, weights
+
+
+def job_of(stage: StageName, request: TrainRequest, pictures: Pictures, world: World = ALONE) -> Job:
+    """The job that a stage is, by its settings. Raises `CheckpointError`."""
+    if stage == "denoiser":
+        return DenoiserJob(request, pictures, world)
+    return (JudgedVaeJob if request.vae.adversarial_weight else VaeJob)(request, pictures)
+
+
+def run_stage(
+    stage: StageName,
+    request: TrainRequest,
+    pictures: Pictures,
+    world: World = ALONE,
+    say: Callable[[str], object] = lambda sentence: None,
+    begin: Callable[[], object] = lambda: None,
+) -> Generator[Update]:
+    """Train one stage ("vae" or "denoiser") to its end, yielding after every step.
+
+    Writes below `request.out`: the weights and `config.json` (a usable checkpoint at every save),
+    `training/` with resumable state, resolved settings, a log as JSONL and as TensorBoard events, picture grids and
+    plots, and the model card. Of several processes,
+    all call this and stop after the same step; the first writes and measures, for a folder that all can read.
+
+    Killed at any moment, it leaves what was saved last, whole: the step's row goes into the log before the state is
+    saved, and the state before the weights, so that a state never lacks a row, nor weights their state.
+
+    Args:
+        say: given a sentence for all that is not plain: before the first step, what is taken over from another
+            checkpoint, and which settings are not those that a resumed run had; batches too large for the memory.
+        begin: called when all is prepared, and what is done from then on is worth saving.
+
+    Raises:
+        CheckpointError: the folder already holds this stage and `resume` is off, or what it holds does not fit.
+        TrainingError: training diverged, or does not fit into the memory.
+        UnwritableError: a file could not be written.
+    """
+    settings: StageSettings = getattr(request, stage)
+    state, weights = free_place(stage, request)
+    world.meet()  # what an earlier run of these processes had to write is written
+    resumed = state.exists()
+    notes = changes(stage, request) if resumed else []
+    if resumed and stage == "denoiser":
+        refuse_other_classes(request.out, pictures.classes)
+    job = job_of(stage, request, pictures, world)
+    trainer = Trainer(job.model, settings, request.precision, request.seed, world, job.memory)
+    notes += other_basis(trainer.load(state), job.basis) if resumed else job.notes
+    fit(trainer, job.loss)
+    if (parts := trainer.parts) > 1:
+        notes.append(divided(settings.batch_size, parts))
+    for sentence in notes:
+        say(sentence)
+    begin()
+
+    if not world.leads:
+        for step in trainer.train(job.loss):
+            yield Update(stage, step)
+        world.meet()  # the weights are written
+        return
+
+    def export(final: bool) -> None:
+        job.export(trainer.ema.module.eval(), trainer.step if final else None)
+
+    if trainer.step >= settings.iterations and finished_after(weights) != trainer.step:
+        export(final=True)  # it was killed between the last state and the last weights
+
+    facts = facts_of(trainer, pictures) | {"settings": settings_of(request, stage)}
+    with reported(request.out, stage), Journal(state.parent, stage, trainer.step, facts) as journal:
+        journal.settings(request.model_dump_json(indent=2))
+        list_skipped(request, pictures)
+        saved = trainer.step
+        for step in trainer.train(job.loss):
+            if step.parts > parts:
+                parts = step.parts
+                say(divided(settings.batch_size, parts))
+            update = Update(stage, step)
+            final = step.step == settings.iterations
+            if final or step.step % request.sample_every == 0:
+                update.held_out = job.look(trainer.ema.module.eval(), journal.grid(step.step))
+            journal.write(step, update.held_out)
+            # Not after a step that was not finite: if it is the weights' fault, what was saved before is worth more.
+            if final or (step.taken and step.step // request.save_every > saved // request.save_every):
+                trainer.save(state, job.basis)
+                export(final)
+                saved = step.step
+            try:
+                yield update
+            except GeneratorExit:  # the consumer stops early; the step is whole, so nothing is lost
+                if not step.taken:
+                    say(f"The last step gave numbers that are not finite, so what was saved after step {saved} stands.")
+                elif saved < step.step:
+                    trainer.save(state, job.basis)
+                    export(final=False)
+                raise
+    world.meet()
+
+
+def facts_of(trainer: Trainer, pictures: Pictures) -> dict[str, str | int]:
+    """What the record says of a run besides its settings: on what it ran, and how many pictures it had."""
+    return {
+        "device": str(trainer.device),
+        "precision": str(trainer.dtype).removeprefix("torch."),
+        "processes": trainer.world.size,
+        "pictures": pictures.files,
+        "held_out": len(pictures.held_out or []),
+        "unreadable": len(pictures.skipped),
+    }

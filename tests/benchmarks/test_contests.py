@@ -1,0 +1,102 @@
+"""The benchmarks that train or inpaint with several models, run small."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from benchmarks import ablation, constraints
+from benchmarks.matching import parameters
+from ddpm_core.checkpoints import native as checkpoint
+from ddpm_core.diffusion.diffuser import Diffuser
+from ddpm_core.networks.unet import UNet
+from ddpm_core.pipeline import LatentDiffusion
+from ddpm_core.requests import InpaintRequest
+from tests.commands import assert_refused
+
+
+@pytest.fixture
+def small(monkeypatch: pytest.MonkeyPatch) -> None:
+    small = ablation.CONTESTS["mixers"]._replace(shape={"channels": (32, 64), "blocks": 1})
+    monkeypatch.setitem(ablation.CONTESTS, "mixers", small)
+    monkeypatch.setattr(ablation, "TURN", 0.05)
+
+
+def test_all_contestants_are_trained_measured_and_written(
+    call, small, own_checkpoint: Path, picture_folder: Path, tmp_path: Path
+) -> None:
+    source = checkpoint.read_config(own_checkpoint)
+    of_its_denoiser = {"diffuser": Diffuser(schedule="cosine").config(), "classes": ["ant", "bee"]}
+    checkpoint.write_config(own_checkpoint, source.model_copy(update=of_its_denoiser))
+    file, out = tmp_path / "mixers.json", tmp_path / "out"
+    arguments = ["--minutes", 0.005, "--samples", 2, "--out", out, "--json", file]
+    assert call(ablation.main, "--checkpoint", own_checkpoint, "--data", picture_folder, *arguments).status == 0
+    results = {result["name"]: result["value"] for result in json.loads(file.read_text())}
+    for name in ablation.CONTESTS["mixers"].contestants:
+        assert results[f"{name}: iterations"] >= 1
+        assert results[f"{name}: held-out loss"] > 0
+        assert results[f"{name}: training seconds"] < 5
+    written = [checkpoint.read_config(folder).denoiser.get("mixer", "serpentine") for folder in out.iterdir()]
+    assert sorted(written) == ["attention", "none", "serpentine", "serpentine"]
+    for folder in out.iterdir():  # as they were trained, whatever the source's denoiser was
+        model = LatentDiffusion.load(folder)
+        assert (model.diffuser.schedule, model.classes) == ("linear", ())
+
+
+def test_without_a_mixer_a_denoiser_is_widened_to_the_same_size() -> None:
+    shape = ablation.CONTESTS["mixers"].shape | {"latent_channels": 4}
+    goal = parameters(UNet(**shape))
+    assert parameters(UNet(**shape | {"mixer": "attention"})) == goal
+    widened = ablation.wide_enough(goal, shape | {"mixer": "none"})
+    assert widened["channels"][-1] > shape["channels"][-1]
+    assert parameters(UNet(**widened)) == pytest.approx(goal, rel=0.03)
+
+
+def test_narrow_fine_levels_are_made_up_for_by_wide_coarse_ones() -> None:
+    shape, _, contestants = ablation.CONTESTS["widths"]
+    with torch.device("meta"):
+        goal = parameters(UNet(**shape))
+        for changes in contestants.values():
+            widened = ablation.wide_enough(goal, shape | changes)
+            assert widened["channels"][:-1] == tuple({**shape, **changes}["channels"][:-1])
+            assert parameters(UNet(**widened)) == pytest.approx(goal, rel=0.03)
+
+
+def test_an_unknown_contest_is_refused(call, own_checkpoint: Path, picture_folder: Path, tmp_path: Path) -> None:
+    arguments = ["--data", picture_folder, "--out", tmp_path / "out", "--contest", "depths"]
+    assert_refused(call(ablation.main, "--checkpoint", own_checkpoint, *arguments), "mixers, widths")
+
+
+def test_ways_to_inpaint_are_compared_at_equal_calls(
+    call, tiny_checkpoint: Path, picture_folder: Path, tmp_path: Path
+) -> None:
+    file = tmp_path / "constraints.json"
+    arguments = ["--checkpoint", tiny_checkpoint, "--data", picture_folder, "--calls", 5, "--pictures", 1]
+    assert call(constraints.main, *arguments, "--json", file).status == 0
+    names = [result["name"] for result in json.loads(file.read_text())]
+    assert len(names) == 4 * len(constraints.WAYS)
+    for way, choices in constraints.WAYS.items():
+        assert sum(name.startswith(f"tiny, {way}:") for name in names) == 4
+        steps = 1 + round(39 / choices.get("resamples", 1))
+        assert abs(InpaintRequest(steps=steps, **choices).calls - 40) <= 2
+
+
+def test_resampling_and_noised_clamps_reach_the_sampler(tiny_model: LatentDiffusion) -> None:
+    image, keep = torch.rand(1, 3, 32, 32) * 2 - 1, torch.ones(1, 1, 32, 32, dtype=torch.bool)
+    keep[..., 8:24, 8:24] = False
+    ends = {}
+    for way, choices in constraints.WAYS.items():
+        request = InpaintRequest(steps=4, seed=3, **choices)
+        steps = list(tiny_model.inpaint(request, image, keep))
+        assert len(steps) == request.calls
+        ends[way] = steps[-1].latent
+    kept = torch.ones(8, 8, dtype=torch.bool)
+    kept[2:6, 2:6] = False
+    anchor = tiny_model.codec.encode(image)
+    for end in ends.values():
+        assert torch.equal(end[..., kept], anchor[..., kept])
+    for way in set(ends) - {"clean clamp"}:
+        assert not torch.equal(ends[way], ends["clean clamp"]), way

@@ -1,0 +1,243 @@
+"""Checkpoints on disk: what comes back, and what is said when it cannot."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from ddpm_core.checkpoints import native as checkpoint
+from ddpm_core.checkpoints.native import CheckpointConfig, CheckpointError
+from ddpm_core.networks.unet import UNet
+from ddpm_core.networks.vae import VAE
+from ddpm_core.pipeline import LatentDiffusion
+
+WEIGHTS = [checkpoint.VAE_WEIGHTS, checkpoint.DENOISER_WEIGHTS]
+
+
+def refusal(folder: Path) -> str:
+    """What loading the folder says; it has to be one sentence."""
+    with pytest.raises(CheckpointError) as caught:
+        LatentDiffusion.load(folder, "cpu")
+    sentence = str(caught.value)
+    assert "\n" not in sentence
+    assert sentence.endswith(".")
+    assert len(sentence) < 500
+    return sentence
+
+
+def edit_config(folder: Path, **changes: Any) -> None:
+    path = folder / checkpoint.CONFIG
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+
+
+def test_weights_come_back_matrices_to_half_precision_and_vectors_exactly(tmp_path: Path, shaken) -> None:
+    vae = shaken(VAE(channels=(16, 32), full_width=8))
+    vae.measure_latents(torch.randn(9, 4, 3, 3) * 3 + 1)
+    checkpoint.write_weights(tmp_path / "w.safetensors", vae)
+    again = checkpoint.read_weights(tmp_path / "w.safetensors", VAE(channels=(16, 32), full_width=8))
+    for (name, before), after in zip(vae.state_dict().items(), again.state_dict().values(), strict=True):
+        assert after.dtype == torch.float32
+        if before.ndim > 1:
+            torch.testing.assert_close(after, before, rtol=1e-3, atol=1e-6)
+        else:
+            assert torch.equal(after, before), name
+
+
+def test_a_loaded_model_is_ready_for_use(tiny_checkpoint: Path) -> None:
+    for model in (checkpoint.load_vae(tiny_checkpoint), checkpoint.load_denoiser(tiny_checkpoint)):
+        assert not model.training
+        assert not any(parameter.requires_grad for parameter in model.parameters())
+
+
+def test_the_config_comes_back_as_written(tmp_path: Path) -> None:
+    config = CheckpointConfig(size=64, vae={"channels": [16, 32]}, about="Köln", training={"vae": {"iterations": 3}})
+    checkpoint.write_config(tmp_path, config)
+    assert checkpoint.read_config(tmp_path) == config
+
+
+@pytest.mark.parametrize("name", [checkpoint.CONFIG, *WEIGHTS])
+def test_a_missing_file_is_named(own_checkpoint: Path, name: str) -> None:
+    (own_checkpoint / name).unlink()
+    sentence = refusal(own_checkpoint)
+    assert str(own_checkpoint / name) in sentence
+    assert "missing" in sentence
+
+
+@pytest.mark.parametrize("damage", ["half", "empty", "garbage", "text", "long header"])
+@pytest.mark.parametrize("name", WEIGHTS)
+def test_a_damaged_file_is_named(own_checkpoint: Path, name: str, damage: str) -> None:
+    path = own_checkpoint / name
+    whole = path.read_bytes()
+    spoilt = {
+        "half": whole[: len(whole) // 2],
+        "empty": b"",
+        "garbage": bytes(range(256)) * 20,
+        "text": b"<html>404 Not Found</html>",
+        "long header": (2**40).to_bytes(8, "little") + whole[8:],
+    }
+    path.write_bytes(spoilt[damage])
+    sentence = refusal(own_checkpoint)
+    assert str(path) in sentence
+    assert "damaged" in sentence
+
+
+@pytest.mark.parametrize("name", WEIGHTS)
+def test_a_folder_in_a_files_place_is_named(own_checkpoint: Path, name: str) -> None:
+    (own_checkpoint / name).unlink()
+    (own_checkpoint / name).mkdir()
+    assert str(own_checkpoint / name) in refusal(own_checkpoint)
+
+
+@pytest.mark.parametrize("name", WEIGHTS)
+def test_pickles_are_refused_whatever_they_are_called(own_checkpoint: Path, name: str) -> None:
+    class Bomb:
+        def __reduce__(self):
+            return (Path.touch, (own_checkpoint / "went off",))
+
+    torch.save({"weights": Bomb()}, own_checkpoint / name)
+    assert name in refusal(own_checkpoint)
+    assert not (own_checkpoint / "went off").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "part", "arguments"),
+    [
+        (WEIGHTS[0], "vae", {"channels": [16, 64]}),
+        (WEIGHTS[0], "vae", {"latent_channels": 8, "channels": [16, 32]}),
+        (WEIGHTS[1], "denoiser", {"channels": [32, 96], "blocks": 1}),
+        (WEIGHTS[1], "denoiser", {"channels": [32, 64], "blocks": 2}),
+        (WEIGHTS[1], "denoiser", {"channels": [32, 64], "blocks": 1, "mixer": "none"}),
+    ],
+)
+def test_weights_of_another_model_are_named(own_checkpoint: Path, name: str, part: str, arguments: dict) -> None:
+    edit_config(own_checkpoint, **{part: arguments})
+    sentence = refusal(own_checkpoint)
+    assert str(own_checkpoint / name) in sentence
+    assert "does not match" in sentence
+
+
+def test_one_parts_weights_in_the_others_place_are_named(own_checkpoint: Path) -> None:
+    (own_checkpoint / WEIGHTS[1]).write_bytes((own_checkpoint / WEIGHTS[0]).read_bytes())
+    assert WEIGHTS[1] in refusal(own_checkpoint)
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "null", '{"vae": {}}', '{"size": "big"}', "\x00\xff"])
+def test_a_broken_config_is_named(own_checkpoint: Path, text: str) -> None:
+    (own_checkpoint / checkpoint.CONFIG).write_text(text, encoding="latin-1")
+    assert str(own_checkpoint / checkpoint.CONFIG) in refusal(own_checkpoint)
+
+
+def test_an_unknown_key_of_the_config_is_named(own_checkpoint: Path) -> None:
+    edit_config(own_checkpoint, flux_capacitor=1.21)
+    sentence = refusal(own_checkpoint)
+    assert "flux_capacitor" in sentence
+    assert str(own_checkpoint / checkpoint.CONFIG) in sentence
+
+
+@pytest.mark.filterwarnings("ignore:Initializing zero-element")
+@pytest.mark.parametrize(
+    ("part", "arguments"),
+    [
+        ("vae", {"depth": 3}),
+        ("vae", {"channels": "wide"}),
+        ("vae", {"channels": 64}),
+        ("vae", {"channels": [0, 16]}),
+        ("vae", {"channels": [-16, 16]}),
+        ("vae", {"latent_channels": -4}),
+        ("denoiser", {"mixer": "telepathy"}),
+        ("denoiser", {"prediction": "score"}),
+        ("denoiser", {"channels": [12, 64]}),
+        ("denoiser", {"channels": []}),
+        ("denoiser", {"dropout": 7}),
+        ("diffuser", {"num_timesteps": 1}),
+        ("diffuser", {"num_timesteps": "many"}),
+        ("diffuser", {"gamma": 2}),
+        ("diffuser", {"schedule": "bus"}),
+        ("diffuser", {"beta_end": 2.0}),
+    ],
+)
+def test_arguments_no_part_takes_are_named_with_their_file(own_checkpoint: Path, part: str, arguments: dict) -> None:
+    fitting = getattr(checkpoint.read_config(own_checkpoint), part)
+    edit_config(own_checkpoint, **{part: fitting | arguments})
+    assert str(own_checkpoint / checkpoint.CONFIG) in refusal(own_checkpoint)
+
+
+@pytest.mark.parametrize("size", [0, -32, 30])
+def test_a_size_the_parts_cannot_have_is_refused(own_checkpoint: Path, size: int) -> None:
+    edit_config(own_checkpoint, size=size)
+    assert checkpoint.CONFIG in refusal(own_checkpoint)
+
+
+def test_parts_that_do_not_fit_each_other_are_refused(own_checkpoint: Path) -> None:
+    shape = {"latent_channels": 6, "channels": [32, 64], "blocks": 1}
+    checkpoint.write_weights(own_checkpoint / WEIGHTS[1], UNet(**shape))
+    edit_config(own_checkpoint, denoiser=shape)
+    assert checkpoint.CONFIG in refusal(own_checkpoint)
+
+
+def test_a_folder_that_does_not_exist_and_a_file_are_no_checkpoints(tmp_path: Path) -> None:
+    assert str(tmp_path / "none") in refusal(tmp_path / "none")
+    (tmp_path / "file").write_text("no folder")
+    assert str(tmp_path / "file") in refusal(tmp_path / "file")
+
+
+def test_an_interrupted_write_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
+    path = tmp_path / "x.txt"
+    path.write_text("old")
+
+    def half(partial: Path) -> None:
+        partial.write_text("ne")
+        raise OSError("disk full")
+
+    with pytest.raises(OSError, match="disk full"):
+        checkpoint.write_atomically(path, half)
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_write_goes_through_a_neighbour_and_makes_the_folders_it_needs(tmp_path: Path) -> None:
+    path, seen = tmp_path / "a" / "b" / "x.txt", []
+
+    def write(partial: Path) -> None:
+        seen.append((partial != path, path.parent in partial.parents, path.exists()))
+        partial.write_text("new")
+
+    checkpoint.write_atomically(path, write)
+    assert seen == [(True, True, False)]
+    assert path.read_text() == "new"
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_tensors_of_any_layout_and_type_come_back_as_they_are(tmp_path: Path) -> None:
+    tensors = {
+        "channels last": torch.randn(2, 3, 4, 5).to(memory_format=torch.channels_last),
+        "turned": torch.randn(3, 4).T,
+        "number": torch.tensor(3.5),
+        "counts": torch.arange(4),
+        "half": torch.randn(3).bfloat16(),
+        "parameter": nn.Parameter(torch.randn(2)),
+        "nothing": torch.zeros(0, 3),
+    }
+    checkpoint.write_tensors(tmp_path / "x.safetensors", tensors, {"note": "Köln"})
+    again, metadata = checkpoint.read_tensors(tmp_path / "x.safetensors")
+    assert metadata == {"note": "Köln"}
+    assert set(again) == set(tensors)
+    for name, tensor in tensors.items():
+        assert again[name].dtype == tensor.dtype
+        assert torch.equal(again[name], tensor)
+
+
+def test_only_complete_checkpoints_are_listed_by_name(tmp_path: Path) -> None:
+    files = [checkpoint.CONFIG, *WEIGHTS]
+    for name, parts in {"b": files, "a": files, "half": files[:2], "empty": []}.items():
+        (tmp_path / name).mkdir()
+        for part in parts:
+            (tmp_path / name / part).touch()
+    (tmp_path / "file").touch()
+    assert checkpoint.list_checkpoints(tmp_path) == ["a", "b"]
+    assert checkpoint.list_checkpoints(tmp_path / "none") == []

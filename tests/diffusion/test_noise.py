@@ -1,0 +1,69 @@
+"""Sources of noise."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+
+from ddpm_core.diffusion.noise import SeededNoise, begun_with, between, slerp
+
+SHAPE = (4, 5, 3)
+
+
+def test_the_noise_of_a_seed_is_that_of_its_own_generator() -> None:
+    noise = SeededNoise([5, 6], SHAPE)
+    generator = torch.Generator().manual_seed(6)
+    for _ in range(3):
+        assert torch.equal(noise()[1], torch.randn(SHAPE, generator=generator))
+
+
+def test_noise_begun_with_a_latent_gives_it_first_and_then_its_own() -> None:
+    start, own = torch.randn(2, *SHAPE), SeededNoise([1, 2], SHAPE)
+    noise = begun_with(start, SeededNoise([1, 2], SHAPE))
+    assert noise() is start
+    for _ in range(3):
+        assert torch.equal(noise(), own())
+
+
+def test_the_ends_of_the_arc_are_what_it_joins() -> None:
+    a, b = torch.randn(3, *SHAPE), torch.randn(3, *SHAPE)
+    torch.testing.assert_close(slerp(a, b, 0), a)
+    torch.testing.assert_close(slerp(a, b, 1), b)
+
+
+@pytest.mark.parametrize("share", [0.1, 0.5, 0.8])
+def test_the_arc_is_walked_at_constant_angle_and_length(share: float) -> None:
+    a, b = torch.tensor([[3.0, 0.0]]), torch.tensor([[0.0, 3.0]])
+    angle = share * math.pi / 2
+    torch.testing.assert_close(slerp(a, b, share), 3 * torch.tensor([[math.cos(angle), math.sin(angle)]]))
+
+
+def test_each_entry_has_its_own_angle_and_may_have_its_own_share() -> None:
+    a, b, shares = torch.randn(3, *SHAPE), torch.randn(3, *SHAPE), torch.tensor([0.2, 0.5, 0.9])
+    together = slerp(a, b, shares)
+    for i, share in enumerate(shares.tolist()):
+        torch.testing.assert_close(together[i : i + 1], slerp(a[i : i + 1], b[i : i + 1], share))
+
+
+def test_what_points_the_same_way_is_interpolated_linearly() -> None:
+    a = torch.randn(2, *SHAPE)
+    torch.testing.assert_close(slerp(a, 3 * a, 0.25), 1.5 * a)
+    assert torch.isfinite(slerp(a, a, 0.5)).all()
+
+
+def test_between_two_seeds_all_is_noise_where_a_straight_line_would_be_too_quiet() -> None:
+    first, second = SeededNoise([1], (4, 64, 64)), SeededNoise([2], (4, 64, 64))
+    noise = between(first, second, 0.5)
+    for _ in range(2):  # every draw, so that samplers that add noise find noise, too
+        assert noise().std().item() == pytest.approx(1, abs=0.02)
+    assert ((first() + second()) / 2).std().item() < 0.75
+
+
+def test_at_its_ends_the_noise_between_two_seeds_is_that_of_one() -> None:
+    def of(seed: int) -> SeededNoise:
+        return SeededNoise([seed], SHAPE)
+
+    torch.testing.assert_close(between(of(1), of(2), 0.0)(), of(1)())
+    torch.testing.assert_close(between(of(1), of(2), 1.0)(), of(2)())

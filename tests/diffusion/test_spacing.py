@@ -1,0 +1,69 @@
+"""Where samplers stand, held against diffusers and against the formulas."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import pytest
+import torch
+from diffusers import DDIMScheduler
+
+from ddpm_core.diffusion.diffuser import Diffuser
+from ddpm_core.diffusion.spacing import SPACINGS, distinct
+
+
+@pytest.mark.parametrize("schedule", ["linear", "cosine"])
+@pytest.mark.parametrize("states", [2, 3, 50, 1000])
+@pytest.mark.parametrize("spacing", SPACINGS)
+def test_every_number_of_steps_has_as_many_states_falling_from_the_last_to_0(
+    spacing: str, states: int, schedule: str
+) -> None:
+    diffuser = Diffuser(states, schedule=schedule)
+    for steps in {1, 2, 3, 7, 20, states // 2, states - 2, states - 1} & set(range(1, states)):
+        timesteps = diffuser.spaced_timesteps(steps, spacing)
+        assert len(timesteps) == steps + 1
+        assert (timesteps[0], timesteps[-1]) == (states - 1, 0)
+        assert all(t > earlier for t, earlier in pairwise(timesteps))
+
+
+@pytest.mark.parametrize("steps", range(1, 1000, 7))
+def test_uniform_is_the_default_and_rounds_the_even_positions(steps: int) -> None:
+    wanted = torch.linspace(999, 0, steps + 1, dtype=torch.float64).round().int().tolist()
+    assert Diffuser().spaced_timesteps(steps) == Diffuser().spaced_timesteps(steps, "uniform") == wanted
+
+
+@pytest.mark.parametrize("steps", [1, 4, 10, 20, 50, 333, 999])
+def test_trailing_is_that_of_diffusers_one_step_later(steps: int) -> None:
+    other = DDIMScheduler(num_train_timesteps=999, timestep_spacing="trailing")
+    other.set_timesteps(steps)
+    ours = Diffuser().spaced_timesteps(steps, "trailing")[:-1]
+    for i, (t, theirs) in enumerate(zip(ours, other.timesteps.tolist(), strict=True)):
+        a_half = 2 * 999 * i % steps == 0  # its rounding is a matter of the last bit
+        assert abs(t - 1 - theirs) <= a_half
+
+
+def test_quadratic_states_go_with_the_square_of_the_step() -> None:
+    timesteps = Diffuser().spaced_timesteps(10, "quadratic")
+    assert timesteps[::-1] == [round(999 * (i / 10) ** 2) for i in range(11)]
+
+
+@pytest.mark.parametrize("schedule", ["linear", "sigmoid"])
+def test_logsnr_states_are_evenly_spaced_in_it_up_to_state_1(schedule: str) -> None:
+    # So many states that rounding to one of them is no matter.
+    diffuser = Diffuser(100_000, 1e-6, 2e-4, schedule=schedule)
+    timesteps = diffuser.spaced_timesteps(12, "logsnr")
+    assert timesteps[-2:] == [1, 0]
+    alpha_bar = diffuser.alpha_bar[timesteps[:-1]]
+    # All gaps but those at either end, where states, few as they are there, lie far apart.
+    gaps = torch.log(alpha_bar / (1 - alpha_bar)).diff()[1:-2]
+    torch.testing.assert_close(gaps, gaps.mean().expand_as(gaps), rtol=0.02, atol=0)
+
+
+def test_positions_that_would_round_to_one_state_move_to_the_next_free_ones() -> None:
+    assert distinct(torch.tensor([0, 0.1, 0.2, 5, 9]), 10) == [9, 5, 2, 1, 0]
+    assert distinct(torch.tensor([0, 8.8, 8.9, 9]), 10) == [9, 8, 7, 0]
+
+
+def test_an_unknown_spacing_is_refused_by_a_sentence_that_names_the_known_ones() -> None:
+    with pytest.raises(ValueError, match=r"no spacing 'wide'; choose from: uniform, .*logsnr"):
+        Diffuser().spaced_timesteps(5, "wide")

@@ -1,0 +1,272 @@
+"""Rules for one reverse step, held against diffusers, and against a Gaussian, of which all is known."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+
+import numpy as np
+import pytest
+import torch
+from diffusers import (
+    DDIMScheduler,
+    DPMSolverMultistepScheduler,
+    EulerDiscreteScheduler,
+    HeunDiscreteScheduler,
+    ScoreSdeVeScheduler,
+    UniPCMultistepScheduler,
+)
+from torch import Tensor
+
+from ddpm_core.diffusion.diffuser import Diffuser
+from ddpm_core.diffusion.noise import SeededNoise
+from ddpm_core.diffusion.samplers import SAMPLERS, ddim, ddpm, last
+
+SHAPE = (4, 5, 3)
+TRAINED = {"num_train_timesteps": 999, "beta_start": 1e-4, "beta_end": 2e-2, "beta_schedule": "linear"}
+CLOSE = {"rtol": 1e-3, "atol": 1e-3}  # diffusers keeps its schedule in fp32, which is divided by .006 at the start
+ODE = ["ddim", "euler", "heun", "dpm-solver++", "unipc"]
+
+
+def wavy(z: Tensor, t: Tensor) -> Tensor:
+    """Some predictor that depends, in no simple way, on latent and time."""
+    return torch.sin(1.3 * z + 0.01 * t[:, None, None, None]) + 0.2 * z
+
+
+def start(*seeds: int) -> Tensor:
+    return SeededNoise(seeds, SHAPE)()
+
+
+def latents(sampler: str, diffuser: Diffuser, timesteps: Sequence[int], first: Tensor) -> list[Tensor]:
+    """What a sampler that draws no further noise passes through."""
+    draws = iter([first])
+    return [step.latent for step in SAMPLERS[sampler](wavy, diffuser, timesteps, lambda: next(draws))]
+
+
+# Against diffusers. Its samplers that work on sigma = sqrt((1-alpha_bar)/alpha_bar) have latents divided by
+# sqrt(alpha_bar); their timesteps lie one below ours.
+
+
+@pytest.mark.parametrize("steps", [2, 9, 27, 111])
+@pytest.mark.parametrize(
+    ("sampler", "other"),
+    [
+        ("dpm-solver++", DPMSolverMultistepScheduler(**TRAINED, timestep_spacing="trailing", final_sigmas_type="zero")),
+        ("unipc", UniPCMultistepScheduler(**TRAINED, timestep_spacing="trailing", final_sigmas_type="zero")),
+    ],
+    ids=["dpm-solver++", "unipc"],
+)
+def test_multistep_samplers_equal_those_of_diffusers_step_by_step(sampler: str, other, steps: int) -> None:
+    diffuser, latent = Diffuser(), start(3, 4)
+    timesteps = diffuser.spaced_timesteps(steps)
+    other.set_timesteps(steps)
+    assert other.timesteps.tolist() == [t - 1 for t in timesteps[:-1]]
+    for t, ours in zip(timesteps, latents(sampler, diffuser, timesteps, latent), strict=False):
+        latent = other.step(wavy(latent, torch.full((2,), t)), t - 1, latent).prev_sample
+        torch.testing.assert_close(ours, latent, **CLOSE)
+
+
+@pytest.mark.parametrize("steps", [2, 9, 27, 111])
+def test_euler_equals_diffusers_step_by_step(steps: int) -> None:
+    diffuser, latent = Diffuser(), start(3, 4)
+    timesteps = diffuser.spaced_timesteps(steps)
+    other = EulerDiscreteScheduler(**TRAINED, timestep_spacing="trailing")
+    other.set_timesteps(steps)
+    signal = diffuser.alpha_bar.sqrt().float()
+    at, ours = iter(timesteps[1:]), latents("euler", diffuser, timesteps, latent)
+    latent = latent / signal[timesteps[0]]
+    for t, theirs in zip(timesteps, other.timesteps, strict=False):
+        assert t - 1 == theirs
+        eps = wavy(latent * signal[t], torch.full((2,), t))
+        latent = other.step(eps, theirs, latent).prev_sample
+        torch.testing.assert_close(ours.pop(0), latent * signal[next(at)], **CLOSE)
+
+
+@pytest.mark.parametrize("steps", [2, 9, 27, 111])
+def test_heun_equals_diffusers_step_by_step(steps: int) -> None:
+    diffuser, latent = Diffuser(), start(3, 4)
+    timesteps = diffuser.spaced_timesteps(steps)
+    other = HeunDiscreteScheduler(**TRAINED, timestep_spacing="trailing")
+    other.set_timesteps(steps)
+    signal = diffuser.alpha_bar.sqrt().float()
+    ours = latents("heun", diffuser, timesteps, latent)
+    # Theirs alternates: a guess at the next timestep, then the step with the slope of both ends.
+    looked = [timesteps[0], *np.repeat(timesteps[1:-1], 2)]
+    assert other.timesteps.tolist() == [t - 1 for t in looked]
+    latent, done = latent / signal[timesteps[0]], []
+    for call, t in enumerate(looked):
+        eps = wavy(latent * signal[t], torch.full((2,), int(t)))
+        latent = other.step(eps, other.timesteps[call], latent).prev_sample
+        if call % 2 or call == len(looked) - 1:
+            done.append(latent)
+    for t, one, theirs in zip(timesteps[1:], ours, done, strict=True):
+        torch.testing.assert_close(one, theirs * signal[t], **CLOSE)
+
+
+@pytest.mark.parametrize("eta", [0.3, 1.0])
+def test_ddim_with_noise_equals_diffusers_under_the_same_noise(eta: float) -> None:
+    diffuser, latent = Diffuser(), start(11)
+    timesteps = diffuser.spaced_timesteps(27)
+    other = DDIMScheduler(**TRAINED, clip_sample=False, set_alpha_to_one=True, timestep_spacing="trailing")
+    other.set_timesteps(27)
+    generator = torch.Generator().manual_seed(11)
+    latent = torch.randn((1, *SHAPE), generator=generator)
+    steps = ddim(wavy, diffuser, timesteps, SeededNoise([11], SHAPE), eta=eta)
+    for t, step in zip(timesteps, steps, strict=False):
+        eps = wavy(latent, torch.tensor([t]))
+        latent = other.step(eps, t - 1, latent, eta=eta, generator=generator).prev_sample
+        torch.testing.assert_close(step.latent, latent, **CLOSE)
+
+
+def test_euler_is_ddim_without_noise_and_ddpm_is_ddim_with_all_of_it() -> None:
+    diffuser, timesteps = Diffuser(), Diffuser().spaced_timesteps(20)
+    for one, other in zip(*(latents(name, diffuser, timesteps, start(5)) for name in ("euler", "ddim")), strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-5)
+    ours = last(ddpm(wavy, diffuser, timesteps, SeededNoise([5], SHAPE))).latent
+    assert torch.equal(ours, last(ddim(wavy, diffuser, timesteps, SeededNoise([5], SHAPE), eta=1.0)).latent)
+
+
+def corrected(latent: Tensor, fresh: Tensor, t: int, earlier: int) -> tuple[Tensor, Tensor]:
+    """Where a Langevin step leads from `latent`, the corrector's draw being `fresh`, and its predictor alone."""
+    draws = iter([latent, torch.ones_like(latent), fresh])
+    made = next(SAMPLERS["langevin"](wavy, Diffuser(), [t, earlier], lambda: next(draws))).latent
+    draws = iter([latent, torch.ones_like(latent)])
+    return made, next(ddpm(wavy, Diffuser(), [t, earlier], lambda: next(draws))).latent
+
+
+@pytest.mark.parametrize(("t", "earlier"), [(999, 998), (700, 400), (3, 2), (2, 1)])
+def test_the_corrector_is_that_of_song_et_al(t: int, earlier: int) -> None:
+    """Algorithm 5 of "Score-based generative modeling", with r = 0.16 and, for the norms, each picture's own."""
+    diffuser, latent, fresh = Diffuser(), start(3, 4).double(), 1.5 * start(5, 6).double()
+    made, predicted = corrected(latent, fresh, t, earlier)
+    for i in range(2):
+        x, z = predicted[i], fresh[i]
+        g = -wavy(x[None], torch.tensor([earlier]))[0] / (1 - diffuser.alpha_bar[earlier]).sqrt()
+        size = 2 * (1 - diffuser.betas[earlier]) * (0.16 * z.norm() / g.norm()) ** 2
+        torch.testing.assert_close(made[i], x + size * g + (2 * size).sqrt() * z, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize(("t", "earlier"), [(999, 998), (700, 400)])
+def test_the_corrector_equals_that_of_diffusers_for_one_picture(t: int, earlier: int) -> None:
+    """Theirs is for processes whose variance explodes: algorithm 4, which lacks the factor alpha = 1 - beta."""
+    diffuser, latent = Diffuser(), start(3)
+    fresh = torch.randn(latent.shape, generator=torch.Generator().manual_seed(5))
+    made, predicted = corrected(latent, fresh, t, earlier)
+    other = ScoreSdeVeScheduler(snr=0.16 * (1 - diffuser.betas[earlier].item()) ** 0.5)
+    other.set_timesteps(10)
+    score = -wavy(predicted, torch.tensor([earlier])) / (1 - diffuser.alpha_bar[earlier].item()) ** 0.5
+    theirs = other.step_correct(score, predicted, generator=torch.Generator().manual_seed(5)).prev_sample
+    torch.testing.assert_close(made, theirs, rtol=1e-5, atol=1e-5)
+
+
+# Against a Gaussian N(mean, spread^2): the best predictor and the solution of the ODE have closed forms.
+
+MEAN, SPREAD = 1.5, 0.4
+
+
+def best(diffuser: Diffuser) -> Callable[[Tensor, Tensor], Tensor]:
+    def predict(z: Tensor, t: Tensor) -> Tensor:
+        signal, noise = diffuser.signal_and_noise(t, z)
+        return noise * (z - signal * MEAN) / ((signal * SPREAD) ** 2 + noise**2)
+
+    return predict
+
+
+def solution(diffuser: Diffuser, z: Tensor, t: int, earlier: int) -> Tensor:
+    """Where the ODE takes `z`: as many deviations from the mean as it was."""
+    left = diffuser.alpha_bar[[t, earlier]]
+    deviation = (left * SPREAD**2 + 1 - left).sqrt()
+    mean = left.sqrt() * MEAN
+    return mean[1] + deviation[1] / deviation[0] * (z - mean[0])
+
+
+@pytest.fixture(scope="module")
+def fine() -> Diffuser:
+    """So many states that picking one of them is no matter."""
+    states = 20_001
+    return Diffuser(states, 0.1 / states, 20 / states)
+
+
+@pytest.mark.parametrize(
+    ("sampler", "order"), [("ddim", 1), ("euler", 1), ("heun", 2), ("dpm-solver++", 2), ("unipc", 3)]
+)
+def test_the_error_falls_with_the_step_at_the_order_of_the_method(fine: Diffuser, sampler: str, order: int) -> None:
+    """UniPC-p has order p+1 (Zhao et al. 2023, corollary 3.2).
+
+    Steps are even in lambda and end short of 0: the last step of any sampler, on to 0, is of first order.
+    """
+    log_snr = torch.logit(fine.alpha_bar[1:]).numpy()
+    top, bottom = int(0.9 * len(log_snr)), int(0.02 * len(log_snr))
+    z = torch.tensor([-1.0, 0.3, 2.0], dtype=torch.float64).view(1, 1, 1, 3)
+    errors = []
+    for steps in (40, 80, 160):
+        even = np.linspace(log_snr[top - 1], log_snr[bottom - 1], steps + 1)
+        timesteps = np.interp(-even, -log_snr, np.arange(1, len(log_snr) + 1)).round().astype(int).tolist()
+        made = last(SAMPLERS[sampler](best(fine), fine, timesteps, lambda: z)).latent
+        errors.append((made - solution(fine, z, timesteps[0], timesteps[-1])).abs().max().item())
+    for coarse, finer in pairwise(errors):
+        assert math.log2(coarse / finer) == pytest.approx(order, abs=0.1)
+
+
+@pytest.mark.parametrize("spacing", ["uniform", "quadratic", "logsnr"])
+@pytest.mark.parametrize("sampler", ODE)
+def test_ode_samplers_carry_noise_to_the_known_picture(sampler: str, spacing: str) -> None:
+    diffuser, z = Diffuser(), torch.linspace(-2, 2, 5, dtype=torch.float64).view(1, 1, 1, 5)
+    made = last(SAMPLERS[sampler](best(diffuser), diffuser, diffuser.spaced_timesteps(200, spacing), lambda: z)).latent
+    torch.testing.assert_close(made, solution(diffuser, z, 999, 0), rtol=0, atol=0.02)
+
+
+@pytest.mark.parametrize("eta", [0.3, 0.7])
+def test_ddim_with_some_noise_has_the_mean_and_the_spread_of_the_data(eta: float) -> None:
+    diffuser, noise = Diffuser(), SeededNoise([0, 1], (1, 100, 100))
+    made = last(ddim(best(diffuser), diffuser, diffuser.spaced_timesteps(500), noise, eta=eta)).latent
+    assert made.mean().item() == pytest.approx(MEAN, abs=0.02)
+    assert made.std().item() == pytest.approx(SPREAD, rel=0.03)
+
+
+def test_langevin_steps_repair_what_too_few_steps_get_wrong() -> None:
+    """Ancestral steps that are few lose spread; the corrector gives back some of it."""
+    diffuser = Diffuser()
+    spread = {}
+    for sampler in ("ddpm", "langevin"):
+        noise = SeededNoise([0], (1, 100, 100))
+        spread[sampler] = last(SAMPLERS[sampler](best(diffuser), diffuser, diffuser.spaced_timesteps(10), noise)).latent
+    off = {name: abs(made.std().item() - SPREAD) for name, made in spread.items()}
+    assert off["langevin"] < off["ddpm"]
+
+
+# With constraints and rising timesteps
+
+
+@pytest.mark.parametrize("sampler", ODE)
+def test_after_a_rise_a_sampler_goes_on_as_if_it_had_begun_there(sampler: str) -> None:
+    """What was believed clean before the noise was added belongs to another path."""
+    diffuser, path = Diffuser(), [999, 700, 400, 900, 600, 300, 100, 0]
+    at, first = {}, iter([start(1), start(2)])
+
+    def remember(latent: Tensor, t: int) -> Tensor:
+        at[t] = latent
+        return latent
+
+    steps = [step.latent for step in SAMPLERS[sampler](wavy, diffuser, path, lambda: next(first), remember)]
+    again = latents(sampler, diffuser, path[3:], at[900])
+    assert len(steps) == 6
+    for one, other in zip(steps[2:], again, strict=True):
+        assert torch.equal(one, other)
+
+
+@pytest.mark.parametrize("sampler", ODE)
+def test_what_a_constraint_puts_there_is_what_the_sampler_goes_on_from(sampler: str) -> None:
+    """Where all is noise, every solver is exact: the latent shrinks with the noise, from wherever it went on."""
+    diffuser, put = Diffuser(), start(9)
+
+    def all_noise(z: Tensor, t: Tensor) -> Tensor:
+        return z / diffuser.signal_and_noise(t, z)[1]
+
+    def constrain(latent: Tensor, t: int) -> Tensor:
+        return put if t == 500 else latent
+
+    made = last(SAMPLERS[sampler](all_noise, diffuser, [999, 750, 500, 250, 100], lambda: start(1), constrain)).latent
+    shrunk = ((1 - diffuser.alpha_bar[100]) / (1 - diffuser.alpha_bar[500])).sqrt().item()
+    torch.testing.assert_close(made, shrunk * put, rtol=1e-4, atol=1e-5)

@@ -1,0 +1,91 @@
+"""Measures of pictures and of the codec."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from ddpm_core.data.load import PictureSet
+from ddpm_core.evaluation.metrics import edge_steps, gradient_ratio, locality, psnr, reconstruction_psnr
+from ddpm_core.networks.vae import VAE
+
+
+class Codec(nn.Module):
+    """A codec of single pixels that puts out a function of its input."""
+
+    stride, latent_channels = 1, 3
+
+    def __init__(self, decode) -> None:
+        super().__init__()
+        self.decode = decode
+        self.latent_mean = torch.zeros(3)
+
+    def encode(self, image: Tensor) -> Tensor:
+        return image
+
+
+class DecoderOnly:
+    """All that `locality` may ask for: another library's codec has no `encode` of ours, nor statistics."""
+
+    stride = 4
+
+    def decode(self, latent: Tensor) -> Tensor:
+        return nn.functional.interpolate(latent[:, :3], scale_factor=4)
+
+
+def pictures() -> PictureSet:
+    return PictureSet(torch.randint(0, 256, (5, 3, 16, 16), dtype=torch.uint8), [])
+
+
+def test_psnr_is_that_of_levels_of_255() -> None:
+    image = torch.full((2, 3, 4, 4), 100 / 127.5 - 1)
+    off = image + torch.tensor([1, 16]).view(2, 1, 1, 1) / 127.5
+    assert psnr(off, image).tolist() == pytest.approx([20 * math.log10(255), 20 * math.log10(255 / 16)], abs=1e-3)
+    assert (psnr(image, image) > 100).all()
+
+
+def test_a_perfect_codec_loses_nothing_and_is_as_sharp_as_the_originals() -> None:
+    perfect = Codec(lambda latent: latent)
+    assert reconstruction_psnr(perfect, pictures()) > 100
+    assert gradient_ratio(perfect, pictures()) == pytest.approx(1)
+
+
+def test_a_codec_that_blurs_has_a_gradient_ratio_below_1() -> None:
+    blurring = Codec(lambda latent: nn.functional.avg_pool2d(latent, 3, 1, 1))
+    assert gradient_ratio(blurring, pictures()) < 0.6
+    assert reconstruction_psnr(blurring, pictures()) < 20
+
+
+def test_locality_measures_how_far_a_codec_spreads_a_change() -> None:
+    image = torch.rand(2, 3, 16, 16)
+    assert locality(Codec(lambda latent: latent), image).radius == 0
+    wide = locality(Codec(lambda latent: nn.functional.avg_pool2d(latent, 7, 1, 3)), image)
+    assert wide.radius == 3
+    assert wide.within_3x3 == pytest.approx(9 / 49, abs=0.15)
+
+
+def test_locality_asks_a_codec_for_its_stride_and_decoder_only() -> None:
+    measured = locality(DecoderOnly(), torch.rand(2, 8, 4, 4))
+    assert (measured.radius, measured.within_3x3) == (0, 1)
+
+
+def test_the_vae_is_as_local_as_its_layers_say(shaken) -> None:
+    vae = shaken(VAE(channels=(16, 16), full_width=8, decoder_blocks=1), scale=0.2).eval()
+    measured = locality(vae, torch.randn(2, 4, 16, 16))
+    assert measured.radius == 7  # two 3x3 kernels at half size, two and one at full size
+    assert 0 < measured.within_3x3 <= 1
+
+
+def test_edge_steps_are_those_between_kept_and_painted_neighbours_and_no_others() -> None:
+    pixels = np.zeros((4, 5, 3), dtype=np.uint8)
+    painted = np.zeros((4, 5), dtype=bool)
+    painted[1:3, 1:3] = True  # eight pairs around a square of 2x2
+    pixels[painted] = (200, 100, 0)
+    pixels[:, 4] = 255  # a step elsewhere
+    assert edge_steps(pixels, painted).tolist() == [100] * 8
+    assert edge_steps(np.full_like(pixels, 7), painted).tolist() == [0] * 8
+    assert edge_steps(255 - pixels, painted).tolist() == [100] * 8  # unsigned bytes do not wrap around

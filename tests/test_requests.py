@@ -1,0 +1,289 @@
+"""Requests: their bounds, and what command lines make of them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from ddpm_core.cli import complaint, merge
+from ddpm_core.diffusion.diffuser import Diffuser
+from ddpm_core.diffusion.guidance import VIEWS
+from ddpm_core.diffusion.samplers import SAMPLERS
+from ddpm_core.diffusion.schedules import SCHEDULES
+from ddpm_core.diffusion.spacing import SPACINGS
+from ddpm_core.networks.unet import MIXERS
+from ddpm_core.requests import (
+    MAX_COUNT,
+    MAX_SEED,
+    MAX_STRIP,
+    AnagramRequest,
+    BetweenRequest,
+    DenoiserSettings,
+    EditRequest,
+    GenerateRequest,
+    HybridRequest,
+    InpaintRequest,
+    TrainRequest,
+    VaeSettings,
+)
+from ddpm_core.training.presets import PRESETS
+
+PATHS = {"data": "in", "out": "out"}
+
+
+def complaint_of(model: type, **values) -> str:
+    with pytest.raises(ValidationError) as caught:
+        model.model_validate(values)
+    sentence = complaint(caught.value)
+    assert sentence.endswith(".")
+    assert "\n" not in sentence
+    return sentence
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("seed", -1),
+        ("seed", MAX_SEED + 1),
+        ("seed", 1.5),
+        ("seed", "abc"),
+        ("count", 0),
+        ("count", MAX_COUNT + 1),
+        ("steps", 0),
+        ("steps", 1001),
+        ("sampler", "magic"),
+        ("spacing", "wide"),
+        ("eta", -0.1),
+        ("eta", 1.5),
+    ],
+)
+def test_a_value_out_of_bounds_is_refused_by_a_sentence_naming_field_and_value(field: str, value: object) -> None:
+    sentence = complaint_of(GenerateRequest, **{field: value})
+    assert sentence.startswith(field)
+    assert str(value) in sentence
+
+
+@pytest.mark.parametrize(
+    ("field", "value"), [("seed", 0), ("seed", MAX_SEED), ("count", 1), ("count", MAX_COUNT), ("steps", 1)]
+)
+def test_the_bounds_themselves_are_allowed(field: str, value: int) -> None:
+    assert getattr(GenerateRequest(**{field: value}), field) == value
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("grow", 257), ("grow", -257), ("grow", 0.5), ("feather", -1), ("feather", 257), ("crop", "tight")],
+)
+def test_the_shape_of_an_inpainting_is_bounded(field: str, value: object) -> None:
+    assert complaint_of(InpaintRequest, **{field: value}).startswith(field)
+
+
+@pytest.mark.parametrize("resamples", [1, 2, 5])
+def test_an_inpainting_counts_the_steps_of_its_path(resamples: int) -> None:
+    assert InpaintRequest(steps=7, resamples=resamples).calls == 6 * resamples + 1
+    assert InpaintRequest(steps=1, resamples=resamples).calls == 1
+    if resamples > 1:  # of seven steps before the last, one is left over
+        assert InpaintRequest(steps=8, resamples=resamples, jump=3).calls == 6 * resamples + 2
+
+
+@pytest.mark.parametrize("jump", [0, 999, 1.5])
+def test_a_jump_out_of_bounds_is_refused(jump: float) -> None:
+    assert complaint_of(InpaintRequest, steps=999, jump=jump).startswith("jump")
+
+
+def test_a_jump_that_nobody_would_hear_is_refused() -> None:
+    assert InpaintRequest().jump == 1
+    assert InpaintRequest(steps=10, jump=9).jump == 9
+    assert complaint_of(InpaintRequest, steps=10, jump=10) == (
+        "jump must be less than the number of steps (10), the last of which is taken once, not '10'."
+    )
+    assert complaint_of(InpaintRequest, resamples=1, jump=2) == (
+        "jump belongs to resamples above 1 and must be 1 without, not '2'."
+    )
+    assert complaint_of(InpaintRequest, steps=0, jump=2).startswith("steps")
+
+
+@pytest.mark.parametrize("strength", [0, -0.5, 1.01, "much"])
+def test_the_strength_of_an_edit_is_bounded(strength: object) -> None:
+    assert complaint_of(EditRequest, strength=strength).startswith("strength")
+
+
+def test_an_edit_takes_a_share_of_its_steps_and_at_least_one() -> None:
+    assert EditRequest(steps=20, strength=0.55).calls == 11
+    assert EditRequest(steps=20, strength=1).calls == 20
+    assert EditRequest(steps=3, strength=0.01).calls == 1
+
+
+@pytest.mark.parametrize(
+    ("field", "value"), [("to", -1), ("to", MAX_SEED + 1), ("count", MAX_STRIP + 1), ("start", -0.1), ("end", 1.1)]
+)
+def test_the_way_between_two_seeds_is_bounded(field: str, value: float) -> None:
+    assert complaint_of(BetweenRequest, **{field: value}).startswith(field)
+
+
+def test_the_pictures_between_two_seeds_are_evenly_spaced_and_can_be_made_alone() -> None:
+    way = BetweenRequest(seed=MAX_SEED, to=3, count=5)  # the seed is not counted on from
+    assert way.shares == [0, 0.25, 0.5, 0.75, 1]
+    assert [single.shares for single in way.singles()] == [[share] for share in way.shares]
+    assert {(single.seed, single.to, single.count) for single in way.singles()} == {(MAX_SEED, 3, 1)}
+    assert BetweenRequest(count=3, start=0.2, end=0.4).shares == pytest.approx([0.2, 0.3, 0.4])
+    assert BetweenRequest(count=1).shares == [0]
+
+
+def test_the_views_of_an_anagram_are_those_in_which_a_picture_differs() -> None:
+    for name in set(VIEWS) - {"identity"}:
+        assert AnagramRequest(view=name).view == name
+    for name in ("identity", "sideways"):
+        assert complaint_of(AnagramRequest, view=name).startswith("view")
+
+
+def test_classes_go_by_the_field_they_were_asked_for_in() -> None:
+    assert GenerateRequest().labels == AnagramRequest(other="").labels == {}
+    assert GenerateRequest(label=3).labels == {"label": "3"}
+    assert AnagramRequest(label="6", other="9").labels == {"label": "6", "other": "9"}
+    assert HybridRequest(other="9").labels == {"other": "9"}
+
+
+@pytest.mark.parametrize("blur", [0, -1, 33])
+def test_a_blur_out_of_bounds_is_refused(blur: float) -> None:
+    assert complaint_of(HybridRequest, blur=blur).startswith("blur")
+
+
+def test_every_number_of_steps_a_request_allows_is_one_the_schedule_has() -> None:
+    for steps in (1, 999, 1000, 1001):
+        try:
+            request = GenerateRequest(steps=steps)
+        except ValidationError:
+            continue
+        assert Diffuser().spaced_timesteps(request.steps)[-1] == 0
+
+
+def test_eta_reaches_ddim_and_is_refused_where_nobody_would_hear_it() -> None:
+    assert GenerateRequest(sampler="ddim", eta=0.5).extras == {"eta": 0.5}
+    assert GenerateRequest(sampler="heun", eta=0).extras == {}
+    sentence = complaint_of(GenerateRequest, sampler="heun", eta=0.5)
+    assert sentence == "eta belongs to the sampler ddim and must be 0 with heun, not '0.5'."
+
+
+def test_no_picture_of_a_batch_has_a_seed_out_of_bounds() -> None:
+    try:
+        seeds = [single.seed for single in GenerateRequest(seed=MAX_SEED, count=3).singles()]
+    except ValidationError:
+        return
+    assert max(seeds) <= MAX_SEED
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        GenerateRequest,
+        InpaintRequest,
+        EditRequest,
+        BetweenRequest,
+        AnagramRequest,
+        HybridRequest,
+        TrainRequest,
+        VaeSettings,
+        DenoiserSettings,
+    ],
+)
+def test_unknown_fields_are_refused(model: type) -> None:
+    values = PATHS if model is TrainRequest else {}
+    assert "flavour" in complaint_of(model, **values, flavour="vanilla")
+
+
+def test_requests_cannot_be_changed_once_made() -> None:
+    with pytest.raises(ValidationError):
+        GenerateRequest().seed = 5
+
+
+def test_a_missing_field_is_named() -> None:
+    assert complaint_of(TrainRequest, data="in") == "out is missing."
+
+
+def test_singles_make_each_picture_of_the_batch_alone() -> None:
+    batch = InpaintRequest(seed=5, count=3, steps=7, keep_painted=True)
+    singles = batch.singles()
+    assert [single.seed for single in singles] == [5, 6, 7]
+    for single in singles:
+        assert isinstance(single, InpaintRequest)
+        assert (single.count, single.steps, single.keep_painted) == (1, 7, True)
+
+
+def test_widths_are_read_from_a_list_or_from_the_command_line() -> None:
+    assert VaeSettings(channels="64,128").channels == (64, 128)
+    assert VaeSettings(channels=[64, 128]).channels == (64, 128)
+    assert DenoiserSettings(channels="96").channels == (96,)
+
+
+@pytest.mark.parametrize("widths", ["", "64,wide", "64,,128", "0,64", "-8,64", "1,1,1,1,1,1,1", []])
+def test_widths_no_network_can_have_are_refused(widths: object) -> None:
+    assert "channels" in complaint_of(VaeSettings, channels=widths)
+    assert "channels" in complaint_of(DenoiserSettings, channels=widths)
+
+
+@pytest.mark.parametrize(
+    ("section", "field", "value"),
+    [
+        ("vae", "iterations", 0),
+        ("vae", "batch_size", 0),
+        ("vae", "learning_rate", 0),
+        ("vae", "ema_decay", 1),
+        ("vae", "kl_weight", -1),
+        ("denoiser", "dropout", 1),
+        ("denoiser", "clamp_share", 1.1),
+        ("denoiser", "mixer", "telepathy"),
+        ("denoiser", "prediction", "score"),
+        ("denoiser", "timesteps", "never"),
+        ("denoiser", "schedule", "bus"),
+        ("denoiser", "weighting", "none"),
+        ("denoiser", "accumulate", 0),
+    ],
+)
+def test_training_settings_out_of_bounds_are_refused_by_a_sentence_naming_them(
+    section: str, field: str, value: object
+) -> None:
+    sentence = complaint_of(TrainRequest, **PATHS, **{section: {field: value}})
+    assert sentence.startswith(f"{section} {field}")
+
+
+def test_the_choices_of_the_schema_are_those_the_code_offers() -> None:
+    for sampler in SAMPLERS:
+        assert GenerateRequest(sampler=sampler).sampler == sampler
+    for spacing in SPACINGS:
+        assert GenerateRequest(spacing=spacing).spacing == spacing
+    for mixer in MIXERS:
+        assert DenoiserSettings(mixer=mixer).mixer == mixer
+    for schedule in SCHEDULES:
+        assert Diffuser(schedule=DenoiserSettings(schedule=schedule).schedule).schedule == schedule
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_every_preset_is_a_valid_request(preset: str) -> None:
+    request = TrainRequest.model_validate(PRESETS[preset] | PATHS)
+    assert request.size % 2 ** len(request.vae.channels) == 0
+    assert TrainRequest.model_validate_json(request.model_dump_json()) == request
+    assert request.data == Path("in")
+
+
+def test_every_field_says_what_it_is() -> None:
+    requests = (
+        GenerateRequest,
+        InpaintRequest,
+        EditRequest,
+        BetweenRequest,
+        AnagramRequest,
+        HybridRequest,
+        TrainRequest,
+    )
+    for model in (*requests, VaeSettings, DenoiserSettings):
+        for name, field in model.model_fields.items():
+            assert field.description or name in ("vae", "denoiser"), name
+
+
+def test_layers_are_merged_the_last_on_top_and_the_nested_ones_too() -> None:
+    lowest, middle, top = {"a": 1, "vae": {"x": 1, "y": 1}}, {"vae": {"y": 2, "z": 2}}, {"b": 3, "vae": {"z": 3}}
+    assert merge(lowest, middle, top) == {"a": 1, "b": 3, "vae": {"x": 1, "y": 2, "z": 3}}
+    assert lowest == {"a": 1, "vae": {"x": 1, "y": 1}}

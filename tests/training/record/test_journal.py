@@ -1,0 +1,170 @@
+"""The record of a stage's run: rows, runs and event files, and that what was lost is forgotten by all of them."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from ddpm_core.training.loop import TrainStep
+from ddpm_core.training.record import journal as journals
+from ddpm_core.training.record.journal import EVENTS, Journal, grids_of, rows_of, runs_of
+
+
+def taken(step: int, loss: float = 0.5, norm: float = 2.0, skipped: int = 0) -> TrainStep:
+    return TrainStep(step, {"loss": loss, "kl": 4.0}, 1e-3, norm, skipped)
+
+
+def painted(path: Path, level: int = 200) -> None:
+    Image.new("RGB", (6, 4), (level, 0, 0)).save(path)
+
+
+def events(notes: Path, stage: str = "vae") -> EventAccumulator:
+    return EventAccumulator(str(notes / EVENTS / stage), {"images": 0, "histograms": 0, "scalars": 0}).Reload()
+
+
+# Rows
+
+
+def test_a_row_says_what_a_step_did_and_what_was_measured_after_it(tmp_path: Path) -> None:
+    with Journal(tmp_path, "vae") as journal:
+        journal.write(taken(1), {})
+        journal.write(taken(2, norm=3.5, skipped=1), {"held_out_psnr": 20.0})
+    first, second = rows_of(tmp_path / "vae.jsonl")
+    assert first == {"step": 1, "learning_rate": 1e-3, "skipped": 0, "gradient_norm": 2.0, "loss": 0.5, "kl": 4.0}
+    assert (second["gradient_norm"], second["skipped"], second["held_out_psnr"]) == (3.5, 1, 20.0)
+
+
+def test_numbers_that_are_not_finite_leave_the_log_json(tmp_path: Path) -> None:
+    with Journal(tmp_path, "vae") as journal:
+        journal.write(taken(1, loss=math.nan, norm=math.inf), {})
+
+    def refuse(word: str) -> None:
+        pytest.fail(f"{word} is no JSON")
+
+    row = json.loads((tmp_path / "vae.jsonl").read_text(), parse_constant=refuse)
+    assert (row["loss"], row["gradient_norm"], row["kl"]) == (None, None, 4.0)
+
+
+def test_rows_and_grids_of_steps_that_were_lost_are_forgotten(tmp_path: Path) -> None:
+    with Journal(tmp_path, "vae") as journal:
+        for step in range(1, 6):
+            painted(journal.grid(step))
+            journal.write(taken(step), {})
+    other = tmp_path / "vae-notes.png"
+    painted(other)
+    with Journal(tmp_path, "vae", step=3) as journal:
+        journal.write(taken(4, loss=0.1), {})
+    assert [row["step"] for row in rows_of(tmp_path / "vae.jsonl")] == [1, 2, 3, 4]
+    assert list(grids_of(tmp_path, "vae")) == [1, 2, 3]
+    assert other.exists()
+
+
+# Runs
+
+
+def test_time_adds_up_over_runs_and_keeps_out_of_the_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 1000.0
+    monkeypatch.setattr(journals.time, "monotonic", lambda: now)
+    with Journal(tmp_path, "vae", facts={"device": "cpu"}) as journal:
+        for step in (1, 2, 3):
+            now += 2
+            journal.write(taken(step), {})
+    with Journal(tmp_path, "vae", step=2, facts={"device": "cuda"}) as journal:  # the third was lost
+        now += 5
+        journal.write(taken(3), {})
+    with Journal(tmp_path, "vae", step=3):  # nothing left to do
+        now += 9
+    assert runs_of(tmp_path, "vae") == [
+        {"from": 0, "to": 2, "seconds": 6.0, "device": "cpu"},
+        {"from": 2, "to": 3, "seconds": 5.0, "device": "cuda"},
+    ]
+
+
+def test_a_run_that_is_killed_has_left_its_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 1000.0
+    monkeypatch.setattr(journals.time, "monotonic", lambda: now)
+    with Journal(tmp_path, "vae") as journal:
+        journal.write(taken(1), {})
+        now += 2 * journals.PUNCTUAL
+        journal.write(taken(2), {})
+        assert runs_of(tmp_path, "vae")[0]["seconds"] == 2 * journals.PUNCTUAL
+
+
+def test_a_new_start_has_no_earlier_runs_and_a_damaged_note_of_them_is_none(tmp_path: Path) -> None:
+    with Journal(tmp_path, "vae") as journal:
+        journal.write(taken(1), {})
+    with Journal(tmp_path, "vae") as journal:
+        journal.write(taken(1), {})
+        journal.write(taken(2), {})
+    assert [(run["from"], run["to"]) for run in runs_of(tmp_path, "vae")] == [(0, 2)]
+    for damaged in ('[{"from": 0', '{"from": 0}', '[{"from": 0}, 5]'):
+        (tmp_path / "vae-runs.json").write_text(damaged)
+        assert runs_of(tmp_path, "vae") == []
+
+
+# Event files
+
+
+def test_event_files_hold_terms_rate_gradient_and_measures_of_every_step(tmp_path: Path) -> None:
+    with Journal(tmp_path, "vae") as journal:
+        journal.write(taken(1), {})
+        journal.write(taken(2, loss=0.25, skipped=1), {"held_out_psnr": 20.0, "train_decile_3": 0.5})
+    read = events(tmp_path)
+    expected = {
+        "train/loss": [(1, 0.5), (2, 0.25)],
+        "train/kl": [(1, 4.0), (2, 4.0)],
+        "train/learning_rate": [(1, 1e-3), (2, 1e-3)],
+        "train/gradient_norm": [(1, 2.0), (2, 2.0)],
+        "train/skipped": [(1, 0), (2, 1)],
+        "held_out/psnr": [(2, 20.0)],
+        "measured/train_decile_3": [(2, 0.5)],
+    }
+    assert sorted(read.Tags()["scalars"]) == sorted(expected)
+    for tag, points in expected.items():
+        assert [(event.step, event.value) for event in read.Scalars(tag)] == [
+            (step, pytest.approx(value)) for step, value in points
+        ]
+
+
+@pytest.mark.parametrize(("stage", "name"), [("vae", "reconstructions"), ("denoiser", "samples")])
+def test_event_files_hold_every_grid(tmp_path: Path, stage: str, name: str) -> None:
+    with Journal(tmp_path, stage) as journal:
+        for step in (1, 2, 3):
+            if step != 2:
+                painted(journal.grid(step), 50 * step)
+            journal.write(taken(step), {})
+    images = events(tmp_path, stage).Images(name)
+    assert [(image.step, image.width, image.height) for image in images] == [(1, 6, 4), (3, 6, 4)]
+    (tmp_path / "read.png").write_bytes(images[1].encoded_image_string)
+    with Image.open(tmp_path / "read.png") as picture:
+        assert (np.asarray(picture.convert("RGB")) == (150, 0, 0)).all()
+
+
+def test_a_histogram_has_the_gradients_since_the_one_before(tmp_path: Path) -> None:
+    norms = [1.0, 5.0, math.inf, 2.0, 9.0]
+    with Journal(tmp_path, "vae") as journal:
+        for step, norm in enumerate(norms, 1):
+            if step in (3, 5):
+                painted(journal.grid(step))
+            journal.write(taken(step, norm=norm), {})
+    histograms = events(tmp_path).Histograms("gradient_norm")
+    said = [(event.step, *(getattr(event.histogram_value, of) for of in ("num", "min", "max"))) for event in histograms]
+    assert said == [(3, 2, 1.0, 5.0), (5, 2, 2.0, 9.0)]
+
+
+def test_events_of_lost_steps_do_not_appear_beside_their_repetition(tmp_path: Path) -> None:
+    for begin, loss in ((0, 0.9), (2, 0.1)):
+        with Journal(tmp_path, "vae", step=begin) as journal:
+            for step in range(begin + 1, 5):
+                painted(journal.grid(step))
+                journal.write(taken(step, loss=loss), {})
+    read = events(tmp_path)
+    points = [(event.step, round(event.value, 3)) for event in read.Scalars("train/loss")]
+    assert points == [(1, 0.9), (2, 0.9), (3, 0.1), (4, 0.1)]
+    assert [event.step for event in read.Images("reconstructions")] == [1, 2, 3, 4]

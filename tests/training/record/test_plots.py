@@ -1,0 +1,102 @@
+"""Plots of a run: that they show what the record says."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from ddpm_core.training.record.plots import BY_TIMESTEP, DARK, LINES, draw, loss_by_step, loss_by_timestep, loss_file
+
+Rows = list[dict[str, Any]]
+
+
+def recorded(steps: int = 120, every: int = 10, prefix: str = "held_out_") -> Rows:
+    """A run whose loss is 1/step, and whose tenths at each look are that times their number."""
+    rows: Rows = []
+    for step in range(1, steps + 1):
+        rows.append({"step": step, "loss": 1 / step})
+        if step % every == 0:
+            rows[-1] |= {f"{prefix}decile_{number}": (number + 1) / step for number in range(10)}
+            rows[-1] |= {"held_out_loss": 2 / step} if prefix == "held_out_" else {}
+    return rows
+
+
+def test_loss_by_timestep_ends_with_the_last_look_and_shows_the_way_there() -> None:
+    figure = loss_by_timestep(recorded())
+    assert figure is not None
+    (axes,) = figure.axes
+    lines = axes.get_lines()
+    assert len(lines) == LINES
+    np.testing.assert_allclose(lines[-1].get_ydata(), np.arange(1, 11) / 120)
+    np.testing.assert_allclose(lines[0].get_ydata(), np.arange(1, 11) / 10)
+    np.testing.assert_allclose(lines[0].get_xdata(), np.arange(5, 100, 10))
+    assert [line.get_label() for line in lines][:: LINES - 1] == ["step 10", "step 120"]
+    assert [line.get_color() == DARK for line in lines] == [False] * (LINES - 1) + [True]
+    assert "held-out" in axes.get_title(loc="left")
+
+
+def test_loss_by_timestep_says_when_none_were_held_out() -> None:
+    figure = loss_by_timestep(recorded(prefix="train_"))
+    assert figure is not None
+    assert "training pictures (none were held out)" in figure.axes[0].get_title(loc="left")
+
+
+@pytest.mark.parametrize("looks", [1, 3])
+def test_few_looks_are_few_lines(looks: int) -> None:
+    figure = loss_by_timestep(recorded(10 * looks))
+    assert figure is not None
+    assert len(figure.axes[0].get_lines()) == looks
+
+
+def test_without_measures_there_is_no_loss_by_timestep() -> None:
+    assert loss_by_timestep([{"step": 1, "loss": 1.0}]) is None
+    broken = recorded(10)
+    broken[-1]["held_out_decile_4"] = None
+    assert loss_by_timestep(broken) is None
+
+
+def test_the_curve_has_every_step_its_mean_and_the_held_out_loss() -> None:
+    rows = recorded()
+    rows[5]["loss"] = None  # as a step that was not finite is written
+    rows[6]["loss"] = math.nan  # as it was written before
+    figure = loss_by_step(rows, "denoiser")
+    assert figure is not None
+    (axes,) = figure.axes
+    each, mean, held_out = axes.get_lines()
+    assert list(each.get_xdata()) == [step for step in range(1, 121) if step not in (6, 7)]
+    window = 118 // 30
+    assert mean.get_ydata()[0] == pytest.approx(sum(1 / step for step in range(1, window + 1)) / window)
+    assert mean.get_xdata()[0] == window
+    assert list(held_out.get_xdata()) == list(range(10, 121, 10))
+    assert held_out.get_ydata()[-1] == pytest.approx(2 / 120)
+
+
+def test_measures_of_an_autoencoder_have_axes_of_their_own() -> None:
+    rows = recorded(20, 40)
+    rows[9] |= {"held_out_psnr": 20.0, "held_out_gradient_ratio": 0.8}
+    rows[19] |= {"held_out_psnr": 24.0, "held_out_gradient_ratio": 0.9}
+    figure = loss_by_step(rows, "vae")
+    assert figure is not None
+    loss, psnr, edges = figure.axes
+    assert loss.get_title(loc="left") == "Loss of the autoencoder"
+    assert list(psnr.get_lines()[0].get_ydata()) == [20.0, 24.0]
+    assert list(edges.get_lines()[0].get_ydata()) == [0.8, 0.9]
+    assert [bool(axes.get_xlabel()) for axes in figure.axes] == [False, False, True]
+
+
+def test_plots_are_png_files_beside_the_record(tmp_path: Path) -> None:
+    (tmp_path / "denoiser.jsonl").write_text("\n".join(map(json.dumps, recorded())))
+    names = [loss_file("denoiser"), BY_TIMESTEP]
+    assert draw(tmp_path, "denoiser") == [tmp_path / name for name in names]
+    for name in names:
+        with Image.open(tmp_path / name) as picture:
+            assert picture.format == "PNG"
+            assert picture.width == 960
+            assert len(picture.convert("RGB").getcolors(2**20)) > 20
+    assert draw(tmp_path, "vae") == []

@@ -1,0 +1,201 @@
+"""The latents of a run: made once, kept, and made anew when what they were made of is another."""
+
+from __future__ import annotations
+
+import errno
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors import SafetensorError
+from torch import Tensor
+
+from ddpm_core.checkpoints import native as checkpoint
+from ddpm_core.data.load import PictureSet
+from ddpm_core.networks.codec import PixelCodec
+from ddpm_core.networks.vae import VAE
+from ddpm_core.requests import TrainRequest
+from ddpm_core.training.distributed import World
+from ddpm_core.training.stages import latents
+from ddpm_core.training.stages.jobs import DenoiserJob, Pictures
+from ddpm_core.training.stages.run import run_stage, state_file
+
+DENOISER = {"channels": (32, 32), "blocks": 1, "mixer": "none", "warmup": 2, "batch_size": 3, "iterations": 4}
+
+
+@pytest.fixture
+def pictures() -> Pictures:
+    pixels = torch.randint(0, 256, (40, 3, 32, 32), dtype=torch.uint8)
+    return Pictures(PictureSet(pixels[:36], []), PictureSet(pixels[36:], []), 36)
+
+
+@pytest.fixture
+def request_(own_checkpoint: Path) -> TrainRequest:
+    """A run that trains a denoiser anew on the tiny checkpoint's codec."""
+    (own_checkpoint / checkpoint.DENOISER_WEIGHTS).unlink()
+    values: dict[str, Any] = {"precision": "fp32", "device": "cpu", "size": 32, "denoiser": DENOISER}
+    return TrainRequest.model_validate({"data": "nowhere", "out": own_checkpoint, **values})
+
+
+@pytest.fixture
+def calls(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many pictures each call of a VAE's `encode` was given."""
+    counted: list[int] = []
+    encode = VAE.encode
+
+    def counting(self: VAE, image: Tensor) -> Tensor:
+        counted.append(len(image))
+        return encode(self, image)
+
+    monkeypatch.setattr(VAE, "encode", counting)
+    return counted
+
+
+def file_of(request: TrainRequest) -> Path:
+    return request.out / "training" / latents.LATENTS
+
+
+def test_latents_are_made_once_and_are_the_same_to_the_last_bit(
+    request_: TrainRequest, pictures: Pictures, calls: list[int]
+) -> None:
+    fresh = DenoiserJob(request_, pictures)
+    assert sum(calls) == 2 * 36 + 4  # mirror images of those to train on, too
+    calls.clear()
+    again = DenoiserJob(request_, pictures)
+    assert calls == []
+    assert fresh.held_out is not None
+    assert again.held_out is not None
+    assert torch.equal(fresh.latents, again.latents)
+    assert torch.equal(fresh.held_out, again.held_out)
+    file_of(request_).unlink()
+    assert torch.equal(DenoiserJob(request_, pictures).latents, again.latents)
+
+
+def other_pixel(request: TrainRequest, pictures: Pictures) -> tuple[TrainRequest, Pictures]:
+    pixels = pictures.train.pixels.clone()
+    pixels[35, 2, 31, 31] ^= 1
+    return request, replace(pictures, train=PictureSet(pixels, []))
+
+
+def other_held_out(request: TrainRequest, pictures: Pictures) -> tuple[TrainRequest, Pictures]:
+    return request, replace(pictures, held_out=PictureSet(pictures.train.pixels[:4], []))
+
+
+def none_held_out(request: TrainRequest, pictures: Pictures) -> tuple[TrainRequest, Pictures]:
+    return request, replace(pictures, held_out=None)
+
+
+def other_order(request: TrainRequest, pictures: Pictures) -> tuple[TrainRequest, Pictures]:
+    return request, replace(pictures, train=PictureSet(pictures.train.pixels.flip(0), []))
+
+
+def other_flips(request: TrainRequest, pictures: Pictures) -> tuple[TrainRequest, Pictures]:
+    return request.model_copy(update={"flips": False}), pictures
+
+
+def other_weights(request: TrainRequest, pictures: Pictures) -> tuple[TrainRequest, Pictures]:
+    vae = checkpoint.load_vae(request.out)
+    next(vae.encoder.parameters())[0] += 0.01
+    checkpoint.write_weights(request.out / checkpoint.VAE_WEIGHTS, vae)
+    return request, pictures
+
+
+def other_statistics(request: TrainRequest, pictures: Pictures) -> tuple[TrainRequest, Pictures]:
+    vae = checkpoint.load_vae(request.out)
+    vae.latent_std *= 1.5
+    checkpoint.write_weights(request.out / checkpoint.VAE_WEIGHTS, vae)
+    return request, pictures
+
+
+def damaged(request: TrainRequest, pictures: Pictures) -> tuple[TrainRequest, Pictures]:
+    file_of(request).write_bytes(b"no tensors")
+    return request, pictures
+
+
+def cut_short(request: TrainRequest, pictures: Pictures) -> tuple[TrainRequest, Pictures]:
+    file_of(request).write_bytes(file_of(request).read_bytes()[:-100])
+    return request, pictures
+
+
+def one_bit_turned(request: TrainRequest, pictures: Pictures) -> tuple[TrainRequest, Pictures]:
+    content = bytearray(file_of(request).read_bytes())
+    content[-100] ^= 1
+    file_of(request).write_bytes(content)
+    return request, pictures
+
+
+Change = Callable[[TrainRequest, Pictures], tuple[TrainRequest, Pictures]]
+CHANGES: list[Change] = [other_pixel, other_held_out, none_held_out, other_order, other_flips]
+CHANGES += [other_weights, other_statistics, damaged, cut_short, one_bit_turned]
+
+
+@pytest.mark.parametrize("change", CHANGES, ids=lambda change: change.__name__)
+def test_latents_of_anything_else_are_made_anew_and_kept(
+    request_: TrainRequest, pictures: Pictures, calls: list[int], change: Change
+) -> None:
+    DenoiserJob(request_, pictures)
+    changed = change(request_, pictures)
+    calls.clear()
+    job = DenoiserJob(*changed)
+    assert calls
+    views = latents.Views(changed[1].train, changed[0].flips)
+    assert torch.equal(job.latents, latents.encoded(checkpoint.load_codec(request_.out), views))
+    calls.clear()
+    assert torch.equal(DenoiserJob(*changed).latents, job.latents)
+    assert calls == []
+
+
+@pytest.mark.parametrize("error", [OSError(errno.ENOSPC, "No space left on device"), SafetensorError("I/O error")])
+def test_a_full_disk_does_not_end_the_run(
+    request_: TrainRequest, pictures: Pictures, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    def full(*_: Any, **__: Any) -> None:
+        raise error
+
+    monkeypatch.setattr(checkpoint, "save_file", full)
+    assert len(DenoiserJob(request_, pictures).latents) == 72
+    assert not file_of(request_).exists()
+
+
+def test_of_several_processes_the_first_writes_and_all_read(
+    request_: TrainRequest, pictures: Pictures, calls: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(World, "meet", lambda self: None)  # there are no others to wait for
+    made = DenoiserJob(request_, pictures, World(rank=1, size=2)).latents
+    assert not file_of(request_).exists()
+    DenoiserJob(request_, pictures, World(rank=0, size=2))
+    assert file_of(request_).exists()
+    calls.clear()
+    assert torch.equal(DenoiserJob(request_, pictures, World(rank=1, size=2)).latents, made)
+    assert calls == []
+
+
+def test_pixels_are_not_kept_for_they_are_there_already(tmp_path: Path, pictures: Pictures) -> None:
+    values: dict[str, Any] = {"codec": "pixel", "pixel_stride": 4, "device": "cpu", "size": 32, "denoiser": DENOISER}
+    request = TrainRequest.model_validate({"data": "nowhere", "out": tmp_path / "run", **values})
+    job = DenoiserJob(request, pictures)
+    assert isinstance(job.codec, PixelCodec)
+    assert len(job.latents) == 72
+    assert not file_of(request).exists()
+
+
+def test_a_run_that_reads_its_latents_is_the_run_that_made_them_bit_for_bit(
+    request_: TrainRequest, pictures: Pictures, calls: list[int], tmp_path: Path
+) -> None:
+    other = request_.model_copy(update={"out": tmp_path / "other"})
+    shutil.copytree(request_.out, other.out)
+    DenoiserJob(other, pictures)  # leaves its latents behind
+    calls.clear()
+    for _ in run_stage("denoiser", other, pictures):
+        pass
+    assert calls == []
+    for _ in run_stage("denoiser", request_, pictures):
+        pass
+    assert calls
+    one, two = (checkpoint.read_tensors(state_file(each.out, "denoiser"))[0] for each in (request_, other))
+    assert one.keys() == two.keys()
+    assert all(torch.equal(one[name], two[name]) for name in one)

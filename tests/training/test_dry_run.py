@@ -1,0 +1,196 @@
+"""The dry run: what it says, and that nothing is read, started or written."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from ddpm_core import train
+from ddpm_core.checkpoints import native as checkpoint
+from ddpm_core.data import load as data
+from ddpm_core.networks.unet import UNet
+from ddpm_core.networks.vae import VAE
+from ddpm_core.training import dry_run as rehearsal
+from ddpm_core.training import memory_budget as fitting
+from ddpm_core.training.presets import PRESETS
+from ddpm_core.training.record.progress import in_bytes, in_hours
+from tests.commands import Outcome, assert_refused
+
+TINY = ["--preset", "tiny", "--device", "cpu", "--precision", "fp32", "--batch-size", 2]
+
+
+@pytest.fixture
+def try_out(call, picture_folder: Path, tmp_path: Path):
+    """A dry run of the tiny preset into a folder that is not there."""
+
+    def dry_run(*arguments: object, source: Path = picture_folder, out: Path = tmp_path / "runs" / "mine") -> Outcome:
+        return call(train.main, "--data", source, "--out", out, *TINY, "--dry-run", *arguments)
+
+    return dry_run
+
+
+@pytest.fixture
+def slow(monkeypatch: pytest.MonkeyPatch) -> float:
+    """Every step takes so many seconds, by the clock."""
+
+    def take(steps: Iterator[Any]) -> float:
+        next(steps)
+        return 3.0
+
+    monkeypatch.setattr(rehearsal, "_seconds", take)
+    return 3.0
+
+
+def stage_of(out: str, stage: str) -> str:
+    """The lines about a stage."""
+    return re.split(r"\n(?! )", out[out.index(f"{stage}: ") :])[0]
+
+
+def contents(folder: Path) -> dict[Path, bytes]:
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_it_says_what_there_is_and_what_it_takes_and_writes_nothing(try_out, tmp_path: Path) -> None:
+    outcome = try_out()
+    assert outcome.status == 0
+    assert outcome.err == ""
+    assert "23 pictures to train on, 1 held out.\n24 squares of 32 pixels in memory: 0.1 MB.\n" in outcome.out
+    shapes = {"vae": VAE(4, (16, 32), 1, 1, 8), "denoiser": UNet(4, (32, 64), 1)}
+    for stage, network in shapes.items():
+        said = stage_of(outcome.out, stage)
+        assert f"{stage}: {sum(parameter.numel() for parameter in network.parameters()):,} parameters" in said
+        for part in ("weights", "gradients", "moving average", "optimiser", "activations", "pictures"):
+            assert re.search(rf"{part} [\d.]+ MB", said), part
+        assert ("latents" in said) == (stage == "denoiser")
+        assert re.search(
+            r"about [\d.e-]+ s per iteration on cpu, float32, threads: 1\n  50 iterations: about \d+ s", said
+        )
+    assert re.search(r"In all about \d+ s", outcome.out)
+    assert not (tmp_path / "runs").exists()
+
+
+def test_no_picture_is_read(try_out, monkeypatch: pytest.MonkeyPatch) -> None:
+    def read(source: object) -> None:
+        raise AssertionError("a dry run has no use for pictures")
+
+    monkeypatch.setattr(data, "open_picture", read)
+    assert try_out("--stage", "vae").status == 0
+
+
+def test_a_long_step_is_not_waited_for_at_full_size(try_out, slow: float) -> None:
+    outcome = try_out("--stage", "vae", "--batch-size", 64, "--vae-accumulate", 2, "--iterations", 30)
+    assert f"about {slow * 64 * 2:.3g} s per iteration" in outcome.out  # of one picture, so many times
+    assert "30 iterations: about 3 h 12 min" in outcome.out
+    assert "In all about 3 h 12 min" in outcome.out
+
+
+def test_a_short_step_is_timed_at_full_size(try_out, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = []
+
+    def take(steps: Iterator[Any]) -> float:
+        seen.append(next(steps).step)
+        return 0.5
+
+    monkeypatch.setattr(rehearsal, "_seconds", take)
+    outcome = try_out("--stage", "vae", "--batch-size", 6)
+    assert "about 0.5 s per iteration" in outcome.out
+    assert seen == [1, 2, 1, 2, 1, 2, 3, 4]  # of 1, 4 and 6 pictures
+
+
+def test_classes_are_named_and_told_apart_as_in_the_run(try_out, tmp_path: Path) -> None:
+    for name in ("ant", "bee"):
+        (tmp_path / "insects" / name).mkdir(parents=True)
+        for number in range(3):
+            Image.new("RGB", (32, 32)).save(tmp_path / "insects" / name / f"{number}.png")
+    outcome = try_out("--codec", "pixel", source=tmp_path / "insects")
+    assert "6 pictures to train on, 0 held out.\n2 classes: ant, bee.\n" in outcome.out
+    network = UNet(12, (32, 64), 1, classes=2)
+    assert f"denoiser: {sum(parameter.numel() for parameter in network.parameters()):,} parameters" in outcome.out
+    assert "vae" not in outcome.out
+
+
+def test_of_a_run_resumed_it_says_what_is_left(
+    call, try_out, slow: float, picture_folder: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "run"
+    arguments = ["--data", picture_folder, "--out", out, *TINY]
+    assert call(train.main, *arguments, "--iterations", 2, "--stage", "vae").status == 0
+    before = contents(tmp_path)
+    outcome = try_out("--resume", "--iterations", 12, out=out)
+    assert f"10 of 12 iterations are left: about {in_hours(slow * 2 * 10)}" in stage_of(outcome.out, "vae")
+    assert f"12 iterations: about {in_hours(slow * 2 * 12)}" in stage_of(outcome.out, "denoiser")
+    assert f"In all about {in_hours(slow * 2 * 22)}" in outcome.out
+    assert "0 of 2 iterations are left: about 0 s" in try_out("--resume", "--iterations", 2, out=out).out
+    assert contents(tmp_path) == before
+
+
+def test_of_a_run_resumed_with_other_settings_it_says_what_the_run_would(call, try_out, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    source = tmp_path / "pictures"
+    source.mkdir()
+    Image.new("RGB", (32, 32)).save(source / "one.png")
+    arguments = ["--data", source, "--out", out, *TINY, "--stage", "vae", "--iterations", 1]
+    assert call(train.main, *arguments).status == 0
+    resumed = ["--stage", "vae", "--resume", "--iterations", 1, "--threads", 1]
+    said = try_out(*resumed, "--vae-learning-rate", 0.25, source=source, out=out).out
+    assert "--vae-learning-rate was 0.0005 and is 0.25 from here on." in said
+    assert "threads was" not in said  # which is of the machine, and changes nothing
+    assert_refused(try_out(*resumed, "--vae-full-width", 16, source=source, out=out), "--vae-full-width", "cannot")
+
+
+def test_a_place_that_is_taken_is_refused_as_the_run_would(try_out, own_checkpoint: Path) -> None:
+    before = contents(own_checkpoint)
+    assert_refused(try_out(out=own_checkpoint), str(own_checkpoint), "another --out")
+    assert contents(own_checkpoint) == before
+
+
+def test_what_the_run_lacks_is_named_by_its_own_folder(try_out, tmp_path: Path) -> None:
+    outcome = try_out("--stage", "denoiser", out=tmp_path / "run")
+    assert outcome.status == 2
+    assert str(tmp_path / "run" / checkpoint.CONFIG) in outcome.err
+    assert not (tmp_path / "run").exists()
+
+
+def test_data_that_cannot_be_used_are_refused_in_a_line(try_out, tmp_path: Path) -> None:
+    assert_refused(try_out(source=tmp_path / "nowhere"), "nowhere")
+
+
+def test_a_batch_too_large_is_said_to_be_divided(try_out, monkeypatch: pytest.MonkeyPatch) -> None:
+    outcome = try_out("--stage", "vae", "--batch-size", 256)
+    assert "does not fit" not in outcome.out
+    monkeypatch.setattr(fitting, "available_memory", lambda: 60 * 10**6)
+    outcome = try_out("--stage", "vae", "--batch-size", 256)
+    parts, each = map(int, re.search(r"batch of 256 does not fit; going on with (\d+) x (\d+)", outcome.out).groups())
+    assert parts * each == 256
+    assert parts > 1
+    assert float(re.search(r"memory: about ([\d.]+) MB", outcome.out).group(1)) < 70
+
+
+def test_several_processes_are_not_tried_out(try_out, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    assert_refused(try_out(), "--dry-run", "torchrun")
+
+
+def test_the_preset_is_the_one_asked_for() -> None:
+    assert PRESETS["tiny"]["size"] == 32  # which the other tests rely on
+
+
+@pytest.mark.parametrize(
+    ("count", "said"),
+    [(0, "0.0 MB"), (3_140_000, "3.1 MB"), (29_600_000, "30 MB"), (1.25e9, "1.2 GB"), (12e9, "12 GB")],
+)
+def test_bytes_are_said_as_people_read_them(count: float, said: str) -> None:
+    assert in_bytes(count) == said
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"),
+    [(0.2, "0 s"), (59.6, "1 min 0 s"), (200, "3 min 20 s"), (4800, "1 h 20 min"), (9e5, "250 h 0 min")],
+)
+def test_durations_are_said_as_people_say_them(seconds: float, said: str) -> None:
+    assert in_hours(seconds) == said

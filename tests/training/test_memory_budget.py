@@ -1,0 +1,351 @@
+"""Batches too large for the memory: computed in parts, with the same result, or refused in a sentence."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from ddpm_core import train
+from ddpm_core.checkpoints import native as checkpoint
+from ddpm_core.requests import StageSettings, TrainRequest
+from ddpm_core.training import memory_budget as fitting
+from ddpm_core.training.distributed import World
+from ddpm_core.training.loop import Trainer, TrainingError, TrainStep
+from ddpm_core.training.memory_budget import (
+    SavedTensors,
+    divided,
+    fit,
+    full_memory_in_one_sentence,
+    needs_of,
+    saved_for_backward,
+)
+from ddpm_core.training.shards import Draw
+from ddpm_core.training.stages.jobs import DenoiserJob, Job, VaeJob
+from ddpm_core.training.stages.run import run_stage, state_file
+from tests.shared_run import STEPS, request_for, run, some_pictures
+
+STAGES = ["vae", "denoiser"]
+JOBS = {"vae": VaeJob, "denoiser": DenoiserJob}
+CLOSE = {"rtol": 1e-4, "atol": 1e-5}  # sums taken in another order
+BATCH = 4  # of `request_for`, in two micro-batches
+COUNTED = 2  # pictures in the larger of the batches that memory is counted on
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What a run makes that has memory enough."""
+    out = tmp_path_factory.mktemp("whole")
+    run(request_for(out))
+    return out
+
+
+@pytest.fixture(scope="module")
+def jobs(whole: Path) -> dict[str, tuple[Job, StageSettings]]:
+    """A job of each stage, and its settings."""
+    request = request_for(whole)
+    made: dict[str, Job] = {"vae": VaeJob(request, some_pictures()), "denoiser": DenoiserJob(request, some_pictures())}
+    return {stage: (job, getattr(request, stage)) for stage, job in made.items()}
+
+
+@pytest.fixture
+def full(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Has a stage's loss run out of memory where `when` of what it draws is true, but for what is only counted."""
+
+    def have(stage: str, when: Callable[[Draw], bool]) -> None:
+        plain = JOBS[stage].loss
+
+        def loss(self: Any, model: Any, draw: Draw) -> dict[str, Tensor]:
+            if draw.batch_size > COUNTED and when(draw):
+                raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20 GiB.")
+            return plain(self, model, draw)
+
+        monkeypatch.setattr(JOBS[stage], "loss", loss)
+
+    return have
+
+
+def take(stage: Any, request: TrainRequest, until: int | None = None) -> list[TrainStep]:
+    """A stage's steps, closed after number `until`; the denoiser's run needs the other first."""
+    if stage == "denoiser" and not (request.out / checkpoint.VAE_WEIGHTS).exists():
+        run(request, stage="vae")
+    steps, updates = [], run_stage(stage, request, some_pictures())
+    for update in updates:
+        steps.append(update.step)
+        if update.step.step == until:
+            break
+    updates.close()
+    return steps
+
+
+def assert_alike(stage: Any, one: Path, other: Path) -> None:
+    """Two runs of a stage ended with the same weights, averages and moments, and logged the same, to rounding."""
+    (first, _), (second, _) = (checkpoint.read_tensors(state_file(out, stage)) for out in (one, other))
+    assert first.keys() == second.keys()
+    for name in first:
+        torch.testing.assert_close(first[name], second[name], **CLOSE, msg=lambda text, name=name: f"{name}: {text}")
+    logs = ([json.loads(row) for row in (out / "training" / f"{stage}.jsonl").open()] for out in (one, other))
+    for row, same in zip(*logs, strict=True):
+        assert row == pytest.approx(same, rel=1e-3)
+
+
+def linear(batch_size: int = 8, world: World | None = None) -> Trainer:
+    settings = StageSettings(iterations=3, batch_size=batch_size, warmup=0)
+    return Trainer(nn.Linear(4, 1), settings, "fp32", world=world or World())
+
+
+def square(model: nn.Module, draw: Draw) -> dict[str, Tensor]:
+    return {"loss": model(draw.share(torch.randn(draw.batch_size, 4))).square().mean()}
+
+
+# Memory that is full in a step
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_step_that_fills_the_memory_is_taken_again_in_halves_and_nothing_else_changes(
+    stage: str, whole: Path, tmp_path: Path, full
+) -> None:
+    # The second micro-batch of the second step: the gradients of the first are there already, and must not count twice.
+    full(stage, lambda draw: draw.number >= 3 and draw.size == 1)
+    steps = take(stage, request_for(tmp_path))
+    assert [step.parts for step in steps] == [1, 2, 2, 2]
+    assert steps[-1].skipped == 0
+    assert_alike(stage, tmp_path, whole)
+
+
+def test_halves_that_do_not_fit_either_are_halved_again(whole: Path, tmp_path: Path, full) -> None:
+    full("vae", lambda draw: draw.size < BATCH)
+    assert [step.parts for step in take("vae", request_for(tmp_path))] == [4] * STEPS
+    assert_alike("vae", tmp_path, whole)
+
+
+@pytest.mark.parametrize(("batch", "parts"), [(8, [2, 4, 8]), (3, [3]), (6, [2, 6]), (100, [2, 4, 10, 20, 50, 100])])
+def test_parts_are_equally_large_and_at_least_twice_as_many(batch: int, parts: list[int]) -> None:
+    trainer = linear(batch)
+    for count in parts:
+        trainer.divide()
+        assert trainer.parts == count
+    with pytest.raises(TrainingError, match="batch of one"):
+        trainer.divide()
+
+
+def test_every_part_of_a_batch_is_computed_once() -> None:
+    trainer, seen = linear(12), []
+    trainer.parts = 3
+
+    def loss(model: nn.Module, draw: Draw) -> dict[str, Tensor]:
+        seen.append((draw.number, draw.share(torch.arange(12)).tolist()))
+        return square(model, draw)
+
+    next(trainer.train(loss))
+    assert seen == [(0, [0, 1, 2, 3]), (0, [4, 5, 6, 7]), (0, [8, 9, 10, 11])]
+
+
+def test_a_batch_of_one_that_does_not_fit_ends_the_run_with_a_sentence(tmp_path: Path, full) -> None:
+    full("vae", lambda draw: True)
+    with pytest.raises(TrainingError, match=r"batch of one.*--size") as caught:
+        take("vae", request_for(tmp_path))
+    assert "\n" not in str(caught.value)
+
+
+def test_another_error_is_not_taken_for_full_memory() -> None:
+    def loss(model: nn.Module, draw: Draw) -> dict[str, Tensor]:
+        raise RuntimeError("mat1 and mat2 shapes cannot be multiplied")
+
+    with pytest.raises(RuntimeError, match="mat1"):
+        next(linear().train(loss))
+
+
+def test_of_several_processes_one_whose_memory_is_full_says_so_at_once() -> None:
+    def loss(draw: Draw) -> dict[str, Tensor]:
+        raise torch.OutOfMemoryError("CUDA out of memory.")
+
+    with pytest.raises(TrainingError, match=r"batch of 8 .* process 1.*--batch-size"):
+        linear(world=World(1, 2)).fitting_gradients(loss)  # type: ignore[arg-type]
+
+
+def test_a_run_divided_and_interrupted_goes_on_divided_and_changes_nothing_bit_for_bit(
+    tmp_path: Path, full, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context():
+        full("vae", lambda draw: draw.size == 1)
+        take("vae", request_for(tmp_path / "whole"))
+        take("vae", request_for(tmp_path / "broken"), until=2)
+    monkeypatch.undo()  # there is memory again; the parts remain, for other sums would round otherwise
+    steps = take("vae", request_for(tmp_path / "broken", resume=True))
+    assert [(step.step, step.parts) for step in steps] == [(3, 2), (4, 2)]
+    (one, told), (other, also) = (
+        checkpoint.read_tensors(state_file(tmp_path / name, "vae")) for name in ("whole", "broken")
+    )
+    assert told == also
+    assert all(torch.equal(one[name], other[name]) for name in one)
+
+
+def test_parts_that_another_batch_cannot_be_cut_into_are_forgotten(tmp_path: Path) -> None:
+    first, second = linear(8), linear(6)
+    first.parts = 4
+    first.save(tmp_path / "state.safetensors")
+    second.load(tmp_path / "state.safetensors")
+    assert second.parts == 1
+
+
+# Counted before it is full
+
+
+def test_saved_storages_are_counted_once_and_weights_not_at_all() -> None:
+    layer = nn.Linear(4, 4, bias=False)
+    counter = SavedTensors(layer)
+    x = torch.ones(8, 4)
+    with torch.autograd.graph.saved_tensors_hooks(counter.keep, lambda tensor: tensor):
+        y = layer(x)  # keeps x, 128 bytes, and the weight
+        z = layer(x.view(2, 4, 4))  # the same storage again
+        (y.square().sum() + z.sum()).backward()  # keeps y, 128 bytes
+    assert counter.total() == 256
+
+
+@pytest.mark.parametrize("stage", STAGES)
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_two_small_batches_tell_of_a_large_one(stage: str, precision: Any, jobs) -> None:
+    job, settings = jobs[stage]
+    trainer = Trainer(job.model, settings, precision)
+    needs = needs_of(trainer, job.loss)
+    counted = saved_for_backward(trainer, job.loss, 12)
+    assert needs.kept + 12 * needs.kept_each == pytest.approx(counted, rel=0.02)
+    weights = sum(parameter.nbytes for parameter in job.model.parameters())
+    assert (needs.weights, needs.gradients, needs.average, needs.moments) == (weights, weights, weights, 2 * weights)
+    assert sum(needs.by_part(12).values()) == pytest.approx(5 * weights + counted, rel=0.02)
+
+
+def test_what_is_not_trained_has_neither_gradients_nor_moments() -> None:
+    model = nn.Sequential(nn.Linear(4, 4), nn.Linear(4, 1))
+    model[0].requires_grad_(False)
+    needs = needs_of(Trainer(model, StageSettings(), "fp32"), square)
+    assert (needs.weights, needs.gradients, needs.moments) == (4 * 25, 4 * 5, 2 * 4 * 5)
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_by_estimate_a_batch_is_divided_before_the_first_step_and_nothing_else_changes(
+    stage: str, whole: Path, tmp_path: Path, jobs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job, settings = jobs[stage]
+    needs = needs_of(Trainer(job.model, settings, "fp32"), job.loss)
+    if stage == "denoiser":
+        run(request_for(tmp_path), stage="vae")
+    enough_for_three = needs.gradients + needs.moments + needs.passing(3)
+    monkeypatch.setattr(fitting, "available_memory", lambda: enough_for_three)
+    assert [step.parts for step in take(stage, request_for(tmp_path))] == [2] * STEPS
+    assert_alike(stage, tmp_path, whole)
+
+
+@pytest.mark.parametrize("free", [None, 10**12])
+def test_with_memory_enough_or_unknown_no_batch_is_divided(free: int | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fitting, "available_memory", lambda: free)
+    trainer = linear()
+    fit(trainer, square)
+    assert trainer.parts == 1
+
+
+def test_what_an_earlier_stage_has_freed_is_given_back_before_the_rest_is_counted(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    done: list[str] = []
+    monkeypatch.setattr(fitting, "give_back_freed_memory", lambda: done.append("given back"))
+    monkeypatch.setattr(fitting, "available_memory", lambda: done.append("counted"))
+    fit(linear(), square)
+    assert done == ["given back", "counted"]
+
+
+def test_by_estimate_a_batch_of_one_that_does_not_fit_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fitting, "available_memory", lambda: 10)
+    with pytest.raises(TrainingError, match="batch of one"):
+        fit(linear(), square)
+
+
+def test_a_run_that_is_at_its_end_needs_no_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fitting, "available_memory", lambda: 10)
+    trainer = linear()
+    trainer.step = trainer.settings.iterations
+    fit(trainer, square)
+    assert trainer.parts == 1
+
+
+def test_moments_that_are_there_already_need_no_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    fresh, resumed = linear(), linear()
+    next(resumed.train(square))
+    needs = needs_of(fresh, square)
+    monkeypatch.setattr(fitting, "available_memory", lambda: needs.gradients + needs.passing(8))
+    for trainer in (fresh, resumed):
+        fit(trainer, square)
+    assert (fresh.parts > 1, resumed.parts) == (True, 1)
+
+
+def test_processes_on_one_machine_share_its_memory_and_divide_alike(monkeypatch: pytest.MonkeyPatch) -> None:
+    heard: list[bool] = []
+    monkeypatch.setattr(World, "any", lambda self, wish: heard.append(wish) or wish or len(heard) < 3)
+    needs = needs_of(linear(), square)
+    monkeypatch.setattr(fitting, "available_memory", lambda: needs.gradients + needs.moments + needs.passing(4))
+    trainer = linear(world=World(0, 2))
+    fit(trainer, square)  # it fits here, but twice not elsewhere
+    assert (heard, trainer.parts) == ([False] * 3, 4)
+
+    heard.clear()
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "2")
+    fit(linear(world=World(0, 2)), square)
+    assert heard[0]
+
+
+def test_counting_spends_no_random_number_of_the_run(whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("ddpm_core.training.stages.run.fit", lambda trainer, loss: None)
+    run(request_for(tmp_path))
+    for stage in STAGES:
+        (one, _), (other, _) = (checkpoint.read_tensors(state_file(out, stage)) for out in (whole, tmp_path))
+        assert all(torch.equal(one[name], other[name]) for name in one)
+
+
+# Said
+
+
+def test_the_sentence() -> None:
+    assert divided(64, 2) == "The batch of 64 does not fit; going on with 2 x 32."
+
+
+def test_the_command_says_it_once_and_goes_on(call, picture_folder: Path, tmp_path: Path, full) -> None:
+    full("vae", lambda draw: draw.size == 1)
+    command = ["--data", picture_folder, "--out", tmp_path / "run", "--preset", "tiny", "--device", "cpu"]
+    outcome = call(train.main, *command, "--stage", "vae", "--batch-size", 6, "--iterations", 3)
+    assert outcome.status == 0
+    assert outcome.out.count("The batch of 6 does not fit; going on with 2 x 3.") == 1
+    assert outcome.out.count("does not fit") == 1
+    assert (tmp_path / "run" / checkpoint.VAE_WEIGHTS).is_file()
+
+
+def test_the_command_ends_with_a_sentence_if_nothing_fits(
+    call, picture_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    command = ["--data", picture_folder, "--out", tmp_path / "run", "--preset", "tiny", "--stage", "vae"]
+    with monkeypatch.context() as little:
+        little.setattr(fitting, "available_memory", lambda: 0)
+        outcome = call(train.main, *command, "--device", "cpu")
+    assert outcome.status == 2
+    assert "Error: Even a batch of one does not fit into the memory; choose a smaller --size" in outcome.err
+    assert "Traceback" not in outcome.err
+
+    def look(self: VaeJob, vae: nn.Module, grid: Path) -> dict[str, float]:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB. See the documentation.")
+
+    monkeypatch.setattr(VaeJob, "look", look)
+    outcome = call(train.main, *command, "--device", "cpu", "--iterations", 1)
+    assert outcome.status == 2
+    assert "Error: The memory is full; close what else uses it, or choose a smaller --size" in outcome.err
+    assert "Traceback" not in outcome.err
+
+
+def test_other_errors_are_left_as_they_are() -> None:
+    with pytest.raises(RuntimeError, match="shapes"), full_memory_in_one_sentence():
+        raise RuntimeError("shapes")
+    assert fitting.SPARE > 1

@@ -1,0 +1,111 @@
+"""The Edit tab without a browser: what its handlers leave on the page."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+import numpy as np
+import pytest
+from PIL import Image
+
+from ddpm_core.images.crop import middle
+from ddpm_core.images.files import open_picture, read_parameters
+from tests.ui.conftest import grain
+from ui.errors import Problem, gentle
+from ui.models import Shelf
+from ui.results import Results
+from ui.tabs.edit import EditTab
+
+FIELDS: dict[str, Any] = {
+    "strength": 0.5, "seed": 6, "label": "", "guidance": 2, "count": 1, "steps": 4, "sampler": "ddim",
+}  # fmt: skip
+SIDE = 32  # of the tiny checkpoint's pictures
+
+
+@pytest.fixture(scope="module")
+def edit(shelf: Shelf) -> EditTab:
+    """The tab, on a page nobody looks at."""
+    with gr.Blocks():
+        return EditTab(shelf, gr.Dropdown(["tiny"], value="tiny"))
+
+
+@pytest.fixture
+def photo(tmp_path: Path) -> str:
+    """A picture file that is not square."""
+    Image.fromarray(grain(80, 60)).save(tmp_path / "photo.png")
+    return str(tmp_path / "photo.png")
+
+
+def edited(tab: EditTab, picture: str | None, **fields: Any) -> dict[Any, Any]:
+    """What a run leaves on the page: the last value of every output."""
+    shown: dict[Any, Any] = {}
+    for update in tab._run("tiny", picture, *{**FIELDS, **fields}.values()):
+        shown |= update
+    return shown
+
+
+def pixels(path: str) -> np.ndarray:
+    return np.asarray(Image.open(path))
+
+
+def test_the_controls_are_those_a_request_has(edit: EditTab) -> None:
+    assert list(edit.fields) == list(FIELDS)
+
+
+def test_a_run_shows_before_and_after_and_can_be_taken_away(edit: EditTab, photo: str) -> None:
+    shown = edited(edit, photo)
+    before, after = shown[edit.result]
+    assert np.array_equal(pixels(before), np.asarray(middle(open_picture(photo), SIDE)))
+    assert pixels(after).shape == (SIDE, SIDE, 3)
+    assert shown[edit.download] == gr.update(value=after, interactive=True)
+    assert shown[edit.last].seed == 6
+    assert not shown[edit.variants]["visible"]
+    assert shown[edit.bar]["text"].startswith("2 steps in ")  # half of four
+    said = read_parameters(after)
+    assert (said["action"], said["strength"], said["seed"]) == ("edit", 0.5, 6)
+
+
+def test_variants_can_be_chosen_from(edit: EditTab, photo: str) -> None:
+    shown = edited(edit, photo, count=3)
+    results, variants = shown[edit.results], shown[edit.variants]
+    assert variants["visible"]
+    assert variants["value"] == results.files
+    assert [read_parameters(path)["seed"] for path in results.files] == [6, 7, 8]
+    third = gr.SelectData(None, {"index": 2, "value": None})
+    assert Results.choose(results, third) == ((results.before, results.files[2]), results.files[2])
+    assert Results.choose(None, third) == (gr.skip(), gr.skip())  # the server has been started anew since
+
+
+def test_opening_a_picture_takes_the_last_result_away(edit: EditTab, photo: str) -> None:
+    updates = dict(zip(edit.opens, edit.show(photo, "tiny"), strict=True))
+    before, after = updates[edit.result]
+    assert before == after
+    assert pixels(before).shape == (SIDE, SIDE, 3)
+    assert updates[edit.results] is None
+    assert updates[edit.picture] == photo
+    assert not updates[edit.variants]["visible"]
+    assert not updates[edit.download]["interactive"]
+    assert not updates[edit.go_on]["interactive"]
+
+
+def test_going_on_from_a_result_remembers_how_it_was_made(edit: EditTab, photo: str) -> None:
+    first = edited(edit, photo)[edit.results]  # its files go with it
+    again = dict(zip(edit.opens, edit._continue(first.files[0], "tiny"), strict=True))
+    second = edited(edit, again[edit.picture], seed=9)[edit.results]
+    said = read_parameters(second.files[0])
+    assert (said["seed"], said["continued_from"]["seed"]) == (9, 6)
+
+
+def test_what_cannot_be_done_is_said(edit: EditTab, tmp_path: Path) -> None:
+    (tmp_path / "letter.png").write_text("not a picture")
+    with pytest.raises(Problem, match="no picture yet"):
+        edited(edit, None)
+    with pytest.raises(Problem, match="Strength should be less"):
+        edited(edit, None, strength=2)
+    with pytest.raises(Problem, match="no result yet"):
+        edit._continue(None, "tiny")
+    told: list[str] = []
+    gentle(edit.show, told.append, tell=lambda error: None)(str(tmp_path / "letter.png"), "tiny")
+    assert "letter.png is not a picture" in told[0]

@@ -1,0 +1,179 @@
+"""The Play tab without a browser: what its handler leaves on the page."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+import numpy as np
+import pytest
+from PIL import Image
+
+from ddpm_core.checkpoints.native import VAE_WEIGHTS, write_weights
+from ddpm_core.diffusion.guidance import VIEWS, blurred
+from ddpm_core.images.files import open_picture, read_parameters, seen
+from ddpm_core.networks.codec import PixelCodec
+from ddpm_core.requests import BetweenRequest
+from ui import examples
+from ui.errors import Problem, as_sentence
+from ui.models import Shelf
+from ui.tabs.games import FIRST, GAMES
+from ui.tabs.play import PlayTab, _explained
+
+FIELDS: dict[str, Any] = {
+    "seed": 3, "to": 9, "strip": 4, "label": "", "other": "", "guidance": 2, "view": "turned-90", "pairs": 2,
+    "blur": 2, "steps": 3, "sampler": "ddim",
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def play(shelf: Shelf) -> PlayTab:
+    """The tab, on a page nobody looks at."""
+    with gr.Blocks():
+        return PlayTab(shelf, gr.Dropdown(["tiny"], value="tiny"))
+
+
+@pytest.fixture(scope="module")
+def told(class_checkpoint: Path) -> PlayTab:
+    """The same for a checkpoint with classes."""
+    with gr.Blocks():
+        return PlayTab(Shelf.around(class_checkpoint, "cpu"), gr.Dropdown(["insects"], value="insects"))
+
+
+def played(tab: PlayTab, game: str, **fields: Any) -> tuple[dict[Any, Any], list[np.ndarray], list[dict]]:
+    """What a run leaves on the page, and the pixels and parameters of its pictures while their files are there."""
+    shown: dict[Any, Any] = {}
+    pictures, said = [], []
+    for update in tab._run(tab.shelf.first, game, *{**FIELDS, **fields}.values()):
+        shown |= update
+        files = [file for file, _ in update[tab.gallery]["value"]]
+        pictures, said = [np.asarray(open_picture(file)) for file in files], [read_parameters(file) for file in files]
+        assert len(set(files)) == len(files)
+        if gif := update.get(tab.gif):
+            with Image.open(gif) as moving:
+                shown["frames"] = moving.n_frames  # type: ignore[attr-defined]
+    return shown, pictures, said
+
+
+def captions(tab: PlayTab, shown: dict[Any, Any]) -> list[str]:
+    return [caption for _, caption in shown[tab.gallery]["value"]]
+
+
+def test_the_controls_are_those_the_requests_have(play: PlayTab) -> None:
+    assert list(play.fields) == list(FIELDS)
+    assert {game.kind.action for game in GAMES.values()} == set(GAMES)
+
+
+def test_between_two_seeds_there_is_a_strip_and_it_moves(play: PlayTab) -> None:
+    shown, pictures, said = played(play, "between")
+    assert captions(play, shown) == ["seed 3", "33%", "67%", "seed 9"]
+    assert [one["start"] for one in said] == [pytest.approx(i / 3) for i in range(4)]
+    assert "of-4" in shown[play.gallery]["elem_classes"]
+    assert shown["frames"] == 2 * len(pictures) - 1
+    assert shown[play.gif] == shown[play.download]
+    assert shown[play.moving]["visible"]
+    assert isinstance(shown[play.last], BetweenRequest)
+
+
+def test_two_ways_up_are_shown_one_over_the_other_and_nothing_moves(play: PlayTab) -> None:
+    shown, pictures, said = played(play, "anagram")
+    assert captions(play, shown) == [
+        "seed 3", "seed 4", "seed 3, a quarter turn left", "seed 4, a quarter turn left",
+    ]  # fmt: skip
+    for as_it_is, other in zip(pictures[:2], pictures[2:], strict=True):
+        assert np.array_equal(other, np.asarray(seen(Image.fromarray(as_it_is), VIEWS["turned-90"].see)))
+        assert not np.array_equal(other, as_it_is)
+    assert [(one["action"], one["view"], one["seed"]) for one in said] == [
+        ("anagram", "turned-90", seed) for seed in (3, 4, 3, 4)
+    ]
+    assert not shown[play.moving]["visible"]
+    assert shown[play.download] is None
+
+
+def test_near_and_far_are_shown_one_over_the_other(told: PlayTab) -> None:
+    shown, pictures, said = played(told, "hybrid", label="ant", other="bee", guidance=3)
+    assert captions(told, shown) == [
+        "bee, seed 3, close by", "bee, seed 4, close by", "ant, seed 3, from afar", "ant, seed 4, from afar",
+    ]  # fmt: skip
+    for near, far in zip(pictures[:2], pictures[2:], strict=True):
+        assert np.array_equal(far, np.asarray(seen(Image.fromarray(near), lambda image: blurred(image, 2))))
+    assert [(one["action"], one["label"], one["other"], one["seed"]) for one in said] == [
+        ("hybrid", "ant", "bee", seed) for seed in (3, 4, 3, 4)
+    ]
+
+
+def test_two_ways_up_say_what_either_is(told: PlayTab) -> None:
+    shown, _, said = played(told, "anagram", label="ant", pairs=1)
+    assert captions(told, shown) == ["ant, seed 3", "any, seed 3, a quarter turn left"]
+    assert (said[0]["label"], "other" in said[0]) == ("ant", False)
+
+
+@pytest.mark.parametrize("game", GAMES)
+def test_every_game_starts_from_its_own_defaults_and_shows_its_own_controls(game: str) -> None:
+    parts = ("way", "second", "turn", "several", "blur")
+    told, first, second, steps, sampler, *shown = _explained(parts, game)  # type: ignore[arg-type]
+    assert GAMES[game].told in told
+    assert [part for part, one in zip(parts, shown, strict=True) if one["visible"]] == list(GAMES[game].parts)
+    assert (steps, sampler) == (GAMES[game].kind().steps, GAMES[game].kind().sampler)
+    assert first["label"] == GAMES[game].classes[0]
+    assert game == FIRST or second["label"] == GAMES[game].classes[1]
+
+
+def test_what_is_offered_goes_with_the_checkpoint(play: PlayTab, told: PlayTab) -> None:
+    def keys(update: dict[str, Any]) -> list[str]:
+        return [key for _, key in update["choices"]]
+
+    games, views = play._offer("tiny", "hybrid", "negated")
+    assert (keys(games), games["value"]) == (["between", "anagram"], "between")
+    assert "negated" not in keys(views)
+    assert views["value"] == "upside-down"
+    games, views = told._offer("insects", "hybrid", "mirrored")
+    assert (keys(games), games["value"], views["value"]) == (["between", "anagram", "hybrid"], "hybrid", "mirrored")
+    for tab, offered in ((play, ["between", "anagram"]), (told, ["between", "anagram", "hybrid"])):
+        assert [key for _, key in tab.game.choices] == offered
+
+
+def test_colours_are_inverted_where_latents_are_pixels_around_the_colour_in_the_middle(
+    class_checkpoint: Path, tmp_path: Path
+) -> None:
+    folder = shutil.copytree(class_checkpoint, tmp_path / "shelf" / "even")
+    write_weights(folder / VAE_WEIGHTS, PixelCodec(4))  # whose means are 0
+    shutil.copytree(class_checkpoint, folder.parent / "insects")
+    with gr.Blocks():
+        tab = PlayTab(Shelf.around(folder, "cpu"), gr.Dropdown(["even"], value="even"))
+    assert ("colours inverted", "negated") in [tuple(choice) for choice in tab.view.choices]
+    _, kept = tab._offer("even", "anagram", "negated")
+    assert kept["value"] == "negated"
+    _, lost = tab._offer("insects", "anagram", "negated")
+    assert "negated" not in dict(lost["choices"]).values()
+    shown, pictures, said = played(tab, "anagram", view="negated", label="ant", other="bee", pairs=1)
+    assert captions(tab, shown) == ["ant, seed 3", "bee, seed 3, colours inverted"]
+    assert np.array_equal(pictures[1], 255 - pictures[0])
+    assert said[0]["view"] == "negated"
+
+
+@pytest.mark.parametrize(
+    ("game", "fields", "sentence"),
+    [
+        ("between", {"to": -2}, "To should be greater"),
+        ("between", {"seed": None}, "The seed is empty"),
+        ("between", {"to": None}, "To should be a valid integer"),
+        ("anagram", {"view": "sideways"}, "View should be"),
+        ("anagram", {"other": "ant"}, "without classes"),
+        ("hybrid", {}, "makes no hybrids"),
+    ],
+)
+def test_what_cannot_be_done_is_said(play: PlayTab, game: str, fields: dict, sentence: str) -> None:
+    with pytest.raises(Problem, match=sentence), as_sentence():
+        played(play, game, **fields)
+
+
+def test_what_the_tabs_open_with_says_how_it_was_made() -> None:
+    pictures, request = examples.between()
+    assert request is not None
+    assert len(pictures) == request.count
+    edited = examples.edited()
+    assert edited is not None
+    assert read_parameters(edited)["action"] == "edit"

@@ -1,0 +1,204 @@
+"""The Train tab without a browser: what it shows, and that those who may not train are refused by the server."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import gradio as gr
+import pytest
+from gradio_client import Client
+
+from ddpm_core.training.presets import PRESETS
+from tests.ui.test_serving import Page
+from ui.errors import Problem
+from ui.models import Shelf
+from ui.page import build, launch_settings
+from ui.tabs import train
+from ui.tabs.train import Seen, TrainTab
+from ui.training.runs import Audience, Trainings
+
+FAKE = (sys.executable, str(Path(__file__).parents[1] / "fake_training.py"))
+PATIENCE = 120
+HERE: Any = SimpleNamespace(headers={"host": "127.0.0.1:7860"})
+THROUGH_A_PROXY: Any = SimpleNamespace(headers={"host": "127.0.0.1:7860", "x-forwarded-for": "10.0.0.5"})
+ASKED = ["tiny", "3", "", "", "", "wait"]  # preset, iterations, ..., what the stand-in is to do
+
+
+@pytest.fixture
+def own_shelf(own_checkpoint: Path) -> Shelf:
+    """A shelf on which checkpoints may be put."""
+    return Shelf.around(own_checkpoint, "cpu")
+
+
+def placed(shelf: Shelf, open_to: Audience) -> TrainTab:
+    with gr.Blocks():
+        checkpoint = gr.Dropdown(["own"], value="own")
+        return TrainTab(shelf, checkpoint, Trainings(shelf.root, "cpu", open_to, FAKE))
+
+
+@pytest.fixture
+def tab(own_shelf: Shelf) -> Iterator[TrainTab]:
+    """The tab, on a page nobody looks at, of an app that is open to whoever is here."""
+    made = placed(own_shelf, "here")
+    yield made
+    made.trainings.close()
+
+
+def test_something_stands_there_at_the_first_visit(tab: TrainTab, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert tab.grid.value is not None
+    assert "the shipped digits" in tab.told.value
+    shown = tab.look(HERE, Seen())
+    assert tab.bar not in shown  # nothing goes on, so nothing changes
+    assert shown[tab.again]["visible"] is False
+    assert set(tab.look(HERE, shown[tab.seen])) == {tab.seen}
+    monkeypatch.setattr(train, "EXAMPLE", Path("nosuch.png"))
+    assert placed(tab.shelf, "here").grid.value is None
+
+
+def test_what_is_not_typed_is_left_to_the_preset(tab: TrainTab) -> None:
+    numbers = [tab.fields[name] for name in ("iterations", "batch_size", "size", "sample_every")]
+    assert [box.value or "" for box in numbers] == [""] * 4
+    assert all("as in the preset" in box.placeholder for box in numbers)  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_every_preset_is_told(preset: str) -> None:
+    assert f"{PRESETS[preset].get('size', 128)} pixels" in train._about(preset)
+
+
+def test_a_run_is_shown_to_every_page_from_where_it_is(tab: TrainTab, tmp_path: Path) -> None:
+    shown = tab._start(HERE, Seen(), "mine", None, str(tmp_path), *ASKED)
+    assert (shown[tab.control.run]["visible"], shown[tab.control.stop]["visible"]) == (False, True)
+    assert shown[tab.timer].active
+    seen = shown[tab.seen]
+    until = time.monotonic() + PATIENCE
+    while seen.grid is None or seen.taken < 1:  # until it has taken its step; its grid may come in an earlier look
+        assert time.monotonic() < until
+        shown |= tab.look(HERE, seen)
+        seen = shown[tab.seen]
+    assert "Autoencoder after 1 steps" in shown[tab.told]
+    assert set(tab.look(HERE, seen)) == {tab.seen, tab.bar}  # what is there already is not sent again
+
+    another = tab.look(HERE, Seen())  # a page that has just been opened
+    assert another[tab.control.stop]["visible"]
+    assert another[tab.timer].active
+    drawn = another[tab.plots["vae"]]
+    assert drawn["visible"]
+    assert drawn["value"].to_dict("list") == {"step": [1.0], "loss": [1.0], "of": ["training"]}
+    assert another[tab.plots["denoiser"]]["visible"] is False
+
+    assert tab._stop(HERE, seen)[tab.control.stop]["interactive"] is False
+    assert tab.trainings.run is not None
+    assert tab.trainings.run.wait(PATIENCE)
+    shown = tab.look(HERE, seen)
+    assert (shown[tab.control.run]["visible"], shown[tab.timer].active) == (True, False)
+    assert (shown[tab.again]["visible"], shown[tab.unfinished]["value"]) == (True, "mine")
+    with pytest.raises(Problem, match="no trained checkpoint yet"):
+        tab.taken_along()
+
+    tab._resume(HERE, seen, "mine")
+    assert tab.trainings.run.wait(PATIENCE)
+    shown = tab.look(HERE, seen)
+    assert shown[tab.checkpoint]["choices"] == ["mine", "own"]
+    assert shown[tab.use]["visible"]
+    assert tab.taken_along() == "mine"
+    assert shown[tab.plots["denoiser"]]["value"]["of"].tolist() == ["training"] * 3 + ["held out"] * 4
+
+    shutil.rmtree(tab.shelf.root / "mine")
+    assert tab.bar not in tab.look(HERE, Seen())  # somebody has deleted it: a new page does not speak of it
+
+
+def test_the_next_run_does_not_show_the_last_ones_pictures(tab: TrainTab, tmp_path: Path) -> None:
+    shown = tab._start(HERE, Seen("another", "finished", 6, tmp_path / "grid.png"), "mine", None, str(tmp_path), *ASKED)
+    assert shown[tab.grid] == tab.example
+    assert shown[tab.plots["vae"]] == gr.update(value=None, visible=False)
+
+
+def test_a_grid_that_is_being_written_is_waited_for(tmp_path: Path) -> None:
+    (tmp_path / "vae-000001.png").write_bytes(b"\x89PNG\r\n")
+    assert train._readable(tmp_path / "vae-000001.png") is None
+
+
+def test_pictures_come_from_one_place(tab: TrainTab, tmp_path: Path) -> None:
+    with pytest.raises(Problem, match="take one of them away"):
+        tab._start(HERE, Seen(), "mine", ["a.zip"], str(tmp_path), *ASKED)
+    for nothing in (" ", "", None):
+        with pytest.raises(Problem, match="Choose pictures first"):
+            tab._start(HERE, Seen(), "mine", None, nothing, *ASKED)
+
+
+def test_folders_of_the_machine_are_for_those_who_are_at_it(own_shelf: Shelf, tmp_path: Path) -> None:
+    tab = placed(own_shelf, "everybody")
+    assert tab.open.visible
+    assert not tab.path.visible
+    with pytest.raises(Problem, match="upload pictures"):
+        tab._start(THROUGH_A_PROXY, Seen(), "mine", None, str(tmp_path), *ASKED)
+
+
+@pytest.mark.parametrize(("open_to", "who"), [("nobody", HERE), ("here", THROUGH_A_PROXY)])
+def test_those_who_may_not_train_are_refused_and_see_nothing(
+    own_shelf: Shelf, tmp_path: Path, open_to: Audience, who: Any
+) -> None:
+    tab = placed(own_shelf, open_to)
+    assert tab.open.visible is (open_to != "nobody")
+    for refused in (
+        lambda: tab._start(who, Seen(), "mine", None, str(tmp_path), *ASKED),
+        lambda: tab._stop(who, Seen()),
+        lambda: tab._resume(who, Seen(), "mine"),
+    ):
+        with pytest.raises(Problem, match="--allow-training"):
+            refused()
+    shown = tab.look(who, Seen())
+    assert set(shown) == {tab.closed, tab.open}
+    assert (shown[tab.closed]["visible"], shown[tab.open]["visible"]) == (True, False)
+    assert "--allow-training" in tab.closed.value
+    assert sorted(path.name for path in own_shelf.root.iterdir()) == ["own"]
+
+
+def test_an_app_is_closed_unless_told_and_the_server_refuses(client: Client, shelf: Shelf, tmp_path: Path) -> None:
+    answer = Page(str(client.src)).press("_start", None, "mine", None, str(tmp_path), *ASKED)
+    assert "--allow-training" in str(answer)
+    assert not (shelf.root / "mine").exists()
+
+
+def test_an_open_app_trains_by_the_same_call(own_shelf: Shelf, tmp_path: Path) -> None:
+    with Trainings(own_shelf.root, "cpu", "here", FAKE) as trainings:
+        page = build(own_shelf, trainings)
+        _, address, _ = page.launch(server_name="127.0.0.1", prevent_thread_lock=True, **launch_settings())
+        visitor = Page(str(address))
+        visitor.http.headers["x-forwarded-for"] = "10.0.0.5"
+        assert "--allow-training" in str(visitor.press("_start", None, "mine", None, str(tmp_path), *ASKED))
+        assert trainings.run is None
+        del visitor.http.headers["x-forwarded-for"]
+        visitor.press("_start", None, "mine", None, str(tmp_path), *ASKED)
+        assert trainings.run is not None
+        assert trainings.run.name == "mine"
+        visitor.press("_stop", None)
+        assert trainings.run.wait(PATIENCE)
+        page.close()
+
+
+def test_a_look_that_fails_is_told_gently(own_shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
+    def look(tab: TrainTab, request: gr.Request, seen: Seen) -> None:
+        raise IndexError
+
+    monkeypatch.setattr(TrainTab, "look", look)
+    looks = [each.fn for each in build(own_shelf).fns.values() if getattr(each.fn, "__name__", "") == "look"]
+    assert len(looks) == 2  # when the tab is opened, and from time to time
+    for each in looks:
+        assert each is not None
+        with pytest.warns(UserWarning, match="went wrong on the server"):
+            each(HERE, Seen())
+
+
+def test_no_program_is_offered_to_train(client: Client) -> None:
+    named = client.view_api(return_format="dict")["named_endpoints"]
+    assert set(named) == {
+        "/generate", "/inpaint", "/process", "/edit", "/between", "/anagram", "/hybrid", "/checkpoints",
+    }  # fmt: skip

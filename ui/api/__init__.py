@@ -1,0 +1,1 @@
+"""What programs may ask for over HTTP."""

@@ -1,0 +1,152 @@
+"""The whole page: header, tabs, footer, and what carries a picture from one tab to the next."""
+
+from __future__ import annotations
+
+import html
+import re
+from typing import Any
+
+import gradio as gr
+
+from ddpm_core.requests import GenerateRequest
+from ui.api import endpoints as api
+from ui.controls import icon_button
+from ui.errors import Problem, gentle
+from ui.help import documentation
+from ui.models import Shelf, parameter_count
+from ui.source import Source
+from ui.tabs.edit import EditTab
+from ui.tabs.generate import GenerateTab
+from ui.tabs.inpaint import InpaintTab
+from ui.tabs.live import AT_ONCE, ONE_AT_A_TIME, PAGE_ONLY
+from ui.tabs.play import PlayTab
+from ui.tabs.process import ProcessTab
+from ui.tabs.train import TrainTab
+from ui.theme import STATIC, theme
+from ui.training.runs import Trainings
+
+TITLE = "Latent diffusion studio"
+WAITING = 32  # requests that may stand in line; more are told to come back
+DAY = 24 * 60 * 60
+
+
+def build(shelf: Shelf, trainings: Trainings | None = None) -> gr.Blocks:
+    """The page for the checkpoints on a shelf; start it with `launch(**launch_settings())`.
+
+    Without `trainings`, nobody may train.
+    """
+    with gr.Blocks(title=TITLE, analytics_enabled=False, delete_cache=(60 * 60, DAY)) as page:
+        with gr.Row(elem_id="header", equal_height=True):
+            logo = (STATIC / "logo.svg").read_text(encoding="utf-8")
+            gr.HTML(f"<h1>{logo}<span>{TITLE}</span></h1>", elem_id="title")
+            checkpoint = gr.Dropdown(
+                shelf.names(), value=shelf.first, show_label=False, label="Checkpoint", container=False, scale=0,
+                min_width=200, elem_id="checkpoint", filterable=False,
+            )  # fmt: skip
+            shade = icon_button("Light or dark", "shade", "shade")
+        with gr.Tabs(elem_id="tabs") as tabs:
+            with gr.Tab("Generate", id="generate"):
+                generate = GenerateTab(shelf, checkpoint)
+            with gr.Tab("Inpaint", id="inpaint"):
+                inpaint = InpaintTab(shelf, checkpoint)
+            with gr.Tab("Edit", id="edit"):
+                edit = EditTab(shelf, checkpoint)
+            with gr.Tab("Play", id="play"):
+                PlayTab(shelf, checkpoint)
+            with gr.Tab("Process", id="process"):
+                process = ProcessTab(shelf, checkpoint)
+            with gr.Tab("Train", id="train") as opened:
+                train = TrainTab(shelf, checkpoint, trainings or Trainings(shelf.root))
+        footer = gr.HTML(_facts(shelf, shelf.first), elem_id="footer")
+        with gr.Accordion("Model card", open=False, elem_id="card"):
+            card = gr.Markdown(_card(shelf, shelf.first))
+        with gr.Accordion("Documentation", open=False, elem_id="help"):
+            gr.Markdown(documentation())
+        api.build(shelf)
+
+        shade.click(None, js="() => window.studio.shade()", **AT_ONCE)
+        gr.on([page.load, checkpoint.focus], lambda: gr.update(choices=shelf.names()), None, checkpoint, **AT_ONCE)
+        checkpoint.change(
+            gentle(lambda name: (_facts(shelf, name), _card(shelf, name))), checkpoint, [footer, card],
+            **PAGE_ONLY, **ONE_AT_A_TIME,
+        )  # fmt: skip
+        _connect(tabs, generate, inpaint, process)
+        _connect_edit(tabs, checkpoint, generate, edit)
+        gr.on([page.load, opened.select], gentle(train.look), train.seen, train.shows, **AT_ONCE)
+        train.use.click(
+            gentle(lambda: (gr.Tabs(selected="generate"), train.taken_along())), None, [tabs, checkpoint], **PAGE_ONLY
+        )
+    return page.queue(max_size=WAITING)
+
+
+def _connect(tabs: gr.Tabs, generate: GenerateTab, inpaint: InpaintTab, process: ProcessTab) -> None:
+    def paint_on(gallery: list[tuple[str, str]] | None, index: int) -> tuple[Any, ...]:
+        return gr.Tabs(selected="inpaint"), *inpaint.show(_picked(gallery, index))
+
+    def trace_face(request: GenerateRequest | None, index: int) -> tuple[Any, ...]:
+        source = None if request is None else Source(request).single(index)
+        return gr.Tabs(selected="process"), *process.carry(source)
+
+    def trace_inpainting(source: Source | None, index: int) -> tuple[Any, ...]:
+        if source is None:
+            raise Problem("Inpaint something first; then its process can be shown.")
+        return gr.Tabs(selected="process"), *process.carry(source.single(index))
+
+    generate.to_inpaint.click(
+        gentle(paint_on), [generate.gallery, generate.chosen], [tabs, *inpaint.opens], **PAGE_ONLY
+    )
+    generate.to_process.click(
+        gentle(trace_face), [generate.last, generate.chosen], [tabs, *process.carried], **PAGE_ONLY
+    )
+    inpaint.to_process.click(
+        gentle(trace_inpainting), [inpaint.done, inpaint.chosen], [tabs, *process.carried], **PAGE_ONLY
+    )
+
+
+def _connect_edit(tabs: gr.Tabs, checkpoint: gr.Dropdown, generate: GenerateTab, edit: EditTab) -> None:
+    def change(gallery: list[tuple[str, str]] | None, index: int, name: str) -> tuple[Any, ...]:
+        return gr.Tabs(selected="edit"), *edit.show(_picked(gallery, index), name)
+
+    generate.to_edit.click(
+        gentle(change), [generate.gallery, generate.chosen, checkpoint], [tabs, *edit.opens], **PAGE_ONLY
+    )
+
+
+def _picked(gallery: list[tuple[str, str]] | None, index: int) -> str:
+    if not gallery:
+        raise Problem("There is no picture to work on yet; generate one first.")
+    return gallery[min(index, len(gallery) - 1)][0]
+
+
+def launch_settings() -> dict[str, Any]:
+    """How the page wants to be launched: its looks, and what Gradio adds or leaves out."""
+    script = (STATIC / "studio.js").read_text(encoding="utf-8")
+    return {
+        "theme": theme(),
+        "css_paths": STATIC / "style.css",
+        "head": f"<script>{script}</script>",
+        "favicon_path": STATIC / "logo.svg",
+        "footer_links": ["api"],
+        "run_history": False,  # people's photographs do not belong into a history nobody asked for
+        "show_error": False,  # what is worth telling is told by ui.errors
+        "max_file_size": "100mb",
+        "ssr_mode": False,
+        "quiet": True,
+    }
+
+
+def _facts(shelf: Shelf, name: str) -> str:
+    model = shelf.load(name)
+    facts = [
+        model.name,
+        f"{parameter_count(model) / 1e6:.1f} M parameters",
+        f"runs on {model.device}",
+        model.about or "training pictures not stated",
+    ]
+    return "<p>" + " · ".join(f"<span>{html.escape(fact)}</span>" for fact in facts) + "</p>"
+
+
+def _card(shelf: Shelf, name: str) -> str:
+    # The card's pictures lie beside it on disk, where the page cannot reach them.
+    text = re.sub(r"!\[[^\]]*\]\([^)]*\)", "", shelf.card(name))
+    return text or "This checkpoint has no model card."

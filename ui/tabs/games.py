@@ -1,0 +1,121 @@
+"""What there is to play at: each game's request, how it runs, what stands under its pictures, where it is valid."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Literal
+
+from PIL import Image
+
+from ddpm_core.diffusion.guidance import VIEWS, blurred
+from ddpm_core.diffusion.samplers import Step
+from ddpm_core.images.files import seen
+from ddpm_core.pipeline import LatentDiffusion
+from ddpm_core.requests import AnagramRequest, BetweenRequest, GenerateRequest, HybridRequest, PairRequest
+
+VIEW_NAMES = {  # what they are called on the page; one that is not here goes by its name in requests
+    "upside-down": "upside down", "mirrored": "mirrored", "turned-90": "a quarter turn left",
+    "turned-180": "half a turn", "turned-270": "a quarter turn right", "negated": "colours inverted",
+}  # fmt: skip
+
+Part = Literal["way", "second", "turn", "several", "blur"]  # controls that only some games have
+
+
+@dataclass(frozen=True)
+class Game:
+    """One thing to play at.
+
+    Attributes:
+        name: what it is called on the page.
+        told: a line about it.
+        kind: its request.
+        parts: which controls it has beside those of all.
+        classes: what its class pickers are called, if the checkpoint has classes.
+        count: which control says how many pictures.
+        begin: the steps of the run.
+        captions: what stands under the pictures, those of `other` after the first ones.
+        other: the same picture seen otherwise; None if there is no other way.
+        way: what the file of that is called.
+        valid: whether it can be played with a model.
+    """
+
+    name: str
+    told: str
+    kind: type[GenerateRequest]
+    parts: tuple[Part, ...]
+    classes: Sequence[str]
+    count: str
+    begin: Callable[[LatentDiffusion, Any], Iterator[Step]]
+    captions: Callable[[Any], list[str]]
+    other: Callable[[Any, Image.Image], Image.Image] | None = None
+    way: Callable[[Any], str] = lambda request: ""
+    valid: Callable[[LatentDiffusion], bool] = lambda model: True
+
+
+def places(request: BetweenRequest) -> list[str]:
+    """Where on the way between two seeds each picture lies."""
+    between = [f"{share:.0%}" for share in request.shares]
+    return [f"seed {request.seed}", *between[1:-1], f"seed {request.to}"]
+
+
+def _ways(request: AnagramRequest) -> list[str]:
+    way = VIEW_NAMES.get(request.view, request.view)
+    first, second = _named(request)
+    seeds = [f"seed {one.seed}" for one in request.singles()]
+    return [f"{first}{seed}" for seed in seeds] + [f"{second}{seed}, {way}" for seed in seeds]
+
+
+def _distances(request: HybridRequest) -> list[str]:
+    far, near = _named(request)
+    seeds = [f"seed {one.seed}" for one in request.singles()]
+    return [f"{near}{seed}, close by" for seed in seeds] + [f"{far}{seed}, from afar" for seed in seeds]
+
+
+def _named(request: PairRequest) -> tuple[str, str]:
+    """What both are to be, before a seed; nothing where no class was asked for at all."""
+    if not request.labels:
+        return "", ""
+    return f"{request.label or 'any'}, ", f"{request.other or 'any'}, "
+
+
+def _turned(request: AnagramRequest, picture: Image.Image) -> Image.Image:
+    return seen(picture, VIEWS[request.view].see)
+
+
+def _afar(request: HybridRequest, picture: Image.Image) -> Image.Image:
+    return seen(picture, partial(blurred, deviation=request.blur))
+
+
+FIRST = "between"
+GAMES = {
+    FIRST: Game(
+        "between two seeds", "Two pictures, and those that lie between them.",
+        BetweenRequest, ("way",), ("Class",), "strip", LatentDiffusion.between, places,
+    ),
+    "anagram": Game(
+        "two ways up",
+        "One picture that is something both ways. Two share its pixels, so it is rougher than one alone, and some "
+        "seeds fail.",
+        AnagramRequest, ("second", "turn", "several"), ("This way", "The other way"), "pairs", LatentDiffusion.anagram,
+        _ways, _turned, lambda request: request.view,
+    ),
+    "hybrid": Game(
+        "near and far",
+        "One class from afar, another close by: its coarse parts are the one's, its fine parts the other's. Rough, "
+        "and some seeds fail.",
+        HybridRequest, ("second", "several", "blur"), ("From afar", "Close by"), "pairs", LatentDiffusion.hybrid,
+        _distances, _afar, lambda request: "from-afar", lambda model: model.hybrids,
+    ),
+}  # fmt: skip
+
+
+def valid(model: LatentDiffusion) -> list[tuple[str, str]]:
+    """The games that can be played with a model, as a radio wants them."""
+    return [(game.name, key) for key, game in GAMES.items() if game.valid(model)]
+
+
+def views(model: LatentDiffusion) -> list[tuple[str, str]]:
+    """The views in which a model can make anagrams, as a dropdown wants them."""
+    return [(VIEW_NAMES.get(view, view), view) for view in model.views]

@@ -1,0 +1,210 @@
+"""The Process tab: how a picture comes out of noise, frame by frame, and as a GIF."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+from PIL import Image
+
+from ddpm_core.images.files import save_gif
+from ddpm_core.requests import GenerateRequest, InpaintRequest
+from ui import examples
+from ui.classes import class_row
+from ui.controls import sampling, seed_row
+from ui.errors import ask, gentle
+from ui.files import cached, workspace
+from ui.help import lead
+from ui.models import Shelf
+from ui.results import evenly
+from ui.source import Source
+from ui.tabs.live import AT_ONCE, PAGE_ONLY, RunControl, watch
+
+KEPT = 60  # frames of a run kept at most; a GIF of more is no better and much larger
+STRIP = 8
+LIMIT = 512  # longer side of a frame of an inpainting
+SEES, BELIEVES = "sees", "believes"
+SIDE, SECONDS = 256, 3.0  # of a GIF, unless asked otherwise
+SPEEDS = [("slow", 6.0), ("normal", SECONDS), ("fast", 1.5)]
+
+# Scrubbing is the browser's own work: all frames are in two hidden galleries, and static/studio.js picks from them.
+PICK = "(at, ...frames) => window.studio.frame(at, ...frames)"
+STRIP_OF = f"(...frames) => window.studio.strip({STRIP}, ...frames)"
+
+Updates = dict[gr.components.Component, Any]
+Frames = list[tuple[str, str | None]] | None  # what a gallery hands over: (file, caption)
+
+
+class ProcessTab:
+    """The tab's components and what its buttons do.
+
+    Attributes:
+        source: state, the `Source` carried over from another tab; None for a plain seed.
+        seed, steps, sampler: the controls another tab fills in.
+        about: the line that says what is shown.
+    """
+
+    def __init__(self, shelf: Shelf, checkpoint: gr.Dropdown):
+        """Build the tab inside the current layout."""
+        self.shelf = shelf
+        made, request = examples.frames(), examples.request_of(examples.faces())
+        seed = request.seed if request else 0
+        pictures: Sequence[list[Image.Image]] = made or ([], [])
+        sees, believes = ([cached(frame) for frame in frames] for frames in pictures)
+        self.source, self.last = gr.State(None), gr.State(None)
+        lead("Process", "Every picture starts as noise. Drag the slider to walk from noise to face.")
+        with gr.Row(elem_classes="studio"):
+            with gr.Column(scale=3, elem_classes="picture"):
+                self.frame = gr.Image(
+                    believes[-1] if made else None, format="png", interactive=False, show_label=False,
+                    buttons=["download", "fullscreen"], elem_id="process-frame", elem_classes="stage",
+                )  # fmt: skip
+                told = f"Seed {seed}, made earlier." if made else "Nothing made yet."
+                self.bar = RunControl.place_bar("process", told)
+                self.scrubber = gr.Slider(
+                    1, max(2, len(sees)), max(1, len(sees)), step=1, label="Noise → picture",
+                    elem_id="process-scrubber", buttons=[],
+                )  # fmt: skip
+                self.strip = gr.Gallery(
+                    [believes[i] for i in evenly(len(believes), STRIP)], columns=STRIP, show_label=False,
+                    allow_preview=False, format="png", interactive=False, buttons=[], elem_id="process-strip",
+                    elem_classes="thumbs strip",
+                )  # fmt: skip
+                self.sees, self.believes = (
+                    gr.Gallery(frames, format="png", elem_classes="unseen", interactive=False, elem_id=f"process-{n}")
+                    for n, frames in ((SEES, sees), (BELIEVES, believes))
+                )
+            with gr.Column(scale=1, min_width=264, elem_classes="controls"):
+                self.about = gr.HTML(_told(None), elem_id="process-about")
+                self.plain = gr.Button("Back to a plain seed", size="sm", visible=False, elem_id="process-plain")
+                self.seed = seed_row("process", self.last, value=seed)
+                self.label, self.guidance = class_row("process", shelf, checkpoint)
+                view = gr.Radio(
+                    [("what the model sees", SEES), ("what it believes", BELIEVES)], value=BELIEVES, label="Show",
+                    elem_id="process-view",
+                )  # fmt: skip
+                control = RunControl("Show the process", "process")
+                with gr.Group(elem_classes="gif"), workspace() as folder:
+                    gif = animate(pictures[1], folder, SECONDS, SIDE, "made-earlier") if made else None
+                    self.gif = gr.Image(
+                        gif, type="filepath", interactive=False, show_label=False, buttons=[], label="GIF",
+                        elem_id="process-gif", visible=made != [],
+                    )  # fmt: skip
+                    self.download = gr.DownloadButton(
+                        "Download GIF", gif, interactive=made != [], elem_id="process-download", size="md"
+                    )
+                with gr.Accordion("Advanced", open=False):
+                    side = gr.Radio([128, 256, 512], value=SIDE, label="GIF size, pixels", elem_id="process-side")
+                    speed = gr.Radio(SPEEDS, value=SECONDS, label="GIF speed", elem_id="process-speed")
+                    self.steps, self.sampler = sampling("process")
+        frames = [view, self.sees, self.believes]
+        control.wire(
+            self._run,
+            [checkpoint, self.source, *self.carried[3:], view, side, speed],
+            [self.frame, self.scrubber, self.sees, self.believes, self.gif, self.download, self.last],
+            self.bar,
+        )
+        gr.on([view.change, self.believes.change], None, frames, self.strip, js=STRIP_OF, **AT_ONCE)
+        gr.on([view.change, self.scrubber.change], None, [self.scrubber, *frames], self.frame, js=PICK, **AT_ONCE)
+        self.strip.select(_jump, self.believes, self.scrubber, **AT_ONCE)
+        gr.on(
+            [view.change, side.change, speed.change], gentle(_animate), [*frames, side, speed],
+            [self.gif, self.download], trigger_mode="always_last", **PAGE_ONLY,
+        )  # fmt: skip
+        self.plain.click(_plain, None, [self.source, self.about, self.plain, self.steps], **AT_ONCE)
+
+    @property
+    def carried(self) -> list[gr.components.Component]:
+        """The components `carry` fills."""
+        asked = [self.seed, self.steps, self.sampler, self.label, self.guidance]
+        return [self.source, self.about, self.plain, *asked]
+
+    def carry(self, source: Source | None) -> tuple[Any, ...]:
+        """Fill the tab with a run of another tab."""
+        if source is None:
+            return tuple(gr.skip() for _ in self.carried)
+        request, inpainting = source.request, isinstance(source.request, InpaintRequest)
+        kept = source if inpainting else None
+        asked = request.seed, request.steps, request.sampler, request.label or "", request.guidance
+        return kept, _told(kept), gr.update(visible=inpainting), *asked
+
+    def _run(
+        self,
+        checkpoint: str,
+        source: Source | None,
+        seed: float,
+        steps: float,
+        sampler: str,
+        label: str,
+        guidance: float,
+        view: str,
+        side: int,
+        speed: float,
+    ) -> Iterator[Updates]:
+        asked = {"seed": seed, "steps": steps, "sampler": sampler, "label": label, "guidance": guidance}
+        if source is None:
+            source = Source(ask(GenerateRequest, **asked))
+        else:
+            # Seed and steps may have been changed since; what is painted and how it is used may not.
+            carried = source.request.model_dump() | {"count": 1} | asked
+            source = Source(ask(InpaintRequest, **carried), source.picture, source.painted)
+        request, model = source.request, self.shelf.load(checkpoint)
+        run, dress = source.begin(model, LIMIT)
+        wanted = set(evenly(request.calls, KEPT))
+        kept: dict[str, list[Image.Image]] = {SEES: [], BELIEVES: []}
+        for tick in watch(run, request.calls):
+            if tick.done - 1 in wanted:
+                for name, latent in ((SEES, tick.step.latent), (BELIEVES, tick.step.denoised)):
+                    kept[name].append(dress(model.pictures(latent)[0]))
+            if tick.due:
+                yield {self.frame: cached(kept[view][-1]), self.bar: tick.status}
+            elif tick.told:
+                yield {self.bar: tick.status}
+        shown = {name: [cached(frame) for frame in frames] for name, frames in kept.items()}
+        count = len(shown[view])
+        with workspace() as folder:
+            gif = animate(kept[view], folder, float(speed), int(side), f"{model.name}-seed-{request.seed}")
+            yield {
+                self.sees: shown[SEES],
+                self.believes: shown[BELIEVES],
+                self.scrubber: gr.update(maximum=max(2, count), value=count),
+                self.frame: shown[view][-1],
+                self.gif: gr.update(value=gif, visible=True),
+                self.download: gr.update(value=gif, interactive=True),
+                self.last: request,
+                self.bar: tick.finished,
+            }
+
+
+def _jump(frames: Frames, event: gr.SelectData) -> int:
+    return evenly(len(frames or []), STRIP)[int(event.index)] + 1
+
+
+def animate(frames: Sequence[Image.Image], folder: Path, seconds: float, side: int, name: str = "process") -> str:
+    """A looping GIF of frames from noise to picture; returns its path."""
+    path = folder / f"{name}.gif"
+    save_gif(frames, path, seconds, side)
+    return str(path)
+
+
+def _animate(view: str, sees: Frames, believes: Frames, side: int, speed: float) -> Iterator[tuple[Any, Any]]:
+    files = [file for file, _ in (sees if view == SEES else believes) or []]
+    if not files:
+        yield gr.skip(), gr.skip()
+        return
+    with workspace() as folder:
+        path = animate([Image.open(file) for file in files], folder, float(speed), int(side))
+        yield gr.update(value=path, visible=True), gr.update(value=path, interactive=True)
+
+
+def _plain() -> tuple[Any, ...]:
+    """No inpainting any more, nor the steps that one wants, each of which it takes several times."""
+    return None, _told(None), gr.update(visible=False), GenerateRequest.model_fields["steps"].default
+
+
+def _told(source: Source | None) -> str:
+    if source is None:
+        return '<p class="told">A new face from its seed.</p>'
+    return f'<p class="told">The inpainting you just made, seed {source.request.seed}.</p>'

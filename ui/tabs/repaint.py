@@ -1,0 +1,115 @@
+"""One inpainting as the page asks for it, and its draft: a few steps that answer a stroke at once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from hashlib import blake2b
+from typing import Any, NamedTuple
+
+from PIL import Image
+
+from ddpm_core.diffusion.samplers import last
+from ddpm_core.images.crop import Frame
+from ddpm_core.images.files import open_picture
+from ddpm_core.pipeline import LatentDiffusion
+from ddpm_core.requests import InpaintRequest
+from ui import masks
+from ui.errors import Problem, ask
+from ui.models import Shelf
+from ui.source import Source
+
+# What a draft is made with. Seven calls of the denoiser: shapes and colours already stand, and on two CPU cores
+# they are there before the hand has reached for the next stroke.
+DRAFT: dict[str, Any] = {"steps": 4, "resamples": 2, "sampler": "ddim", "count": 1}
+
+
+class Answer(NamedTuple):
+    """What the shown result is an answer to.
+
+    The editor reports its paint also when it has only just been opened, several times; an answer is not given twice.
+
+    Attributes:
+        paint: which picture, and what is painted on it.
+        asked: what was asked for; None if the paint came with the picture, and the visitor has asked for nothing.
+    """
+
+    paint: str
+    asked: str | None = None
+
+    @classmethod
+    def opened(cls, picture: str, size: tuple[int, int], editor: Mapping[str, Any]) -> Answer:
+        """To a picture of that size (width, height) just opened, with what the editor shows on it."""
+        return cls(_paint(Source(InpaintRequest(), picture, masks.painted_on(editor, size))))
+
+    def covers(self, other: Answer) -> bool:
+        """Whether nothing new is asked by `other`."""
+        return self.paint == other.paint and self.asked in (None, other.asked)
+
+
+@dataclass(frozen=True)
+class Task:
+    """An inpainting ready to be run.
+
+    Attributes:
+        source: the request, the picture and what is painted on it.
+        model: who does it.
+        original: the picture.
+    """
+
+    source: Source
+    model: LatentDiffusion
+    original: Image.Image
+
+    @classmethod
+    def of(
+        cls, shelf: Shelf, checkpoint: str, picture: str | None, editor: Mapping[str, Any] | None, **fields: Any
+    ) -> Task:
+        """From what stands in the page's controls, `fields` being those of `InpaintRequest`.
+
+        Raises:
+            Problem: there is no picture, or a control is out of bounds.
+            PictureError, CheckpointError: one of the files cannot be used.
+        """
+        request = ask(InpaintRequest, **fields)
+        if picture is None:
+            raise Problem("There is no picture yet; open one or take an example.")
+        original = open_picture(picture)
+        source = Source(request, picture, masks.painted_on(editor, original.size))
+        return cls(source, shelf.load(checkpoint), original)
+
+    @property
+    def request(self) -> InpaintRequest:
+        """What is asked for."""
+        assert isinstance(self.source.request, InpaintRequest)
+        return self.source.request
+
+    @property
+    def answer(self) -> Answer:
+        """What its result answers; steps, sampler and count make a result finer or more, not another."""
+        asked = self.request.model_copy(update=DRAFT).model_dump_json()
+        return Answer(_paint(self.source), f"{self.model.name} {asked}")
+
+    def frame(self) -> Frame:
+        """The window the model works on. Raises `MaskError`."""
+        return self.source.frame(self.model, self.original)
+
+    def make(self, frame: Frame) -> Image.Image:
+        """The first seed's square, without looking at the steps on the way."""
+        made = self.model.inpaint(self.request, frame.image(), frame.keep())
+        return self.model.pictures(last(made).latent)[0]
+
+
+def news(task: Task, editor: Mapping[str, Any] | None, answered: Answer | None) -> bool:
+    """Whether a report of the editor, or a turned control, asks for something that is not shown yet."""
+    painted = task.source.painted
+    if painted is None or not painted.any() or (answered and answered.covers(task.answer)):
+        return False
+    return masks.shows(editor, task.original)
+
+
+def _paint(source: Source) -> str:
+    digest = blake2b(str(source.picture).encode(), digest_size=16)
+    if source.painted is not None:
+        digest.update(source.painted.tobytes())
+    return digest.hexdigest()

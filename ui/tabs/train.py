@@ -1,0 +1,292 @@
+"""The Train tab: a checkpoint from pictures of one's own, trained by the command that the shell has, too."""
+
+from __future__ import annotations
+
+import html
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+import pandas
+
+from ddpm_core.images.files import PictureError, open_picture
+from ddpm_core.training.presets import PRESETS
+from ddpm_core.training.stages.jobs import STAGES, StageName
+from ui.errors import Problem, gentle
+from ui.files import cached
+from ui.help import lead
+from ui.models import Shelf
+from ui.tabs.live import AT_ONCE, PAGE_ONLY, RunControl, status
+from ui.theme import ACCENT
+from ui.training.notes import Curve
+from ui.training.order import EVERY, Order
+from ui.training.process import Run
+from ui.training.runs import Trainings
+from ui.training.uploads import pack
+
+LOOK = 1.5  # seconds between looks at a run
+EXAMPLE = Path(__file__).resolve().parents[2] / "checkpoints" / "digits" / "samples.png"
+TOLD = {  # about the presets; one that is not here is told by its numbers alone
+    "quick": "A few hundred pictures of your own, and something to look at within the hour.",
+    "faces": "Like the shipped faces, without guide and teaching: an evening on two CPU cores, less on a GPU.",
+    "digits": "Handwritten digits, from MNIST: under twenty minutes on two CPU cores.",
+    "tiny": "To try that everything works, in a minute or two; the pictures are no good.",
+}
+EXAMPLE_TOLD = "What a finished run looks like: the shipped digits, a row of each."
+GRID_TOLD = {
+    "vae": "Autoencoder after {} steps: pictures, each with what comes back beside it.",
+    "denoiser": "Denoiser after {} steps: made from noise.",
+}
+CLOSED = (
+    "Training is off, because this page may be open to others than the owner of the machine. Started with "
+    "<code>python app.py --allow-training</code>, the app lets everyone train who can open it; the shell can always: "
+    "<code>python -m ddpm_core.train</code>."
+)
+TRAINING, HELD_OUT = "training", "held out"
+COLOURS = {TRAINING: ACCENT.c500, HELD_OUT: "#d97706"}
+
+Updates = dict[gr.components.Component, Any]
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What a page shows already, so that only what is new is sent.
+
+    Attributes:
+        run: the run it shows.
+        state: its state.
+        taken: how many steps are drawn.
+        grid: which grid is shown.
+        offered: the unfinished runs and the checkpoints that can be chosen.
+    """
+
+    run: str = ""
+    state: str = ""
+    taken: int = -1
+    grid: Path | None = None
+    offered: tuple[tuple[str, ...], ...] = ()
+
+
+class TrainTab:
+    """The tab's components and what its buttons do.
+
+    Attributes:
+        seen: state, see `Seen`.
+        use: the button that takes the finished checkpoint to the first tab.
+        shows: the components that `look` fills.
+    """
+
+    def __init__(self, shelf: Shelf, checkpoint: gr.Dropdown, trainings: Trainings):
+        """Build the tab inside the current layout."""
+        self.shelf, self.checkpoint, self.trainings = shelf, checkpoint, trainings
+        self.seen = gr.State(Seen())
+        lead("Train", "Teach a model pictures of your own. It goes on when this page is closed.")
+        with gr.Row(elem_classes="studio"):
+            with gr.Column(scale=3, elem_classes="picture"):
+                self._place_pictures()
+            with gr.Column(scale=1, min_width=264, elem_classes="controls"):
+                self.closed = gr.HTML(
+                    f'<p class="told">{CLOSED}</p>', elem_id="train-closed", visible=trainings.open_to == "nobody"
+                )
+                with gr.Column(elem_classes="part", visible=trainings.open_to != "nobody") as self.open:
+                    self._place_controls()
+        self.timer = gr.Timer(LOOK, active=False)
+        self.shows: list[Any] = [
+            self.seen, self.grid, self.told, self.bar, self.use, *self.plots.values(), self.curves, self.closed,
+            self.open, self.control.run, self.control.stop, self.unfinished, self.again, self.timer, checkpoint,
+        ]  # fmt: skip
+        asked = [self.seen, self.name, self.files, self.path, self.preset, *self.fields.values()]
+        self.control.run.click(gentle(self._start, self._say), asked, self.shows, **PAGE_ONLY)
+        self.control.stop.click(gentle(self._stop, self._say), self.seen, self.shows, **PAGE_ONLY)
+        self.resume.click(gentle(self._resume, self._say), [self.seen, self.unfinished], self.shows, **PAGE_ONLY)
+        self.preset.change(_about, self.preset, self.about, **AT_ONCE)
+        self.timer.tick(gentle(self.look), self.seen, self.shows, **AT_ONCE)
+
+    def _place_pictures(self) -> None:
+        self.example = cached(open_picture(EXAMPLE)) if EXAMPLE.is_file() else None
+        self.grid = gr.Image(
+            self.example, format="png", type="filepath", interactive=False, show_label=False,
+            buttons=["download", "fullscreen"], elem_id="train-grid", elem_classes="stage",
+        )  # fmt: skip
+        self.bar = RunControl.place_bar("train", "Nothing is being trained.")
+        self.told = gr.HTML(_line(EXAMPLE_TOLD if self.example else ""), elem_id="train-told")
+        with gr.Row(elem_classes="actions"):
+            self.use = gr.Button("Generate with it", size="sm", elem_id="train-use", visible=False)
+        with gr.Row(visible=False, elem_id="train-curves") as self.curves:
+            self.plots = {
+                stage: gr.LinePlot(
+                    None, x="step", y="loss", color="of", title=f"Loss of the {called}", x_title="step", y_title=" ",
+                    color_title=" ", color_map=COLOURS, height=200, visible=False, elem_id=f"train-loss-{stage}",
+                )
+                for stage, called in STAGES.items()
+            }  # fmt: skip
+
+    def _place_controls(self) -> None:
+        self.name = gr.Textbox(
+            label="Name", placeholder="mine", max_length=40, max_lines=1, elem_id="train-name",
+            info="Of the checkpoint: letters, digits, - and _.",
+        )  # fmt: skip
+        self.files = gr.File(
+            label="Pictures, or a .zip (≤ 100 MB)",
+            file_count="multiple",
+            file_types=[".zip", "image"],
+            height=144,
+            elem_id="train-files",
+        )
+        self.path = gr.Textbox(
+            label="or a folder on this machine, of any size", placeholder="/home/me/photos", max_lines=1,
+            elem_id="train-path", visible=self.trainings.open_to == "here",
+        )  # fmt: skip
+        first = next(iter(TOLD))
+        self.preset = gr.Dropdown(
+            [*TOLD, *(name for name in PRESETS if name not in TOLD)], value=first, label="Preset", filterable=False,
+            elem_id="train-preset",
+        )  # fmt: skip
+        self.about = gr.HTML(_about(first), elem_id="train-about")
+        self.control = RunControl("Train", "train")
+        with gr.Row(visible=False, elem_classes="seed-row") as self.again:
+            self.unfinished = gr.Dropdown(label="Unfinished", elem_id="train-unfinished", min_width=96, scale=4)
+            self.resume = gr.Button("Resume", elem_id="train-resume", min_width=88, scale=0)
+        with gr.Accordion("Advanced", open=False):
+            self.fields: dict[str, gr.components.Component] = {
+                "iterations": _whole("Steps of each stage", "iterations"),
+                "batch_size": _whole("Pictures per step", "batch-size"),
+                "size": _whole("Side of the pictures, pixels", "size"),
+                "sample_every": _whole("Steps between grids", "sample-every", f"as in the preset, at most {EVERY}"),
+                "about": gr.Textbox(
+                    label="Licence and source of the pictures", max_length=200, max_lines=1, elem_id="train-source",
+                    info="Shown under the page when the checkpoint is chosen.",
+                ),
+            }  # fmt: skip
+
+    def _say(self, sentence: str) -> Updates:
+        return {self.bar: status(sentence)}
+
+    def look(self, request: gr.Request, seen: Seen) -> Updates:
+        """What is new since the page looked last; nothing for those who may not train."""
+        if not self.trainings.admits(request.headers):
+            return {self.closed: gr.update(visible=True), self.open: gr.update(visible=False)}
+        new: Updates = {}
+        run = self.trainings.run
+        if run is not None and not run.gone:
+            if seen.run != str(run.out):
+                seen = Seen(str(run.out))
+                new = {self.grid: self.example, self.told: _line(EXAMPLE_TOLD if self.example else "")}
+            progress, grid = run.progress(), run.notes.grid()
+            new[self.bar] = progress.status
+            if progress.state != seen.state:
+                new |= {
+                    self.control.run: gr.update(visible=not progress.running),
+                    self.control.stop: gr.update(visible=progress.running, interactive=progress.state != "stopping"),
+                    self.timer: gr.Timer(active=progress.running),
+                }
+            if progress.taken != seen.taken:
+                new |= self._drawn(run)
+            if grid and grid.path != seen.grid and (shown := _readable(grid.path)):
+                new |= {self.grid: shown, self.told: _line(GRID_TOLD[grid.stage].format(grid.step))}
+                seen = replace(seen, grid=grid.path)
+            seen = replace(seen, state=progress.state, taken=progress.taken)
+        offered = tuple(self.trainings.unfinished()), tuple(self.shelf.names())
+        if offered != seen.offered:
+            new |= self._offer(*offered)
+        return new | {self.seen: replace(seen, offered=offered)}
+
+    def _offer(self, unfinished: Sequence[str], names: Sequence[str]) -> Updates:
+        """What can be gone on with, and what can be chosen."""
+        run = self.trainings.run
+        first = run.name if run and run.name in unfinished else next(iter(unfinished), None)
+        return {
+            self.again: gr.update(visible=bool(unfinished)),
+            self.unfinished: gr.update(choices=list(unfinished), value=first),
+            self.checkpoint: gr.update(choices=list(names)),
+            self.use: gr.update(visible=bool(run and run.name in names)),
+        }
+
+    def _drawn(self, run: Run) -> Updates:
+        curves = {stage: run.notes.curve(stage) for stage in STAGES}
+        tables = {stage: _table(stage, curve) if curve else None for stage, curve in curves.items()}
+        shown = {
+            self.plots[stage]: gr.update(value=table, visible=table is not None) for stage, table in tables.items()
+        }
+        return {**shown, self.curves: gr.update(visible=any(table is not None for table in tables.values()))}
+
+    def _start(
+        self,
+        request: gr.Request,
+        seen: Seen,
+        name: str,
+        files: list[str] | None,
+        path: str | None,
+        preset: str,
+        *asked: Any,
+    ) -> Updates:
+        self._must_admit(request)
+        data = Path(path.strip()).expanduser().absolute() if path and path.strip() else None
+        if data and self.trainings.open_to != "here":
+            raise Problem("A folder of the machine can be used by those who are at it alone; upload pictures.")
+        if data and files:
+            raise Problem("There are uploaded pictures and a folder; take one of them away.")
+        order = Order.of(preset=preset, data=data, **dict(zip(self.fields, asked, strict=True)))
+        self.trainings.start(name, order, None if data else lambda archive: pack(files, archive))
+        return self.look(request, seen)
+
+    def _stop(self, request: gr.Request, seen: Seen) -> Updates:
+        self._must_admit(request)
+        self.trainings.stop()
+        return self.look(request, seen)
+
+    def _resume(self, request: gr.Request, seen: Seen, name: str | None) -> Updates:
+        self._must_admit(request)
+        self.trainings.resume(name)
+        return self.look(request, seen)
+
+    def _must_admit(self, request: gr.Request) -> None:
+        if not self.trainings.admits(request.headers):
+            raise Problem("Training is off here; the app's owner can start it with --allow-training.")
+
+    def taken_along(self) -> str:
+        """Name of the checkpoint that the last run has made.
+
+        Raises:
+            Problem: there is none.
+        """
+        run = self.trainings.run
+        if run is None or run.name not in self.shelf.names():
+            raise Problem("There is no trained checkpoint yet.")
+        return run.name
+
+
+def _whole(label: str, name: str, empty: str = "as in the preset") -> gr.Textbox:
+    """A box for a whole number; one for text, since those for numbers cannot be left empty: they turn into 0."""
+    return gr.Textbox(label=label, placeholder=empty, max_length=9, max_lines=1, elem_id=f"train-{name}")
+
+
+def _readable(path: Path) -> str | None:
+    """A grid in Gradio's cache; None while the run is still writing it."""
+    try:
+        return cached(open_picture(path))
+    except PictureError:
+        return None
+
+
+def _table(stage: StageName, curve: Curve) -> pandas.DataFrame:
+    """What a plot draws."""
+    rows = [(step, loss, TRAINING) for step, loss in curve.training]
+    if stage == "denoiser":  # its first row names the series: the plot does not learn of one that comes later
+        rows += [(step, loss, HELD_OUT) for step, loss in [(0, math.nan), *curve.held_out]]
+    return pandas.DataFrame(rows, columns=["step", "loss", "of"])
+
+
+def _line(text: str) -> str:
+    return f'<p class="told">{html.escape(text)}</p>'
+
+
+def _about(preset: str) -> str:
+    """A preset in a line or two."""
+    request = Order(preset=preset).request(Path("out"))
+    lengths = [f"{STAGES[stage]} {getattr(request, stage).iterations} steps" for stage in request.stages]
+    numbers = f"{request.size} pixels, {', '.join(lengths)}."
+    return _line(f"{TOLD[preset]} {numbers}" if preset in TOLD else numbers)

@@ -1,0 +1,1 @@
+"""Training runs that the page starts and watches."""

@@ -1,0 +1,153 @@
+"""What a training run writes down, read while it is being written: losses and the newest grid.
+
+The files are those of `ddpm_core.training.record.journal`, in the checkpoint's `training/` folder.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import threading
+from collections.abc import Sequence
+from itertools import groupby
+from pathlib import Path
+from statistics import fmean
+from typing import Any, NamedTuple
+
+from ddpm_core.training.record.journal import grids_of
+from ddpm_core.training.stages.jobs import StageName
+
+POINTS = 200  # of a curve on the page; more cannot be told apart
+
+Point = tuple[float, float]
+
+
+class Grid(NamedTuple):
+    """A picture of how good a stage was after a step."""
+
+    path: Path
+    stage: StageName
+    step: int
+
+
+class Curve(NamedTuple):
+    """Losses of a stage by step: see `Losses.curve`, and those on held-out pictures."""
+
+    training: list[Point]
+    held_out: list[Point]
+
+
+class Losses:
+    """The losses in the log of a stage, in the folder `notes`; `read` takes in what has been added since.
+
+    For one thread at a time; `Notes` sees to that.
+
+    Attributes:
+        stage: whose they are.
+        steps, losses: one per optimiser step; the loss is NaN where it was not finite, for which JSON has no word.
+        held_out: step and loss on held-out pictures, where they were looked at.
+        skipped: steps that were not finite.
+    """
+
+    def __init__(self, notes: Path, stage: StageName):
+        self.stage, self.log = stage, notes / f"{stage}.jsonl"
+        self._forget()
+
+    def _forget(self) -> None:
+        self.steps: list[int] = []
+        self.losses: list[float] = []
+        self.held_out: list[Point] = []
+        self.skipped = 0
+        self._file, self._read = 0, 0
+
+    def read(self) -> None:
+        """Take in the rows that are new; all of them if the log was written anew, as it is on resuming."""
+        try:
+            with open(self.log, "rb") as file:
+                about = os.fstat(file.fileno())
+                if about.st_ino != self._file or about.st_size < self._read:
+                    self._forget()
+                    self._file = about.st_ino
+                file.seek(self._read)
+                for line in file:
+                    if not line.endswith(b"\n") or not self._take(line):
+                        break  # still being written
+                    self._read += len(line)
+        except FileNotFoundError:
+            self._forget()
+
+    def _take(self, line: bytes) -> bool:
+        row = _row(line)
+        if row is None:
+            return False
+        self.steps.append(row["step"])
+        self.losses.append(math.nan if row["loss"] is None else row["loss"])
+        self.skipped = row.get("skipped", 0)
+        if row.get("held_out_loss") is not None:
+            self.held_out.append((row["step"], row["held_out_loss"]))
+        return True
+
+    def curve(self) -> list[Point]:
+        """Step and loss of the whole run in at most `POINTS` points, each the mean of what is finite in its stretch."""
+        each = -(-len(self.steps) // POINTS) or 1
+        drawn = [point for point in zip(self.steps, self.losses, strict=True) if math.isfinite(point[1])]
+        stretches = (list(part) for _, part in groupby(drawn, lambda point: (point[0] - 1) // each))
+        return [(fmean(step for step, _ in part), fmean(loss for _, loss in part)) for part in stretches]
+
+
+class Notes:
+    """The `training/` folder of a run. Threads may share it.
+
+    Args:
+        folder: where; it may be missing still.
+        stages: of the run, in order.
+    """
+
+    def __init__(self, folder: Path, stages: Sequence[StageName]):
+        self.folder = folder
+        self.losses = {stage: Losses(folder, stage) for stage in stages}
+        self._reading = threading.Lock()
+
+    def read(self) -> None:
+        """Take in what is new."""
+        with self._reading:
+            for losses in self.losses.values():
+                losses.read()
+
+    def taken(self) -> int:
+        """Steps read so far, of all stages."""
+        with self._reading:
+            return sum(len(losses.steps) for losses in self.losses.values())
+
+    def position(self) -> tuple[StageName | None, int]:
+        """The stage the run has come to, and the step of it; None before the first step."""
+        with self._reading:
+            for stage in reversed(self.losses):
+                if self.losses[stage].steps:
+                    return stage, self.losses[stage].steps[-1]
+        return None, 0
+
+    def curve(self, stage: StageName) -> Curve | None:
+        """What there is to draw of a stage; None before its first step."""
+        losses = self.losses.get(stage)
+        if losses is None:
+            return None
+        with self._reading:
+            return Curve(losses.curve(), list(losses.held_out)) if losses.steps else None
+
+    def grid(self) -> Grid | None:
+        """The newest grid of pictures; None before the first."""
+        for stage in reversed(self.losses):
+            if grids := grids_of(self.folder, stage):
+                step, path = max(grids.items())
+                return Grid(path, stage, step)
+        return None
+
+
+def _row(line: bytes) -> dict[str, Any] | None:
+    try:
+        row = json.loads(line)
+    except ValueError:
+        return None
+    return row if isinstance(row, dict) and {"step", "loss"} <= row.keys() else None
