@@ -12,12 +12,13 @@ import tempfile
 import time
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import torch
 from torch.nn import functional as F
 
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
+Choice = Literal["fp32", "bf16"]  # between which a processor's timing decides
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 POLITE = 10  # niceness, of 19: whoever uses the machine goes first
@@ -72,7 +73,7 @@ def resolve_precision(precision: Precision, device: torch.device) -> torch.dtype
 
 
 @lru_cache
-def faster_precision() -> Literal["fp32", "bf16"]:
+def faster_precision() -> Choice:
     """What this machine's processor computes faster in, timed once and kept in the user's cache folder.
 
     Kept, because a second timing might say otherwise on a busy day, and a seed's picture would change by a rounding.
@@ -80,16 +81,16 @@ def faster_precision() -> Literal["fp32", "bf16"]:
     """
     machine = f"{_processor()}, torch {torch.__version__}"
     file = _cache_folder() / "precision.json"
-    if (kept := _read_choices(file).get(machine)) in ("fp32", "bf16"):
+    if kept := _read_choices(file).get(machine):
         return kept
-    choice: Literal["fp32", "bf16"] = "bf16" if seconds_in("bf16") < GAIN * seconds_in("fp32") else "fp32"
+    choice: Choice = "bf16" if seconds_in("bf16") < GAIN * seconds_in("fp32") else "fp32"
     with contextlib.suppress(OSError):  # without a place to keep it, it is timed anew by every process
         _keep_choice(file, machine, choice)
     return _read_choices(file).get(machine, choice)
 
 
 @torch.inference_mode()
-def seconds_in(precision: Literal["fp32", "bf16"]) -> float:
+def seconds_in(precision: Choice) -> float:
     """Seconds that a matrix product and a convolution such as the networks ask for take; the best of a few turns."""
     dtype = DTYPES[precision]
     rows, matrix = torch.ones(1024, 512, dtype=dtype), torch.ones(512, 512, dtype=dtype)
@@ -127,20 +128,22 @@ def _cache_folder() -> Path:
     return Path(home or Path.home() / ".cache") / "ddpm-core"
 
 
-def _read_choices(file: Path) -> dict[str, Any]:
+def _read_choices(file: Path) -> dict[str, Choice]:
+    """What machines were found to be faster in, as far as the file makes sense."""
     try:
-        choices = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        choices = json.loads(file.read_text(encoding="utf-8")).items()
+    except (OSError, ValueError, AttributeError):
         return {}
-    return choices if isinstance(choices, dict) else {}
+    return {machine: choice for machine, choice in choices if choice in get_args(Choice)}
 
 
-def _keep_choice(file: Path, machine: str, choice: str) -> None:
+def _keep_choice(file: Path, machine: str, choice: Choice) -> None:
     file.parent.mkdir(parents=True, exist_ok=True)
     choices = {machine: choice} | _read_choices(file)  # another process may have been first
-    with tempfile.NamedTemporaryFile("w", dir=file.parent, delete=False, encoding="utf-8") as partial:
-        json.dump(choices, partial)
-    os.replace(partial.name, file)
+    with tempfile.TemporaryDirectory(dir=file.parent) as room:
+        partial = Path(room) / file.name
+        partial.write_text(json.dumps(choices), encoding="utf-8")
+        os.replace(partial, file)
 
 
 def use_threads(count: int | None) -> int:

@@ -51,6 +51,21 @@ def one_thread() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session", autouse=True)
+def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """What the project keeps for a user, the tests and the processes they start keep for themselves.
+
+    Playwright's browsers and matplotlib's list of fonts stay where they are: making those takes long.
+    """
+    before = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    with pytest.MonkeyPatch.context() as patch:
+        for name, folder in (("PLAYWRIGHT_BROWSERS_PATH", "ms-playwright"), ("MPLCONFIGDIR", "matplotlib")):
+            if name not in os.environ and (before / folder).is_dir():
+                patch.setenv(name, str(before / folder))
+        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
 def signals_as_in_a_terminal() -> Iterator[None]:
     """What runs in the background or under nohup is told to ignore some signals, and would hand that down."""
     usual = {"SIGINT": signal.default_int_handler, "SIGHUP": signal.SIG_DFL}

@@ -1,16 +1,145 @@
-"""How much memory the machine has left."""
+"""What the machine is faster in, and how much memory it has left."""
 
 from __future__ import annotations
 
+import json
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import torch
 
-from ddpm_core import machine as memory
+from ddpm_core import machine
 from ddpm_core.data.load import load_pictures
 from ddpm_core.images.files import PictureError
-from ddpm_core.machine import available_memory
+from ddpm_core.machine import available_memory, faster_precision, resolve_precision, seconds_in
+
+CPU = torch.device("cpu")
+
+
+# What it computes in
+
+
+@pytest.fixture
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """The user's cache folder, which is not there yet, in a process that has timed nothing yet."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    faster_precision.cache_clear()
+    yield tmp_path / "cache" / "ddpm-core"
+    faster_precision.cache_clear()
+
+
+class Timings:
+    """What is said to take how long, in place of `seconds_in`, and what was asked."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, **seconds: float):
+        self.seconds, self.asked = seconds, []
+        monkeypatch.setattr(machine, "seconds_in", self)
+
+    def __call__(self, precision: str) -> float:
+        self.asked.append(precision)
+        return self.seconds[precision]
+
+
+def anew() -> str:
+    """What another process of this machine computes in."""
+    faster_precision.cache_clear()
+    return faster_precision()
+
+
+def test_precision_is_what_was_asked_for_or_what_the_device_computes_in() -> None:
+    assert resolve_precision("fp32", CPU) == torch.float32
+    assert resolve_precision("bf16", CPU) == torch.bfloat16
+    assert resolve_precision("fp16", CPU) == torch.float16
+    assert resolve_precision("auto", torch.device("mps")) == torch.float32
+
+
+@pytest.mark.parametrize(
+    ("bf16", "expected"), [(0.6, "bf16"), (0.89, "bf16"), (0.95, "fp32"), (1.0, "fp32"), (2.0, "fp32")]
+)
+def test_a_processor_computes_in_bf16_where_that_takes_clearly_less_time(
+    cache: Path, monkeypatch: pytest.MonkeyPatch, bf16: float, expected: str
+) -> None:
+    timings = Timings(monkeypatch, fp32=1.0, bf16=bf16)
+    assert faster_precision() == expected
+    assert sorted(timings.asked) == ["bf16", "fp32"]
+    assert resolve_precision("auto", CPU) == machine.DTYPES[expected]
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_a_product_and_a_convolution_are_what_is_timed(precision: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = iter([0, 9, 10, 14, 20, 23, 30, 35, 40, 45, 50, 56])  # the first turn counts for nothing
+    monkeypatch.setattr(machine.time, "perf_counter", lambda: next(clock))
+    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU], acc_events=True) as profile:
+        assert seconds_in(precision) == 3
+    assert {"aten::matmul", "aten::conv2d"} <= {event.key for event in profile.key_averages()}
+
+
+def test_what_was_found_is_kept_and_not_timed_again(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    Timings(monkeypatch, fp32=1.0, bf16=0.5)
+    assert faster_precision() == "bf16"
+    assert list(json.loads((cache / "precision.json").read_text()).values()) == ["bf16"]
+    assert [file.name for file in cache.iterdir()] == ["precision.json"]
+    later = Timings(monkeypatch, fp32=1.0, bf16=2.0)
+    assert anew() == "bf16"
+    assert later.asked == []
+
+
+def test_another_processor_or_pytorch_in_the_same_home_is_timed_for_itself(
+    cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Timings(monkeypatch, fp32=1.0, bf16=0.5)
+    assert faster_precision() == "bf16"
+    Timings(monkeypatch, fp32=1.0, bf16=2.0)
+    with monkeypatch.context() as patch:
+        patch.setattr(machine, "_processor", lambda: "another")
+        assert anew() == "fp32"
+    with monkeypatch.context() as patch:
+        patch.setattr(torch, "__version__", "99.0")
+        assert anew() == "fp32"
+    assert anew() == "bf16"
+    assert len(json.loads((cache / "precision.json").read_text())) == 3
+
+
+def test_without_a_folder_to_keep_it_in_every_process_finds_out_for_itself(
+    tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "cache").write_text("not a folder")
+    Timings(monkeypatch, fp32=1.0, bf16=0.5)
+    assert faster_precision() == "bf16"
+    Timings(monkeypatch, fp32=1.0, bf16=2.0)
+    assert anew() == "fp32"
+    assert (tmp_path / "cache").read_text() == "not a folder"
+
+
+def test_of_two_processes_that_begin_at_once_both_go_by_the_first(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    Timings(monkeypatch, fp32=1.0, bf16=0.5)
+    slower = Timings(monkeypatch, fp32=1.0, bf16=2.0)
+
+    def meanwhile(precision: str) -> float:
+        if not cache.exists():  # the other process is done while this one still times
+            machine._keep_choice(cache / "precision.json", f"{machine._processor()}, torch {torch.__version__}", "bf16")
+        return slower(precision)
+
+    monkeypatch.setattr(machine, "seconds_in", meanwhile)
+    assert faster_precision() == "bf16"
+    assert anew() == "bf16"
+
+
+@pytest.mark.parametrize("said", [b"", b"{", b"[1]", b"\xff\xfe", b'{"%s": "int4"}', b'{"%s": ["bf16"]}'])
+def test_a_damaged_file_is_ignored_and_written_anew(cache: Path, monkeypatch: pytest.MonkeyPatch, said: bytes) -> None:
+    cache.mkdir(parents=True)
+    name = f"{machine._processor()}, torch {torch.__version__}".encode()
+    (cache / "precision.json").write_bytes(said.replace(b"%s", name))
+    Timings(monkeypatch, fp32=1.0, bf16=0.5)
+    assert faster_precision() == "bf16"
+    later = Timings(monkeypatch, fp32=1.0, bf16=2.0)
+    assert anew() == "bf16"
+    assert later.asked == []
+
+
+# How much memory it has left
 
 
 @pytest.fixture
@@ -20,8 +149,8 @@ def kernel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "memory.max").write_text("max\n")
     (tmp_path / "memory.current").write_text("500000\n")
     (tmp_path / "memory.stat").write_text("anon 400000\ninactive_file 100000\n")
-    monkeypatch.setattr(memory, "MEMINFO", tmp_path / "meminfo")
-    monkeypatch.setattr(memory, "CGROUPS", [(tmp_path, "memory.max", "memory.current", "inactive_file")])
+    monkeypatch.setattr(machine, "MEMINFO", tmp_path / "meminfo")
+    monkeypatch.setattr(machine, "CGROUPS", [(tmp_path, "memory.max", "memory.current", "inactive_file")])
     return tmp_path
 
 

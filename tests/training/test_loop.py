@@ -10,11 +10,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from ddpm_core import machine as precisions
 from ddpm_core.checkpoints import native as checkpoint
 from ddpm_core.checkpoints.native import CheckpointError
 from ddpm_core.diffusion.samplers import last
-from ddpm_core.machine import resolve_precision
 from ddpm_core.requests import StageSettings
 from ddpm_core.training.loop import (
     MAX_SKIPPED_IN_A_ROW,
@@ -175,26 +173,6 @@ def test_the_order_of_examples_depends_on_the_seed_and_on_nothing_else() -> None
     torch.rand(3)
     assert torch.equal(batch_index(5, 8, 100, seed=1), one)
     assert not torch.equal(batch_index(5, 8, 100, seed=2), one)
-
-
-def test_precision_is_what_was_asked_for_or_what_the_machine_computes_in() -> None:
-    cpu = torch.device("cpu")
-    assert resolve_precision("fp32", cpu) == torch.float32
-    assert resolve_precision("bf16", cpu) == torch.bfloat16
-    assert resolve_precision("fp16", cpu) == torch.float16
-    assert resolve_precision("auto", cpu) in (torch.float32, torch.bfloat16)
-    assert resolve_precision("auto", torch.device("mps")) == torch.float32
-
-
-@pytest.mark.parametrize(
-    ("flags", "expected"),
-    [("avx512f avx512_bf16 amx_bf16 amx_tile", torch.bfloat16), ("avx512f avx512_bf16", torch.float32)],
-)
-def test_a_processor_computes_in_bf16_only_with_matrix_instructions_for_it(
-    flags: str, expected: torch.dtype, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(precisions, "cpu_flags", lambda: flags)
-    assert resolve_precision("auto", torch.device("cpu")) == expected
 
 
 @pytest.mark.parametrize("precision", ["bf16", "fp16"])
