@@ -15,10 +15,10 @@ from PIL import Image
 from pydantic import ValidationError
 
 from ddpm_core.diffusion.samplers import Step, last
+from ddpm_core.images.animation import evenly
 from ddpm_core.images.files import as_rgb, open_picture, read_parameters, save_png, to_tensor
 from ddpm_core.pipeline import LatentDiffusion
 from ddpm_core.requests import BetweenRequest, EditRequest, GenerateRequest, InpaintRequest
-from ui.results import evenly
 
 FOLDER = Path(__file__).resolve().parent.parent / "static" / "examples"
 FIRST_SEED, FACES = 127, 2  # in a row that came out well

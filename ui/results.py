@@ -93,10 +93,3 @@ class Results:
             return gr.skip(), gr.skip()
         index = int(event.index)
         return results.pair(index), results.files[index]
-
-
-def evenly(count: int, wanted: int) -> list[int]:
-    """At most `wanted` of the indices 0..`count`-1, evenly spaced, first and last among them."""
-    if count <= wanted:
-        return list(range(count))
-    return [round(i * (count - 1) / (wanted - 1)) for i in range(wanted)]

@@ -1,10 +1,10 @@
-"""Pictures in and out: any file to upright RGB, RGB to tensors and back, PNG with its parameters, GIF."""
+"""Pictures in and out: any file to upright RGB, RGB to tensors and back, PNG with its parameters."""
 
 from __future__ import annotations
 
 import io
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -151,23 +151,3 @@ def read_parameters(path: str | Path) -> dict[str, Any]:
     except ValueError:  # other programs use the same chunk for plain text
         return {}
     return said if isinstance(said, dict) else {}
-
-
-def save_gif(frames: Sequence[Image.Image], path: str | Path, seconds: float, side: int) -> None:
-    """Write frames as a looping GIF of about `seconds`, scaled so that the longer side is `side` pixels.
-
-    The last frame stays for a second more. Every frame gets its own palette, which is kinder to faces
-    than one for all.
-    """
-    scale = side / max(frames[0].size)
-    width, height = (max(1, round(extent * scale)) for extent in frames[0].size)
-    scaled = [_in_256_colours(frame.resize((width, height), Image.Resampling.LANCZOS)) for frame in frames]
-    pause = max(20, round(100 * seconds / len(frames)) * 10)  # GIF counts hundredths; browsers slow down below 20 ms
-    durations = [pause] * (len(scaled) - 1) + [pause + 1000]
-    scaled[0].save(path, format="GIF", save_all=True, append_images=scaled[1:], duration=durations, loop=0, disposal=1)
-
-
-def _in_256_colours(frame: Image.Image) -> Image.Image:
-    """In colours chosen from some of its pixels: about as near as from all of them, and much sooner."""
-    some = frame.resize((min(frame.width, 64), min(frame.height, 64)), Image.Resampling.NEAREST)
-    return frame.quantize(palette=some.quantize(), dither=Image.Dither.NONE)

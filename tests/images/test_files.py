@@ -19,7 +19,6 @@ from ddpm_core.images.files import (
     contact_sheet,
     open_picture,
     read_parameters,
-    save_gif,
     save_png,
     seen,
     to_bytes,
@@ -254,48 +253,6 @@ def test_parameters_another_program_wrote_in_its_own_way_count_as_none(tmp_path:
     info.add_text(PARAMETERS, "a castle, oil on canvas\nSteps: 20, Sampler: Euler a")
     Image.new("RGB", (2, 2)).save(tmp_path / "x.png", pnginfo=info)
     assert read_parameters(tmp_path / "x.png") == {}
-
-
-@pytest.mark.parametrize(("count", "seconds"), [(1, 2.0), (5, 1.0), (20, 3.0), (200, 1.0)])
-def test_a_gif_has_every_frame_in_order_and_lasts_about_as_long_as_asked(
-    tmp_path: Path, count: int, seconds: float
-) -> None:
-    frames = [Image.new("RGB", (6, 4), (i, 255 - i, 10)) for i in range(count)]
-    save_gif(frames, tmp_path / "x.gif", seconds, side=12)
-    with Image.open(tmp_path / "x.gif") as gif:
-        assert gif.size == (12, 8)
-        assert getattr(gif, "n_frames", 1) == count
-        durations = []
-        for i in range(count):
-            gif.seek(i)
-            durations.append(gif.info["duration"])
-            assert gif.convert("RGB").getpixel((5, 5)) == (i, 255 - i, 10)
-        if count > 1:
-            assert gif.info["loop"] == 0
-    pause = max(20, round(100 * seconds / count) * 10)
-    assert durations == [pause] * (count - 1) + [pause + 1000]
-
-
-def test_frames_of_a_gif_that_are_alike_are_all_kept_in_time(tmp_path: Path) -> None:
-    frames = [Image.new("RGB", (8, 8), "red")] * 4 + [Image.new("RGB", (8, 8), "blue")]
-    save_gif(frames, tmp_path / "x.gif", 1.0, side=8)
-    with Image.open(tmp_path / "x.gif") as gif:
-        total = 0
-        for i in range(gif.n_frames):
-            gif.seek(i)
-            total += gif.info["duration"]
-    assert total == 5 * 200 + 1000
-
-
-def test_a_gif_is_as_near_as_256_colours_of_its_own_for_every_frame_come(tmp_path: Path) -> None:
-    y, x = np.mgrid[:128, :128] * 2
-    frames = [Image.fromarray(np.stack([x, y, tint + x // 4], axis=2).astype(np.uint8)) for tint in (0, 190)]
-    save_gif(frames, tmp_path / "x.gif", 1.0, side=128)
-    with Image.open(tmp_path / "x.gif") as gif:
-        for i, frame in enumerate(frames):
-            gif.seek(i)
-            difference = np.abs(np.asarray(gif.convert("RGB"), np.int16) - np.asarray(frame, np.int16))
-            assert difference.mean() < 5
 
 
 def test_a_picture_can_be_seen_another_way_and_loses_nothing() -> None:

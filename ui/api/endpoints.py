@@ -12,6 +12,7 @@ import gradio as gr
 from PIL import Image
 
 from ddpm_core.diffusion.samplers import last
+from ddpm_core.images.animation import MOST_FRAMES, evenly
 from ddpm_core.images.files import open_picture, to_tensor
 from ddpm_core.images.masks import open_mask
 from ddpm_core.requests import EditRequest, GenerateRequest, InpaintRequest
@@ -20,10 +21,10 @@ from ui.api.fields import checkpoint, choice, classes, file, number, shaping
 from ui.errors import Problem, ask, polite
 from ui.files import workspace
 from ui.models import Shelf
-from ui.results import evenly, save
+from ui.results import save
 from ui.source import Source
 from ui.tabs.live import ONE_AT_A_TIME
-from ui.tabs.process import BELIEVES, KEPT, LIMIT, SEES, animate
+from ui.tabs.process import BELIEVES, LIMIT, SEES, animate
 
 
 def build(shelf: Shelf) -> None:
@@ -123,7 +124,7 @@ def build(shelf: Shelf) -> None:
             source, _ = about(ask(InpaintRequest, **asked, **shaped), picture, mask)
         model = shelf.load(checkpoint)
         run, dress = source.begin(model, LIMIT)
-        keep = set(evenly(source.request.calls, KEPT))
+        keep = set(evenly(source.request.calls, MOST_FRAMES))
         frames = [
             dress(model.pictures(step.denoised if view == BELIEVES else step.latent)[0])
             for i, step in enumerate(run)

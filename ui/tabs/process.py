@@ -9,7 +9,7 @@ from typing import Any
 import gradio as gr
 from PIL import Image
 
-from ddpm_core.images.files import save_gif
+from ddpm_core.images.animation import MOST_FRAMES, evenly, save_gif
 from ddpm_core.requests import GenerateRequest, InpaintRequest
 from ui import examples
 from ui.classes import class_row
@@ -18,11 +18,9 @@ from ui.errors import ask, gentle
 from ui.files import cached, workspace
 from ui.help import lead
 from ui.models import Shelf
-from ui.results import evenly
 from ui.source import Source
 from ui.tabs.live import AT_ONCE, PAGE_ONLY, RunControl, watch
 
-KEPT = 60  # frames of a run kept at most; a GIF of more is no better and much larger
 STRIP = 8
 LIMIT = 512  # longer side of a frame of an inpainting
 SEES, BELIEVES = "sees", "believes"
@@ -152,7 +150,7 @@ class ProcessTab:
             source = Source(ask(InpaintRequest, **carried), source.picture, source.painted)
         request, model = source.request, self.shelf.load(checkpoint)
         run, dress = source.begin(model, LIMIT)
-        wanted = set(evenly(request.calls, KEPT))
+        wanted = set(evenly(request.calls, MOST_FRAMES))
         kept: dict[str, list[Image.Image]] = {SEES: [], BELIEVES: []}
         for tick in watch(run, request.calls):
             if tick.done - 1 in wanted:

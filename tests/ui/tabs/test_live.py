@@ -12,7 +12,6 @@ from starlette.requests import ClientDisconnect
 from ddpm_core.images.masks import MaskError
 from ddpm_core.requests import GenerateRequest, InpaintRequest
 from ui.errors import Problem, ask, forgive_leaving, gentle, polite
-from ui.results import evenly
 from ui.tabs import live
 
 
@@ -72,13 +71,6 @@ def test_watching_is_lazy() -> None:
     next(watched)
     watched.close()  # type: ignore[attr-defined]
     assert taken == [0]
-
-
-@pytest.mark.parametrize(("count", "wanted"), [(1, 8), (8, 8), (20, 8), (200, 60), (61, 60)])
-def test_evenly(count: int, wanted: int) -> None:
-    chosen = evenly(count, wanted)
-    assert len(chosen) == len(set(chosen)) == min(count, wanted)
-    assert (chosen[0], chosen[-1]) == (0, count - 1)
 
 
 @pytest.mark.parametrize(

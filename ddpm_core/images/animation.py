@@ -1,0 +1,77 @@
+"""Frames as a moving picture: a GIF, which everything shows, or an MP4, smaller and in all its colours."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+MOST_FRAMES = 60  # of a run; an animation of more is no better and much larger
+LINGER = 1.0  # seconds that the last frame stays beside its own time
+
+
+def evenly(count: int, wanted: int) -> list[int]:
+    """At most `wanted` of the indices 0..`count`-1, evenly spaced, first and last among them."""
+    if count <= wanted:
+        return list(range(count))
+    return [round(i * (count - 1) / (wanted - 1)) for i in range(wanted)]
+
+
+def save_gif(frames: Sequence[Image.Image], path: str | Path, seconds: float, side: int) -> None:
+    """Write frames as a looping GIF of about `seconds`, scaled so that the longer side is `side` pixels.
+
+    The last frame stays for a second more. Every frame gets its own palette, which is kinder to faces
+    than one for all.
+    """
+    scaled = [_in_256_colours(frame) for frame in _scaled(frames, side)]
+    pause = max(20, round(100 * seconds / len(frames)) * 10)  # GIF counts hundredths; browsers slow down below 20 ms
+    durations = [pause] * (len(scaled) - 1) + [pause + round(1000 * LINGER)]
+    scaled[0].save(path, format="GIF", save_all=True, append_images=scaled[1:], duration=durations, loop=0, disposal=1)
+
+
+def save_mp4(frames: Sequence[Image.Image], path: str | Path, seconds: float, side: int) -> None:
+    """Write frames as an MP4 (H.264) of about `seconds` and one more for the last frame, on white where transparent.
+
+    The longer side is `side` pixels; both are rounded to even numbers, which the format's halved colours want.
+    """
+    import imageio  # takes a moment, and only films need it
+
+    rate = len(frames) / seconds  # frames in a second
+    pixels = [np.asarray(_on_white(frame)) for frame in _scaled(frames, side, multiple=2)]  # (H, W, 3) each
+    pixels += pixels[-1:] * max(1, round(LINGER * rate))
+    film: Any = imageio.get_writer(
+        path, format="FFMPEG", mode="I", fps=rate, codec="libx264", pixelformat="yuv420p", quality=8,
+        macro_block_size=2, ffmpeg_log_level="error", output_params=["-movflags", "+faststart"],
+    )  # fmt: skip
+    with film:
+        for frame in pixels:
+            film.append_data(frame)
+
+
+FORMATS: dict[str, Callable[[Sequence[Image.Image], str | Path, float, int], None]] = {
+    "gif": save_gif,
+    "mp4": save_mp4,
+}
+
+
+def _scaled(frames: Sequence[Image.Image], side: int, multiple: int = 1) -> list[Image.Image]:
+    """The frames with `side` pixels along the longer side, both sides multiples of `multiple`."""
+    scale = side / max(frames[0].size) / multiple
+    width, height = (multiple * max(1, round(extent * scale)) for extent in frames[0].size)
+    return [frame.resize((width, height), Image.Resampling.LANCZOS) for frame in frames]
+
+
+def _on_white(frame: Image.Image) -> Image.Image:
+    if frame.has_transparency_data:
+        frame = frame.convert("RGBA")
+        frame = Image.alpha_composite(Image.new("RGBA", frame.size, "white"), frame)
+    return frame.convert("RGB")
+
+
+def _in_256_colours(frame: Image.Image) -> Image.Image:
+    """In colours chosen from some of its pixels: about as near as from all of them, and much sooner."""
+    some = frame.resize((min(frame.width, 64), min(frame.height, 64)), Image.Resampling.NEAREST)
+    return frame.quantize(palette=some.quantize(), dither=Image.Dither.NONE)
