@@ -43,9 +43,9 @@ from ddpm_core.networks.layers import placed
 from ddpm_core.networks.unet import UNet
 from ddpm_core.networks.vae import VAE
 from ddpm_core.pipeline import LatentDiffusion
-from ddpm_core.requests import DenoiserSettings
 from ddpm_core.training.loop import Trainer, TrainStep, batch_index
 from ddpm_core.training.losses import denoiser_loss, loss_by_decile
+from ddpm_core.training.settings import DenoiserSettings
 from ddpm_core.training.shards import Draw
 
 WIDER_BY = 16  # channels; from there on, the coarsest level is widened until the parameters are equal

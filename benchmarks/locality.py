@@ -30,9 +30,10 @@ from ddpm_core.cli import in_one_sentence, run
 from ddpm_core.data.load import PictureSet, find_pictures, load_pictures
 from ddpm_core.evaluation.metrics import Locality, locality
 from ddpm_core.networks.layers import placed
-from ddpm_core.networks.vae import VAE, vae_loss
-from ddpm_core.requests import VaeSettings
+from ddpm_core.networks.vae import VAE
 from ddpm_core.training.loop import Trainer, TrainingError, batch_index
+from ddpm_core.training.losses import vae_loss
+from ddpm_core.training.settings import VaeSettings
 from ddpm_core.training.shards import Draw
 
 GROUPS = 8  # of its group norms; its own 32 would leave too few widths to match the parameters with

@@ -14,11 +14,11 @@ from ddpm_core.networks.codec import Codec, PixelCodec
 from ddpm_core.networks.layers import placed
 from ddpm_core.networks.unet import UNet
 from ddpm_core.networks.vae import VAE
-from ddpm_core.requests import DenoiserSettings, TrainRequest
 from ddpm_core.training.distributed import ALONE, World
 from ddpm_core.training.loop import Trainer, TrainStep
 from ddpm_core.training.losses import denoiser_loss
 from ddpm_core.training.presets import PRESETS
+from ddpm_core.training.settings import DenoiserSettings, TrainRequest
 from ddpm_core.training.shards import Draw
 from ddpm_core.training.stages.jobs import DENOISER_SHAPE, VAE_SHAPE
 

@@ -33,10 +33,10 @@ from ddpm_core.diffusion.diffuser import Diffuser
 from ddpm_core.evaluation.stand_ins import imported
 from ddpm_core.machine import Precision, resolve_precision
 from ddpm_core.networks.unet import UNet
-from ddpm_core.requests import TrainRequest
 from ddpm_core.training.loop import Trainer
 from ddpm_core.training.losses import draw_timesteps
 from ddpm_core.training.presets import PRESETS
+from ddpm_core.training.settings import TrainRequest
 from ddpm_core.training.shards import Draw
 
 PACKAGE = "denoising_diffusion_pytorch"

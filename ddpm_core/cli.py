@@ -1,4 +1,4 @@
-"""Command-line options made from a pydantic request, so bounds and help are written once, in `schema.py`."""
+"""Command-line options made from a pydantic request, so bounds and help are written once, where it is."""
 
 from __future__ import annotations
 

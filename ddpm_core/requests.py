@@ -1,9 +1,8 @@
-"""One typed, bounded request per action; UI, command line and API all build these."""
+"""One typed, bounded request per action; UI, command line and API all build these. Training has its own settings."""
 
 from __future__ import annotations
 
 from itertools import pairwise
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator, model_validator
@@ -11,12 +10,8 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationIn
 from ddpm_core.diffusion.constraints import ClampRule, MaskRule, resampled
 from ddpm_core.diffusion.guidance import VIEWS
 from ddpm_core.diffusion.samplers import SAMPLERS
-from ddpm_core.diffusion.schedules import SCHEDULES
 from ddpm_core.diffusion.spacing import SPACINGS
 from ddpm_core.images.crop import Crop
-from ddpm_core.machine import Precision
-from ddpm_core.networks.unet import Mixer, Prediction, Variance
-from ddpm_core.training.losses import TimestepDraw, Weighting
 
 MAX_SEED = 2**31 - 1
 MAX_COUNT = 8
@@ -25,21 +20,14 @@ MAX_STRIP = 16  # pictures between two seeds: the parts of one thing, so more ar
 # The registries say what there is to choose, so that a line there is all it takes to offer one thing more.
 if TYPE_CHECKING:  # type checkers cannot read literals made at run time
     SamplerName = str
-    ScheduleName = str
     SpacingName = str
     ViewName = str
 else:
     SamplerName = Literal[tuple(SAMPLERS)]
-    ScheduleName = Literal[tuple(SCHEDULES)]
     SpacingName = Literal[tuple(SPACINGS)]
     ViewName = Literal[tuple(name for name in VIEWS if name != "identity")]
 
 
-Widths = Annotated[  # "64,128,192" on the command line
-    tuple[Annotated[int, Field(ge=8, le=4096, multiple_of=8)], ...],
-    BeforeValidator(lambda value: value.split(",") if isinstance(value, str) else value),
-    Field(min_length=1, max_length=6),
-]
 Label = Annotated[  # an empty box, or a number without quotes
     str | None, BeforeValidator(lambda value: None if value == "" else str(value) if isinstance(value, int) else value)
 ]
@@ -209,128 +197,3 @@ class HybridRequest(PairRequest):
     action: ClassVar[str] = "hybrid"
 
     blur: float = Field(1.5, gt=0, le=32, description="pixels by which a blur leaves only what is seen from afar")
-
-
-class StageSettings(Request):
-    """Settings that both training stages have."""
-
-    SHAPE: ClassVar[tuple[str, ...]] = ()  # those that what its network's weights are, or mean, depends on
-
-    iterations: int = Field(10_000, ge=1, description="optimiser steps")
-    batch_size: int = Field(8, ge=1, le=4096, description="pictures per micro-batch")
-    accumulate: int = Field(1, ge=1, le=1024, description="micro-batches per optimiser step")
-    learning_rate: float = Field(5e-4, gt=0, le=1, description="peak learning rate of AdamW")
-    warmup: int = Field(300, ge=0, description="steps of linear learning-rate warm-up")
-    weight_decay: float = Field(0.01, ge=0, le=1, description="weight decay of AdamW")
-    clip: float = Field(1.0, gt=0, description="largest norm of the gradient")
-    ema_decay: float = Field(0.999, ge=0, lt=1, description="decay of the weights' moving average")
-
-
-class VaeSettings(StageSettings):
-    """The autoencoder: its shape and its training."""
-
-    SHAPE = ("latent_channels", "channels", "encoder_blocks", "decoder_blocks", "full_width")
-
-    latent_channels: int = Field(4, ge=1, le=64, description="channels of the latent")
-    channels: Widths = Field((64, 128, 192), description="width at each halving, finest first")
-    encoder_blocks: int = Field(1, ge=1, le=8, description="residual blocks per resolution, encoder")
-    decoder_blocks: int = Field(2, ge=1, le=8, description="residual blocks per resolution, decoder")
-    full_width: int = Field(32, ge=8, le=256, description="decoder width at full resolution")
-    kl_weight: float = Field(3e-4, ge=0, le=1, description="weight of the KL term")
-    edge_weight: float = Field(0.25, ge=0, le=10, description="weight of the error of neighbouring differences")
-    texture_weight: float = Field(1.0, ge=0, le=100, description="weight of the difference in local texture")
-    learns: Literal["all", "decoder"] = Field(
-        "all", description='what is trained; "decoder" leaves latents, and a denoiser trained on them, as they are'
-    )
-    adversarial_weight: float = Field(
-        0.0, ge=0, le=1, description="weight of passing for real with a critic that learns beside it; better late"
-    )
-    sampled: int = Field(
-        0, ge=0, le=100_000, description="latents that the denoiser of --init makes for the critic to judge as well"
-    )
-
-    @property
-    def weights(self) -> dict[str, float]:
-        """Those of the terms of `vae.vae_loss`, by its arguments."""
-        return {name: getattr(self, name) for name in ("kl_weight", "edge_weight", "texture_weight")}
-
-    @field_validator("sampled")
-    @classmethod
-    def _samples_are_judged(cls, sampled: int, info: ValidationInfo) -> int:
-        if sampled and not info.data.get("adversarial_weight"):
-            raise ValueError("belongs to an adversarial weight above 0 and must be 0 without")
-        if sampled and info.data.get("learns") == "all":
-            raise ValueError('belongs to learns "decoder" and must be 0 where latents change')
-        return sampled
-
-
-class DenoiserSettings(StageSettings):
-    """The UNet: its shape and its training."""
-
-    SHAPE = ("channels", "blocks", "mixer", "prediction", "variance")
-
-    channels: Widths = Field((128, 256, 384), description="width per level, finest first")
-    blocks: int = Field(2, ge=1, le=8, description="residual blocks per level and direction")
-    mixer: Mixer = Field("serpentine", description="what lets far cells see each other")
-    dropout: float = Field(0.1, ge=0, lt=1, description="share of channels dropped inside blocks")
-    prediction: Prediction = Field("v", description="what the network's output means")
-    variance: Variance = Field("fixed", description="of reverse steps: learned beside the noise, or not; for ddpm")
-    schedule: ScheduleName = Field("linear", description="how noise grows from state to state")
-    timesteps: TimestepDraw = Field("lognormal", description="how training timesteps are drawn; importance: by loss")
-    weighting: Weighting = Field("uniform", description="what errors count at which timestep")
-    learns: Literal["data", "guided"] = Field(
-        "data", description="pictures, or what the checkpoint named by --init predicts together with its guide"
-    )
-    clamp_share: float = Field(0.3, ge=0, le=1, description="share of examples with a region held clean")
-    label_dropout: float = Field(0.1, ge=0, le=1, description="share of examples whose class is not told")
-
-
-class TrainRequest(Request):
-    """A training run: autoencoder, denoiser or one after the other."""
-
-    data: Path = Field(
-        description="folder of pictures, a .zip or .tar of one, .parquet as Hugging Face datasets writes it, or a "
-        ".npz in MNIST's layout; class folders, train/ and val/ beside each other and a labels.csv are understood"
-    )
-    out: Path = Field(description="checkpoint folder to write")
-    stage: Literal["all", "vae", "denoiser"] = Field("all", description="which of the two to train")
-    size: int = Field(128, ge=8, le=1024, description="side of the training pictures, pixels")
-    resume: bool = Field(False, description="continue the interrupted run in --out")
-    init: Path | None = Field(None, description="checkpoint folder whose weights to start from")
-    codec: Literal["vae", "pixel"] = Field(
-        "vae", description='what latents are: an autoencoder\'s, or the pixels themselves; "pixel" has no stage "vae"'
-    )
-    pixel_stride: int = Field(2, ge=1, le=16, description="side in pixels of the squares that are a cell of pixels")
-    classes: str = Field(
-        "auto", description='what tells classes apart: "folder", a column of labels.csv, "none", or "auto" to find out'
-    )
-    flips: bool = Field(True, description="mirror pictures at random")
-    views: int = Field(1, ge=1, le=64, description="squares cut from each picture, the first the whole")
-    zoom: float = Field(0.1, ge=0, lt=1, description="how much smaller than the whole further views may be")
-    precision: Precision = Field("auto", description="number format of the forward and backward pass")
-    device: str = Field("auto", description="cpu, cuda, mps, or auto")
-    threads: int | None = Field(
-        None,
-        ge=1,
-        le=1024,
-        description="CPU threads; if not said, OMP_NUM_THREADS, or one per core, of many all but one",
-    )
-    seed: int = Field(0, ge=0, le=MAX_SEED, description="seed of everything random in the run")
-    save_every: int = Field(500, ge=1, description="iterations between saved states")
-    sample_every: int = Field(1000, ge=1, description="iterations between sample grids and held-out losses")
-    about: str = Field("", description="one line on the training pictures' source and licence, shown in the app")
-    vae: VaeSettings = VaeSettings()
-    denoiser: DenoiserSettings = DenoiserSettings()
-
-    @model_validator(mode="after")
-    def _something_to_learn(self) -> Self:
-        if self.codec == "pixel" and self.stage == "vae":
-            raise ValueError("the pixel codec has nothing to learn; leave --stage out")
-        return self
-
-    @property
-    def stages(self) -> tuple[Literal["vae", "denoiser"], ...]:
-        """The stages to run, in order."""
-        if self.stage != "all":
-            return (self.stage,)
-        return ("vae", "denoiser") if self.codec == "vae" else ("denoiser",)

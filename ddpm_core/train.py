@@ -16,7 +16,6 @@ from tqdm import tqdm
 
 from ddpm_core.cli import fail, in_one_sentence, merge, run, takes
 from ddpm_core.machine import keep_freed_memory, let_others_go_first, pick_device, use_threads
-from ddpm_core.requests import TrainRequest
 from ddpm_core.training.distributed import World, joined, launched
 from ddpm_core.training.dry_run import introduction, rehearse
 from ddpm_core.training.initialization import shapes_of
@@ -26,6 +25,7 @@ from ddpm_core.training.memory_budget import full_memory_in_one_sentence
 from ddpm_core.training.output_folder import claimed
 from ddpm_core.training.presets import PRESETS
 from ddpm_core.training.record.progress import StageBar
+from ddpm_core.training.settings import TrainRequest
 from ddpm_core.training.stages.jobs import Pictures, StageName, name_in, read_pictures, skipped_file
 from ddpm_core.training.stages.run import run_stage
 

@@ -18,10 +18,10 @@ from torch import Tensor, nn
 from ddpm_core.data.load import PictureSet
 from ddpm_core.diffusion.diffuser import Diffuser
 from ddpm_core.networks.unet import UNet
-from ddpm_core.requests import StageSettings, TrainRequest
 from ddpm_core.training.distributed import ALONE, World, joined, launched
 from ddpm_core.training.loop import Trainer
 from ddpm_core.training.losses import denoiser_loss
+from ddpm_core.training.settings import StageSettings, TrainRequest
 from ddpm_core.training.shards import Draw
 from ddpm_core.training.stages import run as stages
 from ddpm_core.training.stages.jobs import Pictures, StageName

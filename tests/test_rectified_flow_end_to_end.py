@@ -20,8 +20,8 @@ from ddpm_core.diffusion.samplers import SAMPLERS, ddim, last
 from ddpm_core.images.files import open_picture
 from ddpm_core.networks.unet import to_eps, training_target
 from ddpm_core.pipeline import LatentDiffusion
-from ddpm_core.requests import DenoiserSettings
 from ddpm_core.training.losses import denoiser_loss, loss_weights
+from ddpm_core.training.settings import DenoiserSettings
 
 SHAPE = (4, 5, 3)
 

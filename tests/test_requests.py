@@ -20,15 +20,13 @@ from ddpm_core.requests import (
     MAX_STRIP,
     AnagramRequest,
     BetweenRequest,
-    DenoiserSettings,
     EditRequest,
     GenerateRequest,
     HybridRequest,
     InpaintRequest,
-    TrainRequest,
-    VaeSettings,
 )
 from ddpm_core.training.presets import PRESETS
+from ddpm_core.training.settings import DenoiserSettings, TrainRequest, VaeSettings
 
 PATHS = {"data": "in", "out": "out"}
 

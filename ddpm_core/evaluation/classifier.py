@@ -12,8 +12,8 @@ from torch.nn import functional as F
 
 from ddpm_core.data.load import PictureSet
 from ddpm_core.networks.layers import placed
-from ddpm_core.requests import StageSettings
 from ddpm_core.training.loop import Trainer, batch_index
+from ddpm_core.training.settings import StageSettings
 from ddpm_core.training.shards import Draw
 
 # About a minute on one CPU core at 32 pixels; on MNIST that is 99 % right, enough to judge by.

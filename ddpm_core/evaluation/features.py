@@ -23,7 +23,7 @@ from ddpm_core.data.load import PictureSet
 from ddpm_core.evaluation.classifier import TURN_SETTINGS, Classifier, reduced, trained_on_turns
 from ddpm_core.evaluation.stand_ins import imported
 from ddpm_core.networks.layers import placed
-from ddpm_core.requests import StageSettings
+from ddpm_core.training.settings import StageSettings
 
 # The networks there are, by name, in words for whoever reads numbers measured in their features.
 NETWORKS = {

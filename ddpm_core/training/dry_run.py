@@ -21,11 +21,11 @@ from ddpm_core.checkpoints.native import CheckpointError
 from ddpm_core.data.find import DataSet, find
 from ddpm_core.data.load import PictureSet
 from ddpm_core.networks.codec import Codec
-from ddpm_core.requests import StageSettings, TrainRequest
 from ddpm_core.training.loop import Trainer, steps_taken
 from ddpm_core.training.memory_budget import Needs, divided, fit, needs_of
 from ddpm_core.training.record.progress import in_bytes, in_hours
 from ddpm_core.training.resume import changes
+from ddpm_core.training.settings import StageSettings, TrainRequest
 from ddpm_core.training.stages.jobs import DenoiserJob, Job, Pictures, StageName
 from ddpm_core.training.stages.run import free_place, job_of
 

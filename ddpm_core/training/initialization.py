@@ -19,7 +19,7 @@ from ddpm_core.diffusion.steps import Predictor
 from ddpm_core.networks.cpu.packed import ready
 from ddpm_core.networks.unet import UNet, parted
 from ddpm_core.networks.vae import VAE
-from ddpm_core.requests import DenoiserSettings, StageSettings, TrainRequest, VaeSettings
+from ddpm_core.training.settings import DenoiserSettings, StageSettings, TrainRequest, VaeSettings
 
 LATENT_ENDS = ("input.weight", "output.2.weight", "output.2.bias")  # of the UNet: as wide as the latent
 LABEL, TIME_BIAS = "label.weight", "time.2.bias"

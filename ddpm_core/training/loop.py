@@ -22,8 +22,8 @@ from torch.optim.swa_utils import AveragedModel
 
 from ddpm_core.checkpoints.native import CheckpointError, read_tensors, write_tensors
 from ddpm_core.machine import Precision, memory_is_full, resolve_precision
-from ddpm_core.requests import StageSettings
 from ddpm_core.training.distributed import ALONE, World
+from ddpm_core.training.settings import StageSettings
 from ddpm_core.training.shards import Loss, Memory
 
 MAX_SKIPPED_IN_A_ROW = 50

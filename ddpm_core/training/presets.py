@@ -1,4 +1,4 @@
-"""The table of training presets: what each changes against the defaults in `schema.py`."""
+"""The table of training presets: what each changes against the defaults in `settings.py`."""
 
 from __future__ import annotations
 

@@ -16,7 +16,8 @@ from benchmarks.results import Result, Unmeasured
 from ddpm_core.diffusion.diffuser import Diffuser
 from ddpm_core.networks.unet import UNet
 from ddpm_core.pipeline import LatentDiffusion
-from ddpm_core.requests import DenoiserSettings, GenerateRequest
+from ddpm_core.requests import GenerateRequest
+from ddpm_core.training.settings import DenoiserSettings
 from tests.benchmarks.test_benchmarks import by_name
 from tests.commands import assert_refused
 

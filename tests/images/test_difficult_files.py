@@ -17,7 +17,7 @@ from torch import Tensor
 from ddpm_core import train
 from ddpm_core.data.find import SUFFIXES
 from ddpm_core.data.load import load_pictures
-from ddpm_core.requests import TrainRequest
+from ddpm_core.training.settings import TrainRequest
 from ddpm_core.training.stages.jobs import Pictures, list_skipped, read_pictures, skipped_file
 
 SIZE = 16

@@ -18,7 +18,8 @@ from PIL import Image
 from ddpm_core import evaluate, sample, train
 from ddpm_core.checkpoints import native as checkpoint
 from ddpm_core.images.files import read_parameters, to_pictures
-from ddpm_core.requests import MAX_COUNT, MAX_SEED, TrainRequest
+from ddpm_core.requests import MAX_COUNT, MAX_SEED
+from ddpm_core.training.settings import TrainRequest
 from tests.commands import assert_refused
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -18,10 +18,10 @@ from ddpm_core import train
 from ddpm_core.checkpoints import native as checkpoint
 from ddpm_core.diffusion.diffuser import Diffuser
 from ddpm_core.networks.unet import UNet
-from ddpm_core.networks.vae import VAE, vae_loss
+from ddpm_core.networks.vae import VAE
 from ddpm_core.training import distributed
 from ddpm_core.training.distributed import World, joined
-from ddpm_core.training.losses import denoiser_loss
+from ddpm_core.training.losses import denoiser_loss, vae_loss
 from ddpm_core.training.stages.run import state_file
 from tests import shared_run
 from tests.commands import assert_refused

@@ -17,8 +17,8 @@ from ddpm_core.cli import merge
 from ddpm_core.images.files import open_picture
 from ddpm_core.networks.codec import PixelCodec
 from ddpm_core.pipeline import LatentDiffusion
-from ddpm_core.requests import TrainRequest
 from ddpm_core.training.presets import PRESETS
+from ddpm_core.training.settings import TrainRequest
 from ddpm_core.training.stages.jobs import DenoiserJob, Pictures, read_pictures
 from ddpm_core.training.stages.run import run_stage, state_file
 from tests.commands import assert_refused

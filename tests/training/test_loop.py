@@ -13,7 +13,6 @@ from torch import Tensor, nn
 from ddpm_core.checkpoints import native as checkpoint
 from ddpm_core.checkpoints.native import CheckpointError
 from ddpm_core.diffusion.samplers import last
-from ddpm_core.requests import StageSettings
 from ddpm_core.training.loop import (
     MAX_SKIPPED_IN_A_ROW,
     Trainer,
@@ -21,6 +20,7 @@ from ddpm_core.training.loop import (
     batch_index,
     learning_rate_at,
 )
+from ddpm_core.training.settings import StageSettings
 from ddpm_core.training.shards import Draw
 
 INPUTS = torch.randn(64, 3, generator=torch.Generator().manual_seed(0))

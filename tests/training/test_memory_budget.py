@@ -13,7 +13,6 @@ from torch import Tensor, nn
 
 from ddpm_core import train
 from ddpm_core.checkpoints import native as checkpoint
-from ddpm_core.requests import StageSettings, TrainRequest
 from ddpm_core.training import memory_budget as fitting
 from ddpm_core.training.distributed import World
 from ddpm_core.training.loop import Trainer, TrainingError, TrainStep
@@ -25,6 +24,7 @@ from ddpm_core.training.memory_budget import (
     needs_of,
     saved_for_backward,
 )
+from ddpm_core.training.settings import StageSettings, TrainRequest
 from ddpm_core.training.shards import Draw
 from ddpm_core.training.stages.jobs import DenoiserJob, Job, VaeJob
 from ddpm_core.training.stages.run import run_stage, state_file

@@ -8,8 +8,8 @@ from typing import Annotated, Any, Self
 from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
 
 from ddpm_core.cli import complaint, merge
-from ddpm_core.requests import TrainRequest
 from ddpm_core.training.presets import PRESETS
+from ddpm_core.training.settings import TrainRequest
 from ui.errors import Problem
 
 PICTURES = "pictures.zip"  # what was uploaded, in the run's folder

@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Literal
 
 from ddpm_core.checkpoints.native import finished_after
-from ddpm_core.requests import TrainRequest
 from ddpm_core.training.record.progress import in_hours
+from ddpm_core.training.settings import TrainRequest
 from ddpm_core.training.stages.jobs import STAGES, StageName
 from ui.tabs.live import Status, status
 from ui.training.notes import Notes

@@ -6,8 +6,8 @@ import shlex
 from typing import Any
 
 from ddpm_core.cli import flags, merge
-from ddpm_core.requests import DenoiserSettings, TrainRequest, VaeSettings
 from ddpm_core.training.presets import PRESETS
+from ddpm_core.training.settings import DenoiserSettings, TrainRequest, VaeSettings
 
 
 def command(recorded: dict[str, Any], name: str, stage: str | None = None) -> str:

@@ -18,10 +18,12 @@ from torch.nn.utils.parametrize import register_parametrization
 
 from ddpm_core.diffusion.samplers import last
 from ddpm_core.networks.layers import placed
-from ddpm_core.networks.vae import VAE, vae_loss
+from ddpm_core.networks.vae import VAE
 from ddpm_core.pipeline import LatentDiffusion
-from ddpm_core.requests import MAX_COUNT, GenerateRequest, TrainRequest
+from ddpm_core.requests import MAX_COUNT, GenerateRequest
 from ddpm_core.training.loop import batch_index
+from ddpm_core.training.losses import vae_loss
+from ddpm_core.training.settings import TrainRequest
 from ddpm_core.training.shards import Draw
 from ddpm_core.training.stages.jobs import Pictures, VaeJob
 

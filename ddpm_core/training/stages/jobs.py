@@ -24,9 +24,9 @@ from ddpm_core.machine import pick_device
 from ddpm_core.networks.codec import Codec, PixelCodec
 from ddpm_core.networks.layers import placed
 from ddpm_core.networks.unet import UNet
-from ddpm_core.networks.vae import VAE, vae_loss
+from ddpm_core.networks.vae import VAE
 from ddpm_core.pipeline import LatentDiffusion
-from ddpm_core.requests import DenoiserSettings, GenerateRequest, TrainRequest, VaeSettings
+from ddpm_core.requests import GenerateRequest
 from ddpm_core.training.distributed import ALONE, World
 from ddpm_core.training.initialization import (
     guided_output,
@@ -36,7 +36,8 @@ from ddpm_core.training.initialization import (
     take_codec,
 )
 from ddpm_core.training.loop import batch_index
-from ddpm_core.training.losses import denoiser_loss, loss_by_decile, with_labels_dropped
+from ddpm_core.training.losses import denoiser_loss, loss_by_decile, vae_loss, with_labels_dropped
+from ddpm_core.training.settings import DenoiserSettings, TrainRequest, VaeSettings
 from ddpm_core.training.shards import Draw, Memory
 from ddpm_core.training.stages.latents import ENCODED, LATENTS, Views, encoded, kept
 from ddpm_core.training.timesteps import LossHistory

@@ -7,13 +7,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ddpm_core.checkpoints.native import CheckpointError, finished_after
-from ddpm_core.requests import StageSettings, TrainRequest
 from ddpm_core.training.distributed import ALONE, World
 from ddpm_core.training.loop import Trainer, TrainStep
 from ddpm_core.training.memory_budget import divided, fit
 from ddpm_core.training.record.journal import Journal
 from ddpm_core.training.record.report import reported
 from ddpm_core.training.resume import changes, other_basis, refuse_other_classes
+from ddpm_core.training.settings import StageSettings, TrainRequest
 from ddpm_core.training.stages.critic import JudgedVaeJob
 from ddpm_core.training.stages.jobs import DenoiserJob, Job, Pictures, StageName, VaeJob, list_skipped, settings_of
 

@@ -17,11 +17,11 @@ from ddpm_core.checkpoints.native import CARD, read_config
 from ddpm_core.cli import merge
 from ddpm_core.images.files import PictureError
 from ddpm_core.pipeline import LatentDiffusion
-from ddpm_core.requests import TrainRequest
 from ddpm_core.training.presets import PRESETS
 from ddpm_core.training.record.card import SAMPLES, card, is_own, sealed, write_card
 from ddpm_core.training.record.journal import rows_of
 from ddpm_core.training.record.reproduce import command
+from ddpm_core.training.settings import TrainRequest
 from ddpm_core.training.stages.jobs import settings_of
 from tests.shared_run import request_for, run
 

@@ -10,8 +10,8 @@ from pydantic import ValidationError
 
 from ddpm_core.checkpoints import native as checkpoint
 from ddpm_core.checkpoints.native import CheckpointError
-from ddpm_core.requests import VaeSettings
 from ddpm_core.training.record.journal import rows_of
+from ddpm_core.training.settings import VaeSettings
 from ddpm_core.training.stages.critic import Critic, contest, sampled_latents
 from ddpm_core.training.stages.jobs import Pictures
 from tests.training.stages.test_run import pictures, request_for, run_all, trained

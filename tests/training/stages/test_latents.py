@@ -18,8 +18,8 @@ from ddpm_core.checkpoints import native as checkpoint
 from ddpm_core.data.load import PictureSet
 from ddpm_core.networks.codec import PixelCodec
 from ddpm_core.networks.vae import VAE
-from ddpm_core.requests import TrainRequest
 from ddpm_core.training.distributed import World
+from ddpm_core.training.settings import TrainRequest
 from ddpm_core.training.stages import latents
 from ddpm_core.training.stages.jobs import DenoiserJob, Pictures
 from ddpm_core.training.stages.run import run_stage, state_file

@@ -17,7 +17,8 @@ from ddpm_core.checkpoints.native import CheckpointError
 from ddpm_core.data.load import PictureSet
 from ddpm_core.diffusion.samplers import last
 from ddpm_core.pipeline import LatentDiffusion
-from ddpm_core.requests import GenerateRequest, TrainRequest
+from ddpm_core.requests import GenerateRequest
+from ddpm_core.training.settings import TrainRequest
 from ddpm_core.training.stages.jobs import Pictures, StageName
 from ddpm_core.training.stages.run import run_stage, state_file
 
