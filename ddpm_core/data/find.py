@@ -11,15 +11,13 @@ import csv
 import io
 import os
 import re
-import zipfile
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-import numpy as np
 from PIL import Image
 
-from ddpm_core.data import archives, parquet
+from ddpm_core.data import archives, arrays, parquet
 from ddpm_core.images.files import PictureError, Source
 
 PICTURES = {".png", ".apng", ".jpg", ".jpeg", ".jfif", ".webp", ".avif", ".bmp", ".gif", ".tif", ".tiff"}
@@ -27,7 +25,6 @@ SUFFIXES = PICTURES & Image.registered_extensions().keys()  # some builds of Pil
 LABELS, SPLIT = "labels.csv", "split"
 TRAINED, HELD_OUT = {"train"}, {"val", "valid", "validation", "test"}  # names of folders that say so
 COLUMNS = ("class", "label")  # of tables that are classes without being asked for
-MULTIPLE = 8  # pixels; sides of arrays are brought to one, so MNIST's 28 become the 32 of LeCun et al. 1998
 
 AUTO, NONE, FOLDER = "auto", "none", "folder"
 WANTED = "a folder of pictures, a .zip or .tar of one, or a .parquet or .npz file"
@@ -222,40 +219,9 @@ def _classes(data: Path, entries: Sequence[_Entry], table: list[str] | None, how
 def _in_arrays(path: Path, classes: str) -> DataSet:
     if classes not in (AUTO, NONE):
         raise PictureError(f"{path} has its own classes, so there is no {classes!r} to take them from.")
-    try:
-        with np.load(path, allow_pickle=False) as arrays:
-            found = {name: arrays[name] for name in ("x_train", "y_train", "x_test", "y_test") if name in arrays}
-    except (OSError, ValueError, zipfile.BadZipFile, EOFError) as error:
-        raise PictureError(f"{path} cannot be read as arrays: {error}.") from None
-    sources: list[Source] = []
-    labels: list[str] = []
-    held_out: list[bool] = []
-    for part in ("train", "test"):
-        pixels, label = found.get(f"x_{part}"), found.get(f"y_{part}")
-        if pixels is None and part == "test":
-            held_out = _every_twentieth(len(sources))
-            break
-        if pixels is None or pixels.dtype != np.uint8 or not _is_of_pictures(pixels.shape):
-            raise PictureError(f"{path} is not in MNIST's layout: x_{part} has to be uint8, (N, H, W) or (N, H, W, 3).")
-        if label is not None and label.shape != pixels.shape[:1]:
-            raise PictureError(f"{path} is not in MNIST's layout: y_{part} has to be one number per picture.")
-        sources += [Image.fromarray(picture) for picture in _padded(pixels)]
-        labels += [""] * len(pixels) if label is None or classes == NONE else map(str, label.tolist())
-        held_out += [part == "test"] * len(pixels)
-    if not sources or all(held_out):
-        raise PictureError(f"There are no pictures in {path}.")
-    return _data_set(sources, held_out, labels)
-
-
-def _is_of_pictures(shape: tuple[int, ...]) -> bool:
-    return len(shape) in (3, 4) and shape[3:] in ((), (3,)) and all(shape[1:])
-
-
-def _padded(pixels: np.ndarray) -> np.ndarray:
-    """(N, H, W, ...) with its edges continued until both sides are multiples of `MULTIPLE`."""
-    short = [-side % MULTIPLE for side in pixels.shape[1:3]]
-    border = [(missing // 2, missing - missing // 2) for missing in short]
-    return np.pad(pixels, [(0, 0), *border, *[(0, 0)] * (pixels.ndim - 3)], mode="edge")
+    found = arrays.read(path)
+    held_out = _every_twentieth(len(found.pictures)) if found.held_out is None else found.held_out
+    return _data_set(found.pictures, held_out, [""] * len(held_out) if classes == NONE else found.labels)
 
 
 def _data_set(sources: Sequence[Source], held_out: Sequence[bool], names: Sequence[str]) -> DataSet:
