@@ -38,7 +38,8 @@ from benchmarks.timing import medians, ratio, turns
 from ddpm_core.diffusion.samplers import last
 from ddpm_core.images.files import open_picture
 from ddpm_core.requests import GenerateRequest
-from ui import examples, masks
+from ui import examples
+from ui.components import editor_canvas
 from ui.models import Shelf
 from ui.page import TITLE, build, launch_settings
 from ui.tabs.generate import GenerateTab
@@ -144,7 +145,7 @@ def blobs(picture: Image.Image) -> dict[str, bytes]:
     """The parts of the editor's canvas as PNG, for a picture with a stroke across its lower half."""
     stroke = np.zeros((picture.height, picture.width), dtype=bool)
     stroke[-picture.height // 4 : -picture.height // 8, picture.width // 4 : -picture.width // 4] = True
-    canvas = masks.editor_value(picture, stroke)
+    canvas = editor_canvas.editor_value(picture, stroke)
     return {
         "background": png(canvas["background"]),
         "layer": png(*canvas["layers"]),

@@ -10,15 +10,16 @@ import gradio as gr
 
 from ddpm_core.requests import GenerateRequest
 from ui.api import endpoints as api
-from ui.controls import icon_button
+from ui.components.controls import icon_button
+from ui.components.events import AT_ONCE, ONE_AT_A_TIME, PAGE_ONLY
+from ui.components.progress import Updates
 from ui.errors import Problem, gentle
 from ui.help import documentation
 from ui.models import Shelf, parameter_count
-from ui.source import Source
+from ui.run_inputs import RunInputs
 from ui.tabs.edit import EditTab
 from ui.tabs.generate import GenerateTab
 from ui.tabs.inpaint import InpaintTab
-from ui.tabs.live import AT_ONCE, ONE_AT_A_TIME, PAGE_ONLY
 from ui.tabs.play import PlayTab
 from ui.tabs.process import ProcessTab
 from ui.tabs.train import TrainTab
@@ -84,13 +85,13 @@ def _connect(tabs: gr.Tabs, generate: GenerateTab, inpaint: InpaintTab, process:
         return gr.Tabs(selected="inpaint"), *inpaint.show(_picked(gallery, index))
 
     def trace_face(request: GenerateRequest | None, index: int) -> tuple[Any, ...]:
-        source = None if request is None else Source(request).single(index)
-        return gr.Tabs(selected="process"), *process.carry(source)
+        inputs = None if request is None else RunInputs(request).single(index)
+        return gr.Tabs(selected="process"), *process.carry(inputs)
 
-    def trace_inpainting(source: Source | None, index: int) -> tuple[Any, ...]:
-        if source is None:
+    def trace_inpainting(inputs: RunInputs | None, index: int) -> tuple[Any, ...]:
+        if inputs is None:
             raise Problem("Inpaint something first; then its process can be shown.")
-        return gr.Tabs(selected="process"), *process.carry(source.single(index))
+        return gr.Tabs(selected="process"), *process.carry(inputs.single(index))
 
     generate.to_inpaint.click(
         gentle(paint_on), [generate.gallery, generate.chosen], [tabs, *inpaint.opens], **PAGE_ONLY
@@ -99,13 +100,13 @@ def _connect(tabs: gr.Tabs, generate: GenerateTab, inpaint: InpaintTab, process:
         gentle(trace_face), [generate.last, generate.chosen], [tabs, *process.carried], **PAGE_ONLY
     )
     inpaint.to_process.click(
-        gentle(trace_inpainting), [inpaint.done, inpaint.chosen], [tabs, *process.carried], **PAGE_ONLY
+        gentle(trace_inpainting), [inpaint.done, inpaint.view.chosen], [tabs, *process.carried], **PAGE_ONLY
     )
 
 
 def _connect_edit(tabs: gr.Tabs, checkpoint: gr.Dropdown, generate: GenerateTab, edit: EditTab) -> None:
-    def change(gallery: list[tuple[str, str]] | None, index: int, name: str) -> tuple[Any, ...]:
-        return gr.Tabs(selected="edit"), *edit.show(_picked(gallery, index), name)
+    def change(gallery: list[tuple[str, str]] | None, index: int, name: str) -> Updates:
+        return {tabs: gr.Tabs(selected="edit"), **edit.show(_picked(gallery, index), name)}
 
     generate.to_edit.click(
         gentle(change), [generate.gallery, generate.chosen, checkpoint], [tabs, *edit.opens], **PAGE_ONLY

@@ -6,9 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
-import gradio as gr
 from PIL import Image
 
 from ddpm_core.images.crop import Frame
@@ -16,7 +14,7 @@ from ddpm_core.images.files import read_parameters, save_png
 from ddpm_core.pipeline import LatentDiffusion
 from ddpm_core.requests import GenerateRequest
 from ui.files import written
-from ui.source import Source
+from ui.run_inputs import RunInputs
 
 SHOWN = 1024  # longer side of a result on the page; the file to download has the upload's size
 
@@ -59,12 +57,12 @@ class Results:
     folder: TemporaryDirectory
 
     @classmethod
-    def of(cls, frame: Frame, made: Sequence[Image.Image], source: Source, model: LatentDiffusion) -> Results:
+    def of(cls, frame: Frame, made: Sequence[Image.Image], inputs: RunInputs, model: LatentDiffusion) -> Results:
         """Paste the model's squares back into the upload and write everything."""
         folder = TemporaryDirectory(prefix="studio-")
         root, small = Path(folder.name), frame.reduced(SHOWN)
         pasted = [frame.paste(square) for square in made]
-        files = save(pasted, source.request, model, root, prefix="inpainted-", onto=source.picture)
+        files = save(pasted, inputs.request, model, root, prefix="inpainted-", onto=inputs.picture)
         before = written(small.picture, root, "before")
         if small is frame:
             return cls(files, before, files, folder)
@@ -74,22 +72,14 @@ class Results:
 
     @classmethod
     def edited(
-        cls, before: Image.Image, made: Sequence[Image.Image], source: Source, model: LatentDiffusion
+        cls, before: Image.Image, made: Sequence[Image.Image], inputs: RunInputs, model: LatentDiffusion
     ) -> Results:
         """Write what was made of the square `before`; nothing is pasted."""
         folder = TemporaryDirectory(prefix="studio-")
         root = Path(folder.name)
-        files = save(made, source.request, model, root, prefix="edited-", onto=source.picture)
+        files = save(made, inputs.request, model, root, prefix="edited-", onto=inputs.picture)
         return cls(files, written(before, root, "before"), files, folder)
 
     def pair(self, index: int) -> tuple[str, str]:
         """Before and after, of one of them."""
         return self.before, self.shown[index]
-
-    @staticmethod
-    def choose(results: Results | None, event: gr.SelectData) -> tuple[Any, Any]:
-        """What the variant clicked on puts on the page: its pair, and its file to download; nothing without results."""
-        if results is None:
-            return gr.skip(), gr.skip()
-        index = int(event.index)
-        return results.pair(index), results.files[index]

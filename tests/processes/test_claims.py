@@ -24,8 +24,8 @@ def named(results: list[Result]) -> dict[str, Result]:
 def test_a_picture_through_the_page_has_previews_and_is_judged_by_the_ratio(
     tiny_checkpoint: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ui.tabs.live.PREVIEW_SECONDS", 0.0)
-    monkeypatch.setattr("ui.tabs.live.PREVIEW_SHARE", math.inf)
+    monkeypatch.setattr("ui.components.progress.PREVIEW_SECONDS", 0.0)
+    monkeypatch.setattr("ui.components.progress.PREVIEW_SHARE", math.inf)
     results = named(studio.picture(tiny_checkpoint, steps=5, repeats=1))
     ratio = results["app: picture, app / pipeline"]
     assert ratio.value == results["app: picture, app, s"].value / results["app: picture, pipeline, s"].value
@@ -60,7 +60,7 @@ def test_a_stroke_is_followed_to_its_draft_by_the_way_of_the_page(
 
 
 def test_a_stroke_without_a_draft_is_no_measurement(tiny_checkpoint: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ui.tabs.inpaint.news", lambda *_: False)
+    monkeypatch.setattr("ui.tabs.inpaint.is_new", lambda *_: False)
     with pytest.raises(Unmeasured, match="no draft"):
         studio.draft(tiny_checkpoint, repeats=1)
 

@@ -18,12 +18,12 @@ from ddpm_core.images.masks import open_mask
 from ddpm_core.requests import EditRequest, GenerateRequest, InpaintRequest
 from ui.api import play as api_play
 from ui.api.fields import checkpoint, choice, classes, file, number, shaping
+from ui.components.events import ONE_AT_A_TIME
 from ui.errors import Problem, ask, polite
 from ui.files import workspace
 from ui.models import Shelf
 from ui.results import save
-from ui.source import Source
-from ui.tabs.live import ONE_AT_A_TIME
+from ui.run_inputs import RunInputs
 from ui.tabs.process import BELIEVES, LIMIT, SEES, animate
 
 
@@ -81,9 +81,9 @@ def build(shelf: Shelf) -> None:
             InpaintRequest, keep_painted=keep_painted, seed=seed, count=count, steps=steps, sampler=sampler,
             grow=grow, feather=feather, crop=crop, label=label, guidance=guidance,
         )  # fmt: skip
-        source, original = about(request, picture, mask)
+        inputs, original = about(request, picture, mask)
         model = shelf.load(checkpoint)
-        frame = source.frame(model, original)
+        frame = inputs.frame(model, original)
         made = model.pictures(last(model.inpaint(request, frame.image(), frame.keep())).latent)
         with workspace() as folder:
             pasted = [frame.paste(square) for square in made]
@@ -118,20 +118,20 @@ def build(shelf: Shelf) -> None:
         if not (16 <= size <= 1024 and 0.1 <= seconds <= 60 and view in (SEES, BELIEVES)):
             raise Problem('size is 16 to 1024, seconds 0.1 to 60, view "sees" or "believes".')
         if picture is None:
-            source = Source(ask(GenerateRequest, **asked))
+            inputs = RunInputs(ask(GenerateRequest, **asked))
         else:
             shaped = {"keep_painted": keep_painted, "grow": grow, "feather": feather, "crop": crop}
-            source, _ = about(ask(InpaintRequest, **asked, **shaped), picture, mask)
+            inputs, _ = about(ask(InpaintRequest, **asked, **shaped), picture, mask)
         model = shelf.load(checkpoint)
-        run, dress = source.begin(model, LIMIT)
-        keep = set(evenly(source.request.calls, MOST_FRAMES))
+        run, dress = inputs.begin(model, LIMIT)
+        keep = set(evenly(inputs.request.calls, MOST_FRAMES))
         frames = [
             dress(model.pictures(step.denoised if view == BELIEVES else step.latent)[0])
             for i, step in enumerate(run)
             if i in keep
         ]
         with workspace() as folder:
-            yield animate(frames, folder, seconds, int(size), f"{model.name}-seed-{source.request.seed}")
+            yield animate(frames, folder, seconds, int(size), f"{model.name}-seed-{inputs.request.seed}")
 
     def edit(
         picture: str | None, strength: float, seed: float, count: float, steps: float, sampler: str, checkpoint: str,
@@ -205,8 +205,8 @@ def build(shelf: Shelf) -> None:
     gr.api(checkpoints, api_name="checkpoints", queue=False)
 
 
-def about(request: InpaintRequest, picture: str | None, mask: str | None) -> tuple[Source, Image.Image]:
-    """An inpainting's source from two files, and the picture in the first.
+def about(request: InpaintRequest, picture: str | None, mask: str | None) -> tuple[RunInputs, Image.Image]:
+    """An inpainting's inputs from two files, and the picture in the first.
 
     Raises:
         Problem: one of them is missing.
@@ -215,4 +215,4 @@ def about(request: InpaintRequest, picture: str | None, mask: str | None) -> tup
     if picture is None or mask is None:
         raise Problem("Both a picture and a mask are needed.")
     original = open_picture(picture)
-    return Source(request, picture, open_mask(mask, original.size)), original
+    return RunInputs(request, picture, open_mask(mask, original.size)), original

@@ -9,11 +9,11 @@ import gradio as gr
 from ddpm_core.diffusion.samplers import last
 from ddpm_core.requests import AnagramRequest, BetweenRequest, HybridRequest
 from ui.api.fields import checkpoint, choice, classes, number
+from ui.components.events import ONE_AT_A_TIME
 from ui.errors import ask, polite
 from ui.files import workspace
 from ui.models import Shelf
 from ui.results import save
-from ui.tabs.live import ONE_AT_A_TIME
 from ui.tabs.play import there_and_back
 
 

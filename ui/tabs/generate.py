@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterable, Iterator
+from pathlib import Path
 
 import gradio as gr
 
+from ddpm_core.diffusion.samplers import Step
 from ddpm_core.requests import GenerateRequest
 from ui import examples
-from ui.classes import class_row
-from ui.controls import count_row, sampling, seed_row, stage_of
+from ui.components.class_picker import class_row
+from ui.components.controls import count_row, sampling, seed_row, stage_of
+from ui.components.events import AT_ONCE
+from ui.components.progress import Updates, run_with_previews
+from ui.components.run_control import RunControl
 from ui.errors import ask
-from ui.files import cached, workspace
+from ui.files import cached
 from ui.help import lead
 from ui.models import Shelf
 from ui.results import save
-from ui.tabs.live import AT_ONCE, RunControl, watch
 
 
 class GenerateTab:
@@ -44,8 +47,8 @@ class GenerateTab:
                     object_fit="contain", buttons=["download", "fullscreen"], elem_id="generate-gallery",
                     elem_classes=stage_of(len(shown)),
                 )  # fmt: skip
-                told = f"Made earlier, from seed {made.seed} on." if made else "Nothing made yet."
-                self.bar = RunControl.place_bar("generate", told)
+                message = f"Made earlier, from seed {made.seed} on." if made else "Nothing made yet."
+                self.bar = RunControl.place_bar("generate", message)
                 with gr.Row(elem_classes="actions"):
                     self.to_inpaint = gr.Button("Inpaint this", size="sm", elem_id="generate-to-inpaint")
                     self.to_edit = gr.Button("Edit this", size="sm", elem_id="generate-to-edit")
@@ -67,29 +70,23 @@ class GenerateTab:
 
     def _run(
         self, checkpoint: str, seed: float, count: float, steps: float, sampler: str, label: str, guidance: float
-    ) -> Iterator[dict[gr.components.Component, Any]]:
+    ) -> Iterator[Updates]:
         asked = {"seed": seed, "count": count, "steps": steps, "sampler": sampler}
         request = ask(GenerateRequest, **asked, label=label, guidance=guidance)
-        model = self.shelf.load(checkpoint)
-        classes = stage_of(request.count)
-        captions = captions_of(request)
-        for tick in watch(model.generate(request), request.steps):
-            if tick.due:
-                pictures = zip(map(cached, model.pictures(tick.step.denoised)), captions, strict=True)
-                preview = gr.update(value=list(pictures), elem_classes=classes, selected_index=None)
-                yield {self.gallery: preview, self.bar: tick.status}
-            elif tick.told:
-                yield {self.bar: tick.status}
-        with workspace() as folder:
-            paths = save(model.pictures(tick.step.latent), request, model, folder)
-            yield {
-                self.gallery: gr.update(
-                    value=list(zip(paths, captions, strict=True)), elem_classes=classes, selected_index=None
-                ),
-                self.last: request,
-                self.chosen: 0,
-                self.bar: tick.finished,
-            }
+        model, captions = self.shelf.load(checkpoint), captions_of(request)
+
+        def on_stage(files: Iterable[str]) -> Updates:
+            shown = list(zip(files, captions, strict=True))
+            return {self.gallery: gr.update(value=shown, elem_classes=stage_of(len(shown)), selected_index=None)}
+
+        def preview(step: Step) -> Updates:
+            return on_stage(map(cached, model.pictures(step.denoised)))
+
+        def result(step: Step, folder: Path) -> Updates:
+            files = save(model.pictures(step.latent), request, model, folder)
+            return {**on_stage(files), self.last: request, self.chosen: 0}
+
+        yield from run_with_previews(model.generate(request), request.calls, self.bar, preview, result)
 
 
 def captions_of(request: GenerateRequest) -> list[str]:

@@ -10,23 +10,25 @@ from typing import Any
 import gradio as gr
 from PIL import Image
 
+from ddpm_core.diffusion.samplers import Step
 from ddpm_core.requests import MAX_STRIP, AnagramRequest, BetweenRequest, GenerateRequest, HybridRequest
 from ui import examples
-from ui.classes import class_rows
-from ui.controls import sampling, seed_row, stage_of
+from ui.components.class_picker import class_rows
+from ui.components.controls import sampling, seed_row, stage_of
+from ui.components.events import AT_ONCE, ONE_AT_A_TIME, PAGE_ONLY
+from ui.components.progress import Updates, run_with_previews
+from ui.components.run_control import RunControl
 from ui.errors import ask, gentle
 from ui.files import cached, workspace
 from ui.help import lead
 from ui.models import Shelf
+from ui.play_modes import FIRST, MODES, Control, PlayMode, available_modes, available_views, positions
 from ui.results import save
-from ui.tabs.games import FIRST, GAMES, Game, Part, places, valid, views
-from ui.tabs.live import AT_ONCE, ONE_AT_A_TIME, PAGE_ONLY, RunControl, watch
 from ui.tabs.process import SIDE, animate
 
 PAIRS = 4  # most anagrams at once: each takes twice the time of a picture, and twice the room
+VIEW = AnagramRequest.model_fields["view"].default
 SECONDS = 4.0  # of the GIF, there and back
-
-Updates = dict[gr.components.Component, Any]
 
 
 class PlayTab:
@@ -36,7 +38,7 @@ class PlayTab:
         """Build the tab inside the current layout."""
         self.shelf = shelf
         made, request = examples.between()
-        shown = list(zip(map(cached, made), places(request), strict=False)) if request else []
+        shown = list(zip(map(cached, made), positions(request), strict=False)) if request else []
         start = request or BetweenRequest()
         self.last = gr.State(request)
         lead("Play", "Walk through the noise between two pictures, or fit two into one.")
@@ -46,8 +48,8 @@ class PlayTab:
                     shown, show_label=False, format="png", interactive=False, object_fit="contain",
                     buttons=["download", "fullscreen"], elem_id="play-gallery", elem_classes=stage_of(len(shown)),
                 )  # fmt: skip
-                told = f"Made earlier, from seed {start.seed} to seed {start.to}." if shown else "Nothing made yet."
-                self.bar = RunControl.place_bar("play", told)
+                message = f"Made earlier, from seed {start.seed} to seed {start.to}." if shown else "Nothing made yet."
+                self.bar = RunControl.place_bar("play", message)
             with gr.Column(scale=1, min_width=264, elem_classes="controls"):
                 self._place_controls(start, checkpoint)
                 control = RunControl("Make", "play")
@@ -63,7 +65,7 @@ class PlayTab:
                         0.5, 8, HybridRequest.model_fields["blur"].default, step=0.1, label="Far away, pixels",
                         elem_id="play-blur", buttons=[], visible=False, info="What this blur leaves is seen from afar.",
                     )  # fmt: skip
-                    steps, sampler = sampling("play", GAMES[FIRST].kind)
+                    steps, sampler = sampling("play", MODES[FIRST].kind)
         self.fields: dict[str, gr.components.Component] = {
             "seed": self.seed, "to": self.to, "strip": self.strip, "label": self.label, "other": self.other,
             "guidance": self.guidance, "view": self.view, "pairs": self.pairs, "blur": blur, "steps": steps,
@@ -71,24 +73,24 @@ class PlayTab:
         }  # fmt: skip
         control.wire(
             self._run,
-            [checkpoint, self.game, *self.fields.values()],
+            [checkpoint, self.mode, *self.fields.values()],
             [self.gallery, self.moving, self.gif, self.download, self.last],
             self.bar,
         )
-        parts: dict[Part, gr.blocks.Block] = {
+        parts: dict[Control, gr.blocks.Block] = {
             "way": self.way, "second": self.second, "turn": self.turn, "several": self.several, "blur": blur,
         }  # fmt: skip
-        explained = [self.told, self.label, self.other, steps, sampler, *parts.values()]
-        self.game.change(partial(_explained, tuple(parts)), self.game, explained, **AT_ONCE)
+        changed = [self.description, self.label, self.other, steps, sampler, *parts.values()]
+        self.mode.change(partial(_mode_changed, tuple(parts)), self.mode, changed, **AT_ONCE)
         checkpoint.change(
-            gentle(self._offer), [checkpoint, self.game, self.view], [self.game, self.view],
+            gentle(self._offer), [checkpoint, self.mode, self.view], [self.mode, self.view],
             **PAGE_ONLY, **ONE_AT_A_TIME,
         )  # fmt: skip
 
     def _place_controls(self, start: BetweenRequest, checkpoint: gr.Dropdown) -> None:
         model = self.shelf.load(self.shelf.first)
-        self.game = gr.Radio(valid(model), value=FIRST, label="Play", elem_id="play-game")
-        self.told = gr.HTML(_told(FIRST), elem_id="play-told")
+        self.mode = gr.Radio(available_modes(model), value=FIRST, label="Play", elem_id="play-game")
+        self.description = gr.HTML(_description(FIRST), elem_id="play-description")
         self.seed = seed_row("play", self.last, value=start.seed)
         with gr.Column(elem_classes="part") as self.way:
             self.to = seed_row("play-to", self.last, value=start.to, label="To seed", field="to")
@@ -98,52 +100,55 @@ class PlayTab:
         self.label, self.second, self.other, self.guidance = class_rows("play", self.shelf, checkpoint)
         with gr.Column(elem_classes="part", visible=False) as self.turn:
             self.view = gr.Dropdown(
-                views(model), value=AnagramRequest.model_fields["view"].default, label="What the other way is",
+                available_views(model), value=VIEW, label="What the other way is",
                 elem_id="play-view", filterable=False,
             )  # fmt: skip
         with gr.Column(elem_classes="part", visible=False) as self.several:
             self.pairs = gr.Slider(1, PAIRS, 1, step=1, label="Pictures", elem_id="play-pairs", buttons=[])
 
-    def _offer(self, checkpoint: str, game: str, view: str) -> tuple[Any, Any]:
+    def _offer(self, checkpoint: str, mode: str, view: str) -> tuple[Any, Any]:
         """What can be played with a checkpoint, and seen in which views; what was chosen stays if it is among that."""
         model = self.shelf.load(checkpoint)
-        offered = ((valid(model), game, FIRST), (views(model), view, AnagramRequest.model_fields["view"].default))
-        games, ways = (
+        offered = (
+            (available_modes(model), mode, FIRST),
+            (available_views(model), view, VIEW),
+        )
+        modes, ways = (
             gr.update(choices=choices, value=chosen if chosen in dict(choices).values() else first)
             for choices, chosen, first in offered
         )
-        return games, ways
+        return modes, ways
 
     def _run(self, checkpoint: str, key: str, *asked: Any) -> Iterator[Updates]:
-        game, fields = GAMES[key], dict(zip(self.fields, asked, strict=True))
-        given = {name: value for name, value in fields.items() if name in game.kind.model_fields}
-        request = ask(game.kind, **given, count=fields[game.count])
-        model, captions = self.shelf.load(checkpoint), game.captions(request)
-        for tick in watch(game.begin(model, request), request.calls):
-            if tick.due:
-                made = model.pictures(tick.step.denoised)
-                shown = [cached(picture) for picture in [*made, *_other(game, request, made)]]
-                yield {self.gallery: _on_stage(shown, captions), self.bar: tick.status}
-            elif tick.told:
-                yield {self.bar: tick.status}
-        made = model.pictures(tick.step.latent)
-        with workspace() as folder:
+        mode, fields = MODES[key], dict(zip(self.fields, asked, strict=True))
+        given = {name: value for name, value in fields.items() if name in mode.kind.model_fields}
+        request = ask(mode.kind, **given, count=fields[mode.count])
+        model, captions = self.shelf.load(checkpoint), mode.captions(request)
+
+        def preview(step: Step) -> Updates:
+            made = model.pictures(step.denoised)
+            shown = [cached(picture) for picture in [*made, *_other(mode, request, made)]]
+            return {self.gallery: _on_stage(shown, captions)}
+
+        def result(step: Step, folder: Path) -> Updates:
+            made = model.pictures(step.latent)
             files = save(made, request, model, folder)
-            if other := _other(game, request, made):
-                files += save(other, request, model, folder, prefix=f"{game.way(request)}-")
+            if other := _other(mode, request, made):
+                files += save(other, request, model, folder, prefix=f"{mode.way(request)}-")
             gif = there_and_back(made, folder, request) if isinstance(request, BetweenRequest) else None
-            yield {
+            return {
                 self.gallery: _on_stage(files, captions),
                 self.moving: gr.update(visible=gif is not None),
                 self.gif: gif,
                 self.download: gif,
                 self.last: request,
-                self.bar: tick.finished,
             }
 
+        yield from run_with_previews(mode.begin(model, request), request.calls, self.bar, preview, result)
 
-def _other(game: Game, request: GenerateRequest, made: Sequence[Image.Image]) -> list[Image.Image]:
-    return [game.other(request, picture) for picture in made] if game.other else []
+
+def _other(mode: PlayMode, request: GenerateRequest, made: Sequence[Image.Image]) -> list[Image.Image]:
+    return [mode.other(request, picture) for picture in made] if mode.other else []
 
 
 def there_and_back(made: Sequence[Image.Image], folder: Path, request: BetweenRequest) -> str:
@@ -156,14 +161,14 @@ def _on_stage(files: Sequence[str], captions: Sequence[str]) -> Any:
     return gr.update(value=shown, elem_classes=stage_of(len(shown)), selected_index=None)
 
 
-def _explained(parts: Sequence[Part], key: str) -> tuple[Any, ...]:
-    """What changes with the game: its line, its class pickers' names, defaults, and which `parts` are shown."""
-    game = GAMES[key]
-    first, *second = game.classes
+def _mode_changed(parts: Sequence[Control], key: str) -> tuple[Any, ...]:
+    """What changes with the mode: its line, its class pickers' names, defaults, and which `parts` are shown."""
+    mode = MODES[key]
+    first, *second = mode.classes
     names = gr.update(label=first), gr.update(label=second[0]) if second else gr.skip()
-    defaults = (game.kind.model_fields[name].default for name in ("steps", "sampler"))
-    return _told(key), *names, *defaults, *(gr.update(visible=part in game.parts) for part in parts)
+    defaults = (mode.kind.model_fields[name].default for name in ("steps", "sampler"))
+    return _description(key), *names, *defaults, *(gr.update(visible=part in mode.controls) for part in parts)
 
 
-def _told(key: str) -> str:
-    return f'<p class="told">{GAMES[key].told}</p>'
+def _description(key: str) -> str:
+    return f'<p class="hint">{MODES[key].description}</p>'

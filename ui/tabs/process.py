@@ -9,17 +9,20 @@ from typing import Any
 import gradio as gr
 from PIL import Image
 
+from ddpm_core.diffusion.samplers import Step
 from ddpm_core.images.animation import MOST_FRAMES, evenly, save_gif
 from ddpm_core.requests import GenerateRequest, InpaintRequest
 from ui import examples
-from ui.classes import class_row
-from ui.controls import sampling, seed_row
+from ui.components.class_picker import class_row
+from ui.components.controls import sampling, seed_row
+from ui.components.events import AT_ONCE, PAGE_ONLY
+from ui.components.progress import Updates, run_with_previews
+from ui.components.run_control import RunControl
 from ui.errors import ask, gentle
 from ui.files import cached, workspace
 from ui.help import lead
 from ui.models import Shelf
-from ui.source import Source
-from ui.tabs.live import AT_ONCE, PAGE_ONLY, RunControl, watch
+from ui.run_inputs import RunInputs
 
 STRIP = 8
 LIMIT = 512  # longer side of a frame of an inpainting
@@ -31,7 +34,6 @@ SPEEDS = [("slow", 6.0), ("normal", SECONDS), ("fast", 1.5)]
 PICK = "(at, ...frames) => window.studio.frame(at, ...frames)"
 STRIP_OF = f"(...frames) => window.studio.strip({STRIP}, ...frames)"
 
-Updates = dict[gr.components.Component, Any]
 Frames = list[tuple[str, str | None]] | None  # what a gallery hands over: (file, caption)
 
 
@@ -39,7 +41,7 @@ class ProcessTab:
     """The tab's components and what its buttons do.
 
     Attributes:
-        source: state, the `Source` carried over from another tab; None for a plain seed.
+        inputs: state, the `RunInputs` carried over from another tab; None for a plain seed.
         seed, steps, sampler: the controls another tab fills in.
         about: the line that says what is shown.
     """
@@ -51,7 +53,7 @@ class ProcessTab:
         seed = request.seed if request else 0
         pictures: Sequence[list[Image.Image]] = made or ([], [])
         sees, believes = ([cached(frame) for frame in frames] for frames in pictures)
-        self.source, self.last = gr.State(None), gr.State(None)
+        self.inputs, self.last = gr.State(None), gr.State(None)
         lead("Process", "Every picture starts as noise. Drag the slider to walk from noise to face.")
         with gr.Row(elem_classes="studio"):
             with gr.Column(scale=3, elem_classes="picture"):
@@ -59,8 +61,8 @@ class ProcessTab:
                     believes[-1] if made else None, format="png", interactive=False, show_label=False,
                     buttons=["download", "fullscreen"], elem_id="process-frame", elem_classes="stage",
                 )  # fmt: skip
-                told = f"Seed {seed}, made earlier." if made else "Nothing made yet."
-                self.bar = RunControl.place_bar("process", told)
+                message = f"Seed {seed}, made earlier." if made else "Nothing made yet."
+                self.bar = RunControl.place_bar("process", message)
                 self.scrubber = gr.Slider(
                     1, max(2, len(sees)), max(1, len(sees)), step=1, label="Noise → picture",
                     elem_id="process-scrubber", buttons=[],
@@ -75,7 +77,7 @@ class ProcessTab:
                     for n, frames in ((SEES, sees), (BELIEVES, believes))
                 )
             with gr.Column(scale=1, min_width=264, elem_classes="controls"):
-                self.about = gr.HTML(_told(None), elem_id="process-about")
+                self.about = gr.HTML(_about(None), elem_id="process-about")
                 self.plain = gr.Button("Back to a plain seed", size="sm", visible=False, elem_id="process-plain")
                 self.seed = seed_row("process", self.last, value=seed)
                 self.label, self.guidance = class_row("process", shelf, checkpoint)
@@ -100,7 +102,7 @@ class ProcessTab:
         frames = [view, self.sees, self.believes]
         control.wire(
             self._run,
-            [checkpoint, self.source, *self.carried[3:], view, side, speed],
+            [checkpoint, self.inputs, *self.carried[3:], view, side, speed],
             [self.frame, self.scrubber, self.sees, self.believes, self.gif, self.download, self.last],
             self.bar,
         )
@@ -111,27 +113,27 @@ class ProcessTab:
             [view.change, side.change, speed.change], gentle(_animate), [*frames, side, speed],
             [self.gif, self.download], trigger_mode="always_last", **PAGE_ONLY,
         )  # fmt: skip
-        self.plain.click(_plain, None, [self.source, self.about, self.plain, self.steps], **AT_ONCE)
+        self.plain.click(_plain, None, [self.inputs, self.about, self.plain, self.steps], **AT_ONCE)
 
     @property
     def carried(self) -> list[gr.components.Component]:
         """The components `carry` fills."""
         asked = [self.seed, self.steps, self.sampler, self.label, self.guidance]
-        return [self.source, self.about, self.plain, *asked]
+        return [self.inputs, self.about, self.plain, *asked]
 
-    def carry(self, source: Source | None) -> tuple[Any, ...]:
+    def carry(self, inputs: RunInputs | None) -> tuple[Any, ...]:
         """Fill the tab with a run of another tab."""
-        if source is None:
+        if inputs is None:
             return tuple(gr.skip() for _ in self.carried)
-        request, inpainting = source.request, isinstance(source.request, InpaintRequest)
-        kept = source if inpainting else None
+        request, inpainting = inputs.request, isinstance(inputs.request, InpaintRequest)
+        kept = inputs if inpainting else None
         asked = request.seed, request.steps, request.sampler, request.label or "", request.guidance
-        return kept, _told(kept), gr.update(visible=inpainting), *asked
+        return kept, _about(kept), gr.update(visible=inpainting), *asked
 
     def _run(
         self,
         checkpoint: str,
-        source: Source | None,
+        inputs: RunInputs | None,
         seed: float,
         steps: float,
         sampler: str,
@@ -142,29 +144,32 @@ class ProcessTab:
         speed: float,
     ) -> Iterator[Updates]:
         asked = {"seed": seed, "steps": steps, "sampler": sampler, "label": label, "guidance": guidance}
-        if source is None:
-            source = Source(ask(GenerateRequest, **asked))
+        if inputs is None:
+            inputs = RunInputs(ask(GenerateRequest, **asked))
         else:
             # Seed and steps may have been changed since; what is painted and how it is used may not.
-            carried = source.request.model_dump() | {"count": 1} | asked
-            source = Source(ask(InpaintRequest, **carried), source.picture, source.painted)
-        request, model = source.request, self.shelf.load(checkpoint)
-        run, dress = source.begin(model, LIMIT)
+            carried = inputs.request.model_dump() | {"count": 1} | asked
+            inputs = RunInputs(ask(InpaintRequest, **carried), inputs.picture, inputs.painted)
+        request, model = inputs.request, self.shelf.load(checkpoint)
+        run, paste = inputs.begin(model, LIMIT)
         wanted = set(evenly(request.calls, MOST_FRAMES))
         kept: dict[str, list[Image.Image]] = {SEES: [], BELIEVES: []}
-        for tick in watch(run, request.calls):
-            if tick.done - 1 in wanted:
-                for name, latent in ((SEES, tick.step.latent), (BELIEVES, tick.step.denoised)):
-                    kept[name].append(dress(model.pictures(latent)[0]))
-            if tick.due:
-                yield {self.frame: cached(kept[view][-1]), self.bar: tick.status}
-            elif tick.told:
-                yield {self.bar: tick.status}
-        shown = {name: [cached(frame) for frame in frames] for name, frames in kept.items()}
-        count = len(shown[view])
-        with workspace() as folder:
+
+        def recorded() -> Iterator[Step]:
+            for i, step in enumerate(run):
+                if i in wanted:
+                    for name, latent in ((SEES, step.latent), (BELIEVES, step.denoised)):
+                        kept[name].append(paste(model.pictures(latent)[0]))
+                yield step
+
+        def preview(step: Step) -> Updates:
+            return {self.frame: cached(kept[view][-1])}
+
+        def result(step: Step, folder: Path) -> Updates:
+            shown = {name: [cached(frame) for frame in frames] for name, frames in kept.items()}
+            count = len(shown[view])
             gif = animate(kept[view], folder, float(speed), int(side), f"{model.name}-seed-{request.seed}")
-            yield {
+            return {
                 self.sees: shown[SEES],
                 self.believes: shown[BELIEVES],
                 self.scrubber: gr.update(maximum=max(2, count), value=count),
@@ -172,8 +177,9 @@ class ProcessTab:
                 self.gif: gr.update(value=gif, visible=True),
                 self.download: gr.update(value=gif, interactive=True),
                 self.last: request,
-                self.bar: tick.finished,
             }
+
+        yield from run_with_previews(recorded(), request.calls, self.bar, preview, result)
 
 
 def _jump(frames: Frames, event: gr.SelectData) -> int:
@@ -199,10 +205,10 @@ def _animate(view: str, sees: Frames, believes: Frames, side: int, speed: float)
 
 def _plain() -> tuple[Any, ...]:
     """No inpainting any more, nor the steps that one wants, each of which it takes several times."""
-    return None, _told(None), gr.update(visible=False), GenerateRequest.model_fields["steps"].default
+    return None, _about(None), gr.update(visible=False), GenerateRequest.model_fields["steps"].default
 
 
-def _told(source: Source | None) -> str:
-    if source is None:
-        return '<p class="told">A new face from its seed.</p>'
-    return f'<p class="told">The inpainting you just made, seed {source.request.seed}.</p>'
+def _about(inputs: RunInputs | None) -> str:
+    if inputs is None:
+        return '<p class="hint">A new face from its seed.</p>'
+    return f'<p class="hint">The inpainting you just made, seed {inputs.request.seed}.</p>'

@@ -15,13 +15,15 @@ import pandas
 from ddpm_core.images.files import PictureError, open_picture
 from ddpm_core.training.presets import PRESETS
 from ddpm_core.training.stages.jobs import STAGES, StageName
+from ui.components.events import AT_ONCE, PAGE_ONLY
+from ui.components.progress import status
+from ui.components.run_control import RunControl
 from ui.errors import Problem, gentle
 from ui.files import cached
 from ui.help import lead
 from ui.models import Shelf
-from ui.tabs.live import AT_ONCE, PAGE_ONLY, RunControl, status
 from ui.theme import ACCENT
-from ui.training.notes import Curve
+from ui.training.log import Curve
 from ui.training.order import EVERY, Order
 from ui.training.process import Run
 from ui.training.runs import Trainings
@@ -89,7 +91,7 @@ class TrainTab:
                 self._place_pictures()
             with gr.Column(scale=1, min_width=264, elem_classes="controls"):
                 self.closed = gr.HTML(
-                    f'<p class="told">{CLOSED}</p>', elem_id="train-closed", visible=trainings.open_to == "nobody"
+                    f'<p class="hint">{CLOSED}</p>', elem_id="train-closed", visible=trainings.open_to == "nobody"
                 )
                 with gr.Column(elem_classes="part", visible=trainings.open_to != "nobody") as self.open:
                     self._place_controls()
@@ -281,7 +283,7 @@ def _table(stage: StageName, curve: Curve) -> pandas.DataFrame:
 
 
 def _line(text: str) -> str:
-    return f'<p class="told">{html.escape(text)}</p>'
+    return f'<p class="hint">{html.escape(text)}</p>'
 
 
 def _about(preset: str) -> str:

@@ -19,8 +19,8 @@ from ddpm_core.checkpoints.native import finished_after
 from ddpm_core.training.record.progress import in_hours
 from ddpm_core.training.settings import TrainRequest
 from ddpm_core.training.stages.jobs import STAGES, StageName
-from ui.tabs.live import Status, status
-from ui.training.notes import Notes
+from ui.components.progress import Status, status
+from ui.training.log import Notes
 from ui.training.order import PICTURES, Order
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -13,9 +13,9 @@ from PIL import Image
 from ddpm_core.images.crop import middle
 from ddpm_core.images.files import open_picture, read_parameters
 from tests.ui.conftest import grain
+from ui.components.result_view import _choose
 from ui.errors import Problem, gentle
 from ui.models import Shelf
-from ui.results import Results
 from ui.tabs.edit import EditTab
 
 FIELDS: dict[str, Any] = {
@@ -56,44 +56,44 @@ def test_the_controls_are_those_a_request_has(edit: EditTab) -> None:
 
 def test_a_run_shows_before_and_after_and_can_be_taken_away(edit: EditTab, photo: str) -> None:
     shown = edited(edit, photo)
-    before, after = shown[edit.result]
+    before, after = shown[edit.view.slider]
     assert np.array_equal(pixels(before), np.asarray(middle(open_picture(photo), SIDE)))
     assert pixels(after).shape == (SIDE, SIDE, 3)
-    assert shown[edit.download] == gr.update(value=after, interactive=True)
+    assert shown[edit.view.download] == gr.update(value=after, interactive=True)
     assert shown[edit.last].seed == 6
-    assert not shown[edit.variants]["visible"]
-    assert shown[edit.bar]["text"].startswith("2 steps in ")  # half of four
+    assert not shown[edit.view.variants]["visible"]
+    assert shown[edit.view.bar]["text"].startswith("2 steps in ")  # half of four
     said = read_parameters(after)
     assert (said["action"], said["strength"], said["seed"]) == ("edit", 0.5, 6)
 
 
 def test_variants_can_be_chosen_from(edit: EditTab, photo: str) -> None:
     shown = edited(edit, photo, count=3)
-    results, variants = shown[edit.results], shown[edit.variants]
+    results, variants = shown[edit.view.results], shown[edit.view.variants]
     assert variants["visible"]
     assert variants["value"] == results.files
     assert [read_parameters(path)["seed"] for path in results.files] == [6, 7, 8]
     third = gr.SelectData(None, {"index": 2, "value": None})
-    assert Results.choose(results, third) == ((results.before, results.files[2]), results.files[2])
-    assert Results.choose(None, third) == (gr.skip(), gr.skip())  # the server has been started anew since
+    assert _choose(results, third) == ((results.before, results.files[2]), results.files[2], 2)
+    assert _choose(None, third) == (gr.skip(), gr.skip(), 0)  # the server has been started anew since
 
 
 def test_opening_a_picture_takes_the_last_result_away(edit: EditTab, photo: str) -> None:
-    updates = dict(zip(edit.opens, edit.show(photo, "tiny"), strict=True))
-    before, after = updates[edit.result]
+    updates = edit.show(photo, "tiny")
+    before, after = updates[edit.view.slider]
     assert before == after
     assert pixels(before).shape == (SIDE, SIDE, 3)
-    assert updates[edit.results] is None
+    assert updates[edit.view.results] is None
     assert updates[edit.picture] == photo
-    assert not updates[edit.variants]["visible"]
-    assert not updates[edit.download]["interactive"]
-    assert not updates[edit.go_on]["interactive"]
+    assert not updates[edit.view.variants]["visible"]
+    assert not updates[edit.view.download]["interactive"]
+    assert not updates[edit.view.go_on]["interactive"]
 
 
 def test_going_on_from_a_result_remembers_how_it_was_made(edit: EditTab, photo: str) -> None:
-    first = edited(edit, photo)[edit.results]  # its files go with it
-    again = dict(zip(edit.opens, edit._continue(first.files[0], "tiny"), strict=True))
-    second = edited(edit, again[edit.picture], seed=9)[edit.results]
+    first = edited(edit, photo)[edit.view.results]  # its files go with it
+    again = edit._continue(first.files[0], "tiny")
+    second = edited(edit, again[edit.picture], seed=9)[edit.view.results]
     said = read_parameters(second.files[0])
     assert (said["seed"], said["continued_from"]["seed"]) == (9, 6)
 

@@ -19,8 +19,8 @@ from ddpm_core.requests import BetweenRequest
 from ui import examples
 from ui.errors import Problem, as_sentence
 from ui.models import Shelf
-from ui.tabs.games import FIRST, GAMES
-from ui.tabs.play import PlayTab, _explained
+from ui.play_modes import FIRST, MODES
+from ui.tabs.play import PlayTab, _mode_changed
 
 FIELDS: dict[str, Any] = {
     "seed": 3, "to": 9, "strip": 4, "label": "", "other": "", "guidance": 2, "view": "turned-90", "pairs": 2,
@@ -42,11 +42,11 @@ def told(class_checkpoint: Path) -> PlayTab:
         return PlayTab(Shelf.around(class_checkpoint, "cpu"), gr.Dropdown(["insects"], value="insects"))
 
 
-def played(tab: PlayTab, game: str, **fields: Any) -> tuple[dict[Any, Any], list[np.ndarray], list[dict]]:
+def played(tab: PlayTab, mode: str, **fields: Any) -> tuple[dict[Any, Any], list[np.ndarray], list[dict]]:
     """What a run leaves on the page, and the pixels and parameters of its pictures while their files are there."""
     shown: dict[Any, Any] = {}
     pictures, said = [], []
-    for update in tab._run(tab.shelf.first, game, *{**FIELDS, **fields}.values()):
+    for update in tab._run(tab.shelf.first, mode, *{**FIELDS, **fields}.values()):
         shown |= update
         files = [file for file, _ in update[tab.gallery]["value"]]
         pictures, said = [np.asarray(open_picture(file)) for file in files], [read_parameters(file) for file in files]
@@ -63,7 +63,7 @@ def captions(tab: PlayTab, shown: dict[Any, Any]) -> list[str]:
 
 def test_the_controls_are_those_the_requests_have(play: PlayTab) -> None:
     assert list(play.fields) == list(FIELDS)
-    assert {game.kind.action for game in GAMES.values()} == set(GAMES)
+    assert {mode.kind.action for mode in MODES.values()} == set(MODES)
 
 
 def test_between_two_seeds_there_is_a_strip_and_it_moves(play: PlayTab) -> None:
@@ -110,29 +110,29 @@ def test_two_ways_up_say_what_either_is(told: PlayTab) -> None:
     assert (said[0]["label"], "other" in said[0]) == ("ant", False)
 
 
-@pytest.mark.parametrize("game", GAMES)
-def test_every_game_starts_from_its_own_defaults_and_shows_its_own_controls(game: str) -> None:
+@pytest.mark.parametrize("mode", MODES)
+def test_every_game_starts_from_its_own_defaults_and_shows_its_own_controls(mode: str) -> None:
     parts = ("way", "second", "turn", "several", "blur")
-    told, first, second, steps, sampler, *shown = _explained(parts, game)  # type: ignore[arg-type]
-    assert GAMES[game].told in told
-    assert [part for part, one in zip(parts, shown, strict=True) if one["visible"]] == list(GAMES[game].parts)
-    assert (steps, sampler) == (GAMES[game].kind().steps, GAMES[game].kind().sampler)
-    assert first["label"] == GAMES[game].classes[0]
-    assert game == FIRST or second["label"] == GAMES[game].classes[1]
+    told, first, second, steps, sampler, *shown = _mode_changed(parts, mode)  # type: ignore[arg-type]
+    assert MODES[mode].description in told
+    assert [part for part, one in zip(parts, shown, strict=True) if one["visible"]] == list(MODES[mode].controls)
+    assert (steps, sampler) == (MODES[mode].kind().steps, MODES[mode].kind().sampler)
+    assert first["label"] == MODES[mode].classes[0]
+    assert mode == FIRST or second["label"] == MODES[mode].classes[1]
 
 
 def test_what_is_offered_goes_with_the_checkpoint(play: PlayTab, told: PlayTab) -> None:
     def keys(update: dict[str, Any]) -> list[str]:
         return [key for _, key in update["choices"]]
 
-    games, views = play._offer("tiny", "hybrid", "negated")
-    assert (keys(games), games["value"]) == (["between", "anagram"], "between")
+    modes, views = play._offer("tiny", "hybrid", "negated")
+    assert (keys(modes), modes["value"]) == (["between", "anagram"], "between")
     assert "negated" not in keys(views)
     assert views["value"] == "upside-down"
-    games, views = told._offer("insects", "hybrid", "mirrored")
-    assert (keys(games), games["value"], views["value"]) == (["between", "anagram", "hybrid"], "hybrid", "mirrored")
+    modes, views = told._offer("insects", "hybrid", "mirrored")
+    assert (keys(modes), modes["value"], views["value"]) == (["between", "anagram", "hybrid"], "hybrid", "mirrored")
     for tab, offered in ((play, ["between", "anagram"]), (told, ["between", "anagram", "hybrid"])):
-        assert [key for _, key in tab.game.choices] == offered
+        assert [key for _, key in tab.mode.choices] == offered
 
 
 def test_colours_are_inverted_where_latents_are_pixels_around_the_colour_in_the_middle(
@@ -155,7 +155,7 @@ def test_colours_are_inverted_where_latents_are_pixels_around_the_colour_in_the_
 
 
 @pytest.mark.parametrize(
-    ("game", "fields", "sentence"),
+    ("mode", "fields", "sentence"),
     [
         ("between", {"to": -2}, "To should be greater"),
         ("between", {"seed": None}, "The seed is empty"),
@@ -165,9 +165,9 @@ def test_colours_are_inverted_where_latents_are_pixels_around_the_colour_in_the_
         ("hybrid", {}, "makes no hybrids"),
     ],
 )
-def test_what_cannot_be_done_is_said(play: PlayTab, game: str, fields: dict, sentence: str) -> None:
+def test_what_cannot_be_done_is_said(play: PlayTab, mode: str, fields: dict, sentence: str) -> None:
     with pytest.raises(Problem, match=sentence), as_sentence():
-        played(play, game, **fields)
+        played(play, mode, **fields)
 
 
 def test_what_the_tabs_open_with_says_how_it_was_made() -> None:

@@ -7,19 +7,19 @@ import numpy as np
 
 from ddpm_core.requests import GenerateRequest, InpaintRequest
 from ui.models import Shelf
-from ui.source import Source
+from ui.run_inputs import RunInputs
 from ui.tabs.process import ProcessTab
 
 
 def test_a_plain_seed_has_its_own_steps_again(shelf: Shelf) -> None:
     with gr.Blocks() as page:
         tab = ProcessTab(shelf, gr.Dropdown(["tiny"], value="tiny"))
-    painting = Source(InpaintRequest(), "photo.png", np.ones((4, 4), dtype=bool))
+    painting = RunInputs(InpaintRequest(), "photo.png", np.ones((4, 4), dtype=bool))
     carried = dict(zip(tab.carried, tab.carry(painting), strict=True))
     assert carried[tab.steps] == InpaintRequest().steps < GenerateRequest().steps
     (back,) = (each for each in page.fns.values() if (tab.plain._id, "click") in each.targets)
     assert back.fn is not None
     shown = dict(zip(back.outputs, back.fn(), strict=True))
-    assert shown[tab.source] is None
+    assert shown[tab.inputs] is None
     assert shown[tab.plain] == gr.update(visible=False)
     assert shown[tab.steps] == GenerateRequest().steps

@@ -16,7 +16,7 @@ from ddpm_core.requests import GenerateRequest, InpaintRequest
 
 
 @dataclass(frozen=True)
-class Source:
+class RunInputs:
     """A request and, for an inpainting, what it is about.
 
     Attributes:
@@ -29,7 +29,7 @@ class Source:
     picture: str | None = None
     painted: np.ndarray | None = None
 
-    def single(self, index: int) -> Source:
+    def single(self, index: int) -> RunInputs:
         """The same for one picture of the batch alone."""
         singles = self.request.singles()
         return replace(self, request=singles[min(index, len(singles) - 1)])

@@ -14,10 +14,10 @@ from ddpm_core.images.crop import Frame
 from ddpm_core.images.files import open_picture
 from ddpm_core.pipeline import LatentDiffusion
 from ddpm_core.requests import InpaintRequest
-from ui import masks
+from ui.components import editor_canvas
 from ui.errors import Problem, ask
 from ui.models import Shelf
-from ui.source import Source
+from ui.run_inputs import RunInputs
 
 # What a draft is made with. Seven calls of the denoiser: shapes and colours already stand, and on two CPU cores
 # they are there before the hand has reached for the next stroke.
@@ -40,7 +40,7 @@ class Answer(NamedTuple):
     @classmethod
     def opened(cls, picture: str, size: tuple[int, int], editor: Mapping[str, Any]) -> Answer:
         """To a picture of that size (width, height) just opened, with what the editor shows on it."""
-        return cls(_paint(Source(InpaintRequest(), picture, masks.painted_on(editor, size))))
+        return cls(_paint(RunInputs(InpaintRequest(), picture, editor_canvas.painted_on(editor, size))))
 
     def covers(self, other: Answer) -> bool:
         """Whether nothing new is asked by `other`."""
@@ -48,23 +48,23 @@ class Answer(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Task:
+class InpaintTask:
     """An inpainting ready to be run.
 
     Attributes:
-        source: the request, the picture and what is painted on it.
+        inputs: the request, the picture and what is painted on it.
         model: who does it.
         original: the picture.
     """
 
-    source: Source
+    inputs: RunInputs
     model: LatentDiffusion
     original: Image.Image
 
     @classmethod
     def of(
         cls, shelf: Shelf, checkpoint: str, picture: str | None, editor: Mapping[str, Any] | None, **fields: Any
-    ) -> Task:
+    ) -> InpaintTask:
         """From what stands in the page's controls, `fields` being those of `InpaintRequest`.
 
         Raises:
@@ -75,24 +75,24 @@ class Task:
         if picture is None:
             raise Problem("There is no picture yet; open one or take an example.")
         original = open_picture(picture)
-        source = Source(request, picture, masks.painted_on(editor, original.size))
-        return cls(source, shelf.load(checkpoint), original)
+        inputs = RunInputs(request, picture, editor_canvas.painted_on(editor, original.size))
+        return cls(inputs, shelf.load(checkpoint), original)
 
     @property
     def request(self) -> InpaintRequest:
         """What is asked for."""
-        assert isinstance(self.source.request, InpaintRequest)
-        return self.source.request
+        assert isinstance(self.inputs.request, InpaintRequest)
+        return self.inputs.request
 
     @property
     def answer(self) -> Answer:
         """What its result answers; steps, sampler and count make a result finer or more, not another."""
         asked = self.request.model_copy(update=DRAFT).model_dump_json()
-        return Answer(_paint(self.source), f"{self.model.name} {asked}")
+        return Answer(_paint(self.inputs), f"{self.model.name} {asked}")
 
     def frame(self) -> Frame:
         """The window the model works on. Raises `MaskError`."""
-        return self.source.frame(self.model, self.original)
+        return self.inputs.frame(self.model, self.original)
 
     def make(self, frame: Frame) -> Image.Image:
         """The first seed's square, without looking at the steps on the way."""
@@ -100,16 +100,16 @@ class Task:
         return self.model.pictures(last(made).latent)[0]
 
 
-def news(task: Task, editor: Mapping[str, Any] | None, answered: Answer | None) -> bool:
+def is_new(task: InpaintTask, editor: Mapping[str, Any] | None, answered: Answer | None) -> bool:
     """Whether a report of the editor, or a turned control, asks for something that is not shown yet."""
-    painted = task.source.painted
+    painted = task.inputs.painted
     if painted is None or not painted.any() or (answered and answered.covers(task.answer)):
         return False
-    return masks.shows(editor, task.original)
+    return editor_canvas.shows(editor, task.original)
 
 
-def _paint(source: Source) -> str:
-    digest = blake2b(str(source.picture).encode(), digest_size=16)
-    if source.painted is not None:
-        digest.update(source.painted.tobytes())
+def _paint(inputs: RunInputs) -> str:
+    digest = blake2b(str(inputs.picture).encode(), digest_size=16)
+    if inputs.painted is not None:
+        digest.update(inputs.painted.tobytes())
     return digest.hexdigest()

@@ -11,12 +11,12 @@ import pytest
 from PIL import Image
 
 from ddpm_core.images.files import read_parameters, save_png
-from ui import masks
+from ui.components import editor_canvas
+from ui.components.progress import status
 from ui.errors import quiet
+from ui.live_draft import DRAFT, Answer, InpaintTask
 from ui.models import Shelf
 from ui.tabs.inpaint import InpaintTab
-from ui.tabs.live import status
-from ui.tabs.repaint import DRAFT, Answer, Task
 
 FIELDS: dict[str, Any] = {
     "keep_painted": False, "seed": 1, "count": 1, "steps": 3, "sampler": "ddim", "grow": 0, "feather": 0,
@@ -45,7 +45,7 @@ def canvas(rows: slice = slice(20, 40), columns: slice = slice(20, 40), picture:
     """What the editor hands over with a block painted on a picture of 80x60 pixels, or enlarged from it."""
     painted = np.zeros((60, 80), dtype=bool)
     painted[rows, columns] = True
-    return masks.editor_value(picture, painted)
+    return editor_canvas.editor_value(picture, painted)
 
 
 EMPTY = canvas(slice(0, 0))
@@ -56,7 +56,7 @@ def draft(
 ) -> dict[Any, Any]:
     """What a draft leaves on the page: the last value of every output."""
     shown: dict[Any, Any] = {}
-    for update in quiet(tab._draft, lambda sentence: {tab.bar: status(sentence)})(
+    for update in quiet(tab._draft, lambda sentence: {tab.view.bar: status(sentence)})(
         live, answered, "tiny", photo, editor, *{**FIELDS, **fields}.values()
     ):
         shown |= update
@@ -69,14 +69,14 @@ def test_the_controls_are_those_a_request_has(inpaint: InpaintTab) -> None:
 
 def test_a_stroke_is_answered_in_few_steps_and_can_be_taken_away(inpaint: InpaintTab, photo: str) -> None:
     shown = draft(inpaint, photo, canvas(), steps=150, count=4, sampler="ddpm")
-    results = shown[inpaint.results]
+    results = shown[inpaint.view.results]
     said = read_parameters(results.files[0])
     assert {name: said[name] for name in DRAFT} == DRAFT
-    assert shown[inpaint.result] == results.pair(0)
-    assert shown[inpaint.download]["value"] == results.files[0]
+    assert shown[inpaint.view.slider] == results.pair(0)
+    assert shown[inpaint.view.download]["value"] == results.files[0]
     assert shown[inpaint.done].request.steps == DRAFT["steps"]
-    assert shown[inpaint.bar]["text"].startswith("Live draft in ")
-    assert not shown[inpaint.variants]["visible"]
+    assert shown[inpaint.view.bar]["text"].startswith("Live draft in ")
+    assert not shown[inpaint.view.variants]["visible"]
     assert inpaint.last not in shown  # "the last seed again" means the last run's
     made, original = (np.asarray(Image.open(path)) for path in (results.files[0], photo))
     changed = (made != original).any(2)
@@ -91,12 +91,12 @@ def test_without_anything_new_nothing_happens(inpaint: InpaintTab, photo: str, c
     editor = {"nothing painted": EMPTY, "late": late}.get(case, canvas())
     answered = Answer.opened(photo, (80, 60), editor) if case == "answered" else None
     shown = draft(inpaint, None if case == "no picture" else photo, editor, answered, live=case != "off")
-    assert shown == {inpaint.bar: gr.skip()}
+    assert shown == {inpaint.view.bar: gr.skip()}
 
 
 def test_an_answer_covers_finer_and_more_of_the_same_but_nothing_else(shelf: Shelf, photo: str, tmp_path: Path) -> None:
     def answer(editor: Any = None, path: str = photo, **fields: Any) -> Answer:
-        return Task.of(shelf, "tiny", path, editor or canvas(), **FIELDS | fields).answer
+        return InpaintTask.of(shelf, "tiny", path, editor or canvas(), **FIELDS | fields).answer
 
     first = answer()
     assert first.covers(answer(steps=50, count=3, sampler="ddpm"))
@@ -122,8 +122,8 @@ def test_a_draft_that_cannot_be_made_says_so_in_the_bar_and_no_louder(
         ("seed is empty", draft(inpaint, photo, canvas(), seed=None)),
         ("narrow it less", draft(inpaint, photo, canvas(), grow=-50)),
     ]:
-        assert sentence in shown[inpaint.bar]["text"]
-        assert inpaint.result not in shown
+        assert sentence in shown[inpaint.view.bar]["text"]
+        assert inpaint.view.slider not in shown
     assert not [one for one in recwarn if "painted" in str(one.message)]
 
 
@@ -132,19 +132,19 @@ def test_a_large_upload_is_shown_before_its_file_is_written(inpaint: InpaintTab,
     large.save(tmp_path / "large.png")
     given = ("tiny", str(tmp_path / "large.png"), canvas(picture=large), *FIELDS.values())
     _, first, second = list(inpaint._draft(True, None, *given))
-    assert max(Image.open(first[inpaint.result][1]).size) < 1600
-    assert not first[inpaint.download]["interactive"]
+    assert max(Image.open(first[inpaint.view.slider][1]).size) < 1600
+    assert not first[inpaint.view.download]["interactive"]
     assert not first[inpaint.to_process]["interactive"]
-    assert second[inpaint.download]["interactive"]
-    assert Image.open(second[inpaint.results].files[0]).size == (1600, 1200)
+    assert second[inpaint.view.download]["interactive"]
+    assert Image.open(second[inpaint.view.results].files[0]).size == (1600, 1200)
 
 
 def test_continuing_opens_the_result_and_remembers_how_it_was_made(inpaint: InpaintTab, photo: str) -> None:
-    first = draft(inpaint, photo, canvas(), seed=7)[inpaint.results]
+    first = draft(inpaint, photo, canvas(), seed=7)[inpaint.view.results]
     editor, path, answered, _ = inpaint._continue(first.files[0])
-    assert not masks.painted_on(editor, (80, 60)).any()
+    assert not editor_canvas.painted_on(editor, (80, 60)).any()
     stroke = canvas(slice(45, 55), picture=Image.open(path))
-    second = draft(inpaint, path, stroke, answered, seed=8)[inpaint.results]
+    second = draft(inpaint, path, stroke, answered, seed=8)[inpaint.view.results]
     said = read_parameters(second.files[0])
     assert (said["seed"], said["continued_from"]["seed"]) == (8, 7)
     kept = (np.asarray(Image.open(second.files[0])) == np.asarray(Image.open(first.files[0]))).all(2)
@@ -153,5 +153,5 @@ def test_continuing_opens_the_result_and_remembers_how_it_was_made(inpaint: Inpa
 
 def test_what_other_programs_wrote_into_a_picture_is_not_passed_on(inpaint: InpaintTab, tmp_path: Path) -> None:
     save_png(PHOTO, tmp_path / "photo.png", {"model": "another program's"})
-    results = draft(inpaint, str(tmp_path / "photo.png"), canvas())[inpaint.results]
+    results = draft(inpaint, str(tmp_path / "photo.png"), canvas())[inpaint.view.results]
     assert "continued_from" not in read_parameters(results.files[0])

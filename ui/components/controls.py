@@ -7,7 +7,7 @@ from typing import get_args
 import gradio as gr
 
 from ddpm_core.requests import MAX_COUNT, MAX_SEED, GenerateRequest, InpaintRequest
-from ui.tabs.live import AT_ONCE
+from ui.components.events import AT_ONCE
 from ui.theme import icon
 
 EDGE = 64  # pixels that sliders offer for the edge of what is painted; requests allow more

@@ -11,9 +11,9 @@ import gradio as gr
 
 from ddpm_core.pipeline import LatentDiffusion
 from ddpm_core.requests import GenerateRequest
+from ui.components.events import ONE_AT_A_TIME, PAGE_ONLY
 from ui.errors import gentle
 from ui.models import Shelf
-from ui.tabs.live import ONE_AT_A_TIME, PAGE_ONLY
 
 ANY = ("any", "")
 

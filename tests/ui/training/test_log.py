@@ -18,7 +18,7 @@ from ddpm_core.training.loop import TrainStep
 from ddpm_core.training.record.journal import Journal
 from ui.errors import Problem
 from ui.training import uploads as training_uploads
-from ui.training.notes import POINTS, Losses, Notes
+from ui.training.log import POINTS, Losses, Notes
 from ui.training.uploads import pack
 
 

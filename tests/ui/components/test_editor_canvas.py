@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from ddpm_core.images.masks import MaskError, open_mask, ready_made
-from ui import masks
+from ui.components import editor_canvas
 
 
 def sheet(size: tuple[int, int], *spots: tuple[int, int], alpha: int = 255) -> Image.Image:
@@ -22,29 +22,33 @@ def sheet(size: tuple[int, int], *spots: tuple[int, int], alpha: int = 255) -> I
 
 @pytest.mark.parametrize("size", [(128, 128), (3, 5), (4000, 20), (20, 4000), (6000, 4000)])
 def test_canvas_is_comfortable_whatever_the_upload(size: tuple[int, int]) -> None:
-    width, height = masks.canvas_size(size)
-    assert max(width, height) == masks.CANVAS
+    width, height = editor_canvas.canvas_size(size)
+    assert max(width, height) == editor_canvas.CANVAS
     assert min(width, height) >= 1
 
 
 def test_nothing_painted() -> None:
     for value in (None, {"background": None, "layers": [], "composite": None}, {"layers": [sheet((768, 768))]}):
-        assert not masks.painted_on(value, (128, 128)).any()
+        assert not editor_canvas.painted_on(value, (128, 128)).any()
 
 
 def test_any_alpha_of_any_layer_counts() -> None:
     value = {"layers": [sheet((4, 2), (0, 0), alpha=1), None, sheet((4, 2), (3, 1), alpha=127)]}
-    assert masks.painted_on(value, (4, 2)).tolist() == [[True, False, False, False], [False, False, False, True]]
+    painted = editor_canvas.painted_on(value, (4, 2))
+    assert painted.tolist() == [
+        [True, False, False, False],
+        [False, False, False, True],
+    ]
 
 
 def test_a_canvas_pixel_never_gets_lost_in_a_smaller_upload() -> None:
     for x in range(768):
-        painted = masks.painted_on({"layers": [sheet((768, 7), (x, 3))]}, (100, 5))
+        painted = editor_canvas.painted_on({"layers": [sheet((768, 7), (x, 3))]}, (100, 5))
         assert painted.sum() == 1
 
 
 def test_a_canvas_pixel_covers_its_share_of_a_larger_upload() -> None:
-    painted = masks.painted_on({"layers": [sheet((4, 4), (1, 2))]}, (12, 8))
+    painted = editor_canvas.painted_on({"layers": [sheet((4, 4), (1, 2))]}, (12, 8))
     assert painted.sum() == 3 * 2
     assert painted[4:6, 3:6].all()
 
@@ -55,11 +59,11 @@ def test_layer_and_back(size: tuple[int, int]) -> None:
     width, height = size
     painted = np.zeros((height, width), bool)
     painted[height // 3 : height // 2, width // 4 : width // 2] = True
-    value = masks.editor_value(Image.new("RGB", size), painted)
-    assert value["background"].size == value["layers"][0].size == masks.canvas_size(size)
-    again = masks.painted_on(value, size)
+    value = editor_canvas.editor_value(Image.new("RGB", size), painted)
+    assert value["background"].size == value["layers"][0].size == editor_canvas.canvas_size(size)
+    again = editor_canvas.painted_on(value, size)
     assert again[painted].all()
-    wider = max(size) / masks.CANVAS + 1
+    wider = max(size) / editor_canvas.CANVAS + 1
     assert again.sum() <= (painted.any(1).sum() + 2 * wider) * (painted.any(0).sum() + 2 * wider)
 
 
@@ -81,12 +85,12 @@ def test_a_canvas_is_known_by_its_picture(size: tuple[int, int]) -> None:
         Image.fromarray(draw.integers(0, 256, (4, 4, 3), dtype=np.uint8)).resize(size, Image.Resampling.NEAREST)
         for _ in range(2)
     )
-    value = masks.editor_value(picture)
-    assert masks.shows(value, picture)
-    assert masks.shows({"background": value["background"].convert("RGBA")}, picture)
-    assert not masks.shows(value, other)
-    painted = masks.editor_value(picture, ready_made("face", picture))
-    assert masks.shows(painted | {"background": painted["composite"]}, picture)
-    assert not masks.shows(value, picture.resize((picture.width, picture.height + 9)))
-    assert not masks.shows(None, picture)
-    assert not masks.shows({"background": None}, picture)
+    value = editor_canvas.editor_value(picture)
+    assert editor_canvas.shows(value, picture)
+    assert editor_canvas.shows({"background": value["background"].convert("RGBA")}, picture)
+    assert not editor_canvas.shows(value, other)
+    painted = editor_canvas.editor_value(picture, ready_made("face", picture))
+    assert editor_canvas.shows(painted | {"background": painted["composite"]}, picture)
+    assert not editor_canvas.shows(value, picture.resize((picture.width, picture.height + 9)))
+    assert not editor_canvas.shows(None, picture)
+    assert not editor_canvas.shows({"background": None}, picture)

@@ -1,4 +1,4 @@
-"""What there is to play at: each game's request, how it runs, what stands under its pictures, where it is valid."""
+"""What there is to play at: each mode's request, how it runs, what stands under its pictures, where it is valid."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ VIEW_NAMES = {  # what they are called on the page; one that is not here goes by
     "turned-180": "half a turn", "turned-270": "a quarter turn right", "negated": "colours inverted",
 }  # fmt: skip
 
-Part = Literal["way", "second", "turn", "several", "blur"]  # controls that only some games have
+Control = Literal["way", "second", "turn", "several", "blur"]  # controls that only some modes have
 
 
 @dataclass(frozen=True)
-class Game:
+class PlayMode:
     """One thing to play at.
 
     Attributes:
         name: what it is called on the page.
-        told: a line about it.
+        description: a line about it.
         kind: its request.
-        parts: which controls it has beside those of all.
+        controls: which controls it has beside those of all.
         classes: what its class pickers are called, if the checkpoint has classes.
         count: which control says how many pictures.
         begin: the steps of the run.
@@ -42,9 +42,9 @@ class Game:
     """
 
     name: str
-    told: str
+    description: str
     kind: type[GenerateRequest]
-    parts: tuple[Part, ...]
+    controls: tuple[Control, ...]
     classes: Sequence[str]
     count: str
     begin: Callable[[LatentDiffusion, Any], Iterator[Step]]
@@ -54,7 +54,7 @@ class Game:
     valid: Callable[[LatentDiffusion], bool] = lambda model: True
 
 
-def places(request: BetweenRequest) -> list[str]:
+def positions(request: BetweenRequest) -> list[str]:
     """Where on the way between two seeds each picture lies."""
     between = [f"{share:.0%}" for share in request.shares]
     return [f"seed {request.seed}", *between[1:-1], f"seed {request.to}"]
@@ -89,19 +89,19 @@ def _afar(request: HybridRequest, picture: Image.Image) -> Image.Image:
 
 
 FIRST = "between"
-GAMES = {
-    FIRST: Game(
+MODES = {
+    FIRST: PlayMode(
         "between two seeds", "Two pictures, and those that lie between them.",
-        BetweenRequest, ("way",), ("Class",), "strip", LatentDiffusion.between, places,
+        BetweenRequest, ("way",), ("Class",), "strip", LatentDiffusion.between, positions,
     ),
-    "anagram": Game(
+    "anagram": PlayMode(
         "two ways up",
         "One picture that is something both ways. Two share its pixels, so it is rougher than one alone, and some "
         "seeds fail.",
         AnagramRequest, ("second", "turn", "several"), ("This way", "The other way"), "pairs", LatentDiffusion.anagram,
         _ways, _turned, lambda request: request.view,
     ),
-    "hybrid": Game(
+    "hybrid": PlayMode(
         "near and far",
         "One class from afar, another close by: its coarse parts are the one's, its fine parts the other's. Rough, "
         "and some seeds fail.",
@@ -111,11 +111,11 @@ GAMES = {
 }  # fmt: skip
 
 
-def valid(model: LatentDiffusion) -> list[tuple[str, str]]:
-    """The games that can be played with a model, as a radio wants them."""
-    return [(game.name, key) for key, game in GAMES.items() if game.valid(model)]
+def available_modes(model: LatentDiffusion) -> list[tuple[str, str]]:
+    """The modes that can be played with a model, as a radio wants them."""
+    return [(mode.name, key) for key, mode in MODES.items() if mode.valid(model)]
 
 
-def views(model: LatentDiffusion) -> list[tuple[str, str]]:
+def available_views(model: LatentDiffusion) -> list[tuple[str, str]]:
     """The views in which a model can make anagrams, as a dropdown wants them."""
     return [(VIEW_NAMES.get(view, view), view) for view in model.views]

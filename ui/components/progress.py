@@ -1,0 +1,112 @@
+"""A run in front of a visitor: previews at a bearable rate, how far it is, time left."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from ddpm_core.diffusion.samplers import Step
+from ui.files import workspace
+
+PREVIEW_SECONDS = 0.125  # between previews; the page cannot show many more and has no way to say so
+PREVIEW_SHARE = 0.1  # what previews may cost of the time between them: the picture is what is waited for
+
+Status = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Tick:
+    """One step of a watched run.
+
+    Attributes:
+        step: what the sampler yielded.
+        done, total: steps taken and to take.
+        elapsed: seconds so far.
+        preview_due: whether to show a preview now. Decode only then.
+        bar_due: whether to update the bar now. A handler is to yield at least that: only there can it be stopped.
+    """
+
+    step: Step
+    done: int
+    total: int
+    elapsed: float
+    preview_due: bool
+    bar_due: bool
+
+    @property
+    def status(self) -> Status:
+        """What the bar shows."""
+        left = self.elapsed / self.done * (self.total - self.done)
+        return status(f"step {self.done} of {self.total} · {seconds(left)} left", self.done / self.total)
+
+    @property
+    def finished(self) -> Status:
+        """What the bar shows when the results are there."""
+        return status(f"{self.total} step{'s' * (self.total > 1)} in {seconds(self.elapsed)}", 1)
+
+
+def watch(steps: Iterable[Step], total: int, clock: Callable[[], float] = time.monotonic) -> Iterator[Tick]:
+    """Walk through `total` sampler steps; a preview is due every `PREVIEW_SECONDS` at most, and never at the end.
+
+    Where showing one takes long, on a slow machine or for many pictures, they come less often (`PREVIEW_SHARE`), and
+    between them the bar alone is updated.
+    """
+    start = shown = updated = clock()
+    pause = PREVIEW_SECONDS
+    for done, step in enumerate(steps, start=1):
+        now = clock()
+        bar_due = now - updated >= PREVIEW_SECONDS and done < total
+        preview_due = bar_due and now - shown >= pause
+        yield Tick(step, done, total, now - start, preview_due, bar_due)
+        if bar_due:
+            updated = clock()  # counted from when it had been shown, so slow pages get fewer
+        if preview_due:
+            shown = updated
+            pause = max(PREVIEW_SECONDS, (shown - now) / PREVIEW_SHARE)
+
+
+Updates = dict[gr.blocks.Block, Any]  # what a handler yields: new values or properties by component
+
+
+def run_with_previews(
+    steps: Iterable[Step],
+    total: int,
+    bar: gr.HTML,
+    preview: Callable[[Step], Updates],
+    result: Callable[[Step, Path], Updates],
+) -> Iterator[Updates]:
+    """Walk through `total` sampler steps in front of a visitor: the handler of every tab's big button.
+
+    Args:
+        steps: of the sampler. Closing this generator, as Stop does, closes them.
+        bar: where it is said how far the run is.
+        preview: what a step puts on the page; asked for only when a preview is due.
+        result: what the last step puts on the page. It may write files into the folder it is given, which goes
+            when they have been handed over.
+    """
+    for tick in watch(steps, total):
+        if tick.preview_due:
+            yield {**preview(tick.step), bar: tick.status}
+        elif tick.bar_due:
+            yield {bar: tick.status}
+    with workspace() as folder:
+        yield {**result(tick.step, folder), bar: tick.finished}
+
+
+def seconds(duration: float) -> str:
+    """A duration the way one says it."""
+    if duration < 10:
+        return f"{duration:.1f} s"
+    if duration < 90:
+        return f"{duration:.0f} s"
+    return f"{duration / 60:.0f} min"
+
+
+def status(text: str = "", share: float = 0.0) -> Status:
+    """What the bar shows: a line, and how far it is filled (0 to 1)."""
+    return {"text": text, "percent": round(100 * share)}
