@@ -119,7 +119,8 @@ def denoiser_loss(
     with part.drawing_apart():
         seen = torch.where(kept, clean, noisy)
         output, share = parted(unet(seen, t, label), channels)
-    target = teacher(seen, t) if teacher else training_target(clean, eps, t, unet.prediction, diffuser)
+    with torch.autocast(clean.device.type, enabled=False):  # a teacher is ready in a type of its own
+        target = teacher(seen, t) if teacher else training_target(clean, eps, t, unet.prediction, diffuser)
     found = {"loss": (output - target).square()}
     found["loss"] = found["loss"] * loss_weights(t, weighting, unet.prediction, diffuser)[:, None, None, None]
     if share is not None:

@@ -225,6 +225,20 @@ def test_a_teacher_is_shown_what_the_network_is_and_its_answer_is_what_counts() 
     assert denoiser_loss(silent, clean, Diffuser(), "uniform", 0.5, teacher=teacher)["loss"] > 1
 
 
+def test_a_teacher_answers_in_its_own_type_whatever_its_pupil_computes_in() -> None:
+    believed: list[torch.dtype] = []
+
+    def teacher(noisy: Tensor, t: Tensor) -> Tensor:
+        believed.append(torch.mm(torch.ones(2, 2), torch.ones(2, 2)).dtype)
+        return noisy
+
+    with torch.autocast("cpu", torch.bfloat16):
+        denoiser_loss(
+            Answer("v", lambda noisy, t: noisy), torch.randn(4, 4, 8, 8), Diffuser(), "uniform", 0.0, teacher=teacher
+        )
+    assert believed == [torch.float32]
+
+
 def test_the_loss_is_finite_and_its_gradient_reaches_every_parameter(shaken) -> None:
     vae = shaken(VAE(**SMALL))
     terms = vae_loss(vae, torch.rand(4, 3, 32, 32) * 2 - 1, 1e-3, 0.5, texture_weight=0.5)

@@ -4,7 +4,8 @@ That is the gated scan: built from PyTorch's operations it is a hundred of them,
 norm, scale, shift and SiLU in one for inference: with one small latent, each of PyTorch's four takes longer to start
 and to bring its numbers than to compute. Compiled, each number is brought once, from where it lies.
 
-Kernels are given where tensors lie in memory, which takes Python less time than a small scan itself, and see arrays.
+Kernels are given where tensors lie in memory, which takes Python less time than a small scan itself, and see arrays;
+that those are what lies there is checked before (`run`).
 Those hold fp32, or bf16, which NumPy lacks, as its bits in uint16; what is computed with is fp32. Indices are unsigned,
 for LLVM makes vector instructions only where it need not ask whether one counts from the end.
 """
@@ -14,6 +15,7 @@ from __future__ import annotations
 import math
 import threading
 from collections.abc import Callable
+from functools import lru_cache
 
 import numpy as np
 import torch
@@ -33,18 +35,54 @@ VALUE, DELTA, GATE = range(3)  # parts of what is projected
 WRITE, OPEN, STATE = range(3)  # parts of what is kept: sigmoids of delta and gate, and the state
 SCALE, SHIFT = range(2)  # parts of a modulation
 
+Shape = tuple[int, ...]
+Named = tuple[tuple[str, Shape], ...]
 
-def run(kernel: Callable[..., None], sizes: tuple[int, ...], first: Tensor, *others: Tensor | None) -> None:
-    """Call a kernel with sizes, whose product is how many numbers it has to compute, and with CPU tensors.
 
-    All are contiguous, the first of one of the types in `STORED`; in place of one that a kernel can do without, None.
+def run(kernel: Callable[..., None], sizes: tuple[int, ...], *tensors: Tensor | None) -> None:
+    """Call a kernel of `TENSORS` with sizes, whose product is how many numbers it has to compute, and with its tensors.
+
     It computes with as many threads as PyTorch does, if there is enough to do, and lets other Python threads go on.
+
+    Raises:
+        TypeError: what it would read or write is not what lies there. All tensors have the shape in `TENSORS`, lie
+            without gaps on the CPU, and are of the first's type, one of those in `STORED`, but for `paths`, int64.
     """
+    stored = tensors[0].dtype  # type: ignore[union-attr]
+    for tensor, (name, shape) in zip(tensors, TENSORS[kernel](*sizes), strict=True):
+        # Told apart in half a microsecond each: a kernel sees an address and believes the rest.
+        if tensor is None:
+            if (kernel, name) not in DISPENSABLE:
+                raise TypeError(f"{kernel.__name__} takes {name} {shape}; it was given nothing")
+        elif tensor.dtype is not (torch.int64 if name == "paths" else stored) or not _lies_as(tensor, shape):
+            raise TypeError(_said_wrong(kernel, name, shape, tensor, stored))
+    if stored not in STORED:
+        raise TypeError(f"there is no kernel for {stored}; it has to be one of {', '.join(map(str, STORED))}")
     threads = min(torch.get_num_threads(), config.NUMBA_NUM_THREADS, 1 + math.prod(sizes) // ENOUGH)
-    places = [None if tensor is None else tensor.data_ptr() for tensor in (first, *others)]
+    places = [None if tensor is None else tensor.data_ptr() for tensor in tensors]
     with _one_at_a_time:
         set_num_threads(threads)
-        kernel(STORED[first.dtype], *sizes, *places)
+        kernel(STORED[stored], *sizes, *places)
+
+
+def _lies_as(tensor: Tensor, shape: Shape) -> bool:
+    """Whether a tensor on the CPU has its numbers as a kernel sees them, one after the other.
+
+    A channels-last map (B, C, H, W) has them as (B, cells, C) does; making such a view takes longer than all of this.
+    """
+    if tensor.dim() == 4 and len(shape) == 3:
+        fits = tensor.numel() == math.prod(shape) and tensor.shape[1] == shape[2]
+        return fits and tensor.is_cpu and tensor.is_contiguous(memory_format=torch.channels_last)
+    return tensor.shape == shape and tensor.is_cpu and tensor.is_contiguous()
+
+
+def _said_wrong(kernel: Callable[..., None], name: str, shape: Shape, tensor: Tensor, stored: torch.dtype) -> str:
+    """What a kernel takes and what it was given instead."""
+    wanted = torch.int64 if name == "paths" else stored
+    return (
+        f"{kernel.__name__} takes {name} {shape}, contiguous, {wanted} on cpu; "
+        f"it was given {tuple(tensor.shape)} with strides {tensor.stride()}, {tensor.dtype} on {tensor.device}"
+    )
 
 
 _one_at_a_time = threading.Lock()  # some of the thread pools numba may find cannot be entered twice
@@ -216,3 +254,31 @@ def norm_silu(stored, batch, cells, channels, weight_at, bias_at, modulation_at,
             normal = (_read(x[b, n, c]) - mean) * sharpness * _read(weight[c]) + _read(bias[c])
             moved = normal * (ONE + _read(modulation[b, SCALE, c])) + _read(modulation[b, SHIFT, c])
             out[b, n, c] = _rounded(moved * _sigmoid(moved), out)
+
+
+@lru_cache(maxsize=64)
+def _scan_tensors(batch: int, cells: int, directions: int, share: int) -> Named:
+    channels = directions * share
+    projected, mixed = (batch, cells, 3 * channels), (batch, cells, channels)
+    return ("projected", projected), ("paths", (directions, cells)), ("mixed", mixed), ("kept", projected)
+
+
+@lru_cache(maxsize=64)
+def _scan_backward_tensors(batch: int, cells: int, directions: int, share: int) -> Named:
+    projected, paths, mixed, kept = _scan_tensors(batch, cells, directions, share)
+    return projected, paths, ("kept", kept[1]), ("grad", mixed[1]), ("projected_grad", projected[1])
+
+
+@lru_cache(maxsize=64)
+def _norm_silu_tensors(batch: int, cells: int, channels: int) -> Named:
+    affine, modulation, x = (channels,), (batch, 2 * channels, 1, 1), (batch, cells, channels)
+    return ("weight", affine), ("bias", affine), ("modulation", modulation), ("x", x), ("out", x)
+
+
+# Of each kernel its tensors, by name, and their shapes for its sizes.
+TENSORS: dict[Callable[..., None], Callable[..., Named]] = {
+    scan: _scan_tensors,
+    scan_backward: _scan_backward_tensors,
+    norm_silu: _norm_silu_tensors,
+}
+DISPENSABLE = {(scan, "kept")}  # None in its place where there is to be no gradient

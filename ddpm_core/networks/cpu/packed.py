@@ -114,7 +114,7 @@ class CompiledNormSiLU(nn.Module):
         super().__init__()
         self.plain = plain
         self.affine = plain.weight, plain.bias
-        self.unchanged = torch.zeros_like(plain.weight).repeat(2)
+        self.unchanged = torch.zeros_like(plain.weight).repeat(2)[None, :, None, None]
 
     def forward(self, x: Tensor, modulation: Tensor | None = None) -> Tensor:
         x = x.contiguous(memory_format=torch.channels_last)
