@@ -48,7 +48,7 @@ from ddpm_core.evaluation.feature_distances import FEWEST, compared
 from ddpm_core.evaluation.features import FeatureNetwork, inception, of_classes, of_turns
 from ddpm_core.evaluation.likelihood import measure_likelihood
 from ddpm_core.evaluation.measures import table
-from ddpm_core.images.files import PictureError, Source, open_picture, to_bytes
+from ddpm_core.images.files import PictureError, Source, as_rgb, open_picture, to_bytes
 from ddpm_core.images.masks import grown
 from ddpm_core.pipeline import LatentDiffusion
 from ddpm_core.requests import MAX_COUNT, GenerateRequest, InpaintRequest
@@ -256,8 +256,8 @@ def measure_fills(
             worst = max(worst, int(change[~painted].max(initial=0)))
 
         small = frame.reduced(model.size)
-        original = np.asarray(small.picture, dtype=int)
-        first, second = (np.asarray(small.paste(fill), dtype=int) for fill in fills)
+        original = np.asarray(as_rgb(small.picture), dtype=int)
+        first, second = (np.asarray(as_rgb(small.paste(fill)), dtype=int) for fill in fills)
         at_edge = small.painted & grown(~small.painted, model.codec.stride)
         for result in (first, second):
             seams["inpainted"].append(metrics.edge_steps(result, small.painted))

@@ -15,7 +15,7 @@ import typer
 from ddpm_core.cli import fail, run
 from ddpm_core.images.crop import cut_out
 from ddpm_core.images.faces import Square, face_squares
-from ddpm_core.images.files import open_picture
+from ddpm_core.images.files import as_rgb, open_picture
 from ddpm_core.images.masks import ready_made
 from ddpm_core.pipeline import LatentDiffusion
 from ddpm_core.requests import InpaintRequest
@@ -31,7 +31,7 @@ def main(
     checkpoint: Annotated[Path, typer.Option(help="checkpoint folder")] = Path("checkpoints/faces-128"),
 ) -> None:
     """Write docs/images/photograph.png: the masks, and what is made of them from consecutive seeds."""
-    picture = open_picture(photo)
+    picture = as_rgb(open_picture(photo))
     faces = face_squares(picture)
     if not faces:
         fail(f"no face was found in {photo}, or it fills the picture; take a photo of somebody a little further away.")

@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from ddpm_core.images.files import as_picture, as_rgb
+
 MOST_FRAMES = 60  # of a run; an animation of more is no better and much larger
 LINGER = 1.0  # seconds that the last frame stays beside its own time
 
@@ -40,7 +42,7 @@ def save_mp4(frames: Sequence[Image.Image], path: str | Path, seconds: float, si
     import imageio  # takes a moment, and only films need it
 
     rate = len(frames) / seconds  # frames in a second
-    pixels = [np.asarray(_on_white(frame)) for frame in _scaled(frames, side, multiple=2)]  # (H, W, 3) each
+    pixels = [np.asarray(frame) for frame in _scaled(frames, side, multiple=2)]  # (H, W, 3) each
     pixels += pixels[-1:] * max(1, round(LINGER * rate))
     film: Any = imageio.get_writer(
         path, format="FFMPEG", mode="I", fps=rate, codec="libx264", pixelformat="yuv420p", quality=8,
@@ -58,17 +60,13 @@ FORMATS: dict[str, Callable[[Sequence[Image.Image], str | Path, float, int], Non
 
 
 def _scaled(frames: Sequence[Image.Image], side: int, multiple: int = 1) -> list[Image.Image]:
-    """The frames with `side` pixels along the longer side, both sides multiples of `multiple`."""
+    """The frames with `side` pixels along the longer side, both sides multiples of `multiple`.
+
+    Neither format has profiles or half transparency: they are in sRGB and on white.
+    """
     scale = side / max(frames[0].size) / multiple
     width, height = (multiple * max(1, round(extent * scale)) for extent in frames[0].size)
-    return [frame.resize((width, height), Image.Resampling.LANCZOS) for frame in frames]
-
-
-def _on_white(frame: Image.Image) -> Image.Image:
-    if frame.has_transparency_data:
-        frame = frame.convert("RGBA")
-        frame = Image.alpha_composite(Image.new("RGBA", frame.size, "white"), frame)
-    return frame.convert("RGB")
+    return [as_rgb(as_picture(frame).resize((width, height), Image.Resampling.LANCZOS)) for frame in frames]
 
 
 def _in_256_colours(frame: Image.Image) -> Image.Image:

@@ -12,6 +12,8 @@ from PIL import Image, ImageFilter
 from torch import Tensor
 from torch.nn import functional as F
 
+from ddpm_core.images.colors import with_colors_of
+
 SWEEPS = 12  # relaxation steps per resolution; the coarser one has already settled all but the finest waves
 
 
@@ -23,7 +25,7 @@ def blend(picture: Image.Image, fill: Image.Image, painted: np.ndarray, feather:
     bit for bit.
 
     Args:
-        picture, fill: of one size and mode, RGB or RGBA.
+        picture, fill: of one size, mode (RGB or RGBA) and colour profile.
         painted: bool (H, W).
         feather: pixels inside the painted area over which the picture fades into the fill.
     """
@@ -47,7 +49,7 @@ def blend(picture: Image.Image, fill: Image.Image, painted: np.ndarray, feather:
     result = np.array(picture)
     region = painted[window]
     result[window][region] = np.rint(made.clip(0, 255)).astype(np.uint8)[region]
-    return Image.fromarray(result)
+    return with_colors_of(result, picture)
 
 
 def membrane(values: Tensor, known: Tensor) -> Tensor:

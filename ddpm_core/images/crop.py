@@ -13,6 +13,7 @@ from PIL import Image, ImageOps
 from torch import Tensor
 
 from ddpm_core.images.blending import blend
+from ddpm_core.images.colors import in_colors_of, with_colors_of
 from ddpm_core.images.faces import Square
 from ddpm_core.images.files import as_rgb, to_tensor
 from ddpm_core.images.masks import MaskError, any_inside
@@ -29,7 +30,8 @@ def middle(picture: Image.Image, size: int) -> Image.Image:
 
 def cut_out(picture: Image.Image, square: Square, size: int) -> Image.Image:
     """A square of an upload as a model sees it: RGB, `size` pixels a side; beyond the upload its border is repeated."""
-    return as_rgb(Image.fromarray(_inside(np.asarray(picture), square))).resize((size, size), Image.Resampling.LANCZOS)
+    window = with_colors_of(_inside(np.asarray(picture), square), picture)
+    return as_rgb(window).resize((size, size), Image.Resampling.LANCZOS)
 
 
 def _inside(pixels: np.ndarray, square: Square) -> np.ndarray:
@@ -50,7 +52,7 @@ class Frame:
     a painted face is shown as the model knows faces, wherever in the upload it is.
 
     Attributes:
-        picture: the upload, RGB or RGBA; what is kept keeps its transparency.
+        picture: the upload, RGB or RGBA; what is kept keeps its transparency and its colour profile.
         painted: bool (H, W), True where it is to be made anew.
         left, top, side: the window, in the upload's pixels; may reach beyond it.
         size: side of the model's square, pixels.
@@ -129,8 +131,12 @@ class Frame:
         return torch.from_numpy(~painted)[None, None]
 
     def paste(self, made: Image.Image) -> Image.Image:
-        """The upload at its own size with `made` (the model's square) in the painted pixels, no other touched."""
-        fill = made.convert(self.picture.mode).resize((self.side, self.side), Image.Resampling.LANCZOS)
+        """The upload at its own size with `made` (the model's square) in the painted pixels, no other touched.
+
+        What was made is sRGB and is brought into the upload's colours; the profile that names them goes along.
+        """
+        fill = in_colors_of(made, self.picture).convert(self.picture.mode)
+        fill = fill.resize((self.side, self.side), Image.Resampling.LANCZOS)
         sheet = self.picture.copy()
         sheet.paste(fill, (self.left, self.top))
         return blend(self.picture, sheet, self.painted, self.feather)

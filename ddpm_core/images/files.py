@@ -7,15 +7,23 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO, TypeVar
 
 import numpy as np
 import torch
-from PIL import Image, ImageOps
+from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 from torch import Tensor
 
+from ddpm_core.images import kinds, levels, metadata
+from ddpm_core.images.colors import PROFILE, SPACES, in_rgb, in_srgb
+
 PARAMETERS = "parameters"  # the PNG text chunk that says how a picture was made
+FEW_BITS = {"L;2": 2, "L;4": 4}  # of grey, by Pillow's name for how it is stored
+
+Used = TypeVar("Used")
+
+kinds.register()
 
 
 class PictureError(ValueError):
@@ -56,46 +64,107 @@ Source = Path | Member | Image.Image  # a file, a file in an archive, or a pictu
 def open_picture(path: str | Source, side: int | None = None) -> Image.Image:
     """The picture in a file as `as_picture` gives it: upright 8-bit RGB, or RGBA if any of it is transparent.
 
-    Of an animation it is the first frame. One in memory is treated alike.
+    Of an animation it is the first frame. One in memory is treated alike. What the file holds beside pixels, however
+    much or broken, does not keep it from being opened.
 
     Args:
         side: pixels that are enough for its shorter side. A JPEG is then decoded at the smallest of the sizes it
             can be (a half, a quarter or an eighth) that has them, in a fraction of the time.
 
     Raises:
-        PictureError: the file is missing, no picture, truncated or absurdly large.
+        PictureError: the file is missing, no picture, truncated, absurdly large or of a kind that cannot be read.
     """
+    return read_picture(path, as_picture, side)
+
+
+def read_picture(path: str | Source, use: Callable[[Image.Image], Used], side: int | None = None) -> Used:
+    """What `use` makes of the picture in a file, loaded and as it is stored; else as `open_picture`."""
     if isinstance(path, Image.Image):
-        return as_picture(path)
+        return use(path)
     name = Path(str(path)).name
     file = io.BytesIO(path.read()) if isinstance(path, Member) else path
     try:
-        with Image.open(file) as picture:
-            if side is not None:
-                picture.draft(None, (side, side))
-            picture.load()
-            return as_picture(picture)
+        try:
+            return use(_loaded(file, side))
+        except (FileNotFoundError, IsADirectoryError, Image.DecompressionBombError, MemoryError):
+            raise
+        except Exception:  # it may be whole but for what stands beside its pixels
+            return use(_loaded_bare(file, side))
     except FileNotFoundError:
         raise PictureError(f"{path} does not exist.") from None
     except Image.DecompressionBombError:
         raise PictureError(f"{name} has too many pixels to open; make it smaller first.") from None
+    except MemoryError:
+        raise PictureError(f"There is not enough memory to open {name}; make it smaller first.") from None
     except Exception:  # damaged files make Pillow's many readers stumble in as many ways
-        raise PictureError(f"{name} is not a picture that can be read; try a PNG or JPEG.") from None
+        raise PictureError(_unreadable(name, file)) from None
+
+
+def _loaded(file: str | Path | BinaryIO, side: int | None) -> Image.Image:
+    with Image.open(file) as picture:
+        if side is not None:
+            picture.draft(None, (side, side))
+        key = _clear_color(picture)
+        picture.load()
+        if key is not None:
+            picture.info["transparency"] = key
+        return picture
+
+
+def _loaded_bare(file: str | Path | BinaryIO, side: int | None) -> Image.Image:
+    bare = metadata.bare(_bytes(file))
+    picture = _loaded(io.BytesIO(bare.content), side)
+    picture.info |= {"exif": bare.exif} if bare.exif else {}
+    picture.info |= {PROFILE: bare.profile} if bare.profile else {}
+    return picture
+
+
+def _clear_color(picture: Image.Image) -> Any:
+    """What a PNG says is transparent, in 8 bits: Pillow scales its pixels, but not that."""
+    clear = picture.info.get("transparency")
+    tiles = getattr(picture, "tile", None)
+    rawmode = tiles[0][3] if tiles else None
+    if rawmode in FEW_BITS and isinstance(clear, int):
+        return (clear % 2 ** FEW_BITS[rawmode]) * 255 // (2 ** FEW_BITS[rawmode] - 1)
+    if rawmode == "RGB;16B" and isinstance(clear, tuple):  # what its upper bits cannot tell apart is transparent, too
+        return tuple(level >> 8 for level in clear)
+    return None
+
+
+def _bytes(file: str | Path | BinaryIO, most: int = -1) -> bytes:
+    if isinstance(file, str | Path):
+        with open(file, "rb") as stream:
+            return stream.read(most)
+    file.seek(0)
+    return file.read(most)
+
+
+def _unreadable(name: str, file: str | Path | BinaryIO) -> str:
+    try:
+        kind = kinds.of(_bytes(file, kinds.HEAD))
+    except OSError:
+        kind = None
+    return f"{name} is not a picture that can be read; try a PNG or JPEG." if kind is None else kind.sentence(name)
 
 
 def as_picture(picture: Image.Image) -> Image.Image:
-    """Any Pillow picture upright and 8-bit: EXIF turns applied, 16-bit scaled, RGB, or RGBA if it has transparency."""
-    picture = ImageOps.exif_transpose(picture)
-    if picture.mode.startswith("I") or picture.mode == "F":  # Pillow would clip these at 255
-        values = np.nan_to_num(np.asarray(picture, dtype=np.float64))
-        peak = 65535 if picture.mode.startswith("I") or values.max() > 255 else 255 if values.max() > 1 else 1
-        picture = Image.fromarray((values.clip(0, peak) / peak * 255).round().astype(np.uint8))
-    return picture.convert("RGBA" if picture.has_transparency_data else "RGB")
+    """Any Pillow picture upright and 8-bit: EXIF turns applied, wide ranges scaled, RGB, or RGBA if transparent.
+
+    RGB keeps its colour profile (`colors`), and of all that a file says nothing else.
+    """
+    picture = metadata.upright(picture)
+    if levels.is_wide(picture):
+        picture = levels.in_8_bits(picture)
+    if picture.mode not in SPACES:
+        profile = picture.info.get(PROFILE)
+        picture = picture.convert("RGBA" if picture.has_transparency_data else "RGB")
+        picture.info = {PROFILE: profile} if profile else {}
+    return in_rgb(picture)
 
 
 def as_rgb(picture: Image.Image) -> Image.Image:
-    """Any Pillow picture as upright 8-bit RGB, transparency laid on white."""
-    picture = as_picture(picture)
+    """Any Pillow picture as upright 8-bit RGB in sRGB, transparency laid on white: what a model sees."""
+    picture = in_srgb(as_picture(picture))
     if picture.mode == "RGBA":
         picture = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture)
     return picture.convert("RGB")
@@ -136,18 +205,25 @@ def contact_sheet(image: Tensor, columns: int | None = None, gap: int = 2) -> Im
 
 
 def save_png(picture: Image.Image, path: str | Path, parameters: Mapping[str, Any]) -> None:
-    """Write a lossless PNG whose text chunk "parameters" holds, as JSON, what made the picture."""
+    """Write a lossless PNG whose text chunk "parameters" holds, as JSON, what made the picture; with its profile."""
     info = PngInfo()
     info.add_text(PARAMETERS, json.dumps(dict(parameters)))
-    picture.save(path, format="PNG", pnginfo=info, compress_level=3)  # lossless at any level, and 3 is quick
+    profile = picture.info.get(PROFILE)
+    picture.save(path, format="PNG", pnginfo=info, icc_profile=profile, compress_level=3)  # lossless at any, 3 is quick
 
 
 def read_parameters(path: str | Path) -> dict[str, Any]:
-    """What `save_png` wrote beside the pixels; empty if there is nothing."""
-    with Image.open(path) as picture:
-        text = getattr(picture, "text", {}).get(PARAMETERS, "{}")
+    """What `save_png` wrote beside the pixels; empty if there is nothing, or the file is none of ours.
+
+    Raises:
+        PictureError: there is no such file, or it may not be read.
+    """
     try:
-        said = json.loads(text)
-    except ValueError:  # other programs use the same chunk for plain text
+        with open(path, "rb") as file:
+            text = metadata.png_text(file, PARAMETERS)
+        said = json.loads(text or "{}")
+    except OSError as error:
+        raise PictureError(f"{path} cannot be opened: {error.strerror or error}.") from None
+    except (ValueError, RecursionError):  # other programs use the same chunk for plain text
         return {}
     return said if isinstance(said, dict) else {}

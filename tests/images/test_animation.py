@@ -92,3 +92,11 @@ def test_every_format_writes_what_its_name_says(tmp_path: Path, name: str, begin
     head = (tmp_path / f"x.{name}").read_bytes()[:12]
     assert head.startswith(begins)
     assert (b"ftyp" in head) == (name == "mp4")
+
+
+def test_what_is_transparent_is_white_in_a_gif(tmp_path: Path) -> None:
+    frame = Image.new("RGBA", (16, 16), (200, 0, 0, 255))
+    frame.paste((0, 0, 0, 0), (0, 0, 8, 16))
+    save_gif([frame] * 3, tmp_path / "x.gif", 1.0, side=16)
+    with Image.open(tmp_path / "x.gif") as gif:
+        assert [gif.convert("RGB").getpixel((x, 8)) for x in (3, 13)] == [(255, 255, 255), (200, 0, 0)]

@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from ddpm_core.images.colors import in_srgb
+from ddpm_core.images.files import as_rgb
 from ddpm_core.images.masks import fit
 
 CANVAS = 768  # longer side of the canvas, pixels
@@ -22,9 +24,13 @@ PAINT = (15, 118, 110, 166)  # the accent colour, see-through
 
 
 def canvas(picture: Image.Image) -> Image.Image:
-    """A copy whose longer side is `CANVAS`, enlarged or reduced; the pixels of tiny pictures stay visible squares."""
+    """A copy in sRGB whose longer side is `CANVAS`; the pixels of tiny pictures stay visible squares.
+
+    What a browser draws and gives back has lost its profile.
+    """
     tiny = max(picture.size) * 8 < CANVAS
-    return picture.resize(canvas_size(picture.size), Image.Resampling.NEAREST if tiny else Image.Resampling.LANCZOS)
+    how = Image.Resampling.NEAREST if tiny else Image.Resampling.LANCZOS
+    return in_srgb(picture.resize(canvas_size(picture.size), how))
 
 
 def canvas_size(size: tuple[int, int]) -> tuple[int, int]:
@@ -54,9 +60,7 @@ def shows(value: Mapping[str, Any] | None, picture: Image.Image) -> bool:
     background = None if value is None else value.get("background")
     if background is None or background.size != canvas_size(picture.size):
         return False
-    glances = [
-        one.convert("RGB").resize((GLANCE, GLANCE), Image.Resampling.BOX) for one in (background, canvas(picture))
-    ]
+    glances = [as_rgb(one).resize((GLANCE, GLANCE), Image.Resampling.BOX) for one in (background, canvas(picture))]
     given, expected = (np.asarray(glance, dtype=int) for glance in glances)
     free = ~fit(painted_on(value, background.size), (GLANCE, GLANCE))  # the page may lay its paint on the background
     return bool((np.abs(given - expected)[free] <= ALIKE).all())

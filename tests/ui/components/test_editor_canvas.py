@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from ddpm_core.images.masks import MaskError, open_mask, ready_made
+from tests.icc_profiles import profile
 from ui.components import editor_canvas
 
 
@@ -94,3 +95,21 @@ def test_a_canvas_is_known_by_its_picture(size: tuple[int, int]) -> None:
     assert not editor_canvas.shows(value, picture.resize((picture.width, picture.height + 9)))
     assert not editor_canvas.shows(None, picture)
     assert not editor_canvas.shows({"background": None}, picture)
+
+
+def test_a_canvas_is_in_srgb_and_without_a_profile() -> None:
+    """What a browser draws, and gives back, is sRGB."""
+    picture = Image.new("RGB", (40, 30), (200, 90, 40))
+    picture.info["icc_profile"] = profile("Display P3")
+    shown = editor_canvas.canvas(picture)
+    assert "icc_profile" not in shown.info
+    assert np.abs(np.array(shown.getpixel((5, 5))) - (216, 84, 17)).max() <= 4
+    assert editor_canvas.shows({"background": shown}, picture)
+
+
+def test_a_transparent_canvas_is_known_without_the_colours_nobody_sees() -> None:
+    picture = Image.new("RGBA", (300, 200), (250, 120, 30, 0))
+    picture.paste((20, 200, 40, 255), (150, 0, 300, 200))
+    shown = np.array(editor_canvas.editor_value(picture)["background"])
+    shown[shown[:, :, 3] == 0] = 0  # as a browser's canvas gives it back
+    assert editor_canvas.shows({"background": Image.fromarray(shown)}, picture)
