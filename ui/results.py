@@ -9,13 +9,16 @@ from tempfile import TemporaryDirectory
 
 from PIL import Image
 
+from ddpm_core.images.animation import FORMATS
 from ddpm_core.images.crop import Frame
 from ddpm_core.images.files import read_parameters, save_png
 from ddpm_core.pipeline import LatentDiffusion
-from ddpm_core.requests import GenerateRequest
+from ddpm_core.requests import BetweenRequest, GenerateRequest
 from ui.files import written
 from ui.run_inputs import RunInputs
 
+SIDE = 256  # longer side of a moving picture, pixels, unless asked otherwise
+WALK_SECONDS = 4.0  # of the way between two seeds, there and back
 SHOWN = 1024  # longer side of a result on the page; the file to download has the upload's size
 
 
@@ -83,3 +86,17 @@ class Results:
     def pair(self, index: int) -> tuple[str, str]:
         """Before and after, of one of them."""
         return self.before, self.shown[index]
+
+
+def animate(
+    frames: Sequence[Image.Image], folder: Path, seconds: float, side: int, name: str, format: str = "gif"
+) -> str:
+    """A moving picture in one of the `FORMATS` of `ddpm_core.images.animation`; its path."""
+    path = folder / f"{name}.{format}"
+    FORMATS[format](frames, path, seconds, side)
+    return str(path)
+
+
+def there_and_back(made: Sequence[Image.Image], folder: Path, request: BetweenRequest, format: str = "gif") -> str:
+    """The way between two seeds as a moving picture, walked in both directions; its path."""
+    return animate([*made, *reversed(made[:-1])], folder, WALK_SECONDS, SIDE, request.stem, format)

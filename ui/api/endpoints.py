@@ -22,9 +22,9 @@ from ui.components.events import ONE_AT_A_TIME
 from ui.errors import Problem, ask, polite
 from ui.files import workspace
 from ui.models import Shelf
-from ui.results import save
+from ui.results import animate, save
 from ui.run_inputs import RunInputs
-from ui.tabs.process import BELIEVES, LIMIT, SEES, animate
+from ui.tabs.process import BELIEVES, LIMIT, SEES
 
 
 def build(shelf: Shelf) -> None:

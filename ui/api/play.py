@@ -13,8 +13,7 @@ from ui.components.events import ONE_AT_A_TIME
 from ui.errors import ask, polite
 from ui.files import workspace
 from ui.models import Shelf
-from ui.results import save
-from ui.tabs.play import there_and_back
+from ui.results import save, there_and_back
 
 
 def build(shelf: Shelf, door: gr.Button) -> None:

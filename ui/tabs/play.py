@@ -13,6 +13,7 @@ from PIL import Image
 from ddpm_core.diffusion.samplers import Step
 from ddpm_core.requests import MAX_STRIP, AnagramRequest, BetweenRequest, GenerateRequest, HybridRequest
 from ui import examples
+from ui.components.animation_view import AnimationView
 from ui.components.class_picker import class_rows
 from ui.components.controls import sampling, seed_row, stage_of
 from ui.components.events import AT_ONCE, ONE_AT_A_TIME, PAGE_ONLY
@@ -23,12 +24,10 @@ from ui.files import cached, workspace
 from ui.help import lead
 from ui.models import Shelf
 from ui.play_modes import FIRST, MODES, Control, PlayMode, available_modes, available_views, positions
-from ui.results import save
-from ui.tabs.process import SIDE, animate
+from ui.results import save, there_and_back
 
 PAIRS = 4  # most anagrams at once: each takes twice the time of a picture, and twice the room
 VIEW = AnagramRequest.model_fields["view"].default
-SECONDS = 4.0  # of the GIF, there and back
 
 
 class PlayTab:
@@ -53,13 +52,8 @@ class PlayTab:
             with gr.Column(scale=1, min_width=264, elem_classes="controls"):
                 self._place_controls(start, checkpoint)
                 control = RunControl("Make", "play")
-                with gr.Group(elem_classes="gif", visible=shown != []) as self.moving, workspace() as folder:
-                    gif = there_and_back(made, folder, start) if shown else None
-                    self.gif = gr.Image(
-                        gif, type="filepath", interactive=False, show_label=False, buttons=[], label="GIF",
-                        elem_id="play-gif",
-                    )  # fmt: skip
-                    self.download = gr.DownloadButton("Download GIF", gif, elem_id="play-download", size="md")
+                with workspace() as folder:
+                    self.animation = AnimationView("play", there_and_back(made, folder, start) if shown else None)
                 with gr.Accordion("Advanced", open=False):
                     blur = gr.Slider(
                         0.5, 8, HybridRequest.model_fields["blur"].default, step=0.1, label="Far away, pixels",
@@ -73,9 +67,12 @@ class PlayTab:
         }  # fmt: skip
         control.wire(
             self._run,
-            [checkpoint, self.mode, *self.fields.values()],
-            [self.gallery, self.moving, self.gif, self.download, self.last],
+            [checkpoint, self.mode, self.animation.format, *self.fields.values()],
+            [self.gallery, *self.animation.parts, self.last],
             self.bar,
+        )
+        self.animation.format.change(
+            gentle(self._animate), [self.animation.format, self.gallery, self.last], self.animation.parts, **PAGE_ONLY
         )
         parts: dict[Control, gr.blocks.Block] = {
             "way": self.way, "second": self.second, "turn": self.turn, "several": self.several, "blur": blur,
@@ -119,7 +116,17 @@ class PlayTab:
         )
         return modes, ways
 
-    def _run(self, checkpoint: str, key: str, *asked: Any) -> Iterator[Updates]:
+    def _animate(
+        self, format: str, gallery: list[tuple[str, str]] | None, request: GenerateRequest | None
+    ) -> Iterator[Updates]:
+        """What was made last, as a moving picture in the other format."""
+        yield {self.animation.group: gr.skip()}  # Gradio empties what a generator that yields nothing might have filled
+        if gallery and isinstance(request, BetweenRequest):
+            with workspace() as folder:
+                made = [Image.open(file) for file, _ in gallery]
+                yield self.animation.shows(there_and_back(made, folder, request, format))
+
+    def _run(self, checkpoint: str, key: str, format: str, *asked: Any) -> Iterator[Updates]:
         mode, fields = MODES[key], dict(zip(self.fields, asked, strict=True))
         given = {name: value for name, value in fields.items() if name in mode.kind.model_fields}
         request = ask(mode.kind, **given, count=fields[mode.count])
@@ -135,12 +142,10 @@ class PlayTab:
             files = save(made, request, model, folder)
             if other := _other(mode, request, made):
                 files += save(other, request, model, folder, prefix=f"{mode.way(request)}-")
-            gif = there_and_back(made, folder, request) if isinstance(request, BetweenRequest) else None
+            moving = there_and_back(made, folder, request, format) if isinstance(request, BetweenRequest) else None
             return {
                 self.gallery: _on_stage(files, captions),
-                self.moving: gr.update(visible=gif is not None),
-                self.gif: gif,
-                self.download: gif,
+                **self.animation.shows(moving),
                 self.last: request,
             }
 
@@ -149,11 +154,6 @@ class PlayTab:
 
 def _other(mode: PlayMode, request: GenerateRequest, made: Sequence[Image.Image]) -> list[Image.Image]:
     return [mode.other(request, picture) for picture in made] if mode.other else []
-
-
-def there_and_back(made: Sequence[Image.Image], folder: Path, request: BetweenRequest) -> str:
-    """A looping GIF of the way between two seeds, walked in both directions; returns its path."""
-    return animate([*made, *reversed(made[:-1])], folder, SECONDS, SIDE, request.stem)
 
 
 def _on_stage(files: Sequence[str], captions: Sequence[str]) -> Any:

@@ -1,4 +1,4 @@
-"""The Process tab: how a picture comes out of noise, frame by frame, and as a GIF."""
+"""The Process tab: how a picture comes out of noise, frame by frame, and as a GIF or an MP4."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ import gradio as gr
 from PIL import Image
 
 from ddpm_core.diffusion.samplers import Step
-from ddpm_core.images.animation import MOST_FRAMES, evenly, save_gif
+from ddpm_core.images.animation import MOST_FRAMES, evenly
 from ddpm_core.requests import GenerateRequest, InpaintRequest
 from ui import examples
+from ui.components.animation_view import AnimationView
 from ui.components.class_picker import class_row
 from ui.components.controls import sampling, seed_row
 from ui.components.events import AT_ONCE, PAGE_ONLY
@@ -22,12 +23,13 @@ from ui.errors import ask, gentle
 from ui.files import cached, workspace
 from ui.help import lead
 from ui.models import Shelf
+from ui.results import SIDE, animate
 from ui.run_inputs import RunInputs
 
 STRIP = 8
 LIMIT = 512  # longer side of a frame of an inpainting
 SEES, BELIEVES = "sees", "believes"
-SIDE, SECONDS = 256, 3.0  # of a GIF, unless asked otherwise
+SECONDS = 3.0  # of a moving picture, unless asked otherwise
 SPEEDS = [("slow", 6.0), ("normal", SECONDS), ("fast", 1.5)]
 
 # Scrubbing is the browser's own work: all frames are in two hidden galleries, and static/studio.js picks from them.
@@ -86,32 +88,29 @@ class ProcessTab:
                     elem_id="process-view",
                 )  # fmt: skip
                 control = RunControl("Show the process", "process")
-                with gr.Group(elem_classes="gif"), workspace() as folder:
+                with workspace() as folder:
                     gif = animate(pictures[1], folder, SECONDS, SIDE, "made-earlier") if made else None
-                    self.gif = gr.Image(
-                        gif, type="filepath", interactive=False, show_label=False, buttons=[], label="GIF",
-                        elem_id="process-gif", visible=made != [],
-                    )  # fmt: skip
-                    self.download = gr.DownloadButton(
-                        "Download GIF", gif, interactive=made != [], elem_id="process-download", size="md"
-                    )
+                    self.animation = AnimationView("process", gif)
                 with gr.Accordion("Advanced", open=False):
-                    side = gr.Radio([128, 256, 512], value=SIDE, label="GIF size, pixels", elem_id="process-side")
-                    speed = gr.Radio(SPEEDS, value=SECONDS, label="GIF speed", elem_id="process-speed")
+                    side = gr.Radio(
+                        [128, 256, 512], value=SIDE, label="Size of the GIF or MP4, pixels", elem_id="process-side"
+                    )
+                    speed = gr.Radio(SPEEDS, value=SECONDS, label="Its speed", elem_id="process-speed")
                     self.steps, self.sampler = sampling("process")
         frames = [view, self.sees, self.believes]
         control.wire(
             self._run,
-            [checkpoint, self.inputs, *self.carried[3:], view, side, speed],
-            [self.frame, self.scrubber, self.sees, self.believes, self.gif, self.download, self.last],
+            [checkpoint, self.inputs, *self.carried[3:], view, side, speed, self.animation.format],
+            [self.frame, self.scrubber, self.sees, self.believes, *self.animation.parts, self.last],
             self.bar,
         )
         gr.on([view.change, self.believes.change], None, frames, self.strip, js=STRIP_OF, **AT_ONCE)
         gr.on([view.change, self.scrubber.change], None, [self.scrubber, *frames], self.frame, js=PICK, **AT_ONCE)
         self.strip.select(_jump, self.believes, self.scrubber, **AT_ONCE)
         gr.on(
-            [view.change, side.change, speed.change], gentle(_animate), [*frames, side, speed],
-            [self.gif, self.download], trigger_mode="always_last", **PAGE_ONLY,
+            [view.change, side.change, speed.change, self.animation.format.change],
+            gentle(self._animate), [*frames, side, speed, self.animation.format],
+            self.animation.parts, trigger_mode="always_last", **PAGE_ONLY,
         )  # fmt: skip
         self.plain.click(_plain, None, [self.inputs, self.about, self.plain, self.steps], **AT_ONCE)
 
@@ -130,6 +129,17 @@ class ProcessTab:
         asked = request.seed, request.steps, request.sampler, request.label or "", request.guidance
         return kept, _about(kept), gr.update(visible=inpainting), *asked
 
+    def _animate(
+        self, view: str, sees: Frames, believes: Frames, side: int, speed: float, format: str
+    ) -> Iterator[Updates]:
+        """The frames that are there already, as a moving picture."""
+        yield {self.animation.group: gr.skip()}  # Gradio empties what a generator that yields nothing might have filled
+        files = [file for file, _ in (sees if view == SEES else believes) or []]
+        if files:
+            with workspace() as folder:
+                frames = [Image.open(file) for file in files]
+                yield self.animation.shows(animate(frames, folder, float(speed), int(side), "process", format))
+
     def _run(
         self,
         checkpoint: str,
@@ -142,6 +152,7 @@ class ProcessTab:
         view: str,
         side: int,
         speed: float,
+        format: str,
     ) -> Iterator[Updates]:
         asked = {"seed": seed, "steps": steps, "sampler": sampler, "label": label, "guidance": guidance}
         if inputs is None:
@@ -168,14 +179,14 @@ class ProcessTab:
         def result(step: Step, folder: Path) -> Updates:
             shown = {name: [cached(frame) for frame in frames] for name, frames in kept.items()}
             count = len(shown[view])
-            gif = animate(kept[view], folder, float(speed), int(side), f"{model.name}-seed-{request.seed}")
+            name = f"{model.name}-seed-{request.seed}"
+            moving = animate(kept[view], folder, float(speed), int(side), name, format)
             return {
                 self.sees: shown[SEES],
                 self.believes: shown[BELIEVES],
                 self.scrubber: gr.update(maximum=max(2, count), value=count),
                 self.frame: shown[view][-1],
-                self.gif: gr.update(value=gif, visible=True),
-                self.download: gr.update(value=gif, interactive=True),
+                **self.animation.shows(moving),
                 self.last: request,
             }
 
@@ -184,23 +195,6 @@ class ProcessTab:
 
 def _jump(frames: Frames, event: gr.SelectData) -> int:
     return evenly(len(frames or []), STRIP)[int(event.index)] + 1
-
-
-def animate(frames: Sequence[Image.Image], folder: Path, seconds: float, side: int, name: str = "process") -> str:
-    """A looping GIF of frames from noise to picture; returns its path."""
-    path = folder / f"{name}.gif"
-    save_gif(frames, path, seconds, side)
-    return str(path)
-
-
-def _animate(view: str, sees: Frames, believes: Frames, side: int, speed: float) -> Iterator[tuple[Any, Any]]:
-    files = [file for file, _ in (sees if view == SEES else believes) or []]
-    if not files:
-        yield gr.skip(), gr.skip()
-        return
-    with workspace() as folder:
-        path = animate([Image.open(file) for file in files], folder, float(speed), int(side))
-        yield gr.update(value=path, visible=True), gr.update(value=path, interactive=True)
 
 
 def _plain() -> tuple[Any, ...]:

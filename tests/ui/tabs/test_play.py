@@ -15,9 +15,10 @@ from ddpm_core.checkpoints.native import VAE_WEIGHTS, write_weights
 from ddpm_core.diffusion.guidance import VIEWS, blurred
 from ddpm_core.images.files import open_picture, read_parameters, seen
 from ddpm_core.networks.codec import PixelCodec
-from ddpm_core.requests import BetweenRequest
+from ddpm_core.requests import AnagramRequest, BetweenRequest
 from ui import examples
 from ui.errors import Problem, as_sentence
+from ui.files import cached
 from ui.models import Shelf
 from ui.play_modes import FIRST, MODES
 from ui.tabs.play import PlayTab, _mode_changed
@@ -42,17 +43,19 @@ def told(class_checkpoint: Path) -> PlayTab:
         return PlayTab(Shelf.around(class_checkpoint, "cpu"), gr.Dropdown(["insects"], value="insects"))
 
 
-def played(tab: PlayTab, mode: str, **fields: Any) -> tuple[dict[Any, Any], list[np.ndarray], list[dict]]:
+def played(
+    tab: PlayTab, mode: str, format: str = "gif", **fields: Any
+) -> tuple[dict[Any, Any], list[np.ndarray], list[dict]]:
     """What a run leaves on the page, and the pixels and parameters of its pictures while their files are there."""
     shown: dict[Any, Any] = {}
     pictures, said = [], []
-    for update in tab._run(tab.shelf.first, mode, *{**FIELDS, **fields}.values()):
+    for update in tab._run(tab.shelf.first, mode, format, *{**FIELDS, **fields}.values()):
         shown |= update
         files = [file for file, _ in update[tab.gallery]["value"]]
         pictures, said = [np.asarray(open_picture(file)) for file in files], [read_parameters(file) for file in files]
         assert len(set(files)) == len(files)
-        if gif := update.get(tab.gif):
-            with Image.open(gif) as moving:
+        if (gif := update.get(tab.animation.gif)) and gif["value"]:
+            with Image.open(gif["value"]) as moving:
                 shown["frames"] = moving.n_frames  # type: ignore[attr-defined]
     return shown, pictures, said
 
@@ -72,9 +75,28 @@ def test_between_two_seeds_there_is_a_strip_and_it_moves(play: PlayTab) -> None:
     assert [one["start"] for one in said] == [pytest.approx(i / 3) for i in range(4)]
     assert "of-4" in shown[play.gallery]["elem_classes"]
     assert shown["frames"] == 2 * len(pictures) - 1
-    assert shown[play.gif] == shown[play.download]
-    assert shown[play.moving]["visible"]
+    view = play.animation
+    assert shown[view.gif]["value"] == shown[view.download]["value"]
+    assert shown[view.download]["label"] == "Download GIF"
+    assert shown[view.group]["visible"]
     assert isinstance(shown[play.last], BetweenRequest)
+
+
+def test_the_strip_moves_as_an_mp4_where_that_is_chosen_and_can_be_had_in_either(play: PlayTab) -> None:
+    view = play.animation
+    shown, _, _ = played(play, "between", format="mp4")
+    assert shown[view.download]["label"] == "Download MP4"
+    assert shown[view.download]["value"] == shown[view.video]["value"]
+    assert shown[view.video]["value"].endswith("seed-3-to-9.mp4")
+    assert (shown[view.gif]["visible"], shown[view.video]["visible"]) == (False, True)
+    pictures = [(cached(Image.new("RGB", (32, 32), colour)), "") for colour in ("navy", "teal")]
+    for update in play._animate("gif", pictures, BetweenRequest(seed=3, to=9)):
+        if update.get(view.gif):
+            with Image.open(update[view.gif]["value"]) as moving:
+                assert moving.n_frames == 3  # type: ignore[attr-defined]
+    assert update[view.download]["label"] == "Download GIF"
+    nothing = list(play._animate("gif", pictures, AnagramRequest()))  # which does not move
+    assert nothing == [{view.group: gr.skip()}]
 
 
 def test_two_ways_up_are_shown_one_over_the_other_and_nothing_moves(play: PlayTab) -> None:
@@ -88,8 +110,8 @@ def test_two_ways_up_are_shown_one_over_the_other_and_nothing_moves(play: PlayTa
     assert [(one["action"], one["view"], one["seed"]) for one in said] == [
         ("anagram", "turned-90", seed) for seed in (3, 4, 3, 4)
     ]
-    assert not shown[play.moving]["visible"]
-    assert shown[play.download] is None
+    assert not shown[play.animation.group]["visible"]
+    assert shown[play.animation.download] is None
 
 
 def test_near_and_far_are_shown_one_over_the_other(told: PlayTab) -> None:

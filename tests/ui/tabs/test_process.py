@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gradio as gr
 import numpy as np
+import pytest
 
 from ddpm_core.requests import GenerateRequest, InpaintRequest
 from ui.models import Shelf
@@ -23,3 +24,17 @@ def test_a_plain_seed_has_its_own_steps_again(shelf: Shelf) -> None:
     assert shown[tab.inputs] is None
     assert shown[tab.plain] == gr.update(visible=False)
     assert shown[tab.steps] == GenerateRequest().steps
+
+
+@pytest.mark.parametrize("format", ["gif", "mp4"])
+def test_a_run_moves_in_the_format_that_was_chosen(shelf: Shelf, format: str) -> None:
+    with gr.Blocks():
+        tab = ProcessTab(shelf, gr.Dropdown(["tiny"], value="tiny"))
+    for update in tab._run("tiny", None, 5, 3, "ddim", "", 2, "believes", 64, 1.0, format):
+        shown = update
+    view, path = tab.animation, shown[tab.animation.download]["value"]
+    assert path.endswith(f"tiny-seed-5.{format}")
+    shows = view.gif if format == "gif" else view.video
+    assert (shown[shows]["value"], shown[shows]["visible"]) == (path, True)
+    assert len(shown[tab.sees]) == len(shown[tab.believes]) == 3
+    assert shown[tab.scrubber]["value"] == 3
