@@ -33,7 +33,7 @@ def main(
         model = LatentDiffusion.load(checkpoint, device)
         made = last(model.edit(request, to_tensor(model.square(original)))).latent
         out.parent.mkdir(parents=True, exist_ok=True)
-        save_png(model.pictures(made)[0], out, model.parameters(request))
+        save_png(model.pictures(made)[0], out, model.png_parameters(request))
 
 
 if __name__ == "__main__":

@@ -38,7 +38,6 @@ from ddpm_core.checkpoints import native as checkpoints
 from ddpm_core.cli import in_one_sentence, run
 from ddpm_core.data.find import AUTO, NONE, DataSet, find
 from ddpm_core.data.load import PictureSet, find_pictures, load_pictures
-from ddpm_core.diffusion.constraints import random_regions
 from ddpm_core.diffusion.samplers import last
 from ddpm_core.evaluation import metrics
 from ddpm_core.evaluation.classifier import Classifier, share_read_right, trained_classifier
@@ -52,6 +51,7 @@ from ddpm_core.images.files import PictureError, Source, as_rgb, open_picture, t
 from ddpm_core.images.masks import grown
 from ddpm_core.pipeline import LatentDiffusion
 from ddpm_core.requests import MAX_COUNT, GenerateRequest, InpaintRequest
+from ddpm_core.training.masks import random_regions
 
 
 def main(
@@ -250,7 +250,7 @@ def measure_fills(
             painted = random_regions(1, picture.height, picture.width)[0, 0].numpy()
         one = request.model_copy(update={"seed": request.seed + 2 * number})
         frame = model.frame(one, picture, painted)
-        fills = model.pictures(last(model.inpaint(one, frame.image(), frame.keep())).latent)
+        fills = model.pictures(last(model.inpaint(one, frame.image(), frame.mask())).latent)
         for fill in fills:
             change = np.abs(np.asarray(frame.paste(fill), dtype=int) - np.asarray(picture, dtype=int))
             worst = max(worst, int(change[~painted].max(initial=0)))

@@ -41,10 +41,10 @@ def main(
         painted = open_mask(mask, original.size) if mask else ready_made(region, original)  # type: ignore[arg-type]
         model = LatentDiffusion.load(checkpoint, device)
         frame = model.frame(request, original, painted)
-        made = model.pictures(last(model.inpaint(request, frame.image(), frame.keep())).latent)
+        made = model.pictures(last(model.inpaint(request, frame.image(), frame.mask())).latent)
         out.mkdir(parents=True, exist_ok=True)
         for one, fill in zip(request.singles(), made, strict=True):
-            save_png(frame.paste(fill), out / f"{one.seed}.png", model.parameters(one))
+            save_png(frame.paste(fill), out / f"{one.seed}.png", model.png_parameters(one))
 
 
 if __name__ == "__main__":

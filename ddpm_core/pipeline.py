@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from copy import copy
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +16,19 @@ from torch import Tensor
 from ddpm_core.checkpoints import diffusers_format as pretrained
 from ddpm_core.checkpoints import native as checkpoint
 from ddpm_core.checkpoints.native import Framing
-from ddpm_core.diffusion.constraints import Constraint, clamp_noised, clamp_to, keep_cells, resampled
+from ddpm_core.diffusion.constraints import CLAMPS, MASK_RULES, Constraint, repaint_timesteps, unconstrained
 from ddpm_core.diffusion.diffuser import Diffuser
-from ddpm_core.diffusion.guidance import VIEWS, anagram, autoguided, clipped, hybrid, rearranged, told_and_untold
-from ddpm_core.diffusion.noise import Noise, SeededNoise, begun_with, between
-from ddpm_core.diffusion.samplers import SAMPLERS, Predictor, Step, unconstrained
-from ddpm_core.diffusion.steps import WithVariance
+from ddpm_core.diffusion.guidance import (
+    WRAPPERS,
+    Wrapper,
+    autoguidance,
+    classifier_free_guidance,
+    static_thresholding,
+)
+from ddpm_core.diffusion.illusions import VIEWS, anagram, hybrid, rearranged
+from ddpm_core.diffusion.noise import Noise, SeededNoise, interpolated, starting_at
+from ddpm_core.diffusion.prediction import Prediction, Predictor, split_variance, to_eps
+from ddpm_core.diffusion.samplers import SAMPLERS, Step, sample_loop
 from ddpm_core.images.crop import Frame, cut_out, middle
 from ddpm_core.images.faces import Square, face_squares, middle_square
 from ddpm_core.images.files import as_picture, to_pictures
@@ -27,7 +36,7 @@ from ddpm_core.images.masks import MaskError, grown
 from ddpm_core.machine import pick_device
 from ddpm_core.networks.codec import Codec
 from ddpm_core.networks.cpu.packed import ready
-from ddpm_core.networks.unet import Denoiser, parted, to_eps
+from ddpm_core.networks.unet import Denoiser
 from ddpm_core.requests import (
     AnagramRequest,
     BetweenRequest,
@@ -39,17 +48,17 @@ from ddpm_core.requests import (
 )
 
 
-def predictor(unet: Denoiser, diffuser: Diffuser) -> WithVariance:
-    """What a network says of the noise in latents (B, C, h, w) at timesteps (B,), whatever its prediction type.
+def predictor(denoiser: Denoiser, diffuser: Diffuser) -> Callable[..., Prediction]:
+    """What a network predicts for latents (B, C, h, w) at timesteps (B,), whatever its output means.
 
-    It can be told classes (B,) as well, see `Denoiser.forward`, and be asked for the variance if it learned it.
+    It is a `Predictor`, and takes labels (B,) as well, see `Denoiser.forward`.
     """
 
-    def both(noisy: Tensor, t: Tensor, label: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
-        output, share = parted(unet(noisy, t, label), noisy.shape[1])
-        return to_eps(output, noisy, t, unet.prediction, diffuser), share
+    def predict(noisy: Tensor, t: Tensor, labels: Tensor | None = None) -> Prediction:
+        output, variance = split_variance(denoiser(noisy, t, labels), noisy.shape[1])  # (B, C, h, w)
+        return Prediction(to_eps(output, noisy, t, denoiser.prediction, diffuser), variance)
 
-    return WithVariance(both)
+    return predict
 
 
 class LatentDiffusion:
@@ -59,13 +68,13 @@ class LatentDiffusion:
         codec: image <-> latent, see `Codec.encode` and `Codec.decode`.
         denoiser: the network.
         guide: a weaker network for the same latents, from whose mistakes it is steered away; None without one.
-        predict: the noise (B, C, h, w) in latents of the same shape at timesteps (B,), guided if there is a guide.
-            Requests that name a class go by `told` instead.
+        predict: its `Predictor`, guided if there is a guide. Requests that name a class go by `class_predictor`.
+        wrappers: what is around all of its predictors, the innermost first; `with_wrapper` adds one.
         diffuser: the noise schedule.
         size: side of the pictures it was trained on, pixels.
         name, about: the checkpoint's name and one line on its training data.
         classes: names of what it can be asked for, by number; empty without classes.
-        limit: how far from 0 the clean latents it believes in may lie; None for any distance.
+        limit: how far from 0 the clean latents it predicts may lie; None for any distance.
         framing: "face" if it knows faces, framed as `squares.face_squares` frames those in photos.
     """
 
@@ -89,8 +98,11 @@ class LatentDiffusion:
         self.device = codec.latent_mean.device
         predict: Predictor = predictor(denoiser, diffuser)
         if guide is not None:
-            predict = autoguided(predict, predictor(guide, diffuser), guidance)
-        self.predict = self._within_limit(predict)
+            predict = autoguidance(predict, predictor(guide, diffuser), guidance)
+        self.wrappers: tuple[Wrapper, ...] = ()
+        if limit is not None:
+            self.wrappers = (partial(static_thresholding, diffuser=diffuser, limit=limit),)
+        self.predict = self._wrapped(predict)
 
     @classmethod
     def load(cls, folder: str | Path, device: str = "auto") -> LatentDiffusion:
@@ -107,10 +119,22 @@ class LatentDiffusion:
             ready(network, target)
         return cls(**vars(parts), name=folder.resolve().name)
 
-    def told(self, label: str, guidance: float) -> Predictor:
-        """The noise predictor for a class, with classifier-free guidance of that scale (`guidance.classifier_free`).
+    def with_wrapper(self, wrapper: Wrapper) -> LatentDiffusion:
+        """The same model with `wrapper` around whatever it predicts with; networks and codec are shared."""
+        model = copy(self)
+        model.wrappers = (*self.wrappers, wrapper)
+        model.predict = wrapper(self.predict)
+        return model
 
-        A guide was never told classes, and steers what is told nothing only: here it has no part.
+    def _wrapped(self, predict: Predictor) -> Predictor:
+        for wrapper in self.wrappers:
+            predict = wrapper(predict)
+        return predict
+
+    def class_predictor(self, label: str, guidance: float) -> Predictor:
+        """The predictor for a class, with `classifier_free_guidance` of that scale.
+
+        A guide was never trained on classes, and steers predictions without one only: here it has no part.
 
         Args:
             label: the class, by name or, if none has that name, by number.
@@ -125,28 +149,31 @@ class LatentDiffusion:
         known = numbers | {one: number for number, one in enumerate(self.classes)}
         if label not in known:
             raise ValueError(f"{name} has no class {label[:60]!r}; choose from: {', '.join(self.classes)[:400]}.")
-        predict, none = predictor(self.denoiser, self.diffuser), self.denoiser.null_class
-        if none is not None:
-            return self._within_limit(told_and_untold(predict, known[label], none, guidance))
+        predict, null_class = predictor(self.denoiser, self.diffuser), self.denoiser.null_class
+        if null_class is not None:
+            return self._wrapped(classifier_free_guidance(predict, known[label], null_class, guidance))
         if guidance != 1:
             raise ValueError(f"{name} always wants a class, so it cannot be guided towards one; set guidance to 1.")
-        return self._within_limit(lambda noisy, t: predict(noisy, t, torch.full_like(t, known[label])))
+        return self._wrapped(lambda noisy, t: predict(noisy, t, torch.full_like(t, known[label])))
 
     @property
     def unconditional(self) -> bool:
-        """Whether it makes pictures without being told a class, too; if it does not, it cannot be guided to one."""
+        """Whether it makes pictures without being given a class, too; if not, it cannot be guided to one."""
         return not self.classes or self.denoiser.null_class is not None
 
-    def _asked(self, label: str | None, guidance: float) -> Predictor:
+    def _predictor(self, request: GenerateRequest, label: str | None) -> Predictor:
+        """The predictor for a class, or for none, with what the request puts around it."""
         if label is not None:
-            return self.told(label, guidance)
-        if not self.unconditional:
+            predict = self.class_predictor(label, request.guidance)
+        elif self.unconditional:
+            predict = self.predict
+        else:
             known = ", ".join(self.classes)[:400]
             raise ValueError(f"{self.name or 'this model'} always wants a class; choose from: {known}.")
-        return self.predict
-
-    def _within_limit(self, predict: Predictor) -> Predictor:
-        return predict if self.limit is None else clipped(predict, self.diffuser, self.limit)
+        for field, wrapper in WRAPPERS.items():
+            if (value := getattr(request, field, None)) is not None:
+                predict = wrapper(predict, value)
+        return predict
 
     def generate(self, request: GenerateRequest) -> Iterator[Step]:
         """Pictures from seeds `seed`, `seed`+1, ...; yields every reverse step of the batch.
@@ -155,7 +182,7 @@ class LatentDiffusion:
             ValueError: more steps than the diffuser has, or no such class.
         """
         timesteps = self.diffuser.spaced_timesteps(request.steps, request.spacing)
-        return self._run(request, self._first(request), timesteps, self._noise(request), unconstrained)
+        return self._run(request, self._predictor(request, request.label), timesteps, self._noise(request))
 
     def frame(self, request: InpaintRequest, picture: Image.Image, painted: np.ndarray) -> Frame:
         """The window of an upload that an inpainting works on, for what is `painted`, bool (H, W), on a `picture`.
@@ -193,24 +220,24 @@ class LatentDiffusion:
         return face_squares(picture) if self.framing == "face" else []
 
     @torch.inference_mode()
-    def inpaint(self, request: InpaintRequest, image: Tensor, keep: Tensor) -> Iterator[Step]:
-        """Make the part of `image` that is not kept anew, once per seed; yields every reverse step of the batch.
+    def inpaint(self, request: InpaintRequest, image: Tensor, mask: Tensor) -> Iterator[Step]:
+        """Make the masked part of `image` anew, once per seed; yields every reverse step of the batch.
 
         Args:
             image: (1, 3, S, S) in [-1, 1].
-            keep: bool (1, 1, S, S), True where pixels are to be kept. Their cells are clamped to the
-                image's latent at every step; pasting the pixels themselves back is `Frame.paste`'s.
+            mask: bool (1, 1, S, S), True where pixels are to be made anew. The cells of all others are clamped to
+                the image's latent at every step; pasting the pixels themselves back is `Frame.paste`'s.
 
         Raises:
             ValueError: more steps than the diffuser has, or no such class.
         """
-        anchor = self.codec.encode(image.to(self.device))
-        cells = keep_cells(keep, self.codec.stride, request.mask_rule).to(self.device)
+        anchor = self.codec.encode(image.to(self.device))  # (1, C, h, w)
+        cells = MASK_RULES[request.mask_rule](mask, self.codec.stride).to(self.device)  # (1, 1, h, w)
         noise = self._noise(request)
-        clamp = {"clean": clamp_to(anchor, cells), "noised": clamp_noised(anchor, cells, self.diffuser, noise)}
+        clamp = CLAMPS[request.clamp](anchor, cells, self.diffuser, noise)
         spaced = self.diffuser.spaced_timesteps(request.steps, request.spacing)
-        timesteps = resampled(spaced, request.resamples, request.jump)
-        return self._run(request, self._first(request), timesteps, noise, clamp[request.clamp])
+        timesteps = repaint_timesteps(spaced, request.resamples, request.jump)
+        return self._run(request, self._predictor(request, request.label), timesteps, noise, clamp)
 
     @torch.inference_mode()
     def edit(self, request: EditRequest, image: Tensor) -> Iterator[Step]:
@@ -228,7 +255,7 @@ class LatentDiffusion:
         timesteps = self.diffuser.spaced_timesteps(request.steps, request.spacing)[-request.calls - 1 :]
         anchor, noise = self.codec.encode(image.to(self.device)), self._noise(request)
         start = self.diffuser.add_noise(anchor, noise(), torch.full((1,), timesteps[0]))
-        return self._run(request, self._first(request), timesteps, begun_with(start, noise), unconstrained)
+        return self._run(request, self._predictor(request, request.label), timesteps, starting_at(start, noise))
 
     def between(self, request: BetweenRequest) -> Iterator[Step]:
         """Pictures on the way from one seed to another, along the arc between their noise (`noise.slerp`).
@@ -240,14 +267,14 @@ class LatentDiffusion:
         """
         timesteps = self.diffuser.spaced_timesteps(request.steps, request.spacing)
         first, second = (self._noise_of([seed] * request.count) for seed in request.seeds)
-        noise = between(first, second, torch.tensor(request.shares))
-        return self._run(request, self._first(request), timesteps, noise, unconstrained)
+        noise = interpolated(first, second, torch.tensor(request.shares))
+        return self._run(request, self._predictor(request, request.label), timesteps, noise)
 
     @property
     def views(self) -> tuple[str, ...]:
         """Names of the views in which anagrams can be made, the plain one left out.
 
-        A flip or a turn of latents is, nearly, that of the picture (see `guidance.View`). Negation inverts colours
+        A flip or a turn of latents is, nearly, that of the picture (see `illusions.View`). Negation inverts colours
         where latents are pixels whose 0 is the colour in the middle.
         """
         colours = self.codec.of_pixels and not self.codec.latent_mean.any()
@@ -262,7 +289,7 @@ class LatentDiffusion:
         return self.codec.of_pixels and len(self.classes) > 1
 
     def anagram(self, request: AnagramRequest) -> Iterator[Step]:
-        """Pictures that the model takes for its own both as they are and in a view (see `guidance.anagram`).
+        """Pictures that the model takes for its own both as they are and in a view (see `illusions.anagram`).
 
         Yields every reverse step of the batch.
 
@@ -273,10 +300,10 @@ class LatentDiffusion:
             known = ", ".join(self.views)
             raise ValueError(f"pictures of {self.name} cannot be made to be seen {request.view}; choose from: {known}.")
         ways = VIEWS["identity"], VIEWS[request.view]
-        return self._pair(request, lambda *looks: anagram(list(zip(looks, ways, strict=True))))
+        return self._pair(request, lambda *both: anagram(list(zip(both, ways, strict=True))))
 
     def hybrid(self, request: HybridRequest) -> Iterator[Step]:
-        """Pictures of class `label` from afar and class `other` close by (see `guidance.hybrid`).
+        """Pictures of class `label` from afar and class `other` close by (see `illusions.hybrid`).
 
         Yields every reverse step of the batch.
 
@@ -290,13 +317,10 @@ class LatentDiffusion:
     def _pair(self, request: PairRequest, joined: Callable[[Predictor, Predictor], Predictor]) -> Iterator[Step]:
         """The run in which what is predicted for both classes is `joined`, laid out as the picture is."""
         fold, unfold = self.codec.fold, self.codec.unfold
-        looks = (self._asked(label, request.guidance) for label in (request.label, request.other))
-        predict = rearranged(joined(*(rearranged(look, fold, unfold) for look in looks)), unfold, fold)
+        both = (self._predictor(request, label) for label in (request.label, request.other))
+        predict = rearranged(joined(*(rearranged(one, fold, unfold) for one in both)), unfold, fold)
         timesteps = self.diffuser.spaced_timesteps(request.steps, request.spacing)
-        return self._run(request, predict, timesteps, self._noise(request), unconstrained)
-
-    def _first(self, request: GenerateRequest) -> Predictor:
-        return self._asked(request.label, request.guidance)
+        return self._run(request, predict, timesteps, self._noise(request))
 
     def _noise(self, request: GenerateRequest) -> SeededNoise:
         return self._noise_of(request.seeds)
@@ -311,18 +335,18 @@ class LatentDiffusion:
         predict: Predictor,
         timesteps: list[int],
         noise: Noise,
-        constrain: Constraint,
+        constrain: Constraint = unconstrained,
     ) -> Iterator[Step]:
-        steps = SAMPLERS[request.sampler](predict, self.diffuser, timesteps, noise, constrain, **request.extras)
-        return _without_gradients(steps)
+        take_step = partial(SAMPLERS[request.sampler], **request.extras)
+        return _without_gradients(sample_loop(take_step, predict, self.diffuser, timesteps, noise, constrain))
 
     @torch.inference_mode()
     def pictures(self, latent: Tensor) -> list[Image.Image]:
         """RGB pictures of normalised latents (B, C, h, w)."""
         return to_pictures(self.codec.decode(latent))
 
-    def parameters(self, request: GenerateRequest) -> dict[str, Any]:
-        """What a saved picture says of its making."""
+    def png_parameters(self, request: GenerateRequest) -> dict[str, Any]:
+        """What a saved picture's PNG text says of its making."""
         unheard = {"label", "other"} - set(request.labels) | (set() if request.labels else {"guidance"})
         return {"action": request.action, "checkpoint": self.name, **request.model_dump(mode="json", exclude=unheard)}
 

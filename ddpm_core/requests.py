@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
-from ddpm_core.diffusion.constraints import ClampRule, MaskRule, resampled
-from ddpm_core.diffusion.guidance import VIEWS
+from ddpm_core.diffusion.constraints import CLAMPS, MASK_RULES, repaint_timesteps
+from ddpm_core.diffusion.illusions import VIEWS
 from ddpm_core.diffusion.samplers import SAMPLERS
 from ddpm_core.diffusion.spacing import SPACINGS
 from ddpm_core.images.crop import Crop
@@ -22,10 +22,14 @@ if TYPE_CHECKING:  # type checkers cannot read literals made at run time
     SamplerName = str
     SpacingName = str
     ViewName = str
+    ClampName = str
+    MaskRuleName = str
 else:
     SamplerName = Literal[tuple(SAMPLERS)]
     SpacingName = Literal[tuple(SPACINGS)]
     ViewName = Literal[tuple(name for name in VIEWS if name != "identity")]
+    ClampName = Literal[tuple(CLAMPS)]
+    MaskRuleName = Literal[tuple(MASK_RULES)]
 
 
 Label = Annotated[  # an empty box, or a number without quotes
@@ -110,8 +114,8 @@ class InpaintRequest(GenerateRequest):
     # that goes on best from what is kept (docs/measurements.md).
     steps: int = Field(6, ge=1, le=999, description="reverse steps")
     keep_painted: bool = Field(False, description="keep what is painted and make the rest anew")
-    mask_rule: MaskRule = Field("safe", description="which latent cells a painted pixel claims")
-    clamp: ClampRule = Field("noised", description="how kept cells are held: clean, or with the state's own noise")
+    mask_rule: MaskRuleName = Field("safe", description="which latent cells a painted pixel claims")
+    clamp: ClampName = Field("noised", description="how kept cells are held: clean, or with the state's own noise")
     resamples: int = Field(4, ge=1, le=20, description="times each reverse step is taken, noising again in between")
     jump: int = Field(1, ge=1, le=998, description="reverse steps between two resamplings, and how far each goes back")
     grow: int = Field(0, ge=-256, le=256, description="pixels to widen what is made anew, below 0 to narrow it")
@@ -130,7 +134,7 @@ class InpaintRequest(GenerateRequest):
 
     @property
     def calls(self) -> int:
-        path = resampled(range(self.steps, -1, -1), self.resamples, self.jump)
+        path = repaint_timesteps(range(self.steps, -1, -1), self.resamples, self.jump)
         return sum(then < now for now, then in pairwise(path))
 
 

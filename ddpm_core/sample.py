@@ -43,7 +43,7 @@ def main(
         for batch in tqdm(batches, desc="sampling", unit="batch", disable=len(batches) == 1 or None):
             made = model.codec.decode(last(model.generate(batch)).latent)
             for one, picture in zip(batch.singles(), to_pictures(made), strict=True):
-                save_png(picture, out / f"{one.seed}.png", model.parameters(one))
+                save_png(picture, out / f"{one.seed}.png", model.png_parameters(one))
             if grid:  # otherwise none has to stay in memory
                 images.append(made)
         if grid:

@@ -41,7 +41,7 @@ def inpainted(
 ) -> list[Image.Image]:
     """The picture at its own size, filled once per seed."""
     frame = model.frame(request, picture, painted)
-    made = model.pictures(last(model.inpaint(request, frame.image(), frame.keep())).latent)
+    made = model.pictures(last(model.inpaint(request, frame.image(), frame.mask())).latent)
     return [frame.paste(one) for one in made]
 
 

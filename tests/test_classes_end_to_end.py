@@ -1,4 +1,4 @@
-"""Classes: what the network is told, how it is followed, and what is said when there is no such class."""
+"""Classes: what the network is given, how it is followed, and what is said when there is no such class."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from torch import Tensor
 from ddpm_core import sample
 from ddpm_core.checkpoints import native as checkpoint
 from ddpm_core.checkpoints.native import CheckpointError
-from ddpm_core.diffusion.guidance import told_and_untold
+from ddpm_core.diffusion.guidance import classifier_free_guidance
+from ddpm_core.diffusion.prediction import Prediction
 from ddpm_core.diffusion.samplers import SAMPLERS, last
 from ddpm_core.images.files import read_parameters
 from ddpm_core.networks.cpu.packed import ready
@@ -31,13 +32,13 @@ T = torch.tensor([5, 900])
 # The network
 
 
-def test_a_network_is_told_classes_and_answers_accordingly(shaken) -> None:
+def test_a_network_is_given_classes_and_answers_accordingly(shaken) -> None:
     unet, noisy = shaken(UNet(**SHAPE, classes=3)).eval(), torch.randn(2, 3, 8, 8)
     answers = [unet(noisy, T, torch.full((2,), label)) for label in range(4)]
     for one in range(4):
         for other in range(one):
             assert not torch.equal(answers[one], answers[other])
-    assert torch.equal(unet(noisy, T), answers[3])  # told nothing is told "no class"
+    assert torch.equal(unet(noisy, T), answers[3])  # given nothing it is given "no class"
     mixed = unet(noisy, T, torch.tensor([0, 2]))
     torch.testing.assert_close(mixed, torch.stack([answers[0][0], answers[2][1]]))
 
@@ -76,14 +77,14 @@ def test_a_share_of_labels_is_dropped(share: float, least: int, most: int) -> No
 def test_one_call_gives_both_halves_of_classifier_free_guidance(scale: float) -> None:
     calls = []
 
-    def predict(noisy: Tensor, t: Tensor, label: Tensor) -> Tensor:
+    def predict(noisy: Tensor, t: Tensor, labels: Tensor) -> Prediction:
         calls.append(len(noisy))
-        return noisy * (1 + label)[:, None, None, None] + t[:, None, None, None]
+        return Prediction(noisy * (1 + labels)[:, None, None, None] + t[:, None, None, None])
 
     z = torch.randn(2, 3, 4, 4)
-    guided = told_and_untold(predict, label=1, none=4, scale=scale)(z, T)
-    told, untold = (predict(z, T, torch.full((2,), label)) for label in (1, 4))
-    torch.testing.assert_close(guided, untold + scale * (told - untold))
+    guided = classifier_free_guidance(predict, label=1, null_label=4, scale=scale)(z, T).eps
+    conditional, unconditional = (predict(z, T, torch.full((2,), label)).eps for label in (1, 4))
+    torch.testing.assert_close(guided, unconditional + scale * (conditional - unconditional))
     assert calls[0] == 4
 
 
@@ -91,9 +92,10 @@ def test_scale_0_follows_no_class_and_scale_1_the_class_alone(class_model: Laten
     noisy = torch.randn(2, 48, 8, 8)
     plain = predictor(class_model.denoiser, class_model.diffuser)
     with torch.inference_mode():
-        wanted = [plain(noisy, T), plain(noisy, T, torch.tensor([2, 2]))]
+        wanted = [plain(noisy, T).eps, plain(noisy, T, torch.tensor([2, 2])).eps]
         for scale, eps in enumerate(wanted):
-            torch.testing.assert_close(class_model.told("bee", scale)(noisy, T), eps, rtol=1e-2, atol=1e-2)
+            guided = class_model.class_predictor("bee", scale)(noisy, T).eps
+            torch.testing.assert_close(guided, eps, rtol=1e-2, atol=1e-2)
     assert (wanted[0] - wanted[1]).abs().max() > 0.1
 
 
@@ -132,10 +134,10 @@ def test_a_seed_gives_the_same_picture_of_a_class_whatever_the_count(
 
 
 def test_inpainting_and_editing_follow_a_class_too(class_model: LatentDiffusion) -> None:
-    image, keep = torch.zeros(1, 3, 32, 32), torch.zeros(1, 1, 32, 32, dtype=torch.bool)
-    keep[..., :8] = True
+    image, mask = torch.zeros(1, 3, 32, 32), torch.ones(1, 1, 32, 32, dtype=torch.bool)
+    mask[..., :8] = False
     for run in (
-        lambda label: class_model.inpaint(InpaintRequest(steps=3, label=label), image, keep),
+        lambda label: class_model.inpaint(InpaintRequest(steps=3, label=label), image, mask),
         lambda label: class_model.edit(EditRequest(steps=3, label=label), image),
     ):
         ant, bee = (last(run(label)).latent for label in ("ant", "bee"))
@@ -156,9 +158,9 @@ def test_a_class_is_refused_by_a_model_without_classes(tiny_model: LatentDiffusi
 
 
 def test_only_pictures_of_a_class_say_class_and_guidance(class_model: LatentDiffusion) -> None:
-    said = class_model.parameters(GenerateRequest(label="bee", guidance=3))
+    said = class_model.png_parameters(GenerateRequest(label="bee", guidance=3))
     assert (said["label"], said["guidance"]) == ("bee", 3)
-    assert not {"label", "guidance"} & set(class_model.parameters(GenerateRequest()))
+    assert not {"label", "guidance"} & set(class_model.png_parameters(GenerateRequest()))
 
 
 def test_class_names_that_do_not_fit_the_network_are_refused(tmp_path: Path) -> None:

@@ -14,13 +14,15 @@ from torch import Tensor
 
 from ddpm_core.checkpoints import native as checkpoint
 from ddpm_core.checkpoints.native import CheckpointError
-from ddpm_core.diffusion.constraints import keep_cells
-from ddpm_core.diffusion.guidance import VIEWS, anagram, autoguided
+from ddpm_core.diffusion.constraints import MASK_RULES
+from ddpm_core.diffusion.guidance import WRAPPERS, autoguidance
+from ddpm_core.diffusion.illusions import VIEWS, anagram
 from ddpm_core.diffusion.noise import SeededNoise
-from ddpm_core.diffusion.samplers import SAMPLERS, last
+from ddpm_core.diffusion.prediction import Prediction, PredictionType, Predictor
+from ddpm_core.diffusion.samplers import SAMPLERS, last, sample_loop
 from ddpm_core.images.masks import MaskError
 from ddpm_core.machine import pick_device
-from ddpm_core.networks.unet import Prediction, UNet
+from ddpm_core.networks.unet import UNet
 from ddpm_core.pipeline import LatentDiffusion, predictor
 from ddpm_core.requests import AnagramRequest, BetweenRequest, EditRequest, GenerateRequest, InpaintRequest
 
@@ -56,13 +58,13 @@ def test_the_processor_is_always_there_and_auto_always_finds_something() -> None
 
 def test_the_predicted_noise_has_the_latents_shape_and_depends_on_latent_and_time(tiny_model: LatentDiffusion) -> None:
     noisy = torch.randn(2, 4, 8, 8)
-    eps = tiny_model.predict(noisy, torch.tensor([500, 500]))
+    eps = tiny_model.predict(noisy, torch.tensor([500, 500])).eps
     assert eps.shape == noisy.shape
-    assert not torch.equal(eps, tiny_model.predict(noisy, torch.tensor([500, 100])))
+    assert not torch.equal(eps, tiny_model.predict(noisy, torch.tensor([500, 100])).eps)
     assert not torch.equal(eps[0], eps[1])
 
 
-@pytest.mark.parametrize("prediction", get_args(Prediction))
+@pytest.mark.parametrize("prediction", get_args(PredictionType))
 def test_noise_and_clean_latent_predicted_add_up_to_the_noisy_latent(
     tiny_model: LatentDiffusion, prediction: str
 ) -> None:
@@ -70,7 +72,7 @@ def test_noise_and_clean_latent_predicted_add_up_to_the_noisy_latent(
     before = tiny_model.denoiser.prediction
     tiny_model.denoiser.prediction = prediction
     try:
-        eps = tiny_model.predict(noisy, t)
+        eps = tiny_model.predict(noisy, t).eps
     finally:
         tiny_model.denoiser.prediction = before
     clean = tiny_model.diffuser.denoised(noisy, eps, t)
@@ -104,18 +106,18 @@ def test_generating_yields_a_step_per_reverse_step(tiny_model: LatentDiffusion) 
 def test_a_request_knows_how_many_steps_its_run_yields(tiny_model: LatentDiffusion, sampler: str) -> None:
     choices = {"steps": 5, "sampler": sampler, "spacing": "logsnr"}
     assert len(list(tiny_model.generate(GenerateRequest(**choices)))) == GenerateRequest(**choices).calls
-    keep = torch.ones(1, 1, 32, 32, dtype=torch.bool)
-    keep[..., :16] = False
+    mask = torch.zeros(1, 1, 32, 32, dtype=torch.bool)
+    mask[..., :16] = True
     for jump in (1, 2):
         request = InpaintRequest(**choices, resamples=3, jump=jump)
-        assert len(list(tiny_model.inpaint(request, torch.zeros(1, 3, 32, 32), keep))) == request.calls
+        assert len(list(tiny_model.inpaint(request, torch.zeros(1, 3, 32, 32), mask))) == request.calls
 
 
 def test_the_jump_is_the_stretch_that_an_inpainting_takes_again(tiny_model: LatentDiffusion) -> None:
-    keep = torch.ones(1, 1, 32, 32, dtype=torch.bool)
-    keep[..., :16] = False
+    mask = torch.zeros(1, 1, 32, 32, dtype=torch.bool)
+    mask[..., :16] = True
     request = InpaintRequest(steps=5, resamples=2, jump=2)
-    passed = [step.t for step in tiny_model.inpaint(request, torch.zeros(1, 3, 32, 32), keep)]
+    passed = [step.t for step in tiny_model.inpaint(request, torch.zeros(1, 3, 32, 32), mask)]
     _, a, b, c, d, end = tiny_model.diffuser.spaced_timesteps(5)
     assert passed == [a, b, a, b, c, d, c, d, end]
 
@@ -150,25 +152,25 @@ def test_more_steps_than_the_schedule_has_are_refused(tiny_model: LatentDiffusio
 def test_inpainting_holds_the_kept_cells_at_the_anchor_at_every_step(
     tiny_model: LatentDiffusion, sampler: str, rule: str
 ) -> None:
-    image, keep = torch.rand(1, 3, 32, 32) * 2 - 1, torch.ones(1, 1, 32, 32, dtype=torch.bool)
-    keep[:, :, 5:19, 3:26] = False
-    cells = keep_cells(keep, 4, rule).expand(2, 4, 8, 8)
+    image, mask = torch.rand(1, 3, 32, 32) * 2 - 1, torch.zeros(1, 1, 32, 32, dtype=torch.bool)
+    mask[:, :, 5:19, 3:26] = True
+    kept = ~MASK_RULES[rule](mask, 4).expand(2, 4, 8, 8)
     anchor = tiny_model.codec.encode(image).expand(2, -1, -1, -1)
     choices = {"sampler": sampler, "mask_rule": rule, "clamp": "clean", "resamples": 1}
     request = InpaintRequest(seed=1, count=2, steps=5, **choices)
-    steps = list(tiny_model.inpaint(request, image, keep))
+    steps = list(tiny_model.inpaint(request, image, mask))
     assert len(steps) == 5
-    assert 0 < cells.float().mean() < 1
+    assert 0 < kept.float().mean() < 1
     for step in steps:
-        assert torch.equal(step.latent[cells], anchor[cells])
-    assert (steps[-1].latent[~cells] != anchor[~cells]).all()
+        assert torch.equal(step.latent[kept], anchor[kept])
+    assert (steps[-1].latent[~kept] != anchor[~kept]).all()
 
 
 def test_what_is_made_anew_depends_on_what_is_kept(tiny_model: LatentDiffusion) -> None:
-    keep = torch.ones(1, 1, 32, 32, dtype=torch.bool)
-    keep[:, :, 8:16, 8:16] = False
+    mask = torch.zeros(1, 1, 32, 32, dtype=torch.bool)
+    mask[:, :, 8:16, 8:16] = True
     request, images = InpaintRequest(seed=1, steps=4), (torch.rand(1, 3, 32, 32), -torch.rand(1, 3, 32, 32))
-    one, other = (last(tiny_model.inpaint(request, image, keep)).latent[:, :, 2:4, 2:4] for image in images)
+    one, other = (last(tiny_model.inpaint(request, image, mask)).latent[:, :, 2:4, 2:4] for image in images)
     assert (one - other).abs().max() > 1e-3
 
 
@@ -180,7 +182,7 @@ def test_the_whole_way_of_an_upload_leaves_kept_pixels_as_they_were(tiny_model: 
     for keep_painted in (False, True):
         request = InpaintRequest(steps=3, keep_painted=keep_painted)
         frame = tiny_model.frame(request, picture, painted)
-        made = tiny_model.pictures(last(tiny_model.inpaint(request, frame.image(), frame.keep())).latent)[0]
+        made = tiny_model.pictures(last(tiny_model.inpaint(request, frame.image(), frame.mask())).latent)[0]
         result, kept = np.asarray(frame.paste(made)), painted if keep_painted else ~painted
         assert np.array_equal(result[kept], np.asarray(picture)[kept])
         assert (result[~kept] != np.asarray(picture)[~kept]).any(1).mean() > 0.9
@@ -245,6 +247,57 @@ def test_an_edit_of_all_steps_knows_next_to_nothing_of_the_picture(tiny_model: L
     assert (one - plain).abs().mean() < 0.05 * plain.std()
 
 
+# Wrappers
+
+
+def doubled(predict: Predictor, factor: float = 2.0) -> Predictor:
+    return lambda z, t: Prediction(factor * predict(z, t).eps)
+
+
+def test_a_wrapper_is_put_around_a_copy_and_every_request_without_a_class_goes_through_it(
+    tiny_model: LatentDiffusion,
+) -> None:
+    wrapped, z, t = tiny_model.with_wrapper(doubled), torch.randn(2, 4, 8, 8), torch.tensor([10, 800])
+    with torch.inference_mode():
+        plain = tiny_model.predict(z, t).eps
+        torch.testing.assert_close(wrapped.predict(z, t).eps, 2 * plain)
+        torch.testing.assert_close(wrapped.with_wrapper(doubled).predict(z, t).eps, 4 * plain)
+    assert wrapped.denoiser is tiny_model.denoiser
+    assert not tiny_model.wrappers
+    for run, request in (
+        (LatentDiffusion.generate, GenerateRequest(steps=2)),
+        (LatentDiffusion.between, BetweenRequest(steps=2, count=2)),
+        (LatentDiffusion.anagram, AnagramRequest(steps=2)),
+    ):
+        latents = [last(run(model, request)).latent for model in (tiny_model, wrapped)]
+        assert (latents[0] - latents[1]).abs().max() > 0.01
+
+
+def test_a_wrapper_is_around_the_predictors_of_classes_too(class_model: LatentDiffusion) -> None:
+    z, t = torch.randn(2, 48, 8, 8), torch.tensor([10, 800])
+    with torch.inference_mode():
+        plain = class_model.class_predictor("bee", 2.0)(z, t).eps
+        wrapped = class_model.with_wrapper(doubled).class_predictor("bee", 2.0)(z, t).eps
+    torch.testing.assert_close(wrapped, 2 * plain)
+
+
+def test_a_wrapper_in_the_table_is_asked_for_by_a_field_of_the_request(
+    tiny_model: LatentDiffusion, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Request(GenerateRequest):
+        factor: float | None = None
+
+    monkeypatch.setitem(WRAPPERS, "factor", doubled)
+    plain, unasked, asked = (
+        last(tiny_model.generate(request)).latent
+        for request in (GenerateRequest(steps=2), Request(steps=2), Request(steps=2, factor=1.5))
+    )
+    wanted = last(tiny_model.with_wrapper(lambda predict: doubled(predict, 1.5)).generate(Request(steps=2))).latent
+    assert torch.equal(unasked, plain)
+    assert torch.equal(asked, wanted)
+    assert not torch.equal(asked, plain)
+
+
 # Playing
 
 
@@ -267,7 +320,7 @@ def test_the_way_between_two_seeds_ends_at_what_they_make_alone(tiny_model: Late
 def test_an_anagram_is_predicted_in_both_views_by_whatever_predicts(
     tiny_model: LatentDiffusion, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    guided = autoguided(tiny_model.predict, lambda z, t: torch.zeros_like(z), 1.5)
+    guided = autoguidance(tiny_model.predict, lambda z, t: Prediction(torch.zeros_like(z)), 1.5)
     monkeypatch.setattr(tiny_model, "predict", guided)
     request = AnagramRequest(seed=4, count=2, steps=4, sampler="ddim", view="turned-90")
     steps = list(tiny_model.anagram(request))
@@ -275,7 +328,7 @@ def test_an_anagram_is_predicted_in_both_views_by_whatever_predicts(
     both = anagram([(guided, VIEWS["identity"]), (guided, VIEWS["turned-90"])])
     timesteps, noise = tiny_model.diffuser.spaced_timesteps(4), SeededNoise([4, 5], (4, 8, 8))
     with torch.inference_mode():
-        wanted = last(SAMPLERS["ddim"](both, tiny_model.diffuser, timesteps, noise)).latent
+        wanted = last(sample_loop(SAMPLERS["ddim"], both, tiny_model.diffuser, timesteps, noise)).latent
     torch.testing.assert_close(steps[-1].latent, wanted)
     assert tiny_model.predict is guided
     plain = last(tiny_model.generate(GenerateRequest(seed=4, count=2, steps=4))).latent
@@ -284,7 +337,7 @@ def test_an_anagram_is_predicted_in_both_views_by_whatever_predicts(
 
 def test_the_parameters_say_all_that_is_needed_to_make_the_picture_again(tiny_model: LatentDiffusion) -> None:
     generate = GenerateRequest(seed=4, steps=9, sampler="ddpm")
-    assert tiny_model.parameters(generate) == {
+    assert tiny_model.png_parameters(generate) == {
         "action": "generate",
         "checkpoint": "tiny",
         "seed": 4,
@@ -294,9 +347,9 @@ def test_the_parameters_say_all_that_is_needed_to_make_the_picture_again(tiny_mo
         "spacing": "uniform",
         "eta": 0.0,
     }
-    said = tiny_model.parameters(InpaintRequest(mask_rule="nearest"))
+    said = tiny_model.png_parameters(InpaintRequest(mask_rule="nearest"))
     assert (said["action"], said["mask_rule"]) == ("inpaint", "nearest")
-    said = tiny_model.parameters(EditRequest(strength=0.3))
+    said = tiny_model.png_parameters(EditRequest(strength=0.3))
     assert (said["action"], said["strength"]) == ("edit", 0.3)
 
 
@@ -309,8 +362,8 @@ def test_a_guide_steers_every_prediction_and_travels_with_the_checkpoint(own_che
     guided = LatentDiffusion.load(own_checkpoint, "cpu")
     z, t = torch.randn(2, 4, 8, 8), torch.tensor([10, 800])
     with torch.inference_mode():
-        alone = predictor(guided.guide, guided.diffuser)(z, t)
-        torch.testing.assert_close(guided.predict(z, t), 2 * plain.predict(z, t) - alone)
+        alone = predictor(guided.guide, guided.diffuser)(z, t).eps
+        torch.testing.assert_close(guided.predict(z, t).eps, 2 * plain.predict(z, t).eps - alone)
 
     (own_checkpoint / checkpoint.GUIDE_WEIGHTS).unlink()
     with pytest.raises(CheckpointError, match=r"guide\.safetensors"):

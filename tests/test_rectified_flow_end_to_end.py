@@ -16,9 +16,10 @@ from torch import Tensor
 from ddpm_core import sample, train
 from ddpm_core.diffusion.diffuser import Diffuser
 from ddpm_core.diffusion.noise import SeededNoise
-from ddpm_core.diffusion.samplers import SAMPLERS, ddim, last
+from ddpm_core.diffusion.prediction import Prediction, Predictor, to_eps, training_target
+from ddpm_core.diffusion.samplers import SAMPLERS, last, sample_loop
+from ddpm_core.diffusion.steps import ddim_step
 from ddpm_core.images.files import open_picture
-from ddpm_core.networks.unet import to_eps, training_target
 from ddpm_core.pipeline import LatentDiffusion
 from ddpm_core.training.losses import denoiser_loss, loss_weights
 from ddpm_core.training.settings import DenoiserSettings
@@ -76,11 +77,11 @@ def some_velocity(x: Tensor, u: float) -> Tensor:
     return torch.sin(1.3 * x + 10 * u) + 0.2 * x
 
 
-def as_predictor(diffuser: Diffuser, velocity: Callable[[Tensor, float], Tensor]) -> Callable[[Tensor, Tensor], Tensor]:
-    def predict(z: Tensor, t: Tensor) -> Tensor:
+def as_predictor(diffuser: Diffuser, velocity: Callable[[Tensor, float], Tensor]) -> Predictor:
+    def predict(z: Tensor, t: Tensor) -> Prediction:
         at = int(t[0])
         output = velocity(z / line_scale(diffuser, at), at / diffuser.num_timesteps)
-        return to_eps(output, z, t, "velocity", diffuser)
+        return Prediction(to_eps(output, z, t, "velocity", diffuser))
 
     return predict
 
@@ -92,7 +93,7 @@ def test_ddim_is_the_flow_sampler_of_diffusers(diffuser: Diffuser, steps: int) -
     other = FlowMatchEulerDiscreteScheduler(num_train_timesteps=1000)
     other.set_timesteps(sigmas=[t / 1000 for t in timesteps[:-1]])
     x = start / line_scale(diffuser, timesteps[0])
-    made = ddim(as_predictor(diffuser, some_velocity), diffuser, timesteps, lambda: start)
+    made = sample_loop(ddim_step, as_predictor(diffuser, some_velocity), diffuser, timesteps, lambda: start)
     for t, theirs, step in zip(timesteps, other.timesteps, made, strict=False):
         x = other.step(some_velocity(x, t / 1000), theirs, x).prev_sample
         torch.testing.assert_close(step.latent / line_scale(diffuser, step.t), x.double(), rtol=1e-4, atol=1e-4)
@@ -109,7 +110,7 @@ def test_every_sampler_carries_noise_along_the_flow_to_the_data(diffuser: Diffus
 
     noise = SeededNoise([0, 1], (1, 100, 100))
     predict = as_predictor(diffuser, best)
-    made = last(SAMPLERS[sampler](predict, diffuser, diffuser.spaced_timesteps(400), noise)).latent
+    made = last(sample_loop(SAMPLERS[sampler], predict, diffuser, diffuser.spaced_timesteps(400), noise)).latent
     assert made.mean().item() == pytest.approx(mean, abs=0.02)
     assert made.std().item() == pytest.approx(spread, rel=0.03)
 

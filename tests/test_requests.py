@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from ddpm_core.cli import complaint, merge
 from ddpm_core.diffusion.diffuser import Diffuser
-from ddpm_core.diffusion.guidance import VIEWS
+from ddpm_core.diffusion.illusions import VIEWS
 from ddpm_core.diffusion.samplers import SAMPLERS
 from ddpm_core.diffusion.schedules import SCHEDULES
 from ddpm_core.diffusion.spacing import SPACINGS

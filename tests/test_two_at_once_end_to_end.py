@@ -11,11 +11,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from ddpm_core.diffusion.guidance import VIEWS, blurred, rearranged
+from ddpm_core.diffusion.illusions import VIEWS, blurred, rearranged
 from ddpm_core.diffusion.samplers import last
 from ddpm_core.networks.codec import PixelCodec
 from ddpm_core.pipeline import LatentDiffusion
 from ddpm_core.requests import AnagramRequest, GenerateRequest, HybridRequest
+from tests.predictors import of_noise
 
 ROOT = Path(__file__).resolve().parents[1]
 DIGITS = ROOT / "checkpoints" / "digits"
@@ -29,12 +30,13 @@ def image(model: LatentDiffusion, latent: Tensor) -> Tensor:
 
 
 def test_a_predictor_can_be_asked_about_what_is_laid_out_otherwise() -> None:
+    @of_noise
     def predict(z: Tensor, t: Tensor) -> Tensor:
         return z * torch.arange(4.0)
 
     z = torch.randn(1, 1, 2, 4)
     turned = rearranged(predict, lambda z: z.flip(3), lambda z: z.flip(3))
-    torch.testing.assert_close(turned(z, torch.zeros(1)), z * torch.arange(4.0).flip(0))
+    torch.testing.assert_close(turned(z, torch.zeros(1)).eps, z * torch.arange(4.0).flip(0))
 
 
 @pytest.mark.parametrize("view", ["upside-down", "turned-90"])
@@ -75,11 +77,13 @@ def test_a_hybrid_takes_its_coarse_parts_from_one_class_and_its_fine_ones_from_t
     noisy, t = torch.randn(2, 48, 8, 8), torch.tensor([500, 500])
     seen: list[Tensor] = []
     monkeypatch.setattr(
-        class_model, "_run", lambda request, predict, *others: iter([seen.append(predict(noisy, t))])
+        class_model, "_run", lambda request, predict, *others: iter([seen.append(predict(noisy, t).eps)])
     )  # fmt: skip
     with torch.inference_mode():
         list(class_model.hybrid(HybridRequest(label="ant", other="bee", guidance=3, blur=2.5)))
-        far, near = (F.pixel_shuffle(class_model.told(label, 3)(noisy, t), 4) for label in ("ant", "bee"))
+        far, near = (
+            F.pixel_shuffle(class_model.class_predictor(label, 3)(noisy, t).eps, 4) for label in ("ant", "bee")
+        )
     torch.testing.assert_close(F.pixel_shuffle(seen[0], 4), near + blurred(far - near, 2.5), **CLOSE)
 
 
@@ -131,13 +135,13 @@ def test_a_class_that_is_not_there_is_refused(tiny_model: LatentDiffusion, class
 
 
 def test_pictures_say_the_classes_they_were_made_of(class_model: LatentDiffusion) -> None:
-    said = class_model.parameters(HybridRequest(label="ant", other="bee", guidance=3))
+    said = class_model.png_parameters(HybridRequest(label="ant", other="bee", guidance=3))
     assert (said["action"], said["label"], said["other"], said["guidance"], said["blur"]) == (
         "hybrid", "ant", "bee", 3, 1.5,
     )  # fmt: skip
-    said = class_model.parameters(AnagramRequest(other="bee"))
+    said = class_model.png_parameters(AnagramRequest(other="bee"))
     assert (said["other"], said["guidance"], "label" in said) == ("bee", 2, False)
-    assert not {"label", "other", "guidance"} & set(class_model.parameters(AnagramRequest()))
+    assert not {"label", "other", "guidance"} & set(class_model.png_parameters(AnagramRequest()))
 
 
 def test_the_example_of_the_page_on_playing_runs() -> None:

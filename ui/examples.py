@@ -110,12 +110,12 @@ def make(checkpoint: Annotated[Path, typer.Option(help="checkpoint folder")] = P
     request = GenerateRequest(seed=FIRST_SEED, count=FACES)
     pictures = model.pictures(last(model.generate(request)).latent)
     for i, (picture, one) in enumerate(zip(pictures, request.singles(), strict=True)):
-        save_png(picture, FOLDER / f"face-{i}.png", model.parameters(one))
+        save_png(picture, FOLDER / f"face-{i}.png", model.png_parameters(one))
 
     again = InpaintRequest(seed=EXAMPLE_SEED)
     frame = model.frame(again, as_rgb(pictures[0]), mask(pictures[0].size))
-    made = model.pictures(last(model.inpaint(again, frame.image(), frame.keep())).latent)[0]
-    save_png(frame.paste(made), FOLDER / "inpainted.png", model.parameters(again))
+    made = model.pictures(last(model.inpaint(again, frame.image(), frame.mask())).latent)[0]
+    save_png(frame.paste(made), FOLDER / "inpainted.png", model.png_parameters(again))
 
     first = request.singles()[0]
     steps: list[Step] = list(model.generate(first))
@@ -123,7 +123,7 @@ def make(checkpoint: Annotated[Path, typer.Option(help="checkpoint folder")] = P
     rows = [
         [model.pictures(latent)[0] for latent in way] for way in ([s.latent for s in kept], [s.denoised for s in kept])
     ]
-    save_png(_laid(rows), FOLDER / "process.png", model.parameters(first))
+    save_png(_laid(rows), FOLDER / "process.png", model.png_parameters(first))
     play(model)
     change(model, pictures[0])
 
@@ -132,14 +132,14 @@ def play(model: LatentDiffusion) -> None:
     """Make the shipped way between two seeds anew."""
     request = BetweenRequest(seed=FIRST_SEED, to=FAR_SEED)
     pictures = model.pictures(last(model.between(request)).latent)
-    save_png(_laid([pictures]), FOLDER / "between.png", model.parameters(request))
+    save_png(_laid([pictures]), FOLDER / "between.png", model.png_parameters(request))
 
 
 def change(model: LatentDiffusion, face: Image.Image) -> None:
     """Make the shipped edit of a face anew."""
     request = EditRequest(seed=EDIT_SEED)
     made = model.pictures(last(model.edit(request, to_tensor(model.square(face)))).latent)[0]
-    save_png(made, FOLDER / "edited.png", model.parameters(request))
+    save_png(made, FOLDER / "edited.png", model.png_parameters(request))
 
 
 if __name__ == "__main__":

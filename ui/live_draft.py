@@ -96,7 +96,7 @@ class InpaintTask:
 
     def make(self, frame: Frame) -> Image.Image:
         """The first seed's square, without looking at the steps on the way."""
-        made = self.model.inpaint(self.request, frame.image(), frame.keep())
+        made = self.model.inpaint(self.request, frame.image(), frame.mask())
         return self.model.pictures(last(made).latent)[0]
 
 

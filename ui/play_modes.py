@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from PIL import Image
 
-from ddpm_core.diffusion.guidance import VIEWS, blurred
+from ddpm_core.diffusion.illusions import VIEWS, blurred
 from ddpm_core.diffusion.samplers import Step
 from ddpm_core.images.files import seen
 from ddpm_core.pipeline import LatentDiffusion

@@ -39,7 +39,7 @@ def save(
     paths = []
     for picture, one in zip(pictures, request.singles(), strict=True):
         path = folder / f"{prefix}{model.name}-{one.stem}.png"
-        save_png(picture, path, model.parameters(one) | before)
+        save_png(picture, path, model.png_parameters(one) | before)
         paths.append(str(path))
     return paths
 

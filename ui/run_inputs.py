@@ -46,4 +46,4 @@ class RunInputs:
         if not isinstance(self.request, InpaintRequest):
             return model.generate(self.request), lambda picture: picture
         frame = self.frame(model)
-        return model.inpaint(self.request, frame.image(), frame.keep()), frame.reduced(limit).paste
+        return model.inpaint(self.request, frame.image(), frame.mask()), frame.reduced(limit).paste

@@ -18,14 +18,15 @@ from torch import Tensor
 
 from ddpm_core.checkpoints.native import CONFIG, PIPELINE, CheckpointError, Parts, build
 from ddpm_core.diffusion.diffuser import Diffuser
+from ddpm_core.diffusion.prediction import PredictionType
 from ddpm_core.networks.codec import Codec, GreyCodec, PixelCodec
 from ddpm_core.networks.layers import placed
-from ddpm_core.networks.unet import Denoiser, Prediction
+from ddpm_core.networks.unet import Denoiser
 
 UNET, SCHEDULER, CODECS = "unet", "scheduler", ("vae", "vqvae")  # what diffusers calls the parts of a pipeline
 DENOISERS, AUTOENCODERS = ("UNet2DModel",), ("AutoencoderKL", "VQModel")  # the classes known here
 SCHEDULES = {"linear": "linear", "scaled_linear": "scaled-linear", "squaredcos_cap_v2": "cosine", "sigmoid": "sigmoid"}
-PREDICTIONS: dict[str, Prediction] = {"epsilon": "eps", "sample": "x0", "v_prediction": "v"}
+PREDICTIONS: dict[str, PredictionType] = {"epsilon": "eps", "sample": "x0", "v_prediction": "v"}
 NAMES = "id2label"  # where `DiTPipeline` keeps the names of classes, in `model_index.json`
 
 
@@ -40,7 +41,7 @@ class PretrainedDenoiser(Denoiser):
 
     unet: Any
 
-    def __init__(self, unet: Any, prediction: Prediction, classes: int = 0, null_class: int | None = None):
+    def __init__(self, unet: Any, prediction: PredictionType, classes: int = 0, null_class: int | None = None):
         super().__init__(unet.config.in_channels, prediction, classes, null_class)
         self.unet = unet
 

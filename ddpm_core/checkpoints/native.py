@@ -82,7 +82,7 @@ class CheckpointConfig(BaseModel):
     codec: Literal["vae", "pixel"] = "vae"  # which of CODECS
     vae: dict[str, Any] = {}  # constructor arguments of the codec
     denoiser: dict[str, Any] = {}  # of UNet
-    guide: dict[str, Any] = {}  # of the UNet that guides it, if there is one (`guidance.autoguided`)
+    guide: dict[str, Any] = {}  # of the UNet that guides it, if there is one (`guidance.autoguidance`)
     guidance: float = Field(1.0, ge=0, le=10)  # how far it is steered away from its guide
     diffuser: dict[str, Any] = {}  # of Diffuser
     classes: list[str] = []  # their names, by number; empty if it was trained without

@@ -55,15 +55,19 @@ class Diffuser:
     def signal_and_noise(self, t: Tensor, like: Tensor) -> tuple[Tensor, Tensor]:
         """sqrt(alpha_bar_t) and sqrt(1 - alpha_bar_t) for `t` (B,), shaped to multiply `like` (B, ...)."""
         shape = (-1,) + (1,) * (like.ndim - 1)
-        alpha_bar = self.alpha_bar[t.cpu()].view(shape)
+        alpha_bar = self.alpha_bar[t.cpu()].view(shape)  # (B, 1, ...)
         return alpha_bar.sqrt().to(like), (1 - alpha_bar).sqrt().to(like)
+
+    def half_log_snr(self, t: int) -> float:
+        """lambda_t = ln(alpha_t / sigma_t), half the logarithm of the signal-to-noise ratio; infinite at state 0."""
+        return 0.5 * torch.logit(self.alpha_bar[t]).item()
 
     def add_noise(self, clean: Tensor, eps: Tensor, t: Tensor) -> Tensor:
         """State t of `clean` (B, ...) under noise `eps` of the same shape (Ho et al. 2020, eq. 4)."""
         signal, noise = self.signal_and_noise(t, clean)
         return signal * clean + noise * eps
 
-    def noised_further(self, noisy: Tensor, t: int, later: int, eps: Tensor) -> Tensor:
+    def add_noise_between(self, noisy: Tensor, t: int, later: int, eps: Tensor) -> Tensor:
         """State `later` of what is `noisy` at state t < `later`, under fresh noise (Ho et al. 2020, eq. 2, chained)."""
         left = (self.alpha_bar[later] / self.alpha_bar[t]).item()
         return left**0.5 * noisy + (1 - left) ** 0.5 * eps

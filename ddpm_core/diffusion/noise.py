@@ -29,7 +29,7 @@ class SeededNoise:
         return torch.stack([torch.randn(self.shape, generator=g) for g in self.generators]).to(self.device)
 
 
-def begun_with(start: Tensor, noise: Noise) -> Noise:
+def starting_at(start: Tensor, noise: Noise) -> Noise:
     """Noise whose first draw is `start` (B, C, h, w): what makes a sampler begin there; then come those of `noise`."""
 
     def draws() -> Iterator[Tensor]:
@@ -40,31 +40,33 @@ def begun_with(start: Tensor, noise: Noise) -> Noise:
     return draws().__next__
 
 
-def between(first: Noise, second: Noise, share: float | Tensor) -> Noise:
+def interpolated(first: Noise, second: Noise, fraction: float | Tensor) -> Noise:
     """Noise on the way from one source to another, so that a sampler makes pictures between theirs (see `slerp`)."""
-    return lambda: slerp(first(), second(), share)
+    return lambda: slerp(first(), second(), fraction)
 
 
-def slerp(first: Tensor, second: Tensor, share: float | Tensor) -> Tensor:
+def slerp(first: Tensor, second: Tensor, fraction: float | Tensor) -> Tensor:
     """Spherical linear interpolation (Shoemake 1985, section 3.3), for each entry of a batch.
 
-    sin((1 - s) a) / sin(a) first + sin(s a) / sin(a) second, with s the share and a the angle between the two.
+    sin((1 - s) a) / sin(a) first + sin(s a) / sin(a) second, with s the fraction and a the angle between the two.
     Between two draws of Gaussian noise a straight line passes through latents too short to be noise; the arc keeps
     their length (used so by Song et al. 2021, "Denoising diffusion implicit models", section 5.3).
 
     Args:
         first, second: (B, ...), the same shape.
-        share: how far from `first` (0) to `second` (1): a number, or one for each entry, (B,).
+        fraction: how far from `first` (0) to `second` (1): a number, or one for each entry, (B,).
 
     Returns:
         (B, ...); entries that point the same way are interpolated linearly, where the arc is the line.
     """
     shape = (-1,) + (1,) * (first.ndim - 1)
-    share = torch.as_tensor(share, dtype=first.dtype, device=first.device).view(shape)
-    cosine = torch.cosine_similarity(first.flatten(1), second.flatten(1)).view(shape)
+    fraction = torch.as_tensor(fraction, dtype=first.dtype, device=first.device).view(shape)
+    cosine = torch.cosine_similarity(first.flatten(1), second.flatten(1)).view(shape)  # (B, 1, ...)
     angle = cosine.clamp(-1, 1).acos()
     sine = angle.sin()
     # Where the sine is lost in rounding, so is the difference to the line.
     straight = sine < torch.finfo(first.dtype).eps ** 0.5
-    weight, other = (torch.where(straight, s, (s * angle).sin() / sine.where(~straight, 1)) for s in (1 - share, share))
+    weight, other = (
+        torch.where(straight, s, (s * angle).sin() / sine.where(~straight, 1)) for s in (1 - fraction, fraction)
+    )
     return weight * first + other * second

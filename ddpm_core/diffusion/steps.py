@@ -1,11 +1,11 @@
-"""Rules for one reverse step: from a latent at one state to the latent at an earlier one.
+"""One reverse step, one function per method: `ddim_step`, `ddpm_step`, `dpm_solver_pp_2m_step`, ...
 
-A rule is `rule(move) -> latent`. It looks at the state it leaves, which `Move` holds, and knows nothing of the loop
-around it; `samplers.reverse` makes a sampler of it.
+A step function is `step(context) -> latent`: from a latent at state t, which the `StepContext` holds, to the latent
+(B, C, h, w) at the earlier state s. It knows nothing of the loop around it, `samplers.sample_loop`.
 
 In the formulas alpha is sqrt(alpha_bar), sigma is sqrt(1 - alpha_bar), and lambda is ln(alpha / sigma), half the
-logarithm of the signal-to-noise ratio; it is infinite at state 0, where every rule ends on the clean latent that the
-predictor believes in.
+logarithm of the signal-to-noise ratio; it is infinite at state 0, where every method ends on the clean latent that
+the predictor believes in.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import torch
@@ -21,41 +21,17 @@ from torch import Tensor
 
 from ddpm_core.diffusion.diffuser import Diffuser
 from ddpm_core.diffusion.noise import Noise
+from ddpm_core.diffusion.prediction import Prediction
 
-Predictor = Callable[[Tensor, Tensor], Tensor]  # predict(z_t (B,C,h,w), t (B,)) -> eps (B,C,h,w)
-Rule = Callable[["Move"], Tensor]
+StepFunction = Callable[["StepContext"], Tensor]
 
 # Signal-to-noise ratio r of a corrector's step: what Song et al. 2021 (section H.1) set for CIFAR-10 where variance
 # explodes. Where it is preserved, as here, they found less best beside an ancestral predictor, 0.01 (table 5).
 LANGEVIN_SNR = 0.16
 
 
-@dataclass(frozen=True)
-class WithVariance:
-    """A predictor that can say in the same call what variance a reverse step has; one like any other if not asked.
-
-    Attributes:
-        both: takes what the predictor takes, and gives the noise and the share (B, C, h, w) at which the variance lies
-            between its bounds (v of Nichol & Dhariwal 2021, eq. 15); None as the share if it did not learn one.
-    """
-
-    both: Callable[..., tuple[Tensor, Tensor | None]]
-
-    def __call__(self, noisy: Tensor, t: Tensor, *told: Tensor | None) -> Tensor:
-        return self.both(noisy, t, *told)[0]
-
-
-def noise_and_share(
-    predict: Callable[..., Tensor], noisy: Tensor, t: Tensor, *told: Tensor | None
-) -> tuple[Tensor, Tensor | None]:
-    """What a predictor says of the noise and, if it can, of the variance (see `WithVariance`), in one call."""
-    if isinstance(predict, WithVariance):
-        return predict.both(noisy, t, *told)
-    return predict(noisy, t, *told), None
-
-
-class Point(NamedTuple):
-    """A state passed through: timestep, latent (B, C, h, w), and the clean latent believed in there."""
+class State(NamedTuple):
+    """A state passed through: timestep, latent (B, C, h, w), and the clean latent predicted there."""
 
     t: int
     latent: Tensor
@@ -63,183 +39,175 @@ class Point(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Move:
+class StepContext:
     """A reverse step about to be taken.
 
     Attributes:
         diffuser: the noise schedule.
-        t, earlier: the state it leaves and the one it goes to.
+        t, s: timestep it leaves, and the earlier one it goes to.
         latent: (B, C, h, w) at state t.
-        eps, denoised: the noise in it, as predicted, and the clean latent that this implies.
-        look: the noise predicted in any latent (B, C, h, w) at any state: one more call of the predictor. What a rule
-            shows it within a step is not constrained; constraints hold where steps end.
+        eps, denoised: the noise predicted in it, and the clean latent that this implies.
+        variance: `Prediction.variance`, (B, C, h, w) or None.
+        predict: what is predicted for any latent (B, C, h, w) at any timestep: one more call of the predictor. What
+            is shown to it within a step is not constrained; constraints hold where steps end.
         noise: the next draw of fresh noise (B, C, h, w).
-        trail: the last points that a multistep rule left here for itself; empty at the start of a descent, so also
-            where timesteps rose, since what was believed before the noise was added fits no more.
-        share: (B, C, h, w), where the step's variance lies between its bounds, of a predictor that learned it.
+        history: the last states that a multistep method left here for itself; empty at the start of a descent, so also
+            where timesteps rose, since what was predicted before the noise was added fits no more.
     """
 
     diffuser: Diffuser
     t: int
-    earlier: int
+    s: int
     latent: Tensor
     eps: Tensor
     denoised: Tensor
-    look: Callable[[Tensor, int], Tensor]
+    variance: Tensor | None
+    predict: Callable[[Tensor, int], Prediction]
     noise: Noise
-    trail: deque[Point]
-    share: Tensor | None = None
+    history: deque[State]
 
-    def alpha_bar(self) -> tuple[float, float]:
-        """alpha_bar at state t and at the earlier one."""
-        return self.diffuser.alpha_bar[self.t].item(), self.diffuser.alpha_bar[self.earlier].item()
+    def alpha_bars(self) -> tuple[float, float]:
+        """alpha_bar at t and at s."""
+        return self.diffuser.alpha_bar[self.t].item(), self.diffuser.alpha_bar[self.s].item()
 
 
-def implicit(move: Move, eta: float = 0.0) -> Tensor:
-    """Denoising diffusion implicit models (Song et al. 2021, eqs. 12 and 16).
+def ddim_step(context: StepContext, eta: float = 0.0) -> Tensor:
+    """Denoising diffusion implicit models (Song et al. 2021, "Denoising Diffusion Implicit Models").
 
     Args:
         eta: 0 for the deterministic process, 1 for the variance of ancestral sampling (Ho et al. 2020, eq. 7).
     """
-    now, then = move.alpha_bar()
-    variance = eta**2 * (1 - then) / (1 - now) * (1 - now / then)
-    latent = then**0.5 * move.denoised + (1 - then - variance) ** 0.5 * move.eps
-    return latent + variance**0.5 * move.noise() if variance > 0 else latent
+    alpha_bar_t, alpha_bar_s = context.alpha_bars()
+    # Eq. 16: variance = eta^2 (1 - alpha_bar_s) / (1 - alpha_bar_t) (1 - alpha_bar_t / alpha_bar_s)
+    variance = eta**2 * (1 - alpha_bar_s) / (1 - alpha_bar_t) * (1 - alpha_bar_t / alpha_bar_s)
+    # Eq. 12: z_s = alpha_s x0 + sqrt(sigma_s^2 - variance) eps + sqrt(variance) noise
+    latent = alpha_bar_s**0.5 * context.denoised + (1 - alpha_bar_s - variance) ** 0.5 * context.eps  # (B, C, h, w)
+    return latent + variance**0.5 * context.noise() if variance > 0 else latent
 
 
-def ancestral(move: Move) -> Tensor:
+def ddpm_step(context: StepContext) -> Tensor:
     """Ancestral sampling (Ho et al. 2020, algorithm 2, with the posterior variance of eq. 7).
 
-    It is DDIM at eta 1 (Song et al. 2021, section 4.1), which also says what to do when timesteps are left out. If
-    the predictor learned its variance, it lies at that share between the bounds of the step that is taken, however
-    long (Nichol & Dhariwal 2021, section 4).
+    It is DDIM at eta 1 (Song et al. 2021, section 4.1), which also says what to do when timesteps are left out. A
+    learned variance is taken between the bounds of the step, however long (Nichol & Dhariwal 2021, section 4).
     """
-    if move.share is None or move.earlier == 0:
-        return implicit(move, eta=1.0)
-    now, then = move.alpha_bar()
-    most = 1 - now / then
-    least = (1 - then) / (1 - now) * most
-    mean = then**0.5 * move.denoised + (1 - then - least) ** 0.5 * move.eps
-    return mean + (least ** (1 - move.share) * most**move.share).sqrt() * move.noise()
+    if context.variance is None or context.s == 0:
+        return ddim_step(context, eta=1.0)
+    alpha_bar_t, alpha_bar_s = context.alpha_bars()
+    beta = 1 - alpha_bar_t / alpha_bar_s
+    beta_tilde = (1 - alpha_bar_s) / (1 - alpha_bar_t) * beta
+    # Nichol & Dhariwal 2021, eq. 15: variance = exp(v log beta + (1 - v) log beta_tilde)
+    variance = beta_tilde ** (1 - context.variance) * beta**context.variance  # (B, C, h, w)
+    mean = alpha_bar_s**0.5 * context.denoised + (1 - alpha_bar_s - beta_tilde) ** 0.5 * context.eps
+    return mean + variance.sqrt() * context.noise()
 
 
-def euler(move: Move) -> Tensor:
+def euler_step(context: StepContext) -> Tensor:
     """Euler's method on the probability-flow ODE in the noise-to-signal ratio (Karras et al. 2022, eq. 4).
 
     In that variable it is DDIM at eta 0 (Song et al. 2021, eq. 14), and gives the same latents.
     """
-    return _along(move, move.eps)
+    alpha_bar_t, alpha_bar_s = context.alpha_bars()
+    ratio_t, ratio_s = ((1 - alpha_bar_t) / alpha_bar_t) ** 0.5, ((1 - alpha_bar_s) / alpha_bar_s) ** 0.5
+    # z_s / alpha_s = z_t / alpha_t + (sigma_s / alpha_s - sigma_t / alpha_t) eps
+    return alpha_bar_s**0.5 * (context.latent / alpha_bar_t**0.5 + (ratio_s - ratio_t) * context.eps)
 
 
-def heun(move: Move) -> Tensor:
+def heun_step(context: StepContext) -> Tensor:
     """Heun's method on the same ODE, second order (Karras et al. 2022, algorithm 1).
 
-    z'/alpha' = z/alpha + (sigma'/alpha' - sigma/alpha) (eps + eps') / 2, with eps' what is seen where Euler's step
-    ends. It looks twice, at either end of the step; once where the step ends at 0.
+    It calls the predictor at either end of the step; once where the step ends at 0.
     """
-    guess = euler(move)
-    if move.earlier == 0:
+    guess = euler_step(context)  # (B, C, h, w)
+    if context.s == 0:
         return guess
-    return _along(move, (move.eps + move.look(guess, move.earlier)) / 2)
+    # Algorithm 1, line 8: Euler's step again, by the mean of the slopes at its two ends
+    return euler_step(replace(context, eps=(context.eps + context.predict(guess, context.s).eps) / 2))
 
 
-def _along(move: Move, slope: Tensor) -> Tensor:
-    """Where d(latent/alpha) / d(sigma/alpha) = `slope` leads."""
-    now, then = move.alpha_bar()
-    ratio, ratio_then = ((1 - now) / now) ** 0.5, ((1 - then) / then) ** 0.5
-    return then**0.5 * (move.latent / now**0.5 + (ratio_then - ratio) * slope)
+def dpm_solver_pp_2m_step(context: StepContext) -> Tensor:
+    """DPM-Solver++(2M), second order with one call a step (Lu et al. 2022, "DPM-Solver++", algorithm 2)."""
+    alpha_bar_t, alpha_bar_s = context.alpha_bars()
+    lambda_t, lambda_s = context.diffuser.half_log_snr(context.t), context.diffuser.half_log_snr(context.s)
+    h = lambda_s - lambda_t
+    x0 = context.denoised  # (B, C, h, w)
+    if context.history and context.s > 0:
+        # Line 8: D = (1 + 1 / 2r) x0 - 1 / 2r x0_before, with r the step before in units of this one
+        before = context.history[-1]
+        r = (lambda_t - context.diffuser.half_log_snr(before.t)) / h
+        x0 = x0 + (x0 - before.denoised) / (2 * r)
+    context.history.append(State(context.t, context.latent, context.denoised))
+    # Line 9: z_s = sigma_s / sigma_t z_t - alpha_s (e^-h - 1) D
+    return ((1 - alpha_bar_s) / (1 - alpha_bar_t)) ** 0.5 * context.latent - alpha_bar_s**0.5 * math.expm1(-h) * x0
 
 
-def dpm_solver_pp(move: Move) -> Tensor:
-    """DPM-Solver++(2M), second order with one call a step (Lu et al. 2022, "DPM-Solver++", algorithm 2).
-
-    z' = sigma'/sigma z - alpha' (e^-h - 1) (x0 + (x0 - x0_before) / (2 r)), with h the step in lambda and r the one
-    before, in units of it.
-    """
-    clean, before = move.denoised, move.trail[-1] if move.trail else None
-    if before and move.earlier > 0:
-        here = _half_log_snr(move.diffuser, move.t)
-        step = _half_log_snr(move.diffuser, move.earlier) - here
-        ratio = (here - _half_log_snr(move.diffuser, before.t)) / step
-        clean = clean + (clean - before.denoised) / (2 * ratio)
-    now = Point(move.t, move.latent, move.denoised)
-    move.trail.append(now)
-    return _towards(move.diffuser, now._replace(denoised=clean), move.earlier)
-
-
-def unipc(move: Move) -> Tensor:
+def unipc_step(context: StepContext) -> Tensor:
     """UniPC-2 with B(h) = e^h - 1, data prediction, one call a step (Zhao et al. 2023, algorithms 1 and 2).
 
-    What is believed at state t first corrects the step that led there, then predicts the next; `_interpolated` has
-    the formula.
+    What is predicted at state t first corrects the step that led there, then leads to the next.
     """
-    now = Point(move.t, move.latent, move.denoised)
-    if move.trail:
-        *before, start = move.trail
-        corrected = _interpolated(move.diffuser, start, move.t, [*before, now])
-        guess = _interpolated(move.diffuser, start, move.t, before)
+    diffuser, here = context.diffuser, State(context.t, context.latent, context.denoised)
+    if context.history:
+        *before, start = context.history
+        corrected = unipc_update(diffuser, start, context.t, [*before, here])
+        guess = unipc_update(diffuser, start, context.t, before)
         # As a difference, so that what a constraint did to the guess is not undone.
-        now = now._replace(latent=now.latent + corrected - guess)
-    nodes = list(move.trail)[-1:] if move.earlier > 0 else []
-    move.trail.append(now)
-    return _interpolated(move.diffuser, now, move.earlier, nodes)
+        here = here._replace(latent=here.latent + corrected - guess)
+    nodes = list(context.history)[-1:] if context.s > 0 else []
+    context.history.append(here)
+    return unipc_update(diffuser, here, context.s, nodes)
 
 
-def _interpolated(diffuser: Diffuser, start: Point, earlier: int, nodes: Sequence[Point]) -> Tensor:
-    """UniPC's update from `start`, through what was believed clean at up to two `nodes` (Zhao et al. 2023,
-    theorem 3.1, in its data-prediction form).
+def unipc_update(diffuser: Diffuser, start: State, s: int, nodes: Sequence[State]) -> Tensor:
+    """UniPC's update from `start` to s (Zhao et al. 2023, theorem 3.1, in its data-prediction form).
 
-    z' = sigma'/sigma z - alpha' (e^-h - 1) (x0 + sum_m a_m / r_m (x0_m - x0)), with h the step in lambda, r_m where
-    node m lies in units of it, and a_m such that as many orders agree as there are nodes. A predictor's nodes lie
-    behind; a corrector has `earlier` itself among them.
+    z_s = sigma_s / sigma_t z_t - alpha_s (e^-h - 1) (x0 + sum_m a_m / r_m (x0_m - x0)), with h the step in lambda,
+    r_m where node m lies in units of it, and a_m such that as many orders agree as there are nodes.
+
+    Args:
+        nodes: up to two other states; a predictor's lie behind, a corrector has s itself among them.
     """
-    plain = _towards(diffuser, start, earlier)
+    alpha_bar_t, alpha_bar_s = diffuser.alpha_bar[start.t].item(), diffuser.alpha_bar[s].item()
+    lambda_t = diffuser.half_log_snr(start.t)
+    h = diffuser.half_log_snr(s) - lambda_t
+    growth = math.expm1(-h)
+    first_order = ((1 - alpha_bar_s) / (1 - alpha_bar_t)) ** 0.5 * start.latent - alpha_bar_s**0.5 * growth * (
+        start.denoised
+    )  # (B, C, h, w)
     if not nodes:
-        return plain
-    here = _half_log_snr(diffuser, start.t)
-    step = _half_log_snr(diffuser, earlier) - here
-    ratios = [(_half_log_snr(diffuser, node.t) - here) / step for node in nodes]
-    growth = math.expm1(-step)
-    first = -growth / step - 1
-    second = -first / step - 0.5
+        return first_order
+    ratios = [(diffuser.half_log_snr(node.t) - lambda_t) / h for node in nodes]
     if len(nodes) == 1:
         weights = [0.5]  # to this order it need not depend on the step, and their code's does not
     else:
+        phi_1 = -growth / h - 1
+        phi_2 = -phi_1 / h - 0.5
         matrix = torch.tensor([[1.0, 1.0], ratios], dtype=torch.float64)
-        weights = torch.linalg.solve(matrix, torch.tensor([first, 2 * second], dtype=torch.float64) / growth).tolist()
+        sides = torch.tensor([phi_1, 2 * phi_2], dtype=torch.float64) / growth
+        weights = torch.linalg.solve(matrix, sides).tolist()
     bend = sum(
         weight / ratio * (node.denoised - start.denoised)
         for weight, ratio, node in zip(weights, ratios, nodes, strict=True)
     )
-    return plain - diffuser.alpha_bar[earlier].item() ** 0.5 * growth * bend
+    return first_order - alpha_bar_s**0.5 * growth * bend
 
 
-def _towards(diffuser: Diffuser, start: Point, earlier: int) -> Tensor:
-    """The exact step of the ODE if the clean latent stayed as believed (DPM-Solver++(1), Lu et al. 2022)."""
-    now, then = diffuser.alpha_bar[start.t].item(), diffuser.alpha_bar[earlier].item()
-    step = _half_log_snr(diffuser, earlier) - _half_log_snr(diffuser, start.t)
-    return ((1 - then) / (1 - now)) ** 0.5 * start.latent - then**0.5 * math.expm1(-step) * start.denoised
-
-
-def _half_log_snr(diffuser: Diffuser, t: int) -> float:
-    return 0.5 * torch.logit(diffuser.alpha_bar[t]).item()
-
-
-def langevin(move: Move) -> Tensor:
+def langevin_step(context: StepContext) -> Tensor:
     """A predictor-corrector step (Song et al. 2021, "Score-based generative modeling", algorithms 1 and 5).
 
-    An ancestral step, then one of Langevin dynamics at the state reached: a second call of the predictor.
-    z' = z + s g + sqrt(2 s) n, with g = -eps / sigma the score, n fresh noise, s = 2 (1 - beta) (r |n| / |g|)^2. The
-    norms are each picture's own, not their mean over the batch, so that no picture depends on others.
+    An ancestral step, then one of Langevin dynamics at the state reached: a second call of the predictor. The norms
+    are each picture's own, not their mean over the batch, so that no picture depends on others.
     """
-    latent = ancestral(move)
-    if move.earlier == 0:
+    latent = ddpm_step(context)  # (B, C, h, w)
+    if context.s == 0:
         return latent
-    then = move.diffuser.alpha_bar[move.earlier].item()
-    score, fresh = -move.look(latent, move.earlier) / (1 - then) ** 0.5, move.noise()
-    ratio = _norm(fresh) / _norm(score).clamp_min(torch.finfo(score.dtype).tiny)
-    size = 2 * (1 - move.diffuser.betas[move.earlier].item()) * (LANGEVIN_SNR * ratio).square()
-    return latent + size * score + (2 * size).sqrt() * fresh
+    _, alpha_bar_s = context.alpha_bars()
+    score = -context.predict(latent, context.s).eps / (1 - alpha_bar_s) ** 0.5
+    noise = context.noise()
+    # Algorithm 5: size = 2 (1 - beta) (r |noise| / |score|)^2, z_s = z + size score + sqrt(2 size) noise
+    ratio = _norm(noise) / _norm(score).clamp_min(torch.finfo(score.dtype).tiny)  # (B, 1, 1, 1)
+    size = 2 * (1 - context.diffuser.betas[context.s].item()) * (LANGEVIN_SNR * ratio).square()
+    return latent + size * score + (2 * size).sqrt() * noise
 
 
 def _norm(batch: Tensor) -> Tensor:

@@ -4,7 +4,7 @@ The reverse process takes Gaussian steps from state t to t-1. The bound on -log 
 them, and one for what is left of the picture in the last state (Ho et al. 2020, eq. 5); all are in bits, per entry.
 
 A learned variance lies between two bounds of its own, the variance of the step if the picture were known and that of
-the noising step. Where in between, on a logarithmic scale, is the share that a network gives.
+the noising step. Where in between, on a logarithmic scale, is what a network says (`Prediction.variance`).
 """
 
 from __future__ import annotations
@@ -33,18 +33,18 @@ def log_variances(diffuser: Diffuser, t: Tensor, like: Tensor) -> tuple[Tensor, 
     return least.log().view(shape).to(like), most.log().view(shape).to(like)
 
 
-def log_variance(diffuser: Diffuser, t: Tensor, like: Tensor, share: Tensor | None = None) -> Tensor:
+def log_variance(diffuser: Diffuser, t: Tensor, like: Tensor, variance: Tensor | None = None) -> Tensor:
     """Logarithm of the variance of the model's steps from `t` (B,) to t-1 (Nichol & Dhariwal 2021, eq. 15).
 
     Args:
         like: (B, ...), what the result can be multiplied with.
-        share: 0 for the least, 1 for the greatest, in the shape of `like`; None is 0, what ancestral sampling takes.
+        variance: 0 for the least, 1 for the greatest, in the shape of `like`; None is 0, what ancestral sampling takes.
     """
     least, most = log_variances(diffuser, t, like)
-    return least if share is None else share * most + (1 - share) * least
+    return least if variance is None else variance * most + (1 - variance) * least
 
 
-def step_bits(clean: Tensor, denoised: Tensor, t: Tensor, diffuser: Diffuser, share: Tensor | None = None) -> Tensor:
+def step_bits(clean: Tensor, denoised: Tensor, t: Tensor, diffuser: Diffuser, variance: Tensor | None = None) -> Tensor:
     """The bound's terms for the steps from `t` (B,) to t-1: (B, C, h, w), bits.
 
     For t > 1 it is how far the model's step is from that of a known picture (Ho et al. 2020, eq. 5, L_{t-1}): the
@@ -55,12 +55,12 @@ def step_bits(clean: Tensor, denoised: Tensor, t: Tensor, diffuser: Diffuser, sh
     Args:
         clean: (B, C, h, w), the latent.
         denoised: what the model takes it for, in its state t.
-        share: of a learned variance, see `log_variance`.
+        variance: if it is learned, `Prediction.variance`.
     """
     shape, steps = (-1,) + (1,) * (clean.ndim - 1), t.cpu()
     scale = diffuser.alpha_bar[steps - 1].sqrt() * diffuser.betas[steps] / (1 - diffuser.alpha_bar[steps])  # eq. 7
     apart = scale.view(shape).to(clean) * (clean - denoised)
-    ours, theirs = log_variance(diffuser, t, clean, share), log_variances(diffuser, t, clean)[0]
+    ours, theirs = log_variance(diffuser, t, clean, variance), log_variances(diffuser, t, clean)[0]
     missed = apart.square() * torch.exp(-ours) + ours
     divergence = missed - theirs + torch.exp(theirs - ours) - 1
     density = missed + math.log(2 * math.pi)

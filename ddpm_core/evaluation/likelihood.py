@@ -13,7 +13,6 @@ from torch import Generator, Tensor
 
 from ddpm_core.data.load import PictureSet, load_pictures
 from ddpm_core.diffusion.diffuser import Diffuser
-from ddpm_core.diffusion.steps import noise_and_share
 from ddpm_core.diffusion.variational_bound import BITS, log_variance, prior_bits, step_bits
 from ddpm_core.images.files import Source
 from ddpm_core.networks.codec import Codec
@@ -53,7 +52,7 @@ def measure_likelihood(model: LatentDiffusion, files: Mapping[str, Sequence[Sour
 
 @torch.inference_mode()
 def bits_per_dim(model: LatentDiffusion, pictures: PictureSet, draws: int = DRAWS, seed: int = 0) -> Tensor:
-    """The bound for each picture, (N,) float64, of `model.predict` (told no class) under ancestral sampling.
+    """The bound for each picture, (N,) float64, of `model.predict` (without a class) under ancestral sampling.
 
     Of pixels, it is for the picture as the codec keeps it, in 8 bits: what is measured of a model of grey pictures is
     how likely it finds a picture without its colours.
@@ -73,11 +72,11 @@ def bits_per_dim(model: LatentDiffusion, pictures: PictureSet, draws: int = DRAW
         t = torch.cat([torch.ones(1, dtype=t.dtype), t]).to(model.device)
         eps = torch.randn((len(t), *clean.shape[1:]), generator=generator).to(clean)
         noisy = diffuser.add_noise(clean, eps, t)
-        eps, share = noise_and_share(model.predict, noisy, t)
+        eps, variance = model.predict(noisy, t)
         denoised = diffuser.denoised(noisy, eps, t)
-        terms = step_bits(clean, denoised, t, diffuser, share)
+        terms = step_bits(clean, denoised, t, diffuser, variance)
         if model.codec.of_pixels:
-            spread = log_variance(diffuser, t, denoised, share).expand_as(denoised)
+            spread = log_variance(diffuser, t, denoised, variance).expand_as(denoised)
             terms[:1] = pixel_bits(image, denoised[:1], spread[:1], model.codec)
         each = terms.mean((1, 2, 3)).cpu().double()
         found.append(each[0] + (weights * each[1:]).sum() + prior_bits(clean, diffuser).mean().item())

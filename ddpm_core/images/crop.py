@@ -123,12 +123,12 @@ class Frame:
         """What the model sees of the upload: (1, 3, size, size) in [-1, 1]."""
         return to_tensor(cut_out(self.picture, self.window, self.size))
 
-    def keep(self) -> Tensor:
-        """The keep mask (1, 1, size, size): False wherever any painted pixel of the upload falls."""
+    def mask(self) -> Tensor:
+        """What the model is to make anew, bool (1, 1, size, size): True wherever any painted pixel falls."""
         painted = _inside(self.painted, self.window)
         for axis in (0, 1):
             painted = any_inside(painted, self.size, axis)
-        return torch.from_numpy(~painted)[None, None]
+        return torch.from_numpy(painted)[None, None]
 
     def paste(self, made: Image.Image) -> Image.Image:
         """The upload at its own size with `made` (the model's square) in the painted pixels, no other touched.

@@ -13,12 +13,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ddpm_core.diffusion.diffuser import Diffuser
+from ddpm_core.diffusion.prediction import PredictionType
 from ddpm_core.networks.layers import Conv3x3, NormSiLU, closing, reads_apart, starting_at_zero
 from ddpm_core.networks.serpentine import SerpentineMixer
 
 Mixer = Literal["serpentine", "attention", "none"]
-Prediction = Literal["eps", "x0", "v", "velocity"]
 Variance = Literal["fixed", "learned"]
 
 
@@ -102,12 +101,12 @@ class Denoiser(nn.Module, ABC):
 
     Attributes:
         latent_channels: channels of the latent.
-        prediction: what its output means, see `training_target`.
+        prediction: what its output means, see `prediction.training_target`.
         classes: how many it can be asked for; 0 if it was trained without.
-        null_class: the number by which it is told "no class"; None if it has none.
+        null_class: the label that stands for "no class"; None if it has none.
     """
 
-    def __init__(self, latent_channels: int, prediction: Prediction, classes: int, null_class: int | None):
+    def __init__(self, latent_channels: int, prediction: PredictionType, classes: int, null_class: int | None):
         super().__init__()
         self.latent_channels, self.prediction = latent_channels, prediction
         self.classes, self.null_class = classes, null_class
@@ -116,7 +115,7 @@ class Denoiser(nn.Module, ABC):
     def forward(self, noisy: Tensor, t: Tensor, label: Tensor | None = None) -> Tensor:
         """The raw output (B, C, h, w), in its own prediction type, for `noisy` (B, C, h, w) at `t` (B,).
 
-        It is (B, 2C, h, w) of one that learned its variance; `parted` tells what is what.
+        It is (B, 2C, h, w) of one that learned its variance; `prediction.split_variance` tells what is what.
 
         Args:
             label: the class of each, (B,); None for no class throughout.
@@ -135,8 +134,10 @@ class UNet(Denoiser):
         blocks: time blocks per level and direction.
         mixer: what lets far cells see each other, at every level: "serpentine", "attention" or "none".
         dropout: share of activations dropped inside blocks while training.
-        prediction: what the network's output means: "eps", "x0", "v" or "velocity" (see `training_target`).
-        variance: "learned" for one that says how sure it is as well, with as many channels more (see `parted`).
+        prediction: what the network's output means: "eps", "x0", "v" or "velocity" (see
+            `prediction.training_target`).
+        variance: "learned" for one that says how sure it is as well, with as many channels more (see
+            `prediction.split_variance`).
         classes: how many it can be told apart; an embedding of the class is added to that of the time (Nichol &
             Dhariwal 2021, section 4). There is one for "no class" as well (Ho & Salimans 2022, section 3.2).
     """
@@ -148,11 +149,11 @@ class UNet(Denoiser):
         blocks: int = 2,
         mixer: Mixer = "serpentine",
         dropout: float = 0.1,
-        prediction: Prediction = "v",
+        prediction: PredictionType = "v",
         classes: int = 0,
         variance: Variance = "fixed",
     ):
-        if prediction not in get_args(Prediction):
+        if prediction not in get_args(PredictionType):
             raise ValueError(f"there is no prediction type {prediction!r}")
         if variance not in get_args(Variance):
             raise ValueError(f"there is no variance {variance!r}")
@@ -188,7 +189,7 @@ class UNet(Denoiser):
     def forward(self, noisy: Tensor, t: Tensor, label: Tensor | None = None) -> Tensor:
         """The network's raw output (B, C, h, w), in its own prediction type, for `noisy` (B, C, h, w) at `t` (B,).
 
-        With a learned variance it is (B, 2C, h, w); `parted` tells what is what.
+        With a learned variance it is (B, 2C, h, w); `prediction.split_variance` tells what is what.
 
         Args:
             label: the class of each, (B,) from 0 to `classes`, the last standing for "no class"; None for no class
@@ -215,46 +216,3 @@ class UNet(Denoiser):
         if self.label is not None:
             time = time + self.label(torch.full_like(t, self.classes) if label is None else label)
         return self.modulate(F.silu(time))[:, :, None, None]
-
-
-def parted(output: Tensor, channels: int) -> tuple[Tensor, Tensor | None]:
-    """A network's raw output for C `channels`: its prediction (B, C, h, w) and what it says of the variance.
-
-    The latter is None if the variance is fixed, and else the share (B, C, h, w) at which that of a reverse step lies
-    between its bounds (`bound.log_variance`), 1/2 in a new network. Nothing holds it between 0 and 1 (Nichol &
-    Dhariwal 2021, section 3.1).
-    """
-    prediction, *raw = output.split(channels, dim=1)
-    return prediction, (raw[0] + 1) / 2 if raw else None
-
-
-def to_eps(output: Tensor, noisy: Tensor, t: Tensor, prediction: Prediction, diffuser: Diffuser) -> Tensor:
-    """The noise that a network's `output` of the given type implies (Salimans & Ho 2022, section 4, unnumbered).
-
-    Of "x0" (z - alpha x0) / sigma, of "v" sigma z + alpha v, of "velocity" (z + alpha u) / (alpha + sigma), with
-    alpha = sqrt(alpha_bar) and sigma = sqrt(1 - alpha_bar).
-    """
-    if prediction == "eps":
-        return output
-    signal, noise = diffuser.signal_and_noise(t, noisy)
-    if prediction == "x0":
-        return (noisy - signal * output) / noise
-    if prediction == "velocity":
-        return (noisy + signal * output) / (signal + noise)
-    return noise * noisy + signal * output
-
-
-def training_target(clean: Tensor, eps: Tensor, t: Tensor, prediction: Prediction, diffuser: Diffuser) -> Tensor:
-    """What a network of the given prediction type should put out (Salimans & Ho 2022, section 4, unnumbered).
-
-    "v" is alpha eps - sigma x0. "velocity", eps - x0, is the direction of the line from picture to noise, of rectified
-    flow (Liu et al. 2022, eq. 1).
-    """
-    if prediction == "eps":
-        return eps
-    if prediction == "x0":
-        return clean
-    if prediction == "velocity":
-        return eps - clean
-    signal, noise = diffuser.signal_and_noise(t, clean)
-    return signal * eps - noise * clean

@@ -14,10 +14,10 @@ from torch import Tensor
 from ddpm_core.checkpoints import native as checkpoint
 from ddpm_core.checkpoints.native import CheckpointConfig, CheckpointError
 from ddpm_core.cli import plain
-from ddpm_core.diffusion.guidance import autoguided
-from ddpm_core.diffusion.steps import Predictor
+from ddpm_core.diffusion.guidance import extrapolate
+from ddpm_core.diffusion.prediction import split_variance
 from ddpm_core.networks.cpu.packed import ready
-from ddpm_core.networks.unet import UNet, parted
+from ddpm_core.networks.unet import UNet
 from ddpm_core.networks.vae import VAE
 from ddpm_core.training.settings import DenoiserSettings, StageSettings, TrainRequest, VaeSettings
 
@@ -198,10 +198,12 @@ def guided_output(folder: Path | None, device: torch.device) -> Callable[[Tensor
             f"In {folder} denoiser and guide differ in their prediction type, so nobody can learn from both."
         )
     # Every prediction type is a straight line of the noise, so what is guided is the same in all of them.
-    strong, weak = (_prediction_of(ready(network, device)) for network in (denoiser, guide))
-    return torch.no_grad()(autoguided(strong, weak, checkpoint.read_config(folder).guidance))
+    strong, weak = (ready(network, device) for network in (denoiser, guide))
+    scale, channels = checkpoint.read_config(folder).guidance, denoiser.latent_channels
 
+    @torch.no_grad()
+    def guided(noisy: Tensor, t: Tensor) -> Tensor:
+        weaker, stronger = (split_variance(network(noisy, t), channels)[0] for network in (weak, strong))
+        return extrapolate(weaker, stronger, scale)  # (B, C, h, w)
 
-def _prediction_of(network: UNet) -> Predictor:
-    """Its raw output without what it may say of the variance."""
-    return lambda noisy, t: parted(network(noisy, t), network.latent_channels)[0]
+    return guided

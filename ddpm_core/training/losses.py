@@ -10,11 +10,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from ddpm_core.diffusion.constraints import random_regions
 from ddpm_core.diffusion.diffuser import Diffuser
+from ddpm_core.diffusion.prediction import PredictionType, split_variance, to_eps, training_target
 from ddpm_core.diffusion.variational_bound import step_bits
-from ddpm_core.networks.unet import Denoiser, Prediction, UNet, parted, to_eps, training_target
+from ddpm_core.networks.unet import Denoiser, UNet
 from ddpm_core.networks.vae import VAE
+from ddpm_core.training.masks import random_regions
 from ddpm_core.training.shards import WHOLE, Share
 from ddpm_core.training.timesteps import LossHistory
 
@@ -48,7 +49,7 @@ def draw_timesteps(count: int, how: TimestepDraw, diffuser: Diffuser) -> Tensor:
     return 1 + torch.searchsorted(log_sigma, drawn).clamp_max(len(log_sigma) - 1)
 
 
-def loss_weights(t: Tensor, weighting: Weighting, prediction: Prediction, diffuser: Diffuser) -> Tensor:
+def loss_weights(t: Tensor, weighting: Weighting, prediction: PredictionType, diffuser: Diffuser) -> Tensor:
     """What the squared error of a network's output counts at timesteps (B,) in 1..N-1; (B,), above 0.
 
     "uniform" counts all alike, in the network's own prediction type (Ho et al. 2020, eq. 14, for the noise). "min-snr"
@@ -118,14 +119,14 @@ def denoiser_loss(
     label = None if label is None else part.share(label)
     with part.drawing_apart():
         seen = torch.where(kept, clean, noisy)
-        output, share = parted(unet(seen, t, label), channels)
+        output, variance = split_variance(unet(seen, t, label), channels)
     with torch.autocast(clean.device.type, enabled=False):  # a teacher is ready in a type of its own
         target = teacher(seen, t) if teacher else training_target(clean, eps, t, unet.prediction, diffuser)
     found = {"loss": (output - target).square()}
     found["loss"] = found["loss"] * loss_weights(t, weighting, unet.prediction, diffuser)[:, None, None, None]
-    if share is not None:
+    if variance is not None:
         believed = diffuser.denoised(seen, to_eps(output.detach(), seen, t, unet.prediction, diffuser), t)
-        found["bound"] = (diffuser.num_timesteps - 1) * step_bits(clean, believed, t, diffuser, share)
+        found["bound"] = (diffuser.num_timesteps - 1) * step_bits(clean, believed, t, diffuser, variance)
         found["loss"] = found["loss"] + BOUND_WEIGHT * found["bound"]
     if history is not None:
         found = _evened_out(found, t, kept, history)
@@ -156,11 +157,10 @@ def loss_by_decile(
         eps = torch.randn(clean.shape, generator=torch.Generator().manual_seed(decile)).to(clean)
         noisy, target = diffuser.add_noise(clean, eps, t), training_target(clean, eps, t, unet.prediction, diffuser)
         batches = torch.arange(count, device=clean.device).split(batch_size)
-        told = [None if label is None else label[batch] for batch in batches]
-        error = sum(
-            (parted(unet(noisy[batch], t[batch], known), clean.shape[1])[0] - target[batch]).square().sum().item()
-            for batch, known in zip(batches, told, strict=True)
-        )
+        error = 0.0
+        for batch in batches:
+            output = unet(noisy[batch], t[batch], None if label is None else label[batch])
+            error += (split_variance(output, clean.shape[1])[0] - target[batch]).square().sum().item()
         losses.append(error / target.numel())
     return losses
 

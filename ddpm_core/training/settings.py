@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, Self
 
 from pydantic import BeforeValidator, Field, ValidationInfo, field_validator, model_validator
 
+from ddpm_core.diffusion.prediction import PredictionType
 from ddpm_core.diffusion.schedules import SCHEDULES
 from ddpm_core.machine import Precision
-from ddpm_core.networks.unet import Mixer, Prediction, Variance
+from ddpm_core.networks.unet import Mixer, Variance
 from ddpm_core.requests import MAX_SEED, Request
 from ddpm_core.training.losses import TimestepDraw, Weighting
 
@@ -87,7 +88,7 @@ class DenoiserSettings(StageSettings):
     blocks: int = Field(2, ge=1, le=8, description="residual blocks per level and direction")
     mixer: Mixer = Field("serpentine", description="what lets far cells see each other")
     dropout: float = Field(0.1, ge=0, lt=1, description="share of channels dropped inside blocks")
-    prediction: Prediction = Field("v", description="what the network's output means")
+    prediction: PredictionType = Field("v", description="what the network's output means")
     variance: Variance = Field("fixed", description="of reverse steps: learned beside the noise, or not; for ddpm")
     schedule: ScheduleName = Field("linear", description="how noise grows from state to state")
     timesteps: TimestepDraw = Field("lognormal", description="how training timesteps are drawn; importance: by loss")

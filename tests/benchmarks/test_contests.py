@@ -85,12 +85,12 @@ def test_ways_to_inpaint_are_compared_at_equal_calls(
 
 
 def test_resampling_and_noised_clamps_reach_the_sampler(tiny_model: LatentDiffusion) -> None:
-    image, keep = torch.rand(1, 3, 32, 32) * 2 - 1, torch.ones(1, 1, 32, 32, dtype=torch.bool)
-    keep[..., 8:24, 8:24] = False
+    image, mask = torch.rand(1, 3, 32, 32) * 2 - 1, torch.zeros(1, 1, 32, 32, dtype=torch.bool)
+    mask[..., 8:24, 8:24] = True
     ends = {}
     for way, choices in constraints.WAYS.items():
         request = InpaintRequest(steps=4, seed=3, **choices)
-        steps = list(tiny_model.inpaint(request, image, keep))
+        steps = list(tiny_model.inpaint(request, image, mask))
         assert len(steps) == request.calls
         ends[way] = steps[-1].latent
     kept = torch.ones(8, 8, dtype=torch.bool)

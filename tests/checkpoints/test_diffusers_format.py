@@ -89,7 +89,7 @@ def test_what_is_predicted_at_a_state_is_what_diffusers_predicts_a_timestep_earl
             output = pipeline.unet(noisy, t).sample
             wanted = pipeline.scheduler.step(output, t, noisy).pred_original_sample
             state = torch.tensor([t + 1])
-            clean = model.diffuser.denoised(noisy, model.predict(noisy, state), state)
+            clean = model.diffuser.denoised(noisy, model.predict(noisy, state).eps, state)
         torch.testing.assert_close(clean, wanted, rtol=1e-4, atol=3e-4)
 
 
@@ -162,8 +162,12 @@ def stepped(pipeline: Any, seed: int, label: int, guidance: float = 1, none: int
     pipeline.scheduler.set_timesteps(5)
     with torch.inference_mode():
         for t in pipeline.scheduler.timesteps:
-            told, untold = (pipeline.unet(image, t, torch.tensor([number])).sample for number in (label, none))
-            image = pipeline.scheduler.step(untold + guidance * (told - untold), t, image).prev_sample
+            conditional, unconditional = (
+                pipeline.unet(image, t, torch.tensor([number])).sample for number in (label, none)
+            )
+            image = pipeline.scheduler.step(
+                unconditional + guidance * (conditional - unconditional), t, image
+            ).prev_sample
     return image
 
 
@@ -275,7 +279,7 @@ def test_inpainting_keeps_every_unpainted_bit(folder: Path) -> None:
     request = InpaintRequest(steps=3)
     frame = model.frame(request, Image.fromarray(pixels), painted)
     result = np.asarray(
-        frame.paste(model.pictures(last(model.inpaint(request, frame.image(), frame.keep())).latent)[0])
+        frame.paste(model.pictures(last(model.inpaint(request, frame.image(), frame.mask())).latent)[0])
     )
     assert np.array_equal(result[~painted], pixels[~painted])
     assert (result[painted] != pixels[painted]).any(1).mean() > 0.9

@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 
-from ddpm_core.diffusion.noise import SeededNoise, begun_with, between, slerp
+from ddpm_core.diffusion.noise import SeededNoise, interpolated, slerp, starting_at
 
 SHAPE = (4, 5, 3)
 
@@ -19,9 +19,9 @@ def test_the_noise_of_a_seed_is_that_of_its_own_generator() -> None:
         assert torch.equal(noise()[1], torch.randn(SHAPE, generator=generator))
 
 
-def test_noise_begun_with_a_latent_gives_it_first_and_then_its_own() -> None:
+def test_noise_starting_at_a_latent_gives_it_first_and_then_its_own() -> None:
     start, own = torch.randn(2, *SHAPE), SeededNoise([1, 2], SHAPE)
-    noise = begun_with(start, SeededNoise([1, 2], SHAPE))
+    noise = starting_at(start, SeededNoise([1, 2], SHAPE))
     assert noise() is start
     for _ in range(3):
         assert torch.equal(noise(), own())
@@ -33,18 +33,18 @@ def test_the_ends_of_the_arc_are_what_it_joins() -> None:
     torch.testing.assert_close(slerp(a, b, 1), b)
 
 
-@pytest.mark.parametrize("share", [0.1, 0.5, 0.8])
-def test_the_arc_is_walked_at_constant_angle_and_length(share: float) -> None:
+@pytest.mark.parametrize("fraction", [0.1, 0.5, 0.8])
+def test_the_arc_is_walked_at_constant_angle_and_length(fraction: float) -> None:
     a, b = torch.tensor([[3.0, 0.0]]), torch.tensor([[0.0, 3.0]])
-    angle = share * math.pi / 2
-    torch.testing.assert_close(slerp(a, b, share), 3 * torch.tensor([[math.cos(angle), math.sin(angle)]]))
+    angle = fraction * math.pi / 2
+    torch.testing.assert_close(slerp(a, b, fraction), 3 * torch.tensor([[math.cos(angle), math.sin(angle)]]))
 
 
-def test_each_entry_has_its_own_angle_and_may_have_its_own_share() -> None:
-    a, b, shares = torch.randn(3, *SHAPE), torch.randn(3, *SHAPE), torch.tensor([0.2, 0.5, 0.9])
-    together = slerp(a, b, shares)
-    for i, share in enumerate(shares.tolist()):
-        torch.testing.assert_close(together[i : i + 1], slerp(a[i : i + 1], b[i : i + 1], share))
+def test_each_entry_has_its_own_angle_and_may_have_its_own_fraction() -> None:
+    a, b, fractions = torch.randn(3, *SHAPE), torch.randn(3, *SHAPE), torch.tensor([0.2, 0.5, 0.9])
+    together = slerp(a, b, fractions)
+    for i, fraction in enumerate(fractions.tolist()):
+        torch.testing.assert_close(together[i : i + 1], slerp(a[i : i + 1], b[i : i + 1], fraction))
 
 
 def test_what_points_the_same_way_is_interpolated_linearly() -> None:
@@ -55,7 +55,7 @@ def test_what_points_the_same_way_is_interpolated_linearly() -> None:
 
 def test_between_two_seeds_all_is_noise_where_a_straight_line_would_be_too_quiet() -> None:
     first, second = SeededNoise([1], (4, 64, 64)), SeededNoise([2], (4, 64, 64))
-    noise = between(first, second, 0.5)
+    noise = interpolated(first, second, 0.5)
     for _ in range(2):  # every draw, so that samplers that add noise find noise, too
         assert noise().std().item() == pytest.approx(1, abs=0.02)
     assert ((first() + second()) / 2).std().item() < 0.75
@@ -65,5 +65,5 @@ def test_at_its_ends_the_noise_between_two_seeds_is_that_of_one() -> None:
     def of(seed: int) -> SeededNoise:
         return SeededNoise([seed], SHAPE)
 
-    torch.testing.assert_close(between(of(1), of(2), 0.0)(), of(1)())
-    torch.testing.assert_close(between(of(1), of(2), 1.0)(), of(2)())
+    torch.testing.assert_close(interpolated(of(1), of(2), 0.0)(), of(1)())
+    torch.testing.assert_close(interpolated(of(1), of(2), 1.0)(), of(2)())

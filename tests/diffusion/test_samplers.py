@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from itertools import pairwise
 
 import pytest
@@ -12,19 +13,25 @@ from torch import Tensor
 
 from ddpm_core.diffusion.diffuser import Diffuser
 from ddpm_core.diffusion.noise import SeededNoise
-from ddpm_core.diffusion.samplers import SAMPLERS, Step, ddim, ddpm, last
+from ddpm_core.diffusion.prediction import Prediction
+from ddpm_core.diffusion.samplers import SAMPLERS, Step, last, sample_loop
+from ddpm_core.diffusion.steps import ddim_step, ddpm_step
+from tests.predictors import of_noise
 
 SHAPE = (4, 5, 3)
 SCHEDULE = {"num_train_timesteps": 999, "beta_start": 1e-4, "beta_end": 2e-2, "beta_schedule": "linear"}
 CLOSE = {"rtol": 1e-3, "atol": 1e-3}  # diffusers keeps its schedule in fp32, which is divided by .006 at the start
 
 
-LOOKS = dict.fromkeys(SAMPLERS, 1) | {"heun": 2, "langevin": 2}  # at a step that does not end at 0
+CALLS = dict.fromkeys(SAMPLERS, 1) | {"heun": 2, "langevin": 2}  # at a step that does not end at 0
 
 
 def wavy(z: Tensor, t: Tensor) -> Tensor:
     """Some predictor that depends, in no simple way, on latent and time."""
     return torch.sin(1.3 * z + 0.01 * t[:, None, None, None]) + 0.2 * z
+
+
+predict_wavy = of_noise(wavy)
 
 
 def given(*draws: Tensor) -> Callable[[], Tensor]:
@@ -52,7 +59,7 @@ def test_ddim_equals_diffusers_step_by_step(steps: int) -> None:
     assert other.timesteps.tolist() == [t - 1 for t in timesteps[:-1]]
 
     latent = SeededNoise([3, 4], SHAPE)()
-    for t, step in zip(timesteps, ddim(wavy, diffuser, timesteps, noise), strict=False):
+    for t, step in zip(timesteps, sample_loop(ddim_step, predict_wavy, diffuser, timesteps, noise), strict=False):
         theirs = other.step(wavy(latent, torch.full((2,), t)), t - 1, latent)
         torch.testing.assert_close(step.latent, theirs.prev_sample, **CLOSE)
         torch.testing.assert_close(step.denoised, theirs.pred_original_sample, **CLOSE)
@@ -69,7 +76,7 @@ def test_ddpm_equals_diffusers_step_by_step_under_the_same_noise(steps: int) -> 
 
     generator = torch.Generator().manual_seed(11)
     latent = torch.randn((1, *SHAPE), generator=generator)
-    for t, step in zip(timesteps, ddpm(wavy, diffuser, timesteps, noise), strict=False):
+    for t, step in zip(timesteps, sample_loop(ddpm_step, predict_wavy, diffuser, timesteps, noise), strict=False):
         theirs = other.step(wavy(latent, torch.tensor([t])), t - 1, latent, generator=generator)
         torch.testing.assert_close(step.latent, theirs.prev_sample, **CLOSE)
         latent = step.latent
@@ -81,7 +88,7 @@ def test_a_ddpm_step_draws_from_the_posterior_of_ho_et_al(t: int) -> None:
     diffuser = Diffuser()
     noisy, fresh = torch.randn(1, *SHAPE, dtype=torch.float64), torch.randn(1, *SHAPE, dtype=torch.float64)
     eps = wavy(noisy, torch.tensor([t]))
-    step = next(ddpm(lambda z, t: eps, diffuser, [t, t - 1], given(noisy, fresh)))
+    step = next(sample_loop(ddpm_step, of_noise(lambda z, t: eps), diffuser, [t, t - 1], given(noisy, fresh)))
 
     now, then, beta = diffuser.alpha_bar[t], diffuser.alpha_bar[t - 1], diffuser.betas[t]
     clean = (noisy - (1 - now).sqrt() * eps) / now.sqrt()
@@ -96,8 +103,19 @@ def test_ddim_between_its_extremes_keeps_the_total_noise() -> None:
     diffuser, t, earlier = Diffuser(), 600, 400
     zero, one = torch.zeros(1, *SHAPE, dtype=torch.float64), torch.ones(1, *SHAPE, dtype=torch.float64)
     for eta in (0.3, 0.7, 1.0):
-        directed = next(ddim(lambda z, t: one, diffuser, [t, earlier], given(zero, zero), eta=eta))
-        fresh = next(ddim(lambda z, t: one, diffuser, [t, earlier], given(zero, one), eta=eta)).latent - directed.latent
+        directed = next(
+            sample_loop(
+                partial(ddim_step, eta=eta), of_noise(lambda z, t: one), diffuser, [t, earlier], given(zero, zero)
+            )
+        )
+        fresh = (
+            next(
+                sample_loop(
+                    partial(ddim_step, eta=eta), of_noise(lambda z, t: one), diffuser, [t, earlier], given(zero, one)
+                )
+            ).latent
+            - directed.latent
+        )
         direction = directed.latent - diffuser.alpha_bar[earlier].sqrt() * directed.denoised
         total = direction.square() + fresh.square()
         torch.testing.assert_close(total, (1 - diffuser.alpha_bar[earlier]).expand_as(total))
@@ -112,7 +130,7 @@ def test_with_the_best_predictor_of_a_gaussian_the_samples_have_its_mean_and_spr
         return noise * (z - signal * mean) / ((signal * spread) ** 2 + noise**2)
 
     noise = SeededNoise([0, 1], (1, 100, 100))
-    made = last(SAMPLERS[sampler](best, diffuser, diffuser.spaced_timesteps(999), noise)).latent
+    made = last(sample_loop(SAMPLERS[sampler], of_noise(best), diffuser, diffuser.spaced_timesteps(999), noise)).latent
     assert made.mean().item() == pytest.approx(mean, abs=0.02)
     assert made.std().item() == pytest.approx(spread, rel=0.03)
 
@@ -125,29 +143,31 @@ def test_the_constraint_is_applied_to_the_start_and_after_every_step(sampler: st
         asked.append(t)
         return torch.cat([torch.full_like(latent[:, :1], float(t)), latent[:, 1:]], dim=1)
 
-    def predict(z: Tensor, t: Tensor) -> Tensor:
+    def predict(z: Tensor, t: Tensor) -> Prediction:
         seen.append((t.tolist(), z[:, 0].unique().tolist()))
-        return wavy(z, t)
+        return predict_wavy(z, t)
 
     timesteps = diffuser.spaced_timesteps(6)
-    steps = list(SAMPLERS[sampler](predict, diffuser, timesteps, SeededNoise([0, 1], SHAPE), constrain))
+    steps = list(sample_loop(SAMPLERS[sampler], predict, diffuser, timesteps, SeededNoise([0, 1], SHAPE), constrain))
     assert asked == timesteps
-    assert seen[:: LOOKS[sampler]] == [([t, t], [float(t)]) for t in timesteps[:-1]]
+    assert seen[:: CALLS[sampler]] == [([t, t], [float(t)]) for t in timesteps[:-1]]
     assert all((step.latent[:, 0] == step.t).all() for step in steps)
 
 
 def test_ddim_draws_noise_once_and_ddpm_once_more_for_each_step_but_the_last() -> None:
     diffuser = Diffuser()
-    for sampler, draws in ((ddim, 1), (ddpm, 12)):
+    for step, draws in ((ddim_step, 1), (ddpm_step, 12)):
         noise = CountedNoise([0], SHAPE)
-        last(sampler(wavy, diffuser, diffuser.spaced_timesteps(12), noise))
+        last(sample_loop(step, predict_wavy, diffuser, diffuser.spaced_timesteps(12), noise))
         assert noise.draws == draws
 
 
 @pytest.mark.parametrize("sampler", SAMPLERS)
 def test_the_last_step_is_what_the_predictor_believes_clean(sampler: str) -> None:
     diffuser = Diffuser()
-    final = last(SAMPLERS[sampler](wavy, diffuser, diffuser.spaced_timesteps(5), SeededNoise([0], SHAPE)))
+    final = last(
+        sample_loop(SAMPLERS[sampler], predict_wavy, diffuser, diffuser.spaced_timesteps(5), SeededNoise([0], SHAPE))
+    )
     torch.testing.assert_close(final.latent, final.denoised)
 
 
@@ -156,7 +176,11 @@ def test_a_picture_is_the_same_whatever_else_is_in_the_batch(sampler: str) -> No
     diffuser = Diffuser()
 
     def made(seeds: list[int]) -> Tensor:
-        return last(SAMPLERS[sampler](wavy, diffuser, diffuser.spaced_timesteps(8), SeededNoise(seeds, SHAPE))).latent
+        return last(
+            sample_loop(
+                SAMPLERS[sampler], predict_wavy, diffuser, diffuser.spaced_timesteps(8), SeededNoise(seeds, SHAPE)
+            )
+        ).latent
 
     together = made([7, 8, 9])
     for i, seed in enumerate([7, 8, 9]):
@@ -169,7 +193,7 @@ def test_a_picture_is_the_same_whatever_else_is_in_the_batch(sampler: str) -> No
 def test_one_step_is_yielded_per_reverse_step_and_time_falls_to_0(sampler: str, steps: int) -> None:
     diffuser = Diffuser()
     timesteps = diffuser.spaced_timesteps(steps)
-    yielded = list(SAMPLERS[sampler](wavy, diffuser, timesteps, SeededNoise([0], SHAPE)))
+    yielded = list(sample_loop(SAMPLERS[sampler], predict_wavy, diffuser, timesteps, SeededNoise([0], SHAPE)))
     assert [step.t for step in yielded] == timesteps[1:]
     assert yielded[-1].t == 0
     for before, after in pairwise(yielded):
@@ -181,36 +205,36 @@ def test_one_step_is_yielded_per_reverse_step_and_time_falls_to_0(sampler: str, 
 def test_a_sampler_does_no_work_before_it_is_asked_for_a_step(sampler: str) -> None:
     diffuser, calls = Diffuser(), []
 
-    def predict(z: Tensor, t: Tensor) -> Tensor:
+    def predict(z: Tensor, t: Tensor) -> Prediction:
         calls.append(t)
-        return wavy(z, t)
+        return predict_wavy(z, t)
 
     noise = CountedNoise([0], SHAPE)
-    steps = SAMPLERS[sampler](predict, diffuser, diffuser.spaced_timesteps(10), noise)
+    steps = sample_loop(SAMPLERS[sampler], predict, diffuser, diffuser.spaced_timesteps(10), noise)
     assert (len(calls), noise.draws) == (0, 0)
     next(steps)
     next(steps)
-    assert len(calls) == 2 * LOOKS[sampler]
+    assert len(calls) == 2 * CALLS[sampler]
     steps.close()
-    assert len(calls) == 2 * LOOKS[sampler]
+    assert len(calls) == 2 * CALLS[sampler]
 
 
 @pytest.mark.parametrize("sampler", SAMPLERS)
 def test_where_timesteps_rise_noise_is_added_without_a_call_or_a_yield(sampler: str) -> None:
     diffuser, calls, constrained = Diffuser(), [], []
 
-    def predict(z: Tensor, t: Tensor) -> Tensor:
+    def predict(z: Tensor, t: Tensor) -> Prediction:
         calls.append(int(t[0]))
-        return wavy(z, t)
+        return predict_wavy(z, t)
 
     def constrain(latent: Tensor, t: int) -> Tensor:
         constrained.append(t)
         return latent
 
     path = [999, 500, 999, 500, 0]
-    steps = list(SAMPLERS[sampler](predict, diffuser, path, SeededNoise([0], SHAPE), constrain))
-    assert calls[:: LOOKS[sampler]] == [999, 999, 500]
-    assert len(calls) == 3 + 2 * (LOOKS[sampler] - 1)
+    steps = list(sample_loop(SAMPLERS[sampler], predict, diffuser, path, SeededNoise([0], SHAPE), constrain))
+    assert calls[:: CALLS[sampler]] == [999, 999, 500]
+    assert len(calls) == 3 + 2 * (CALLS[sampler] - 1)
     assert [step.t for step in steps] == [500, 500, 0]
     assert constrained == path  # so that what is kept has the right noise there, too
 
@@ -228,7 +252,7 @@ def test_a_rise_over_several_states_is_that_of_single_ones_in_distribution(low: 
 
     for fresh in (0.0, 1.0):
         noise = given(torch.zeros(1, *SHAPE, dtype=torch.float64), torch.full((1, *SHAPE), fresh, dtype=torch.float64))
-        list(ddim(wavy, diffuser, [high, low, high], noise, constrain))
+        list(sample_loop(ddim_step, predict_wavy, diffuser, [high, low, high], noise, constrain))
     mean, variance = 2.0, 0.0
     for t in range(low + 1, high + 1):
         beta = diffuser.betas[t].item()

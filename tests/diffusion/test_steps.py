@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from functools import partial
 from itertools import pairwise
 
 import numpy as np
@@ -21,7 +22,10 @@ from torch import Tensor
 
 from ddpm_core.diffusion.diffuser import Diffuser
 from ddpm_core.diffusion.noise import SeededNoise
-from ddpm_core.diffusion.samplers import SAMPLERS, ddim, ddpm, last
+from ddpm_core.diffusion.prediction import Predictor
+from ddpm_core.diffusion.samplers import SAMPLERS, last, sample_loop
+from ddpm_core.diffusion.steps import ddim_step, ddpm_step
+from tests.predictors import of_noise
 
 SHAPE = (4, 5, 3)
 TRAINED = {"num_train_timesteps": 999, "beta_start": 1e-4, "beta_end": 2e-2, "beta_schedule": "linear"}
@@ -41,7 +45,9 @@ def start(*seeds: int) -> Tensor:
 def latents(sampler: str, diffuser: Diffuser, timesteps: Sequence[int], first: Tensor) -> list[Tensor]:
     """What a sampler that draws no further noise passes through."""
     draws = iter([first])
-    return [step.latent for step in SAMPLERS[sampler](wavy, diffuser, timesteps, lambda: next(draws))]
+    return [
+        step.latent for step in sample_loop(SAMPLERS[sampler], of_noise(wavy), diffuser, timesteps, lambda: next(draws))
+    ]
 
 
 # Against diffusers. Its samplers that work on sigma = sqrt((1-alpha_bar)/alpha_bar) have latents divided by
@@ -92,13 +98,13 @@ def test_heun_equals_diffusers_step_by_step(steps: int) -> None:
     signal = diffuser.alpha_bar.sqrt().float()
     ours = latents("heun", diffuser, timesteps, latent)
     # Theirs alternates: a guess at the next timestep, then the step with the slope of both ends.
-    looked = [timesteps[0], *np.repeat(timesteps[1:-1], 2)]
-    assert other.timesteps.tolist() == [t - 1 for t in looked]
+    called = [timesteps[0], *np.repeat(timesteps[1:-1], 2)]
+    assert other.timesteps.tolist() == [t - 1 for t in called]
     latent, done = latent / signal[timesteps[0]], []
-    for call, t in enumerate(looked):
+    for call, t in enumerate(called):
         eps = wavy(latent * signal[t], torch.full((2,), int(t)))
         latent = other.step(eps, other.timesteps[call], latent).prev_sample
-        if call % 2 or call == len(looked) - 1:
+        if call % 2 or call == len(called) - 1:
             done.append(latent)
     for t, one, theirs in zip(timesteps[1:], ours, done, strict=True):
         torch.testing.assert_close(one, theirs * signal[t], **CLOSE)
@@ -112,7 +118,7 @@ def test_ddim_with_noise_equals_diffusers_under_the_same_noise(eta: float) -> No
     other.set_timesteps(27)
     generator = torch.Generator().manual_seed(11)
     latent = torch.randn((1, *SHAPE), generator=generator)
-    steps = ddim(wavy, diffuser, timesteps, SeededNoise([11], SHAPE), eta=eta)
+    steps = sample_loop(partial(ddim_step, eta=eta), of_noise(wavy), diffuser, timesteps, SeededNoise([11], SHAPE))
     for t, step in zip(timesteps, steps, strict=False):
         eps = wavy(latent, torch.tensor([t]))
         latent = other.step(eps, t - 1, latent, eta=eta, generator=generator).prev_sample
@@ -123,16 +129,21 @@ def test_euler_is_ddim_without_noise_and_ddpm_is_ddim_with_all_of_it() -> None:
     diffuser, timesteps = Diffuser(), Diffuser().spaced_timesteps(20)
     for one, other in zip(*(latents(name, diffuser, timesteps, start(5)) for name in ("euler", "ddim")), strict=True):
         torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-5)
-    ours = last(ddpm(wavy, diffuser, timesteps, SeededNoise([5], SHAPE))).latent
-    assert torch.equal(ours, last(ddim(wavy, diffuser, timesteps, SeededNoise([5], SHAPE), eta=1.0)).latent)
+    ours = last(sample_loop(ddpm_step, of_noise(wavy), diffuser, timesteps, SeededNoise([5], SHAPE))).latent
+    assert torch.equal(
+        ours,
+        last(
+            sample_loop(partial(ddim_step, eta=1.0), of_noise(wavy), diffuser, timesteps, SeededNoise([5], SHAPE))
+        ).latent,
+    )
 
 
 def corrected(latent: Tensor, fresh: Tensor, t: int, earlier: int) -> tuple[Tensor, Tensor]:
     """Where a Langevin step leads from `latent`, the corrector's draw being `fresh`, and its predictor alone."""
     draws = iter([latent, torch.ones_like(latent), fresh])
-    made = next(SAMPLERS["langevin"](wavy, Diffuser(), [t, earlier], lambda: next(draws))).latent
+    made = next(sample_loop(SAMPLERS["langevin"], of_noise(wavy), Diffuser(), [t, earlier], lambda: next(draws))).latent
     draws = iter([latent, torch.ones_like(latent)])
-    return made, next(ddpm(wavy, Diffuser(), [t, earlier], lambda: next(draws))).latent
+    return made, next(sample_loop(ddpm_step, of_noise(wavy), Diffuser(), [t, earlier], lambda: next(draws))).latent
 
 
 @pytest.mark.parametrize(("t", "earlier"), [(999, 998), (700, 400), (3, 2), (2, 1)])
@@ -165,12 +176,12 @@ def test_the_corrector_equals_that_of_diffusers_for_one_picture(t: int, earlier:
 MEAN, SPREAD = 1.5, 0.4
 
 
-def best(diffuser: Diffuser) -> Callable[[Tensor, Tensor], Tensor]:
+def best(diffuser: Diffuser) -> Predictor:
     def predict(z: Tensor, t: Tensor) -> Tensor:
         signal, noise = diffuser.signal_and_noise(t, z)
         return noise * (z - signal * MEAN) / ((signal * SPREAD) ** 2 + noise**2)
 
-    return predict
+    return of_noise(predict)
 
 
 def solution(diffuser: Diffuser, z: Tensor, t: int, earlier: int) -> Tensor:
@@ -203,7 +214,7 @@ def test_the_error_falls_with_the_step_at_the_order_of_the_method(fine: Diffuser
     for steps in (40, 80, 160):
         even = np.linspace(log_snr[top - 1], log_snr[bottom - 1], steps + 1)
         timesteps = np.interp(-even, -log_snr, np.arange(1, len(log_snr) + 1)).round().astype(int).tolist()
-        made = last(SAMPLERS[sampler](best(fine), fine, timesteps, lambda: z)).latent
+        made = last(sample_loop(SAMPLERS[sampler], best(fine), fine, timesteps, lambda: z)).latent
         errors.append((made - solution(fine, z, timesteps[0], timesteps[-1])).abs().max().item())
     for coarse, finer in pairwise(errors):
         assert math.log2(coarse / finer) == pytest.approx(order, abs=0.1)
@@ -213,14 +224,18 @@ def test_the_error_falls_with_the_step_at_the_order_of_the_method(fine: Diffuser
 @pytest.mark.parametrize("sampler", ODE)
 def test_ode_samplers_carry_noise_to_the_known_picture(sampler: str, spacing: str) -> None:
     diffuser, z = Diffuser(), torch.linspace(-2, 2, 5, dtype=torch.float64).view(1, 1, 1, 5)
-    made = last(SAMPLERS[sampler](best(diffuser), diffuser, diffuser.spaced_timesteps(200, spacing), lambda: z)).latent
+    made = last(
+        sample_loop(SAMPLERS[sampler], best(diffuser), diffuser, diffuser.spaced_timesteps(200, spacing), lambda: z)
+    ).latent
     torch.testing.assert_close(made, solution(diffuser, z, 999, 0), rtol=0, atol=0.02)
 
 
 @pytest.mark.parametrize("eta", [0.3, 0.7])
 def test_ddim_with_some_noise_has_the_mean_and_the_spread_of_the_data(eta: float) -> None:
     diffuser, noise = Diffuser(), SeededNoise([0, 1], (1, 100, 100))
-    made = last(ddim(best(diffuser), diffuser, diffuser.spaced_timesteps(500), noise, eta=eta)).latent
+    made = last(
+        sample_loop(partial(ddim_step, eta=eta), best(diffuser), diffuser, diffuser.spaced_timesteps(500), noise)
+    ).latent
     assert made.mean().item() == pytest.approx(MEAN, abs=0.02)
     assert made.std().item() == pytest.approx(SPREAD, rel=0.03)
 
@@ -231,7 +246,9 @@ def test_langevin_steps_repair_what_too_few_steps_get_wrong() -> None:
     spread = {}
     for sampler in ("ddpm", "langevin"):
         noise = SeededNoise([0], (1, 100, 100))
-        spread[sampler] = last(SAMPLERS[sampler](best(diffuser), diffuser, diffuser.spaced_timesteps(10), noise)).latent
+        spread[sampler] = last(
+            sample_loop(SAMPLERS[sampler], best(diffuser), diffuser, diffuser.spaced_timesteps(10), noise)
+        ).latent
     off = {name: abs(made.std().item() - SPREAD) for name, made in spread.items()}
     assert off["langevin"] < off["ddpm"]
 
@@ -249,7 +266,10 @@ def test_after_a_rise_a_sampler_goes_on_as_if_it_had_begun_there(sampler: str) -
         at[t] = latent
         return latent
 
-    steps = [step.latent for step in SAMPLERS[sampler](wavy, diffuser, path, lambda: next(first), remember)]
+    steps = [
+        step.latent
+        for step in sample_loop(SAMPLERS[sampler], of_noise(wavy), diffuser, path, lambda: next(first), remember)
+    ]
     again = latents(sampler, diffuser, path[3:], at[900])
     assert len(steps) == 6
     for one, other in zip(steps[2:], again, strict=True):
@@ -267,6 +287,10 @@ def test_what_a_constraint_puts_there_is_what_the_sampler_goes_on_from(sampler: 
     def constrain(latent: Tensor, t: int) -> Tensor:
         return put if t == 500 else latent
 
-    made = last(SAMPLERS[sampler](all_noise, diffuser, [999, 750, 500, 250, 100], lambda: start(1), constrain)).latent
+    made = last(
+        sample_loop(
+            SAMPLERS[sampler], of_noise(all_noise), diffuser, [999, 750, 500, 250, 100], lambda: start(1), constrain
+        )
+    ).latent
     shrunk = ((1 - diffuser.alpha_bar[100]) / (1 - diffuser.alpha_bar[500])).sqrt().item()
     torch.testing.assert_close(made, shrunk * put, rtol=1e-4, atol=1e-5)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -14,15 +13,16 @@ from torch.distributions import Normal, kl_divergence
 from ddpm_core import sample, train
 from ddpm_core.checkpoints import native as checkpoint
 from ddpm_core.diffusion.diffuser import Diffuser
-from ddpm_core.diffusion.guidance import VIEWS, anagram, classifier_free, clipped, told_and_untold
 from ddpm_core.diffusion.noise import SeededNoise
-from ddpm_core.diffusion.samplers import SAMPLERS, ddpm, last
-from ddpm_core.diffusion.steps import WithVariance, noise_and_share
+from ddpm_core.diffusion.prediction import Prediction, Predictor, split_variance
+from ddpm_core.diffusion.samplers import SAMPLERS, last, sample_loop
+from ddpm_core.diffusion.steps import ddpm_step
 from ddpm_core.diffusion.variational_bound import log_variance, prior_bits, step_bits
-from ddpm_core.networks.unet import UNet, parted
+from ddpm_core.networks.unet import UNet
 from ddpm_core.pipeline import predictor
 from ddpm_core.training.losses import BOUND_WEIGHT, denoiser_loss, loss_by_decile
 from ddpm_core.training.stages.jobs import Pictures
+from tests.predictors import of_noise, with_variance
 from tests.training.stages.test_run import copy_vae, pictures, request_for, run_all, settings_with, trained
 from tests.training.test_losses import Answer
 
@@ -48,10 +48,10 @@ def posterior(diffuser: Diffuser, clean: Tensor, noisy: Tensor, t: int) -> tuple
     return mean, (1 - then) / (1 - now) * beta
 
 
-def best(diffuser: Diffuser) -> WithVariance:
+def best(diffuser: Diffuser) -> Predictor:
     """The best predictor of normal data, and the share at which its reverse steps have the variance that is true."""
 
-    def both(noisy: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
+    def predict(noisy: Tensor, t: Tensor) -> Prediction:
         signal, noise = diffuser.signal_and_noise(t, noisy)
         total = (signal * SPREAD) ** 2 + noise**2
         unsure = (SPREAD * noise) ** 2 / total  # the variance of the picture, given its state
@@ -59,9 +59,9 @@ def best(diffuser: Diffuser) -> WithVariance:
         true = (1 - then) / (1 - now) * beta + then * beta**2 / (1 - now) ** 2 * unsure.flatten()
         least, most = (log_variance(diffuser, t, noisy, torch.full_like(noisy, share)) for share in (0, 1))
         share = (true.log().view(-1, 1, 1, 1) - least) / (most - least)
-        return noise * (noisy - signal * MEAN) / total, share
+        return Prediction(noise * (noisy - signal * MEAN) / total, share)
 
-    return WithVariance(both)
+    return predict
 
 
 # The bound
@@ -113,7 +113,7 @@ def test_of_data_of_which_all_is_known_the_bound_is_the_entropy(states: int) -> 
     bits = prior_bits(clean, diffuser).mean()
     for t in range(1, states):
         noisy = diffuser.add_noise(clean, torch.randn_like(clean), at(t, clean))
-        eps, share = noise_and_share(best(diffuser), noisy, at(t, clean))
+        eps, share = best(diffuser)(noisy, at(t, clean))
         bits += step_bits(clean, diffuser.denoised(noisy, eps, at(t, clean)), at(t, clean), diffuser, share).mean()
     left = diffuser.alpha_bar[-1].item()
     ends = Normal(left**0.5 * MEAN, (left * SPREAD**2 + 1 - left) ** 0.5)
@@ -133,20 +133,20 @@ def test_a_network_that_learns_its_variance_predicts_what_it_would_without(shake
         state[name] = torch.cat([state[name], torch.randn_like(state[name])])
     learned.load_state_dict(state)
     z, t = torch.randn(2, 4, 8, 8), torch.tensor([10, 900])
-    prediction, share = parted(learned(z, t), 4)
+    prediction, share = split_variance(learned(z, t), 4)
     torch.testing.assert_close(prediction, plain(z, t), rtol=1e-4, atol=1e-5)
     assert share.shape == z.shape
-    assert parted(plain(z, t), 4)[1] is None
+    assert split_variance(plain(z, t), 4)[1] is None
     diffuser = Diffuser()
     torch.testing.assert_close(
-        predictor(learned, diffuser)(z, t), predictor(plain, diffuser)(z, t), rtol=1e-4, atol=1e-4
+        predictor(learned, diffuser)(z, t).eps, predictor(plain, diffuser)(z, t).eps, rtol=1e-4, atol=1e-4
     )
     clean = torch.randn(10, 4, 8, 8)
     assert loss_by_decile(learned, clean, diffuser) == pytest.approx(loss_by_decile(plain, clean, diffuser), rel=1e-4)
 
 
 def test_a_new_network_is_between_the_bounds() -> None:
-    share = parted(UNet(**SHAPE, variance="learned")(torch.randn(2, 4, 8, 8), torch.tensor([10, 900])), 4)[1]
+    share = split_variance(UNet(**SHAPE, variance="learned")(torch.randn(2, 4, 8, 8), torch.tensor([10, 900])), 4)[1]
     assert torch.equal(share, torch.full_like(share, 0.5))
 
 
@@ -164,7 +164,7 @@ class Sides(nn.Module):
         self.raw, self.best = nn.Parameter(torch.zeros(diffuser.num_timesteps)), best(diffuser)
 
     def forward(self, noisy: Tensor, t: Tensor, label: Tensor | None = None) -> Tensor:
-        eps = self.best(noisy, t) + (self.noise - self.noise.detach())  # the best, with a gradient to `noise`
+        eps = self.best(noisy, t).eps + (self.noise - self.noise.detach())  # the best, with a gradient to `noise`
         return torch.cat([eps, self.raw[t].view(-1, 1, 1, 1).expand_as(noisy)], dim=1)
 
 
@@ -185,7 +185,7 @@ def test_the_variance_that_is_learned_is_the_true_one(timesteps: str) -> None:
         plan.step()
     t = torch.arange(1, 5)
     share = (network.raw[1:].double() + 1) / 2
-    true = best(diffuser).both(torch.zeros(4, 1, 1, 1), t)[1].flatten()
+    true = best(diffuser)(torch.zeros(4, 1, 1, 1), t).variance.flatten()
     torch.testing.assert_close(share, true, rtol=0, atol=0.05)
     assert (true - 0.5).abs().max() > 0.2  # none of them is where it began
 
@@ -204,7 +204,7 @@ def test_the_bound_teaches_the_variance_and_nothing_else() -> None:
 def test_the_loss_is_the_squared_error_and_a_thousandth_of_the_bound() -> None:
     diffuser, clean = Diffuser(), data(64, 1, 4, 4)
     network = Sides(diffuser)
-    plain = Answer("eps", network.best)
+    plain = Answer("eps", lambda noisy, t: network.best(noisy, t).eps)
 
     def terms(of: nn.Module | Answer) -> dict[str, Tensor]:
         torch.manual_seed(4)
@@ -221,7 +221,7 @@ def test_the_bound_is_that_of_all_steps_by_the_few_that_are_drawn() -> None:
     every = 0.0
     for t in range(1, 5):
         noisy = diffuser.add_noise(clean, torch.randn_like(clean), at(t, clean))
-        believed = diffuser.denoised(noisy, best(diffuser)(noisy, at(t, clean)), at(t, clean))
+        believed = diffuser.denoised(noisy, best(diffuser)(noisy, at(t, clean)).eps, at(t, clean))
         half = torch.full_like(clean, 0.5)
         every += step_bits(clean, believed, at(t, clean), diffuser, half).mean().item()
     assert drawn == pytest.approx(every, abs=0.05)
@@ -237,10 +237,6 @@ def test_the_gradient_reaches_every_parameter(shaken) -> None:
 # Samplers and wrappers
 
 
-def with_share(share: float | None) -> WithVariance:
-    return WithVariance(lambda z, t: (torch.sin(z), None if share is None else torch.full_like(z, share)))
-
-
 @pytest.mark.parametrize(("t", "earlier"), [(2, 1), (500, 499), (999, 600), (300, 0)])
 @pytest.mark.parametrize("share", [0.0, 0.4, 1.0])
 def test_an_ancestral_step_takes_the_variance_offered_between_its_own_bounds(
@@ -249,59 +245,39 @@ def test_an_ancestral_step_takes_the_variance_offered_between_its_own_bounds(
     diffuser, zero, one = Diffuser(), torch.zeros(1, 1, 2, 2).double(), torch.ones(1, 1, 2, 2).double()
     latent = doubles(1, 1, 2, 2)
 
-    def step(predict: Callable[[Tensor, Tensor], Tensor], fresh: Tensor) -> Tensor:
-        return next(ddpm(predict, diffuser, [t, earlier], iter([latent, fresh]).__next__)).latent
+    def step(predict: Predictor, fresh: Tensor) -> Tensor:
+        return next(sample_loop(ddpm_step, predict, diffuser, [t, earlier], iter([latent, fresh]).__next__)).latent
 
-    plain, mean = step(with_share(None), zero), step(with_share(share), zero)
+    plain, mean = step(with_variance(None), zero), step(with_variance(share), zero)
     torch.testing.assert_close(mean, plain)  # only the spread is another
     now, then = diffuser.alpha_bar[t], diffuser.alpha_bar[earlier]
     most = 1 - now / then
     least = (1 - then) / (1 - now) * most
     spread = 0.0 if earlier == 0 else (least ** (1 - share) * most**share).sqrt().item()
-    torch.testing.assert_close(step(with_share(share), one) - mean, torch.full_like(mean, spread))
+    torch.testing.assert_close(step(with_variance(share), one) - mean, torch.full_like(mean, spread))
 
 
 @pytest.mark.parametrize("sampler", SAMPLERS)
 def test_a_share_of_0_or_none_changes_no_sampler(sampler: str) -> None:
     diffuser = Diffuser()
 
-    def made(predict: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
+    def made(predict: Predictor) -> Tensor:
         noise = SeededNoise([0], (1, 4, 4))
-        return last(SAMPLERS[sampler](predict, diffuser, diffuser.spaced_timesteps(9), noise)).latent
+        return last(sample_loop(SAMPLERS[sampler], predict, diffuser, diffuser.spaced_timesteps(9), noise)).latent
 
-    plain = made(lambda z, t: torch.sin(z))
-    assert torch.equal(made(with_share(None)), plain)
-    torch.testing.assert_close(made(with_share(0.0)), plain, rtol=1e-4, atol=1e-4)
+    plain = made(of_noise(lambda z, t: torch.sin(z)))
+    assert torch.equal(made(with_variance(None)), plain)
+    torch.testing.assert_close(made(with_variance(0.0)), plain, rtol=1e-4, atol=1e-4)
 
 
 def test_in_few_steps_a_learned_variance_comes_nearer_to_the_spread_of_the_data() -> None:
     diffuser, off = Diffuser(), {}
     timesteps = diffuser.spaced_timesteps(20, "logsnr")
-    for name, predict in {"learned": best(diffuser), "fixed": best(diffuser).__call__}.items():
-        made = last(ddpm(predict, diffuser, timesteps, SeededNoise([0], (1, 100, 100)))).latent
+    for name, predict in {"learned": best(diffuser), "fixed": of_noise(lambda z, t: best(diffuser)(z, t).eps)}.items():
+        made = last(sample_loop(ddpm_step, predict, diffuser, timesteps, SeededNoise([0], (1, 100, 100)))).latent
         assert made.mean().item() == pytest.approx(MEAN, abs=0.03)
         off[name] = abs(made.std().item() - SPREAD)
     assert off["learned"] < 0.3 * off["fixed"]
-
-
-def test_guidance_keeps_the_variance_of_what_it_guides() -> None:
-    z, t = torch.randn(2, 1, 4, 4), torch.tensor([5, 500])
-    guided = classifier_free(with_share(0.3), with_share(0.9), 2.0)
-    torch.testing.assert_close(noise_and_share(guided, z, t)[1], torch.full_like(z, 0.3))
-
-    limited = clipped(with_share(0.3), Diffuser(), 1.0)
-    assert torch.equal(noise_and_share(limited, z, t)[1], torch.full_like(z, 0.3))
-
-    def by_class(noisy: Tensor, t: Tensor, label: Tensor) -> tuple[Tensor, Tensor]:
-        return torch.sin(noisy), (label.view(-1, 1, 1, 1) / 10).expand_as(noisy)
-
-    told = told_and_untold(WithVariance(by_class), 3, 7, 2.0)
-    torch.testing.assert_close(noise_and_share(told, z, t)[1], torch.full_like(z, 0.3))
-
-
-def test_where_several_predictors_mix_the_variance_is_fixed() -> None:
-    mixed = anagram([(with_share(0.3), VIEWS["identity"]), (with_share(0.3), VIEWS["mirrored"])])
-    assert noise_and_share(mixed, torch.randn(1, 1, 4, 4), torch.tensor([5]))[1] is None
 
 
 # In a run

@@ -16,7 +16,7 @@ from torch.distributions import Normal
 from ddpm_core import evaluate
 from ddpm_core.data.load import PictureSet
 from ddpm_core.diffusion.diffuser import Diffuser
-from ddpm_core.diffusion.steps import WithVariance
+from ddpm_core.diffusion.prediction import Prediction, Predictor
 from ddpm_core.diffusion.variational_bound import log_variance, prior_bits, step_bits
 from ddpm_core.evaluation import likelihood
 from ddpm_core.evaluation.likelihood import bits_per_dim, drawn_steps, measure_likelihood, pixel_bits
@@ -24,6 +24,7 @@ from ddpm_core.evaluation.measures import MEANING
 from ddpm_core.networks.codec import Codec, GreyCodec, PixelCodec
 from ddpm_core.networks.unet import UNet
 from ddpm_core.pipeline import LatentDiffusion
+from tests.predictors import of_noise
 
 
 def model_of(predict, diffuser: Diffuser, codec: Codec | None = None, size: int = 16) -> LatentDiffusion:
@@ -35,24 +36,26 @@ def model_of(predict, diffuser: Diffuser, codec: Codec | None = None, size: int 
     return model
 
 
-def best(diffuser: Diffuser, spread: float) -> WithVariance:
+def best(diffuser: Diffuser, spread: float) -> Predictor:
     """The best predictor, and the true variance, of pixels that are independent and normal around grey."""
 
-    def both(noisy: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
+    def predict(noisy: Tensor, t: Tensor) -> Prediction:
         signal, noise = diffuser.signal_and_noise(t, noisy.double())
         total = (signal * spread) ** 2 + noise**2
         now, then, beta = diffuser.alpha_bar[t], diffuser.alpha_bar[t - 1], diffuser.betas[t]
         unsure = ((spread * noise) ** 2 / total).flatten()
         true = (1 - then) / (1 - now) * beta + then * beta**2 / (1 - now) ** 2 * unsure
         least, most = (log_variance(diffuser, t, noisy, torch.full_like(noisy, share)) for share in (0, 1))
-        return (noise * noisy / total).float(), (true.log().view(-1, 1, 1, 1) - least) / (most - least)
+        share = (true.log().view(-1, 1, 1, 1) - least) / (most - least)
+        return Prediction((noise * noisy / total).float(), share)
 
-    return WithVariance(both)
+    return predict
 
 
 def knowing(clean: Tensor, diffuser: Diffuser):
     """A predictor that knows the picture."""
 
+    @of_noise
     def predict(noisy: Tensor, t: Tensor) -> Tensor:
         signal, noise = diffuser.signal_and_noise(t, noisy)
         return (noisy - signal * clean) / noise
@@ -137,6 +140,7 @@ def test_terms_drawn_add_up_on_average_to_all_terms(grey: PictureSet) -> None:
     diffuser = Diffuser(30, 1e-3, 0.3)
     clean = grey.batch(torch.arange(1))
 
+    @of_noise
     def predict(noisy: Tensor, t: Tensor) -> Tensor:
         return torch.sin(noisy)
 
@@ -144,11 +148,11 @@ def test_terms_drawn_add_up_on_average_to_all_terms(grey: PictureSet) -> None:
     for t in range(2, 30):
         at = torch.full((200,), t)
         noisy = diffuser.add_noise(clean.expand(200, -1, -1, -1), torch.randn(200, 3, 16, 16), at)
-        every += step_bits(clean, diffuser.denoised(noisy, predict(noisy, at), at), at, diffuser).mean()
+        every += step_bits(clean, diffuser.denoised(noisy, predict(noisy, at).eps, at), at, diffuser).mean()
     at = torch.ones(200, dtype=torch.int64)
     noisy = diffuser.add_noise(clean.expand(200, -1, -1, -1), torch.randn(200, 3, 16, 16), at)
     spread = log_variance(diffuser, at, noisy).expand_as(noisy)
-    believed = diffuser.denoised(noisy, predict(noisy, at), at)
+    believed = diffuser.denoised(noisy, predict(noisy, at).eps, at)
     every += pixel_bits(clean.expand(200, -1, -1, -1), believed, spread, PixelCodec(1)).mean()
 
     one = PictureSet(grey.pixels[:1].expand(400, -1, -1, -1), [])

@@ -93,26 +93,26 @@ def test_the_window_is_a_square_that_holds_all_that_is_painted(width: int, heigh
 def test_the_model_sees_a_square_and_no_painted_pixel_counts_as_kept(width: int, height: int, shape: str) -> None:
     painted = mask(width, height, shape)
     frame = Frame.around(upload(width, height), painted, SIZE)
-    image, keep = frame.image(), frame.keep()
+    image, anew = frame.image(), frame.mask()
     assert image.shape == (1, 3, SIZE, SIZE)
     assert image.abs().max() <= 1
-    assert keep.shape == (1, 1, SIZE, SIZE)
-    assert keep.dtype == torch.bool
+    assert anew.shape == (1, 1, SIZE, SIZE)
+    assert anew.dtype == torch.bool
     rows = [under(pixel, frame.top, frame.side, height) for pixel in range(SIZE)]
     columns = [under(pixel, frame.left, frame.side, width) for pixel in range(SIZE)]
-    for y, x in keep[0, 0].nonzero().tolist():
+    for y, x in (~anew[0, 0]).nonzero().tolist():
         assert not painted[rows[y], columns[x]].any()
 
 
-def test_far_from_the_paint_the_model_is_told_to_keep() -> None:
+def test_far_from_the_paint_nothing_is_made_anew() -> None:
     painted = np.zeros((100, 100), dtype=bool)
     painted[40:60, 40:60] = True
-    keep = Frame.around(upload(100, 100), painted, SIZE).keep()[0, 0]
-    assert keep[:12].all()
-    assert keep[20:].all()
-    assert keep[:, :12].all()
-    assert keep[:, 20:].all()
-    assert not keep[13:19, 13:19].any()
+    anew = Frame.around(upload(100, 100), painted, SIZE).mask()[0, 0]
+    assert not anew[:12].any()
+    assert not anew[20:].any()
+    assert not anew[:, :12].any()
+    assert not anew[:, 20:].any()
+    assert anew[13:19, 13:19].all()
 
 
 @pytest.mark.parametrize(("width", "height"), [(32, 32), (32, 90), (90, 32)])

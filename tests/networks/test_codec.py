@@ -12,7 +12,7 @@ from PIL import Image
 
 from ddpm_core.checkpoints import native as checkpoint
 from ddpm_core.checkpoints.native import CheckpointError
-from ddpm_core.diffusion.constraints import keep_cells
+from ddpm_core.diffusion.constraints import any_pixel
 from ddpm_core.diffusion.samplers import last
 from ddpm_core.evaluation.metrics import locality
 from ddpm_core.images.files import to_bytes, to_tensor
@@ -98,8 +98,8 @@ def test_inpainting_in_pixel_space_keeps_cells_and_pixels(class_model: LatentDif
     painted[20:45, 10:30] = True
     request = InpaintRequest(steps=3, label="bee", clamp="clean")
     frame = class_model.frame(request, picture, painted)
-    done = last(class_model.inpaint(request, frame.image(), frame.keep()))
-    cells = keep_cells(frame.keep(), 4, "safe").expand(1, 48, 8, 8)
+    done = last(class_model.inpaint(request, frame.image(), frame.mask()))
+    cells = ~any_pixel(frame.mask(), 4).expand(1, 48, 8, 8)
     assert torch.equal(done.latent[cells], class_model.codec.encode(frame.image())[cells])
     result = np.asarray(frame.paste(class_model.pictures(done.latent)[0]))
     assert np.array_equal(result[~painted], np.asarray(picture)[~painted])

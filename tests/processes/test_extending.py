@@ -8,7 +8,6 @@ import re
 import shutil
 import subprocess
 import sys
-from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -21,9 +20,11 @@ from torch import Tensor
 
 from ddpm_core.diffusion.diffuser import Diffuser
 from ddpm_core.diffusion.noise import SeededNoise
-from ddpm_core.diffusion.samplers import last, reverse
+from ddpm_core.diffusion.prediction import Prediction
+from ddpm_core.diffusion.samplers import last, sample_loop
 from ddpm_core.images.files import read_parameters
 from ddpm_core.pipeline import LatentDiffusion
+from tests.predictors import of_noise
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / "docs" / "extending.md"
@@ -53,6 +54,7 @@ def test_the_examples_run_and_make_pictures(ran: dict[str, Any]) -> None:
 def test_the_example_of_a_sampler_has_the_order_it_claims(ran: dict[str, Any]) -> None:
     diffuser, z = Diffuser(20_001, 5e-6, 1e-3), torch.tensor([[[[-1.0, 0.5]]]], dtype=torch.float64)
 
+    @of_noise
     def best(noisy: Tensor, t: Tensor) -> Tensor:  # of data N(0, 0.5^2)
         signal, noise = diffuser.signal_and_noise(t, noisy)
         return noise * noisy / ((signal * 0.5) ** 2 + noise**2)
@@ -62,7 +64,7 @@ def test_the_example_of_a_sampler_has_the_order_it_claims(ran: dict[str, Any]) -
     errors = []
     for steps in (25, 50, 100):
         timesteps = torch.linspace(16_000, 2_000, steps + 1).int().tolist()
-        made = last(partial(reverse, ran["midpoint"])(best, diffuser, timesteps, lambda: z)).latent
+        made = last(sample_loop(ran["midpoint_step"], best, diffuser, timesteps, lambda: z)).latent
         errors.append((made - z * deviation[1] / deviation[0]).abs().max().item())
     for coarse, fine in pairwise(errors):
         assert math.log2(coarse / fine) == pytest.approx(2, abs=0.3)
@@ -70,7 +72,9 @@ def test_the_example_of_a_sampler_has_the_order_it_claims(ran: dict[str, Any]) -
 
 def test_the_example_of_a_wrapper_scales_the_noise(ran: dict[str, Any]) -> None:
     noisy, t = torch.randn(2, 4, 8, 8), torch.tensor([5, 500])
-    torch.testing.assert_close(ran["eps_scaled"](lambda z, t: 2 * z, 4.0)(noisy, t), noisy / 2)
+    scaled = ran["eps_scaled"](lambda z, t: Prediction(2 * z, 0.3 * z), 4.0)(noisy, t)
+    torch.testing.assert_close(scaled.eps, noisy / 2)
+    torch.testing.assert_close(scaled.variance, 0.3 * noisy)
 
 
 def changed(file: Path, before: str, after: str) -> None:
@@ -84,9 +88,8 @@ def extended(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a copy of the package in which is done what the page says."""
     folder = tmp_path_factory.mktemp("extended")
     package = shutil.copytree(ROOT / "ddpm_core", folder / "ddpm_core", ignore=shutil.ignore_patterns("__pycache__"))
-    changed(package / "samplers.py", "\nSAMPLERS:", f"\n{BLOCKS[0]}\n\nSAMPLERS:")
-    with (package / "guidance.py").open("a", encoding="utf-8") as file:
-        file.write(f"\n\n{BLOCKS[2]}")
+    for name, table, block in (("samplers", "SAMPLERS", BLOCKS[0]), ("guidance", "WRAPPERS", BLOCKS[2])):
+        changed(package / "diffusion" / f"{name}.py", f"\n{table}:", f"\n{block}\n\n{table}:")
     for change in CHANGES:
         for name, hunk in re.findall(r"^--- (\S+)\n((?:(?!--- ).*\n)+)", change, flags=re.MULTILINE):
             before, after = (re.sub(rf"^[{gone}].*\n", "", hunk, flags=re.MULTILINE) for gone in ("+", "-"))
@@ -109,16 +112,20 @@ def test_the_lines_on_the_page_are_all_it_takes_to_choose_them_from_the_shell(
 
     model = LatentDiffusion.load(tiny_checkpoint, "cpu")
     pictures = {}
-    for rule in ("midpoint", "implicit"):
+    for rule in ("midpoint_step", "ddim_step"):
         for scale in (1.0, 1.1):
             predict, timesteps = ran["eps_scaled"](model.predict, scale), model.diffuser.spaced_timesteps(4)
-            steps = reverse(ran[rule], predict, model.diffuser, timesteps, SeededNoise([7], (4, 8, 8)))
+            steps = sample_loop(ran[rule], predict, model.diffuser, timesteps, SeededNoise([7], (4, 8, 8)))
             with torch.inference_mode():
                 pictures[rule, scale] = np.asarray(model.pictures(last(steps).latent)[0]).astype(int)
     made = np.asarray(Image.open(tmp_path / "7.png")).astype(int)
     off = {way: np.abs(made - picture).max() for way, picture in pictures.items()}
-    assert off.pop(("midpoint", 1.1)) <= 1
+    assert off.pop(("midpoint_step", 1.1)) <= 1
     assert min(off.values()) > 1
+
+
+def test_nothing_of_it_needs_a_change_in_the_pipeline() -> None:
+    assert not any("pipeline.py" in change for change in CHANGES)
 
 
 def test_every_file_and_registry_the_page_names_is_there() -> None:

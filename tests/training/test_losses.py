@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from ddpm_core.diffusion.diffuser import Diffuser
-from ddpm_core.networks.unet import Prediction, UNet
+from ddpm_core.diffusion.prediction import PredictionType
+from ddpm_core.networks.unet import UNet
 from ddpm_core.networks.vae import VAE
 from ddpm_core.training import losses as objective
 from ddpm_core.training.losses import denoiser_loss, draw_timesteps, loss_by_decile, loss_weights, texture, vae_loss
@@ -62,7 +63,7 @@ def test_timesteps_follow_the_global_seed() -> None:
     assert not torch.equal(draws[0], draws[2])
 
 
-@pytest.mark.parametrize("prediction", get_args(Prediction))
+@pytest.mark.parametrize("prediction", get_args(PredictionType))
 def test_a_network_that_knows_the_answer_has_no_loss(prediction: str) -> None:
     diffuser, clean = Diffuser(), torch.zeros(16, 4, 6, 6)  # of nothing, the noisy latent is the noise, scaled
 
@@ -178,7 +179,7 @@ def test_the_same_belief_has_the_same_weighted_loss_in_every_prediction_type(wei
         torch.manual_seed(0)
         return denoiser_loss(Answer(prediction, belief), clean, diffuser, "uniform", 0.0, weighting)["loss"].item()
 
-    for prediction in get_args(Prediction):
+    for prediction in get_args(PredictionType):
         assert loss(prediction) == pytest.approx(loss("x0"), rel=1e-3)
 
 
@@ -191,7 +192,7 @@ def test_without_a_weighting_every_timestep_counts_alike_and_with_one_as_its_wei
     assert weighted == pytest.approx(snr_at(drawn, diffuser).clamp_max(5).mean().item(), rel=1e-4)
 
 
-@pytest.mark.parametrize("prediction", get_args(Prediction))
+@pytest.mark.parametrize("prediction", get_args(PredictionType))
 def test_the_gradient_reaches_every_parameter_of_the_network(shaken, prediction: str) -> None:
     unet = shaken(UNet(channels=(32, 64), blocks=1, prediction=prediction))
     denoiser_loss(unet, torch.randn(4, 4, 8, 8), Diffuser(), "lognormal", 0.3)["loss"].backward()

@@ -84,7 +84,7 @@ def build(shelf: Shelf) -> None:
         inputs, original = about(request, picture, mask)
         model = shelf.load(checkpoint)
         frame = inputs.frame(model, original)
-        made = model.pictures(last(model.inpaint(request, frame.image(), frame.keep())).latent)
+        made = model.pictures(last(model.inpaint(request, frame.image(), frame.mask())).latent)
         with workspace() as folder:
             pasted = [frame.paste(square) for square in made]
             yield save(pasted, request, model, folder, prefix="inpainted-", onto=picture)

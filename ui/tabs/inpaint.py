@@ -164,7 +164,7 @@ class InpaintTab:
             results = Results.of(frame, model.pictures(step.latent), task.inputs, model)
             return {**self._finished(task, results), self.last: request}
 
-        steps = model.inpaint(request, frame.image(), frame.keep())
+        steps = model.inpaint(request, frame.image(), frame.mask())
         yield from run_with_previews(steps, request.calls, self.view.bar, preview, result)
 
     def _draft(

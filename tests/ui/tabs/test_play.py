@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from ddpm_core.checkpoints.native import VAE_WEIGHTS, write_weights
-from ddpm_core.diffusion.guidance import VIEWS, blurred
+from ddpm_core.diffusion.illusions import VIEWS, blurred
 from ddpm_core.images.files import open_picture, read_parameters, seen
 from ddpm_core.networks.codec import PixelCodec
 from ddpm_core.requests import AnagramRequest, BetweenRequest

@@ -1,0 +1,134 @@
+"""Wrappers that make one picture two things: the views of anagrams, and the two distances of hybrids.
+
+They take predictors and return one, as those in `guidance.py` do, variance included.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from ddpm_core.diffusion.prediction import Prediction, Predictor
+
+
+def rearranged(predict: Predictor, to: Callable[[Tensor], Tensor], back: Callable[[Tensor], Tensor]) -> Predictor:
+    """A predictor for latents that are laid out in another way: `to` leads to what `predict` knows, `back` from there.
+
+    Both only move numbers, so that noise stays noise and each variance stays with its number (see `Codec.unfold`). It
+    is no method of a paper's.
+    """
+
+    def moved(noisy: Tensor, t: Tensor) -> Prediction:
+        eps, variance = predict(to(noisy), t)
+        return Prediction(back(eps), None if variance is None else back(variance))
+
+    return moved
+
+
+class View(NamedTuple):
+    """A way to look at a picture that takes Gaussian noise to Gaussian noise: linear and orthogonal (Geng et al. 2024,
+    "Visual Anagrams", section "Conditions on Views").
+
+    Attributes:
+        see, undo: (B, C, h, w) to what is seen and back. They move numbers, and may turn their sign.
+        of_latents: whether the view of a latent is, nearly, the latent of the view. It is for flips and turns, as
+            far as the codec treats all directions alike; negation inverts colours only where channels are colours.
+    """
+
+    see: Callable[[Tensor], Tensor]
+    undo: Callable[[Tensor], Tensor]
+    of_latents: bool = True
+
+    def undo_variance(self, variance: Tensor) -> Tensor:
+        """What was said of a variance in this view, back: moved as the noise is, but its sign left alone."""
+        return self.undo(variance) * self.undo(torch.ones_like(variance))
+
+
+def _turned(quarters: int) -> View:
+    return View(lambda z: z.rot90(quarters, (2, 3)), lambda z: z.rot90(-quarters, (2, 3)))
+
+
+def _same(z: Tensor) -> Tensor:
+    return z
+
+
+# Of the views in Geng et al. 2024, "Visual Anagrams", those of which a latent's can be that of its picture, and
+# negation, their colour inversion.
+VIEWS: dict[str, View] = {
+    "identity": View(_same, _same),
+    "mirrored": View(lambda z: z.flip(3), lambda z: z.flip(3)),
+    "upside-down": View(lambda z: z.flip(2), lambda z: z.flip(2)),
+    "turned-90": _turned(1),
+    "turned-180": _turned(2),
+    "turned-270": _turned(3),
+    "negated": View(torch.neg, torch.neg, of_latents=False),
+}
+
+
+def anagram(predictors: Sequence[tuple[Predictor, View]]) -> Predictor:
+    """A picture that is, in every view, what that view's predictor makes of it (Geng et al. 2024, "Visual Anagrams").
+
+    What is predicted in each view is turned back and averaged: eps = mean_i undo_i(eps_i(see_i(z), t)), in their
+    section "Parallel Denoising"; a learned variance likewise (so their code), unless one of them has none.
+
+    Args:
+        predictors: at least one predictor with its view; with one model for all, the same predictor every time.
+
+    Raises:
+        ValueError: there is no view.
+    """
+    if not predictors:
+        raise ValueError("an anagram needs at least one view")
+
+    def predict(noisy: Tensor, t: Tensor) -> Prediction:
+        seen = [(view, one(view.see(noisy), t)) for one, view in predictors]
+        eps = torch.stack([view.undo(each.eps) for view, each in seen]).mean(0)  # (B, C, h, w)
+        variances = [view.undo_variance(each.variance) for view, each in seen if each.variance is not None]
+        return Prediction(eps, _mean_of(variances, len(seen)))
+
+    return predict
+
+
+def hybrid(low: Predictor, high: Predictor, blur: float = 1.0) -> Predictor:
+    """A picture that is one thing from afar and another from close by (Geng et al. 2024, "Factorized Diffusion").
+
+    Low frequencies of the noise are taken from one predictor and high ones from the other: eps = G(eps_low) +
+    eps_high - G(eps_high) with G a Gaussian blur, in their section on the method, which splits by frequency so. The
+    noise of a step has all frequencies in every cell, so a learned variance is the mean of both.
+
+    Args:
+        low, high: predictors for the same latents.
+        blur: standard deviation of the Gaussian that splits the frequencies, cells of what is predicted, above 0.
+
+    Raises:
+        ValueError: `blur` is not above 0.
+    """
+    if not blur > 0:
+        raise ValueError(f"the blur that parts frequencies must be above 0, not {blur}")
+
+    def predict(noisy: Tensor, t: Tensor) -> Prediction:
+        fine, coarse = high(noisy, t), low(noisy, t)
+        eps = blurred(coarse.eps, blur) + fine.eps - blurred(fine.eps, blur)  # (B, C, h, w)
+        return Prediction(eps, _mean_of([v for v in (coarse.variance, fine.variance) if v is not None], 2))
+
+    return predict
+
+
+def _mean_of(variances: list[Tensor], predictors: int) -> Tensor | None:
+    """The mean of what is said of the variance, None unless all predictors say something."""
+    return torch.stack(variances).mean(0) if len(variances) == predictors else None
+
+
+def blurred(z: Tensor, deviation: float) -> Tensor:
+    """(B, C, h, w) convolved with a Gaussian of that standard deviation, cells; edges are continued outwards."""
+    radius = max(1, round(3 * deviation))
+    offsets = torch.arange(-radius, radius + 1, dtype=z.dtype, device=z.device)
+    weights = torch.exp(-0.5 * (offsets / deviation).square())
+    weights = (weights / weights.sum()).expand(z.shape[1], 1, -1)
+    padded = F.pad(z, (radius,) * 4, mode="replicate")
+    across = F.conv2d(padded, weights[:, :, None, :], groups=z.shape[1])
+    return F.conv2d(across, weights[:, :, :, None], groups=z.shape[1])

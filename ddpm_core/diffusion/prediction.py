@@ -1,0 +1,76 @@
+"""What a network says of a noisy latent, and its translation into what samplers and losses compute with.
+
+Networks differ in what their output means (`PredictionType`). Samplers and wrappers see one thing only: a
+`Predictor`, which returns the noise and, if it learned it, the variance of the reverse step.
+
+In the formulas alpha is sqrt(alpha_bar) and sigma is sqrt(1 - alpha_bar), so that z = alpha x0 + sigma eps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Literal, NamedTuple
+
+from torch import Tensor
+
+from ddpm_core.diffusion.diffuser import Diffuser
+
+PredictionType = Literal["eps", "x0", "v", "velocity"]
+
+
+class Prediction(NamedTuple):
+    """What a predictor says of a noisy latent (B, C, h, w).
+
+    Attributes:
+        eps: (B, C, h, w), the noise in it.
+        variance: (B, C, h, w), where the log variance of a reverse step lies between its least (0) and its greatest
+            (1) value: v of Nichol & Dhariwal 2021, eq. 15. Nothing holds it between the two. None if it is fixed.
+    """
+
+    eps: Tensor
+    variance: Tensor | None = None
+
+
+Predictor = Callable[[Tensor, Tensor], Prediction]  # predict(z_t (B, C, h, w), t (B,))
+LabelPredictor = Callable[[Tensor, Tensor, Tensor], Prediction]  # predict(z_t (B, C, h, w), t (B,), labels (B,))
+
+
+def split_variance(output: Tensor, channels: int) -> tuple[Tensor, Tensor | None]:
+    """A network's raw output for C `channels` in two: its prediction (B, C, h, w), and `Prediction.variance`.
+
+    The latter is None if the output has C channels only, and 1/2 everywhere in a new network (Nichol & Dhariwal 2021,
+    section 3.1).
+    """
+    prediction, *raw = output.split(channels, dim=1)  # (B, C, h, w) each
+    return prediction, (raw[0] + 1) / 2 if raw else None
+
+
+def to_eps(output: Tensor, noisy: Tensor, t: Tensor, prediction: PredictionType, diffuser: Diffuser) -> Tensor:
+    """The noise (B, C, h, w) that a network's `output` implies for `noisy` at `t` (B,).
+
+    It is the inverse of `training_target` (Salimans & Ho 2022, section 4, unnumbered).
+    """
+    if prediction == "eps":
+        return output
+    alpha, sigma = diffuser.signal_and_noise(t, noisy)  # (B, 1, 1, 1) each
+    if prediction == "x0":
+        return (noisy - alpha * output) / sigma
+    if prediction == "velocity":
+        return (noisy + alpha * output) / (alpha + sigma)
+    return sigma * noisy + alpha * output
+
+
+def training_target(clean: Tensor, eps: Tensor, t: Tensor, prediction: PredictionType, diffuser: Diffuser) -> Tensor:
+    """What a network should put out for `clean` (B, C, h, w) under noise `eps` at `t` (B,).
+
+    "eps" and "x0" are the noise and the clean latent themselves; "v" is alpha eps - sigma x0 (Salimans & Ho 2022,
+    section 4); "velocity", eps - x0, is the direction of rectified flow's line (Liu et al. 2022, eq. 1).
+    """
+    if prediction == "eps":
+        return eps
+    if prediction == "x0":
+        return clean
+    if prediction == "velocity":
+        return eps - clean
+    alpha, sigma = diffuser.signal_and_noise(t, clean)  # (B, 1, 1, 1) each
+    return alpha * eps - sigma * clean

@@ -1,0 +1,29 @@
+"""Masks for training: regions such as people paint, or leave."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+def random_regions(batch: int, height: int, width: int) -> Tensor:
+    """Regions (B, 1, height, width) such as people keep or paint: half planes, ellipses, boxes, strokes, inverses.
+
+    Drawn from the global CPU generator, one shape per entry, covering anything from little to nearly all.
+    """
+    y = torch.linspace(-1, 1, height).view(1, height, 1)
+    x = torch.linspace(-1, 1, width).view(1, 1, width)
+    draw = torch.rand(8, batch, 1, 1)
+    turn = draw[0] * 2 * torch.pi
+    dx, dy = x - (draw[1] * 1.6 - 0.8), y - (draw[2] * 1.6 - 0.8)
+    along, across = dx * turn.cos() + dy * turn.sin(), dy * turn.cos() - dx * turn.sin()
+    long, short = 0.2 + draw[3], 0.15 + 0.7 * draw[4]
+
+    ellipse = (along / long).square() + (across / short).square() < 1
+    half_plane = (along > 0).expand_as(ellipse)
+    box = (dx.abs() < long) & (dy.abs() < short)
+    stroke = (along.abs() < 2 * long) & (across.abs() < 0.1 + 0.3 * draw[4])
+    shapes = torch.stack([ellipse, half_plane, box, stroke])
+    kind = (draw[5].flatten() * len(shapes)).long()
+    region = shapes[kind, torch.arange(batch)] ^ (draw[6] < 0.5)
+    return region.unsqueeze(1)
