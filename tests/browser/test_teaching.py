@@ -75,7 +75,7 @@ def test_train_stop_resume_and_generate(page: Page, photos: Path, name: str, pic
     expect(page.locator("#train-files")).to_contain_text("photos")
     page.locator("#train-preset input").click()
     page.get_by_role("option", name="tiny").click()
-    expect(page.locator("#train-about")).to_contain_text("32 pixels, autoencoder 50 steps")
+    expect(page.locator("#train-preset-about")).to_contain_text("32 pixels, autoencoder 50 steps")
     page.get_by_role("button", name="Advanced").locator("visible=true").click()
     settle(page)
     fill(page, "iterations", STEPS)

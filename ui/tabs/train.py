@@ -24,9 +24,10 @@ from ui.help import lead
 from ui.models import Shelf
 from ui.theme import ACCENT
 from ui.training.log import Curve
-from ui.training.order import EVERY, Order
+from ui.training.order import Order
 from ui.training.process import Run
 from ui.training.runs import Trainings
+from ui.training.settings_form import INIT, place_settings, starts, unless_asked
 from ui.training.uploads import pack
 
 LOOK = 1.5  # seconds between looks at a run
@@ -99,12 +100,18 @@ class TrainTab:
         self.shows: list[Any] = [
             self.seen, self.grid, self.told, self.bar, self.use, *self.plots.values(), self.curves, self.closed,
             self.open, self.control.run, self.control.stop, self.unfinished, self.again, self.timer, checkpoint,
+            self.form[INIT],
         ]  # fmt: skip
-        asked = [self.seen, self.name, self.files, self.path, self.preset, *self.fields.values()]
+        asked = [self.seen, self.name, self.files, self.path, self.preset, *self.both.values(), *self.form.values()]
         self.control.run.click(gentle(self._start, self._say), asked, self.shows, **PAGE_ONLY)
         self.control.stop.click(gentle(self._stop, self._say), self.seen, self.shows, **PAGE_ONLY)
         self.resume.click(gentle(self._resume, self._say), [self.seen, self.unfinished], self.shows, **PAGE_ONLY)
         self.preset.change(_about, self.preset, self.about, **AT_ONCE)
+        start: Any = self.form[INIT]
+        gr.on(
+            [self.preset.change, start.input], gentle(self._unless_asked), [self.preset, start],
+            list(self.form.values()), **PAGE_ONLY,
+        )  # fmt: skip
         self.timer.tick(gentle(self.look), self.seen, self.shows, **AT_ONCE)
 
     def _place_pictures(self) -> None:
@@ -147,22 +154,18 @@ class TrainTab:
             [*TOLD, *(name for name in PRESETS if name not in TOLD)], value=first, label="Preset", filterable=False,
             elem_id="train-preset",
         )  # fmt: skip
-        self.about = gr.HTML(_about(first), elem_id="train-about")
+        self.about = gr.HTML(_about(first), elem_id="train-preset-about")
         self.control = RunControl("Train", "train")
         with gr.Row(visible=False, elem_classes="seed-row") as self.again:
             self.unfinished = gr.Dropdown(label="Unfinished", elem_id="train-unfinished", min_width=96, scale=4)
             self.resume = gr.Button("Resume", elem_id="train-resume", min_width=88, scale=0)
         with gr.Accordion("Advanced", open=False):
-            self.fields: dict[str, gr.components.Component] = {
+            gr.HTML(_line("What is left empty is as in the preset, or in the checkpoint to start from."))
+            self.both: dict[str, gr.components.Component] = {
                 "iterations": _whole("Steps of each stage", "iterations"),
                 "batch_size": _whole("Pictures per step", "batch-size"),
-                "size": _whole("Side of the pictures, pixels", "size"),
-                "sample_every": _whole("Steps between grids", "sample-every", f"as in the preset, at most {EVERY}"),
-                "about": gr.Textbox(
-                    label="Licence and source of the pictures", max_length=200, max_lines=1, elem_id="train-source",
-                    info="Shown under the page when the checkpoint is chosen.",
-                ),
-            }  # fmt: skip
+            }
+            self.form = place_settings(self.shelf.names(), first)
 
     def _say(self, sentence: str) -> Updates:
         return {self.bar: status(sentence)}
@@ -204,6 +207,7 @@ class TrainTab:
             self.again: gr.update(visible=bool(unfinished)),
             self.unfinished: gr.update(choices=list(unfinished), value=first),
             self.checkpoint: gr.update(choices=list(names)),
+            self.form[INIT]: gr.update(choices=starts(names)),
             self.use: gr.update(visible=bool(run and run.name in names)),
         }
 
@@ -231,9 +235,22 @@ class TrainTab:
             raise Problem("A folder of the machine can be used by those who are at it alone; upload pictures.")
         if data and files:
             raise Problem("There are uploaded pictures and a folder; take one of them away.")
-        order = Order.of(preset=preset, data=data, **dict(zip(self.fields, asked, strict=True)))
+        fields = dict(zip([*self.both, *self.form], asked, strict=True))
+        fields[INIT] = self._start_from(fields[INIT])
+        order = Order.of(preset, data, **fields)
         self.trainings.start(name, order, None if data else lambda archive: pack(files, archive))
         return self.look(request, seen)
+
+    def _start_from(self, name: str | None) -> Path | None:
+        """The folder of the checkpoint to start from; None for none. A name that is not on the shelf is no folder."""
+        if not name:
+            return None
+        if name not in self.shelf.names():
+            raise Problem(f"There is no checkpoint {name!r} to start from; choose one from the list.")
+        return self.shelf.root / name
+
+    def _unless_asked(self, preset: str, start: str | None) -> list[Any]:
+        return unless_asked(self.form, preset, self._start_from(start))
 
     def _stop(self, request: gr.Request, seen: Seen) -> Updates:
         self._must_admit(request)
@@ -261,9 +278,9 @@ class TrainTab:
         return run.name
 
 
-def _whole(label: str, name: str, empty: str = "as in the preset") -> gr.Textbox:
+def _whole(label: str, name: str) -> gr.Textbox:
     """A box for a whole number; one for text, since those for numbers cannot be left empty: they turn into 0."""
-    return gr.Textbox(label=label, placeholder=empty, max_length=9, max_lines=1, elem_id=f"train-{name}")
+    return gr.Textbox(label=label, placeholder="as in the preset", max_length=9, max_lines=1, elem_id=f"train-{name}")
 
 
 def _readable(path: Path) -> str | None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError, model_validator
 
-from ddpm_core.cli import complaint, merge
+from ddpm_core.cli import complaint, merge, plain
+from ddpm_core.training.initialization import shapes_of
 from ddpm_core.training.presets import PRESETS
 from ddpm_core.training.settings import TrainRequest
 from ui.errors import Problem
@@ -21,31 +23,56 @@ Whole = Annotated[  # an empty box is no number
 
 
 class Order(BaseModel):
-    """What the visitor asked for; None leaves it to the preset, which is to show a grid every `EVERY` steps at least.
+    """What the visitor asked for; what is not said is left to the preset, and to the checkpoint to start from.
 
     Attributes:
         data: a folder or archive on this machine; None for uploaded pictures, kept in the run's folder.
+        iterations, batch_size: of both stages.
+        settings: the rest that was asked for, nested as a `TrainRequest` is.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     preset: str
     data: Path | None = None
-    size: Whole = None
     iterations: Whole = None
     batch_size: Whole = None
-    sample_every: Whole = None
-    about: Annotated[str, BeforeValidator(lambda value: value or "")] = ""  # a box nobody has touched gives None
+    settings: dict[str, Any] = {}
+
+    @model_validator(mode="before")
+    @classmethod
+    def _as_older_ones_say_it(cls, order: Any) -> Any:
+        """Orders of runs that were begun when there were three settings have them beside the preset."""
+        if not isinstance(order, dict):
+            return order
+        older = {name: order[name] for name in ("size", "sample_every", "about") if order.get(name) not in (None, "")}
+        rest = {name: value for name, value in order.items() if name not in ("size", "sample_every", "about")}
+        return rest | {"settings": rest.get("settings", {}) | older} if older else rest
 
     @classmethod
-    def of(cls, **fields: Any) -> Self:
-        """An order from what stands in the controls, of which empty ones give None.
+    def of(cls, preset: str, data: Path | None = None, **fields: Any) -> Self:
+        """An order from what stands in the controls, of which empty ones give None or nothing.
+
+        Args:
+            preset: name of the preset.
+            data: a folder or archive on this machine.
+            fields: `iterations`, `batch_size`, and settings by their place in a `TrainRequest` ("denoiser.mixer").
 
         Raises:
             Problem: something is no whole number, out of bounds, or there is no such preset.
+            CheckpointError: the checkpoint to start from cannot be read.
         """
+        both = {name: fields.pop(name, None) for name in ("iterations", "batch_size")}
+        settings: dict[str, Any] = {}
+        for place, value in fields.items():
+            if value is not None and (text := str(value).strip()):
+                *sections, name = place.split(".")
+                inner = settings
+                for section in sections:
+                    inner = inner.setdefault(section, {})
+                inner[name] = text
         try:
-            order = cls.model_validate(fields)
+            order = cls.model_validate({"preset": preset, "data": data, "settings": settings, **both})
             order.request(Path("out"))
         except ValidationError as error:
             sentence = complaint(error)
@@ -58,31 +85,41 @@ class Order(BaseModel):
         Raises:
             Problem: there is no such preset.
             ValidationError: something is out of bounds.
+            CheckpointError: the checkpoint to start from cannot be read.
         """
         if self.preset not in PRESETS:
             raise Problem(f"There is no preset {self.preset!r}; choose from: {', '.join(PRESETS)}.")
-        both = self._given("iterations", "batch_size")
-        given = {"data": self.pictures(out), "out": out, "about": self.about, "sample_every": self._every()}
-        given |= self._given("size")
-        return TrainRequest.model_validate(merge(PRESETS[self.preset], {"vae": both, "denoiser": both}, given))
+        both = {name: value for name, value in self._both() if value is not None}
+        base = shapes_of(Path(self.settings["init"])) if "init" in self.settings else {}
+        given = merge(self.settings, {"data": self.pictures(out), "out": out, **self._always()})
+        return TrainRequest.model_validate(merge(PRESETS[self.preset], base, {"vae": both, "denoiser": both}, given))
 
     def arguments(self, out: Path, device: str) -> list[str]:
         """What the command is told, to write into `out`; the same with --resume goes on."""
-        # Joined by "=", so that nothing typed on the page can be taken for a flag.
-        told = {"preset": self.preset, "data": self.pictures(out), "out": out, "device": device, "about": self.about}
-        told |= {"sample_every": self._every(), **self._given("size", "iterations", "batch_size")}
-        return [f"--{name.replace('_', '-')}={value}" for name, value in told.items()]
+        told = {"preset": self.preset, "data": self.pictures(out), "out": out, "device": device}
+        told |= {name: value for name, value in self._both() if value is not None}
+        return list(_options(merge(told, self.settings, self._always())))
 
     def pictures(self, out: Path) -> Path:
         """Where the run's pictures are."""
         return self.data or out / "training" / PICTURES
 
-    def _every(self) -> int:
-        """Steps between grids: as asked, else as often as the preset, or more often."""
-        if self.sample_every is not None:
-            return self.sample_every
-        usual = TrainRequest.model_fields["sample_every"].default
-        return min(EVERY, PRESETS[self.preset].get("sample_every", usual))
+    def _both(self) -> list[tuple[str, int | None]]:
+        return [("iterations", self.iterations), ("batch_size", self.batch_size)]
 
-    def _given(self, *names: str) -> dict[str, Any]:
-        return {name: value for name in names if (value := getattr(self, name)) is not None}
+    def _always(self) -> dict[str, Any]:
+        """What a run of the page is told in any case: what the pictures are, and grids as often as one looks."""
+        usual = PRESETS[self.preset].get("sample_every", TrainRequest.model_fields["sample_every"].default)
+        every = self.settings.get("sample_every", min(EVERY, usual))
+        return {"about": self.settings.get("about", ""), "sample_every": every}
+
+
+def _options(settings: dict[str, Any], prefix: str = "--") -> Iterator[str]:
+    for name, value in settings.items():
+        flag = prefix + name.replace("_", "-")
+        if isinstance(value, dict):
+            yield from _options(value, f"{flag}-")
+        elif value in ("true", "false"):
+            yield flag if value == "true" else f"{prefix}no-{name.replace('_', '-')}"
+        else:  # joined by "=", so that nothing typed on the page can be taken for a flag
+            yield f"{flag}={plain(value)}"

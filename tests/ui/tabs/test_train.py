@@ -22,12 +22,16 @@ from ui.page import build, launch_settings
 from ui.tabs import train
 from ui.tabs.train import Seen, TrainTab
 from ui.training.runs import Audience, Trainings
+from ui.training.settings_form import place_settings
 
 FAKE = (sys.executable, str(Path(__file__).parents[1] / "fake_training.py"))
 PATIENCE = 120
 HERE: Any = SimpleNamespace(headers={"host": "127.0.0.1:7860"})
 THROUGH_A_PROXY: Any = SimpleNamespace(headers={"host": "127.0.0.1:7860", "x-forwarded-for": "10.0.0.5"})
-ASKED = ["tiny", "3", "", "", "", "wait"]  # preset, iterations, ..., what the stand-in is to do
+with gr.Blocks():
+    PLACES = list(place_settings([], "tiny"))
+# Preset, iterations, pictures per step, and of the settings only `about`, which is what the stand-in is to do.
+ASKED = ["tiny", "3", "", *("wait" if place == "about" else "" for place in PLACES)]
 
 
 @pytest.fixture
@@ -62,9 +66,26 @@ def test_something_stands_there_at_the_first_visit(tab: TrainTab, monkeypatch: p
 
 
 def test_what_is_not_typed_is_left_to_the_preset(tab: TrainTab) -> None:
-    numbers = [tab.fields[name] for name in ("iterations", "batch_size", "size", "sample_every")]
-    assert [box.value or "" for box in numbers] == [""] * 4
-    assert all("as in the preset" in box.placeholder for box in numbers)  # type: ignore[attr-defined]
+    boxes = [*tab.both.values(), *tab.form.values()]
+    assert {box.value or "" for box in boxes} == {""}
+    assert all("as in the preset" in box.placeholder for box in tab.both.values())  # type: ignore[attr-defined]
+
+
+def test_a_checkpoint_to_start_from_is_one_of_the_shelf(tab: TrainTab, tmp_path: Path) -> None:
+    fields = dict(zip(["iterations", "batch_size", *PLACES], ASKED[1:], strict=True))
+    for stranger in ("../own", str(tab.shelf.root / "own"), "nosuch"):
+        with pytest.raises(Problem, match="no checkpoint"):
+            tab._start(HERE, Seen(), "mine", None, str(tmp_path), "tiny", *(fields | {"init": stranger}).values())
+    asked = fields | {"init": "own", "denoiser.dropout": "0.25", "flips": "false"}
+    tab._start(HERE, Seen(), "mine", None, str(tmp_path), "tiny", *asked.values())
+    assert tab.trainings.run is not None
+    request = tab.trainings.run.request
+    assert request.init == tab.shelf.root / "own"
+    assert request.denoiser.channels == (32, 64)  # as the checkpoint's are
+    assert (request.denoiser.dropout, request.flips) == (0.25, False)
+    said = tab.trainings.run.process.args
+    assert f"--init={tab.shelf.root / 'own'}" in said  # type: ignore[operator]
+    assert {"--denoiser-dropout=0.25", "--no-flips"} < set(said)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("preset", PRESETS)

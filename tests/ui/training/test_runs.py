@@ -314,6 +314,28 @@ def test_orders_are_checked_before_anything_runs(fields: dict[str, str], sentenc
         order(**fields)
 
 
+def test_orders_of_older_pages_are_understood() -> None:
+    older = '{"preset": "tiny", "data": null, "size": 16, "iterations": 7, "batch_size": null, "sample_every": 9, '
+    order = Order.model_validate_json(older + '"about": "mine"}')
+    request = order.request(Path("out"))
+    assert (request.size, request.denoiser.iterations, request.sample_every, request.about) == (16, 7, 9, "mine")
+    assert Order.model_validate_json('{"preset": "tiny", "size": null, "about": ""}') == Order(preset="tiny")
+
+
+@pytest.mark.parametrize(
+    ("fields", "sentence"),
+    [
+        ({"denoiser.mixer": "magic"}, "Denoiser mixer should be"),
+        ({"denoiser.channels": "65"}, "multiple of 8"),
+        ({"vae.latent_channels": "0"}, "Vae latent_channels should be greater"),
+        ({"codec": "pixel", "stage": "vae"}, "pixel codec has nothing to learn"),
+    ],
+)
+def test_settings_are_checked_before_anything_runs(fields: dict[str, str], sentence: str) -> None:
+    with pytest.raises(Problem, match=sentence):
+        order(**fields)
+
+
 def test_empty_boxes_leave_it_to_the_preset() -> None:
     request = Order.of(preset="tiny", iterations=" ", batch_size="", size=None, about=None).request(Path("out"))
     assert (request.vae.iterations, request.size, request.sample_every) == (50, 32, 50)

@@ -1,0 +1,124 @@
+"""The Train tab's Advanced fold, made from the models of training settings: a field added there is a box here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, Literal, get_args, get_origin
+
+import annotated_types
+import gradio as gr
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+
+from ddpm_core.cli import plain
+from ddpm_core.training.settings import TrainRequest
+from ddpm_core.training.stages.jobs import STAGES
+from ui.training.order import Order
+
+# Where pictures come from and go to has controls of its own; the machine is the app's.
+NOT_ASKED = {"data", "out", "resume", "device", "threads"}
+INIT = "init"  # a checkpoint of the shelf; on the page nobody names folders of the machine
+
+Form = dict[str, gr.components.Component]  # by the field's place in a `TrainRequest`, "denoiser.mixer"
+
+
+def place_settings(checkpoints: Sequence[str], preset: str) -> Form:
+    """Place a control for every setting here, those of each stage in a fold of its own; all start empty.
+
+    Args:
+        checkpoints: names of those that can be started from.
+        preset: the preset whose values stand where nothing is asked for.
+    """
+    resolved = Order(preset=preset).request(Path("out"))
+    form: Form = {place: _control(place, field, resolved, checkpoints) for place, field in _fields(TrainRequest)}
+    for stage, called in STAGES.items():
+        with gr.Accordion(called.capitalize(), open=False, elem_id=f"train-{stage}-settings"):
+            kind = type(getattr(resolved, stage))
+            form |= {
+                f"{stage}.{name}": _control(f"{stage}.{name}", field, resolved, checkpoints)
+                for name, field in _fields(kind)
+            }
+    return form
+
+
+def unless_asked(form: Form, preset: str, start: Path | None) -> list[Any]:
+    """What changes in the form's controls, in order, with the preset and the checkpoint to start from."""
+    resolved = Order(preset=preset, settings={INIT: str(start)} if start else {}).request(Path("out"))
+    return [
+        gr.skip() if place == INIT
+        else gr.update(choices=_choices(_field(place), _value(resolved, place))) if isinstance(control, gr.Dropdown)
+        else gr.update(placeholder=_shown(_value(resolved, place)))
+        for place, control in form.items()
+    ]  # fmt: skip
+
+
+def _fields(model: type[BaseModel]) -> Iterator[tuple[str, FieldInfo]]:
+    for name, field in model.model_fields.items():
+        section = isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel)
+        if name not in NOT_ASKED and not section:
+            yield name, field
+
+
+def _field(place: str) -> FieldInfo:
+    *sections, name = place.split(".")
+    model: Any = TrainRequest
+    for section in sections:
+        model = model.model_fields[section].annotation
+    return model.model_fields[name]
+
+
+def _value(resolved: TrainRequest, place: str) -> Any:
+    value: Any = resolved
+    for name in place.split("."):
+        value = getattr(value, name)
+    return value
+
+
+def _shown(value: Any) -> str:
+    return "" if value is None else plain(value)
+
+
+def _control(place: str, field: FieldInfo, resolved: TrainRequest, checkpoints: Sequence[str]) -> Any:
+    name = place.rsplit(".", 1)[-1]
+    said: dict[str, Any] = {
+        "label": field.title or name.replace("_", " ").capitalize(),
+        "info": f"{field.description or ''}{_bounds(field)}",
+        "elem_id": f"train-{place.replace('.', '-').replace('_', '-')}",
+    }
+    if place == INIT:
+        return gr.Dropdown(starts(checkpoints), value="", filterable=False, **said)
+    value = _value(resolved, place)
+    if choices := _choices(field, value):
+        return gr.Dropdown(choices, value="", filterable=False, **said)
+    # A box for text, since those for numbers cannot be left empty: they turn into 0.
+    return gr.Textbox(placeholder=_shown(value), max_length=200, max_lines=1, **said)
+
+
+def starts(checkpoints: Sequence[str]) -> list[tuple[str, str]]:
+    """The checkpoints that can be started from, as a dropdown wants them."""
+    return [("nothing", ""), *((name, name) for name in checkpoints)]
+
+
+def _choices(field: FieldInfo, value: Any) -> list[tuple[str, str]]:
+    """What there is to choose, leaving it as it is first; nothing where anything may be typed."""
+    if field.annotation is bool:
+        return [(f"as it is: {'yes' if value else 'no'}", ""), ("yes", "true"), ("no", "false")]
+    if get_origin(field.annotation) is Literal:
+        return [(f"as it is: {value}", ""), *((str(one), str(one)) for one in get_args(field.annotation))]
+    return []
+
+
+def _bounds(field: FieldInfo) -> str:
+    """A field's bounds, in words."""
+    words = {
+        annotated_types.Ge: ("at least", "ge"), annotated_types.Gt: ("above", "gt"),
+        annotated_types.Le: ("at most", "le"), annotated_types.Lt: ("below", "lt"),
+    }  # fmt: skip
+    said = [
+        f"{word} {getattr(bound, name):g}"
+        for bound in field.metadata
+        for kind, (word, name) in words.items()
+        if isinstance(bound, kind)
+    ]
+    return f" ({', '.join(said)})" if said else ""
