@@ -9,8 +9,8 @@ from typing import Annotated
 
 import typer
 
-from ddpm_core.checkpoints.native import CheckpointError
 from ddpm_core.cli import fail, run
+from ddpm_core.errors import UserError
 
 
 def main(
@@ -36,7 +36,7 @@ def main(
         shelf = Shelf.around(checkpoint, device)
         trainings = Trainings(shelf.root, device, audience(host, share, allow_training))
         page = build(shelf, trainings)
-    except (CheckpointError, ValueError) as error:
+    except UserError as error:
         fail(str(error))
     forgive_leaving()
     try:

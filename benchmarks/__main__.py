@@ -18,9 +18,9 @@ from typing import Annotated
 import typer
 
 from benchmarks.claims import CLAIMS
-from benchmarks.results import Result, Unmeasured, report
-from ddpm_core.checkpoints.native import CheckpointError
+from benchmarks.results import Result, report
 from ddpm_core.cli import fail, run
+from ddpm_core.errors import UserError
 from ddpm_core.machine import keep_freed_memory
 
 
@@ -39,7 +39,7 @@ def main(
         typer.echo(f"{name} …", err=True)
         try:
             results += CLAIMS[name]()
-        except (CheckpointError, Unmeasured, OSError, ValueError) as error:  # the others are measured all the same
+        except (UserError, OSError) as error:  # the others are measured all the same
             missing.append(f"{name}: {error}")
     report(results, json_file)
     typer.echo(f"{(time.monotonic() - start) / 60:.1f} minutes in all.", err=True)

@@ -37,6 +37,7 @@ from ddpm_core.checkpoints import native as checkpoints
 from ddpm_core.cli import in_one_sentence, run
 from ddpm_core.data.load import PictureSet, find_pictures, load_pictures
 from ddpm_core.diffusion.diffuser import Diffuser
+from ddpm_core.errors import UserError
 from ddpm_core.evaluate import sample
 from ddpm_core.evaluation.distances import distances_to_training
 from ddpm_core.networks.layers import placed
@@ -119,7 +120,7 @@ def main(
     """Train all, print parameters, rate, held-out loss and sliced Wasserstein distance as a table."""
     with in_one_sentence():
         if contest not in CONTESTS:
-            raise ValueError(f"there is no contest {contest!r}; choose from: {', '.join(CONTESTS)}.")
+            raise UserError(f"there is no contest {contest!r}; choose from: {', '.join(CONTESTS)}.")
         codec, config = checkpoints.load_vae(checkpoint), checkpoints.read_config(checkpoint)
         files = find_pictures(data)
         training, held_out = (load_pictures(files[split] or files["train"], config.size) for split in ("train", "val"))

@@ -31,7 +31,7 @@ from ddpm_core.data.load import PictureSet, find_pictures, load_pictures
 from ddpm_core.evaluation.metrics import Locality, locality
 from ddpm_core.networks.layers import placed
 from ddpm_core.networks.vae import VAE
-from ddpm_core.training.loop import Trainer, TrainingError, batch_index
+from ddpm_core.training.loop import Trainer, batch_index
 from ddpm_core.training.losses import vae_loss
 from ddpm_core.training.settings import VaeSettings
 from ddpm_core.training.shards import Draw
@@ -49,7 +49,7 @@ def main(
     json_file: Annotated[Path | None, typer.Option("--json", help="also write the results to this file")] = None,
 ) -> None:
     """Print size and locality of both decoders as a table."""
-    with in_one_sentence(TrainingError):
+    with in_one_sentence():
         ours, size = checkpoints.load_vae(checkpoint), checkpoints.read_config(checkpoint).size
         files = find_pictures(data)
         paths = files["val"] or files["train"]

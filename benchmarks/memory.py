@@ -21,8 +21,9 @@ from torch import Tensor
 
 from benchmarks.results import Result, report
 from benchmarks.subject import codec_of, new_trainer, random_latents, settings_of
-from ddpm_core.cli import fail, run
+from ddpm_core.cli import fail, in_one_sentence, run
 from ddpm_core.diffusion.diffuser import Diffuser
+from ddpm_core.errors import UserError
 from ddpm_core.networks.unet import UNet
 from ddpm_core.training.losses import denoiser_loss
 from ddpm_core.training.memory_budget import needs_of, saved_for_backward
@@ -43,10 +44,8 @@ def main(
     """Print the memory, in MB of a million bytes, that training the denoiser holds at its peak."""
     if preset not in PRESETS:
         fail(f"there is no preset {preset!r}; choose from: {', '.join(PRESETS)}.")
-    try:
+    with in_one_sentence():
         results = measure(preset, size, batch, limit)
-    except ValueError as error:
-        fail(str(error))
     typer.echo(f"Denoiser of preset {preset!r}, {size} pixels, batch {batch}, bf16 autocast")
     report(results, json_file)
 
@@ -55,11 +54,11 @@ def measure(preset: str = "faces", size: int = 256, batch: int = 32, limit: floa
     """The parts and the total in MB, for pictures of `size` pixels; the total should stay within `limit`.
 
     Raises:
-        ValueError: the size does not fit the codec's stride, or what autograd keeps is not in proportion.
+        UserError: the size does not fit the codec's stride, or what autograd keeps is not in proportion.
     """
     stride = codec_of(preset).stride
     if size % stride:
-        raise ValueError(f"--size {size} is no multiple of the codec's stride {stride}; choose one that is.")
+        raise UserError(f"--size {size} is no multiple of the codec's stride {stride}; choose one that is.")
     parts = peak(preset, size // stride, batch)
     results = [Result(f"training memory, {name}, MB", value / MB) for name, value in parts.items()]
     return [*results, Result.at_most("training memory, total, MB", sum(parts.values()) / MB, limit)]
@@ -72,7 +71,7 @@ def peak(preset: str, cells: int, batch: int) -> dict[str, int]:
         cells: side of the latents.
 
     Raises:
-        ValueError: what autograd keeps does not grow in proportion to the batch.
+        UserError: what autograd keeps does not grow in proportion to the batch.
     """
     trainer, diffuser = new_trainer(preset, settings_of(preset), "bf16"), Diffuser()
 
@@ -82,7 +81,7 @@ def peak(preset: str, cells: int, batch: int) -> dict[str, int]:
     needs, three = needs_of(trainer, loss), saved_for_backward(trainer, loss, 3)
     if abs(needs.kept + 3 * needs.kept_each - three) > LINEAR_WITHIN * needs.kept_each:
         one, two = (needs.kept + count * needs.kept_each for count in (1, 2))
-        raise ValueError(
+        raise UserError(
             f"batches of 1, 2 and 3 keep {one / MB:.1f}, {two / MB:.1f} and {three / MB:.1f} MB for the backward pass: "
             "that is not in proportion, so a larger batch cannot be told from small ones."
         )

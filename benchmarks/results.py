@@ -9,8 +9,10 @@ from pathlib import Path
 
 import typer
 
+from ddpm_core.errors import UserError
 
-class Unmeasured(RuntimeError):
+
+class Unmeasured(UserError):
     """A claim that cannot be measured here; the message is one sentence that says what to do."""
 
 

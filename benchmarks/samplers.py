@@ -33,6 +33,7 @@ from ddpm_core.checkpoints.native import write_atomically
 from ddpm_core.cli import in_one_sentence, run
 from ddpm_core.data.load import PictureSet, find_pictures, load_pictures
 from ddpm_core.diffusion.samplers import SAMPLERS
+from ddpm_core.errors import UserError
 from ddpm_core.evaluate import classifier_of, sample, sample_classes, with_classes_of
 from ddpm_core.evaluation.classifier import share_read_right
 from ddpm_core.evaluation.distances import groups, sliced_wasserstein
@@ -107,12 +108,12 @@ def ways(samplers: Sequence[str], steps: Sequence[str], guidances: Sequence[str]
     """A request for every sampler in every number of steps with every guidance, the fewest steps first.
 
     Raises:
-        ValueError: there is no such sampler, or no sampler is to take so many steps; the message is one sentence.
+        UserError: there is no such sampler, or no sampler is to take so many steps; the message is one sentence.
     """
     if unknown := [name for name in samplers if name not in SAMPLERS]:
-        raise ValueError(f"there is no sampler {unknown[0]!r}; choose from: {', '.join(SAMPLERS)}.")
+        raise UserError(f"there is no sampler {unknown[0]!r}; choose from: {', '.join(SAMPLERS)}.")
     if wrong := [number for number in steps if not number.isdecimal()]:
-        raise ValueError(f"{wrong[0]!r} is no number of steps; give some like 10,20.")
+        raise UserError(f"{wrong[0]!r} is no number of steps; give some like 10,20.")
     numbers = sorted({int(number) for number in steps})
     found = [
         GenerateRequest(sampler=sampler, steps=number, guidance=guidance)
@@ -122,7 +123,7 @@ def ways(samplers: Sequence[str], steps: Sequence[str], guidances: Sequence[str]
         if number <= LONG or sampler in TAKEN_LONG
     ]
     if not found:
-        raise ValueError(f"more than {LONG} steps are taken by {' and '.join(TAKEN_LONG)} only; choose one of them.")
+        raise UserError(f"more than {LONG} steps are taken by {' and '.join(TAKEN_LONG)} only; choose one of them.")
     return found
 
 
@@ -216,7 +217,7 @@ def written(file: Path | None) -> dict[Way, Row]:
     """The rows that a file has; none if there is no such file yet.
 
     Raises:
-        ValueError: it holds something else.
+        UserError: it holds something else.
     """
     if file is None or not file.exists():
         return {}
@@ -224,7 +225,7 @@ def written(file: Path | None) -> dict[Way, Row]:
         rows = json.loads(file.read_text(encoding="utf-8"))
         return {Way(**{name: row[name] for name in Way._fields}): row for row in rows}
     except (ValueError, TypeError, LookupError):
-        raise ValueError(f"{file} holds no rows of this benchmark; name another file, or move it away.") from None
+        raise UserError(f"{file} holds no rows of this benchmark; name another file, or move it away.") from None
 
 
 def write(file: Path, rows: Iterable[Row]) -> None:

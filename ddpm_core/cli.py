@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import inspect
+import sys
+import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,6 +13,8 @@ from typing import Any, Literal, NoReturn, Optional, get_origin
 import typer
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
+
+from ddpm_core.errors import UserError
 
 FLAGS = {"label": "class"}  # fields called otherwise because Python keeps the word to itself
 
@@ -102,6 +106,8 @@ def complaint(error: ValidationError) -> str:
     if first["type"] == "missing":
         return f"{name} is missing."
     message = first["msg"].removeprefix("Value error, ").removeprefix("Input ")
+    if isinstance(first["input"], dict | BaseModel):  # said of several fields together, which the message names
+        return f"{message}." if not first["loc"] else f"{name}: {message}."
     return f"{name} {message}, not {str(first['input'])[:60]!r}."
 
 
@@ -115,26 +121,28 @@ def merge(*layers: dict[str, Any]) -> dict[str, Any]:
 
 
 def run(command: Callable) -> None:
-    """Run a command built with `takes`."""
+    """Run a command built with `takes`; a mistake of the program's own ends it with its traceback and exit status 1."""
     app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
     app.command()(command)
-    app()
+    try:
+        app()
+    except Exception:
+        traceback.print_exc()
+        typer.echo("Error: something went wrong here that nothing given is to blame for; see above where.", err=True)
+        sys.exit(1)
 
 
 @contextmanager
-def in_one_sentence(*others: type[Exception]) -> Iterator[None]:
-    """End the command with a sentence, as `fail` does, where a request, a file or a value inside cannot be used.
+def in_one_sentence() -> Iterator[None]:
+    """End the command with a sentence, as `fail` does, where a request, a file or what else was given cannot be used.
 
-    Args:
-        others: further exceptions whose message is such a sentence; ValueError, with all that the package derives
-            from it, and OSError are.
+    That is where a `UserError`, pydantic's complaint about a request, or an OSError is raised inside.
     """
-    refused: tuple[type[Exception], ...] = (ValueError, OSError, *others)
     try:
         yield
     except ValidationError as error:
         fail(complaint(error))
-    except refused as error:
+    except (UserError, OSError) as error:
         fail(str(error))
 
 

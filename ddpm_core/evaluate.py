@@ -39,6 +39,7 @@ from ddpm_core.cli import in_one_sentence, run
 from ddpm_core.data.find import AUTO, NONE, DataSet, find
 from ddpm_core.data.load import PictureSet, find_pictures, load_pictures
 from ddpm_core.diffusion.samplers import last
+from ddpm_core.errors import UserError
 from ddpm_core.evaluation import metrics
 from ddpm_core.evaluation.classifier import Classifier, share_read_right, trained_classifier
 from ddpm_core.evaluation.denoising import measure_denoising
@@ -84,7 +85,7 @@ def main(
     with in_one_sentence():
         model = LatentDiffusion.load(checkpoint, device)
         if not model.unconditional:
-            raise ValueError(
+            raise UserError(
                 f"{model.name} always wants a class and cannot be measured: most of what is measured is told none."
             )
         seen = seen_by_denoiser(checkpoint, data)

@@ -17,6 +17,8 @@ from typing import Any, Literal, get_args
 import torch
 from torch.nn import functional as F
 
+from ddpm_core.errors import UserError
+
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
 Choice = Literal["fp32", "bf16"]  # between which a processor's timing decides
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
@@ -37,11 +39,15 @@ FULL = re.compile(r"can't allocate memory|not enough memory|out of memory", re.I
 M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4
 
 
+class NoSuchDevice(UserError):
+    """A device asked for that this machine does not have."""
+
+
 def pick_device(name: str = "auto") -> torch.device:
     """The device of that name; "auto" takes a GPU if there is one.
 
     Raises:
-        ValueError: this machine has no such device.
+        NoSuchDevice: this machine has no such device.
     """
     available = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
     if name == "auto":
@@ -49,13 +55,15 @@ def pick_device(name: str = "auto") -> torch.device:
     kind = name.split(":")[0]
     if not available.get(kind, False):
         usable = ", ".join(kind for kind, here in available.items() if here)
-        raise ValueError(f"there is no device {name!r} on this machine; choose from: auto, {usable}.")
+        raise NoSuchDevice(f"there is no device {name!r} on this machine; choose from: auto, {usable}.")
     try:
         device = torch.device(name)
     except RuntimeError:
-        raise ValueError(f"{name!r} is no device; choose one like cpu, or cuda:0 for the first GPU.") from None
+        raise NoSuchDevice(f"{name!r} is no device; choose one like cpu, or cuda:0 for the first GPU.") from None
     if kind == "cuda" and (device.index or 0) >= torch.cuda.device_count():
-        raise ValueError(f"there is no GPU {device.index} on this machine; it has {torch.cuda.device_count()}, from 0.")
+        raise NoSuchDevice(
+            f"there is no GPU {device.index} on this machine; it has {torch.cuda.device_count()}, from 0."
+        )
     return device
 
 

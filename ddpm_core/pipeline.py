@@ -29,6 +29,7 @@ from ddpm_core.diffusion.illusions import VIEWS, anagram, hybrid, rearranged
 from ddpm_core.diffusion.noise import Noise, SeededNoise, interpolated, starting_at
 from ddpm_core.diffusion.prediction import Prediction, Predictor, split_variance, to_eps
 from ddpm_core.diffusion.samplers import SAMPLERS, Step, sample_loop
+from ddpm_core.errors import UserError
 from ddpm_core.images.crop import Frame, cut_out, middle
 from ddpm_core.images.faces import Square, face_squares, middle_square
 from ddpm_core.images.files import as_picture, to_pictures
@@ -110,7 +111,7 @@ class LatentDiffusion:
 
         Raises:
             CheckpointError: something in it is missing, damaged or does not fit; the message names the file.
-            ValueError: there is no such device.
+            NoSuchDevice: there is no such device.
         """
         folder, target = Path(folder), pick_device(device)
         read = pretrained.load_parts if checkpoint.is_pipeline(folder) else checkpoint.load_parts
@@ -140,20 +141,20 @@ class LatentDiffusion:
             label: the class, by name or, if none has that name, by number.
 
         Raises:
-            ValueError: there is no such class, or guidance to it asked of a network that has no null class.
+            UserError: there is no such class, or guidance to it asked of a network that has no null class.
         """
         name = self.name or "this model"
         if not self.classes:
-            raise ValueError(f"{name} was trained without classes; leave the class out.")
+            raise UserError(f"{name} was trained without classes; leave the class out.")
         numbers = {str(number): number for number in range(len(self.classes))}
         known = numbers | {one: number for number, one in enumerate(self.classes)}
         if label not in known:
-            raise ValueError(f"{name} has no class {label[:60]!r}; choose from: {', '.join(self.classes)[:400]}.")
+            raise UserError(f"{name} has no class {label[:60]!r}; choose from: {', '.join(self.classes)[:400]}.")
         predict, null_class = predictor(self.denoiser, self.diffuser), self.denoiser.null_class
         if null_class is not None:
             return self._wrapped(classifier_free_guidance(predict, known[label], null_class, guidance))
         if guidance != 1:
-            raise ValueError(f"{name} always wants a class, so it cannot be guided towards one; set guidance to 1.")
+            raise UserError(f"{name} always wants a class, so it cannot be guided towards one; set guidance to 1.")
         return self._wrapped(lambda noisy, t: predict(noisy, t, torch.full_like(t, known[label])))
 
     @property
@@ -169,7 +170,7 @@ class LatentDiffusion:
             predict = self.predict
         else:
             known = ", ".join(self.classes)[:400]
-            raise ValueError(f"{self.name or 'this model'} always wants a class; choose from: {known}.")
+            raise UserError(f"{self.name or 'this model'} always wants a class; choose from: {known}.")
         for field, wrapper in WRAPPERS.items():
             if (value := getattr(request, field, None)) is not None:
                 predict = wrapper(predict, value)
@@ -179,7 +180,7 @@ class LatentDiffusion:
         """Pictures from seeds `seed`, `seed`+1, ...; yields every reverse step of the batch.
 
         Raises:
-            ValueError: more steps than the diffuser has, or no such class.
+            UserError: more steps than the diffuser has, or no such class.
         """
         timesteps = self.diffuser.spaced_timesteps(request.steps, request.spacing)
         return self._run(request, self._predictor(request, request.label), timesteps, self._noise(request))
@@ -229,7 +230,7 @@ class LatentDiffusion:
                 the image's latent at every step; pasting the pixels themselves back is `Frame.paste`'s.
 
         Raises:
-            ValueError: more steps than the diffuser has, or no such class.
+            UserError: more steps than the diffuser has, or no such class.
         """
         anchor = self.codec.encode(image.to(self.device))  # (1, C, h, w)
         cells = MASK_RULES[request.mask_rule](mask, self.codec.stride).to(self.device)  # (1, 1, h, w)
@@ -250,7 +251,7 @@ class LatentDiffusion:
             image: (1, 3, S, S) in [-1, 1].
 
         Raises:
-            ValueError: more steps than the diffuser has, or no such class.
+            UserError: more steps than the diffuser has, or no such class.
         """
         timesteps = self.diffuser.spaced_timesteps(request.steps, request.spacing)[-request.calls - 1 :]
         anchor, noise = self.codec.encode(image.to(self.device)), self._noise(request)
@@ -263,7 +264,7 @@ class LatentDiffusion:
         Yields every reverse step of the batch. The ends are what `generate` makes of the two seeds.
 
         Raises:
-            ValueError: more steps than the diffuser has, or no such class.
+            UserError: more steps than the diffuser has, or no such class.
         """
         timesteps = self.diffuser.spaced_timesteps(request.steps, request.spacing)
         first, second = (self._noise_of([seed] * request.count) for seed in request.seeds)
@@ -294,11 +295,11 @@ class LatentDiffusion:
         Yields every reverse step of the batch.
 
         Raises:
-            ValueError: more steps than the diffuser has, no such class, or no view that goes with the codec.
+            UserError: more steps than the diffuser has, no such class, or no view that goes with the codec.
         """
         if request.view not in self.views:
             known = ", ".join(self.views)
-            raise ValueError(f"pictures of {self.name} cannot be made to be seen {request.view}; choose from: {known}.")
+            raise UserError(f"pictures of {self.name} cannot be made to be seen {request.view}; choose from: {known}.")
         ways = VIEWS["identity"], VIEWS[request.view]
         return self._pair(request, lambda *both: anagram(list(zip(both, ways, strict=True))))
 
@@ -308,10 +309,10 @@ class LatentDiffusion:
         Yields every reverse step of the batch.
 
         Raises:
-            ValueError: more steps than the diffuser has, no such class, or no `hybrids` at all.
+            UserError: more steps than the diffuser has, no such class, or no `hybrids` at all.
         """
         if not self.hybrids:
-            raise ValueError(f"{self.name} makes no hybrids: they take classes, and pixels for latents.")
+            raise UserError(f"{self.name} makes no hybrids: they take classes, and pixels for latents.")
         return self._pair(request, lambda low, high: hybrid(low, high, request.blur))
 
     def _pair(self, request: PairRequest, joined: Callable[[Predictor, Predictor], Predictor]) -> Iterator[Step]:

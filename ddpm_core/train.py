@@ -14,13 +14,13 @@ from typing import Annotated, Any, Optional
 import typer
 from tqdm import tqdm
 
+from ddpm_core.checkpoints.native import UnwritableError
 from ddpm_core.cli import fail, in_one_sentence, merge, run, takes
 from ddpm_core.machine import keep_freed_memory, let_others_go_first, pick_device, use_threads
 from ddpm_core.training.distributed import World, joined, launched
 from ddpm_core.training.dry_run import introduction, rehearse
 from ddpm_core.training.initialization import shapes_of
 from ddpm_core.training.interruption import Interruption, Stop, asked_politely, how_to_go_on
-from ddpm_core.training.loop import TrainingError
 from ddpm_core.training.memory_budget import full_memory_in_one_sentence
 from ddpm_core.training.output_folder import claimed
 from ddpm_core.training.presets import PRESETS
@@ -56,7 +56,7 @@ def main(
         fail(f"there is no preset {preset!r}; choose from: {', '.join(PRESETS)}.")
     watch = partial(tqdm, desc="reading pictures", unit="", leave=False, disable=not world.leads)
     stop = Stop(waits=world.size > 1)  # several have to end after the same step
-    with in_one_sentence(TrainingError), full_memory_in_one_sentence():
+    with in_one_sentence(), full_memory_in_one_sentence():
         base = shapes_of(given["init"]) if "init" in given else {}
         request = TrainRequest.model_validate(merge(PRESETS[preset], base, {"vae": both, "denoiser": both}, given))
         use_threads(request.threads)
@@ -81,6 +81,9 @@ def main(
                 done = all(show_stage(stage, request, pictures, world, stop) for stage in request.stages)
         except Interruption:
             told = "there was nothing new to save"
+        except UnwritableError as error:
+            todo = "make room or choose another --out, then go on with --resume"
+            fail(f"{str(error)[:-1]}; what was saved before is whole: {todo}.")
     if world.leads:
         typer.echo(f"Done: {request.out}" if done else f"Stopped; {told}. Go on with {same_command(world)}")
 

@@ -173,6 +173,13 @@ def test_no_picture_of_a_batch_has_a_seed_out_of_bounds() -> None:
     assert max(seeds) <= MAX_SEED
 
 
+def test_what_is_wrong_with_several_fields_together_is_said_without_all_that_was_given() -> None:
+    assert complaint_of(GenerateRequest, seed=MAX_SEED, count=2) == ("the last seed, 2147483648, is above 2147483647.")
+    assert complaint_of(TrainRequest, **PATHS, codec="pixel", stage="vae") == (
+        "the pixel codec has nothing to learn; leave --stage out."
+    )
+
+
 @pytest.mark.parametrize(
     "model",
     [

@@ -15,7 +15,10 @@ from pydantic import ValidationError
 from starlette.requests import ClientDisconnect
 
 from ddpm_core.cli import complaint
+from ddpm_core.errors import UserError
 from ddpm_core.requests import MAX_SEED, GenerateRequest
+
+WENT_WRONG = "Something went wrong here; nothing is lost, and it is in the log."  # the server's
 
 log = logging.getLogger(__name__)
 
@@ -50,12 +53,12 @@ def ask(kind: type[Asked], **fields: Any) -> Asked:
 
 @contextmanager
 def as_sentence() -> Iterator[None]:
-    """Turn any failure inside into a `Problem` with one sentence; the unexpected goes to the log in full."""
+    """Turn any failure inside into a `Problem` with one sentence; the program's own mistakes go to the log in full."""
     try:
         yield
     except Problem:
         raise
-    except ValueError as error:  # among them those of pictures, masks and checkpoints
+    except UserError as error:  # pictures, masks, checkpoints, classes and what else was given
         log.debug("told as a sentence", exc_info=True)
         raise Problem(str(error)) from None
     except MemoryError:
@@ -64,7 +67,7 @@ def as_sentence() -> Iterator[None]:
         log.exception("an action failed")
         if "out of memory" in str(error).lower():
             raise Problem("The device ran out of memory; try fewer pictures at once.") from None
-        raise Problem("This went wrong on the server; its log says why. Nothing on the page is lost.") from None
+        raise Problem(WENT_WRONG) from None
 
 
 def polite(handler: Handler) -> Handler:

@@ -37,7 +37,7 @@ class Shelf:
 
         Raises:
             CheckpointError: it is missing or broken.
-            ValueError: there is no such device.
+            NoSuchDevice: there is no such device.
         """
         pick_device(device)
         shelf = cls(checkpoint.resolve().parent, checkpoint.resolve().name, device)

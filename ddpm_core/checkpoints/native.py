@@ -26,6 +26,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from ddpm_core.diffusion.diffuser import Diffuser
+from ddpm_core.errors import UserError
 from ddpm_core.networks.codec import Codec, PixelCodec
 from ddpm_core.networks.layers import placed
 from ddpm_core.networks.unet import Denoiser, UNet
@@ -48,7 +49,7 @@ Network = TypeVar("Network", bound=nn.Module)
 Part = TypeVar("Part")
 
 
-class CheckpointError(ValueError):
+class CheckpointError(UserError):
     """A checkpoint that cannot be used; the message is one sentence that names the file."""
 
 
@@ -91,8 +92,15 @@ class CheckpointConfig(BaseModel):
     training: dict[str, Any] = {}  # the resolved settings of each stage's run
 
 
-class UnwritableError(OSError):
-    """A file that cannot be written; the message is one sentence that names it and says what to do."""
+class UnwritableError(UserError, OSError):
+    """A file that cannot be written; the message is one sentence that names it and says why.
+
+    What to do is the caller's to say; `strerror` is the system's reason alone.
+    """
+
+    def __init__(self, sentence: str, reason: str):
+        super().__init__(sentence)
+        self.strerror = reason
 
 
 @contextmanager
@@ -108,10 +116,7 @@ def writing(path: Path) -> Iterator[None]:
         raise
     except (OSError, SafetensorError) as error:  # safetensors tells of a full disk in an error of its own
         reason = getattr(error, "strerror", None) or SAID_AROUND.sub("", str(error))
-        raise UnwritableError(
-            f"{path} cannot be written ({reason}); what was saved before is whole: make room or choose another --out, "
-            "then go on with --resume."
-        ) from None
+        raise UnwritableError(f"{path} cannot be written ({reason}).", reason) from None
 
 
 def write_atomically(path: Path, write: Callable[[Path], object]) -> None:

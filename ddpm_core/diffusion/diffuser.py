@@ -10,6 +10,7 @@ from torch import Tensor
 
 from ddpm_core.diffusion.schedules import SCHEDULES
 from ddpm_core.diffusion.spacing import SPACINGS, distinct
+from ddpm_core.errors import UserError
 
 
 class Diffuser:
@@ -85,10 +86,10 @@ class Diffuser:
             spacing: how the states are spread, a name in `SPACINGS`.
 
         Raises:
-            ValueError: `steps` is not in 1..N-1, or there is no such spacing.
+            UserError: `steps` is not in 1..N-1, or there is no such spacing.
         """
         if not 1 <= steps <= self.num_timesteps - 1:
-            raise ValueError(f"steps must be from 1 to {self.num_timesteps - 1}, not {steps}")
+            raise UserError(f"steps must be from 1 to {self.num_timesteps - 1}, not {steps}")
         if spacing not in SPACINGS:
-            raise ValueError(f"there is no spacing {spacing!r}; choose from: {', '.join(SPACINGS)}")
+            raise UserError(f"there is no spacing {spacing!r}; choose from: {', '.join(SPACINGS)}")
         return distinct(SPACINGS[spacing](self.alpha_bar, steps), self.num_timesteps)

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ddpm_core.data.load import PictureSet
+from ddpm_core.errors import UserError
 from ddpm_core.networks.layers import placed
 from ddpm_core.training.loop import Trainer, batch_index
 from ddpm_core.training.settings import StageSettings
@@ -100,12 +101,12 @@ def share_read_right(classifier: Classifier, pictures: PictureSet) -> float:
     """Share of labelled pictures whose class the classifier reads as their label says, 0 to 1.
 
     Raises:
-        ValueError: no picture has a class.
+        UserError: no picture has a class.
     """
     device, known = next(classifier.parameters()).device, _known(pictures, classifier.classes)
     assert known.labels is not None
     if not len(known):
-        raise ValueError("there is no picture whose class is known.")
+        raise UserError("there is no picture whose class is known.")
     read = torch.cat([classifier(image.to(device)).argmax(1).cpu() for image in known.batches(256)])
     return (read == known.labels).double().mean().item()
 

@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ddpm_core.data.load import PictureSet
+from ddpm_core.errors import UserError
 
 COARSEST = 16  # pixels; the pyramid goes no lower
 PATCH, PATCHES = 7, 128  # side of a patch in pixels, and how many are taken of each picture
@@ -80,11 +81,11 @@ def sliced_wasserstein(reference: PictureSet, sets: Sequence[PictureSet], seed: 
     compare distances of equally large sets only.
 
     Raises:
-        ValueError: pictures too small to cut patches from.
+        UserError: pictures too small to cut patches from.
     """
     size = reference.pixels.shape[2]
     if size < PATCH:
-        raise ValueError(f"pictures of {size} pixels are smaller than the {PATCH}-pixel patches that are compared.")
+        raise UserError(f"pictures of {size} pixels are smaller than the {PATCH}-pixel patches that are compared.")
     generator = torch.Generator().manual_seed(seed)
     distances = torch.zeros(len(sets), len(pyramid_sizes(size)), dtype=torch.float64)
     for level in range(distances.shape[1]):

@@ -20,6 +20,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from ddpm_core.data.load import PictureSet
+from ddpm_core.errors import UserError
 from ddpm_core.evaluation.classifier import TURN_SETTINGS, Classifier, reduced, trained_on_turns
 from ddpm_core.evaluation.stand_ins import imported
 from ddpm_core.networks.layers import placed
@@ -39,7 +40,7 @@ NOT_NEEDED = (  # imported with torch-fidelity and not used by its Inception
 Look = Callable[[Tensor], tuple[Tensor, Tensor]]
 
 
-class FeatureError(ValueError):
+class FeatureError(UserError):
     """A feature network that cannot be had; the message is one sentence that says why and what to do."""
 
 

@@ -15,6 +15,7 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 from torch import Tensor
 
+from ddpm_core.errors import UserError
 from ddpm_core.images import kinds, levels, metadata
 from ddpm_core.images.colors import PROFILE, SPACES, in_rgb, in_srgb
 
@@ -26,7 +27,7 @@ Used = TypeVar("Used")
 kinds.register()
 
 
-class PictureError(ValueError):
+class PictureError(UserError):
     """A file that cannot be used as a picture; the message is one sentence meant for the user."""
 
 

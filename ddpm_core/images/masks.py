@@ -8,13 +8,14 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from ddpm_core.errors import UserError
 from ddpm_core.images.faces import Square, face_squares, middle_square
 from ddpm_core.images.files import open_picture
 
 Region = Callable[[int, int, Square], np.ndarray]
 
 
-class MaskError(ValueError):
+class MaskError(UserError):
     """A mask nothing can be done with; the message is one sentence meant for the user."""
 
 

@@ -8,6 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ddpm_core.errors import UserError
+
 
 class Codec(nn.Module, ABC):
     """An image <-> latent mapping with normalised latents; subclasses say how, in `means` and `restored`.
@@ -48,7 +50,7 @@ class Codec(nn.Module, ABC):
             ValueError: the picture's sides are no multiples of the stride.
         """
         if image.shape[2] % self.stride or image.shape[3] % self.stride:
-            raise ValueError(f"picture sides must be multiples of {self.stride}, not {tuple(image.shape[2:])}")
+            raise UserError(f"picture sides must be multiples of {self.stride}, not {tuple(image.shape[2:])}")
         return (self.means(image) - self.latent_mean[:, None, None]) / self.latent_std[:, None, None]
 
     def decode(self, latent: Tensor) -> Tensor:

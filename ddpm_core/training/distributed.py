@@ -19,6 +19,7 @@ import torch
 from torch import Tensor, distributed, nn
 from torch.nn.parallel import DistributedDataParallel
 
+from ddpm_core.errors import UserError
 from ddpm_core.training.shards import Draw, Loss, Share
 
 GONE = re.compile("connection (closed|reset) by peer", re.IGNORECASE)  # gloo's words; it has no exception of its own
@@ -110,18 +111,18 @@ def joined(world: World, device: torch.device) -> Iterator[None]:
     """Connect the processes: gloo for CPU tensors, NCCL for GPU tensors, one GPU per process.
 
     Raises:
-        ValueError: there are fewer GPUs than processes on this machine, or the launcher did not say where to meet.
+        UserError: there are fewer GPUs than processes on this machine, or the launcher did not say where to meet.
         ConnectionError: another process has ended while this one waited for it.
     """
     if world.size == 1:
         yield
         return
     if device.type not in ("cpu", "cuda"):
-        raise ValueError(f"several processes cannot share a batch on {device.type}; use --device cpu or CUDA GPUs.")
+        raise UserError(f"several processes cannot share a batch on {device.type}; use --device cpu or CUDA GPUs.")
     if device.type == "cuda" and device.index is None:
         local = int(os.environ.get("LOCAL_RANK", 0))
         if local >= torch.cuda.device_count():
-            raise ValueError(
+            raise UserError(
                 f"there is no GPU for process {local} of this machine, which has {torch.cuda.device_count()}; "
                 "start fewer with --nproc-per-node or train with --device cpu."
             )

@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
 from ddpm_core.checkpoints.native import CheckpointError, read_tensors, write_tensors
+from ddpm_core.errors import UserError
 from ddpm_core.machine import Precision, memory_is_full, resolve_precision
 from ddpm_core.training.distributed import ALONE, World
 from ddpm_core.training.settings import StageSettings
@@ -30,7 +31,7 @@ MAX_SKIPPED_IN_A_ROW = 50
 NOTHING: Mapping[str, str] = MappingProxyType({})
 
 
-class TrainingError(RuntimeError):
+class TrainingError(UserError):
     """Training cannot go on; the message is one sentence that says what to do."""
 
 

@@ -41,8 +41,8 @@ def claimed(out: Path) -> Iterator[None]:
                 f"Another process is training in {out}; wait for it, end it, or choose another --out."
             ) from None
         except (OSError, NotImplementedError) as error:
-            reason = getattr(error, "strerror", None) or error
-            raise UnwritableError(f"{out} cannot be written to ({reason}); choose another --out.") from None
+            reason = getattr(error, "strerror", None) or str(error)
+            raise UnwritableError(f"{out} cannot be written to ({reason}).", reason) from None
         for folder in (out, notes):
             forget_partials(folder)
         yield

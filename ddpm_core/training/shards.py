@@ -14,6 +14,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ddpm_core.errors import UserError
+
 
 @dataclass(frozen=True)
 class Share:
@@ -26,10 +28,10 @@ class Share:
         """Which rows of a batch are this share's.
 
         Raises:
-            ValueError: there cannot be equally many in each, and a mean of means would not be the batch's mean.
+            UserError: there cannot be equally many in each, and a mean of means would not be the batch's mean.
         """
         if batch_size % self.size:
-            raise ValueError(
+            raise UserError(
                 f"a batch of {batch_size} cannot be shared evenly by {self.size} processes; "
                 f"choose a --batch-size that is a multiple of {self.size}."
             )

@@ -35,7 +35,7 @@ def test_a_picture_through_the_page_has_previews_and_is_judged_by_the_ratio(
 
 def test_a_page_that_fails_is_no_measurement(tiny_checkpoint: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("ui.tabs.generate.save", lambda *_: 1 / 0)
-    with pytest.raises(Unmeasured, match="the page failed: This went wrong on the server"):
+    with pytest.raises(Unmeasured, match="the page failed: Something went wrong here"):
         studio.picture(tiny_checkpoint, steps=2, repeats=1)
 
 

@@ -8,9 +8,12 @@ from collections.abc import Callable, Iterator
 import pytest
 from starlette.requests import ClientDisconnect
 
+from ddpm_core.checkpoints.native import CheckpointError
+from ddpm_core.errors import UserError
 from ddpm_core.images.masks import MaskError
-from ddpm_core.requests import GenerateRequest, InpaintRequest
-from ui.errors import Problem, ask, forgive_leaving, gentle, polite
+from ddpm_core.machine import NoSuchDevice
+from ddpm_core.requests import MAX_SEED, GenerateRequest, InpaintRequest
+from ui.errors import WENT_WRONG, Problem, as_sentence, ask, forgive_leaving, gentle, polite
 
 
 @pytest.mark.parametrize(
@@ -36,7 +39,7 @@ def test_ask_takes_what_number_boxes_give() -> None:
 
 @pytest.mark.parametrize(
     ("failure", "sentence"),
-    [(MaskError("Nothing is painted."), "Nothing is painted"), (KeyError("secret"), "went wrong on the server")],
+    [(MaskError("Nothing is painted."), "Nothing is painted"), (KeyError("secret"), "Something went wrong here")],
 )
 def test_failures_become_sentences(failure: Exception, sentence: str) -> None:
     def plain() -> None:
@@ -83,3 +86,29 @@ def test_the_log_is_spared_those_who_leave_and_nothing_else(caplog: pytest.LogCa
             server.exception("Exception in ASGI application")
     server.error("without an exception")
     assert [record.exc_info and str(record.exc_info[1]) for record in caplog.records] == ["the disk is full", None]
+
+
+@pytest.mark.parametrize("kind", [UserError, CheckpointError, NoSuchDevice])
+def test_what_is_meant_for_whoever_asked_is_told(kind: type[UserError], caplog: pytest.LogCaptureFixture) -> None:
+    with pytest.raises(Problem, match=r"^'this cannot be; try that\.'$"), as_sentence():
+        raise kind("this cannot be; try that.")
+    assert not [record for record in caplog.records if record.levelno > logging.DEBUG]
+
+
+@pytest.mark.parametrize("mistake", [ValueError("axis 7"), TypeError("axis 7"), IndexError("axis 7")])
+def test_a_mistake_of_the_programs_own_is_logged_whole_and_told_to_nobody(
+    mistake: Exception, caplog: pytest.LogCaptureFixture
+) -> None:
+    with pytest.raises(Problem) as told, as_sentence():
+        raise mistake
+    assert told.value.message == WENT_WRONG
+    (record,) = caplog.records
+    assert record.levelno == logging.ERROR
+    assert record.exc_info
+    assert record.exc_info[1] is mistake
+
+
+def test_what_is_wrong_with_several_fields_together_is_one_sentence() -> None:
+    with pytest.raises(Problem) as told:
+        ask(GenerateRequest, seed=MAX_SEED, count=2)
+    assert told.value.message == f"The last seed, {MAX_SEED + 1}, is above {MAX_SEED}."

@@ -214,7 +214,7 @@ def test_a_look_that_fails_is_told_gently(own_shelf: Shelf, monkeypatch: pytest.
     assert len(looks) == 2  # when the tab is opened, and from time to time
     for each in looks:
         assert each is not None
-        with pytest.warns(UserWarning, match="went wrong on the server"):
+        with pytest.warns(UserWarning, match="Something went wrong here"):
             each(HERE, Seen())
 
 

@@ -1,0 +1,56 @@
+"""What every command shares: how it ends when something is wrong."""
+
+from __future__ import annotations
+
+import pytest
+from pydantic import BaseModel
+
+from ddpm_core.checkpoints.native import CheckpointError, UnwritableError
+from ddpm_core.cli import in_one_sentence
+from ddpm_core.errors import UserError
+from ddpm_core.images.files import PictureError
+from ddpm_core.images.masks import MaskError
+from ddpm_core.machine import NoSuchDevice
+from ddpm_core.training.loop import TrainingError
+from tests.commands import assert_refused
+
+
+class Shape(BaseModel):
+    sides: int
+
+
+@pytest.mark.parametrize("kind", [UserError, PictureError, MaskError, CheckpointError, TrainingError, NoSuchDevice])
+def test_what_was_given_and_cannot_be_used_ends_a_command_with_its_sentence(call, kind: type[UserError]) -> None:
+    def command() -> None:
+        with in_one_sentence():
+            raise kind("this cannot be; try that.")
+
+    assert_refused(call(command), "this cannot be; try that.")
+
+
+def test_a_request_and_a_file_that_cannot_be_used_end_a_command_with_a_sentence(call) -> None:
+    def refused() -> None:
+        with in_one_sentence():
+            Shape.model_validate({"sides": "many"})
+
+    def unwritable() -> None:
+        with in_one_sentence():
+            raise UnwritableError("x.png cannot be written (No space left).", "No space left")
+
+    assert_refused(call(refused), "sides should be a valid integer", "not 'many'")
+    assert_refused(call(unwritable), "x.png cannot be written (No space left).")
+
+
+@pytest.mark.parametrize("mistake", [ValueError("axis 7"), RuntimeError("axis 7"), KeyError("axis 7")])
+def test_a_mistake_of_the_programs_own_is_no_advice_but_a_traceback(call, mistake: Exception) -> None:
+    def command() -> None:
+        with in_one_sentence():
+            raise mistake
+
+    outcome = call(command)
+    assert outcome.status == 1
+    *traceback, last = outcome.err.splitlines()
+    assert traceback[0].startswith("Traceback")
+    assert "axis 7" in traceback[-1]
+    assert last.startswith("Error: something went wrong here")
+    assert "axis 7" not in last
