@@ -20,8 +20,9 @@ from PIL import Image
 from ddpm_core.data import archives, arrays, parquet
 from ddpm_core.images.files import PictureError, Source
 
-PICTURES = {".png", ".apng", ".jpg", ".jpeg", ".jfif", ".webp", ".avif", ".bmp", ".gif", ".tif", ".tiff"}
-SUFFIXES = PICTURES & Image.registered_extensions().keys()  # some builds of Pillow know fewer
+PICTURES = {".png", ".apng", ".jpg", ".jpeg", ".jfif", ".webp", ".avif", ".heic", ".heif", ".bmp", ".gif"}
+PICTURES |= {".tif", ".tiff"}
+SUFFIXES = PICTURES & Image.registered_extensions().keys()  # some builds of Pillow know fewer; HEIC takes pillow-heif
 LABELS, SPLIT = "labels.csv", "split"
 TRAINED, HELD_OUT = {"train"}, {"val", "valid", "validation", "test"}  # names of folders that say so
 COLUMNS = ("class", "label")  # of tables that are classes without being asked for

@@ -57,7 +57,8 @@ def upright(picture: Image.Image) -> Image.Image:
         turn = TURNS.get(picture.getexif().get(ORIENTATION, 1))
     except Exception:  # what is broken in EXIF that has nothing to do with the turn
         turn = None
-    turn = turn or TURNS.get(orientation(picture.info.get("exif", b"")))
+    exif = picture.info.get("exif")
+    turn = turn or TURNS.get(orientation(exif if isinstance(exif, bytes) else b""))
     return picture if turn is None else picture.transpose(turn)
 
 
