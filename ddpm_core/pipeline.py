@@ -27,7 +27,7 @@ from ddpm_core.diffusion.guidance import (
 )
 from ddpm_core.diffusion.illusions import VIEWS, anagram, hybrid, rearranged
 from ddpm_core.diffusion.noise import Noise, SeededNoise, interpolated, starting_at
-from ddpm_core.diffusion.prediction import Prediction, Predictor, split_variance, to_eps
+from ddpm_core.diffusion.prediction import Predictor, predictor
 from ddpm_core.diffusion.samplers import SAMPLERS, Step, sample_loop
 from ddpm_core.errors import UserError
 from ddpm_core.images.crop import Frame, cut_out, middle
@@ -49,19 +49,6 @@ from ddpm_core.requests import (
 )
 
 
-def predictor(denoiser: Denoiser, diffuser: Diffuser) -> Callable[..., Prediction]:
-    """What a network predicts for latents (B, C, h, w) at timesteps (B,), whatever its output means.
-
-    It is a `Predictor`, and takes labels (B,) as well, see `Denoiser.forward`.
-    """
-
-    def predict(noisy: Tensor, t: Tensor, labels: Tensor | None = None) -> Prediction:
-        output, variance = split_variance(denoiser(noisy, t, labels), noisy.shape[1])  # (B, C, h, w)
-        return Prediction(to_eps(output, noisy, t, denoiser.prediction, diffuser), variance)
-
-    return predict
-
-
 class LatentDiffusion:
     """A trained model ready for use.
 
@@ -76,7 +63,7 @@ class LatentDiffusion:
         name, about: the checkpoint's name and one line on its training data.
         classes: names of what it can be asked for, by number; empty without classes.
         limit: how far from 0 the clean latents it predicts may lie; None for any distance.
-        framing: "face" if it knows faces, framed as `squares.face_squares` frames those in photos.
+        framing: "face" if it knows faces, framed as `faces.face_squares` frames those in photos.
     """
 
     def __init__(
@@ -182,8 +169,7 @@ class LatentDiffusion:
         Raises:
             UserError: more steps than the diffuser has, or no such class.
         """
-        timesteps = self.diffuser.spaced_timesteps(request.steps, request.spacing)
-        return self._run(request, self._predictor(request, request.label), timesteps, self._noise(request))
+        return self._run(request, self._noise(request))
 
     def frame(self, request: InpaintRequest, picture: Image.Image, painted: np.ndarray) -> Frame:
         """The window of an upload that an inpainting works on, for what is `painted`, bool (H, W), on a `picture`.
@@ -230,15 +216,14 @@ class LatentDiffusion:
                 the image's latent at every step; pasting the pixels themselves back is `Frame.paste`'s.
 
         Raises:
-            UserError: more steps than the diffuser has, or no such class.
+            UserError: as for `generate`.
         """
         anchor = self.codec.encode(image.to(self.device))  # (1, C, h, w)
         cells = MASK_RULES[request.mask_rule](mask, self.codec.stride).to(self.device)  # (1, 1, h, w)
         noise = self._noise(request)
         clamp = CLAMPS[request.clamp](anchor, cells, self.diffuser, noise)
-        spaced = self.diffuser.spaced_timesteps(request.steps, request.spacing)
-        timesteps = repaint_timesteps(spaced, request.resamples, request.jump)
-        return self._run(request, self._predictor(request, request.label), timesteps, noise, clamp)
+        timesteps = repaint_timesteps(self._timesteps(request), request.resamples, request.jump)
+        return self._run(request, noise, timesteps=timesteps, constrain=clamp)
 
     @torch.inference_mode()
     def edit(self, request: EditRequest, image: Tensor) -> Iterator[Step]:
@@ -251,12 +236,12 @@ class LatentDiffusion:
             image: (1, 3, S, S) in [-1, 1].
 
         Raises:
-            UserError: more steps than the diffuser has, or no such class.
+            UserError: as for `generate`.
         """
-        timesteps = self.diffuser.spaced_timesteps(request.steps, request.spacing)[-request.calls - 1 :]
-        anchor, noise = self.codec.encode(image.to(self.device)), self._noise(request)
+        timesteps = self._timesteps(request)[-request.calls - 1 :]
+        anchor, noise = self.codec.encode(image.to(self.device)), self._noise(request)  # (1, C, h, w)
         start = self.diffuser.add_noise(anchor, noise(), torch.full((1,), timesteps[0]))
-        return self._run(request, self._predictor(request, request.label), timesteps, starting_at(start, noise))
+        return self._run(request, starting_at(start, noise), timesteps=timesteps)
 
     def between(self, request: BetweenRequest) -> Iterator[Step]:
         """Pictures on the way from one seed to another, along the arc between their noise (`noise.slerp`).
@@ -264,12 +249,10 @@ class LatentDiffusion:
         Yields every reverse step of the batch. The ends are what `generate` makes of the two seeds.
 
         Raises:
-            UserError: more steps than the diffuser has, or no such class.
+            UserError: as for `generate`.
         """
-        timesteps = self.diffuser.spaced_timesteps(request.steps, request.spacing)
         first, second = (self._noise_of([seed] * request.count) for seed in request.seeds)
-        noise = interpolated(first, second, torch.tensor(request.shares))
-        return self._run(request, self._predictor(request, request.label), timesteps, noise)
+        return self._run(request, interpolated(first, second, torch.tensor(request.shares)))
 
     @property
     def views(self) -> tuple[str, ...]:
@@ -295,7 +278,7 @@ class LatentDiffusion:
         Yields every reverse step of the batch.
 
         Raises:
-            UserError: more steps than the diffuser has, no such class, or no view that goes with the codec.
+            UserError: as for `generate`, or no view that goes with the codec.
         """
         if request.view not in self.views:
             known = ", ".join(self.views)
@@ -309,7 +292,7 @@ class LatentDiffusion:
         Yields every reverse step of the batch.
 
         Raises:
-            UserError: more steps than the diffuser has, no such class, or no `hybrids` at all.
+            UserError: as for `generate`, or no `hybrids` at all.
         """
         if not self.hybrids:
             raise UserError(f"{self.name} makes no hybrids: they take classes, and pixels for latents.")
@@ -320,8 +303,7 @@ class LatentDiffusion:
         fold, unfold = self.codec.fold, self.codec.unfold
         both = (self._predictor(request, label) for label in (request.label, request.other))
         predict = rearranged(joined(*(rearranged(one, fold, unfold) for one in both)), unfold, fold)
-        timesteps = self.diffuser.spaced_timesteps(request.steps, request.spacing)
-        return self._run(request, predict, timesteps, self._noise(request))
+        return self._run(request, self._noise(request), predict)
 
     def _noise(self, request: GenerateRequest) -> SeededNoise:
         return self._noise_of(request.seeds)
@@ -330,14 +312,20 @@ class LatentDiffusion:
         cells = self.size // self.codec.stride
         return SeededNoise(seeds, (self.codec.latent_channels, cells, cells), self.device)
 
+    def _timesteps(self, request: GenerateRequest) -> list[int]:
+        return self.diffuser.spaced_timesteps(request.steps, request.spacing)
+
     def _run(
         self,
         request: GenerateRequest,
-        predict: Predictor,
-        timesteps: list[int],
         noise: Noise,
+        predict: Predictor | None = None,
+        timesteps: list[int] | None = None,
         constrain: Constraint = unconstrained,
     ) -> Iterator[Step]:
+        """The request's sampler; predictor and timesteps are the request's, too, unless given."""
+        predict = predict or self._predictor(request, request.label)
+        timesteps = timesteps or self._timesteps(request)
         take_step = partial(SAMPLERS[request.sampler], **request.extras)
         return _without_gradients(sample_loop(take_step, predict, self.diffuser, timesteps, noise, constrain))
 

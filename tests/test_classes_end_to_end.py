@@ -14,12 +14,12 @@ from ddpm_core import sample
 from ddpm_core.checkpoints import native as checkpoint
 from ddpm_core.checkpoints.native import CheckpointError
 from ddpm_core.diffusion.guidance import classifier_free_guidance
-from ddpm_core.diffusion.prediction import Prediction
+from ddpm_core.diffusion.prediction import Prediction, predictor
 from ddpm_core.diffusion.samplers import SAMPLERS, last
 from ddpm_core.images.files import read_parameters
 from ddpm_core.networks.cpu.packed import ready
 from ddpm_core.networks.unet import UNet
-from ddpm_core.pipeline import LatentDiffusion, predictor
+from ddpm_core.pipeline import LatentDiffusion
 from ddpm_core.requests import EditRequest, GenerateRequest, InpaintRequest
 from ddpm_core.training.losses import with_labels_dropped
 from tests.commands import assert_refused

@@ -18,12 +18,12 @@ from ddpm_core.diffusion.constraints import MASK_RULES
 from ddpm_core.diffusion.guidance import WRAPPERS, autoguidance
 from ddpm_core.diffusion.illusions import VIEWS, anagram
 from ddpm_core.diffusion.noise import SeededNoise
-from ddpm_core.diffusion.prediction import Prediction, PredictionType, Predictor
+from ddpm_core.diffusion.prediction import Prediction, PredictionType, Predictor, predictor
 from ddpm_core.diffusion.samplers import SAMPLERS, last, sample_loop
 from ddpm_core.images.masks import MaskError
 from ddpm_core.machine import pick_device
 from ddpm_core.networks.unet import UNet
-from ddpm_core.pipeline import LatentDiffusion, predictor
+from ddpm_core.pipeline import LatentDiffusion
 from ddpm_core.requests import AnagramRequest, BetweenRequest, EditRequest, GenerateRequest, InpaintRequest
 
 

@@ -77,7 +77,7 @@ def test_a_hybrid_takes_its_coarse_parts_from_one_class_and_its_fine_ones_from_t
     noisy, t = torch.randn(2, 48, 8, 8), torch.tensor([500, 500])
     seen: list[Tensor] = []
     monkeypatch.setattr(
-        class_model, "_run", lambda request, predict, *others: iter([seen.append(predict(noisy, t).eps)])
+        class_model, "_run", lambda request, noise, predict: iter([seen.append(predict(noisy, t).eps)])
     )  # fmt: skip
     with torch.inference_mode():
         list(class_model.hybrid(HybridRequest(label="ant", other="bee", guidance=3, blur=2.5)))

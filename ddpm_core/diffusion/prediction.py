@@ -9,7 +9,7 @@ In the formulas alpha is sqrt(alpha_bar) and sigma is sqrt(1 - alpha_bar), so th
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, Protocol
 
 from torch import Tensor
 
@@ -33,6 +33,24 @@ class Prediction(NamedTuple):
 
 Predictor = Callable[[Tensor, Tensor], Prediction]  # predict(z_t (B, C, h, w), t (B,))
 LabelPredictor = Callable[[Tensor, Tensor, Tensor], Prediction]  # predict(z_t (B, C, h, w), t (B,), labels (B,))
+
+
+class Network(Protocol):
+    """A denoising network (`networks.unet.Denoiser`): what it computes, and what that means."""
+
+    prediction: PredictionType
+
+    def __call__(self, noisy: Tensor, t: Tensor, label: Tensor | None = None, /) -> Tensor: ...
+
+
+def predictor(network: Network, diffuser: Diffuser) -> Callable[..., Prediction]:
+    """The `Predictor` of a network, whatever its output means; it takes labels (B,) as well."""
+
+    def predict(noisy: Tensor, t: Tensor, labels: Tensor | None = None) -> Prediction:
+        output, variance = split_variance(network(noisy, t, labels), noisy.shape[1])  # (B, C, h, w) each
+        return Prediction(to_eps(output, noisy, t, network.prediction, diffuser), variance)
+
+    return predict
 
 
 def split_variance(output: Tensor, channels: int) -> tuple[Tensor, Tensor | None]:

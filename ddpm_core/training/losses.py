@@ -20,7 +20,7 @@ from ddpm_core.training.shards import WHOLE, Share
 from ddpm_core.training.timesteps import LossHistory
 
 DECILES = 10
-BOUND_WEIGHT = 0.001  # of the bound beside the squared error, Nichol & Dhariwal 2021, section 3.1
+VARIATIONAL_BOUND_WEIGHT = 0.001  # of the bound beside the squared error, Nichol & Dhariwal 2021, section 3.1
 
 TimestepDraw = Literal["uniform", "lognormal", "importance"]
 Weighting = Literal["uniform", "min-snr", "p2"]
@@ -127,7 +127,7 @@ def denoiser_loss(
     if variance is not None:
         believed = diffuser.denoised(seen, to_eps(output.detach(), seen, t, unet.prediction, diffuser), t)
         found["bound"] = (diffuser.num_timesteps - 1) * step_bits(clean, believed, t, diffuser, variance)
-        found["loss"] = found["loss"] + BOUND_WEIGHT * found["bound"]
+        found["loss"] = found["loss"] + VARIATIONAL_BOUND_WEIGHT * found["bound"]
     if history is not None:
         found = _evened_out(found, t, kept, history)
     return {name: (each * ~kept).sum() / counted for name, each in found.items()}

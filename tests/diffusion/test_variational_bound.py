@@ -14,13 +14,12 @@ from ddpm_core import sample, train
 from ddpm_core.checkpoints import native as checkpoint
 from ddpm_core.diffusion.diffuser import Diffuser
 from ddpm_core.diffusion.noise import SeededNoise
-from ddpm_core.diffusion.prediction import Prediction, Predictor, split_variance
+from ddpm_core.diffusion.prediction import Prediction, Predictor, predictor, split_variance
 from ddpm_core.diffusion.samplers import SAMPLERS, last, sample_loop
 from ddpm_core.diffusion.steps import ddpm_step
 from ddpm_core.diffusion.variational_bound import log_variance, prior_bits, step_bits
 from ddpm_core.networks.unet import UNet
-from ddpm_core.pipeline import predictor
-from ddpm_core.training.losses import BOUND_WEIGHT, denoiser_loss, loss_by_decile
+from ddpm_core.training.losses import VARIATIONAL_BOUND_WEIGHT, denoiser_loss, loss_by_decile
 from ddpm_core.training.stages.jobs import Pictures
 from tests.predictors import of_noise, with_variance
 from tests.training.stages.test_run import copy_vae, pictures, request_for, run_all, settings_with, trained
@@ -212,7 +211,9 @@ def test_the_loss_is_the_squared_error_and_a_thousandth_of_the_bound() -> None:
 
     both, error = terms(network), terms(plain)
     assert error.keys() == {"loss"}
-    assert both["loss"].item() == pytest.approx((error["loss"] + BOUND_WEIGHT * both["bound"]).item(), rel=1e-5)
+    assert both["loss"].item() == pytest.approx(
+        (error["loss"] + VARIATIONAL_BOUND_WEIGHT * both["bound"]).item(), rel=1e-5
+    )
 
 
 def test_the_bound_is_that_of_all_steps_by_the_few_that_are_drawn() -> None:
