@@ -7,25 +7,25 @@ disk. To find is not to read: it takes a look at names and tables, and at the pi
 
 from __future__ import annotations
 
-import csv
-import io
-import os
 import re
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path, PurePath, PurePosixPath
 
-from PIL import Image
-
-from ddpm_core.data import archives, arrays, parquet
+from ddpm_core.data import arrays, parquet, tables
+from ddpm_core.data.archives import is_archive
+from ddpm_core.data.listing import SUFFIXES, Listing, of_archive, of_folder, read_file
+from ddpm_core.data.tables import HELD_OUT, LABELS, SPLIT, TRAINED, Row, column_named, is_held_out
 from ddpm_core.images.files import PictureError, Source
 
-PICTURES = {".png", ".apng", ".jpg", ".jpeg", ".jfif", ".webp", ".avif", ".heic", ".heif", ".bmp", ".gif"}
-PICTURES |= {".tif", ".tiff"}
-SUFFIXES = PICTURES & Image.registered_extensions().keys()  # some builds of Pillow know fewer; HEIC takes pillow-heif
-LABELS, SPLIT = "labels.csv", "split"
-TRAINED, HELD_OUT = {"train"}, {"val", "valid", "validation", "test"}  # names of folders that say so
 COLUMNS = ("class", "label")  # of tables that are classes without being asked for
+ADVICE = {  # on what is not used, by suffix
+    ".heic": "pip install pillow-heif has .heic read",
+    ".heif": "pip install pillow-heif has .heif read",
+    ".parquet": "parquet files are read from a folder without pictures",
+    ".zip": "an archive is read if it is all that --data names",
+}
 
 AUTO, NONE, FOLDER = "auto", "none", "folder"
 WANTED = "a folder of pictures, a .zip or .tar of one, or a .parquet or .npz file"
@@ -39,11 +39,15 @@ class DataSet:
         sources: by part, where each picture is read from.
         labels: by part, the number of each picture's class, `len(classes)` where it is not known.
         classes: their names; empty if the pictures have none.
+        unused: what is there besides, counted by suffix: "30 .heic, 1 .txt".
+        notes: sentences on what a table says and pictures do not, and on what is not used.
     """
 
     sources: dict[str, list[Source]]
     labels: dict[str, list[int]]
     classes: tuple[str, ...] = ()
+    unused: str = ""
+    notes: list[str] = field(default_factory=list)
 
 
 @dataclass
@@ -52,18 +56,35 @@ class _Entry:
 
     source: Source
     name: PurePosixPath
-    row: dict[str, str]
+    row: Row
+
+
+@dataclass
+class _Found:
+    """Pictures with what is known of them.
+
+    Attributes:
+        columns: of their table; None without one.
+        notes: see `DataSet`; those of a table that is not used tell why its columns are not there.
+    """
+
+    entries: list[_Entry]
+    columns: list[str] | None = None
+    notes: list[str] = field(default_factory=list)
+    unused: str = ""
 
 
 def find(data: Path, classes: str = AUTO) -> DataSet:
     """The pictures of a folder or archive, sorted by name.
 
-    What is hidden (its name, or that of a folder around it, begins with a dot) does not count, linked folders are not
-    followed, and parquet files are looked at in a folder that has no pictures.
+    What is hidden (its name, or that of a folder around it, begins with a dot), systems keep there or training wrote
+    does not count (see `listing`), linked folders are not followed, and parquet files are looked at in a folder that
+    has no pictures.
 
     Held out is what `labels.csv`, in the folder or the one above it, gives the `split` "val" or "test"; without such
     a column, what lies in a folder `val` or `test` beside a folder `train`, parquet files named so, or the test part
-    of a `.npz`; without these, every twentieth picture (none if there are fewer than twenty).
+    of a `.npz`; without these, every twentieth picture (none if there are fewer than twenty). A table that names none
+    of the pictures counts as none, and one of the notes says so.
 
     Args:
         classes: what tells a picture's class: "folder" for the folder it lies in, another word for the column of
@@ -73,85 +94,102 @@ def find(data: Path, classes: str = AUTO) -> DataSet:
             its own classes, and takes "auto" and "none" alone.
 
     Raises:
-        PictureError: no such data, no picture in it, none left to train on, or no such classes.
+        PictureError: no such data, no picture in it, none left to train on, no such classes, or a table that cannot
+            be read or holds out pictures that are not there.
     """
     data = Path(data)
     name, how = data.name.lower(), classes
-    table: list[str] | None
     if data.is_dir():
-        entries, table = _in_folder(data)
-        if not entries and (files := sorted(_files(data, {parquet.SUFFIX}), key=lambda f: (_part(f), f))):
-            entries, table, how = _in_parquet(files, classes)
+        listing = of_folder(data)
+        if not listing.of(SUFFIXES) and (files := listing.of({parquet.SUFFIX})):
+            found, how = _in_parquet([data / file for file in sorted(files, key=lambda f: (_part(f), f))], classes)
+            found.unused = listing.unused(files)
+        else:
+            found = _in_folder(data, listing)
     elif not data.exists():
         raise PictureError(f"{data} does not exist; --data needs {WANTED}.")
     elif name.endswith(".npz"):
         return _in_arrays(data, classes)
-    elif archives.is_archive(data):
-        entries, table = _in_archive(data)
+    elif is_archive(data):
+        found = _in_archive(of_archive(data))
     elif name.endswith(parquet.SUFFIX):
-        entries, table, how = _in_parquet([data], classes)
+        found, how = _in_parquet([data], classes)
     else:
         kind = "is a single picture" if data.suffix.lower() in SUFFIXES else "is not a folder"
         raise PictureError(f"{data} {kind}; --data needs {WANTED}.")
+    entries, unused = found.entries, _unused(found.unused)
     if not entries:
-        raise PictureError(f"There are no pictures in {data} (looked for {', '.join(sorted(SUFFIXES))} and .parquet).")
-    held_out = _held_out(entries, table)
+        raise PictureError(
+            f"There are no pictures in {data} (looked for {', '.join(sorted(SUFFIXES))} and .parquet). {unused}".strip()
+        )
+    held_out = _held_out(entries, found.columns)
     if all(held_out):
         raise PictureError(f"Every picture in {data} is held out by its {SPLIT}; nothing is left to train on.")
-    names = _classes(data, entries, table, how)
+    names = _classes(data, found, how)
     if classes == AUTO and len(set(names)) == 1:  # one folder of pictures is no class
         names = [""] * len(names)
-    return _data_set([e.source for e in entries], held_out, names)
+    dataset = _data_set([e.source for e in entries], held_out, names)
+    dataset.unused = found.unused
+    dataset.notes = found.notes + _almost_parts(found) + ([unused] if unused else [])
+    return dataset
 
 
-def _shown(parts: Iterable[str]) -> bool:
-    """Whether nothing on a path is hidden, as are thumbnails, trash and what macOS writes beside each file."""
-    return not any(part.startswith(".") or part == "__MACOSX" for part in parts)
+def _unused(counted: str) -> str:
+    """A sentence on what is there and not used; empty if nothing is."""
+    if not counted:
+        return ""
+    advice = [sentence for kind, sentence in ADVICE.items() if re.search(rf"\d {re.escape(kind)}\b", counted)]
+    return f"In the data and not used: {'; '.join([counted, *advice])}."
 
 
-def _files(folder: Path, suffixes: Iterable[str]) -> list[Path]:
-    """The files of these kinds below a folder that are not hidden, sorted."""
-    found = []
-    for home, folders, names in os.walk(folder):  # follows no links to folders, so it ends
-        folders[:] = [name for name in folders if _shown([name])]
-        found += [Path(home, name) for name in names if Path(name).suffix.lower() in suffixes and _shown([name])]
-    return sorted(path for path in found if path.is_file())  # no pipe, no link to what is gone
+def _in_folder(folder: Path, listing: Listing) -> _Found:
+    """All pictures of a folder, and what its `labels.csv`, or that of the folder above, says of them."""
+    pictures = listing.of(SUFFIXES)
+    own = [name for name in listing.files if name.name.casefold() == LABELS and len(name.parts) == 1]
+    root = folder.resolve()
+    places = [(folder / name, LABELS, "") for name in own]
+    places += [(root.parent / LABELS, f"{LABELS} in the folder above", root.name)]
+    notes: list[str] = []
+    for path, name, above in places:
+        if not pictures or not path.is_file():
+            continue
+        content = read_file(path)
+        try:
+            table = tables.read(content, str(path))
+        except PictureError:
+            if above and f"{above}/".encode() not in content:
+                notes.append(f"{name} cannot be read as a table, and is not used.")
+                continue
+            raise
+        labels = tables.match(table, [above / name for name in pictures] if above else pictures, name, above)
+        notes += labels.notes
+        if labels.columns is not None:
+            entries = [_Entry(listing.files[n], n, labels.rows.get(above / n if above else n, {})) for n in pictures]
+            return _Found(entries, labels.columns, notes, listing.unused([*pictures, *own]))
+    entries = [_Entry(listing.files[name], name, {}) for name in pictures]
+    return _Found(entries, None, notes, listing.unused([*pictures, *own]))
 
 
-def _in_folder(folder: Path) -> tuple[list[_Entry], list[str] | None]:
-    """All pictures below a folder, and the columns of its `labels.csv`; None without one."""
-    rows: dict[str, dict[str, str]] = {}
-    columns = None
-    for home in (folder, folder / ".."):
-        if (home / LABELS).is_file():
-            columns, listed = _table((home / LABELS).read_bytes())
-            rows = {os.path.normpath(home.resolve() / name): row for name, row in listed.items()}
-            break
-    root, entries = folder.resolve(), []
-    for path in _files(folder, SUFFIXES):
-        inside = path.relative_to(folder)
-        row = rows.get(os.path.normpath(root / inside), {})
-        entries.append(_Entry(path, PurePosixPath(inside.as_posix()), row))
-    return entries, columns
-
-
-def _in_archive(path: Path) -> tuple[list[_Entry], list[str] | None]:
-    """The same for an archive; a folder around everything in it does not count."""
-    members = {PurePosixPath(name): member for name, member in archives.members(path).items()}
-    names = sorted(name for name in members if _shown(name.parts))
-    pictures = [name for name in names if name.suffix.lower() in SUFFIXES]
-    tables = sorted((name for name in names if name.name == LABELS), key=lambda name: len(name.parts))
-    columns, rows = _table(members[tables[0]].read()) if tables else (None, {})
-    home = tables[0].parent if tables else PurePosixPath()
-    rows = {str(home / name): row for name, row in rows.items()}
+def _in_archive(listing: Listing) -> _Found:
+    """The same for an archive, which has its table inside; a folder around everything in it does not count."""
+    pictures = listing.of(SUFFIXES)
+    found = sorted((n for n in listing.files if n.name.casefold() == LABELS), key=lambda name: len(name.parts))[:1]
+    labels = tables.Labels(None, {}, [])
+    for name in found if pictures else []:
+        home = name.parent
+        inside = [picture.relative_to(home) for picture in pictures if picture.is_relative_to(home)]
+        labels = tables.match(tables.read(listing.content(name), str(name)), inside, LABELS)
+        labels.rows = {home / picture: row for picture, row in labels.rows.items()}
     tops = {name.parts[0] for name in pictures}
     wrapped = len(tops) == 1 and not tops & TRAINED and all(len(name.parts) > 1 for name in pictures)
-    return [
-        _Entry(members[name], PurePosixPath(*name.parts[wrapped:]), rows.get(str(name), {})) for name in pictures
-    ], columns
+    entries = [
+        _Entry(listing.files[name], PurePosixPath(*name.parts[wrapped:]), labels.rows.get(name, {}))
+        for name in pictures
+    ]
+    return _Found(entries, labels.columns, labels.notes, listing.unused([*pictures, *found]))
 
 
-def _in_parquet(files: Sequence[Path], classes: str) -> tuple[list[_Entry], list[str], str]:
+def _in_parquet(files: Sequence[Path], classes: str) -> tuple[_Found, str]:
     """The same for parquet files, and the column that is the class; each row counts as a file of its part."""
     found = parquet.Parquet(files)
     if classes == FOLDER:
@@ -159,40 +197,52 @@ def _in_parquet(files: Sequence[Path], classes: str) -> tuple[list[_Entry], list
             f"{files[0]} has no folders to take classes from; its columns are: {', '.join(found.columns)}."
         )
     if classes == AUTO:
-        usual = [column for column in COLUMNS if column in found.columns]
+        usual = [column for column in COLUMNS if column_named(found.columns, column)]
         classes = usual[0] if usual else found.named[0] if len(found.named) == 1 else NONE
-    told = {column: found.words(column) for column in (classes, SPLIT) if column in found.columns}
+    asked = {column_named(found.columns, column) for column in (classes, SPLIT)} - {None}
+    told = {column: found.words(column) for column in found.columns if column in asked}
     parts = [_part(path) for path, rows in zip(files, found.rows, strict=True) for _ in range(rows)]
     entries = [
         _Entry(member, PurePosixPath(part, member.name), {column: words[number] for column, words in told.items()})
         for number, (member, part) in enumerate(zip(found.members(), parts, strict=True))
     ]
-    return entries, found.columns, classes
+    return _Found(entries, found.columns), classes
 
 
-def _part(path: Path) -> str:
+def _part(path: PurePath) -> str:
     """The part of the data that a parquet file is of: `train-00000-of-00002`, `train/0000`; empty if it says none."""
     words = (re.split(r"[-_.]", path.name.lower())[0], path.parent.name.lower())
     return next((word for word in words if word in TRAINED | HELD_OUT), "")
 
 
-def _table(text: bytes) -> tuple[list[str], dict[str, dict[str, str]]]:
-    """Columns of a `labels.csv`, and its rows by file."""
-    reader = csv.DictReader(io.StringIO(text.decode("utf-8-sig", errors="replace"), newline=""))
-    return list(reader.fieldnames or []), {row.get("file") or "": row for row in reader}
+def _tops(entries: Sequence[_Entry]) -> set[str]:
+    """The top folders, in small letters."""
+    return {entry.name.parts[0].lower() for entry in entries if len(entry.name.parts) > 1}
 
 
 def _parts(entries: Sequence[_Entry]) -> bool:
     """Whether the top folders are the parts of a data set, as ImageNet's are."""
-    tops = {entry.name.parts[0] for entry in entries if len(entry.name.parts) > 1}
+    tops = _tops(entries)
     return bool(tops & TRAINED) and all(len(entry.name.parts) > 1 for entry in entries) and tops <= TRAINED | HELD_OUT
 
 
-def _held_out(entries: Sequence[_Entry], table: list[str] | None) -> list[bool]:
-    if SPLIT in (table or []):
-        return [(entry.row.get(SPLIT) or "").strip().lower() in HELD_OUT for entry in entries]
-    if _parts(entries) and any(entry.name.parts[0] in HELD_OUT for entry in entries):
-        return [entry.name.parts[0] in HELD_OUT for entry in entries]
+def _almost_parts(found: _Found) -> list[str]:
+    """A sentence if they were the parts of a data set, but for what lies beside them."""
+    tops = _tops(found.entries)
+    if _parts(found.entries) or not tops & TRAINED or not tops & HELD_OUT or column_named(found.columns or [], SPLIT):
+        return []
+    beside = sorted(tops - TRAINED - HELD_OUT) + [str(e.name) for e in found.entries if len(e.name.parts) == 1]
+    return [
+        f"Beside the folders {' and '.join(sorted(tops & (TRAINED | HELD_OUT)))} there are others or pictures "
+        f"({', '.join(beside[:3])}), so what they are called holds nothing out."
+    ]
+
+
+def _held_out(entries: Sequence[_Entry], columns: list[str] | None) -> list[bool]:
+    if column_named(columns or [], SPLIT):
+        return [is_held_out(entry.row, columns or []) for entry in entries]
+    if _parts(entries) and _tops(entries) & HELD_OUT:
+        return [entry.name.parts[0].lower() in HELD_OUT for entry in entries]
     return _every_twentieth(len(entries))
 
 
@@ -200,21 +250,24 @@ def _every_twentieth(count: int) -> list[bool]:
     return [number % 20 == 19 for number in range(count)]
 
 
-def _classes(data: Path, entries: Sequence[_Entry], table: list[str] | None, how: str) -> list[str]:
+def _classes(data: Path, found: _Found, how: str) -> list[str]:
     """The name of each picture's class, empty where it is not known."""
+    entries, columns = found.entries, found.columns
     if how == AUTO:
         inside = {len(entry.name.parts) for entry in entries} == {3 if _parts(entries) else 2}
-        folders = FOLDER if inside and table is None else NONE
-        how = next((column for column in COLUMNS if column in (table or [])), folders)
+        folders = FOLDER if inside and columns is None else NONE
+        how = next((column for column in COLUMNS if column_named(columns or [], column)), folders)
     if how == NONE:
         return [""] * len(entries)
     if how == FOLDER:
         outside = 2 if _parts(entries) else 1  # parts of the path of a picture that lies in no class's folder
         return ["" if len(entry.name.parts) <= outside else entry.name.parent.name for entry in entries]
-    if how not in (table or []):
-        known = f"its columns are: {', '.join(table)}" if table else f"there is no {LABELS} beside the pictures"
+    column = column_named(columns or [], how)
+    if column is None:
+        missing = " ".join(found.notes).rstrip(".") or f"there is no {LABELS} beside the pictures"
+        known = f"its columns are: {', '.join(columns)}" if columns else missing
         raise PictureError(f"{data} has no column {how!r} to take classes from; {known}.")
-    return [entry.row.get(how) or "" for entry in entries]
+    return [entry.row.get(column) or "" for entry in entries]
 
 
 def _in_arrays(path: Path, classes: str) -> DataSet:
@@ -222,11 +275,16 @@ def _in_arrays(path: Path, classes: str) -> DataSet:
         raise PictureError(f"{path} has its own classes, so there is no {classes!r} to take them from.")
     found = arrays.read(path)
     held_out = _every_twentieth(len(found.pictures)) if found.held_out is None else found.held_out
-    return _data_set(found.pictures, held_out, [""] * len(held_out) if classes == NONE else found.labels)
+    dataset = _data_set(found.pictures, held_out, [""] * len(held_out) if classes == NONE else found.labels)
+    if found.unused:
+        dataset.unused = f"the arrays {', '.join(found.unused)}"
+        dataset.notes = [_unused(dataset.unused)]
+    return dataset
 
 
 def _data_set(sources: Sequence[Source], held_out: Sequence[bool], names: Sequence[str]) -> DataSet:
     """Split and number; the classes are those of pictures to train on."""
+    names = [unicodedata.normalize("NFC", name) for name in names]  # as keyboards write it; macOS's folders do not
     classes = sorted({n for n, out in zip(names, held_out, strict=True) if n and not out}, key=_in_order)
     number = {name: i for i, name in enumerate(classes)}
     split = {"train": False, "val": True}

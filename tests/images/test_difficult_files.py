@@ -15,7 +15,7 @@ from PIL import Image, ImageChops
 from torch import Tensor
 
 from ddpm_core import train
-from ddpm_core.data.find import SUFFIXES
+from ddpm_core.data.listing import SUFFIXES
 from ddpm_core.data.load import load_pictures
 from ddpm_core.training.settings import TrainRequest
 from ddpm_core.training.stages.jobs import Pictures, list_skipped, read_pictures, skipped_file

@@ -9,7 +9,7 @@ import pillow_heif
 import pytest
 from PIL import Image
 
-from ddpm_core.data.find import PICTURES
+from ddpm_core.data.listing import PICTURES
 from ddpm_core.images import kinds
 from ddpm_core.images.files import PictureError, open_picture
 from tests.icc_profiles import profile

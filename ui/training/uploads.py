@@ -7,7 +7,8 @@ import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from ddpm_core.data.find import SUFFIXES, find
+from ddpm_core.data.find import find
+from ddpm_core.data.listing import SUFFIXES
 from ddpm_core.images.files import PictureError
 from ui.errors import Problem
 
