@@ -47,7 +47,7 @@ from ddpm_core.pipeline import LatentDiffusion
 from ddpm_core.training.loop import Trainer, TrainStep, batch_index
 from ddpm_core.training.losses import denoiser_loss, loss_by_decile
 from ddpm_core.training.settings import DenoiserSettings
-from ddpm_core.training.shards import Draw
+from ddpm_core.training.shards import MicroBatch
 
 WIDER_BY = 16  # channels; from there on, the coarsest level is widened until the parameters are equal
 
@@ -150,8 +150,8 @@ def trained(contest: Contest, codec: VAE, pictures: PictureSet, seconds: float) 
         learning = without(changes, "mixer", "channels")
         settings = DenoiserSettings(iterations=10**6, batch_size=contest.batch_size, **learning)
 
-        def loss(model: Any, draw: Draw, settings: DenoiserSettings = settings) -> dict[str, Tensor]:
-            clean = latents[batch_index(draw.number, settings.batch_size, len(latents), 0)]
+        def loss(model: Any, micro_batch: MicroBatch, settings: DenoiserSettings = settings) -> dict[str, Tensor]:
+            clean = latents[batch_index(micro_batch.number, settings.batch_size, len(latents), 0)]
             clean = clean.to(memory_format=torch.channels_last)
             return denoiser_loss(model, clean, diffuser, settings.timesteps, settings.clamp_share)
 

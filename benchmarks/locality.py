@@ -34,7 +34,7 @@ from ddpm_core.networks.vae import VAE
 from ddpm_core.training.loop import Trainer, batch_index
 from ddpm_core.training.losses import vae_loss
 from ddpm_core.training.settings import VaeSettings
-from ddpm_core.training.shards import Draw
+from ddpm_core.training.shards import MicroBatch
 
 GROUPS = 8  # of its group norms; its own 32 would leave too few widths to match the parameters with
 WIDEST = 4  # its widths, in multiples of the first: 1, 2, 4, 4
@@ -131,8 +131,8 @@ def train(codec: VAE, pictures: PictureSet, steps: int) -> None:
     """Train as our own autoencoder is, default settings, with the moving average's weights at the end."""
     settings = VaeSettings(iterations=steps, batch_size=BATCH)
 
-    def loss(model: nn.Module, draw: Draw) -> dict[str, torch.Tensor]:
-        image = pictures.batch(batch_index(draw.number, BATCH, len(pictures), seed=0))
+    def loss(model: nn.Module, micro_batch: MicroBatch) -> dict[str, torch.Tensor]:
+        image = pictures.batch(batch_index(micro_batch.number, BATCH, len(pictures), seed=0))
         return vae_loss(model, image.to(memory_format=torch.channels_last), **settings.weights)  # type: ignore[arg-type]
 
     trainer = Trainer(codec, settings)

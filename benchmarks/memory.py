@@ -28,7 +28,7 @@ from ddpm_core.networks.unet import UNet
 from ddpm_core.training.losses import denoiser_loss
 from ddpm_core.training.memory_budget import needs_of, saved_for_backward
 from ddpm_core.training.presets import PRESETS
-from ddpm_core.training.shards import Draw
+from ddpm_core.training.shards import MicroBatch
 
 MB = 1e6
 LINEAR_WITHIN = 0.01
@@ -75,8 +75,8 @@ def peak(preset: str, cells: int, batch: int) -> dict[str, int]:
     """
     trainer, diffuser = new_trainer(preset, settings_of(preset), "bf16"), Diffuser()
 
-    def loss(model: UNet, draw: Draw) -> dict[str, Tensor]:
-        return denoiser_loss(model, random_latents(model, draw.batch_size, cells), diffuser, "lognormal", 0.0)
+    def loss(model: UNet, micro_batch: MicroBatch) -> dict[str, Tensor]:
+        return denoiser_loss(model, random_latents(model, micro_batch.batch_size, cells), diffuser, "lognormal", 0.0)
 
     needs, three = needs_of(trainer, loss), saved_for_backward(trainer, loss, 3)
     if abs(needs.kept + 3 * needs.kept_each - three) > LINEAR_WITHIN * needs.kept_each:

@@ -93,12 +93,12 @@ def take_turns(rank: int, port: int, preset: str, repeats: int, answer: Path) ->
         single, shared = (training_steps(preset, settings_of(preset), CELLS, world=each) for each in (ALONE, world))
 
         def alone() -> None:
-            if world.leads:
+            if world.is_main:
                 next(single)
-            world.meet()  # the second waits, off the processor
+            world.barrier()  # the second waits, off the processor
 
         seconds = medians({"alone": alone, "together": lambda: next(shared)}, repeats)
-    if world.leads:
+    if world.is_main:
         answer.write_text(json.dumps(seconds), encoding="utf-8")
 
 

@@ -18,9 +18,9 @@ from ddpm_core.training.distributed import ALONE, World
 from ddpm_core.training.loop import Trainer, TrainStep
 from ddpm_core.training.losses import denoiser_loss
 from ddpm_core.training.presets import PRESETS
-from ddpm_core.training.settings import DenoiserSettings, TrainRequest
-from ddpm_core.training.shards import Draw
-from ddpm_core.training.stages.jobs import DENOISER_SHAPE, VAE_SHAPE
+from ddpm_core.training.settings import DenoiserSettings, TrainRequest, VaeSettings
+from ddpm_core.training.shards import MicroBatch
+from ddpm_core.training.stages.denoiser import DENOISER_SHAPE
 
 
 def settings_of(preset: str, **changes: Any) -> DenoiserSettings:
@@ -34,7 +34,7 @@ def codec_of(preset: str) -> Codec:
     with torch.device("meta"):
         if request.codec == "pixel":
             return PixelCodec(request.pixel_stride)
-        return VAE(**{name: getattr(request.vae, name) for name in VAE_SHAPE})
+        return VAE(**{name: getattr(request.vae, name) for name in VaeSettings.SHAPE})
 
 
 def new_denoiser(preset: str, settings: DenoiserSettings) -> UNet:
@@ -64,8 +64,8 @@ def training_steps(
     trainer, diffuser = new_trainer(preset, settings, precision, world), Diffuser(schedule=settings.schedule)
     clean = random_latents(trainer.model, settings.batch_size, cells)  # type: ignore[arg-type]
 
-    def loss(model: UNet, draw: Draw) -> dict[str, Tensor]:
+    def loss(model: UNet, micro_batch: MicroBatch) -> dict[str, Tensor]:
         choices = settings.timesteps, settings.clamp_share, settings.weighting
-        return denoiser_loss(model, clean, diffuser, *choices, part=draw)
+        return denoiser_loss(model, clean, diffuser, *choices, shard=micro_batch)
 
     return trainer.train(loss)

@@ -34,10 +34,10 @@ from ddpm_core.evaluation.stand_ins import imported
 from ddpm_core.machine import Precision, resolve_precision
 from ddpm_core.networks.unet import UNet
 from ddpm_core.training.loop import Trainer
-from ddpm_core.training.losses import draw_timesteps
 from ddpm_core.training.presets import PRESETS
 from ddpm_core.training.settings import TrainRequest
-from ddpm_core.training.shards import Draw
+from ddpm_core.training.shards import MicroBatch
+from ddpm_core.training.timesteps import draw_timesteps
 
 PACKAGE = "denoising_diffusion_pytorch"
 # Imported with the package and used by its trainer and its measures only; scipy by another model of it.
@@ -64,7 +64,7 @@ def measure(preset: str = "faces", repeats: int = REPEATS) -> list[Result]:
     theirs = matched(ours)
     clean, diffuser = random_latents(ours, settings.batch_size, cells), Diffuser()
 
-    def their_loss(model: nn.Module, draw: Draw, layout: torch.memory_format) -> dict[str, Tensor]:
+    def their_loss(model: nn.Module, micro_batch: MicroBatch, layout: torch.memory_format) -> dict[str, Tensor]:
         return plain_loss(model, clean.to(memory_format=layout), diffuser)
 
     steps: dict[str, Callable[[], object]] = {}

@@ -53,6 +53,7 @@ from ddpm_core.images.masks import grown
 from ddpm_core.pipeline import LatentDiffusion
 from ddpm_core.requests import MAX_COUNT, GenerateRequest, InpaintRequest
 from ddpm_core.training.masks import random_regions
+from ddpm_core.training.reconstruction import gradient_ratio, reconstruction_psnr
 
 
 def main(
@@ -121,8 +122,8 @@ def measure_codec(model: LatentDiffusion, files: dict[str, list[Source]]) -> dic
     local = metrics.locality(model.codec, latents)
     return {
         "pictures": len(pictures),
-        "psnr": metrics.reconstruction_psnr(model.codec, pictures),
-        "gradient_ratio": metrics.gradient_ratio(model.codec, pictures),
+        "psnr": reconstruction_psnr(model.codec, pictures),
+        "gradient_ratio": gradient_ratio(model.codec, pictures),
         "locality_radius": local.radius,
         "locality_3x3": local.within_3x3,
     }

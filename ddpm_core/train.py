@@ -18,15 +18,15 @@ from ddpm_core.checkpoints.native import UnwritableError
 from ddpm_core.cli import fail, in_one_sentence, merge, run, takes
 from ddpm_core.machine import keep_freed_memory, let_others_go_first, pick_device, use_threads
 from ddpm_core.training.distributed import World, joined, launched
-from ddpm_core.training.dry_run import introduction, rehearse
+from ddpm_core.training.dry_run import dry_run_report, introduction
 from ddpm_core.training.initialization import shapes_of
 from ddpm_core.training.interruption import Interruption, Stop, asked_politely, how_to_go_on
 from ddpm_core.training.memory_budget import full_memory_in_one_sentence
 from ddpm_core.training.output_folder import claimed
+from ddpm_core.training.pictures import Pictures, name_in, read_pictures, skipped_file
 from ddpm_core.training.presets import PRESETS
 from ddpm_core.training.record.progress import StageBar
-from ddpm_core.training.settings import TrainRequest
-from ddpm_core.training.stages.jobs import Pictures, StageName, name_in, read_pictures, skipped_file
+from ddpm_core.training.settings import StageName, TrainRequest
 from ddpm_core.training.stages.run import run_stage
 
 
@@ -54,7 +54,7 @@ def main(
     both = {name: value for name, value in wanted.items() if value is not None}
     if preset not in PRESETS:
         fail(f"there is no preset {preset!r}; choose from: {', '.join(PRESETS)}.")
-    watch = partial(tqdm, desc="reading pictures", unit="", leave=False, disable=not world.leads)
+    watch = partial(tqdm, desc="reading pictures", unit="", leave=False, disable=not world.is_main)
     stop = Stop(waits=world.size > 1)  # several have to end after the same step
     with in_one_sentence(), full_memory_in_one_sentence():
         base = shapes_of(given["init"]) if "init" in given else {}
@@ -63,7 +63,7 @@ def main(
         if dry_run:
             if world.size > 1:
                 fail("--dry-run tries out a single process; start it without torchrun.")
-            for line in rehearse(request):
+            for line in dry_run_report(request):
                 typer.echo(line)
             return
         for stage in request.stages:
@@ -71,12 +71,12 @@ def main(
         done, told = False, f"what was learned is saved in {request.out}"
         try:
             with (
-                claimed(request.out) if world.leads else contextlib.nullcontext(),
+                claimed(request.out) if world.is_main else contextlib.nullcontext(),
                 joined(world, pick_device(request.device)),
                 asked_politely(stop),
             ):
                 pictures = read_pictures(request, watch)
-                if world.leads:
+                if world.is_main:
                     introduce(request, pictures)
                 done = all(show_stage(stage, request, pictures, world, stop) for stage in request.stages)
         except Interruption:
@@ -84,7 +84,7 @@ def main(
         except UnwritableError as error:
             todo = "make room or choose another --out, then go on with --resume"
             fail(f"{str(error)[:-1]}; what was saved before is whole: {todo}.")
-    if world.leads:
+    if world.is_main:
         typer.echo(f"Done: {request.out}" if done else f"Stopped; {told}. Go on with {same_command(world)}")
 
 
@@ -112,10 +112,10 @@ def show_stage(stage: StageName, request: TrainRequest, pictures: Pictures, worl
         return False
     settings = getattr(request, stage)
     stopped = False
-    say = tqdm.write if world.leads else lambda sentence: None
+    say = tqdm.write if world.is_main else lambda sentence: None
     with (
         contextlib.closing(run_stage(stage, request, pictures, world, say, stop.wait)) as updates,
-        StageBar(stage, settings.iterations, pick_device(request.device), shown=world.leads) as bar,
+        StageBar(stage, settings.iterations, pick_device(request.device), shown=world.is_main) as bar,
     ):
         for update in updates:
             bar.show(update.step, update.held_out)
@@ -123,7 +123,7 @@ def show_stage(stage: StageName, request: TrainRequest, pictures: Pictures, worl
             if stopped:  # all after the same step, whichever was told
                 break
     if stopped:
-        world.meet()  # the first has saved before any leaves
+        world.barrier()  # the first has saved before any leaves
     stop.waits = world.size > 1
     return not stopped
 

@@ -12,20 +12,20 @@ from torch import Tensor
 
 from ddpm_core import cli as options
 from ddpm_core import train
-from ddpm_core.training.shards import Draw
-from ddpm_core.training.stages.jobs import VaeJob
+from ddpm_core.training.shards import MicroBatch
+from ddpm_core.training.stages.vae import VaeStage
 
 FULL = 2  # the step in which the last process has no memory left
 
-plain = VaeJob.loss
+plain = VaeStage.loss
 
 
-def loss(self: VaeJob, model: Any, draw: Draw) -> dict[str, Tensor]:
-    if draw.number == FULL and draw.rank == 1:
+def loss(self: VaeStage, model: Any, micro_batch: MicroBatch) -> dict[str, Tensor]:
+    if micro_batch.number == FULL and micro_batch.rank == 1:
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20 GiB.")
-    return plain(self, model, draw)
+    return plain(self, model, micro_batch)
 
 
 if __name__ == "__main__":
-    VaeJob.loss = loss  # type: ignore[method-assign]
+    VaeStage.loss = loss  # type: ignore[method-assign]
     options.run(train.main)

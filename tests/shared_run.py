@@ -21,12 +21,12 @@ from ddpm_core.networks.unet import UNet
 from ddpm_core.training.distributed import ALONE, World, joined, launched
 from ddpm_core.training.loop import Trainer
 from ddpm_core.training.losses import denoiser_loss
-from ddpm_core.training.settings import StageSettings, TrainRequest
-from ddpm_core.training.shards import Draw
+from ddpm_core.training.pictures import Pictures
+from ddpm_core.training.settings import StageName, StageSettings, TrainRequest
+from ddpm_core.training.shards import MicroBatch
 from ddpm_core.training.stages import run as stages
-from ddpm_core.training.stages.jobs import Pictures, StageName
 from ddpm_core.training.stages.run import run_stage
-from ddpm_core.training.timesteps import LossHistory
+from ddpm_core.training.timesteps import LossAwareSampler
 
 STEPS = 4
 BAD = 2  # the step that is not finite in one process
@@ -73,9 +73,9 @@ def one_bad_step(world: World) -> dict[str, Any]:
     settings = StageSettings(iterations=STEPS, warmup=0, learning_rate=0.1, batch_size=4)
     trainer = Trainer(nn.Linear(3, 1), settings, "fp32", world=world)
 
-    def loss(model: nn.Module, draw: Draw) -> dict[str, Tensor]:
-        bad = draw.number == BAD and world.rank == world.size - 1
-        return {"loss": model(draw.share(torch.randn(4, 3))).square().mean() * (math.nan if bad else 1)}
+    def loss(model: nn.Module, micro_batch: MicroBatch) -> dict[str, Tensor]:
+        bad = micro_batch.number == BAD and world.rank == world.size - 1
+        return {"loss": model(micro_batch.take(torch.randn(4, 3))).square().mean() * (math.nan if bad else 1)}
 
     skipped = [step.skipped for step in trainer.train(loss)]
     return {"skipped": skipped, "weights": [p.flatten().tolist() for p in trainer.model.parameters()]}
@@ -85,7 +85,7 @@ def apart(world: World) -> dict[str, Any]:
     """Random numbers of every process: the batch's, dropout's, the batch's again."""
     torch.manual_seed(5)
     before = torch.rand(3).tolist()
-    with world.drawing_apart():
+    with world.fork_rng():
         own = torch.rand(3).tolist()
     return {"before": before, "own": own, "after": torch.rand(3).tolist()}
 
@@ -93,11 +93,11 @@ def apart(world: World) -> dict[str, Any]:
 def remembered(world: World) -> list[float]:
     """The weights of all timesteps under a history that was told, by batches drawn by it, what they lost."""
     torch.manual_seed(6)
-    history, unet = LossHistory(7, stretches=3, kept=2), UNet(channels=(32,), blocks=1, dropout=0.0)
+    history, unet = LossAwareSampler(7, stretches=3, kept=2), UNet(channels=(32,), blocks=1, dropout=0.0)
     for _ in range(5):
         clean = torch.randn(8, 4, 4, 4)
-        denoiser_loss(unet, clean, Diffuser(7), "importance", 0.5, part=world, history=history)
-        history.settle(world.together)
+        denoiser_loss(unet, clean, Diffuser(7), "importance", 0.5, shard=world, timestep_sampler=history)
+        history.commit(world.gather)
     return history.weights(torch.arange(1, 7)).tolist()
 
 

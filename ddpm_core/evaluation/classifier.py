@@ -15,7 +15,7 @@ from ddpm_core.errors import UserError
 from ddpm_core.networks.layers import placed
 from ddpm_core.training.loop import Trainer, batch_index
 from ddpm_core.training.settings import StageSettings
-from ddpm_core.training.shards import Draw
+from ddpm_core.training.shards import MicroBatch
 
 # About a minute on one CPU core at 32 pixels; on MNIST that is 99 % right, enough to judge by.
 SETTINGS = StageSettings(iterations=1200, batch_size=64, learning_rate=2e-3, warmup=100, ema_decay=0.99)
@@ -70,8 +70,8 @@ def trained_classifier(
         torch.manual_seed(seed)
         trainer = Trainer(placed(Classifier(classes), device), settings, seed=seed)
 
-        def loss(model: nn.Module, draw: Draw) -> dict[str, Tensor]:
-            index = draw.share(batch_index(draw.number, draw.batch_size, len(known), seed))
+        def loss(model: nn.Module, micro_batch: MicroBatch) -> dict[str, Tensor]:
+            index = micro_batch.take(batch_index(micro_batch.number, micro_batch.batch_size, len(known), seed))
             image = known.batch(index).to(device, memory_format=torch.channels_last)
             return {"loss": F.cross_entropy(model(image), labels[index].to(device))}
 

@@ -1,8 +1,8 @@
 """Data-parallel training: several processes share every batch and end with the same weights as one process would.
 
-Started by `torchrun`, every process holds the whole model and all pictures, computes its share of each batch, and
+Started by `torchrun`, every process holds the whole model and all pictures, computes its shard of each batch, and
 PyTorch's DistributedDataParallel averages the gradients (Li et al. 2020, https://arxiv.org/abs/2006.15704). How a batch
-is shared so that the result does not depend on the number of processes stands in `shares`.
+is cut so that the result does not depend on the number of processes stands in `shards`.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from torch import Tensor, distributed, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from ddpm_core.errors import UserError
-from ddpm_core.training.shards import Draw, Loss, Share
+from ddpm_core.training.shards import Loss, MicroBatch, Shard
 
 GONE = re.compile("connection (closed|reset) by peer", re.IGNORECASE)  # gloo's words; it has no exception of its own
 PATIENCE = timedelta(hours=2)  # for the first process, which alone measures and writes between two steps
@@ -33,37 +33,39 @@ class Objective(nn.Module):
         super().__init__()
         self.model, self.loss = model, loss
 
-    def forward(self, draw: Draw) -> dict[str, Tensor]:
-        return self.loss(self.model, draw)
+    def forward(self, micro_batch: MicroBatch) -> dict[str, Tensor]:
+        return self.loss(self.model, micro_batch)
 
 
 @dataclass(frozen=True)
-class World(Share):
+class World(Shard):
     """The processes of a training run, seen from one of them; by default it is alone and nothing is different.
 
     Attributes:
-        rank: number of this process, and of its share of every batch. The first, 0, leads: it alone writes and shows.
+        rank: number of this process, and of its shard of every batch. The first, 0, is the main one: it alone writes
+            and shows.
         size: how many there are.
-        letter: what the few numbers they tell each other travel in.
+        buffer: what the few numbers that they exchange travel in.
     """
 
-    letter: Tensor = field(default_factory=lambda: torch.zeros(256), repr=False, compare=False)
+    buffer: Tensor = field(default_factory=lambda: torch.zeros(256), repr=False, compare=False)
 
     @property
-    def leads(self) -> bool:
+    def is_main(self) -> bool:
         return self.rank == 0
 
-    def draws(self, number: int, batch_size: int, parts: int = 1) -> list[Draw]:
-        """What this process computes of micro-batch `number`, in `parts` equal parts."""
-        return [Draw(self.rank * parts + part, self.size * parts, number, batch_size) for part in range(parts)]
+    def micro_batches(self, number: int, batch_size: int, chunks: int = 1) -> list[MicroBatch]:
+        """This process's shard of micro-batch `number`, in `chunks` equal chunks."""
+        ranks = range(self.rank * chunks, (self.rank + 1) * chunks)
+        return [MicroBatch(rank, self.size * chunks, number, batch_size) for rank in ranks]
 
     def objective(self, model: nn.Module, loss: Loss) -> Objective | DistributedDataParallel:
-        """What to call for the terms of a draw, so that gradients come out averaged over the processes."""
+        """What to call for the terms of a micro-batch, so that gradients come out averaged over the processes."""
         objective = Objective(model, loss)
         return objective if self.size == 1 else DistributedDataParallel(objective)
 
-    def averaging(self, objective: nn.Module, now: bool) -> contextlib.AbstractContextManager[None]:
-        """Around a forward and backward pass: gradients travel `now`, or wait for a later draw."""
+    def gradient_sync(self, objective: nn.Module, now: bool) -> contextlib.AbstractContextManager[None]:
+        """Around a forward and backward pass: gradients travel `now`, or wait for a later micro-batch."""
         if now or not isinstance(objective, DistributedDataParallel):
             return contextlib.nullcontext()
         return objective.no_sync()
@@ -72,30 +74,30 @@ class World(Share):
         """Scalars, averaged over the processes: the same on all, not finite on all if on one."""
         if self.size == 1:
             return terms
-        return dict(zip(terms, self._sum(torch.stack(list(terms.values()))) / self.size, strict=True))
+        return dict(zip(terms, self._all_reduce(torch.stack(list(terms.values()))) / self.size, strict=True))
 
-    def together(self, share: Tensor) -> Tensor:
+    def gather(self, rows: Tensor) -> Tensor:
         """Numbers (B,), one per row of the batch, of those (B/size,) that each process has for its own rows."""
         if self.size == 1:
-            return share
-        whole = torch.zeros(len(share) * self.size)
-        whole[self.rows(len(whole))] = share.detach().cpu().float()
-        return torch.cat([self._sum(part) for part in whole.split(len(self.letter))])
+            return rows
+        whole = torch.zeros(len(rows) * self.size)
+        whole[self.rows(len(whole))] = rows.detach().cpu().float()
+        return torch.cat([self._all_reduce(some) for some in whole.split(len(self.buffer))])
 
     def any(self, wish: bool) -> bool:
         """Whether any process wishes it; all get the same answer, and wait for it."""
-        return wish if self.size == 1 else bool(self._sum(torch.tensor([float(wish)])))
+        return wish if self.size == 1 else bool(self._all_reduce(torch.tensor([float(wish)])))
 
-    def meet(self) -> None:
+    def barrier(self) -> None:
         """Wait until every process is here."""
         self.any(False)
 
-    def _sum(self, values: Tensor) -> Tensor:
+    def _all_reduce(self, values: Tensor) -> Tensor:
         # gloo's thread may drop its hold on a tensor last, and then asks for the interpreter, which must not be just
         # ending: so what is sent outlives the connection.
-        self.letter[: len(values)] = values.detach()
-        distributed.all_reduce(self.letter)
-        return self.letter[: len(values)].clone()
+        self.buffer[: len(values)] = values.detach()
+        distributed.all_reduce(self.buffer)
+        return self.buffer[: len(values)].clone()
 
 
 ALONE = World()

@@ -21,13 +21,16 @@ from ddpm_core.checkpoints.native import CheckpointError
 from ddpm_core.data.find import DataSet, find
 from ddpm_core.data.load import PictureSet
 from ddpm_core.networks.codec import Codec
-from ddpm_core.training.loop import Trainer, steps_taken
+from ddpm_core.training.loop import Trainer
 from ddpm_core.training.memory_budget import Needs, divided, fit, needs_of
+from ddpm_core.training.pictures import Pictures
 from ddpm_core.training.record.progress import in_bytes, in_hours
 from ddpm_core.training.resume import changes
-from ddpm_core.training.settings import StageSettings, TrainRequest
-from ddpm_core.training.stages.jobs import DenoiserJob, Job, Pictures, StageName
-from ddpm_core.training.stages.run import free_place, job_of
+from ddpm_core.training.settings import StageName, StageSettings, TrainRequest
+from ddpm_core.training.stages.denoiser import DenoiserStage
+from ddpm_core.training.stages.run import free_place, prepare
+from ddpm_core.training.stages.stage import Stage
+from ddpm_core.training.state import steps_taken
 
 MADE_UP = 8  # pictures; steps draw them over and over
 PATIENCE = 10.0  # seconds for a stage, about; batches that would take longer are reckoned in proportion to smaller ones
@@ -40,7 +43,7 @@ class Estimate:
     """What a stage takes.
 
     Attributes:
-        parts: in how many every micro-batch is computed, so that it fits.
+        chunks: in how many every micro-batch is computed, so that it fits.
         seconds: of an iteration.
         done: iterations that a run which is resumed has behind it.
         where: on what it was measured.
@@ -51,7 +54,7 @@ class Estimate:
     settings: StageSettings
     parameters: int
     needs: Needs
-    parts: int
+    chunks: int
     seconds: float
     done: int
     where: str
@@ -65,15 +68,15 @@ class Estimate:
     @property
     def memory(self) -> dict[str, float]:
         """Bytes at the peak, by what they are for."""
-        count, needs = self.settings.batch_size // self.parts, self.needs
+        count, needs = self.settings.batch_size // self.chunks, self.needs
         held = {"weights": needs.weights, "gradients": needs.gradients, "moving average": needs.average}
         return held | {"optimiser": needs.moments, "activations": needs.passing(count)} | self.data
 
     def lines(self) -> Iterator[str]:
         """What there is to say of it."""
         yield f"{self.stage}: {self.parameters:,} parameters"
-        if self.parts > 1:
-            yield f"  {divided(self.settings.batch_size, self.parts)}"
+        if self.chunks > 1:
+            yield f"  {divided(self.settings.batch_size, self.chunks)}"
         named = ", ".join(f"{name} {in_bytes(size)}" for name, size in self.memory.items())
         yield f"  memory: about {in_bytes(sum(self.memory.values()))} at its peak ({named})"
         left = self.settings.iterations - self.done
@@ -82,16 +85,16 @@ class Estimate:
         yield f"  {max(0, left):,}{going_on}: about {in_hours(self.remaining)}"
 
 
-def rehearse(request: TrainRequest) -> Iterator[str]:
+def dry_run_report(request: TrainRequest) -> Iterator[str]:
     """Try a run out, and yield line after line what it would take.
 
     Raises:
         CheckpointError, PictureError, TrainingError: as the run itself would.
     """
     places = {stage: free_place(stage, request)[0] for stage in request.stages}
-    for stage, state in places.items():
+    for name, state in places.items():
         if state.exists():
-            yield from changes(stage, request)
+            yield from changes(name, request)
     found = find(request.data, request.classes)
     pictures = len(found.sources["train"]) * request.views + len(found.sources["val"])
     pixels = pictures * 3 * request.size**2
@@ -99,11 +102,11 @@ def rehearse(request: TrainRequest) -> Iterator[str]:
     yield f"{pictures} squares of {request.size} pixels in memory: {in_bytes(pixels)}."
     remaining = 0.0
     with tempfile.TemporaryDirectory() as folder:
-        for stage, job in _jobs(request, Path(folder), found):
+        for name, stage in _stages(request, Path(folder), found):
             data = {"pictures": pixels}
-            if isinstance(job, DenoiserJob):
-                data["latents"] = _latent_bytes(request, found, job.codec)
-            estimate = _estimate(stage, job, request, steps_taken(places[stage]), data)
+            if isinstance(stage, DenoiserStage):
+                data["latents"] = _latent_bytes(request, found, stage.codec)
+            estimate = _estimate(name, stage, request, steps_taken(places[name]), data)
             remaining += estimate.remaining
             yield from estimate.lines()
     yield f"In all about {in_hours(remaining)}, not counting what lies between: reading, measuring and saving."
@@ -117,8 +120,8 @@ def introduction(files: int, held_out: int, classes: tuple[str, ...]) -> Iterato
         yield f"{len(classes)} classes: {', '.join(classes)[:200]}."
 
 
-def _jobs(request: TrainRequest, folder: Path, found: DataSet) -> Iterator[tuple[StageName, Job]]:
-    """The run's jobs on made-up pictures, in a folder of their own with what codec the run's has, or a new one."""
+def _stages(request: TrainRequest, folder: Path, found: DataSet) -> Iterator[tuple[StageName, Stage]]:
+    """The run's stages on made-up pictures, in a folder of their own with what codec the run's has, or a new one."""
     codec = [request.out / name for name in (checkpoint.CONFIG, checkpoint.VAE_WEIGHTS)]
     if all(path.is_file() for path in codec):
         for path in codec:
@@ -128,28 +131,28 @@ def _jobs(request: TrainRequest, folder: Path, found: DataSet) -> Iterator[tuple
     labels = torch.arange(MADE_UP) % len(found.classes) if found.classes else None
     pictures = Pictures(PictureSet(pixels, [], labels), None, MADE_UP, found.classes)
     try:
-        for stage in request.stages:
-            job = job_of(stage, away, pictures)
-            yield stage, job
+        for name in request.stages:
+            stage = prepare(name, away, pictures)
+            yield name, stage
             if not (folder / checkpoint.VAE_WEIGHTS).exists():
-                job.export(job.model, finished=None)
+                stage.export(stage.model, finished=None)
     except CheckpointError as error:  # of the run's folder, for what its copy here lacks
         raise CheckpointError(str(error).replace(str(folder), str(request.out))) from None
 
 
-def _estimate(stage: StageName, job: Job, request: TrainRequest, done: int, data: dict[str, int]) -> Estimate:
-    settings: StageSettings = getattr(request, stage)
-    trainer = Trainer(job.model, settings, request.precision, memory=job.memory)
-    needs = needs_of(trainer, job.loss)
-    fit(trainer, job.loss)
-    rows, seconds, parts = _timed(job, settings, request, settings.batch_size // trainer.parts)
+def _estimate(name: StageName, stage: Stage, request: TrainRequest, done: int, data: dict[str, int]) -> Estimate:
+    settings: StageSettings = getattr(request, name)
+    trainer = Trainer(stage.model, settings, request.precision, loss_state=stage.loss_state)
+    needs = needs_of(trainer, stage.loss)
+    fit(trainer, stage.loss)
+    rows, seconds, chunks = _timed(stage, settings, request, settings.batch_size // trainer.chunks)
     threads = f", threads: {torch.get_num_threads()}" if trainer.device.type == "cpu" else ""
     return Estimate(
-        stage,
+        name,
         settings,
-        sum(parameter.numel() for parameter in job.model.parameters()),
+        sum(parameter.numel() for parameter in stage.model.parameters()),
         needs,
-        trainer.parts * parts,
+        trainer.chunks * chunks,
         seconds * settings.accumulate * settings.batch_size / rows,
         done,
         f"{trainer.device}, {str(trainer.dtype).removeprefix('torch.')}{threads}",
@@ -157,22 +160,22 @@ def _estimate(stage: StageName, job: Job, request: TrainRequest, done: int, data
     )
 
 
-def _timed(job: Job, settings: StageSettings, request: TrainRequest, most: int) -> tuple[int, float, int]:
-    """Steps of more and more pictures: how many the last had, `most` or enough; its seconds; parts that `most` need."""
+def _timed(stage: Stage, settings: StageSettings, request: TrainRequest, most: int) -> tuple[int, float, int]:
+    """Steps of more and more pictures: how many the last had, `most` or enough; its seconds; chunks for `most`."""
     rows, spent = 1, 0.0
     while True:
         plan = settings.model_copy(update={"batch_size": rows, "accumulate": 1, "iterations": 1 + REPEATS})
-        trainer = Trainer(job.model, plan, request.precision, memory=job.memory)
-        steps = trainer.train(job.loss)
+        trainer = Trainer(stage.model, plan, request.precision, loss_state=stage.loss_state)
+        steps = trainer.train(stage.loss)
         taken = [_seconds(steps), _seconds(steps)]
         spent += sum(taken)
         larger = min(GROWTH * rows, most)
-        if larger == rows or trainer.parts > 1 or spent + 2 * min(taken) * larger / rows > PATIENCE:
+        if larger == rows or trainer.chunks > 1 or spent + 2 * min(taken) * larger / rows > PATIENCE:
             while len(taken) <= REPEATS and spent + min(taken) < PATIENCE:
                 taken.append(_seconds(steps))
                 spent += taken[-1]
-            parts = 1 if trainer.parts == 1 else math.ceil(trainer.parts * most / rows)
-            return rows, median(taken[1:]), parts  # without the first, which makes room, and plans, for all others
+            chunks = 1 if trainer.chunks == 1 else math.ceil(trainer.chunks * most / rows)
+            return rows, median(taken[1:]), chunks  # without the first, which makes room, and plans, for all others
         rows = larger
 
 

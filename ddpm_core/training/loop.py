@@ -2,33 +2,28 @@
 
 `train` is a generator: it yields after every optimiser step and leaves showing, logging and sampling to
 its consumer. All randomness of micro-batch k is a function of (seed, k), so a resumed run needs no saved
-generator state to continue exactly as the uninterrupted one would, and a micro-batch can be computed again, in parts.
+generator state to continue exactly as the uninterrupted one would, and a micro-batch can be computed again, in chunks.
 """
 
 from __future__ import annotations
 
 import contextlib
-import json
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
-from pathlib import Path
-from types import MappingProxyType
 
 import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
-from ddpm_core.checkpoints.native import CheckpointError, read_tensors, write_tensors
 from ddpm_core.errors import UserError
 from ddpm_core.machine import Precision, memory_is_full, resolve_precision
 from ddpm_core.training.distributed import ALONE, World
 from ddpm_core.training.settings import StageSettings
-from ddpm_core.training.shards import Loss, Memory
+from ddpm_core.training.shards import Loss, LossState
 
 MAX_SKIPPED_IN_A_ROW = 50
-NOTHING: Mapping[str, str] = MappingProxyType({})
 
 
 class TrainingError(UserError):
@@ -39,7 +34,7 @@ class TrainingError(UserError):
 class TrainStep:
     """What one optimiser step did; `step` and `skipped` count from the start of the run, `taken` is of this one.
 
-    `parts` is in how many every micro-batch was computed, one after the other, because it is too large for the memory.
+    `chunks` is in how many every micro-batch was computed, one after the other, because it is too large for the memory.
     """
 
     step: int
@@ -48,18 +43,13 @@ class TrainStep:
     gradient_norm: float
     skipped: int
     taken: bool = True
-    parts: int = 1
+    chunks: int = 1
 
 
 def batch_index(number: int, batch_size: int, count: int, seed: int) -> Tensor:
     """Which of `count` examples micro-batch `number` has: every epoch a new permutation, epochs joined end to end."""
     positions = range(number * batch_size, (number + 1) * batch_size)
     return torch.tensor([_epoch_order(p // count, count, seed)[p % count] for p in positions])
-
-
-def steps_taken(state: Path) -> int:
-    """How many steps a run has taken that `Trainer.save` wrote to a file; 0 without one. Raises `CheckpointError`."""
-    return json.loads(read_tensors(state)[1].get("progress", "{}")).get("step", 0) if state.exists() else 0
 
 
 @lru_cache(maxsize=2)
@@ -86,7 +76,7 @@ def ema_with_warmup(decay: float):
 
 
 class Trainer:
-    """A model with everything that must survive an interruption: weights, EMA, optimiser, scaler, memory, step.
+    """A model with everything that must survive an interruption: weights, EMA, optimiser, scaler, loss state, step.
 
     Args:
         model: the model to train, already on its device.
@@ -94,7 +84,7 @@ class Trainer:
         precision: autocast type, "auto" to choose by machine.
         seed: of everything random in the run.
         world: the processes that train together; `settings.batch_size` is that of all of them.
-        memory: buffers of what the loss remembers from step to step, if anything.
+        loss_state: buffers of what the loss remembers from step to step, if anything.
     """
 
     def __init__(
@@ -104,7 +94,7 @@ class Trainer:
         precision: Precision = "auto",
         seed: int = 0,
         world: World = ALONE,
-        memory: Memory | None = None,
+        loss_state: LossState | None = None,
     ):
         self.model, self.settings, self.seed, self.world = model, settings, seed, world
         self.device = next(model.parameters()).device
@@ -114,17 +104,17 @@ class Trainer:
             model.parameters(), settings.learning_rate, (0.9, 0.99), weight_decay=settings.weight_decay, fused=True
         )
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=self.dtype == torch.float16)
-        self.memory = memory or Memory()
+        self.loss_state = loss_state or LossState()
         self.step = 0
         self.skipped = 0
-        self.parts = 1
+        self.chunks = 1
 
     def train(self, loss: Loss) -> Iterator[TrainStep]:
-        """Run the remaining iterations; `loss(model, draw)` gives the terms of what is drawn.
+        """Run the remaining iterations; `loss(model, micro_batch)` gives the terms of a micro-batch, or of a shard.
 
-        The term named "loss" is minimised; each draw, of several processes or parts, gives the mean over its share of
+        The term named "loss" is minimised; each shard, of several processes or chunks, gives the mean over its rows of
         the micro-batch, and what is minimised, reported and judged is the mean over all. A step whose loss or
-        gradient is not finite is skipped and counted. A step that fills the memory is taken again in smaller parts.
+        gradient is not finite is skipped and counted. A step that fills the memory is taken again in smaller chunks.
 
         Raises:
             TrainingError: many steps in a row were not finite; the memory is too small.
@@ -137,11 +127,14 @@ class Trainer:
             for group in self.optimizer.param_groups:
                 group["lr"] = rate
 
-            totals = self.world.mean(self.fitting_gradients(objective))
-            self.memory.settle(self.world.together)
+            # Draw pictures, add noise, predict it, compare (all of that is `loss`), and leave gradients behind.
+            terms = self.world.mean(self.accumulate_gradients(objective))
+            self.loss_state.commit(self.world.gather)
+
             self.scaler.unscale_(self.optimizer)
             norm = nn.utils.clip_grad_norm_(self.model.parameters(), self.settings.clip)
-            if torch.isfinite(norm) and torch.isfinite(totals["loss"]):
+
+            if torch.isfinite(norm) and torch.isfinite(terms["loss"]):
                 self.scaler.step(self.optimizer)
                 self.ema.update_parameters(self.model)
                 skipped_in_a_row = 0
@@ -154,20 +147,21 @@ class Trainer:
                         "resume with a lower learning rate or --precision fp32."
                     )
             self.scaler.update()
-            self.step += 1
-            losses = {name: value.item() for name, value in totals.items()}
-            taken = skipped_in_a_row == 0
-            yield TrainStep(self.step, losses, rate, norm.item(), self.skipped, taken, self.parts)
 
-    def fitting_gradients(self, objective: nn.Module) -> dict[str, Tensor]:
-        """As `gradients`, again in smaller parts whenever the memory is full.
+            self.step += 1
+            losses = {name: value.item() for name, value in terms.items()}
+            taken = skipped_in_a_row == 0
+            yield TrainStep(self.step, losses, rate, norm.item(), self.skipped, taken, self.chunks)
+
+    def accumulate_gradients(self, objective: nn.Module) -> dict[str, Tensor]:
+        """Leave the next step's gradients in the parameters; the terms of its loss, averaged over its micro-batches.
 
         Raises:
-            TrainingError: the parts cannot be smaller, or other processes wait for this one's gradients.
+            TrainingError: the memory is full and chunks cannot be smaller, or other processes wait for the gradients.
         """
         while True:
             try:
-                return self.gradients(objective)
+                return self._forward_backward(objective)
             except RuntimeError as error:
                 if not memory_is_full(error):
                     raise
@@ -180,100 +174,43 @@ class Trainer:
                 )
             self.divide()
 
-    def gradients(self, objective: nn.Module) -> dict[str, Tensor]:
-        """Leave the next step's gradients in the parameters; the terms of its loss, averaged over what was drawn."""
+    def _forward_backward(self, objective: nn.Module) -> dict[str, Tensor]:
         first = self.step * self.settings.accumulate
-        draws = [
-            draw
+        micro_batches = [
+            shard
             for number in range(first, first + self.settings.accumulate)
-            for draw in self.world.draws(number, self.settings.batch_size, self.parts)
+            for shard in self.world.micro_batches(number, self.settings.batch_size, self.chunks)
         ]
         totals: dict[str, Tensor] = {}
-        self.memory.begin()
+        self.loss_state.discard_pending()
         self.optimizer.zero_grad(set_to_none=True)
-        for draw in draws:
-            torch.manual_seed((self.seed << 32) + draw.number)
-            with self.world.averaging(objective, now=draw is draws[-1]):
+        for micro_batch in micro_batches:
+            torch.manual_seed((self.seed << 32) + micro_batch.number)
+            with self.world.gradient_sync(objective, now=micro_batch is micro_batches[-1]):
                 with self.autocast():
-                    terms = objective(draw)
-                self.scaler.scale(terms["loss"] / len(draws)).backward()
+                    terms = objective(micro_batch)
+                self.scaler.scale(terms["loss"] / len(micro_batches)).backward()
             for name, term in terms.items():
-                totals[name] = totals.get(name, 0) + term.detach() / len(draws)
+                totals[name] = totals.get(name, 0) + term.detach() / len(micro_batches)
         return totals
 
     def divide(self) -> None:
-        """Compute every micro-batch in at least twice as many parts, equally large; what is learned stays the same.
+        """Compute every micro-batch in at least twice as many chunks, equally large; what is learned stays the same.
 
         Raises:
-            TrainingError: the parts are single pictures already.
+            TrainingError: the chunks are single pictures already.
         """
         most = self.settings.batch_size // self.world.size
-        smaller = [parts for parts in range(2 * self.parts, most + 1) if most % parts == 0]
+        smaller = [chunks for chunks in range(2 * self.chunks, most + 1) if most % chunks == 0]
         if not smaller:
             raise TrainingError(
                 "Even a batch of one does not fit into the memory; choose a smaller --size or smaller numbers in "
                 "--vae-channels and --denoiser-channels."
             )
-        self.parts = smaller[0]
+        self.chunks = smaller[0]
 
     def autocast(self):
         """Context in which the model computes in the run's precision."""
         if self.dtype == torch.float32:
             return contextlib.nullcontext()
         return torch.autocast(self.device.type, self.dtype)
-
-    def save(self, path: Path, basis: Mapping[str, str] = NOTHING) -> None:
-        """Write everything needed to continue into one safetensors file, atomically; `basis` is kept for `load`."""
-        tensors = {f"model.{name}": t for name, t in self.model.state_dict().items()}
-        tensors |= {f"ema.{name}": t for name, t in self.ema.module.state_dict().items()}
-        tensors |= {f"memory.{name}": t for name, t in self.memory.state_dict().items()}
-        for index, state in self.optimizer.state_dict()["state"].items():
-            tensors |= {f"optimizer.{index}.{name}": t for name, t in state.items()}
-        progress = {"step": self.step, "skipped": self.skipped, "averaged": int(self.ema.n_averaged)}
-        progress["parts"] = self.parts
-        notes = {"progress": progress, "scaler": self.scaler.state_dict(), "basis": dict(basis)}
-        write_tensors(path, tensors, {name: json.dumps(note) for name, note in notes.items()})
-
-    def load(self, path: Path) -> dict[str, str]:
-        """Continue from what `save` wrote; returns the `basis` it was given.
-
-        Raises:
-            CheckpointError: the file is missing, damaged or from a differently built model.
-        """
-        tensors, metadata = read_tensors(path)
-        parts: dict[str, dict[str, Tensor]] = {"model": {}, "ema": {}, "memory": {}, "optimizer": {}}
-        for name, tensor in tensors.items():
-            part, _, rest = name.partition(".")
-            parts.setdefault(part, {})[rest] = tensor
-        state: dict[int, dict[str, Tensor]] = {}
-        for name, tensor in parts["optimizer"].items():
-            number, _, key = name.partition(".")
-            state.setdefault(int(number), {})[key] = tensor
-        # The fused kernel pairs entries by their place in memory, so moments must be laid out as their parameters.
-        for index, parameter in enumerate(self.model.parameters()):
-            moments = state.get(index, {})  # none of what is not trained
-            for key, tensor in moments.items():
-                if tensor.ndim and tensor.shape != parameter.shape:
-                    raise CheckpointError(
-                        f"{path} belongs to a run whose layers were others, as in earlier versions; begin anew, or "
-                        "take its weights along with --init."
-                    )
-                if tensor.ndim:
-                    moments[key] = torch.empty_like(parameter, requires_grad=False).copy_(tensor)
-        try:
-            progress = json.loads(metadata["progress"])
-            self.model.load_state_dict(parts["model"])
-            self.ema.module.load_state_dict(parts["ema"])
-            self.memory.load_state_dict(parts["memory"], strict=False)  # a run may remember other things from here on
-            groups = self.optimizer.state_dict()["param_groups"]
-            self.optimizer.load_state_dict({"state": state, "param_groups": groups})
-            self.scaler.load_state_dict(json.loads(metadata["scaler"]))
-        except (RuntimeError, ValueError, KeyError) as error:
-            reason = " ".join(str(error).split())[:200]
-            raise CheckpointError(f"{path} belongs to a run with other settings: {reason}.") from None
-        self.step, self.skipped = progress["step"], progress["skipped"]
-        self.parts = progress.get("parts", 1)
-        if self.settings.batch_size % (self.world.size * self.parts):  # those of another batch, or of more processes
-            self.parts = 1
-        self.ema.n_averaged.fill_(progress["averaged"])
-        return json.loads(metadata.get("basis", "{}"))

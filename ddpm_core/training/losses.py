@@ -16,13 +16,12 @@ from ddpm_core.diffusion.variational_bound import step_bits
 from ddpm_core.networks.unet import Denoiser, UNet
 from ddpm_core.networks.vae import VAE
 from ddpm_core.training.masks import random_regions
-from ddpm_core.training.shards import WHOLE, Share
-from ddpm_core.training.timesteps import LossHistory
+from ddpm_core.training.shards import WHOLE, Shard
+from ddpm_core.training.timesteps import LossAwareSampler, TimestepDraw, draw_timesteps
 
 DECILES = 10
 VARIATIONAL_BOUND_WEIGHT = 0.001  # of the bound beside the squared error, Nichol & Dhariwal 2021, section 3.1
 
-TimestepDraw = Literal["uniform", "lognormal", "importance"]
 Weighting = Literal["uniform", "min-snr", "p2"]
 
 # Weight of the clean latent's squared error, by signal-to-noise ratio.
@@ -30,23 +29,6 @@ CLEAN_WEIGHTS: dict[Weighting, Callable[[Tensor], Tensor]] = {
     "min-snr": lambda snr: snr.clamp_max(5),  # Hang et al. 2023, section 3.4, gamma = 5
     "p2": lambda snr: snr / (1 + snr),  # Choi et al. 2022, eq. 8, k = gamma = 1, there as weight of the noise's error
 }
-
-
-def draw_timesteps(count: int, how: TimestepDraw, diffuser: Diffuser) -> Tensor:
-    """Timesteps (count,) in 1..N-1 from the global CPU generator.
-
-    "uniform" is DDPM's (Ho et al. 2020, algorithm 1). "lognormal" draws the noise-to-signal ratio sigma
-    log-normally (Karras et al. 2022, table 1), in units of the data's standard deviation: ln sigma has mean
-    0.2 and deviation 1.3. That spends the effort where pictures are decided; the linear schedule alone
-    puts 3 of 4 steps where noise outweighs the signal. "importance" goes by the losses met before and needs a history
-    of them (`LossHistory.draw`); without one it is "uniform", which it equals on average.
-    """
-    if how in ("uniform", "importance"):
-        return torch.randint(1, diffuser.num_timesteps, (count,))
-    alpha_bar = diffuser.alpha_bar[1:]
-    log_sigma = 0.5 * torch.log((1 - alpha_bar) / alpha_bar)
-    drawn = 0.2 + 1.3 * torch.randn(count, dtype=torch.float64)
-    return 1 + torch.searchsorted(log_sigma, drawn).clamp_max(len(log_sigma) - 1)
 
 
 def loss_weights(t: Tensor, weighting: Weighting, prediction: PredictionType, diffuser: Diffuser) -> Tensor:
@@ -82,8 +64,8 @@ def denoiser_loss(
     weighting: Weighting = "uniform",
     label: Tensor | None = None,
     teacher: Callable[[Tensor, Tensor], Tensor] | None = None,
-    part: Share = WHOLE,
-    history: LossHistory | None = None,
+    shard: Shard = WHOLE,
+    timestep_sampler: LossAwareSampler | None = None,
 ) -> dict[str, Tensor]:
     """Mean squared error of the network's output on a batch of normalised latents (B, C, h, w), as "loss".
 
@@ -101,44 +83,45 @@ def denoiser_loss(
         label: the class of each (B,), as the network is told it; None for one without classes.
         teacher: what gives the right output for a noisy latent and its timestep, if not what the latent was made
             from. It is shown the same, clean regions included.
-        part: which rows to compute. Each of several parts is given the whole batch, computes its own rows, and
-            counts cells over all, so that the mean over parts is the mean over the batch.
-        history: if given, timesteps are drawn by the losses in it, those of the batch are added, and all is weighed so
-            that it is on average what it is with a uniform draw.
+        shard: which rows to compute. Each of several shards is given the whole batch, computes its own rows, and
+            counts cells over all, so that the mean over shards is the mean over the batch.
+        timestep_sampler: if given, timesteps are drawn by it, it is given their losses, and all is weighed so that it
+            is on average what it is with a uniform draw.
     """
     batch, channels, height, width = clean.shape
-    t = (draw_timesteps(batch, timesteps, diffuser) if history is None else history.draw(batch)).to(clean.device)
-    eps = torch.randn_like(clean)
+    t = draw_timesteps(batch, timesteps, diffuser) if timestep_sampler is None else timestep_sampler.sample(batch)
+    t = t.to(clean.device)  # (B,)
+    eps = torch.randn_like(clean)  # (B, C, h, w)
     noisy = diffuser.add_noise(clean, eps, t)
-    kept = (
-        random_regions(batch, height, width).to(clean.device)
-        & (torch.rand(batch) < clamp_share).to(clean.device)[:, None, None, None]
-    )
-    counted = ((~kept).sum() * clean.shape[1]).clamp_min(1) / part.size
-    kept, clean, eps, noisy, t = (part.share(whole) for whole in (kept, clean, eps, noisy, t))
-    label = None if label is None else part.share(label)
-    with part.drawing_apart():
-        seen = torch.where(kept, clean, noisy)
-        output, variance = split_variance(unet(seen, t, label), channels)
+    held = random_regions(batch, height, width) & (torch.rand(batch) < clamp_share)[:, None, None, None]
+    held = held.to(clean.device)  # (B, 1, h, w), True where cells are clean
+    counted = ((~held).sum() * channels).clamp_min(1) / shard.size
+    held, clean, eps, noisy, t = (shard.take(each) for each in (held, clean, eps, noisy, t))
+    label = None if label is None else shard.take(label)
+    with shard.fork_rng():
+        shown = torch.where(held, clean, noisy)
+        output, variance = split_variance(unet(shown, t, label), channels)
     with torch.autocast(clean.device.type, enabled=False):  # a teacher is ready in a type of its own
-        target = teacher(seen, t) if teacher else training_target(clean, eps, t, unet.prediction, diffuser)
-    found = {"loss": (output - target).square()}
-    found["loss"] = found["loss"] * loss_weights(t, weighting, unet.prediction, diffuser)[:, None, None, None]
+        target = teacher(shown, t) if teacher else training_target(clean, eps, t, unet.prediction, diffuser)
+    errors = {"loss": (output - target).square()}
+    errors["loss"] = errors["loss"] * loss_weights(t, weighting, unet.prediction, diffuser)[:, None, None, None]
     if variance is not None:
-        believed = diffuser.denoised(seen, to_eps(output.detach(), seen, t, unet.prediction, diffuser), t)
-        found["bound"] = (diffuser.num_timesteps - 1) * step_bits(clean, believed, t, diffuser, variance)
-        found["loss"] = found["loss"] + VARIATIONAL_BOUND_WEIGHT * found["bound"]
-    if history is not None:
-        found = _evened_out(found, t, kept, history)
-    return {name: (each * ~kept).sum() / counted for name, each in found.items()}
+        denoised = diffuser.denoised(shown, to_eps(output.detach(), shown, t, unet.prediction, diffuser), t)
+        errors["bound"] = (diffuser.num_timesteps - 1) * step_bits(clean, denoised, t, diffuser, variance)
+        errors["loss"] = errors["loss"] + VARIATIONAL_BOUND_WEIGHT * errors["bound"]
+    if timestep_sampler is not None:
+        errors = _importance_weighted(errors, t, held, timestep_sampler)
+    return {name: (each * ~held).sum() / counted for name, each in errors.items()}
 
 
-def _evened_out(found: dict[str, Tensor], t: Tensor, kept: Tensor, history: LossHistory) -> dict[str, Tensor]:
-    """What was found, per entry, weighed as the draw by `history` asks; this is told the losses."""
-    weights = history.weights(t)[:, None, None, None]
-    each, cells = (found["loss"].detach() * ~kept).mean(1).sum((1, 2)), (~kept).sum((1, 2, 3))
-    history.note(t, each / cells)  # not finite, and not remembered, where no cell counts
-    return {name: each * weights for name, each in found.items()}
+def _importance_weighted(
+    errors: dict[str, Tensor], t: Tensor, held: Tensor, sampler: LossAwareSampler
+) -> dict[str, Tensor]:
+    """Errors (B, C, h, w) weighed as the draw by `sampler` asks, which is given the losses as they were."""
+    weights = sampler.weights(t)[:, None, None, None]
+    sums, cells = (errors["loss"].detach() * ~held).mean(1).sum((1, 2)), (~held).sum((1, 2, 3))  # (B,)
+    sampler.note(t, sums / cells)  # not finite, and left out, where no cell counts
+    return {name: each * weights for name, each in errors.items()}
 
 
 @torch.inference_mode()
@@ -171,13 +154,13 @@ def vae_loss(
     kl_weight: float,
     edge_weight: float,
     texture_weight: float,
-    part: Share = WHOLE,
+    shard: Shard = WHOLE,
     more: Callable[[Tensor], dict[str, Tensor]] = lambda restored: {},
 ) -> dict[str, Tensor]:
     """Terms of the training loss for a batch (B, 3, H, W) in [-1, 1]; "loss" is the one to minimise.
 
-    Each of several parts is given its own rows of the batch; every term is a mean over pictures, so the mean over
-    parts is that over the batch.
+    Each of several shards is given its own rows of the batch; every term is a mean over pictures, so the mean over
+    shards is that over the batch.
 
     Reconstruction is each picture's root mean squared error (what PSNR counts), the absolute error at half
     and quarter resolution and that of horizontal and vertical differences, which keeps edges, and that of
@@ -188,7 +171,7 @@ def vae_loss(
         more: further terms of what was restored, (B, 3, H, W) in about [-1, 1]; they are minimised as well.
     """
     mean, log_variance = vae.moments(image)
-    latent = mean + torch.exp(0.5 * log_variance) * part.noise_like(mean)
+    latent = mean + torch.exp(0.5 * log_variance) * shard.randn_like(mean)
     restored = vae.decoder(latent).float()
 
     error = restored - image

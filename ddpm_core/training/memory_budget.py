@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from ddpm_core import machine
 from ddpm_core.machine import available_memory, give_back_freed_memory
 from ddpm_core.training.loop import Trainer, TrainingError
-from ddpm_core.training.shards import Draw, Loss
+from ddpm_core.training.shards import Loss, MicroBatch
 
 SPARE = 1.5  # bytes to have for each that is kept for the backward pass: with the uncounted, 1.2 to 1.5 were measured
 
@@ -46,7 +46,7 @@ def saved_for_backward(trainer: Trainer, loss: Loss, count: int) -> int:
     counter = SavedTensors(trainer.model)
     trainer.model.train()
     with torch.autograd.graph.saved_tensors_hooks(counter.keep, lambda tensor: tensor), trainer.autocast():
-        terms = loss(trainer.model, Draw(batch_size=count))
+        terms = loss(trainer.model, MicroBatch(batch_size=count))
     found = counter.total()
     del terms
     return found
@@ -110,7 +110,7 @@ def fit(trainer: Trainer, loss: Loss) -> None:
     held = bool(trainer.optimizer.state)  # of a run resumed
 
     def too_large() -> bool:
-        each = trainer.settings.batch_size // (trainer.world.size * trainer.parts)
+        each = trainer.settings.batch_size // (trainer.world.size * trainer.chunks)
         wanted = needs.gradients + (0 if held else needs.moments) + needs.passing(each)
         return free is not None and beside * wanted > free
 

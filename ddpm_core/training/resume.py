@@ -10,8 +10,7 @@ from typing import Any
 from ddpm_core.checkpoints import native as checkpoint
 from ddpm_core.checkpoints.native import CheckpointError
 from ddpm_core.cli import plain
-from ddpm_core.training.settings import TrainRequest
-from ddpm_core.training.stages.jobs import StageName
+from ddpm_core.training.settings import StageName, TrainRequest
 
 # What does not change what is learned: where and how often things are written, on what they are computed.
 ASIDE = {"out", "stage", "resume", "init", "device", "threads", "save_every", "sample_every", "about"}

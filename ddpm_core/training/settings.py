@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import BeforeValidator, Field, ValidationInfo, field_validator, model_validator
 
@@ -12,7 +12,12 @@ from ddpm_core.diffusion.schedules import SCHEDULES
 from ddpm_core.machine import Precision
 from ddpm_core.networks.unet import Mixer, Variance
 from ddpm_core.requests import MAX_SEED, Request
-from ddpm_core.training.losses import TimestepDraw, Weighting
+from ddpm_core.training.losses import Weighting
+from ddpm_core.training.timesteps import TimestepDraw
+
+StageName = Literal["vae", "denoiser"]
+STAGES: dict[StageName, str] = {"vae": "autoencoder", "denoiser": "denoiser"}  # in order, as people call them
+PRIVATE = {"data", "out", "stage", "resume", "device", "threads", "init"}  # of this machine, not of the checkpoint
 
 if TYPE_CHECKING:  # type checkers cannot read literals made at run time
     ScheduleName = str
@@ -144,8 +149,12 @@ class TrainRequest(Request):
         return self
 
     @property
-    def stages(self) -> tuple[Literal["vae", "denoiser"], ...]:
+    def stages(self) -> tuple[StageName, ...]:
         """The stages to run, in order."""
         if self.stage != "all":
             return (self.stage,)
         return ("vae", "denoiser") if self.codec == "vae" else ("denoiser",)
+
+    def recorded(self, stage: StageName) -> dict[str, Any]:
+        """The settings that one stage's run resolved to, as JSON takes them, without what is of this machine alone."""
+        return self.model_dump(mode="json", exclude=PRIVATE | (set(STAGES) - {stage}))

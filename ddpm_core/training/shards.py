@@ -1,7 +1,7 @@
-"""A batch computed in equal shares, by several processes or one after the other, as if it were computed at once.
+"""A batch computed in equal shards, by several processes or one after the other, as if it were computed at once.
 
-Whoever computes a share draws the random numbers of the whole batch, from one seed, and cuts them. So what is learned
-depends neither on how many shares there are nor on whether that changed on the way, but for rounding and dropout.
+Whoever computes a shard draws the random numbers of the whole batch, from one seed, and cuts them. So what is learned
+depends neither on how many shards there are nor on whether that changed on the way, but for rounding and dropout.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from ddpm_core.errors import UserError
 
 
 @dataclass(frozen=True)
-class Share:
-    """One of `size` equal parts of every batch, number `rank`; by default all of it."""
+class Shard:
+    """One of `size` equal shards of every batch, number `rank`; by default all of it."""
 
     rank: int = 0
     size: int = 1
 
     def rows(self, batch_size: int) -> slice:
-        """Which rows of a batch are this share's.
+        """Which rows of a batch are this shard's.
 
         Raises:
             UserError: there cannot be equally many in each, and a mean of means would not be the batch's mean.
@@ -38,17 +38,17 @@ class Share:
         each = batch_size // self.size
         return slice(self.rank * each, (self.rank + 1) * each)
 
-    def share(self, batch: Tensor) -> Tensor:
-        """This share's rows (B/size, ...) of a batch (B, ...); raises as `rows` does."""
+    def take(self, batch: Tensor) -> Tensor:
+        """This shard's rows (B/size, ...) of a batch (B, ...); raises as `rows` does."""
         return batch[self.rows(len(batch))]
 
-    def noise_like(self, share: Tensor) -> Tensor:
-        """Normal noise for this share's rows, cut from what would be drawn for the whole batch at once."""
-        return self.share(torch.randn_like(torch.cat([share] * self.size)))
+    def randn_like(self, rows: Tensor) -> Tensor:
+        """Normal noise for this shard's rows (B/size, ...), cut from what would be drawn for the whole batch."""
+        return self.take(torch.randn_like(torch.cat([rows] * self.size)))
 
     @contextlib.contextmanager
-    def drawing_apart(self) -> Iterator[None]:
-        """Inside, each share has random numbers of its own, for dropout; after, all are where they were before."""
+    def fork_rng(self) -> Iterator[None]:
+        """Inside, each shard has random numbers of its own, for dropout; after, all are where they were before."""
         if self.size == 1:
             yield
             return
@@ -57,30 +57,12 @@ class Share:
             yield
 
 
-WHOLE = Share()
-
-
-class Memory(nn.Module):
-    """What a loss remembers from step to step, in buffers; this one remembers nothing.
-
-    It is told share by share, and must not change before the step is whole: all shares of a batch have to meet it as
-    it was.
-    """
-
-    def begin(self) -> None:
-        """A step begins, or begins anew: forget what was told since the last one was whole."""
-
-    def settle(self, together: Callable[[Tensor], Tensor]) -> None:
-        """The step is whole: take in what was told.
-
-        Args:
-            together: makes one row of numbers of those that each process has, in order.
-        """
+WHOLE = Shard()
 
 
 @dataclass(frozen=True)
-class Draw(Share):
-    """What is computed at once: a share of a micro-batch.
+class MicroBatch(Shard):
+    """What is computed at once: a micro-batch, or a shard of it.
 
     Attributes:
         number: of the micro-batch, counted from the start of the run.
@@ -91,4 +73,22 @@ class Draw(Share):
     batch_size: int = 1
 
 
-Loss = Callable[[Any, Draw], dict[str, Tensor]]  # of a model, on what is drawn
+class LossState(nn.Module):
+    """What a loss remembers from step to step, in buffers; this one remembers nothing.
+
+    It is given losses shard by shard, and must not change before the step is whole: all shards of a batch have to meet
+    it as it was.
+    """
+
+    def discard_pending(self) -> None:
+        """A step begins, or begins anew: forget what was noted since the last `commit`."""
+
+    def commit(self, gather: Callable[[Tensor], Tensor]) -> None:
+        """The step is whole: take in what was noted.
+
+        Args:
+            gather: makes one row of numbers of those that each process has, in order.
+        """
+
+
+Loss = Callable[[Any, MicroBatch], dict[str, Tensor]]  # of a model, on a micro-batch

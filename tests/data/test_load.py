@@ -16,8 +16,8 @@ from torch import Tensor
 from ddpm_core.data import load as data
 from ddpm_core.data.load import AHEAD, PictureSet, find_pictures, load_pictures
 from ddpm_core.images.files import Member, PictureError, Source, as_rgb, open_picture, to_tensor
+from ddpm_core.training.pictures import read_pictures
 from ddpm_core.training.settings import TrainRequest
-from ddpm_core.training.stages.jobs import read_pictures
 from ddpm_core.training.stages.run import run_stage
 
 

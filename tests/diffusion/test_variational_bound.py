@@ -20,7 +20,7 @@ from ddpm_core.diffusion.steps import ddpm_step
 from ddpm_core.diffusion.variational_bound import log_variance, prior_bits, step_bits
 from ddpm_core.networks.unet import UNet
 from ddpm_core.training.losses import VARIATIONAL_BOUND_WEIGHT, denoiser_loss, loss_by_decile
-from ddpm_core.training.stages.jobs import Pictures
+from ddpm_core.training.pictures import Pictures
 from tests.predictors import of_noise, with_variance
 from tests.training.stages.test_run import copy_vae, pictures, request_for, run_all, settings_with, trained
 from tests.training.test_losses import Answer

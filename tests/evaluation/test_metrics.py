@@ -10,8 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from ddpm_core.data.load import PictureSet
-from ddpm_core.evaluation.metrics import edge_steps, gradient_ratio, locality, psnr, reconstruction_psnr
+from ddpm_core.evaluation.metrics import edge_steps, locality
 from ddpm_core.networks.vae import VAE
+from ddpm_core.training.reconstruction import gradient_ratio, psnr, reconstruction_psnr
 
 
 class Codec(nn.Module):

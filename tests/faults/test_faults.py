@@ -24,9 +24,10 @@ from ddpm_core.data import load as data
 from ddpm_core.training import loop
 from ddpm_core.training.output_folder import claimed
 from ddpm_core.training.record.journal import Journal, rows_of
-from ddpm_core.training.shards import Draw
-from ddpm_core.training.stages import jobs
+from ddpm_core.training.shards import MicroBatch
+from ddpm_core.training.stages import run as stage_run
 from ddpm_core.training.stages.run import state_file
+from ddpm_core.training.stages.vae import VaeStage
 from tests import forked
 from tests.commands import Outcome, assert_refused
 from tests.runs import STEPS, assert_same_end, assert_whole, flags, progress, write_pictures
@@ -45,14 +46,14 @@ def assert_told(status: int | None, heard: str, *words: str) -> None:
 
 def stop_after(step: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Have the run asked to stop once the state of that step is written."""
-    save = loop.Trainer.save
+    save = stage_run.save_state
 
     def stopping(trainer: loop.Trainer, *arguments: Any) -> None:
         save(trainer, *arguments)
         if trainer.step == step:
             os.kill(os.getpid(), signal.SIGTERM)
 
-    monkeypatch.setattr(loop.Trainer, "save", stopping)
+    monkeypatch.setattr(stage_run, "save_state", stopping)
 
 
 @pytest.fixture
@@ -219,25 +220,28 @@ def claim_and_die(out: Path) -> None:
 
 def spoil(monkeypatch: pytest.MonkeyPatch, bad: Callable[[int], bool]) -> None:
     """Have the autoencoder's loss not finite at some draws."""
-    loss = jobs.VaeJob.loss
+    loss = VaeStage.loss
 
-    def spoilt(job: jobs.VaeJob, model: Any, draw: Draw) -> dict[str, Tensor]:
-        return {name: term * (math.nan if bad(draw.number) else 1) for name, term in loss(job, model, draw).items()}
+    def spoilt(stage: VaeStage, model: Any, micro_batch: MicroBatch) -> dict[str, Tensor]:
+        return {
+            name: term * (math.nan if bad(micro_batch.number) else 1)
+            for name, term in loss(stage, model, micro_batch).items()
+        }
 
-    monkeypatch.setattr(jobs.VaeJob, "loss", spoilt)
+    monkeypatch.setattr(VaeStage, "loss", spoilt)
 
 
 def test_bad_steps_are_skipped_counted_and_shown_and_saving_waits_for_a_good_one(
     call, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    out, saved, save = tmp_path / "run", [], loop.Trainer.save
+    out, saved, save = tmp_path / "run", [], stage_run.save_state
 
     def noted(trainer: loop.Trainer, *arguments: Any) -> None:
         saved.append(trainer.step)
         save(trainer, *arguments)
 
-    spoil(monkeypatch, lambda draw: draw in (1, 2))
-    monkeypatch.setattr(loop.Trainer, "save", noted)
+    spoil(monkeypatch, lambda number: number in (1, 2))
+    monkeypatch.setattr(stage_run, "save_state", noted)
     outcome = call(train.main, *flags(photos, out, "--stage", "vae", "--save-every", 2))
     assert outcome.status == 0
     assert "2 skipped" in outcome.err
@@ -269,7 +273,7 @@ def test_many_bad_steps_in_a_row_end_the_run_and_the_last_good_state_goes_on(
 ) -> None:
     out = tmp_path / "run"
     with monkeypatch.context() as patch:
-        spoil(patch, lambda draw: draw >= 3)
+        spoil(patch, lambda number: number >= 3)
         patch.setattr(loop, "MAX_SKIPPED_IN_A_ROW", 1)
         outcome = call(train.main, *flags(photos, out))
     assert_told(outcome.status, outcome.err, "2 steps in a row", "not finite", "lower learning rate")

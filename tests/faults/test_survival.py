@@ -19,11 +19,13 @@ import pytest
 
 from ddpm_core import train
 from ddpm_core.checkpoints import native as checkpoint
-from ddpm_core.training import loop
+from ddpm_core.training import loop, state
 from ddpm_core.training.interruption import POLITE, how_to_go_on
 from ddpm_core.training.record.journal import Journal
-from ddpm_core.training.stages import jobs
+from ddpm_core.training.stages import denoiser
+from ddpm_core.training.stages import run as stage_run
 from ddpm_core.training.stages.run import state_file
+from ddpm_core.training.stages.vae import VaeStage
 from tests import forked
 from tests.runs import STEPS, assert_same_end, assert_whole, flags, progress
 
@@ -189,7 +191,7 @@ def test_a_signal_in_the_very_first_step_lets_it_finish(
 def test_signals_while_it_saves_disturb_nothing(
     call, photos: Path, whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    out, write, sent = tmp_path / "run", loop.write_tensors, []
+    out, write, sent = tmp_path / "run", state.write_tensors, []
 
     def interrupted(path: Path, *content: Any) -> None:
         for number in (signal.SIGINT, signal.SIGINT, signal.SIGTERM):
@@ -199,7 +201,7 @@ def test_signals_while_it_saves_disturb_nothing(
         write(path, *content)
 
     with monkeypatch.context() as patch:
-        patch.setattr(loop, "write_tensors", interrupted)
+        patch.setattr(state, "write_tensors", interrupted)
         outcome = call(train.main, *flags(photos, out))
     assert outcome.status == 0, outcome.err
     assert len(sent) == 3
@@ -210,7 +212,7 @@ def test_signals_while_it_saves_disturb_nothing(
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-@pytest.mark.parametrize("where", ["read_pictures", "DenoiserJob.encode"])
+@pytest.mark.parametrize("where", ["read_pictures", "encode_pictures"])
 def test_a_signal_before_the_first_step_ends_without_harm(
     call,
     photos: Path,
@@ -222,13 +224,13 @@ def test_a_signal_before_the_first_step_ends_without_harm(
 ) -> None:
     out = tmp_path / "run"
     with monkeypatch.context() as patch:
-        owner = jobs.DenoiserJob if where == "DenoiserJob.encode" else train
-        patch.setattr(owner, where.split(".")[-1], lambda *_, **__: os.kill(os.getpid(), number) or time.sleep(5))
+        owner = denoiser if where == "encode_pictures" else train
+        patch.setattr(owner, where, lambda *_, **__: os.kill(os.getpid(), number) or time.sleep(5))
         outcome = call(train.main, *flags(photos, out))
     assert outcome.status == 0, outcome.err
     assert "nothing new to save" in outcome.out
     assert "Traceback" not in outcome.err
-    assert out.exists() == (where == "DenoiserJob.encode")  # what it made and did not need is gone
+    assert out.exists() == (where == "encode_pictures")  # what it made and did not need is gone
     assert call(train.main, *command_in(outcome.out)).status == 0
     assert_same_end(out, whole)
 
@@ -236,14 +238,14 @@ def test_a_signal_before_the_first_step_ends_without_harm(
 def test_a_signal_in_the_last_step_of_all_changes_nothing_but_one_between_the_stages_stops(
     call, photos: Path, whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    out, look = tmp_path / "run", jobs.VaeJob.look
+    out, evaluate = tmp_path / "run", VaeStage.evaluate
 
     def interrupted(*arguments: Any) -> Any:
         os.kill(os.getpid(), signal.SIGINT)
-        return look(*arguments)
+        return evaluate(*arguments)
 
     with monkeypatch.context() as patch:
-        patch.setattr(jobs.VaeJob, "look", interrupted)  # after its last step
+        patch.setattr(VaeStage, "evaluate", interrupted)  # after its last step
         outcome = call(train.main, *flags(photos, out))
     assert outcome.status == 0
     assert progress(out, "vae") == STEPS
@@ -252,7 +254,7 @@ def test_a_signal_in_the_last_step_of_all_changes_nothing_but_one_between_the_st
     assert f"Done: {out}" in more.out
     assert_same_end(out, whole, ("vae",))
     with monkeypatch.context() as patch:
-        patch.setattr(jobs.VaeJob, "look", interrupted)
+        patch.setattr(VaeStage, "evaluate", interrupted)
         done = call(train.main, *flags(photos, tmp_path / "vae", "--stage", "vae"))
     assert f"Done: {tmp_path / 'vae'}" in done.out
 
@@ -271,13 +273,13 @@ def test_what_signals_did_before_they_do_after(call, photos: Path, tmp_path: Pat
 def test_a_hangup_that_nohup_ignores_stays_ignored(
     call, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    look = jobs.VaeJob.look
+    evaluate = VaeStage.evaluate
 
     def hung_up(*arguments: Any) -> Any:
         os.kill(os.getpid(), signal.SIGHUP)
-        return look(*arguments)
+        return evaluate(*arguments)
 
-    monkeypatch.setattr(jobs.VaeJob, "look", hung_up)
+    monkeypatch.setattr(VaeStage, "evaluate", hung_up)
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
         outcome = call(train.main, *flags(photos, tmp_path / "run", "--stage", "vae", "--sample-every", 1))
@@ -325,7 +327,7 @@ def test_in_half_precision_too_ten_steps_are_five_and_five(
         path.unlink()
     if stage == "vae":
         shutil.rmtree(runs / "broken")
-    write = loop.Trainer.save
+    write = stage_run.save_state
 
     def stopping(trainer: loop.Trainer, *arguments: Any) -> None:
         write(trainer, *arguments)
@@ -333,7 +335,7 @@ def test_in_half_precision_too_ten_steps_are_five_and_five(
             os.kill(os.getpid(), signal.SIGTERM)
 
     with monkeypatch.context() as patch:
-        patch.setattr(loop.Trainer, "save", stopping)
+        patch.setattr(stage_run, "save_state", stopping)
         broken = flags(photos, runs / "broken", *first, "--stage", stage, steps=10)
         assert "Stopped" in call(train.main, *broken, "--resume").out
     assert 5 <= progress(runs / "broken", stage) < 10  # the first one after which it saves

@@ -17,8 +17,8 @@ from torch import Tensor
 from ddpm_core import train
 from ddpm_core.data.listing import SUFFIXES
 from ddpm_core.data.load import load_pictures
+from ddpm_core.training.pictures import Pictures, list_skipped, read_pictures, skipped_file
 from ddpm_core.training.settings import TrainRequest
-from ddpm_core.training.stages.jobs import Pictures, list_skipped, read_pictures, skipped_file
 
 SIZE = 16
 LEFT, RIGHT = (200, 40, 10), (20, 60, 220)

@@ -184,10 +184,10 @@ def test_the_mean_over_processes_is_the_mean_over_the_batch(shaken) -> None:
     vae, clean, image = shaken(VAE(channels=(16, 16), full_width=8)), torch.randn(8, 4, 8, 8), torch.rand(8, 3, 16, 16)
 
     def denoising(world: World) -> dict[str, torch.Tensor]:  # a half of the batch has far more held cells than another
-        return denoiser_loss(unet, clean, Diffuser(), "lognormal", 0.5, part=world)
+        return denoiser_loss(unet, clean, Diffuser(), "lognormal", 0.5, shard=world)
 
     def restoring(world: World) -> dict[str, torch.Tensor]:
-        return vae_loss(vae, world.share(image), 0.1, 0.2, 3.0, world)
+        return vae_loss(vae, world.take(image), 0.1, 0.2, 3.0, world)
 
     for loss in (denoising, restoring):
         for size in (2, 4, 8):
@@ -202,7 +202,7 @@ def test_noise_is_cut_from_that_of_the_whole_batch() -> None:
         parts = []
         for rank in range(size):
             torch.manual_seed(0)
-            parts.append(World(rank, size).noise_like(World(rank, size).share(mean)))
+            parts.append(World(rank, size).randn_like(World(rank, size).take(mean)))
         assert torch.equal(torch.cat(parts), whole)
 
 
@@ -210,7 +210,7 @@ def test_alone_nothing_is_connected_and_no_random_number_is_spent() -> None:
     torch.manual_seed(0)
     wanted = torch.rand(2)
     torch.manual_seed(0)
-    with joined(distributed.ALONE, torch.device("cpu")), distributed.ALONE.drawing_apart():
+    with joined(distributed.ALONE, torch.device("cpu")), distributed.ALONE.fork_rng():
         assert not torch.distributed.is_initialized()
         assert torch.equal(torch.rand(2), wanted)
 

@@ -17,9 +17,10 @@ from ddpm_core.cli import merge
 from ddpm_core.images.files import open_picture
 from ddpm_core.networks.codec import PixelCodec
 from ddpm_core.pipeline import LatentDiffusion
+from ddpm_core.training.pictures import Pictures, read_pictures
 from ddpm_core.training.presets import PRESETS
 from ddpm_core.training.settings import TrainRequest
-from ddpm_core.training.stages.jobs import DenoiserJob, Pictures, read_pictures
+from ddpm_core.training.stages.denoiser import DenoiserStage
 from ddpm_core.training.stages.run import run_stage, state_file
 from tests.commands import assert_refused
 
@@ -114,11 +115,11 @@ def test_a_tenth_of_the_labels_is_dropped_unless_one_says_otherwise(tmp_path: Pa
 
 def test_mirror_images_keep_their_class(shades: Path, tmp_path: Path) -> None:
     request = request_for(shades, tmp_path / "run")
-    job = DenoiserJob(request, read_pictures(request))
-    assert job.labels is not None
-    assert len(job.labels) == len(job.latents) == 120
-    light = job.codec.decode(job.latents).mean((1, 2, 3)) > 0
-    assert torch.equal(job.labels.bool(), light)
+    stage = DenoiserStage.prepare(request, read_pictures(request))
+    assert stage.train.labels is not None
+    assert len(stage.train.labels) == len(stage.train.clean) == 120
+    light = stage.codec.decode(stage.train.clean).mean((1, 2, 3)) > 0
+    assert torch.equal(stage.train.labels.bool(), light)
 
 
 def test_the_statistics_are_those_of_the_training_pictures(shades: Path, tmp_path: Path) -> None:

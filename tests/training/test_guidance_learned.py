@@ -13,7 +13,7 @@ from ddpm_core.checkpoints.native import CheckpointError
 from ddpm_core.networks.unet import UNet
 from ddpm_core.pipeline import LatentDiffusion
 from ddpm_core.training.initialization import guided_output
-from ddpm_core.training.stages.jobs import Pictures
+from ddpm_core.training.pictures import Pictures
 from ddpm_core.training.stages.run import run_stage
 from tests.training.stages.test_run import copy_vae, pictures, request_for, run_all, trained
 

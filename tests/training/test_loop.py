@@ -21,7 +21,8 @@ from ddpm_core.training.loop import (
     learning_rate_at,
 )
 from ddpm_core.training.settings import StageSettings
-from ddpm_core.training.shards import Draw
+from ddpm_core.training.shards import MicroBatch
+from ddpm_core.training.state import load_state, save_state
 
 INPUTS = torch.randn(64, 3, generator=torch.Generator().manual_seed(0))
 TARGETS = INPUTS @ torch.tensor([[1.0], [-2.0], [0.5]]) + 3
@@ -36,9 +37,9 @@ def trainer(**changes: Any) -> Trainer:
     return Trainer(nn.Linear(3, 1), settings(**changes), "fp32")
 
 
-def fit(model: nn.Module, draw: Draw) -> dict[str, Tensor]:
+def fit(model: nn.Module, micro_batch: MicroBatch) -> dict[str, Tensor]:
     """A loss that is the same whenever it is asked for, on one example after the other."""
-    rows = draw.share(torch.arange(8 * draw.number, 8 * draw.number + 8) % 64)
+    rows = micro_batch.take(torch.arange(8 * micro_batch.number, 8 * micro_batch.number + 8) % 64)
     return {"loss": (model(INPUTS[rows]) - TARGETS[rows]).square().mean()}
 
 
@@ -68,8 +69,10 @@ def test_the_average_of_the_weights_comes_to_the_solution_too() -> None:
 
 def test_two_small_batches_accumulated_equal_one_of_twice_the_size() -> None:
     def of(size: int):
-        return lambda model, draw: {
-            "loss": (model(INPUTS[draw.number * size :][:size]) - TARGETS[draw.number * size :][:size]).square().mean()
+        return lambda model, micro_batch: {
+            "loss": (model(INPUTS[micro_batch.number * size :][:size]) - TARGETS[micro_batch.number * size :][:size])
+            .square()
+            .mean()
         }
 
     small, large = trainer(iterations=6, accumulate=2), trainer(iterations=6)
@@ -126,13 +129,13 @@ def test_the_gradient_is_clipped_and_its_norm_reported_before() -> None:
 def test_a_step_that_is_not_finite_is_skipped_and_counted(kind: str) -> None:
     run, before = trainer(iterations=12), {}
 
-    def loss(model: nn.Module, draw: Draw) -> dict[str, Tensor]:
+    def loss(model: nn.Module, micro_batch: MicroBatch) -> dict[str, Tensor]:
         before.update(weights(model))
-        if draw.number in (4, 5):
+        if micro_batch.number in (4, 5):
             if kind == "gradient":  # the root of 0 has no finite slope, and 0 times it is none
-                return {"loss": fit(model, draw)["loss"] + (model.bias * 0).sqrt().sum()}
-            return {"loss": fit(model, draw)["loss"] * {"nan": math.nan, "inf": math.inf}[kind]}
-        return fit(model, draw)
+                return {"loss": fit(model, micro_batch)["loss"] + (model.bias * 0).sqrt().sum()}
+            return {"loss": fit(model, micro_batch)["loss"] * {"nan": math.nan, "inf": math.inf}[kind]}
+        return fit(model, micro_batch)
 
     for number, step in enumerate(run.train(loss)):
         assert step.skipped == min(max(number - 3, 0), 2)
@@ -144,7 +147,11 @@ def test_a_step_that_is_not_finite_is_skipped_and_counted(kind: str) -> None:
 
 def test_many_steps_in_a_row_that_are_not_finite_end_the_run_with_a_sentence() -> None:
     run = trainer(iterations=1000)
-    steps = run.train(lambda model, draw: {"loss": fit(model, draw)["loss"] * (math.nan if draw.number >= 3 else 1)})
+    steps = run.train(
+        lambda model, micro_batch: {
+            "loss": fit(model, micro_batch)["loss"] * (math.nan if micro_batch.number >= 3 else 1)
+        }
+    )
     with pytest.raises(TrainingError, match="steps in a row") as caught:
         last(steps)
     assert run.step == 3 + MAX_SKIPPED_IN_A_ROW
@@ -153,7 +160,13 @@ def test_many_steps_in_a_row_that_are_not_finite_end_the_run_with_a_sentence() -
 
 def test_bad_steps_with_good_ones_between_do_not_end_the_run() -> None:
     run = trainer(iterations=3 * MAX_SKIPPED_IN_A_ROW)
-    last(run.train(lambda model, draw: {"loss": fit(model, draw)["loss"] * (1 if draw.number % 3 == 0 else math.nan)}))
+    last(
+        run.train(
+            lambda model, micro_batch: {
+                "loss": fit(model, micro_batch)["loss"] * (1 if micro_batch.number % 3 == 0 else math.nan)
+            }
+        )
+    )
     assert run.skipped == 2 * MAX_SKIPPED_IN_A_ROW
 
 
@@ -180,9 +193,9 @@ def test_half_precision_trains_with_weights_kept_in_full(precision: str) -> None
     torch.manual_seed(0)
     run, kinds = Trainer(nn.Linear(3, 1), settings(), precision), set()
 
-    def loss(model: nn.Module, draw: Draw) -> dict[str, Tensor]:
+    def loss(model: nn.Module, micro_batch: MicroBatch) -> dict[str, Tensor]:
         kinds.add(model(INPUTS).dtype)
-        rows = torch.arange(8 * draw.number, 8 * draw.number + 8) % 64
+        rows = torch.arange(8 * micro_batch.number, 8 * micro_batch.number + 8) % 64
         return {"loss": (model(INPUTS[rows]).float() - TARGETS[rows]).square().mean()}
 
     steps = list(run.train(loss))
@@ -198,10 +211,10 @@ def test_a_trainer_loaded_goes_on_as_if_it_had_not_stopped(tmp_path: Path) -> No
     for step in first.train(fit):
         if step.step == 4:
             break
-    first.save(tmp_path / "state.safetensors")
+    save_state(first, tmp_path / "state.safetensors")
     with torch.no_grad():
         second.model.weight.zero_()
-    second.load(tmp_path / "state.safetensors")
+    load_state(second, tmp_path / "state.safetensors")
     last(second.train(fit))
     assert same(weights(whole.model), weights(second.model))
     assert same(weights(whole.ema), weights(second.ema))
@@ -210,22 +223,22 @@ def test_a_trainer_loaded_goes_on_as_if_it_had_not_stopped(tmp_path: Path) -> No
 def test_a_state_that_remembers_gradients_of_other_layers_is_refused(tmp_path: Path) -> None:
     path, ours = tmp_path / "state.safetensors", trainer()
     last(ours.train(fit))
-    ours.save(path)
+    save_state(ours, path)
     tensors, notes = checkpoint.read_tensors(path)
     tensors["optimizer.0.exp_avg"] = tensors["optimizer.0.exp_avg"][:, :-1].clone()
     checkpoint.write_tensors(path, tensors, notes)
     with pytest.raises(CheckpointError, match=r"state\.safetensors belongs to a run whose layers were others"):
-        trainer().load(path)
+        load_state(trainer(), path)
 
 
 def test_a_state_of_another_model_or_none_is_refused_by_name(tmp_path: Path) -> None:
     path = tmp_path / "state.safetensors"
     with pytest.raises(CheckpointError, match=r"state\.safetensors is missing"):
-        trainer().load(path)
+        load_state(trainer(), path)
     other = Trainer(nn.Linear(4, 1), settings(), "fp32")
-    other.save(path)
+    save_state(other, path)
     with pytest.raises(CheckpointError, match=r"state\.safetensors belongs to a run with other settings"):
-        trainer().load(path)
+        load_state(trainer(), path)
     checkpoint.write_tensors(path, {"model.weight": torch.zeros(1, 3)})
     with pytest.raises(CheckpointError, match=r"state\.safetensors"):
-        trainer().load(path)
+        load_state(trainer(), path)

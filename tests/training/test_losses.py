@@ -13,7 +13,8 @@ from ddpm_core.diffusion.prediction import PredictionType
 from ddpm_core.networks.unet import UNet
 from ddpm_core.networks.vae import VAE
 from ddpm_core.training import losses as objective
-from ddpm_core.training.losses import denoiser_loss, draw_timesteps, loss_by_decile, loss_weights, texture, vae_loss
+from ddpm_core.training.losses import denoiser_loss, loss_by_decile, loss_weights, texture, vae_loss
+from ddpm_core.training.timesteps import draw_timesteps
 
 SMALL = {"channels": (16, 32), "full_width": 8, "decoder_blocks": 1}
 

@@ -25,13 +25,16 @@ from ddpm_core.training.memory_budget import (
     saved_for_backward,
 )
 from ddpm_core.training.settings import StageSettings, TrainRequest
-from ddpm_core.training.shards import Draw
-from ddpm_core.training.stages.jobs import DenoiserJob, Job, VaeJob
+from ddpm_core.training.shards import MicroBatch
+from ddpm_core.training.stages.denoiser import DenoiserStage
 from ddpm_core.training.stages.run import run_stage, state_file
+from ddpm_core.training.stages.stage import Stage
+from ddpm_core.training.stages.vae import VaeStage
+from ddpm_core.training.state import load_state, save_state
 from tests.shared_run import STEPS, request_for, run, some_pictures
 
 STAGES = ["vae", "denoiser"]
-JOBS = {"vae": VaeJob, "denoiser": DenoiserJob}
+CLASSES = {"vae": VaeStage, "denoiser": DenoiserStage}
 CLOSE = {"rtol": 1e-4, "atol": 1e-5}  # sums taken in another order
 BATCH = 4  # of `request_for`, in two micro-batches
 COUNTED = 2  # pictures in the larger of the batches that memory is counted on
@@ -46,26 +49,29 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def jobs(whole: Path) -> dict[str, tuple[Job, StageSettings]]:
-    """A job of each stage, and its settings."""
+def ready(whole: Path) -> dict[str, tuple[Stage, StageSettings]]:
+    """Each stage, ready to train, and its settings."""
     request = request_for(whole)
-    made: dict[str, Job] = {"vae": VaeJob(request, some_pictures()), "denoiser": DenoiserJob(request, some_pictures())}
-    return {stage: (job, getattr(request, stage)) for stage, job in made.items()}
+    made: dict[str, Stage] = {
+        "vae": VaeStage.prepare(request, some_pictures()),
+        "denoiser": DenoiserStage.prepare(request, some_pictures()),
+    }
+    return {name: (stage, getattr(request, name)) for name, stage in made.items()}
 
 
 @pytest.fixture
 def full(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     """Has a stage's loss run out of memory where `when` of what it draws is true, but for what is only counted."""
 
-    def have(stage: str, when: Callable[[Draw], bool]) -> None:
-        plain = JOBS[stage].loss
+    def have(stage: str, when: Callable[[MicroBatch], bool]) -> None:
+        plain = CLASSES[stage].loss
 
-        def loss(self: Any, model: Any, draw: Draw) -> dict[str, Tensor]:
-            if draw.batch_size > COUNTED and when(draw):
+        def loss(self: Any, model: Any, micro_batch: MicroBatch) -> dict[str, Tensor]:
+            if micro_batch.batch_size > COUNTED and when(micro_batch):
                 raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20 GiB.")
-            return plain(self, model, draw)
+            return plain(self, model, micro_batch)
 
-        monkeypatch.setattr(JOBS[stage], "loss", loss)
+        monkeypatch.setattr(CLASSES[stage], "loss", loss)
 
     return have
 
@@ -99,8 +105,8 @@ def linear(batch_size: int = 8, world: World | None = None) -> Trainer:
     return Trainer(nn.Linear(4, 1), settings, "fp32", world=world or World())
 
 
-def square(model: nn.Module, draw: Draw) -> dict[str, Tensor]:
-    return {"loss": model(draw.share(torch.randn(draw.batch_size, 4))).square().mean()}
+def square(model: nn.Module, micro_batch: MicroBatch) -> dict[str, Tensor]:
+    return {"loss": model(micro_batch.take(torch.randn(micro_batch.batch_size, 4))).square().mean()}
 
 
 # Memory that is full in a step
@@ -111,16 +117,16 @@ def test_a_step_that_fills_the_memory_is_taken_again_in_halves_and_nothing_else_
     stage: str, whole: Path, tmp_path: Path, full
 ) -> None:
     # The second micro-batch of the second step: the gradients of the first are there already, and must not count twice.
-    full(stage, lambda draw: draw.number >= 3 and draw.size == 1)
+    full(stage, lambda micro_batch: micro_batch.number >= 3 and micro_batch.size == 1)
     steps = take(stage, request_for(tmp_path))
-    assert [step.parts for step in steps] == [1, 2, 2, 2]
+    assert [step.chunks for step in steps] == [1, 2, 2, 2]
     assert steps[-1].skipped == 0
     assert_alike(stage, tmp_path, whole)
 
 
 def test_halves_that_do_not_fit_either_are_halved_again(whole: Path, tmp_path: Path, full) -> None:
-    full("vae", lambda draw: draw.size < BATCH)
-    assert [step.parts for step in take("vae", request_for(tmp_path))] == [4] * STEPS
+    full("vae", lambda micro_batch: micro_batch.size < BATCH)
+    assert [step.chunks for step in take("vae", request_for(tmp_path))] == [4] * STEPS
     assert_alike("vae", tmp_path, whole)
 
 
@@ -129,32 +135,32 @@ def test_parts_are_equally_large_and_at_least_twice_as_many(batch: int, parts: l
     trainer = linear(batch)
     for count in parts:
         trainer.divide()
-        assert trainer.parts == count
+        assert trainer.chunks == count
     with pytest.raises(TrainingError, match="batch of one"):
         trainer.divide()
 
 
 def test_every_part_of_a_batch_is_computed_once() -> None:
     trainer, seen = linear(12), []
-    trainer.parts = 3
+    trainer.chunks = 3
 
-    def loss(model: nn.Module, draw: Draw) -> dict[str, Tensor]:
-        seen.append((draw.number, draw.share(torch.arange(12)).tolist()))
-        return square(model, draw)
+    def loss(model: nn.Module, micro_batch: MicroBatch) -> dict[str, Tensor]:
+        seen.append((micro_batch.number, micro_batch.take(torch.arange(12)).tolist()))
+        return square(model, micro_batch)
 
     next(trainer.train(loss))
     assert seen == [(0, [0, 1, 2, 3]), (0, [4, 5, 6, 7]), (0, [8, 9, 10, 11])]
 
 
 def test_a_batch_of_one_that_does_not_fit_ends_the_run_with_a_sentence(tmp_path: Path, full) -> None:
-    full("vae", lambda draw: True)
+    full("vae", lambda micro_batch: True)
     with pytest.raises(TrainingError, match=r"batch of one.*--size") as caught:
         take("vae", request_for(tmp_path))
     assert "\n" not in str(caught.value)
 
 
 def test_another_error_is_not_taken_for_full_memory() -> None:
-    def loss(model: nn.Module, draw: Draw) -> dict[str, Tensor]:
+    def loss(model: nn.Module, micro_batch: MicroBatch) -> dict[str, Tensor]:
         raise RuntimeError("mat1 and mat2 shapes cannot be multiplied")
 
     with pytest.raises(RuntimeError, match="mat1"):
@@ -162,23 +168,23 @@ def test_another_error_is_not_taken_for_full_memory() -> None:
 
 
 def test_of_several_processes_one_whose_memory_is_full_says_so_at_once() -> None:
-    def loss(draw: Draw) -> dict[str, Tensor]:
+    def loss(micro_batch: MicroBatch) -> dict[str, Tensor]:
         raise torch.OutOfMemoryError("CUDA out of memory.")
 
     with pytest.raises(TrainingError, match=r"batch of 8 .* process 1.*--batch-size"):
-        linear(world=World(1, 2)).fitting_gradients(loss)  # type: ignore[arg-type]
+        linear(world=World(1, 2)).accumulate_gradients(loss)  # type: ignore[arg-type]
 
 
 def test_a_run_divided_and_interrupted_goes_on_divided_and_changes_nothing_bit_for_bit(
     tmp_path: Path, full, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context():
-        full("vae", lambda draw: draw.size == 1)
+        full("vae", lambda micro_batch: micro_batch.size == 1)
         take("vae", request_for(tmp_path / "whole"))
         take("vae", request_for(tmp_path / "broken"), until=2)
     monkeypatch.undo()  # there is memory again; the parts remain, for other sums would round otherwise
     steps = take("vae", request_for(tmp_path / "broken", resume=True))
-    assert [(step.step, step.parts) for step in steps] == [(3, 2), (4, 2)]
+    assert [(step.step, step.chunks) for step in steps] == [(3, 2), (4, 2)]
     (one, told), (other, also) = (
         checkpoint.read_tensors(state_file(tmp_path / name, "vae")) for name in ("whole", "broken")
     )
@@ -188,10 +194,10 @@ def test_a_run_divided_and_interrupted_goes_on_divided_and_changes_nothing_bit_f
 
 def test_parts_that_another_batch_cannot_be_cut_into_are_forgotten(tmp_path: Path) -> None:
     first, second = linear(8), linear(6)
-    first.parts = 4
-    first.save(tmp_path / "state.safetensors")
-    second.load(tmp_path / "state.safetensors")
-    assert second.parts == 1
+    first.chunks = 4
+    save_state(first, tmp_path / "state.safetensors")
+    load_state(second, tmp_path / "state.safetensors")
+    assert second.chunks == 1
 
 
 # Counted before it is full
@@ -210,13 +216,13 @@ def test_saved_storages_are_counted_once_and_weights_not_at_all() -> None:
 
 @pytest.mark.parametrize("stage", STAGES)
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
-def test_two_small_batches_tell_of_a_large_one(stage: str, precision: Any, jobs) -> None:
-    job, settings = jobs[stage]
-    trainer = Trainer(job.model, settings, precision)
-    needs = needs_of(trainer, job.loss)
-    counted = saved_for_backward(trainer, job.loss, 12)
+def test_two_small_batches_tell_of_a_large_one(stage: str, precision: Any, ready) -> None:
+    ready_stage, settings = ready[stage]
+    trainer = Trainer(ready_stage.model, settings, precision)
+    needs = needs_of(trainer, ready_stage.loss)
+    counted = saved_for_backward(trainer, ready_stage.loss, 12)
     assert needs.kept + 12 * needs.kept_each == pytest.approx(counted, rel=0.02)
-    weights = sum(parameter.nbytes for parameter in job.model.parameters())
+    weights = sum(parameter.nbytes for parameter in ready_stage.model.parameters())
     assert (needs.weights, needs.gradients, needs.average, needs.moments) == (weights, weights, weights, 2 * weights)
     assert sum(needs.by_part(12).values()) == pytest.approx(5 * weights + counted, rel=0.02)
 
@@ -230,15 +236,15 @@ def test_what_is_not_trained_has_neither_gradients_nor_moments() -> None:
 
 @pytest.mark.parametrize("stage", STAGES)
 def test_by_estimate_a_batch_is_divided_before_the_first_step_and_nothing_else_changes(
-    stage: str, whole: Path, tmp_path: Path, jobs, monkeypatch: pytest.MonkeyPatch
+    stage: str, whole: Path, tmp_path: Path, ready, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    job, settings = jobs[stage]
-    needs = needs_of(Trainer(job.model, settings, "fp32"), job.loss)
+    ready_stage, settings = ready[stage]
+    needs = needs_of(Trainer(ready_stage.model, settings, "fp32"), ready_stage.loss)
     if stage == "denoiser":
         run(request_for(tmp_path), stage="vae")
     enough_for_three = needs.gradients + needs.moments + needs.passing(3)
     monkeypatch.setattr(fitting, "available_memory", lambda: enough_for_three)
-    assert [step.parts for step in take(stage, request_for(tmp_path))] == [2] * STEPS
+    assert [step.chunks for step in take(stage, request_for(tmp_path))] == [2] * STEPS
     assert_alike(stage, tmp_path, whole)
 
 
@@ -247,7 +253,7 @@ def test_with_memory_enough_or_unknown_no_batch_is_divided(free: int | None, mon
     monkeypatch.setattr(fitting, "available_memory", lambda: free)
     trainer = linear()
     fit(trainer, square)
-    assert trainer.parts == 1
+    assert trainer.chunks == 1
 
 
 def test_what_an_earlier_stage_has_freed_is_given_back_before_the_rest_is_counted(
@@ -271,7 +277,7 @@ def test_a_run_that_is_at_its_end_needs_no_memory(monkeypatch: pytest.MonkeyPatc
     trainer = linear()
     trainer.step = trainer.settings.iterations
     fit(trainer, square)
-    assert trainer.parts == 1
+    assert trainer.chunks == 1
 
 
 def test_moments_that_are_there_already_need_no_room(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -281,7 +287,7 @@ def test_moments_that_are_there_already_need_no_room(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(fitting, "available_memory", lambda: needs.gradients + needs.passing(8))
     for trainer in (fresh, resumed):
         fit(trainer, square)
-    assert (fresh.parts > 1, resumed.parts) == (True, 1)
+    assert (fresh.chunks > 1, resumed.chunks) == (True, 1)
 
 
 def test_processes_on_one_machine_share_its_memory_and_divide_alike(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -291,7 +297,7 @@ def test_processes_on_one_machine_share_its_memory_and_divide_alike(monkeypatch:
     monkeypatch.setattr(fitting, "available_memory", lambda: needs.gradients + needs.moments + needs.passing(4))
     trainer = linear(world=World(0, 2))
     fit(trainer, square)  # it fits here, but twice not elsewhere
-    assert (heard, trainer.parts) == ([False] * 3, 4)
+    assert (heard, trainer.chunks) == ([False] * 3, 4)
 
     heard.clear()
     monkeypatch.setenv("LOCAL_WORLD_SIZE", "2")
@@ -315,7 +321,7 @@ def test_the_sentence() -> None:
 
 
 def test_the_command_says_it_once_and_goes_on(call, picture_folder: Path, tmp_path: Path, full) -> None:
-    full("vae", lambda draw: draw.size == 1)
+    full("vae", lambda micro_batch: micro_batch.size == 1)
     command = ["--data", picture_folder, "--out", tmp_path / "run", "--preset", "tiny", "--device", "cpu"]
     outcome = call(train.main, *command, "--stage", "vae", "--batch-size", 6, "--iterations", 3)
     assert outcome.status == 0
@@ -335,10 +341,10 @@ def test_the_command_ends_with_a_sentence_if_nothing_fits(
     assert "Error: Even a batch of one does not fit into the memory; choose a smaller --size" in outcome.err
     assert "Traceback" not in outcome.err
 
-    def look(self: VaeJob, vae: nn.Module, grid: Path) -> dict[str, float]:
+    def evaluate(self: VaeStage, vae: nn.Module, grid: Path) -> dict[str, float]:
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB. See the documentation.")
 
-    monkeypatch.setattr(VaeJob, "look", look)
+    monkeypatch.setattr(VaeStage, "evaluate", evaluate)
     outcome = call(train.main, *command, "--device", "cpu", "--iterations", 1)
     assert outcome.status == 2
     assert "Error: The memory is full; close what else uses it, or choose a smaller --size" in outcome.err

@@ -17,12 +17,13 @@ from ddpm_core.networks.unet import UNet
 from ddpm_core.training import losses as objective
 from ddpm_core.training.distributed import ALONE
 from ddpm_core.training.loop import Trainer
-from ddpm_core.training.losses import denoiser_loss, draw_timesteps
-from ddpm_core.training.shards import Share
-from ddpm_core.training.stages import jobs
-from ddpm_core.training.stages.jobs import Pictures
+from ddpm_core.training.losses import denoiser_loss
+from ddpm_core.training.pictures import Pictures
+from ddpm_core.training.shards import Shard
+from ddpm_core.training.stages import denoiser
 from ddpm_core.training.stages.run import state_file
-from ddpm_core.training.timesteps import STRETCHES, UNIFORM_SHARE, LossHistory
+from ddpm_core.training.state import load_state, save_state
+from ddpm_core.training.timesteps import STRETCHES, UNIFORM_SHARE, LossAwareSampler, draw_timesteps
 from tests.training.stages.test_run import copy_vae, pictures, request_for, run_all, settings_with, trained
 from tests.training.test_losses import Answer
 
@@ -31,46 +32,46 @@ __all__ = ["pictures", "trained"]  # fixtures
 EVERY = torch.arange(1, 1000)
 
 
-def filled(losses_at: Tensor, states: int = 1000, **changes: int) -> LossHistory:
+def filled(losses_at: Tensor, states: int = 1000, **changes: int) -> LossAwareSampler:
     """A history that met every timestep as often as it remembers, with the losses (N-1,) given."""
-    history = LossHistory(states, **changes)
+    history = LossAwareSampler(states, **changes)
     for _ in range(history.losses.shape[1]):
-        history.remember(torch.arange(1, states), losses_at)
+        history.update(torch.arange(1, states), losses_at)
     return history
 
 
 def test_until_every_stretch_is_filled_the_draw_is_uniform() -> None:
-    history = LossHistory(1000, kept=3)
-    history.remember(EVERY[:989], EVERY[:989].float())  # all stretches but the last
+    history = LossAwareSampler(1000, kept=3)
+    history.update(EVERY[:989], EVERY[:989].float())  # all stretches but the last
     for _ in range(3):
         assert torch.equal(history.probabilities(), torch.full((999,), 1 / 999, dtype=torch.float64))
         torch.testing.assert_close(history.weights(EVERY), torch.ones(999))
-        history.remember(EVERY[-1:], torch.ones(1))
+        history.update(EVERY[-1:], torch.ones(1))
     assert history.probabilities().unique().numel() == STRETCHES
 
 
 def test_a_timestep_is_drawn_in_proportion_to_the_root_of_its_losses_second_moment() -> None:
-    history = LossHistory(7, stretches=3, kept=2)  # timesteps 1 and 2, 3 and 4, 5 and 6
-    history.remember(torch.tensor([1, 2, 3, 4, 5, 6]), torch.tensor([3.0, 4.0, 1.0, 1.0, 0.0, 2.0]))
+    history = LossAwareSampler(7, stretches=3, kept=2)  # timesteps 1 and 2, 3 and 4, 5 and 6
+    history.update(torch.tensor([1, 2, 3, 4, 5, 6]), torch.tensor([3.0, 4.0, 1.0, 1.0, 0.0, 2.0]))
     by_loss = torch.tensor([12.5, 12.5, 1.0, 1.0, 2.0, 2.0], dtype=torch.float64).sqrt()
     expected = (1 - UNIFORM_SHARE) * by_loss / by_loss.sum() + UNIFORM_SHARE / 6
     torch.testing.assert_close(history.probabilities(), expected)
-    drawn = history.draw(100_000).bincount(minlength=7)[1:] / 100_000
+    drawn = history.sample(100_000).bincount(minlength=7)[1:] / 100_000
     torch.testing.assert_close(drawn.double(), expected, rtol=0, atol=0.01)
 
 
 def test_of_each_stretch_the_last_losses_count() -> None:
-    history = LossHistory(3, stretches=2, kept=2)
-    history.remember(torch.tensor([1, 2, 1, 1, 2]), torch.tensor([9.0, 5.0, 1.0, 2.0, 6.0]))
+    history = LossAwareSampler(3, stretches=2, kept=2)
+    history.update(torch.tensor([1, 2, 1, 1, 2]), torch.tensor([9.0, 5.0, 1.0, 2.0, 6.0]))
     assert history.losses.tolist() == [[1, 2], [5, 6]]
-    history.remember(torch.tensor([2]), torch.tensor([7.0]))
+    history.update(torch.tensor([2]), torch.tensor([7.0]))
     assert history.losses.tolist() == [[1, 2], [6, 7]]
     assert history.seen.tolist() == [3, 3]
 
 
 def test_losses_that_are_not_finite_are_not_remembered() -> None:
-    history = LossHistory(3, kept=1)
-    history.remember(torch.tensor([1, 2, 1]), torch.tensor([torch.nan, 2.0, torch.inf]))
+    history = LossAwareSampler(3, kept=1)
+    history.update(torch.tensor([1, 2, 1]), torch.tensor([torch.nan, 2.0, torch.inf]))
     assert history.seen.tolist() == [0, 1]
     assert history.probabilities().isfinite().all()
 
@@ -82,7 +83,7 @@ def test_however_many_timesteps_each_can_be_drawn_and_no_other(states: int) -> N
     assert share.shape == (states - 1,)
     assert share.min() > 0
     assert share.sum().item() == pytest.approx(1)
-    drawn = history.draw(5_000)
+    drawn = history.sample(5_000)
     assert drawn.dtype == torch.int64
     assert 1 <= drawn.min() <= drawn.max() <= states - 1
 
@@ -97,7 +98,7 @@ def test_weighed_the_mean_loss_is_that_of_a_uniform_draw() -> None:
     history = filled(losses)
     share, weights = history.probabilities(), history.weights(EVERY)
     assert (share * weights * losses).sum().item() == pytest.approx(losses.mean().item(), rel=1e-6)
-    drawn = history.draw(20_000)
+    drawn = history.sample(20_000)
     by_importance = history.weights(drawn) * losses[drawn - 1]
     assert by_importance.mean().item() == pytest.approx(losses.mean().item(), rel=0.02)
     assert by_importance.std() < 0.2 * losses.std()
@@ -112,7 +113,9 @@ def test_the_loss_of_a_batch_drawn_by_importance_is_on_average_that_of_all_times
     diffuser, clean = Diffuser(), torch.randn(4000, 1, 2, 2)
     expected = 100 * (1 - diffuser.alpha_bar[1:])
     history = filled(expected.float())
-    loss = denoiser_loss(wrong_by(diffuser, clean), clean, diffuser, "importance", 0.0, history=history)["loss"]
+    loss = denoiser_loss(wrong_by(diffuser, clean), clean, diffuser, "importance", 0.0, timestep_sampler=history)[
+        "loss"
+    ]
     assert loss.item() == pytest.approx(expected.mean().item(), rel=0.01)
 
 
@@ -121,10 +124,10 @@ def test_a_batch_tells_the_history_its_losses_unweighed_and_without_held_cells(m
     regions = torch.rand(400, 1, 2, 2) < 0.5
     regions[:50] = True
     monkeypatch.setattr(objective, "random_regions", lambda batch, height, width: regions)
-    history = LossHistory(3, kept=5)
+    history = LossAwareSampler(3, kept=5)
     for _ in range(3):  # the first draw is uniform, the next are not
-        denoiser_loss(wrong_by(diffuser, clean), clean, diffuser, "importance", 1.0, history=history)
-        history.settle(ALONE.together)
+        denoiser_loss(wrong_by(diffuser, clean), clean, diffuser, "importance", 1.0, timestep_sampler=history)
+        history.commit(ALONE.gather)
     losses = 100 * (1 - diffuser.alpha_bar[1:, None].expand(2, 5))
     torch.testing.assert_close(history.losses, losses, rtol=1e-5, atol=0)
     held_altogether = regions.flatten(1).all(1).sum().item()
@@ -134,13 +137,15 @@ def test_a_batch_tells_the_history_its_losses_unweighed_and_without_held_cells(m
 def test_a_batch_computed_in_parts_is_remembered_as_if_it_had_been_whole() -> None:
     def remembered(parts: int) -> Tensor:
         torch.manual_seed(0)
-        history, unet = LossHistory(7, stretches=3, kept=2), UNet(channels=(32,), blocks=1, dropout=0.0)
+        history, unet = LossAwareSampler(7, stretches=3, kept=2), UNet(channels=(32,), blocks=1, dropout=0.0)
         for step in range(5):
             clean = torch.randn(8, 4, 4, 4, generator=torch.Generator().manual_seed(step))
             for rank in range(parts):
                 torch.manual_seed(step)
-                denoiser_loss(unet, clean, Diffuser(7), "importance", 0.5, part=Share(rank, parts), history=history)
-            history.settle(ALONE.together)
+                denoiser_loss(
+                    unet, clean, Diffuser(7), "importance", 0.5, shard=Shard(rank, parts), timestep_sampler=history
+                )
+            history.commit(ALONE.gather)
         return history.weights(torch.arange(1, 7))
 
     whole = remembered(1)
@@ -150,11 +155,11 @@ def test_a_batch_computed_in_parts_is_remembered_as_if_it_had_been_whole() -> No
 
 
 def test_what_was_told_of_a_step_that_is_taken_again_is_forgotten() -> None:
-    history = LossHistory(3, stretches=2, kept=1)
+    history = LossAwareSampler(3, stretches=2, kept=1)
     history.note(torch.tensor([1, 2]), torch.tensor([5.0, 6.0]))
-    history.begin()
+    history.discard_pending()
     history.note(torch.tensor([2]), torch.tensor([1.0]))
-    history.settle(ALONE.together)
+    history.commit(ALONE.gather)
     assert history.seen.tolist() == [0, 1]
 
 
@@ -172,7 +177,7 @@ def test_without_a_history_importance_is_uniform() -> None:
 def test_a_run_drawn_by_importance_and_broken_off_goes_on_bit_for_bit(
     tmp_path: Path, pictures: Pictures, trained: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(jobs, "LossHistory", partial(LossHistory, stretches=2, kept=2))
+    monkeypatch.setattr(denoiser, "LossAwareSampler", partial(LossAwareSampler, stretches=2, kept=2))
     for name, stops in (("whole", [None]), ("broken", [3, None])):
         copy_vae(trained, tmp_path / name)
         for number, stop in enumerate(stops):
@@ -190,7 +195,7 @@ def test_a_run_drawn_by_importance_and_broken_off_goes_on_bit_for_bit(
 def test_the_draw_by_importance_changes_what_is_learned(
     tmp_path: Path, pictures: Pictures, trained: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(jobs, "LossHistory", partial(LossHistory, stretches=2, kept=2))
+    monkeypatch.setattr(denoiser, "LossAwareSampler", partial(LossAwareSampler, stretches=2, kept=2))
     losses = {}
     for how in ("uniform", "importance"):
         copy_vae(trained, tmp_path / how)
@@ -218,9 +223,9 @@ def test_a_run_that_goes_on_may_begin_to_draw_by_importance_and_stop_it(
 
 def test_a_history_of_another_shape_is_refused(tmp_path: Path) -> None:
     settings, line = request_for(tmp_path).denoiser, torch.nn.Linear(1, 1)
-    Trainer(line, settings, "fp32", memory=LossHistory(10)).save(tmp_path / "state.safetensors")
+    save_state(Trainer(line, settings, "fp32", loss_state=LossAwareSampler(10)), tmp_path / "state.safetensors")
     with pytest.raises(checkpoint.CheckpointError, match="other settings"):
-        Trainer(line, settings, "fp32", memory=LossHistory(20)).load(tmp_path / "state.safetensors")
+        load_state(Trainer(line, settings, "fp32", loss_state=LossAwareSampler(20)), tmp_path / "state.safetensors")
 
 
 def test_the_train_command_draws_by_importance(call, picture_folder: Path, tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ import pandas
 
 from ddpm_core.images.files import PictureError, open_picture
 from ddpm_core.training.presets import PRESETS
-from ddpm_core.training.stages.jobs import STAGES, StageName
+from ddpm_core.training.settings import STAGES, StageName
 from ui.components.events import AT_ONCE, PAGE_ONLY
 from ui.components.progress import status
 from ui.components.run_control import RunControl

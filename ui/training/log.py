@@ -16,7 +16,7 @@ from statistics import fmean
 from typing import Any, NamedTuple
 
 from ddpm_core.training.record.journal import grids_of
-from ddpm_core.training.stages.jobs import StageName
+from ddpm_core.training.settings import StageName
 
 POINTS = 200  # of a curve on the page; more cannot be told apart
 

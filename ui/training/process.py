@@ -17,8 +17,7 @@ from typing import Literal
 
 from ddpm_core.checkpoints.native import finished_after
 from ddpm_core.training.record.progress import in_hours
-from ddpm_core.training.settings import TrainRequest
-from ddpm_core.training.stages.jobs import STAGES, StageName
+from ddpm_core.training.settings import STAGES, StageName, TrainRequest
 from ui.components.progress import Status, status
 from ui.training.log import Notes
 from ui.training.order import PICTURES, Order

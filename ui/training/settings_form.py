@@ -12,8 +12,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from ddpm_core.cli import plain
-from ddpm_core.training.settings import TrainRequest
-from ddpm_core.training.stages.jobs import STAGES
+from ddpm_core.training.settings import STAGES, TrainRequest
 from ui.training.order import Order
 
 # Where pictures come from and go to has controls of its own; the machine is the app's.

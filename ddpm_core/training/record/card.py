@@ -35,7 +35,7 @@ from ddpm_core.training.losses import DECILES
 from ddpm_core.training.record.journal import grids_of, rows_of, runs_of
 from ddpm_core.training.record.progress import in_hours
 from ddpm_core.training.record.reproduce import beyond, command
-from ddpm_core.training.stages.jobs import STAGES, StageName
+from ddpm_core.training.settings import STAGES, StageName
 
 SAMPLES = "samples.png"
 OWN = re.compile(r"\n<!-- Written by the trainer, which leaves it alone once it is edited: ([0-9a-f]{64}) -->\n\Z")

@@ -18,7 +18,7 @@ from matplotlib.ticker import FuncFormatter
 from ddpm_core.checkpoints.native import write_atomically
 from ddpm_core.training.losses import DECILES
 from ddpm_core.training.record.journal import rows_of
-from ddpm_core.training.stages.jobs import STAGES, StageName
+from ddpm_core.training.settings import STAGES, StageName
 
 # The page's colours, see ui/theme.py.
 ACCENT, PALE, DARK = "#0f766e", "#aee4dc", "#134b48"

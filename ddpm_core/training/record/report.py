@@ -9,7 +9,7 @@ from pathlib import Path
 from ddpm_core.checkpoints.native import CONFIG, CheckpointError
 from ddpm_core.training.record.card import write_card
 from ddpm_core.training.record.plots import draw
-from ddpm_core.training.stages.jobs import StageName
+from ddpm_core.training.settings import StageName
 
 
 @contextmanager

@@ -34,7 +34,7 @@ def command(recorded: dict[str, Any], name: str, stage: str | None = None) -> st
 
 
 def of_the_checkpoint() -> dict[str, Any]:
-    """The settings that a run started from another checkpoint has from there (`finetuning.shapes_of`), as None."""
+    """The settings that a run started from another checkpoint has from there (`initialization.shapes_of`), as None."""
     stages = {"vae": VaeSettings.SHAPE, "denoiser": (*DenoiserSettings.SHAPE, "schedule")}
     shapes = {stage: dict.fromkeys(names) for stage, names in stages.items()}
     return {"size": None, "codec": None, "pixel_stride": None, **shapes}

@@ -20,19 +20,21 @@ from ddpm_core.diffusion.samplers import last
 from ddpm_core.networks.layers import placed
 from ddpm_core.networks.vae import VAE
 from ddpm_core.pipeline import LatentDiffusion
-from ddpm_core.requests import MAX_COUNT, GenerateRequest
+from ddpm_core.requests import GenerateRequest
 from ddpm_core.training.loop import batch_index
 from ddpm_core.training.losses import vae_loss
+from ddpm_core.training.pictures import Pictures
 from ddpm_core.training.settings import TrainRequest
-from ddpm_core.training.shards import Draw
-from ddpm_core.training.stages.jobs import Pictures, VaeJob
+from ddpm_core.training.shards import MicroBatch
+from ddpm_core.training.stages.vae import VaeStage, build_vae
 
 WIDTH = 32  # at full resolution; doubled at every halving
 GAIN = 4.0  # what spectral norms of 1 hold back
+SAMPLED_AT_ONCE = 8  # pictures, in one call of the denoiser
 FIRST_SEED = 1_000_000  # of what is sampled for the critic: seeds that people try, and measure, are lower
 
 
-class OfUnitNorm(nn.Module):
+class SpectralNorm(nn.Module):
     """A convolution's weights (out, in, k, k) over their spectral norm, as a matrix (Miyato et al. 2018, eq. 8).
 
     Computed, where PyTorch's own tracks it from call to call: a run that goes on would not be where it was.
@@ -59,7 +61,7 @@ class Critic(nn.Module):
         ]
         layers: list[nn.Module] = []
         for convolution in convolutions:
-            register_parametrization(convolution, "weight", OfUnitNorm())
+            register_parametrization(convolution, "weight", SpectralNorm())
             layers += [convolution, nn.LeakyReLU(0.2)]
         self.layers = nn.Sequential(*layers[:-1])
 
@@ -67,7 +69,7 @@ class Critic(nn.Module):
         return GAIN * self.layers(image)
 
 
-class Judged(nn.Module):
+class VaeWithCritic(nn.Module):
     """An autoencoder and its critic, which learn in the same steps."""
 
     def __init__(self, vae: VAE, critic: Critic):
@@ -86,43 +88,55 @@ def contest(critic: Critic, real: Tensor, made: Tensor) -> dict[str, Tensor]:
     return {"judging": judging, "passing": -functional_call(critic, unmoved, (made,)).mean()}
 
 
-class JudgedVaeJob(VaeJob):
+class AdversarialVaeStage(VaeStage):
     """Trains the autoencoder, or its decoder, on pictures and against a critic.
 
     The critic is shown what the autoencoder restores and, if asked for, as many pictures from latents that a denoiser
     made. Those are smoother than latents of pictures; here the decoder learns to give them texture as well.
+
+    Args:
+        sampled: latents (N, C, h, w) that a denoiser made; None without.
     """
 
-    model: Judged  # type: ignore[assignment]
+    model: VaeWithCritic  # type: ignore[assignment]
 
-    def __init__(self, request: TrainRequest, pictures: Pictures):
-        super().__init__(request, pictures)
+    def __init__(
+        self, request: TrainRequest, pictures: Pictures, model: VaeWithCritic, notes: list[str], sampled: Tensor | None
+    ):
+        super().__init__(request, pictures, model, notes)  # type: ignore[arg-type]
+        self.sampled = sampled
+
+    @classmethod
+    def prepare(cls, request: TrainRequest, pictures: Pictures) -> AdversarialVaeStage:
+        """As `VaeStage.prepare`, with a new critic and what it judges of the denoiser of --init."""
+        vae, notes = build_vae(request)
         torch.manual_seed(request.seed)
-        self.model = Judged(self.model, placed(Critic(), self.device))  # type: ignore[arg-type]
-        self.sampled = None
+        model = VaeWithCritic(vae, placed(Critic(), next(vae.parameters()).device))
+        sampled = None
         if request.vae.sampled and request.init:
-            self.sampled = sampled_latents(request.init, request.vae.sampled, request.device)
-            self.notes += [f"The critic also judges {len(self.sampled)} samples of the denoiser of {request.init}."]
+            sampled = sampled_latents(request.init, request.vae.sampled, request.device)
+            notes = [*notes, f"The critic also judges {len(sampled)} samples of the denoiser of {request.init}."]
+        return cls(request, pictures, model, notes, sampled)
 
-    def loss(self, model: Judged, draw: Draw) -> dict[str, Tensor]:  # type: ignore[override]
+    def loss(self, model: VaeWithCritic, micro_batch: MicroBatch) -> dict[str, Tensor]:  # type: ignore[override]
         settings = self.request.vae
-        image = self.images(draw)
+        image = self.images(micro_batch)
 
-        def judged(restored: Tensor) -> dict[str, Tensor]:
+        def adversarial_terms(restored: Tensor) -> dict[str, Tensor]:
             made = restored
             if self.sampled is not None:
-                index = draw.share(batch_index(draw.number, draw.batch_size, len(self.sampled), self.request.seed))
-                latent = self.sampled[index].to(self.device, memory_format=torch.channels_last)
+                order = batch_index(micro_batch.number, micro_batch.batch_size, len(self.sampled), self.request.seed)
+                latent = self.sampled[micro_batch.take(order)].to(self.device, memory_format=torch.channels_last)
                 made = torch.cat([restored, model.vae.decode(latent)])
             terms = contest(model.critic, image, made)
             return terms | {"passing": settings.adversarial_weight * terms["passing"]}
 
-        return vae_loss(model.vae, image, **settings.weights, part=draw, more=judged)
+        return vae_loss(model.vae, image, **settings.weights, shard=micro_batch, more=adversarial_terms)
 
-    def look(self, model: Judged, grid: Path) -> dict[str, float]:  # type: ignore[override]
-        return super().look(model.vae, grid)
+    def evaluate(self, model: VaeWithCritic, grid: Path) -> dict[str, float]:  # type: ignore[override]
+        return super().evaluate(model.vae, grid)
 
-    def export(self, model: Judged, finished: int | None) -> None:  # type: ignore[override]
+    def export(self, model: VaeWithCritic, finished: int | None) -> None:  # type: ignore[override]
         super().export(model.vae, finished)
 
 
@@ -134,7 +148,7 @@ def sampled_latents(folder: Path, count: int, device: str) -> Tensor:
     """
     model = LatentDiffusion.load(folder, device)
     requests = [
-        GenerateRequest(seed=FIRST_SEED + first, count=min(MAX_COUNT, count - first))
-        for first in range(0, count, MAX_COUNT)
+        GenerateRequest(seed=FIRST_SEED + first, count=min(SAMPLED_AT_ONCE, count - first))
+        for first in range(0, count, SAMPLED_AT_ONCE)
     ]
     return torch.cat([last(model.generate(request)).latent for request in requests])

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,10 +18,25 @@ from torch import Tensor
 
 from ddpm_core.checkpoints.native import CheckpointError, read_tensors, write_tensors
 from ddpm_core.data.load import PictureSet
-from ddpm_core.networks.codec import Codec
+from ddpm_core.networks.codec import Codec, PixelCodec
+from ddpm_core.training.pictures import Pictures
+from ddpm_core.training.settings import TrainRequest
 
 ENCODED = 32  # pictures encoded at once
-LATENTS = "latents.safetensors"
+LATENTS = "latents.safetensors"  # in training/
+
+
+@dataclass
+class LatentSet:
+    """Latents to learn from, or held out.
+
+    Attributes:
+        clean: (N, C, h, w), normalised, on the CPU.
+        labels: the class (N,) of each; None without classes.
+    """
+
+    clean: Tensor
+    labels: Tensor | None = None
 
 
 class Views(NamedTuple):
@@ -30,28 +46,54 @@ class Views(NamedTuple):
     flips: bool
 
 
+def encode_pictures(
+    request: TrainRequest, codec: Codec, pictures: Pictures, write: bool
+) -> tuple[LatentSet, LatentSet | None]:
+    """Latents of the pictures to train on, and of those held out; made once, if `write` allows to keep them.
+
+    Pixels for latents are not kept: they are made in no time, and several times as large as the pictures.
+    """
+    views = {"train": Views(pictures.train, request.flips)}
+    if pictures.held_out:
+        views["held_out"] = Views(pictures.held_out, flips=False)
+    if isinstance(codec, PixelCodec):
+        clean = {name: encoded(codec, each) for name, each in views.items()}
+    else:
+        clean = cached(codec, views, request.out / "training" / LATENTS, write)
+    known = bool(pictures.classes)
+    sets = {name: LatentSet(clean[name], labels_of(each) if known else None) for name, each in views.items()}
+    return sets["train"], sets.get("held_out")
+
+
 @torch.inference_mode()
 def encoded(codec: Codec, views: Views) -> Tensor:
     """Latents (N, C, h, w) of pictures, on the CPU; 2N with their mirror images."""
     device, latents = codec.latent_mean.device, []
-    for image in views.pictures.batches(ENCODED):
+    for image in views.pictures.batches(ENCODED):  # (B, 3, H, W)
         for view in (image, image.flip(3)) if views.flips else (image,):
             latents.append(codec.encode(view.to(device)).cpu())
     return torch.cat(latents)
 
 
-def kept(codec: Codec, parts: Mapping[str, Views], file: Path, write: bool = True) -> dict[str, Tensor]:
-    """What `encoded` makes of each part, from `file` if that has it, which is then written if `write` allows it.
+def labels_of(views: Views) -> Tensor | None:
+    """The class (N,) of each latent that `encoded` makes, in its order; None if nobody knows."""
+    if views.pictures.labels is None:
+        return None
+    return torch.cat([each for batch in views.pictures.labels.split(ENCODED) for each in [batch] * (1 + views.flips)])
+
+
+def cached(codec: Codec, views: Mapping[str, Views], file: Path, write: bool = True) -> dict[str, Tensor]:
+    """What `encoded` makes of each, from `file` if that has it, which is then written if `write` allows it.
 
     A file that is damaged or of something else counts as none, and one that cannot be written (a full disk) is done
     without.
     """
-    origin = {f"{name} of": fingerprint(codec, views) for name, views in parts.items()}
+    origin = {f"{name} of": fingerprint(codec, each) for name, each in views.items()}
     with contextlib.suppress(CheckpointError):
-        latents, said = read_tensors(file)
-        if said == origin | _digests(latents):
+        latents, metadata = read_tensors(file)
+        if metadata == origin | _digests(latents):
             return latents
-    latents = {name: encoded(codec, views) for name, views in parts.items()}
+    latents = {name: encoded(codec, each) for name, each in views.items()}
     if write:
         with contextlib.suppress(OSError):
             write_tensors(file, latents, origin | _digests(latents))
@@ -61,7 +103,7 @@ def kept(codec: Codec, parts: Mapping[str, Views], file: Path, write: bool = Tru
 def fingerprint(codec: Codec, views: Views) -> str:
     """SHA-256 of all that latents depend on: how the codec is built, its weights, the pixels, and the flips."""
     shape = f"{codec!r} stride {codec.stride} flips {views.flips}"
-    return digest(*codec.state_dict().values(), views.pictures.pixels, said=shape)
+    return digest(*codec.state_dict().values(), views.pictures.pixels, prefix=shape)
 
 
 def _digests(latents: Mapping[str, Tensor]) -> dict[str, str]:
@@ -69,9 +111,9 @@ def _digests(latents: Mapping[str, Tensor]) -> dict[str, str]:
     return {name: digest(latent) for name, latent in latents.items()}
 
 
-def digest(*tensors: Tensor, said: str = "") -> str:
-    """SHA-256 of tensors: their types, shapes and bytes, and of what is `said` besides."""
-    state = hashlib.sha256(said.encode())
+def digest(*tensors: Tensor, prefix: str = "") -> str:
+    """SHA-256 of a text and of tensors: their types, shapes and bytes."""
+    state = hashlib.sha256(prefix.encode())
     for tensor in tensors:
         state.update(f"{tensor.dtype} {tuple(tensor.shape)}".encode())
         state.update(tensor.detach().cpu().contiguous().numpy().reshape(-1).data)

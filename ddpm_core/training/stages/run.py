@@ -10,12 +10,16 @@ from ddpm_core.checkpoints.native import CheckpointError, finished_after
 from ddpm_core.training.distributed import ALONE, World
 from ddpm_core.training.loop import Trainer, TrainStep
 from ddpm_core.training.memory_budget import divided, fit
+from ddpm_core.training.pictures import Pictures, list_skipped
 from ddpm_core.training.record.journal import Journal
 from ddpm_core.training.record.report import reported
 from ddpm_core.training.resume import changes, other_basis, refuse_other_classes
-from ddpm_core.training.settings import StageSettings, TrainRequest
-from ddpm_core.training.stages.critic import JudgedVaeJob
-from ddpm_core.training.stages.jobs import DenoiserJob, Job, Pictures, StageName, VaeJob, list_skipped, settings_of
+from ddpm_core.training.settings import StageName, StageSettings, TrainRequest
+from ddpm_core.training.stages.critic import AdversarialVaeStage
+from ddpm_core.training.stages.denoiser import DenoiserStage
+from ddpm_core.training.stages.stage import Stage
+from ddpm_core.training.stages.vae import VaeStage
+from ddpm_core.training.state import load_state, save_state
 
 
 @dataclass
@@ -49,22 +53,22 @@ def free_place(stage: StageName, request: TrainRequest) -> tuple[Path, Path]:
     return state, weights
 
 
-def job_of(stage: StageName, request: TrainRequest, pictures: Pictures, world: World = ALONE) -> Job:
-    """The job that a stage is, by its settings. Raises `CheckpointError`."""
+def prepare(stage: StageName, request: TrainRequest, pictures: Pictures, world: World = ALONE) -> Stage:
+    """A stage ready to train: its model, and all that it learns from. Raises `CheckpointError`."""
     if stage == "denoiser":
-        return DenoiserJob(request, pictures, world)
-    return (JudgedVaeJob if request.vae.adversarial_weight else VaeJob)(request, pictures)
+        return DenoiserStage.prepare(request, pictures, world)
+    return (AdversarialVaeStage if request.vae.adversarial_weight else VaeStage).prepare(request, pictures)
 
 
 def run_stage(
-    stage: StageName,
+    name: StageName,
     request: TrainRequest,
     pictures: Pictures,
     world: World = ALONE,
     say: Callable[[str], object] = lambda sentence: None,
     begin: Callable[[], object] = lambda: None,
 ) -> Generator[Update]:
-    """Train one stage ("vae" or "denoiser") to its end, yielding after every step.
+    """Train one stage to its end, yielding after every step.
 
     Writes below `request.out`: the weights and `config.json` (a usable checkpoint at every save),
     `training/` with resumable state, resolved settings, a log as JSONL and as TensorBoard events, picture grids and
@@ -84,52 +88,52 @@ def run_stage(
         TrainingError: training diverged, or does not fit into the memory.
         UnwritableError: a file could not be written.
     """
-    settings: StageSettings = getattr(request, stage)
-    state, weights = free_place(stage, request)
-    world.meet()  # what an earlier run of these processes had to write is written
+    settings: StageSettings = getattr(request, name)
+    state, weights = free_place(name, request)
+    world.barrier()  # what an earlier run of these processes had to write is written
     resumed = state.exists()
-    notes = changes(stage, request) if resumed else []
-    if resumed and stage == "denoiser":
+    notes = changes(name, request) if resumed else []
+    if resumed and name == "denoiser":
         refuse_other_classes(request.out, pictures.classes)
-    job = job_of(stage, request, pictures, world)
-    trainer = Trainer(job.model, settings, request.precision, request.seed, world, job.memory)
-    notes += other_basis(trainer.load(state), job.basis) if resumed else job.notes
-    fit(trainer, job.loss)
-    if (parts := trainer.parts) > 1:
-        notes.append(divided(settings.batch_size, parts))
+    stage = prepare(name, request, pictures, world)
+    trainer = Trainer(stage.model, settings, request.precision, request.seed, world, stage.loss_state)
+    notes += other_basis(load_state(trainer, state), stage.basis) if resumed else stage.notes
+    fit(trainer, stage.loss)
+    if (chunks := trainer.chunks) > 1:
+        notes.append(divided(settings.batch_size, chunks))
     for sentence in notes:
         say(sentence)
     begin()
 
-    if not world.leads:
-        for step in trainer.train(job.loss):
-            yield Update(stage, step)
-        world.meet()  # the weights are written
+    if not world.is_main:
+        for step in trainer.train(stage.loss):
+            yield Update(name, step)
+        world.barrier()  # the weights are written
         return
 
     def export(final: bool) -> None:
-        job.export(trainer.ema.module.eval(), trainer.step if final else None)
+        stage.export(trainer.ema.module.eval(), trainer.step if final else None)
 
     if trainer.step >= settings.iterations and finished_after(weights) != trainer.step:
         export(final=True)  # it was killed between the last state and the last weights
 
-    facts = facts_of(trainer, pictures) | {"settings": settings_of(request, stage)}
-    with reported(request.out, stage), Journal(state.parent, stage, trainer.step, facts) as journal:
+    facts = facts_of(trainer, pictures) | {"settings": request.recorded(name)}
+    with reported(request.out, name), Journal(state.parent, name, trainer.step, facts) as journal:
         journal.settings(request.model_dump_json(indent=2))
         list_skipped(request, pictures)
         saved = trainer.step
-        for step in trainer.train(job.loss):
-            if step.parts > parts:
-                parts = step.parts
-                say(divided(settings.batch_size, parts))
-            update = Update(stage, step)
+        for step in trainer.train(stage.loss):
+            if step.chunks > chunks:
+                chunks = step.chunks
+                say(divided(settings.batch_size, chunks))
+            update = Update(name, step)
             final = step.step == settings.iterations
             if final or step.step % request.sample_every == 0:
-                update.held_out = job.look(trainer.ema.module.eval(), journal.grid(step.step))
+                update.held_out = stage.evaluate(trainer.ema.module.eval(), journal.grid(step.step))
             journal.write(step, update.held_out)
             # Not after a step that was not finite: if it is the weights' fault, what was saved before is worth more.
             if final or (step.taken and step.step // request.save_every > saved // request.save_every):
-                trainer.save(state, job.basis)
+                save_state(trainer, state, stage.basis)
                 export(final)
                 saved = step.step
             try:
@@ -138,10 +142,10 @@ def run_stage(
                 if not step.taken:
                     say(f"The last step gave numbers that are not finite, so what was saved after step {saved} stands.")
                 elif saved < step.step:
-                    trainer.save(state, job.basis)
+                    save_state(trainer, state, stage.basis)
                     export(final=False)
                 raise
-    world.meet()
+    world.barrier()
 
 
 def facts_of(trainer: Trainer, pictures: Pictures) -> dict[str, str | int]:

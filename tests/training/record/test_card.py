@@ -22,7 +22,6 @@ from ddpm_core.training.record.card import SAMPLES, card, is_own, sealed, write_
 from ddpm_core.training.record.journal import rows_of
 from ddpm_core.training.record.reproduce import command
 from ddpm_core.training.settings import TrainRequest
-from ddpm_core.training.stages.jobs import settings_of
 from tests.shared_run import request_for, run
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -203,17 +202,17 @@ def test_the_command_asks_for_the_settings_recorded(
     known = {"data": "photos", "out": "checkpoints/mine"}
     request = TrainRequest.model_validate(merge(PRESETS[preset], known, changes))
     names = {"data": "photos"} | ({"init": "faces-128"} if request.init else {})
-    recorded = merge(names, *(settings_of(request, stage) for stage in request.stages))
+    recorded = merge(names, *(request.recorded(stage) for stage in request.stages))
     asked = given(call, monkeypatch, command(recorded, "mine", request.stage if request.stage != "all" else None))
     for stage in request.stages:
-        assert settings_of(asked, stage) == settings_of(request, stage)
+        assert asked.recorded(stage) == request.recorded(stage)
     assert (asked.data, asked.out, asked.init) == (request.data, request.out, request.init)
     assert asked.stages == request.stages
 
 
 def test_the_command_starts_from_the_nearest_preset() -> None:
     request = TrainRequest.model_validate(merge(PRESETS["digits"], {"data": "mnist.npz", "out": "digits", "seed": 5}))
-    line = command({"data": "mnist.npz"} | settings_of(request, "denoiser"), "digits")
+    line = command({"data": "mnist.npz"} | request.recorded("denoiser"), "digits")
     assert line == "python -m ddpm_core.train --data mnist.npz --out checkpoints/digits --preset digits --seed 5"
 
 

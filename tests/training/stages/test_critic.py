@@ -10,10 +10,10 @@ from pydantic import ValidationError
 
 from ddpm_core.checkpoints import native as checkpoint
 from ddpm_core.checkpoints.native import CheckpointError
+from ddpm_core.training.pictures import Pictures
 from ddpm_core.training.record.journal import rows_of
 from ddpm_core.training.settings import VaeSettings
 from ddpm_core.training.stages.critic import Critic, contest, sampled_latents
-from ddpm_core.training.stages.jobs import Pictures
 from tests.training.stages.test_run import pictures, request_for, run_all, trained
 
 __all__ = ["pictures", "trained"]  # fixtures

@@ -19,9 +19,10 @@ from ddpm_core.data.load import PictureSet
 from ddpm_core.networks.codec import PixelCodec
 from ddpm_core.networks.vae import VAE
 from ddpm_core.training.distributed import World
+from ddpm_core.training.pictures import Pictures
 from ddpm_core.training.settings import TrainRequest
 from ddpm_core.training.stages import latents
-from ddpm_core.training.stages.jobs import DenoiserJob, Pictures
+from ddpm_core.training.stages.denoiser import DenoiserStage
 from ddpm_core.training.stages.run import run_stage, state_file
 
 DENOISER = {"channels": (32, 32), "blocks": 1, "mixer": "none", "warmup": 2, "batch_size": 3, "iterations": 4}
@@ -62,17 +63,17 @@ def file_of(request: TrainRequest) -> Path:
 def test_latents_are_made_once_and_are_the_same_to_the_last_bit(
     request_: TrainRequest, pictures: Pictures, calls: list[int]
 ) -> None:
-    fresh = DenoiserJob(request_, pictures)
+    fresh = DenoiserStage.prepare(request_, pictures)
     assert sum(calls) == 2 * 36 + 4  # mirror images of those to train on, too
     calls.clear()
-    again = DenoiserJob(request_, pictures)
+    again = DenoiserStage.prepare(request_, pictures)
     assert calls == []
     assert fresh.held_out is not None
     assert again.held_out is not None
-    assert torch.equal(fresh.latents, again.latents)
-    assert torch.equal(fresh.held_out, again.held_out)
+    assert torch.equal(fresh.train.clean, again.train.clean)
+    assert torch.equal(fresh.held_out.clean, again.held_out.clean)
     file_of(request_).unlink()
-    assert torch.equal(DenoiserJob(request_, pictures).latents, again.latents)
+    assert torch.equal(DenoiserStage.prepare(request_, pictures).train.clean, again.train.clean)
 
 
 def other_pixel(request: TrainRequest, pictures: Pictures) -> tuple[TrainRequest, Pictures]:
@@ -137,15 +138,15 @@ CHANGES += [other_weights, other_statistics, damaged, cut_short, one_bit_turned]
 def test_latents_of_anything_else_are_made_anew_and_kept(
     request_: TrainRequest, pictures: Pictures, calls: list[int], change: Change
 ) -> None:
-    DenoiserJob(request_, pictures)
+    DenoiserStage.prepare(request_, pictures)
     changed = change(request_, pictures)
     calls.clear()
-    job = DenoiserJob(*changed)
+    stage = DenoiserStage.prepare(*changed)
     assert calls
     views = latents.Views(changed[1].train, changed[0].flips)
-    assert torch.equal(job.latents, latents.encoded(checkpoint.load_codec(request_.out), views))
+    assert torch.equal(stage.train.clean, latents.encoded(checkpoint.load_codec(request_.out), views))
     calls.clear()
-    assert torch.equal(DenoiserJob(*changed).latents, job.latents)
+    assert torch.equal(DenoiserStage.prepare(*changed).train.clean, stage.train.clean)
     assert calls == []
 
 
@@ -157,29 +158,29 @@ def test_a_full_disk_does_not_end_the_run(
         raise error
 
     monkeypatch.setattr(checkpoint, "save_file", full)
-    assert len(DenoiserJob(request_, pictures).latents) == 72
+    assert len(DenoiserStage.prepare(request_, pictures).train.clean) == 72
     assert not file_of(request_).exists()
 
 
 def test_of_several_processes_the_first_writes_and_all_read(
     request_: TrainRequest, pictures: Pictures, calls: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(World, "meet", lambda self: None)  # there are no others to wait for
-    made = DenoiserJob(request_, pictures, World(rank=1, size=2)).latents
+    monkeypatch.setattr(World, "barrier", lambda self: None)  # there are no others to wait for
+    made = DenoiserStage.prepare(request_, pictures, World(rank=1, size=2)).train.clean
     assert not file_of(request_).exists()
-    DenoiserJob(request_, pictures, World(rank=0, size=2))
+    DenoiserStage.prepare(request_, pictures, World(rank=0, size=2))
     assert file_of(request_).exists()
     calls.clear()
-    assert torch.equal(DenoiserJob(request_, pictures, World(rank=1, size=2)).latents, made)
+    assert torch.equal(DenoiserStage.prepare(request_, pictures, World(rank=1, size=2)).train.clean, made)
     assert calls == []
 
 
 def test_pixels_are_not_kept_for_they_are_there_already(tmp_path: Path, pictures: Pictures) -> None:
     values: dict[str, Any] = {"codec": "pixel", "pixel_stride": 4, "device": "cpu", "size": 32, "denoiser": DENOISER}
     request = TrainRequest.model_validate({"data": "nowhere", "out": tmp_path / "run", **values})
-    job = DenoiserJob(request, pictures)
-    assert isinstance(job.codec, PixelCodec)
-    assert len(job.latents) == 72
+    stage = DenoiserStage.prepare(request, pictures)
+    assert isinstance(stage.codec, PixelCodec)
+    assert len(stage.train.clean) == 72
     assert not file_of(request).exists()
 
 
@@ -188,7 +189,7 @@ def test_a_run_that_reads_its_latents_is_the_run_that_made_them_bit_for_bit(
 ) -> None:
     other = request_.model_copy(update={"out": tmp_path / "other"})
     shutil.copytree(request_.out, other.out)
-    DenoiserJob(other, pictures)  # leaves its latents behind
+    DenoiserStage.prepare(other, pictures)  # leaves its latents behind
     calls.clear()
     for _ in run_stage("denoiser", other, pictures):
         pass

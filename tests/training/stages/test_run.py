@@ -18,8 +18,8 @@ from ddpm_core.data.load import PictureSet
 from ddpm_core.diffusion.samplers import last
 from ddpm_core.pipeline import LatentDiffusion
 from ddpm_core.requests import GenerateRequest
-from ddpm_core.training.settings import TrainRequest
-from ddpm_core.training.stages.jobs import Pictures, StageName
+from ddpm_core.training.pictures import Pictures
+from ddpm_core.training.settings import StageName, TrainRequest
 from ddpm_core.training.stages.run import run_stage, state_file
 
 FROZEN = {"learning_rate": 1e-9}  # so small that nothing moves

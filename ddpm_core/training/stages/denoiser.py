@@ -1,0 +1,187 @@
+"""The second stage: the denoiser, trained on a codec's latents."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ddpm_core.checkpoints import native as checkpoint
+from ddpm_core.checkpoints.native import CheckpointConfig, CheckpointError
+from ddpm_core.data.load import PictureSet
+from ddpm_core.diffusion.diffuser import Diffuser
+from ddpm_core.diffusion.samplers import last
+from ddpm_core.images.files import contact_sheet
+from ddpm_core.machine import pick_device
+from ddpm_core.networks.codec import Codec, PixelCodec
+from ddpm_core.networks.layers import placed
+from ddpm_core.networks.unet import UNet
+from ddpm_core.pipeline import LatentDiffusion
+from ddpm_core.requests import GenerateRequest
+from ddpm_core.training.distributed import ALONE, World
+from ddpm_core.training.initialization import guided_output, has_codec_for, start_denoiser, take_codec
+from ddpm_core.training.loop import batch_index
+from ddpm_core.training.losses import denoiser_loss, loss_by_decile, with_labels_dropped
+from ddpm_core.training.pictures import Pictures
+from ddpm_core.training.settings import DenoiserSettings, TrainRequest
+from ddpm_core.training.shards import MicroBatch
+from ddpm_core.training.stages.latents import ENCODED, LatentSet, encode_pictures
+from ddpm_core.training.stages.stage import record, save_grid
+from ddpm_core.training.timesteps import LossAwareSampler
+
+DENOISER_SHAPE = (*DenoiserSettings.SHAPE, "dropout")
+MEASURED = 1024  # latents, about, that the loss by tenth of the timesteps is measured on
+HELD_OUT_BATCHES = 8  # that the held-out loss is the mean of
+
+
+@dataclass
+class DenoiserStage:
+    """Trains the UNet on the latents of a codec; `prepare` makes one from a request.
+
+    Attributes:
+        train, held_out: latents with their classes; without held-out pictures, None.
+        teacher: what gives the right output, if not what the latents were made from.
+    """
+
+    request: TrainRequest
+    model: UNet
+    codec: Codec
+    train: LatentSet
+    held_out: LatentSet | None = None
+    classes: tuple[str, ...] = ()
+    teacher: Callable[[Tensor, Tensor], Tensor] | None = None
+    basis: dict[str, str] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.diffuser = Diffuser(schedule=self.request.denoiser.schedule)
+        self.device = next(self.model.parameters()).device
+        loss_aware = self.request.denoiser.timesteps == "importance"
+        self.loss_state = LossAwareSampler(self.diffuser.num_timesteps) if loss_aware else None
+
+    @classmethod
+    def prepare(cls, request: TrainRequest, pictures: Pictures, world: World = ALONE) -> DenoiserStage:
+        """The stage with all it needs: the codec of `request.out`, written there if there is none; a UNet, new or of
+        the checkpoint named by --init; the latents of all pictures.
+
+        Raises:
+            CheckpointError: codec, checkpoint and pictures do not fit each other.
+        """
+        notes = write_codec(request, pictures.train) if world.is_main else []
+        world.barrier()  # the codec is written
+        device = pick_device(request.device)
+        codec = checkpoint.load_codec(request.out, device)
+        if (built := checkpoint.read_config(request.out).codec) != request.codec:
+            raise CheckpointError(
+                f"{request.out} has the codec {built!r}, not {request.codec!r}; choose another --out."
+            )
+        torch.manual_seed(request.seed)
+        shape: dict[str, Any] = {name: getattr(request.denoiser, name) for name in DENOISER_SHAPE}
+        shape |= {"latent_channels": codec.latent_channels, "classes": len(pictures.classes)}
+        model = placed(UNet(**shape), device)
+        if request.init:
+            notes += start_denoiser(request, model, pictures.classes)
+        basis = {"pictures": str(len(pictures.train))}
+        if steps := checkpoint.finished_after(request.out / checkpoint.VAE_WEIGHTS):
+            basis["autoencoder"] = f"{steps} steps"
+        teacher = guided_output(request.init, device) if request.denoiser.learns == "guided" else None
+        train, held_out = encode_pictures(request, codec, pictures, write=world.is_main)
+        return cls(request, model, codec, train, held_out, pictures.classes, teacher, basis, notes)
+
+    def loss(self, model: UNet, micro_batch: MicroBatch) -> dict[str, Tensor]:
+        settings = self.request.denoiser
+        _, clean, label = self.batch(self.train, micro_batch)
+        return denoiser_loss(
+            model,
+            clean,
+            self.diffuser,
+            settings.timesteps,
+            settings.clamp_share,
+            settings.weighting,
+            label,
+            self.teacher,
+            micro_batch,
+            self.loss_state,
+        )
+
+    def batch(self, latents: LatentSet, micro_batch: MicroBatch) -> tuple[Tensor, Tensor, Tensor | None]:
+        """Index (B,), latents (B, C, h, w) and classes (B,), some of them dropped, of the whole of a micro-batch."""
+        settings = self.request.denoiser
+        index = batch_index(micro_batch.number, micro_batch.batch_size, len(latents.clean), self.request.seed)
+        clean = latents.clean[index].to(self.device, memory_format=torch.channels_last)
+        if latents.labels is None:
+            return index, clean, None
+        label = with_labels_dropped(latents.labels[index], settings.label_dropout, len(self.classes))
+        return index, clean, label.to(self.device)
+
+    @torch.inference_mode()
+    def evaluate(self, unet: UNet, grid: Path) -> dict[str, float]:
+        """Samples of fixed seeds as a picture; the loss on held-out latents with fixed noise.
+
+        That is the plain loss, whatever else is done to training examples, so that runs can be compared.
+        """
+        model = LatentDiffusion(self.codec, unet, self.diffuser, self.request.size, classes=self.classes)
+        labels = self.classes[:: len(self.classes) // 8 + 1] or (None, None)  # a row of each of some, or two of any
+        requests = [GenerateRequest(seed=8 * row, count=8, label=label) for row, label in enumerate(labels)]
+        sampled = torch.cat([last(model.generate(request)).latent for request in requests])  # (B, C, h, w)
+        save_grid(contact_sheet(model.codec.decode(sampled), 8 if self.classes else None), grid)
+        if self.held_out is None:
+            return self.by_decile(unet, "train", self.train)
+        torch.manual_seed(0)
+        settings, losses = self.request.denoiser, []
+        for number in range(HELD_OUT_BATCHES):
+            micro_batch = MicroBatch(number=number, batch_size=settings.batch_size)
+            _, clean, label = self.batch(self.held_out, micro_batch)
+            plain = settings.timesteps, settings.clamp_share, settings.weighting, label, self.teacher
+            losses.append(denoiser_loss(unet, clean, self.diffuser, *plain)["loss"].item())
+        return {"held_out_loss": sum(losses) / len(losses)} | self.by_decile(unet, "held_out", self.held_out)
+
+    def by_decile(self, unet: UNet, name: str, latents: LatentSet) -> dict[str, float]:
+        """Loss on some of the latents by tenth of the timesteps, as measures whose names say on what."""
+        some = slice(None, None, max(1, len(latents.clean) // MEASURED))
+        label = None if latents.labels is None else latents.labels[some].to(self.device)
+        losses = loss_by_decile(unet, latents.clean[some].to(self.device), self.diffuser, label=label)
+        return {f"{name}_decile_{number}": loss for number, loss in enumerate(losses)}
+
+    def export(self, unet: UNet, finished: int | None) -> None:
+        shape: dict[str, Any] = {name: getattr(self.request.denoiser, name) for name in DENOISER_SHAPE}
+        shape |= {"latent_channels": self.codec.latent_channels, "classes": len(self.classes)}
+        parts: dict[str, Any] = {"denoiser": shape, "diffuser": self.diffuser.config(), "classes": list(self.classes)}
+        parts |= {"guide": {}, "guidance": 1.0}  # of the denoiser that was there before, if any
+        record(self.request, "denoiser", size=self.request.size, **parts)
+        checkpoint.write_weights(self.request.out / checkpoint.DENOISER_WEIGHTS, unet, finished)
+
+
+def write_codec(request: TrainRequest, pictures: PictureSet) -> list[str]:
+    """Write the run's codec where `request.out` has none: that of --init if it fits, or pixels; returns what to say.
+
+    Raises:
+        CheckpointError: the pictures' size is no multiple of the stride.
+    """
+    if (request.out / checkpoint.VAE_WEIGHTS).exists():
+        return []
+    if request.init and has_codec_for(request, request.init):
+        return take_codec(request)
+    if request.codec == "pixel":
+        write_pixel_codec(request, pictures)
+    return []
+
+
+@torch.inference_mode()
+def write_pixel_codec(request: TrainRequest, pictures: PictureSet) -> None:
+    """Write the codec that keeps pixels into a checkpoint folder, with the statistics of the training pictures.
+
+    Raises:
+        CheckpointError: the pictures' size is no multiple of the stride.
+    """
+    codec = PixelCodec(request.pixel_stride)
+    if request.size % codec.stride:
+        raise CheckpointError(f"size {request.size} is no multiple of the pixel codec's stride {codec.stride}.")
+    codec.measure_latents(torch.cat([codec.means(image) for image in pictures.batches(ENCODED)]))
+    config = CheckpointConfig(size=request.size, codec="pixel", vae={"stride": codec.stride}, about=request.about)
+    checkpoint.write_config(request.out, config)  # first, as in `Stage.export`
+    checkpoint.write_weights(request.out / checkpoint.VAE_WEIGHTS, codec)

@@ -1,0 +1,61 @@
+"""What `run_stage` asks of a stage, and what stages do alike: their sample grid and their entry in `config.json`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Protocol
+
+from PIL import Image
+from torch import Tensor, nn
+
+from ddpm_core.checkpoints import native as checkpoint
+from ddpm_core.checkpoints.native import CheckpointConfig
+from ddpm_core.training.settings import StageName, TrainRequest
+from ddpm_core.training.shards import LossState, MicroBatch
+
+
+class Stage(Protocol):
+    """One of the two trainings: its model, its loss, its measures, its files."""
+
+    @property
+    def model(self) -> nn.Module: ...
+
+    @property
+    def notes(self) -> list[str]:
+        """Sentences on what is taken over from another checkpoint, and what cannot be."""
+
+    @property
+    def basis(self) -> dict[str, str]:
+        """What it learns from, in words, so that a resumed run can tell whether that changed."""
+
+    @property
+    def loss_state(self) -> LossState | None:
+        """What `loss` remembers from step to step, in buffers; None if nothing."""
+
+    def loss(self, model: Any, micro_batch: MicroBatch) -> dict[str, Tensor]:
+        """Loss terms of `model` on the pictures of `micro_batch`; "loss" is minimised."""
+
+    def evaluate(self, model: Any, grid: Path) -> dict[str, float]:
+        """Write a picture that shows how well `model` does to `grid`; returns measures on held-out pictures."""
+
+    def export(self, model: Any, finished: int | None) -> None:
+        """Write config and weights of `model` into the checkpoint folder; `finished` is the number of the last step.
+
+        In this order: killed in between, there is a config without weights, which nobody takes for a checkpoint.
+        """
+
+
+def save_grid(sheet: Image.Image, path: Path) -> None:
+    """Write a sample grid, atomically."""
+    checkpoint.write_atomically(path, lambda partial: sheet.save(partial, format="PNG"))
+
+
+def record(request: TrainRequest, stage: StageName, **parts: Any) -> None:
+    """Bring `config.json` up to date with what a stage built and the settings it used."""
+    path = request.out / checkpoint.CONFIG
+    config = checkpoint.read_config(request.out) if path.exists() else CheckpointConfig(size=request.size)
+    names = {"data": request.data.resolve().name} | ({"init": request.init.resolve().name} if request.init else {})
+    training = config.training | {stage: names | request.recorded(stage)}
+    checkpoint.write_config(
+        request.out, config.model_copy(update={**parts, "training": training, "about": request.about or config.about})
+    )

@@ -1,0 +1,82 @@
+"""A run's state in one safetensors file: all that it needs to go on exactly as if it had not been interrupted."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from types import MappingProxyType
+
+import torch
+from torch import Tensor
+
+from ddpm_core.checkpoints.native import CheckpointError, read_tensors, write_tensors
+from ddpm_core.training.loop import Trainer
+
+NOTHING: Mapping[str, str] = MappingProxyType({})
+
+
+def steps_taken(state: Path) -> int:
+    """How many steps a run has taken that `save_state` wrote to a file; 0 without one. Raises `CheckpointError`."""
+    return json.loads(read_tensors(state)[1].get("progress", "{}")).get("step", 0) if state.exists() else 0
+
+
+def save_state(trainer: Trainer, path: Path, basis: Mapping[str, str] = NOTHING) -> None:
+    """Write everything needed to continue into one safetensors file, atomically; `basis` is kept for `load_state`."""
+    tensors = {f"model.{name}": t for name, t in trainer.model.state_dict().items()}
+    tensors |= {f"ema.{name}": t for name, t in trainer.ema.module.state_dict().items()}
+    tensors |= {f"memory.{name}": t for name, t in trainer.loss_state.state_dict().items()}
+    for index, state in trainer.optimizer.state_dict()["state"].items():
+        tensors |= {f"optimizer.{index}.{name}": t for name, t in state.items()}
+    progress = {"step": trainer.step, "skipped": trainer.skipped, "averaged": int(trainer.ema.n_averaged)}
+    progress["parts"] = trainer.chunks
+    notes = {"progress": progress, "scaler": trainer.scaler.state_dict(), "basis": dict(basis)}
+    write_tensors(path, tensors, {name: json.dumps(note) for name, note in notes.items()})
+
+
+def load_state(trainer: Trainer, path: Path) -> dict[str, str]:
+    """Continue from what `save_state` wrote; returns the `basis` it was given.
+
+    Raises:
+        CheckpointError: the file is missing, damaged or from a differently built model.
+    """
+    tensors, metadata = read_tensors(path)
+    parts: dict[str, dict[str, Tensor]] = {"model": {}, "ema": {}, "memory": {}, "optimizer": {}}
+    for name, tensor in tensors.items():
+        part, _, rest = name.partition(".")
+        parts.setdefault(part, {})[rest] = tensor
+    state: dict[int, dict[str, Tensor]] = {}
+    for name, tensor in parts["optimizer"].items():
+        number, _, key = name.partition(".")
+        state.setdefault(int(number), {})[key] = tensor
+    # The fused kernel pairs entries by their place in memory, so moments must be laid out as their parameters.
+    for index, parameter in enumerate(trainer.model.parameters()):
+        moments = state.get(index, {})  # none of what is not trained
+        for key, tensor in moments.items():
+            if tensor.ndim and tensor.shape != parameter.shape:
+                raise CheckpointError(
+                    f"{path} belongs to a run whose layers were others, as in earlier versions; begin anew, or "
+                    "take its weights along with --init."
+                )
+            if tensor.ndim:
+                moments[key] = torch.empty_like(parameter, requires_grad=False).copy_(tensor)
+    try:
+        progress = json.loads(metadata["progress"])
+        trainer.model.load_state_dict(parts["model"])
+        trainer.ema.module.load_state_dict(parts["ema"])
+        # Not strict: a run may draw timesteps by importance from here on, or no longer.
+        trainer.loss_state.load_state_dict(parts["memory"], strict=False)
+        groups = trainer.optimizer.state_dict()["param_groups"]
+        trainer.optimizer.load_state_dict({"state": state, "param_groups": groups})
+        trainer.scaler.load_state_dict(json.loads(metadata["scaler"]))
+    except (RuntimeError, ValueError, KeyError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise CheckpointError(f"{path} belongs to a run with other settings: {reason}.") from None
+    trainer.step, trainer.skipped = progress["step"], progress["skipped"]
+    trainer.chunks = progress.get("parts", 1)
+    if trainer.settings.batch_size % (
+        trainer.world.size * trainer.chunks
+    ):  # those of another batch, or of more processes
+        trainer.chunks = 1
+    trainer.ema.n_averaged.fill_(progress["averaged"])
+    return json.loads(metadata.get("basis", "{}"))
