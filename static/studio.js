@@ -1,5 +1,5 @@
 // What Gradio has no setting for: walking through frames without asking the server, a light/dark switch,
-// and dropping or pasting a file on the canvas.
+// dropping or pasting a file on the canvas, and dropping a saved picture on the gallery.
 (() => {
   const chosen = (view, sees, believes) => (view === "sees" ? sees : believes) || [];
   const file = (item) => (item ? item.image || item : null);
@@ -43,28 +43,32 @@
     },
   };
 
-  const open = (files) => {
-    const input = document.querySelector("#inpaint-upload")?.parentElement.querySelector("input[type=file]");
+  // Where files may be dropped, and which button takes them.
+  const takes = { "#inpaint-editor": "#inpaint-upload", "#generate-gallery": "#generate-settings" };
+  const open = (button, files) => {
+    const input = document.querySelector(button)?.parentElement.querySelector("input[type=file]");
     if (!input || !files.length) return;
     const one = new DataTransfer();
     one.items.add(files[0]);
     input.files = one.files;
     input.dispatchEvent(new Event("change", { bubbles: true }));
   };
-  const onCanvas = (event) => event.target instanceof Element && event.target.closest("#inpaint-editor");
-  addEventListener("dragover", (event) => onCanvas(event) && event.preventDefault(), true);
+  const under = (event) =>
+    event.target instanceof Element && Object.keys(takes).find((place) => event.target.closest(place));
+  addEventListener("dragover", (event) => under(event) && event.preventDefault(), true);
   addEventListener(
     "drop",
     (event) => {
-      if (!onCanvas(event) || !event.dataTransfer.files.length) return;
+      const place = under(event);
+      if (!place || !event.dataTransfer.files.length) return;
       event.preventDefault();
       event.stopPropagation();
-      open(event.dataTransfer.files);
+      open(takes[place], event.dataTransfer.files);
     },
     true,
   );
   addEventListener("paste", (event) => {
     const shown = document.querySelector("#inpaint-editor");
-    if (shown?.offsetParent && event.clipboardData.files.length) open(event.clipboardData.files);
+    if (shown?.offsetParent && event.clipboardData.files.length) open("#inpaint-upload", event.clipboardData.files);
   });
 })();

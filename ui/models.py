@@ -77,3 +77,8 @@ class Shelf:
 def parameter_count(model: LatentDiffusion) -> int:
     """Parameters of autoencoder and denoiser together."""
     return sum(p.numel() for part in (model.codec, model.denoiser, model.guide) if part for p in part.parameters())
+
+
+def knows_faces(model: LatentDiffusion) -> bool:
+    """Whether its pictures are faces, so that the page may speak of them and offer what is made for them."""
+    return model.framing == "face"

@@ -16,7 +16,9 @@ from ui.components.progress import Updates
 from ui.errors import Problem, gentle
 from ui.help import documentation
 from ui.models import Shelf, parameter_count
+from ui.play_modes import MODES
 from ui.run_inputs import RunInputs
+from ui.saved_settings import saved_settings
 from ui.tabs.edit import EditTab
 from ui.tabs.generate import GenerateTab
 from ui.tabs.inpaint import InpaintTab
@@ -53,7 +55,7 @@ def build(shelf: Shelf, trainings: Trainings | None = None) -> gr.Blocks:
             with gr.Tab("Edit", id="edit"):
                 edit = EditTab(shelf, checkpoint)
             with gr.Tab("Play", id="play"):
-                PlayTab(shelf, checkpoint)
+                play = PlayTab(shelf, checkpoint)
             with gr.Tab("Process", id="process"):
                 process = ProcessTab(shelf, checkpoint)
             with gr.Tab("Train", id="train") as opened:
@@ -73,6 +75,7 @@ def build(shelf: Shelf, trainings: Trainings | None = None) -> gr.Blocks:
         )  # fmt: skip
         _connect(tabs, generate, inpaint, process)
         _connect_edit(tabs, checkpoint, generate, edit)
+        _connect_settings(shelf, tabs, checkpoint, generate, inpaint, edit, play)
         gr.on([page.load, opened.select], gentle(train.look), train.seen, train.shows, **AT_ONCE)
         train.use.click(
             gentle(lambda: (gr.Tabs(selected="generate"), train.taken_along())), None, [tabs, checkpoint], **PAGE_ONLY
@@ -111,6 +114,34 @@ def _connect_edit(tabs: gr.Tabs, checkpoint: gr.Dropdown, generate: GenerateTab,
     generate.to_edit.click(
         gentle(change), [generate.gallery, generate.chosen, checkpoint], [tabs, *edit.opens], **PAGE_ONLY
     )
+
+
+def _connect_settings(
+    shelf: Shelf,
+    tabs: gr.Tabs,
+    checkpoint: gr.Dropdown,
+    generate: GenerateTab,
+    inpaint: InpaintTab,
+    edit: EditTab,
+    play: PlayTab,
+) -> None:
+    homes: dict[str, tuple[str, GenerateTab | InpaintTab | EditTab | PlayTab]] = {
+        "generate": ("generate", generate), "inpaint": ("inpaint", inpaint), "edit": ("edit", edit),
+        **dict.fromkeys(MODES, ("play", play)),
+    }  # fmt: skip
+
+    def use(path: str, chosen: str) -> Updates:
+        request, made_by = saved_settings(path)
+        name = made_by if made_by in shelf.names() else chosen
+        if name != made_by:
+            gr.Info(html.escape(f"The checkpoint {made_by!r} is not here; {name} will make another picture."))
+        home, tab = homes[request.action]
+        return {tabs: gr.Tabs(selected=home), checkpoint: name, **tab.fill(request, shelf.load(name))}
+
+    fills = [tabs, checkpoint, play.mode, play.filled]
+    for tab, bar in ((generate, generate.bar), (inpaint, inpaint.view.bar), (edit, edit.view.bar), (play, play.bar)):
+        fills += [*tab.fields.values(), bar]
+    generate.settings.upload(gentle(use), [generate.settings, checkpoint], fills, **PAGE_ONLY, **ONE_AT_A_TIME)
 
 
 def _picked(gallery: list[tuple[str, str]] | None, index: int) -> str:

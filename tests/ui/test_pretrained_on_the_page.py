@@ -45,5 +45,5 @@ def test_one_that_always_wants_a_class_offers_no_other_choice_and_no_guidance(sh
     assert shown[tab.last].label == "0"
 
     (offer,) = [fn.fn for fn in page.fns.values() if [part._id for part in fn.outputs] == [label._id, guidance._id]]
-    picked, followed = offer("plain")  # type: ignore[misc]
+    picked, followed = offer("plain", "0", 1)  # type: ignore[misc]
     assert (picked["value"], picked["visible"], followed["value"], followed["visible"]) == ("", False, 2, False)

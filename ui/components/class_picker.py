@@ -40,12 +40,12 @@ def class_rows(
 
 
 def _picker(name: str, part: str, shelf: Shelf) -> gr.Dropdown:
-    picked, _ = _offered(shelf.load(shelf.first))
+    picked, _ = offered_classes(shelf.load(shelf.first))
     return gr.Dropdown(**picked, label="Class", elem_id=f"{name}-{part}", filterable=True, min_width=96)
 
 
 def _guidance(name: str, shelf: Shelf) -> gr.Slider:
-    _, followed = _offered(shelf.load(shelf.first))
+    _, followed = offered_classes(shelf.load(shelf.first))
     return gr.Slider(
         0, 8, **followed, step=0.1, label="Guidance", buttons=[], elem_id=f"{name}-guidance",
         info="How closely the class is followed.",
@@ -53,14 +53,24 @@ def _guidance(name: str, shelf: Shelf) -> gr.Slider:
 
 
 def _change_with(checkpoint: gr.Dropdown, shelf: Shelf, parts: list[gr.components.Component]) -> None:
-    def offer(chosen: str) -> list[Any]:
-        picked, followed = _offered(shelf.load(chosen))
-        return [gr.update(**(followed if isinstance(part, gr.Slider) else picked)) for part in parts]
+    def offer(chosen: str, *values: Any) -> list[Any]:
+        """What the checkpoint has to choose from; what was chosen stays if it is among that, and guidance with it."""
+        picked, guided = offered_classes(shelf.load(chosen))
+        known = {value for _, value in picked["choices"]}
+        stays = bool(picked["visible"]) and values[0] in known
+        updates = []
+        for part, value in zip(parts, values, strict=True):
+            if isinstance(part, gr.Slider):
+                updates.append(gr.update(**guided | ({"value": value} if stays and guided["visible"] else {})))
+            else:
+                updates.append(gr.update(**picked | ({"value": value} if stays and value in known else {})))
+        return updates
 
-    checkpoint.change(gentle(offer), checkpoint, parts, **PAGE_ONLY, **ONE_AT_A_TIME)
+    checkpoint.change(gentle(offer), [checkpoint, *parts], parts, **PAGE_ONLY, **ONE_AT_A_TIME)
 
 
-def _offered(model: LatentDiffusion) -> tuple[dict[str, Any], dict[str, Any]]:
+def offered_classes(model: LatentDiffusion) -> tuple[dict[str, Any], dict[str, Any]]:
+    """How the class picker and the guidance are for a model, before anything is chosen."""
     choices = [ANY] * model.unconditional + [(name, name) for name in model.classes]
     guidance = GenerateRequest.model_fields["guidance"].default if model.unconditional else 1
     return (

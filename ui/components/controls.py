@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import get_args
+from typing import Any, get_args
 
 import gradio as gr
 
@@ -60,8 +60,8 @@ def sampling(name: str, request: type[GenerateRequest] = GenerateRequest) -> tup
     return steps, sampler
 
 
-def shaping(name: str) -> tuple[gr.Slider, gr.Slider, gr.Radio]:
-    """Growing, feather and crop of what is painted, for the Advanced fold."""
+def shaping(name: str, faces: bool) -> tuple[gr.Slider, gr.Slider, gr.Radio]:
+    """Growing, feather and crop of what is painted, for the Advanced fold; `faces`: whether the model knows them."""
     fields = InpaintRequest.model_fields
     grow = gr.Slider(
         -EDGE, EDGE, fields["grow"].default, step=1, label="Grow, pixels", elem_id=f"{name}-grow", buttons=[],
@@ -71,9 +71,15 @@ def shaping(name: str) -> tuple[gr.Slider, gr.Slider, gr.Radio]:
         0, EDGE, fields["feather"].default, step=1, label="Feather, pixels", elem_id=f"{name}-feather", buttons=[],
         info="Fades in over this much, inside the paint only.",
     )  # fmt: skip
-    crop = gr.Radio(
-        [("the face in it", "auto"), ("whole picture", "whole"), ("around the paint", "painted")],
-        value=fields["crop"].default, label="The model sees", elem_id=f"{name}-crop",
-        info="A face if one is painted. Around the paint, small parts of large pictures come out finer.",
-    )  # fmt: skip
+    crop = gr.Radio(**crop_choice(faces, fields["crop"].default), label="The model sees", elem_id=f"{name}-crop")
     return grow, feather, crop
+
+
+def crop_choice(faces: bool, value: str) -> dict[str, Any]:
+    """What a model can be shown of an upload, and what it says; to one that knows no faces "auto" is the whole."""
+    around = "Around the paint, small parts of large pictures come out finer."
+    if faces:
+        choices = [("the face in it", "auto"), ("whole picture", "whole"), ("around the paint", "painted")]
+        return {"choices": choices, "value": value, "info": f"A face if one is painted. {around}"}
+    choices = [("whole picture", "auto"), ("around the paint", "painted")]
+    return {"choices": choices, "value": "auto" if value == "whole" else value, "info": around}

@@ -10,20 +10,22 @@ import gradio as gr
 
 from ddpm_core.diffusion.samplers import Step
 from ddpm_core.images.files import open_picture, to_tensor
-from ddpm_core.requests import EditRequest
+from ddpm_core.pipeline import LatentDiffusion
+from ddpm_core.requests import EditRequest, GenerateRequest
 from ui import examples
 from ui.components.class_picker import class_row
 from ui.components.controls import count_row, sampling, seed_row
-from ui.components.events import PAGE_ONLY
+from ui.components.events import ONE_AT_A_TIME, PAGE_ONLY
 from ui.components.progress import Updates, run_with_previews, status
 from ui.components.result_view import DRAG, ResultView
 from ui.components.run_control import RunControl
 from ui.errors import Problem, ask, gentle
 from ui.files import cached
 from ui.help import lead
-from ui.models import Shelf
+from ui.models import Shelf, knows_faces
 from ui.results import Results
 from ui.run_inputs import RunInputs
+from ui.saved_settings import filled, left_out
 
 READY = "Press Edit: before on the left, after on the right."
 
@@ -82,10 +84,9 @@ class EditTab:
         self.view.go_on.click(gentle(self._continue), [self.view.download, checkpoint], self.opens, **PAGE_ONLY)
 
     def _place_opening(self, shipped: list[str]) -> None:
-        gr.HTML(
-            '<p class="hint">A photo is cut to the face in it if the checkpoint knows faces, anything else to the '
-            "square in its middle; what comes out is as large as the model's pictures.</p>",
-            elem_id="edit-about",
+        about = gr.HTML(_about(self.shelf.load(self.shelf.first)), elem_id="edit-about")
+        self.checkpoint.change(
+            gentle(lambda name: _about(self.shelf.load(name))), self.checkpoint, about, **PAGE_ONLY, **ONE_AT_A_TIME
         )
         if shipped:
             thumbs = gr.Gallery(
@@ -102,6 +103,11 @@ class EditTab:
         """
         square = cached(self.shelf.load(checkpoint).square(open_picture(path)))
         return {**self.view.opened(square), self.picture: path, self.view.bar: status(READY)}
+
+    def fill(self, request: GenerateRequest, model: LatentDiffusion) -> Updates:
+        """What puts a saved picture's settings into the controls; what it was made of, the visitor has to open."""
+        message = f"Its settings are here; open the picture it was made of.{left_out(self.fields, request)}"
+        return {**filled(self.fields, request, model), self.view.bar: status(message)}
 
     def _open_example(self, checkpoint: str, event: gr.SelectData) -> Updates:
         return self.show(str(examples.faces()[int(event.index)]), checkpoint)
@@ -129,3 +135,12 @@ class EditTab:
 
         steps = model.edit(request, to_tensor(square))
         yield from run_with_previews(steps, request.calls, self.view.bar, preview, result)
+
+
+def _about(model: LatentDiffusion) -> str:
+    """What becomes of a photo that is opened."""
+    part = "the face in it, or without one to the square" if knows_faces(model) else "the square"
+    return (
+        f'<p class="hint">A photo is cut to {part} in its middle; what comes out is as large as the model\'s '
+        f"pictures, {model.size} pixels a side.</p>"
+    )

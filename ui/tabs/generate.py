@@ -4,22 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 import gradio as gr
 
 from ddpm_core.diffusion.samplers import Step
+from ddpm_core.pipeline import LatentDiffusion
 from ddpm_core.requests import GenerateRequest
 from ui import examples
 from ui.components.class_picker import class_row
 from ui.components.controls import count_row, sampling, seed_row, stage_of
 from ui.components.events import AT_ONCE
-from ui.components.progress import Updates, run_with_previews
+from ui.components.progress import Updates, run_with_previews, status
 from ui.components.run_control import RunControl
 from ui.errors import ask
 from ui.files import cached
 from ui.help import lead
 from ui.models import Shelf
 from ui.results import save
+from ui.saved_settings import filled, left_out
 
 
 class GenerateTab:
@@ -29,6 +32,8 @@ class GenerateTab:
         gallery: the pictures.
         last: state, the request that made them; None for the shipped ones.
         chosen: state, which of them the visitor picked.
+        fields: the controls, by the request's fields.
+        settings: button that takes a saved picture, whose settings are put into the controls of its tab.
         to_inpaint, to_edit, to_process: buttons that carry the chosen picture to the other tabs.
     """
 
@@ -53,6 +58,9 @@ class GenerateTab:
                     self.to_inpaint = gr.Button("Inpaint this", size="sm", elem_id="generate-to-inpaint")
                     self.to_edit = gr.Button("Edit this", size="sm", elem_id="generate-to-edit")
                     self.to_process = gr.Button("Show its process", size="sm", elem_id="generate-to-process")
+                    self.settings = gr.UploadButton(
+                        "Use a PNG's settings", file_types=[".png"], size="sm", elem_id="generate-settings", scale=0
+                    )
             with gr.Column(scale=1, min_width=264, elem_classes="controls"):
                 seed = seed_row("generate", self.last, value=examples.NEXT_SEED if made else 0)
                 label, guidance = class_row("generate", shelf, checkpoint)
@@ -60,19 +68,24 @@ class GenerateTab:
                 control = RunControl("Generate", "generate")
                 with gr.Accordion("Advanced", open=False):
                     steps, sampler = sampling("generate")
+        self.fields: dict[str, gr.components.Component] = {
+            "seed": seed, "count": count, "steps": steps, "sampler": sampler, "label": label, "guidance": guidance,
+        }  # fmt: skip
         control.wire(
             self._run,
-            [checkpoint, seed, count, steps, sampler, label, guidance],
+            [checkpoint, *self.fields.values()],
             [self.gallery, self.last, self.chosen],
             self.bar,
         )
         self.gallery.select(_index, outputs=self.chosen, **AT_ONCE)
 
-    def _run(
-        self, checkpoint: str, seed: float, count: float, steps: float, sampler: str, label: str, guidance: float
-    ) -> Iterator[Updates]:
-        asked = {"seed": seed, "count": count, "steps": steps, "sampler": sampler}
-        request = ask(GenerateRequest, **asked, label=label, guidance=guidance)
+    def fill(self, request: GenerateRequest, model: LatentDiffusion) -> Updates:
+        """What puts a saved picture's settings into the controls."""
+        message = f"Its settings are here; Generate makes it again.{left_out(self.fields, request)}"
+        return {**filled(self.fields, request, model), self.bar: status(message)}
+
+    def _run(self, checkpoint: str, *values: Any) -> Iterator[Updates]:
+        request = ask(GenerateRequest, **dict(zip(self.fields, values, strict=True)))
         model, captions = self.shelf.load(checkpoint), captions_of(request)
 
         def on_stage(files: Iterable[str]) -> Updates:

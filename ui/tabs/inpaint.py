@@ -12,11 +12,12 @@ import gradio as gr
 from ddpm_core.diffusion.samplers import Step
 from ddpm_core.images.files import open_picture
 from ddpm_core.images.masks import READY, open_mask, ready_made
-from ddpm_core.requests import InpaintRequest
+from ddpm_core.pipeline import LatentDiffusion
+from ddpm_core.requests import GenerateRequest, InpaintRequest
 from ui import examples
 from ui.components import editor_canvas
 from ui.components.class_picker import class_row
-from ui.components.controls import count_row, sampling, seed_row, shaping
+from ui.components.controls import count_row, crop_choice, sampling, seed_row, shaping
 from ui.components.events import ONE_AT_A_TIME, PAGE_ONLY
 from ui.components.progress import Updates, run_with_previews, seconds, status
 from ui.components.result_view import DRAG, ResultView
@@ -25,8 +26,9 @@ from ui.errors import Problem, gentle, quiet
 from ui.files import cached
 from ui.help import lead
 from ui.live_draft import DRAFT, Answer, InpaintTask, is_new
-from ui.models import Shelf
+from ui.models import Shelf, knows_faces
 from ui.results import Results
+from ui.saved_settings import filled, left_out
 
 PREVIEW = 640  # of previews while running
 # A stroke during a run waits for the visitor: the run's result must not be replaced as soon as it is there.
@@ -77,11 +79,12 @@ class InpaintTab:
                 with gr.Accordion("Advanced", open=False):
                     count = count_row("inpaint", "Variants")
                     steps, sampler = sampling("inpaint", InpaintRequest)
-                    grow, feather, crop = shaping("inpaint")
+                    grow, feather, crop = shaping("inpaint", knows_faces(shelf.load(shelf.first)))
         self.fields: dict[str, gr.components.Component] = {
             "keep_painted": region, "seed": seed, "count": count, "steps": steps, "sampler": sampler,
             "grow": grow, "feather": feather, "crop": crop, "label": label, "guidance": guidance,
         }  # fmt: skip
+        checkpoint.change(gentle(self._fit), [checkpoint, crop], [self.ready, crop], **PAGE_ONLY, **ONE_AT_A_TIME)
         given = [checkpoint, self.picture, self.editor, *self.fields.values()]
         shows = [*self.view.parts, self.to_process, self.done, self.answered]
         drafting = gr.on(
@@ -107,7 +110,8 @@ class InpaintTab:
             placeholder="Open a picture to begin",
         )  # fmt: skip
         self.opens: list[gr.components.Component] = [self.editor, self.picture, self.answered]
-        with gr.Row(elem_classes=["actions", "ready"]):
+        faces = knows_faces(self.shelf.load(self.shelf.first))
+        with gr.Row(elem_classes=["actions", "ready"], elem_id="inpaint-ready", visible=faces) as self.ready:
             gr.HTML("Paint the", elem_classes="hint", padding=False)
             for name in READY:
                 button = gr.Button(name, size="sm", elem_id=f"inpaint-ready-{name}", scale=0)
@@ -137,6 +141,17 @@ class InpaintTab:
         painted = examples.mask(editor_canvas.canvas_size(picture.size)) if with_mask else None
         canvas = editor_canvas.editor_value(picture, painted)
         return _on_page(canvas), path, Answer.opened(path, picture.size, canvas)
+
+    def fill(self, request: GenerateRequest, model: LatentDiffusion) -> Updates:
+        """What puts a saved picture's settings into the controls; picture and paint have to be there again."""
+        message = f"Its settings are here; open its picture and paint again.{left_out(self.fields, request)}"
+        crop = gr.update(**crop_choice(knows_faces(model), getattr(request, "crop", "auto")))
+        return {**filled(self.fields, request, model), self.fields["crop"]: crop, self.view.bar: status(message)}
+
+    def _fit(self, checkpoint: str, crop: str) -> tuple[Any, Any]:
+        """What a checkpoint that knows faces has beside others: ready-made masks of their parts, and their crop."""
+        faces = knows_faces(self.shelf.load(checkpoint))
+        return gr.update(visible=faces), gr.update(**crop_choice(faces, crop))
 
     def _open_example(self, event: gr.SelectData) -> tuple[Any, ...]:
         return self.show(str(examples.faces()[int(event.index)]))

@@ -11,13 +11,14 @@ import gradio as gr
 from PIL import Image
 
 from ddpm_core.diffusion.samplers import Step
+from ddpm_core.pipeline import LatentDiffusion
 from ddpm_core.requests import MAX_STRIP, AnagramRequest, BetweenRequest, GenerateRequest, HybridRequest
 from ui import examples
 from ui.components.animation_view import AnimationView
 from ui.components.class_picker import class_rows
 from ui.components.controls import sampling, seed_row, stage_of
 from ui.components.events import AT_ONCE, ONE_AT_A_TIME, PAGE_ONLY
-from ui.components.progress import Updates, run_with_previews
+from ui.components.progress import Updates, run_with_previews, status
 from ui.components.run_control import RunControl
 from ui.errors import ask, gentle
 from ui.files import cached, workspace
@@ -25,6 +26,7 @@ from ui.help import lead
 from ui.models import Shelf
 from ui.play_modes import FIRST, MODES, Control, PlayMode, available_modes, available_views, positions
 from ui.results import save, there_and_back
+from ui.saved_settings import filled, left_out
 
 PAIRS = 4  # most anagrams at once: each takes twice the time of a picture, and twice the room
 VIEW = AnagramRequest.model_fields["view"].default
@@ -39,7 +41,7 @@ class PlayTab:
         made, request = examples.between()
         shown = list(zip(map(cached, made), positions(request), strict=False)) if request else []
         start = request or BetweenRequest()
-        self.last = gr.State(request)
+        self.last, self.filled = gr.State(request), gr.State(None)
         lead("Play", "Walk through the noise between two pictures, or fit two into one.")
         with gr.Row(elem_classes="studio"):
             with gr.Column(scale=3, elem_classes="picture"):
@@ -77,8 +79,8 @@ class PlayTab:
         parts: dict[Control, gr.blocks.Block] = {
             "way": self.way, "second": self.second, "turn": self.turn, "several": self.several, "blur": blur,
         }  # fmt: skip
-        changed = [self.description, self.label, self.other, steps, sampler, *parts.values()]
-        self.mode.change(partial(_mode_changed, tuple(parts)), self.mode, changed, **AT_ONCE)
+        changed = [self.description, self.label, self.other, steps, sampler, *parts.values(), self.filled]
+        self.mode.change(partial(_mode_changed, tuple(parts)), [self.mode, self.filled], changed, **AT_ONCE)
         checkpoint.change(
             gentle(self._offer), [checkpoint, self.mode, self.view], [self.mode, self.view],
             **PAGE_ONLY, **ONE_AT_A_TIME,
@@ -126,6 +128,15 @@ class PlayTab:
                 made = [Image.open(file) for file, _ in gallery]
                 yield self.animation.shows(there_and_back(made, folder, request, format))
 
+    def fill(self, request: GenerateRequest, model: LatentDiffusion) -> Updates:
+        """What puts a saved picture's settings into the controls, those of what was played among them."""
+        fields = self.fields
+        updates = filled({name: each for name, each in fields.items() if name != "view"}, request, model)
+        updates[self.mode] = gr.update(choices=available_modes(model), value=request.action)
+        updates[self.view] = gr.update(choices=available_views(model), value=getattr(request, "view", VIEW))
+        message = f"Its settings are here; Make makes it again.{left_out(fields, request)}"
+        return {**updates, self.filled: request, self.bar: status(message)}
+
     def _run(self, checkpoint: str, key: str, format: str, *asked: Any) -> Iterator[Updates]:
         mode, fields = MODES[key], dict(zip(self.fields, asked, strict=True))
         given = {name: value for name, value in fields.items() if name in mode.kind.model_fields}
@@ -161,13 +172,17 @@ def _on_stage(files: Sequence[str], captions: Sequence[str]) -> Any:
     return gr.update(value=shown, elem_classes=stage_of(len(shown)), selected_index=None)
 
 
-def _mode_changed(parts: Sequence[Control], key: str) -> tuple[Any, ...]:
-    """What changes with the mode: its line, its class pickers' names, defaults, and which `parts` are shown."""
+def _mode_changed(parts: Sequence[Control], key: str, filled: GenerateRequest | None = None) -> tuple[Any, ...]:
+    """What changes with the mode: its line, its class pickers' names, steps and sampler, which `parts` are shown.
+
+    Steps and sampler are the mode's own, but for a request `filled` in from a saved picture; that is heard once.
+    """
     mode = MODES[key]
     first, *second = mode.classes
     names = gr.update(label=first), gr.update(label=second[0]) if second else gr.skip()
-    defaults = (mode.kind.model_fields[name].default for name in ("steps", "sampler"))
-    return _description(key), *names, *defaults, *(gr.update(visible=part in mode.controls) for part in parts)
+    asked = filled if isinstance(filled, mode.kind) else mode.kind()
+    shown = (gr.update(visible=part in mode.controls) for part in parts)
+    return _description(key), *names, asked.steps, asked.sampler, *shown, None
 
 
 def _description(key: str) -> str:

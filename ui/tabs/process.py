@@ -56,7 +56,7 @@ class ProcessTab:
         pictures: Sequence[list[Image.Image]] = made or ([], [])
         sees, believes = ([cached(frame) for frame in frames] for frames in pictures)
         self.inputs, self.last = gr.State(None), gr.State(None)
-        lead("Process", "Every picture starts as noise. Drag the slider to walk from noise to face.")
+        lead("Process", "Every picture starts as noise. Drag the slider to walk from noise to picture.")
         with gr.Row(elem_classes="studio"):
             with gr.Column(scale=3, elem_classes="picture"):
                 self.frame = gr.Image(
@@ -204,5 +204,5 @@ def _plain() -> tuple[Any, ...]:
 
 def _about(inputs: RunInputs | None) -> str:
     if inputs is None:
-        return '<p class="hint">A new face from its seed.</p>'
+        return '<p class="hint">A new picture from its seed.</p>'
     return f'<p class="hint">The inpainting you just made, seed {inputs.request.seed}.</p>'

@@ -16,7 +16,7 @@ from tests.ui.conftest import grain
 from ui.components.result_view import _choose
 from ui.errors import Problem, gentle
 from ui.models import Shelf
-from ui.tabs.edit import EditTab
+from ui.tabs.edit import EditTab, _about
 
 FIELDS: dict[str, Any] = {
     "strength": 0.5, "seed": 6, "label": "", "guidance": 2, "count": 1, "steps": 4, "sampler": "ddim",
@@ -109,3 +109,11 @@ def test_what_cannot_be_done_is_said(edit: EditTab, tmp_path: Path) -> None:
     told: list[str] = []
     gentle(edit.show, told.append, tell=lambda error: None)(str(tmp_path / "letter.png"), "tiny")
     assert "letter.png is not a picture" in told[0]
+
+
+def test_a_photo_is_said_to_be_cut_to_a_face_where_faces_are_known(
+    shelf: Shelf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert "face" not in _about(shelf.load("tiny"))
+    monkeypatch.setattr(shelf.load("tiny"), "framing", "face")
+    assert "cut to the face in it" in _about(shelf.load("tiny"))

@@ -1,0 +1,63 @@
+"""The Inpaint tab without a browser: what goes with the chosen checkpoint. Drafts are in `test_live_draft`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gradio as gr
+import pytest
+
+from ui.models import Shelf
+from ui.tabs.inpaint import InpaintTab
+
+
+def placed(shelf: Shelf) -> InpaintTab:
+    with gr.Blocks():
+        return InpaintTab(shelf, gr.Dropdown(["tiny"], value="tiny"))
+
+
+def choices(crop: Any) -> list[str]:
+    return [value for _, value in crop["choices"]]
+
+
+def test_faces_are_offered_to_checkpoints_that_know_them_alone(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
+    tab = placed(shelf)
+    assert tab.ready.visible is False
+    crop: Any = tab.fields["crop"]
+    assert [words for words, _ in crop.choices] == ["whole picture", "around the paint"]
+    assert "face" not in crop.info
+    ready, crop = tab._fit("tiny", "whole")
+    assert (ready["visible"], choices(crop), crop["value"]) == (False, ["auto", "painted"], "auto")
+
+    monkeypatch.setattr(shelf.load("tiny"), "framing", "face")
+    ready, crop = tab._fit("tiny", "painted")
+    assert (ready["visible"], choices(crop), crop["value"]) == (True, ["auto", "whole", "painted"], "painted")
+    assert crop["info"].startswith("A face if one is painted.")
+    tab = placed(shelf)
+    assert tab.ready.visible is True
+
+
+def test_no_text_of_the_page_speaks_of_faces_where_none_are_known(shelf: Shelf) -> None:
+    from ui.page import build
+
+    page = build(shelf)
+    train = next(block for block in page.blocks.values() if getattr(block, "elem_id", None) == "train-preset")
+    documentation = next(block for block in page.blocks.values() if getattr(block, "elem_id", None) == "help")
+
+    def inside(block: Any, place: Any) -> bool:
+        while block is not None:
+            if block is place:
+                return True
+            block = block.parent
+        return False
+
+    said = {}
+    for block in page.blocks.values():
+        words = [getattr(block, name, None) for name in ("label", "info", "value", "placeholder")]
+        text = " ".join(word for word in words if isinstance(word, str) and not word.startswith("/"))
+        visible = block
+        while visible is not None and getattr(visible, "visible", True):
+            visible = visible.parent
+        if "face" in text.lower() and visible is None and block is not train and not inside(block, documentation):
+            said[getattr(block, "elem_id", None)] = text
+    assert said == {}

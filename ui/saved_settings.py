@@ -1,0 +1,73 @@
+"""The way back from a saved picture to the controls: what a PNG says of its making."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+from pydantic import ValidationError
+
+from ddpm_core.images.files import read_parameters
+from ddpm_core.pipeline import LatentDiffusion
+from ddpm_core.requests import (
+    AnagramRequest,
+    BetweenRequest,
+    EditRequest,
+    GenerateRequest,
+    HybridRequest,
+    InpaintRequest,
+)
+from ui.components.class_picker import offered_classes
+from ui.components.progress import Updates
+from ui.errors import Problem
+
+KINDS = {
+    kind.action: kind
+    for kind in (GenerateRequest, InpaintRequest, EditRequest, BetweenRequest, AnagramRequest, HybridRequest)
+}
+
+
+def saved_settings(path: str) -> tuple[GenerateRequest, str]:
+    """The request that a saved picture says it was made by, and the name of the checkpoint.
+
+    Raises:
+        Problem: it does not say, or says what cannot be asked for.
+    """
+    name, said = Path(path).name, read_parameters(path)
+    kind = KINDS.get(str(said.get("action")))
+    if kind is None:
+        raise Problem(f"{name} does not say how it was made; choose a PNG that the studio saved.")
+    try:
+        request = kind.model_validate({field: said[field] for field in kind.model_fields if field in said})
+    except ValidationError:
+        raise Problem(f"{name} says that it was made in a way that this version does not know.") from None
+    return request, str(said.get("checkpoint", ""))
+
+
+def filled(fields: dict[str, gr.components.Component], request: GenerateRequest, model: LatentDiffusion) -> Updates:
+    """What puts a request's values into the controls of that name; classes as far as the model has them."""
+    classes, guidance = offered_classes(model)
+    known = {value for _, value in classes["choices"]}
+    updates: Updates = {}
+    for name, control in fields.items():
+        value: Any = getattr(request, name, None)
+        if name in ("label", "other"):
+            updates[control] = gr.update(**classes | ({"value": value} if value in known else {}))
+        elif name == "guidance":
+            updates[control] = gr.update(**guidance | ({"value": value} if model.unconditional else {}))
+        elif value is not None:
+            updates[control] = value
+    return updates
+
+
+def left_out(fields: dict[str, gr.components.Component], request: GenerateRequest) -> str:
+    """A sentence about what the page has no control for and was not as usual; empty if there is nothing."""
+    usual = type(request).model_fields
+    given = {
+        name: value
+        for name, value in request.model_dump(mode="json").items()
+        if name not in fields and name not in ("count", "start", "end") and value != usual[name].default
+    }
+    told = ", ".join(f"{name} {value}" for name, value in given.items())
+    return f" The page has no control for: {told}." if told else ""
