@@ -4,8 +4,8 @@ A step function is `step(context) -> latent`: from a latent at state t, which th
 (B, C, h, w) at the earlier state s. It knows nothing of the loop around it, `samplers.sample_loop`.
 
 In the formulas alpha is sqrt(alpha_bar), sigma is sqrt(1 - alpha_bar), and lambda is ln(alpha / sigma), half the
-logarithm of the signal-to-noise ratio; it is infinite at state 0, where every method ends on the clean latent that
-the predictor believes in.
+logarithm of the signal-to-noise ratio; it is infinite at state 0, where every method ends on the clean latent that is
+predicted.
 """
 
 from __future__ import annotations
@@ -121,7 +121,7 @@ def heun_step(context: StepContext) -> Tensor:
     guess = euler_step(context)  # (B, C, h, w)
     if context.s == 0:
         return guess
-    # Algorithm 1, line 8: Euler's step again, by the mean of the slopes at its two ends
+    # Algorithm 1: Euler's step again, by the mean of the slopes at its two ends
     return euler_step(replace(context, eps=(context.eps + context.predict(guess, context.s).eps) / 2))
 
 
@@ -132,12 +132,12 @@ def dpm_solver_pp_2m_step(context: StepContext) -> Tensor:
     h = lambda_s - lambda_t
     x0 = context.denoised  # (B, C, h, w)
     if context.history and context.s > 0:
-        # Line 8: D = (1 + 1 / 2r) x0 - 1 / 2r x0_before, with r the step before in units of this one
+        # D = (1 + 1 / 2r) x0 - 1 / 2r x0_before, with r the step before in units of this one
         before = context.history[-1]
         r = (lambda_t - context.diffuser.half_log_snr(before.t)) / h
         x0 = x0 + (x0 - before.denoised) / (2 * r)
     context.history.append(State(context.t, context.latent, context.denoised))
-    # Line 9: z_s = sigma_s / sigma_t z_t - alpha_s (e^-h - 1) D
+    # z_s = sigma_s / sigma_t z_t - alpha_s (e^-h - 1) D
     return ((1 - alpha_bar_s) / (1 - alpha_bar_t)) ** 0.5 * context.latent - alpha_bar_s**0.5 * math.expm1(-h) * x0
 
 
@@ -171,9 +171,8 @@ def unipc_update(diffuser: Diffuser, start: State, s: int, nodes: Sequence[State
     lambda_t = diffuser.half_log_snr(start.t)
     h = diffuser.half_log_snr(s) - lambda_t
     growth = math.expm1(-h)
-    first_order = ((1 - alpha_bar_s) / (1 - alpha_bar_t)) ** 0.5 * start.latent - alpha_bar_s**0.5 * growth * (
-        start.denoised
-    )  # (B, C, h, w)
+    shrunk = ((1 - alpha_bar_s) / (1 - alpha_bar_t)) ** 0.5 * start.latent  # (B, C, h, w)
+    first_order = shrunk - alpha_bar_s**0.5 * growth * start.denoised
     if not nodes:
         return first_order
     ratios = [(diffuser.half_log_snr(node.t) - lambda_t) / h for node in nodes]

@@ -258,7 +258,7 @@ def test_langevin_steps_repair_what_too_few_steps_get_wrong() -> None:
 
 @pytest.mark.parametrize("sampler", ODE)
 def test_after_a_rise_a_sampler_goes_on_as_if_it_had_begun_there(sampler: str) -> None:
-    """What was believed clean before the noise was added belongs to another path."""
+    """What was predicted clean before the noise was added belongs to another path."""
     diffuser, path = Diffuser(), [999, 700, 400, 900, 600, 300, 100, 0]
     at, first = {}, iter([start(1), start(2)])
 

@@ -48,7 +48,7 @@ def posterior(diffuser: Diffuser, clean: Tensor, noisy: Tensor, t: int) -> tuple
 
 
 def best(diffuser: Diffuser) -> Predictor:
-    """The best predictor of normal data, and the share at which its reverse steps have the variance that is true."""
+    """The best predictor of normal data, and the fraction at which its reverse steps have the variance that is true."""
 
     def predict(noisy: Tensor, t: Tensor) -> Prediction:
         signal, noise = diffuser.signal_and_noise(t, noisy)
@@ -56,9 +56,9 @@ def best(diffuser: Diffuser) -> Predictor:
         unsure = (SPREAD * noise) ** 2 / total  # the variance of the picture, given its state
         now, then, beta = diffuser.alpha_bar[t], diffuser.alpha_bar[t - 1], diffuser.betas[t]
         true = (1 - then) / (1 - now) * beta + then * beta**2 / (1 - now) ** 2 * unsure.flatten()
-        least, most = (log_variance(diffuser, t, noisy, torch.full_like(noisy, share)) for share in (0, 1))
-        share = (true.log().view(-1, 1, 1, 1) - least) / (most - least)
-        return Prediction(noise * (noisy - signal * MEAN) / total, share)
+        least, most = (log_variance(diffuser, t, noisy, torch.full_like(noisy, fraction)) for fraction in (0, 1))
+        fraction = (true.log().view(-1, 1, 1, 1) - least) / (most - least)
+        return Prediction(noise * (noisy - signal * MEAN) / total, fraction)
 
     return predict
 
@@ -66,12 +66,14 @@ def best(diffuser: Diffuser) -> Predictor:
 # The bound
 
 
-def test_share_0_is_the_posteriors_variance_and_share_1_that_of_the_noising_step() -> None:
+def test_fraction_0_is_the_posteriors_variance_and_fraction_1_that_of_the_noising_step() -> None:
     diffuser, like = Diffuser(), torch.zeros(999, 1, 1, 1, dtype=torch.float64)
     now, then, beta = diffuser.alpha_bar[1:], diffuser.alpha_bar[:-1], diffuser.betas[1:]
     least = (1 - then) / (1 - now) * beta
     least[0] = least[1]  # there is none at the last step
-    found = {share: log_variance(diffuser, EVERY, like, torch.full_like(like, share)).exp() for share in (0, 0.5, 1)}
+    found = {
+        fraction: log_variance(diffuser, EVERY, like, torch.full_like(like, fraction)).exp() for fraction in (0, 0.5, 1)
+    }
     torch.testing.assert_close(found[0].flatten(), least)
     torch.testing.assert_close(found[1].flatten(), beta)
     torch.testing.assert_close(found[0.5].flatten(), (least * beta).sqrt())
@@ -79,22 +81,22 @@ def test_share_0_is_the_posteriors_variance_and_share_1_that_of_the_noising_step
 
 
 @pytest.mark.parametrize("t", [2, 3, 100, 999])
-@pytest.mark.parametrize("share", [None, 0.0, 0.3, 1.2])
-def test_a_term_is_the_divergence_of_two_gaussians(t: int, share: float | None) -> None:
+@pytest.mark.parametrize("fraction", [None, 0.0, 0.3, 1.2])
+def test_a_term_is_the_divergence_of_two_gaussians(t: int, fraction: float | None) -> None:
     diffuser, clean, noisy, denoised = Diffuser(), *(doubles(2, 3, 4, 4) for _ in range(3))
-    shares = None if share is None else torch.full_like(clean, share)
+    fractions = None if fraction is None else torch.full_like(clean, fraction)
     mean, variance = posterior(diffuser, clean, noisy, t)
-    ours = log_variance(diffuser, at(t, clean), clean, shares).exp().sqrt()
+    ours = log_variance(diffuser, at(t, clean), clean, fractions).exp().sqrt()
     model = Normal(posterior(diffuser, denoised, noisy, t)[0], ours)
     expected = kl_divergence(Normal(mean, variance.sqrt()), model) / math.log(2)
-    torch.testing.assert_close(step_bits(clean, denoised, at(t, clean), diffuser, shares), expected)
+    torch.testing.assert_close(step_bits(clean, denoised, at(t, clean), diffuser, fractions), expected)
 
 
 def test_the_term_of_the_step_to_the_picture_is_its_density() -> None:
-    diffuser, clean, denoised, share = Diffuser(), doubles(2, 3, 4, 4), doubles(2, 3, 4, 4), doubles(2, 3, 4, 4)
-    spread = log_variance(diffuser, at(1, clean), clean, share).exp().sqrt()
+    diffuser, clean, denoised, fraction = Diffuser(), doubles(2, 3, 4, 4), doubles(2, 3, 4, 4), doubles(2, 3, 4, 4)
+    spread = log_variance(diffuser, at(1, clean), clean, fraction).exp().sqrt()
     expected = -Normal(denoised, spread).log_prob(clean) / math.log(2)
-    torch.testing.assert_close(step_bits(clean, denoised, at(1, clean), diffuser, share), expected)
+    torch.testing.assert_close(step_bits(clean, denoised, at(1, clean), diffuser, fraction), expected)
 
 
 def test_the_last_term_is_the_divergence_of_the_last_state_from_noise() -> None:
@@ -112,8 +114,8 @@ def test_of_data_of_which_all_is_known_the_bound_is_the_entropy(states: int) -> 
     bits = prior_bits(clean, diffuser).mean()
     for t in range(1, states):
         noisy = diffuser.add_noise(clean, torch.randn_like(clean), at(t, clean))
-        eps, share = best(diffuser)(noisy, at(t, clean))
-        bits += step_bits(clean, diffuser.denoised(noisy, eps, at(t, clean)), at(t, clean), diffuser, share).mean()
+        eps, fraction = best(diffuser)(noisy, at(t, clean))
+        bits += step_bits(clean, diffuser.denoised(noisy, eps, at(t, clean)), at(t, clean), diffuser, fraction).mean()
     left = diffuser.alpha_bar[-1].item()
     ends = Normal(left**0.5 * MEAN, (left * SPREAD**2 + 1 - left) ** 0.5)
     lost = kl_divergence(ends, Normal(0.0, 1.0)).item() / math.log(2)  # the process starts from noise all the same
@@ -132,9 +134,9 @@ def test_a_network_that_learns_its_variance_predicts_what_it_would_without(shake
         state[name] = torch.cat([state[name], torch.randn_like(state[name])])
     learned.load_state_dict(state)
     z, t = torch.randn(2, 4, 8, 8), torch.tensor([10, 900])
-    prediction, share = split_variance(learned(z, t), 4)
+    prediction, fraction = split_variance(learned(z, t), 4)
     torch.testing.assert_close(prediction, plain(z, t), rtol=1e-4, atol=1e-5)
-    assert share.shape == z.shape
+    assert fraction.shape == z.shape
     assert split_variance(plain(z, t), 4)[1] is None
     diffuser = Diffuser()
     torch.testing.assert_close(
@@ -145,8 +147,8 @@ def test_a_network_that_learns_its_variance_predicts_what_it_would_without(shake
 
 
 def test_a_new_network_is_between_the_bounds() -> None:
-    share = split_variance(UNet(**SHAPE, variance="learned")(torch.randn(2, 4, 8, 8), torch.tensor([10, 900])), 4)[1]
-    assert torch.equal(share, torch.full_like(share, 0.5))
+    fraction = split_variance(UNet(**SHAPE, variance="learned")(torch.randn(2, 4, 8, 8), torch.tensor([10, 900])), 4)[1]
+    assert torch.equal(fraction, torch.full_like(fraction, 0.5))
 
 
 def test_a_variance_that_there_is_not_is_refused() -> None:
@@ -183,9 +185,9 @@ def test_the_variance_that_is_learned_is_the_true_one(timesteps: str) -> None:
         optimizer.step()
         plan.step()
     t = torch.arange(1, 5)
-    share = (network.raw[1:].double() + 1) / 2
+    fraction = (network.raw[1:].double() + 1) / 2
     true = best(diffuser)(torch.zeros(4, 1, 1, 1), t).variance.flatten()
-    torch.testing.assert_close(share, true, rtol=0, atol=0.05)
+    torch.testing.assert_close(fraction, true, rtol=0, atol=0.05)
     assert (true - 0.5).abs().max() > 0.2  # none of them is where it began
 
 
@@ -222,9 +224,9 @@ def test_the_bound_is_that_of_all_steps_by_the_few_that_are_drawn() -> None:
     every = 0.0
     for t in range(1, 5):
         noisy = diffuser.add_noise(clean, torch.randn_like(clean), at(t, clean))
-        believed = diffuser.denoised(noisy, best(diffuser)(noisy, at(t, clean)).eps, at(t, clean))
+        denoised = diffuser.denoised(noisy, best(diffuser)(noisy, at(t, clean)).eps, at(t, clean))
         half = torch.full_like(clean, 0.5)
-        every += step_bits(clean, believed, at(t, clean), diffuser, half).mean().item()
+        every += step_bits(clean, denoised, at(t, clean), diffuser, half).mean().item()
     assert drawn == pytest.approx(every, abs=0.05)
 
 
@@ -239,9 +241,9 @@ def test_the_gradient_reaches_every_parameter(shaken) -> None:
 
 
 @pytest.mark.parametrize(("t", "earlier"), [(2, 1), (500, 499), (999, 600), (300, 0)])
-@pytest.mark.parametrize("share", [0.0, 0.4, 1.0])
+@pytest.mark.parametrize("fraction", [0.0, 0.4, 1.0])
 def test_an_ancestral_step_takes_the_variance_offered_between_its_own_bounds(
-    t: int, earlier: int, share: float
+    t: int, earlier: int, fraction: float
 ) -> None:
     diffuser, zero, one = Diffuser(), torch.zeros(1, 1, 2, 2).double(), torch.ones(1, 1, 2, 2).double()
     latent = doubles(1, 1, 2, 2)
@@ -249,17 +251,17 @@ def test_an_ancestral_step_takes_the_variance_offered_between_its_own_bounds(
     def step(predict: Predictor, fresh: Tensor) -> Tensor:
         return next(sample_loop(ddpm_step, predict, diffuser, [t, earlier], iter([latent, fresh]).__next__)).latent
 
-    plain, mean = step(with_variance(None), zero), step(with_variance(share), zero)
+    plain, mean = step(with_variance(None), zero), step(with_variance(fraction), zero)
     torch.testing.assert_close(mean, plain)  # only the spread is another
     now, then = diffuser.alpha_bar[t], diffuser.alpha_bar[earlier]
     most = 1 - now / then
     least = (1 - then) / (1 - now) * most
-    spread = 0.0 if earlier == 0 else (least ** (1 - share) * most**share).sqrt().item()
-    torch.testing.assert_close(step(with_variance(share), one) - mean, torch.full_like(mean, spread))
+    spread = 0.0 if earlier == 0 else (least ** (1 - fraction) * most**fraction).sqrt().item()
+    torch.testing.assert_close(step(with_variance(fraction), one) - mean, torch.full_like(mean, spread))
 
 
 @pytest.mark.parametrize("sampler", SAMPLERS)
-def test_a_share_of_0_or_none_changes_no_sampler(sampler: str) -> None:
+def test_a_fraction_of_0_or_none_changes_no_sampler(sampler: str) -> None:
     diffuser = Diffuser()
 
     def made(predict: Predictor) -> Tensor:
