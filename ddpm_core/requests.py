@@ -11,6 +11,7 @@ from ddpm_core.diffusion.constraints import CLAMPS, MASK_RULES, repaint_timestep
 from ddpm_core.diffusion.illusions import VIEWS
 from ddpm_core.diffusion.samplers import SAMPLERS
 from ddpm_core.diffusion.spacing import SPACINGS
+from ddpm_core.images.animation import FORMATS
 from ddpm_core.images.crop import Crop
 
 MAX_SEED = 2**31 - 1
@@ -24,12 +25,14 @@ if TYPE_CHECKING:  # type checkers cannot read literals made at run time
     ViewName = str
     ClampName = str
     MaskRuleName = str
+    FormatName = str
 else:
     SamplerName = Literal[tuple(SAMPLERS)]
     SpacingName = Literal[tuple(SPACINGS)]
     ViewName = Literal[tuple(name for name in VIEWS if name != "identity")]
     ClampName = Literal[tuple(CLAMPS)]
     MaskRuleName = Literal[tuple(MASK_RULES)]
+    FormatName = Literal[tuple(FORMATS)]
 
 
 Label = Annotated[  # an empty box, or a number without quotes
@@ -201,3 +204,25 @@ class HybridRequest(PairRequest):
     action: ClassVar[str] = "hybrid"
 
     blur: float = Field(1.5, gt=0, le=32, description="pixels by which a blur leaves only what is seen from afar")
+
+
+class AnimationSettings(Request):
+    """How pictures are shown one after the other; travels beside the request that makes them."""
+
+    size: int = Field(256, ge=16, le=1024, description="longer side, pixels")
+    seconds: float = Field(3.0, ge=0.1, le=60, description="how long it runs")
+    format: FormatName = Field("gif", description="kind of file: a GIF, or an MP4, smaller and in all colours")
+
+
+class ProcessSettings(AnimationSettings):
+    """What is shown of a run, step after step."""
+
+    view: Literal["believes", "sees"] = Field(
+        "believes", description="the picture that the model expects at each step, or the noisy one that it is given"
+    )
+
+
+class WalkSettings(AnimationSettings):
+    """How the way between two seeds is walked, there and back."""
+
+    seconds: float = Field(4.0, ge=0.1, le=60, description="how long it runs")

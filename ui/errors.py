@@ -6,7 +6,7 @@ import functools
 import html
 import inspect
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
@@ -16,14 +16,14 @@ from starlette.requests import ClientDisconnect
 
 from ddpm_core.cli import complaint
 from ddpm_core.errors import UserError
-from ddpm_core.requests import MAX_SEED, GenerateRequest
+from ddpm_core.requests import MAX_SEED, Request
 
 WENT_WRONG = "Something went wrong here; nothing is lost, and it is in the log."  # the server's
 
 log = logging.getLogger(__name__)
 
 Handler = TypeVar("Handler", bound=Callable)
-Asked = TypeVar("Asked", bound=GenerateRequest)
+Asked = TypeVar("Asked", bound=Request)
 
 
 class Problem(gr.Error):
@@ -40,7 +40,7 @@ def ask(kind: type[Asked], **fields: Any) -> Asked:
     Raises:
         Problem: something is out of bounds; the message says what.
     """
-    if fields.get("seed") is None:
+    if "seed" in kind.model_fields and fields.get("seed") is None:
         raise Problem(f"The seed is empty; type a number from 0 to {MAX_SEED}.")
     # A number box hands over 7.0 or 7; what is not whole is left for the schema to refuse.
     whole = {k: int(v) if isinstance(v, float) and v.is_integer() else v for k, v in fields.items()}
@@ -49,6 +49,11 @@ def ask(kind: type[Asked], **fields: Any) -> Asked:
     except ValidationError as error:
         sentence = complaint(error)
         raise Problem(sentence[0].upper() + sentence[1:]) from None
+
+
+def ask_from(kind: type[Asked], given: Mapping[str, Any]) -> Asked:
+    """As `ask`, from those of the `given` that the request knows."""
+    return ask(kind, **{name: value for name, value in given.items() if name in kind.model_fields})
 
 
 @contextmanager

@@ -10,6 +10,7 @@ from tempfile import TemporaryDirectory
 from PIL import Image
 
 from ddpm_core.images.animation import FORMATS
+from ddpm_core.images.animation import there_and_back as walked
 from ddpm_core.images.crop import Frame
 from ddpm_core.images.files import read_parameters, save_png
 from ddpm_core.pipeline import LatentDiffusion
@@ -99,4 +100,4 @@ def animate(
 
 def there_and_back(made: Sequence[Image.Image], folder: Path, request: BetweenRequest, format: str = "gif") -> str:
     """The way between two seeds as a moving picture, walked in both directions; its path."""
-    return animate([*made, *reversed(made[:-1])], folder, WALK_SECONDS, SIDE, request.stem, format)
+    return animate(walked(made), folder, WALK_SECONDS, SIDE, request.stem, format)

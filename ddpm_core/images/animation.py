@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from PIL import Image
@@ -14,12 +14,25 @@ from ddpm_core.images.files import as_picture, as_rgb
 MOST_FRAMES = 60  # of a run; an animation of more is no better and much larger
 LINGER = 1.0  # seconds that the last frame stays beside its own time
 
+Item = TypeVar("Item")
+
 
 def evenly(count: int, wanted: int) -> list[int]:
     """At most `wanted` of the indices 0..`count`-1, evenly spaced, first and last among them."""
     if count <= wanted:
         return list(range(count))
     return [round(i * (count - 1) / (wanted - 1)) for i in range(wanted)]
+
+
+def spread(items: Iterable[Item], count: int, wanted: int = MOST_FRAMES) -> Iterator[Item]:
+    """At most `wanted` of `count` items, evenly spaced, as they come; all are gone through."""
+    chosen = set(evenly(count, wanted))
+    return (item for i, item in enumerate(items) if i in chosen)
+
+
+def there_and_back(frames: Sequence[Image.Image]) -> list[Image.Image]:
+    """The frames forwards, then backwards; the last one, where it turns, once."""
+    return [*frames, *reversed(frames[:-1])]
 
 
 def save_gif(frames: Sequence[Image.Image], path: str | Path, seconds: float, side: int) -> None:

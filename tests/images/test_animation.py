@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ddpm_core.images.animation import FORMATS, evenly, save_gif, save_mp4
+from ddpm_core.images.animation import FORMATS, evenly, save_gif, save_mp4, spread, there_and_back
 
 
 @pytest.mark.parametrize(("count", "wanted"), [(1, 8), (8, 8), (20, 8), (200, 60), (61, 60)])
@@ -17,6 +17,18 @@ def test_evenly(count: int, wanted: int) -> None:
     chosen = evenly(count, wanted)
     assert len(chosen) == len(set(chosen)) == min(count, wanted)
     assert (chosen[0], chosen[-1]) == (0, count - 1)
+
+
+def test_what_is_spread_is_taken_as_it_comes_and_all_is_gone_through() -> None:
+    gone: list[int] = []
+    steps = (gone.append(i) or i for i in range(9))  # type: ignore[func-returns-value]
+    assert list(spread(steps, 9, wanted=3)) == [0, 4, 8]
+    assert gone == list(range(9))
+
+
+def test_a_walk_there_and_back_turns_at_its_last_picture_once() -> None:
+    first, middle, end = frames = [Image.new("RGB", (2, 2), colour) for colour in ("red", "green", "blue")]
+    assert there_and_back(frames) == [first, middle, end, middle, first]
 
 
 @pytest.mark.parametrize(("count", "seconds"), [(1, 2.0), (5, 1.0), (20, 3.0), (200, 1.0)])

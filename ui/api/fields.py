@@ -1,40 +1,124 @@
-"""Fields of the actions for other programs, with the defaults and choices of requests."""
+"""Parameters of the endpoints, made from the requests: their components, defaults, bounds and docs."""
 
 from __future__ import annotations
 
-from typing import get_args
+import inspect
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, get_args, get_origin
 
 import gradio as gr
+from gradio.components import Component
+from pydantic.fields import FieldInfo
 
-from ddpm_core.requests import GenerateRequest, InpaintRequest
+from ddpm_core.requests import Request
+from ui.components.events import ONE_AT_A_TIME
+from ui.errors import polite
 
-
-def number(name: str, kind: type[GenerateRequest] = GenerateRequest) -> gr.Number:
-    """A field of a request that is a number."""
-    return gr.Number(kind.model_fields[name].default, label=name)
-
-
-def choice(name: str, kind: type[GenerateRequest] = GenerateRequest) -> gr.Radio:
-    """A field of a request that is one of some names."""
-    field = kind.model_fields[name]
-    return gr.Radio(list(get_args(field.annotation)), value=field.default, label=name)
+Act = Callable[[dict[str, Any]], Iterator[Any]]
 
 
-def shaping() -> list[gr.components.Component]:
-    """What becomes of the painted part's edge."""
-    return [*(number(name, InpaintRequest) for name in ("grow", "feather")), choice("crop", InpaintRequest)]
+@dataclass(frozen=True)
+class Parameter:
+    """One parameter of an endpoint.
+
+    Attributes:
+        component: gives its default and, for a file, takes it from the client safely: others are refused.
+        doc: what it means.
+        optional: whether it may be left out although its component has no default.
+    """
+
+    component: Component
+    doc: str
+    optional: bool = False
 
 
-def classes(*names: str) -> list[gr.components.Component]:
-    """Classes to make, by field, `label` if nothing else is said, and how closely to follow them."""
-    return [*(gr.Textbox("", label=name) for name in names or ("label",)), number("guidance")]
+def parameters_of(*kinds: type[Request], without: Iterable[str] = ()) -> dict[str, Parameter]:
+    """A parameter for every field of some requests, by name; a field that several have is the first one's."""
+    fields = {name: field for kind in reversed(kinds) for name, field in kind.model_fields.items()}
+    ordered = dict.fromkeys(name for kind in kinds for name in kind.model_fields)
+    return {
+        name: Parameter(_component(name, fields[name]), _doc(fields[name])) for name in ordered if name not in without
+    }
 
 
-def checkpoint() -> gr.Textbox:
+def checkpoint() -> dict[str, Parameter]:
     """Which checkpoint to use."""
-    return gr.Textbox("", label="checkpoint")
+    doc = "one of /checkpoints; empty for the one the app was started with"
+    return {"checkpoint": Parameter(gr.Textbox("", label="checkpoint"), doc)}
 
 
-def file(label: str) -> gr.File:
+def file(name: str, doc: str, optional: bool = False) -> dict[str, Parameter]:
     """A file that the program uploads."""
-    return gr.File(label=label, type="filepath")
+    return {name: Parameter(gr.File(label=name, type="filepath"), doc, optional)}
+
+
+def number(name: str, default: float, low: float | None, high: float | None) -> gr.Number:
+    """A number whose bounds a program can read; those beyond are refused by the request, which names the field."""
+    box = gr.Number(default, minimum=low, maximum=high, label=name)
+    setattr(box, "raise_if_out_of_bounds", lambda *_: None)  # noqa: B010  # it would say nothing of the field
+    return box
+
+
+def expose(act: Act, door: gr.Button, given: Mapping[str, Parameter], first: str, outputs: Any, returns: str) -> None:
+    """Register `act` under its name, its docs made from its docstring and what is `given`.
+
+    Args:
+        act: a generator function that is handed all parameters by name.
+        door: a button that nobody sees.
+        first: names, parted by spaces, of the parameters that come first, in this order: programs hand them over by
+            place. All others follow as they stand.
+        returns: what it answers.
+    """
+    names = list(dict.fromkeys([*first.split(), *given]))
+
+    def endpoint(*values: Any) -> Iterator[Any]:
+        yield from act(dict(zip(names, values, strict=True)))
+
+    told = "\n".join(f"    {name}: {given[name].doc}." for name in names)
+    endpoint.__name__ = act.__name__
+    endpoint.__doc__ = f"{inspect.getdoc(act)}\n\nArgs:\n{told}\n\nReturns:\n    {returns}"
+    endpoint.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
+        [_signed(name, given[name]) for name in names]
+    )
+    components = [given[name].component for name in names]
+    door.click(polite(endpoint), components, outputs, api_name=act.__name__, **ONE_AT_A_TIME)
+
+
+def _signed(name: str, parameter: Parameter) -> inspect.Parameter:
+    default = inspect.Parameter.empty
+    if parameter.optional or parameter.component.value is not None:
+        default = parameter.component.value
+    return inspect.Parameter(name, inspect.Parameter.POSITIONAL_OR_KEYWORD, default=default)
+
+
+def _component(name: str, field: FieldInfo) -> Component:
+    if get_origin(field.annotation) is Literal:
+        return gr.Radio(list(get_args(field.annotation)), value=field.default, label=name)
+    if field.annotation is bool:
+        return gr.Checkbox(field.default, label=name)
+    if field.annotation in (int, float):
+        low, high = bounds(field)
+        return number(name, field.default, low, high)
+    return gr.Textbox(field.default or "", label=name)
+
+
+def bounds(field: FieldInfo) -> tuple[Any, Any]:
+    """The least and the greatest value, None without; a bound that is itself excluded counts."""
+
+    def of(*rules: str) -> Any:
+        given = (getattr(constraint, rule, None) for constraint in field.metadata for rule in rules)
+        return next((bound for bound in given if bound is not None), None)
+
+    return of("ge", "gt"), of("le", "lt")
+
+
+def _doc(field: FieldInfo) -> str:
+    told = [field.description or ""]
+    if get_origin(field.annotation) is Literal:
+        told.append(" or ".join(f'"{choice}"' for choice in get_args(field.annotation)))
+    low, high = bounds(field)
+    if low is not None and high is not None:
+        above = "above " * any(getattr(rule, "gt", None) is not None for rule in field.metadata)
+        told.append(f"{above}{low:g} to {high:g}" if isinstance(high, float) else f"{above}{low} to {high}")
+    return "; ".join(told)
