@@ -49,7 +49,7 @@ from ddpm_core.evaluation.features import FeatureNetwork, inception, of_classes,
 from ddpm_core.evaluation.likelihood import measure_likelihood
 from ddpm_core.evaluation.measures import table
 from ddpm_core.images.files import PictureError, Source, as_rgb, open_picture, to_bytes
-from ddpm_core.images.masks import grown
+from ddpm_core.images.masks import dilate
 from ddpm_core.pipeline import LatentDiffusion
 from ddpm_core.requests import MAX_COUNT, GenerateRequest, InpaintRequest
 from ddpm_core.training.masks import random_regions
@@ -260,7 +260,7 @@ def measure_fills(
         small = frame.reduced(model.size)
         original = np.asarray(as_rgb(small.picture), dtype=int)
         first, second = (np.asarray(as_rgb(small.paste(fill)), dtype=int) for fill in fills)
-        at_edge = small.painted & grown(~small.painted, model.codec.stride)
+        at_edge = small.painted & dilate(~small.painted, model.codec.stride)
         for result in (first, second):
             seams["inpainted"].append(metrics.edge_steps(result, small.painted))
             seams["untouched"].append(metrics.edge_steps(original, small.painted))

@@ -30,10 +30,10 @@ from ddpm_core.diffusion.noise import Noise, SeededNoise, interpolated, starting
 from ddpm_core.diffusion.prediction import Predictor, predictor
 from ddpm_core.diffusion.samplers import SAMPLERS, Step, sample_loop
 from ddpm_core.errors import UserError
-from ddpm_core.images.crop import Frame, cut_out, middle
-from ddpm_core.images.faces import Square, face_squares, middle_square
+from ddpm_core.images.crop import Frame, box_crop, center_crop
+from ddpm_core.images.faces import Box, center_box, find_faces
 from ddpm_core.images.files import as_picture, to_pictures
-from ddpm_core.images.masks import MaskError, grown
+from ddpm_core.images.masks import mask_to_make_anew
 from ddpm_core.machine import pick_device
 from ddpm_core.networks.codec import Codec
 from ddpm_core.networks.cpu.packed import ready
@@ -63,7 +63,7 @@ class LatentDiffusion:
         name, about: the checkpoint's name and one line on its training data.
         classes: names of what it can be asked for, by number; empty without classes.
         limit: how far from 0 the clean latents it predicts may lie; None for any distance.
-        framing: "face" if it knows faces, framed as `faces.face_squares` frames those in photos.
+        framing: "face" if it knows faces, framed as `images.faces.find_faces` frames those in photos.
     """
 
     def __init__(
@@ -177,18 +177,9 @@ class LatentDiffusion:
         Raises:
             MaskError: the mask leaves nothing to make or nothing to keep, or is not the picture's size.
         """
-        if request.keep_painted and not painted.any():
-            raise MaskError("Nothing is painted yet; brush over the part you want to keep.")
-        if request.keep_painted and painted.all():
-            raise MaskError("Everything is painted, so all is kept; leave free what you want made anew.")
-        region = ~painted if request.keep_painted else painted
-        anew = grown(region, request.grow)
-        if region.any() and not anew.any():
-            raise MaskError(f"Narrowed by {-request.grow} pixels, nothing is left to make anew; narrow it less.")
-        if anew.all() and not region.all():
-            raise MaskError(f"Widened by {request.grow} pixels, all is made anew and nothing kept; widen it less.")
+        anew = mask_to_make_anew(painted, picture.size, request.keep_painted, request.grow)
         # A face that lies as it should in the whole picture is shown with the whole picture around it.
-        square = middle_square(*picture.size)
+        square = center_box(*picture.size)
         faces = [face for face in self._faces(picture) if not face.like(square)] if request.crop == "auto" else []
         return Frame.around(picture, anew, self.size, request.crop, request.feather, faces)
 
@@ -199,12 +190,12 @@ class LatentDiffusion:
         """
         upload = as_picture(picture)
         largest = next(iter(self._faces(upload)), None)
-        if largest is None or largest.like(middle_square(*upload.size)):
-            return middle(upload, self.size)
-        return cut_out(upload, largest, self.size)
+        if largest is None or largest.like(center_box(*upload.size)):
+            return center_crop(upload, self.size)
+        return box_crop(upload, largest, self.size)
 
-    def _faces(self, picture: Image.Image) -> list[Square]:
-        return face_squares(picture) if self.framing == "face" else []
+    def _faces(self, picture: Image.Image) -> list[Box]:
+        return find_faces(picture) if self.framing == "face" else []
 
     @torch.inference_mode()
     def inpaint(self, request: InpaintRequest, image: Tensor, mask: Tensor) -> Iterator[Step]:

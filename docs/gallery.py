@@ -11,7 +11,7 @@ from PIL import Image
 
 from ddpm_core.cli import run
 from ddpm_core.diffusion.samplers import last
-from ddpm_core.images.masks import ready_made
+from ddpm_core.images.masks import face_mask
 from ddpm_core.pipeline import LatentDiffusion
 from ddpm_core.requests import GenerateRequest, InpaintRequest
 
@@ -30,7 +30,7 @@ def main(
     faces = [model.pictures(last(model.generate(GenerateRequest(seed=seed))).latent)[0] for seed in FACES]
     rows, face = [faces], faces[0]
     for name in ROWS:
-        painted = ready_made(name, face)
+        painted = face_mask(name, face)
         fills = inpainted(model, face, painted, InpaintRequest(seed=1, count=FILLS))
         rows.append([face, tinted(face, painted), *fills])
     sheet(rows).save(IMAGES / "gallery.png")

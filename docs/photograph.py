@@ -13,10 +13,10 @@ from typing import Annotated
 import typer
 
 from ddpm_core.cli import fail, run
-from ddpm_core.images.crop import cut_out
-from ddpm_core.images.faces import Square, face_squares
+from ddpm_core.images.crop import box_crop
+from ddpm_core.images.faces import Box, find_faces
 from ddpm_core.images.files import as_rgb, open_picture
-from ddpm_core.images.masks import ready_made
+from ddpm_core.images.masks import face_mask
 from ddpm_core.pipeline import LatentDiffusion
 from ddpm_core.requests import InpaintRequest
 from docs.gallery import IMAGES, inpainted, sheet, tinted
@@ -32,17 +32,17 @@ def main(
 ) -> None:
     """Write docs/images/photograph.png: the masks, and what is made of them from consecutive seeds."""
     picture = as_rgb(open_picture(photo))
-    faces = face_squares(picture)
+    faces = find_faces(picture)
     if not faces:
         fail(f"no face was found in {photo}, or it fills the picture; take a photo of somebody a little further away.")
     left, top, side = faces[0]
-    around = Square(left - round(side * AROUND / 2), top - round(side * AROUND / 2), round(side * (1 + AROUND)))
+    around = Box(left - round(side * AROUND / 2), top - round(side * AROUND / 2), round(side * (1 + AROUND)))
     model, rows = LatentDiffusion.load(checkpoint), []
     for name in ROWS:
-        painted = ready_made(name, picture)
+        painted = face_mask(name, picture)
         made = inpainted(model, picture, painted, InpaintRequest(seed=1, count=FILLS))
         rows.append([tinted(picture, painted), *made])
-    close = [[cut_out(one, around, around.side) for one in row] for row in rows]
+    close = [[box_crop(one, around, around.side) for one in row] for row in rows]
     IMAGES.mkdir(exist_ok=True)
     sheet(close).save(IMAGES / "photograph.png")
 

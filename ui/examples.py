@@ -16,7 +16,9 @@ from pydantic import ValidationError
 
 from ddpm_core.diffusion.samplers import Step, last
 from ddpm_core.images.animation import evenly
+from ddpm_core.images.faces import center_box
 from ddpm_core.images.files import as_rgb, open_picture, read_parameters, save_png, to_tensor
+from ddpm_core.images.masks import FACE_PARTS
 from ddpm_core.pipeline import LatentDiffusion
 from ddpm_core.requests import BetweenRequest, EditRequest, GenerateRequest, InpaintRequest
 
@@ -81,10 +83,8 @@ def _laid(rows: Sequence[Sequence[Image.Image]]) -> Image.Image:
 
 
 def mask(size: tuple[int, int]) -> np.ndarray:
-    """An example of something painted, bool (H, W): an ellipse over the eyes of an aligned face."""
-    width, height = size
-    y, x = np.mgrid[:height, :width]
-    return ((x / width - 0.48) / 0.26) ** 2 + ((y / height - 0.45) / 0.12) ** 2 < 1
+    """An example of something painted, bool (H, W): the eyes of an aligned face."""
+    return FACE_PARTS["eyes"](*size, center_box(*size))
 
 
 def request_of(pictures: Sequence[Path]) -> GenerateRequest | None:

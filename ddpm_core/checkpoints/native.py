@@ -59,7 +59,7 @@ class Parts:
 
     Attributes:
         limit: how far from 0 the clean latents it believes in may lie (`guidance.clipped`); None for any distance.
-        framing: "face" if its training pictures show one face each, as `squares.face_squares` finds them in photos.
+        framing: "face" if its training pictures show one face each, as `images.faces.find_faces` finds them in photos.
     """
 
     codec: Codec

@@ -14,27 +14,27 @@ from torch import Tensor
 
 from ddpm_core.images.blending import blend
 from ddpm_core.images.colors import in_colors_of, with_colors_of
-from ddpm_core.images.faces import Square
+from ddpm_core.images.faces import Box
 from ddpm_core.images.files import as_rgb, to_tensor
-from ddpm_core.images.masks import MaskError, any_inside
+from ddpm_core.images.masks import resize_mask
 
 Crop = Literal["auto", "whole", "painted"]
 MOST = 0.9  # of a face's window may be painted: what is made needs something to go on from
 CONTEXT = 2.0  # side of a "painted" window over the painted extent: as much around it as a patch needs to fit in
 
 
-def middle(picture: Image.Image, size: int) -> Image.Image:
+def center_crop(picture: Image.Image, size: int) -> Image.Image:
     """The largest square in the middle of an upload of any shape, as a model sees it: RGB, `size` pixels a side."""
     return ImageOps.fit(as_rgb(picture), (size, size), Image.Resampling.LANCZOS)
 
 
-def cut_out(picture: Image.Image, square: Square, size: int) -> Image.Image:
+def box_crop(picture: Image.Image, square: Box, size: int) -> Image.Image:
     """A square of an upload as a model sees it: RGB, `size` pixels a side; beyond the upload its border is repeated."""
     window = with_colors_of(_inside(np.asarray(picture), square), picture)
     return as_rgb(window).resize((size, size), Image.Resampling.LANCZOS)
 
 
-def _inside(pixels: np.ndarray, square: Square) -> np.ndarray:
+def _inside(pixels: np.ndarray, square: Box) -> np.ndarray:
     rows, columns = (
         np.clip(np.arange(start, start + square.side), 0, extent - 1)
         for start, extent in zip((square.top, square.left), pixels.shape[:2], strict=True)
@@ -75,7 +75,7 @@ class Frame:
         size: int,
         crop: Crop = "whole",
         feather: int = 0,
-        faces: Iterable[Square] = (),
+        faces: Iterable[Box] = (),
     ) -> Frame:
         """The window for what is `painted` (H, W) on `picture`.
 
@@ -83,18 +83,8 @@ class Frame:
         upload is made at more of the upload's resolution; but at least `size`, for finer than its own pixels
         the model cannot paint, and never more than the "whole" window's. With "auto" it is the first of `faces`
         that holds all that is painted, or nearly does and is widened a little, and keeps some of it; "whole"
-        without one.
-
-        Raises:
-            MaskError: nothing is painted, everything is, or the mask has another size than the picture.
+        without one. `masks.mask_to_make_anew` sees to it that something is painted, and something not.
         """
-        if painted.shape != (picture.height, picture.width):
-            mask, upload = f"{painted.shape[1]}x{painted.shape[0]}", f"{picture.width}x{picture.height}"
-            raise MaskError(f"The mask is {mask} pixels but the picture {upload}; they must match.")
-        if not painted.any():
-            raise MaskError("Nothing is painted yet; brush over the part you want made anew.")
-        if painted.all():
-            raise MaskError("Everything is painted, so there is nothing to keep; leave some of the picture free.")
         rows, columns = np.flatnonzero(painted.any(1)), np.flatnonzero(painted.any(0))
         spans = [(columns[0], columns[-1] + 1, picture.width), (rows[0], rows[-1] + 1, picture.height)]
         box = int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1
@@ -115,20 +105,18 @@ class Frame:
         return min(max((start + end - side) // 2, 0), extent - side)
 
     @property
-    def window(self) -> Square:
+    def window(self) -> Box:
         """Where in the upload the model looks."""
-        return Square(self.left, self.top, self.side)
+        return Box(self.left, self.top, self.side)
 
     def image(self) -> Tensor:
         """What the model sees of the upload: (1, 3, size, size) in [-1, 1]."""
-        return to_tensor(cut_out(self.picture, self.window, self.size))
+        return to_tensor(box_crop(self.picture, self.window, self.size))
 
     def mask(self) -> Tensor:
         """What the model is to make anew, bool (1, 1, size, size): True wherever any painted pixel falls."""
-        painted = _inside(self.painted, self.window)
-        for axis in (0, 1):
-            painted = any_inside(painted, self.size, axis)
-        return torch.from_numpy(painted)[None, None]
+        mask = resize_mask(_inside(self.painted, self.window), (self.size, self.size))
+        return torch.from_numpy(mask)[None, None]
 
     def paste(self, made: Image.Image) -> Image.Image:
         """The upload at its own size with `made` (the model's square) in the painted pixels, no other touched.
@@ -150,7 +138,7 @@ class Frame:
         if factor >= 1:
             return self
         width, height = (max(1, round(extent * factor)) for extent in self.picture.size)
-        painted = any_inside(any_inside(self.painted, height, 0), width, 1)
+        painted = resize_mask(self.painted, (width, height))
         picture = self.picture.resize((width, height), Image.Resampling.BOX)
         # Outwards, so that a painted pixel on the window's edge stays in it.
         left, top = math.floor(self.left * factor), math.floor(self.top * factor)

@@ -12,40 +12,41 @@ from ddpm_core.images.files import as_rgb
 # What the finder says of the pictures that `faces-128` learned from, the median of every sixteenth: the middle of the
 # box around a face and its width, in shares of the picture.
 BOX_X, BOX_Y, BOX_WIDTH = 0.502, 0.543, 0.656
+EYE_LINE = 0.478  # how far down theirs have their eyes, which lie at 0.376 and 0.624 of the width
 AWAY, LARGER = 0.1, 1.25  # a square is as good as another if no further off, in shares of it, and no larger or smaller
 LOOK, SMALLEST = 400, 24  # pixels: longer side of the copy that is searched, and the least width of a face's box in it
 
 
-class Square(NamedTuple):
+class Box(NamedTuple):
     """A square of a picture, in its pixels; it may reach beyond the picture."""
 
     left: int
     top: int
     side: int
 
-    def scaled(self, factor: float) -> Square:
+    def scaled(self, factor: float) -> Box:
         """The same square in a copy of the picture that is `factor` times as large."""
-        return Square(*(round(number * factor) for number in self))
+        return Box(*(round(number * factor) for number in self))
 
-    def like(self, other: Square) -> bool:
+    def like(self, other: Box) -> bool:
         """Whether both show about the same."""
         off = max(abs(2 * at + self.side - 2 * it - other.side) / 2 for at, it in zip(self[:2], other[:2], strict=True))
         return off <= AWAY * other.side and 1 / LARGER <= self.side / other.side <= LARGER
 
-    def around(self, left: int, top: int, right: int, bottom: int) -> Square | None:
+    def around(self, left: int, top: int, right: int, bottom: int) -> Box | None:
         """The least square that holds this one and a box; None if it would be `LARGER` times as large or more."""
         left, top = min(self.left, left), min(self.top, top)
         side = max(self.left + self.side, right) - left, max(self.top + self.side, bottom) - top
-        return Square(left, top, max(side)) if max(side) < LARGER * self.side else None
+        return Box(left, top, max(side)) if max(side) < LARGER * self.side else None
 
 
-def middle_square(width: int, height: int) -> Square:
+def center_box(width: int, height: int) -> Box:
     """The largest square in the middle of a picture."""
     side = min(width, height)
-    return Square((width - side) // 2, (height - side) // 2, side)
+    return Box((width - side) // 2, (height - side) // 2, side)
 
 
-def face_squares(picture: Image.Image) -> list[Square]:
+def find_faces(picture: Image.Image) -> list[Box]:
     """The squares in which the faces of a picture lie as they do in the training pictures, the largest first.
 
     Faces are found by OpenCV's trained cascade (Viola and Jones 2001): seen from the front, upright, and from about
@@ -63,5 +64,5 @@ def face_squares(picture: Image.Image) -> list[Square]:
     for x, y, width, height in sorted(np.asarray(boxes).tolist(), key=lambda box: -box[2]):
         side = width / BOX_WIDTH
         square = (x + width / 2 - BOX_X * side, y + height / 2 - BOX_Y * side, side)
-        squares.append(Square(*(round(number * factor) for number in square)))
+        squares.append(Box(*(round(number * factor) for number in square)))
     return squares

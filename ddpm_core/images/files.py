@@ -87,10 +87,12 @@ def read_picture(path: str | Source, use: Callable[[Image.Image], Used], side: i
     try:
         try:
             return use(_loaded(file, side))
-        except (FileNotFoundError, IsADirectoryError, Image.DecompressionBombError, MemoryError):
+        except (UserError, FileNotFoundError, IsADirectoryError, Image.DecompressionBombError, MemoryError):
             raise
         except Exception:  # it may be whole but for what stands beside its pixels
             return use(_loaded_bare(file, side))
+    except UserError:  # that of `use`
+        raise
     except FileNotFoundError:
         raise PictureError(f"{path} does not exist.") from None
     except Image.DecompressionBombError:

@@ -1,4 +1,4 @@
-"""Regions of a picture as boolean arrays (H, W), True inside: from files, ready-made, at another size, grown."""
+"""Masks of a picture: bool (H, W), True inside; from files, of parts of a face, at another size, dilated."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ import numpy as np
 from PIL import Image
 
 from ddpm_core.errors import UserError
-from ddpm_core.images.faces import Square, face_squares, middle_square
-from ddpm_core.images.files import open_picture
+from ddpm_core.images import levels, metadata
+from ddpm_core.images.faces import EYE_LINE, Box, center_box, find_faces
+from ddpm_core.images.files import as_picture, read_picture
 
-Region = Callable[[int, int, Square], np.ndarray]
+MaskOf = Callable[[int, int, Box], np.ndarray]  # of width, height and the square that shows a face
 
 
 class MaskError(UserError):
@@ -20,92 +21,155 @@ class MaskError(UserError):
 
 
 def open_mask(path: str | Path, size: tuple[int, int]) -> np.ndarray:
-    """Bool (H, W) of a mask file for a picture of `size` (width, height): what is light is painted.
+    """Bool (H, W) of a mask file for a picture of `size` (width, height): see `painted_in` for what is painted.
 
     Raises:
         PictureError: it is no picture.
-        MaskError: its shape is not that of the picture.
+        MaskError: its shape is not that of the picture, or it does not say what is painted.
     """
-    mask = open_picture(path)
-    width, height = size
-    if abs(mask.width * height - mask.height * width) > 0.02 * mask.height * width:  # scaled masks are rounded
+    painted = read_picture(path, painted_in)
+    (height, width), (across, down) = painted.shape, size
+    if abs(width * down - height * across) > 0.02 * height * across:  # scaled masks are rounded
+        raise MaskError(f"The mask is {width}x{height} pixels, another shape than the picture's {across}x{down}.")
+    return resize_mask(painted, size)
+
+
+def painted_in(picture: Image.Image) -> np.ndarray:
+    """Bool (H, W), what is painted in a picture that is a mask, as it is stored.
+
+    Where an alpha channel says something, paint is what is opaque, whatever its colour: a stroke on a transparent
+    layer. Else paint is what is light, or coloured brightly, in the range that the file has. Of two colours that are
+    both dark, as 0 and 1 are, it is the lighter one.
+
+    Raises:
+        MaskError: nobody can tell what is painted.
+    """
+    picture = metadata.upright(picture)
+    shown = as_picture(picture)
+    if shown.mode == "RGBA":
+        alpha = np.asarray(shown)[:, :, 3].astype(int)
+        if alpha.max() == 0:
+            raise MaskError("The mask is transparent everywhere; what is painted has to be opaque in it.")
+        if alpha.min() < alpha.max():
+            return alpha * 2 > alpha.max()
+    if levels.is_wide(picture):
+        light = levels.values(picture)
+        full = next((top for top in levels.NOMINAL if light.max() <= top), light.max())
+    else:
+        light, full = np.asarray(shown)[:, :, :3].max(2).astype(int), 255
+    if picture.mode == "P" and (count := len(picture.getcolors() or [])) > 2 and _is_coloured(shown):
+        raise MaskError(f"The mask is a map of {count} colours; make it black and white, white where it is painted.")
+    if light.max() * 2 > full:
+        return light * 2 > full
+    used = np.unique(light)
+    if len(used) > 2:
         raise MaskError(
-            f"The mask is {mask.width}x{mask.height} pixels, another shape than the picture's {width}x{height}."
+            f"The mask is dark everywhere, with {len(used)} levels from {used[0]:g} to {used[-1]:g} of {full:g}; "
+            "make it black and white, white where it is painted."
         )
-    return fit(np.asarray(mask.convert("L")) > 127, size)
+    return light > used[0]
 
 
-def fit(painted: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """A mask bool (h, w) at another `size` (width, height); no painted pixel is lost in shrinking."""
+def _is_coloured(picture: Image.Image) -> bool:
+    pixels = np.asarray(picture)[:, :, :3]
+    return bool((pixels.max(2) != pixels.min(2)).any())
+
+
+def mask_to_make_anew(
+    painted: np.ndarray, size: tuple[int, int], keep_painted: bool = False, grow: int = 0
+) -> np.ndarray:
+    """What is to be made anew, bool (H, W), of what is `painted` on a picture of `size` (width, height).
+
+    Args:
+        keep_painted: what is painted is kept, and the rest made anew.
+        grow: pixels to widen what is made anew, below 0 to narrow it.
+
+    Raises:
+        MaskError: nothing would be made, nothing kept, or the mask has another size than the picture.
+    """
+    if painted.shape != size[::-1]:
+        given, wanted = f"{painted.shape[1]}x{painted.shape[0]}", f"{size[0]}x{size[1]}"
+        raise MaskError(f"The mask is {given} pixels but the picture {wanted}; they must match.")
+    if not painted.any():
+        wish = "to keep" if keep_painted else "made anew"
+        raise MaskError(f"Nothing is painted yet; brush over the part you want {wish}.")
+    if painted.all():
+        if keep_painted:
+            raise MaskError("Everything is painted, so all is kept; leave free what you want made anew.")
+        raise MaskError("Everything is painted, so there is nothing to keep; leave some of the picture free.")
+    anew = dilate(~painted if keep_painted else painted, grow)
+    if not anew.any():
+        raise MaskError(f"Narrowed by {-grow} pixels, nothing is left to make anew; narrow it less.")
+    if anew.all():
+        raise MaskError(f"Widened by {grow} pixels, all is made anew and nothing kept; widen it less.")
+    return anew
+
+
+def resize_mask(mask: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """A mask bool (h, w) at another `size` (width, height): inside wherever any share of a pixel was inside."""
     for axis, extent in ((0, size[1]), (1, size[0])):
-        given = painted.shape[axis]
-        starts = np.arange(extent) * given // extent
-        painted = np.logical_or.reduceat(painted, starts, axis=axis) if extent < given else painted.take(starts, axis)
-    return painted
+        given, at = mask.shape[axis], np.arange(extent)
+        if given == extent:
+            continue
+        spans = np.stack([at * given // extent, -(-(at + 1) * given // extent)], axis=1)
+        padded = np.insert(mask, given, False, axis=axis)  # reduceat takes no index beyond the end
+        mask = np.logical_or.reduceat(padded, spans.ravel(), axis=axis).take(2 * at, axis=axis)
+    return mask
 
 
-def grown(region: np.ndarray, by: int) -> np.ndarray:
-    """A region bool (H, W) reaching `by` pixels further in all eight directions; below 0 it shrinks as far.
+def dilate(mask: np.ndarray, by: int) -> np.ndarray:
+    """A mask bool (H, W) reaching `by` pixels further in all eight directions; below 0 it is eroded as far.
 
-    The picture's border is neither inside nor outside: growing stops at it, and shrinking does not begin there.
+    The picture's border is neither inside nor outside: dilation stops at it, and erosion does not begin there.
     The time does not depend on `by`.
     """
     if by < 0:
-        return ~grown(~region, -by)
+        return ~dilate(~mask, -by)
     for axis in (0, 1) if by else ():
-        region = _reaching(region, by, axis)
-    return region
+        mask = _dilated_along(mask, by, axis)
+    return mask
 
 
-def _reaching(region: np.ndarray, by: int, axis: int) -> np.ndarray:
+def _dilated_along(mask: np.ndarray, by: int, axis: int) -> np.ndarray:
     # A running count of what is inside: it rises between two places exactly if something inside lies between them.
-    extent = region.shape[axis]
-    count = np.insert(np.cumsum(region, axis=axis, dtype=np.int32), 0, 0, axis=axis)
+    extent = mask.shape[axis]
+    count = np.insert(np.cumsum(mask, axis=axis, dtype=np.int32), 0, 0, axis=axis)
     at = np.arange(extent)
     return count.take(np.minimum(at + by + 1, extent), axis) > count.take(np.maximum(at - by, 0), axis)
 
 
-def any_inside(region: np.ndarray, extent: int, axis: int) -> np.ndarray:
-    """The region with one axis at `extent` places: inside wherever any share of a place was inside."""
-    given, at = region.shape[axis], np.arange(extent)
-    spans = np.stack([at * given // extent, -(-(at + 1) * given // extent)], axis=1)
-    padded = np.insert(region, given, False, axis=axis)  # reduceat takes no index beyond the end
-    return np.logical_or.reduceat(padded, spans.ravel(), axis=axis).take(2 * at, axis=axis)
-
-
-def ellipse(x: float, y: float, across: float, down: float) -> Region:
+def ellipse(x: float, y: float, across: float, down: float) -> MaskOf:
     """An ellipse around (x, y) with those half axes, all in shares of a square of the picture."""
 
-    def region(width: int, height: int, square: Square) -> np.ndarray:
-        columns = (np.arange(width) + 0.5 - square.left) / square.side - x
-        rows = (np.arange(height) + 0.5 - square.top) / square.side - y
-        return (rows[:, None] / down) ** 2 + (columns[None] / across) ** 2 < 1
+    def mask(width: int, height: int, box: Box) -> np.ndarray:
+        columns = (np.arange(width) + 0.5 - box.left) / box.side - x
+        rows = (np.arange(height) + 0.5 - box.top) / box.side - y
+        return (rows[:, None] / down) ** 2 + (columns[None] / across) ** 2 < 1  # (H, W)
 
-    return region
-
-
-def outside(region: Region) -> Region:
-    """Everything that a region leaves out."""
-    return lambda width, height, square: ~region(width, height, square)
+    return mask
 
 
-# Where the parts of a face lie in a square that shows it as the training pictures do: with its eyes at (0.376, 0.478)
-# and (0.624, 0.478).
-READY: dict[str, Region] = {
+def outside(mask: MaskOf) -> MaskOf:
+    """Everything that a mask leaves out."""
+    return lambda width, height, box: ~mask(width, height, box)
+
+
+# Where the parts of a face lie in a square that shows it as the training pictures do, with its eyes on `EYE_LINE`.
+FACE_PARTS: dict[str, MaskOf] = {
     "face": ellipse(0.5, 0.56, 0.29, 0.36),
-    "eyes": ellipse(0.5, 0.475, 0.26, 0.095),
+    "eyes": ellipse(0.5, EYE_LINE, 0.26, 0.095),
     "mouth": ellipse(0.5, 0.745, 0.165, 0.1),
     "background": outside(ellipse(0.5, 0.56, 0.4, 0.5)),  # hair and ears belong to who is in front of it
 }
 
 
-def ready_made(name: str, picture: Image.Image, size: tuple[int, int] | None = None) -> np.ndarray:
-    """A ready-made region, bool (H, W), of the largest face in a picture; of where one would be if none is found.
+def face_mask(name: str, picture: Image.Image, size: tuple[int, int] | None = None) -> np.ndarray:
+    """One of `FACE_PARTS`, bool (H, W), of the largest face in a picture; of where one would be if none is found.
 
     Args:
         size: width and height of the copy of the picture it is for; the picture's own if left out.
     """
     width, height = size or picture.size
-    faces = face_squares(picture)
-    square = faces[0].scaled(width / picture.width) if faces else middle_square(width, height)
-    return READY[name](width, height, square)
+    faces = find_faces(picture)
+    box = faces[0].scaled(width / picture.width) if faces else center_box(width, height)
+    return FACE_PARTS[name](width, height, box)

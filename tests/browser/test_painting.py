@@ -12,15 +12,15 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Browser, Page, expect
 
-from ddpm_core.images.faces import Square
+from ddpm_core.images.faces import Box
 from ddpm_core.images.files import read_parameters
-from ddpm_core.images.masks import READY
+from ddpm_core.images.masks import FACE_PARTS
 from ddpm_core.requests import InpaintRequest
 from tests.browser.conftest import PHONE, visit
 from tests.browser.test_studio import LONG, advanced, downloaded, drawn, number, run, settle, stroke, tab, told, upload
 
 SIDE = 256
-WHOLE = Square(0, 0, SIDE)
+WHOLE = Box(0, 0, SIDE)
 DRAFTED = re.compile(r"^Live draft in ")
 
 
@@ -121,7 +121,7 @@ def test_a_ready_made_mask_is_paint_that_can_be_grown(page: Page, noise: np.ndar
     page.locator("#inpaint-ready-eyes").click()
     drafted(page)
     made, _ = taken(page, tmp_path)
-    eyes = READY["eyes"](SIDE, SIDE, WHOLE)
+    eyes = FACE_PARTS["eyes"](SIDE, SIDE, WHOLE)
     changed = (made != noise).any(2)
     assert (changed != eyes).mean() < 0.01
 
@@ -186,10 +186,10 @@ def test_one_variant_is_picked_and_continued(page: Page, noise: np.ndarray, tmp_
     drafted(page)
     made, said = taken(page, tmp_path)
     assert (said["seed"], said["continued_from"]["seed"]) == (30, 31)
-    changed, mouth = (made != picked).any(2), READY["mouth"](SIDE, SIDE, WHOLE)
+    changed, mouth = (made != picked).any(2), FACE_PARTS["mouth"](SIDE, SIDE, WHOLE)
     assert changed.any()
     assert (changed != mouth).mean() < 0.01
-    assert np.array_equal(made[READY["eyes"](SIDE, SIDE, WHOLE)], picked[READY["eyes"](SIDE, SIDE, WHOLE)])
+    assert np.array_equal(made[FACE_PARTS["eyes"](SIDE, SIDE, WHOLE)], picked[FACE_PARTS["eyes"](SIDE, SIDE, WHOLE)])
 
 
 def test_a_stroke_during_a_run_does_not_take_its_result_away(page: Page, noise: np.ndarray) -> None:
@@ -210,7 +210,7 @@ def test_ready_made_masks_are_within_a_thumbs_reach(browser: Browser, address: s
     page = visit(browser, address, viewport=PHONE, color_scheme="light", has_touch=True, is_mobile=True)
     tab(page, "Inpaint")
     settle(page)
-    boxes = [page.locator(f"#inpaint-ready-{name}").bounding_box() for name in READY]
+    boxes = [page.locator(f"#inpaint-ready-{name}").bounding_box() for name in FACE_PARTS]
     assert all(box is not None and box["height"] >= 44 for box in boxes)
     page.locator("#inpaint-ready-mouth").tap()
     drafted(page)

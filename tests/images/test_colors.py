@@ -11,8 +11,8 @@ from PIL import Image, ImageCms
 
 from ddpm_core.images.animation import save_gif
 from ddpm_core.images.colors import in_srgb
-from ddpm_core.images.crop import Frame, cut_out, middle
-from ddpm_core.images.faces import Square
+from ddpm_core.images.crop import Frame, box_crop, center_crop
+from ddpm_core.images.faces import Box
 from ddpm_core.images.files import as_picture, as_rgb, open_picture, read_picture, save_png, to_tensor
 from tests.icc_profiles import ink_profile, profile
 
@@ -71,17 +71,17 @@ def test_an_upload_keeps_its_numbers_and_its_profile(wide: Image.Image, tmp_path
 def test_a_model_sees_srgb_wherever_it_looks(wide: Image.Image) -> None:
     painted = np.zeros((40, 60), bool)
     painted[:3] = True
-    square = Square(10, 0, 40)
+    square = Box(10, 0, 40)
     for seen, same in (
         (as_rgb(wide), as_rgb(ramp())),
-        (cut_out(wide, square, SIZE), cut_out(ramp(), square, SIZE)),
-        (middle(wide, SIZE), middle(ramp(), SIZE)),
+        (box_crop(wide, square, SIZE), box_crop(ramp(), square, SIZE)),
+        (center_crop(wide, SIZE), center_crop(ramp(), SIZE)),
     ):
         assert off(seen, same) <= 2
         assert "icc_profile" not in seen.info
     seen, same = (Frame.around(one, painted, SIZE).image() for one in (wide, ramp()))
     assert (seen - same).abs().max() <= 2 / 127.5
-    assert (seen - to_tensor(cut_out(Image.fromarray(np.asarray(wide)), square, SIZE))).abs().max() > 6 / 127.5
+    assert (seen - to_tensor(box_crop(Image.fromarray(np.asarray(wide)), square, SIZE))).abs().max() > 6 / 127.5
 
 
 @pytest.mark.parametrize("mode", ["RGB", "RGBA"])

@@ -7,10 +7,9 @@ import pytest
 import torch
 from PIL import Image
 
-from ddpm_core.images import crop as framing
-from ddpm_core.images.crop import CONTEXT, Crop, Frame, middle
+from ddpm_core.images import crop as crops
+from ddpm_core.images.crop import CONTEXT, Crop, Frame, center_crop
 from ddpm_core.images.files import to_tensor
-from ddpm_core.images.masks import MaskError
 
 SIZE = 32
 UPLOADS = [(32, 32), (2, 2), (2, 1), (1, 9), (7, 5), (31, 33), (40, 300), (257, 41), (640, 480), (1001, 777)]
@@ -24,7 +23,7 @@ def unblended(monkeypatch: pytest.MonkeyPatch) -> None:
     def cut(picture: Image.Image, fill: Image.Image, painted: np.ndarray, feather: int = 0) -> Image.Image:
         return Image.fromarray(np.where(painted[:, :, None], np.asarray(fill), np.asarray(picture)))
 
-    monkeypatch.setattr(framing, "blend", cut)
+    monkeypatch.setattr(crops, "blend", cut)
 
 
 def upload(width: int, height: int, mode: str = "RGB") -> Image.Image:
@@ -155,22 +154,6 @@ def test_transparency_is_laid_on_white_for_the_model_and_kept_for_the_result() -
     assert (pasted[:5] == (255, 0, 0, 255)).all()
 
 
-@pytest.mark.parametrize(
-    ("painted", "sentence"),
-    [
-        (np.zeros((6, 8), dtype=bool), "Nothing is painted"),
-        (np.ones((6, 8), dtype=bool), "Everything is painted"),
-        (np.eye(8, dtype=bool), "mask is 8x8 pixels but the picture 8x6"),
-    ],
-    ids=["empty", "full", "of another size"],
-)
-def test_a_mask_nothing_can_be_done_with_is_refused_in_a_sentence(painted: np.ndarray, sentence: str) -> None:
-    with pytest.raises(MaskError, match=sentence) as caught:
-        Frame.around(upload(8, 6), painted, SIZE)
-    assert str(caught.value).endswith(".")
-    assert "\n" not in str(caught.value)
-
-
 def test_a_frame_within_the_limit_is_not_reduced() -> None:
     frame = Frame.around(upload(60, 40), mask(60, 40, "box"), SIZE)
     assert frame.reduced(60) is frame
@@ -292,13 +275,13 @@ def test_the_feather_is_measured_in_the_uploads_pixels() -> None:
 
 @pytest.mark.parametrize(("width", "height"), UPLOADS)
 def test_the_middle_square_is_as_large_as_an_upload_allows(width: int, height: int) -> None:
-    square = middle(upload(width, height, "RGBA"), SIZE)
+    square = center_crop(upload(width, height, "RGBA"), SIZE)
     assert (square.size, square.mode) == ((SIZE, SIZE), "RGB")
     # Of a ramp along the longer side, it shows the middle, from one edge of the square to the other.
     longer, side = max(width, height), min(width, height)
     ramp = np.broadcast_to(np.linspace(0, 255, longer).round().astype(np.uint8), (side, longer))
     picture = Image.fromarray(ramp if width >= height else ramp.T.copy()).convert("RGB")
-    shown = np.asarray(middle(picture, SIZE), dtype=float)[:, :, 0].mean(0 if width >= height else 1)
+    shown = np.asarray(center_crop(picture, SIZE), dtype=float)[:, :, 0].mean(0 if width >= height else 1)
     around = ramp[0, (longer - side) // 2 : (longer + side + 1) // 2].astype(float)
     assert shown.mean() == pytest.approx(around.mean(), abs=2)
     if side > SIZE:  # what is enlarged takes in a little beyond its edge

@@ -9,17 +9,17 @@ import pytest
 from PIL import Image
 
 from ddpm_core import edit, inpaint
-from ddpm_core.images.crop import Frame, middle
-from ddpm_core.images.faces import LARGER, Square, face_squares, middle_square
+from ddpm_core.images.crop import Frame, center_crop
+from ddpm_core.images.faces import LARGER, Box, center_box, find_faces
 from ddpm_core.images.files import open_picture
-from ddpm_core.images.masks import READY, ready_made
+from ddpm_core.images.masks import FACE_PARTS, face_mask
 from ddpm_core.pipeline import LatentDiffusion
 from ddpm_core.requests import InpaintRequest
 
 FACE = sorted((Path(__file__).resolve().parents[2] / "static" / "examples").glob("face-*.png"))[0]
 
 
-def photo(*faces: Square, width: int = 700, height: int = 500) -> Image.Image:
+def photo(*faces: Box, width: int = 700, height: int = 500) -> Image.Image:
     """A grey sheet with the example's face in each of the squares."""
     sheet = Image.new("RGB", (width, height), (128, 130, 125))
     for left, top, side in faces:
@@ -39,18 +39,18 @@ def portraitist(tiny_model: LatentDiffusion, monkeypatch: pytest.MonkeyPatch) ->
     return tiny_model
 
 
-@pytest.mark.parametrize("where", [Square(40, 30, 160), Square(500, 300, 190), Square(300, 10, 220)])
+@pytest.mark.parametrize("where", [Box(40, 30, 160), Box(500, 300, 190), Box(300, 10, 220)])
 @pytest.mark.parametrize("factor", [1, 4])
-def test_a_face_is_framed_as_in_the_training_pictures(where: Square, factor: int) -> None:
+def test_a_face_is_framed_as_in_the_training_pictures(where: Box, factor: int) -> None:
     picture = photo(where)
     large = picture.resize((picture.width * factor, picture.height * factor))
-    (found,) = face_squares(large)
+    (found,) = find_faces(large)
     assert found.like(where.scaled(factor))
 
 
 def test_the_largest_face_comes_first() -> None:
-    small, large = Square(20, 40, 150), Square(380, 200, 260)
-    first, second = face_squares(photo(small, large))
+    small, large = Box(20, 40, 150), Box(380, 200, 260)
+    first, second = find_faces(photo(small, large))
     assert first.like(large)
     assert second.like(small)
 
@@ -58,13 +58,13 @@ def test_the_largest_face_comes_first() -> None:
 def test_where_there_is_no_face_there_is_no_square() -> None:
     noise = np.random.default_rng(0).integers(0, 256, (300, 400, 3)).astype(np.uint8)
     for picture in (photo(), Image.fromarray(noise), Image.new("RGBA", (3, 900)), Image.new("RGB", (1, 1))):
-        assert face_squares(picture) == []
+        assert find_faces(picture) == []
 
 
 @pytest.mark.parametrize("side", [128, 500])
 def test_a_picture_framed_like_the_training_pictures_is_taken_as_it_is(portraitist: LatentDiffusion, side: int) -> None:
-    picture, small = photo(Square(0, 0, side), width=side, height=side), (portraitist.size,) * 2
-    painted = ready_made("mouth", picture)
+    picture, small = photo(Box(0, 0, side), width=side, height=side), (portraitist.size,) * 2
+    painted = face_mask("mouth", picture)
     frame = portraitist.frame(InpaintRequest(), picture, painted)
     assert frame.window == (0, 0, side)
     resized = picture.resize(small, Image.Resampling.LANCZOS)
@@ -72,63 +72,63 @@ def test_a_picture_framed_like_the_training_pictures_is_taken_as_it_is(portraiti
 
 
 def test_beside_a_face_in_the_middle_a_smaller_one_is_found(portraitist: LatentDiffusion) -> None:
-    central, small = Square(130, 20, 440), Square(10, 300, 110)
+    central, small = Box(130, 20, 440), Box(10, 300, 110)
     picture, painted = photo(central, small), np.zeros((500, 700), dtype=bool)
     painted[370:380, 50:80] = True
     frame = portraitist.frame(InpaintRequest(), picture, painted)
     assert frame.window.like(small)
-    assert np.array_equal(np.asarray(portraitist.square(picture)), np.asarray(middle(picture, portraitist.size)))
+    assert np.array_equal(np.asarray(portraitist.square(picture)), np.asarray(center_crop(picture, portraitist.size)))
 
 
 def test_a_painted_box_that_would_fill_the_window_is_made_in_the_whole_picture(portraitist: LatentDiffusion) -> None:
-    picture, painted = photo(Square(430, 60, 200)), np.zeros((500, 700), dtype=bool)
+    picture, painted = photo(Box(430, 60, 200)), np.zeros((500, 700), dtype=bool)
     painted[55:270, 420:640] = True
     assert portraitist.frame(InpaintRequest(), picture, painted).side == 500
 
 
 def test_colours_under_transparency_are_not_searched() -> None:
-    hidden = photo(Square(430, 60, 200))
+    hidden = photo(Box(430, 60, 200))
     hidden.putalpha(0)
-    assert face_squares(hidden) == []
+    assert find_faces(hidden) == []
 
 
 def test_squares_are_alike_up_to_a_tenth_off_and_a_quarter_larger() -> None:
-    square = Square(100, 200, 100)
-    for other in (square, Square(109, 191, 100), Square(90, 190, 120), Square(108, 208, 84)):
+    square = Box(100, 200, 100)
+    for other in (square, Box(109, 191, 100), Box(90, 190, 120), Box(108, 208, 84)):
         assert square.like(other)
         assert other.like(square)
-    for other in (Square(112, 200, 100), Square(100, 188, 100), Square(85, 185, 130), Square(112, 212, 76)):
+    for other in (Box(112, 200, 100), Box(100, 188, 100), Box(85, 185, 130), Box(112, 212, 76)):
         assert not square.like(other)
 
 
 def test_a_square_is_widened_to_hold_a_box_but_not_by_much() -> None:
-    square = Square(100, 100, 100)
+    square = Box(100, 100, 100)
     assert square.around(120, 110, 190, 200) == square
-    assert square.around(90, 110, 190, 200) == Square(90, 100, 110)
-    assert square.around(120, 110, 220, 215) == Square(100, 100, 120)
+    assert square.around(90, 110, 190, 200) == Box(90, 100, 110)
+    assert square.around(120, 110, 220, 215) == Box(100, 100, 120)
     assert square.around(100, 100, 100 + int(100 * LARGER), 200) is None
     assert square.around(0, 0, 20, 20) is None
 
 
-@pytest.mark.parametrize("name", READY)
+@pytest.mark.parametrize("name", FACE_PARTS)
 def test_a_ready_made_region_lies_on_the_face_that_is_found(name: str) -> None:
-    where = Square(430, 60, 200)
+    where = Box(430, 60, 200)
     picture = photo(where)
-    region, expected = ready_made(name, picture), READY[name](*picture.size, where)
+    region, expected = face_mask(name, picture), FACE_PARTS[name](*picture.size, where)
     assert region.shape == (500, 700)
     assert (region & expected).sum() > 0.5 * (region | expected).sum()  # a mouth is small, and the box not so exact
-    half = ready_made(name, picture, (350, 250))
+    half = face_mask(name, picture, (350, 250))
     assert half.shape == (250, 350)
     assert (half == region[::2, ::2]).mean() > 0.98
     without = photo()
-    assert np.array_equal(ready_made(name, without), READY[name](700, 500, middle_square(700, 500)))
+    assert np.array_equal(face_mask(name, without), FACE_PARTS[name](700, 500, center_box(700, 500)))
 
 
 @pytest.mark.parametrize("name", ["face", "eyes", "mouth"])
 def test_a_painted_face_is_shown_to_the_model_as_it_knows_faces(portraitist: LatentDiffusion, name: str) -> None:
-    where = Square(430, 60, 200)
+    where = Box(430, 60, 200)
     picture = photo(where)
-    frame = portraitist.frame(InpaintRequest(), picture, ready_made(name, picture))
+    frame = portraitist.frame(InpaintRequest(), picture, face_mask(name, picture))
     assert frame.window.like(where)
     size = frame.size
     shown, face = (
@@ -144,7 +144,7 @@ def test_a_painted_face_is_shown_to_the_model_as_it_knows_faces(portraitist: Lat
 
 
 def test_of_several_faces_the_painted_one_is_shown(portraitist: LatentDiffusion) -> None:
-    small, large = Square(20, 40, 150), Square(380, 200, 260)
+    small, large = Box(20, 40, 150), Box(380, 200, 260)
     painted = np.zeros((500, 700), dtype=bool)
     painted[120:150, 80:120] = True
     frame = portraitist.frame(InpaintRequest(), photo(small, large), painted)
@@ -154,7 +154,7 @@ def test_of_several_faces_the_painted_one_is_shown(portraitist: LatentDiffusion)
 def test_what_is_painted_beside_a_face_or_far_beyond_it_is_made_in_the_whole_picture(
     portraitist: LatentDiffusion,
 ) -> None:
-    picture = photo(Square(430, 60, 200))
+    picture = photo(Box(430, 60, 200))
     for left, top, right, bottom in ((20, 300, 90, 400), (300, 40, 650, 300)):
         painted = np.zeros((500, 700), dtype=bool)
         painted[top:bottom, left:right] = True
@@ -163,8 +163,8 @@ def test_what_is_painted_beside_a_face_or_far_beyond_it_is_made_in_the_whole_pic
 
 
 def test_only_a_model_of_faces_asked_to_decide_looks_for_them(tiny_model: LatentDiffusion, monkeypatch) -> None:
-    picture = photo(Square(430, 60, 200))
-    painted = ready_made("mouth", picture)
+    picture = photo(Box(430, 60, 200))
+    painted = face_mask("mouth", picture)
     assert tiny_model.frame(InpaintRequest(), picture, painted).side == 500
     monkeypatch.setattr(tiny_model, "framing", "face")
     assert tiny_model.frame(InpaintRequest(crop="whole"), picture, painted).side == 500
@@ -172,7 +172,7 @@ def test_only_a_model_of_faces_asked_to_decide_looks_for_them(tiny_model: Latent
 
 
 def test_the_square_of_a_photo_is_its_face(portraitist: LatentDiffusion, monkeypatch) -> None:
-    picture, size = photo(Square(430, 60, 200)), portraitist.size
+    picture, size = photo(Box(430, 60, 200)), portraitist.size
     face = np.asarray(Image.open(FACE).convert("L").resize((size, size)), float)
     seen = portraitist.square(picture)
     assert (seen.size, seen.mode) == ((size, size), "RGB")
@@ -185,20 +185,20 @@ def test_the_square_of_a_photo_is_its_face(portraitist: LatentDiffusion, monkeyp
 
 
 def test_a_face_at_the_border_is_shown_with_the_border_repeated(portraitist: LatentDiffusion) -> None:
-    picture = photo(Square(-25, 100, 220))
-    (found,) = face_squares(picture)
+    picture = photo(Box(-25, 100, 220))
+    (found,) = find_faces(picture)
     assert found.left < 0
     assert portraitist.square(picture).size == (portraitist.size, portraitist.size)
 
 
 def test_the_shipped_faces_frame_faces_from_the_shell(call, tmp_path: Path) -> None:
-    where = Square(430, 60, 200)
+    where = Box(430, 60, 200)
     path, few = tmp_path / "photo.png", ["--steps", 1]
     photo(where).save(path)
     assert call(inpaint.main, path, "--region", "mouth", "--out", tmp_path / "filled", *few).status == 0
     before, after = (np.asarray(open_picture(one).convert("RGB"), int) for one in (path, tmp_path / "filled" / "0.png"))
     changed = (before != after).any(2)
-    mouth = READY["mouth"](700, 500, where)
+    mouth = FACE_PARTS["mouth"](700, 500, where)
     assert changed.any()
     assert (changed & mouth).sum() > 0.7 * changed.sum()
     assert call(edit.main, path, "--strength", 0.1, "--out", tmp_path / "edited.png").status == 0

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from PIL import Image, ImageFilter
 
-from ddpm_core.images.faces import Square, middle_square
-from ddpm_core.images.masks import READY, MaskError, any_inside, grown
+from ddpm_core.images.faces import Box, center_box
+from ddpm_core.images.files import PictureError
+from ddpm_core.images.masks import FACE_PARTS, MaskError, dilate, mask_to_make_anew, open_mask, resize_mask
 from ddpm_core.pipeline import LatentDiffusion
 from ddpm_core.requests import InpaintRequest
 
@@ -23,41 +26,42 @@ def test_growing_is_what_a_maximum_filter_does(by: int) -> None:
     region = dots(60, 45)
     sheet = Image.fromarray(np.pad(region, by).astype(np.uint8))  # Pillow is careless at the border
     expected = np.asarray(sheet.filter(ImageFilter.MaxFilter(2 * by + 1)))[by:-by, by:-by] > 0
-    assert np.array_equal(grown(region, by), expected)
+    assert np.array_equal(dilate(region, by), expected)
 
 
 @pytest.mark.parametrize("by", [-40, -3, -1, 0, 1, 3, 40])
 def test_shrinking_is_growing_what_is_outside(by: int) -> None:
     region = dots(50, 40, 0.9)
-    assert np.array_equal(grown(region, by), ~grown(~region, -by))
+    assert np.array_equal(dilate(region, by), ~dilate(~region, -by))
 
 
 def test_a_region_keeps_its_middle_and_does_not_leave_the_border() -> None:
     region = np.zeros((20, 20), dtype=bool)
     region[:, :8] = True
-    assert np.array_equal(grown(region, 0), region)
-    assert grown(region, 3)[:, :11].all()
-    assert not grown(region, 3)[:, 11:].any()
-    assert grown(region, -3)[:, :5].all()
-    assert not grown(region, -3)[:, 5:].any()
-    assert grown(region, 300).all()
-    assert not grown(region, -300).any()
+    assert np.array_equal(dilate(region, 0), region)
+    assert dilate(region, 3)[:, :11].all()
+    assert not dilate(region, 3)[:, 11:].any()
+    assert dilate(region, -3)[:, :5].all()
+    assert not dilate(region, -3)[:, 5:].any()
+    assert dilate(region, 300).all()
+    assert not dilate(region, -300).any()
 
 
-@pytest.mark.parametrize("extent", [1, 3, 10, 29, 30])
+@pytest.mark.parametrize("extent", [1, 3, 10, 29, 30, 31, 47, 90])
 def test_nothing_inside_is_lost_at_another_extent(extent: int) -> None:
     for at in range(30):
-        region = np.zeros((30, 2), dtype=bool)
-        region[at] = True
-        inside = np.flatnonzero(any_inside(region, extent, 0)[:, 0])
+        mask = np.zeros((30, 2), dtype=bool)
+        mask[at] = True
+        inside = np.flatnonzero(resize_mask(mask, (2, extent))[:, 0])
         expected = [i for i in range(extent) if i * 30 < (at + 1) * extent and (i + 1) * 30 > at * extent]
         assert inside.tolist() == expected
+        assert np.array_equal(resize_mask(mask.T, (extent, 2)), resize_mask(mask, (2, extent)).T)
 
 
 @pytest.mark.parametrize(("width", "height"), SIZES)
-@pytest.mark.parametrize("name", READY)
+@pytest.mark.parametrize("name", FACE_PARTS)
 def test_ready_made_regions_leave_something_to_keep_in_any_picture(name: str, width: int, height: int) -> None:
-    region = READY[name](width, height, middle_square(width, height))
+    region = FACE_PARTS[name](width, height, center_box(width, height))
     assert region.shape == (height, width)
     assert region.dtype == bool
     assert region.any()
@@ -67,7 +71,7 @@ def test_ready_made_regions_leave_something_to_keep_in_any_picture(name: str, wi
 
 def test_ready_made_regions_lie_where_the_parts_of_a_face_do() -> None:
     face, eyes, mouth, background = (
-        READY[name](500, 500, Square(0, 0, 500)) for name in ("face", "eyes", "mouth", "background")
+        FACE_PARTS[name](500, 500, Box(0, 0, 500)) for name in ("face", "eyes", "mouth", "background")
     )
     for x in (188, 312):
         assert eyes[239, x]
@@ -75,7 +79,7 @@ def test_ready_made_regions_lie_where_the_parts_of_a_face_do() -> None:
     assert not (eyes & mouth).any()
     assert not (background & face).any()
     assert background[5, 5]
-    wide = READY["face"](900, 600, Square(200, 50, 500))
+    wide = FACE_PARTS["face"](900, 600, Box(200, 50, 500))
     assert np.array_equal(wide[50:550, 200:700], face)
     assert not wide[:, :200].any()
 
@@ -88,7 +92,7 @@ def test_growing_and_shrinking_mean_what_is_made_anew(tiny_model: LatentDiffusio
         for by in (-3, 0, 3):
             request = InpaintRequest(keep_painted=keep_painted, grow=by, feather=4, crop="painted")
             frame = tiny_model.frame(request, picture, painted)
-            assert np.array_equal(frame.painted, grown(anew, by))
+            assert np.array_equal(frame.painted, dilate(anew, by))
             assert frame.feather == 4
     assert tiny_model.frame(InpaintRequest(crop="painted"), picture, painted).side < 40
     assert tiny_model.frame(InpaintRequest(), picture, painted).side == 40
@@ -102,3 +106,121 @@ def test_growing_to_everything_or_shrinking_to_nothing_is_refused(
     painted[10:20, 10:20] = True
     with pytest.raises(MaskError, match=sentence):
         tiny_model.frame(InpaintRequest(grow=by), Image.new("RGB", (60, 40)), painted)
+
+
+@pytest.mark.parametrize("keep_painted", [False, True])
+@pytest.mark.parametrize(
+    ("painted", "sentence"),
+    [
+        (np.zeros((6, 8), dtype=bool), ("Nothing is painted .* made anew", "Nothing is painted .* to keep")),
+        (np.ones((6, 8), dtype=bool), ("Everything is .* nothing to keep", "Everything is .* all is kept")),
+        (np.eye(8, dtype=bool), ("mask is 8x8 pixels but the picture 8x6",) * 2),
+    ],
+    ids=["empty", "full", "of another size"],
+)
+def test_a_mask_nothing_can_be_done_with_is_refused_in_a_sentence(
+    painted: np.ndarray, sentence: tuple[str, str], keep_painted: bool
+) -> None:
+    with pytest.raises(MaskError, match=sentence[keep_painted]) as caught:
+        mask_to_make_anew(painted, (8, 6), keep_painted)
+    assert str(caught.value).endswith(".")
+    assert "\n" not in str(caught.value)
+
+
+# Files
+
+STROKE = np.zeros((20, 30), bool)
+STROKE[8:12, 10:20] = True
+
+
+def painted(path: Path, picture: Image.Image, **options) -> np.ndarray:
+    picture.save(path, **options)
+    return open_mask(path, (30, 20))
+
+
+def layer(inside: tuple[int, ...], rest: tuple[int, ...]) -> Image.Image:
+    pixels = np.empty((20, 30, len(inside)), np.uint8)
+    pixels[:], pixels[STROKE] = rest, inside
+    return Image.fromarray(pixels)
+
+
+LAYERS = {
+    "black on clear black": ((0, 0, 0, 255), (0, 0, 0, 0)),
+    "red on clear black": ((204, 50, 50, 255), (0, 0, 0, 0)),
+    "white on clear white": ((255, 255, 255, 255), (255, 255, 255, 0)),
+    "black on clear white": ((0, 0, 0, 255), (255, 255, 255, 0)),
+    "half opaque": ((15, 118, 110, 127), (0, 0, 0, 0)),
+    "soft": ((9, 9, 9, 255), (9, 9, 9, 100)),
+    "white on opaque black": ((255, 255, 255, 255), (0, 0, 0, 255)),
+    "white on black, all half clear": ((255, 255, 255, 128), (0, 0, 0, 128)),
+}
+
+
+@pytest.mark.parametrize("name", LAYERS)
+def test_paint_is_what_is_opaque_where_an_alpha_channel_says_something(tmp_path: Path, name: str) -> None:
+    assert np.array_equal(painted(tmp_path / "x.png", layer(*LAYERS[name])), STROKE)
+
+
+def test_grey_with_alpha_and_a_palette_with_a_clear_colour_are_layers_too(tmp_path: Path) -> None:
+    assert np.array_equal(painted(tmp_path / "x.png", layer((0, 255), (255, 0))), STROKE)
+    palette = Image.fromarray(STROKE.astype(np.uint8))
+    palette.putpalette([255, 255, 255, 0, 0, 0])
+    assert np.array_equal(painted(tmp_path / "y.png", palette, transparency=0), STROKE)
+
+
+@pytest.mark.parametrize("top", [1, 2, 100, 128, 255])
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
+def test_two_levels_are_a_mask_whatever_they_are(tmp_path: Path, dtype: type, top: int) -> None:
+    picture = Image.fromarray((STROKE * top).astype(dtype))
+    suffix = "tif" if dtype is np.float32 else "png"
+    assert np.array_equal(painted(tmp_path / f"x.{suffix}", picture), STROKE)
+
+
+def test_a_mask_of_16_bits_or_of_floats_to_1_is_light_above_the_middle(tmp_path: Path) -> None:
+    soft = np.where(STROKE, 0.8, 0.2) + np.linspace(-0.1, 0.1, 30)
+    assert np.array_equal(painted(tmp_path / "x.tif", Image.fromarray(soft.astype(np.float32))), STROKE)
+    assert np.array_equal(painted(tmp_path / "x.png", Image.fromarray((soft * 65535).astype(np.uint16))), STROKE)
+    assert np.array_equal(painted(tmp_path / "y.png", Image.fromarray((soft * 255).astype(np.uint8))), STROKE)
+
+
+def test_bright_colours_on_black_are_paint(tmp_path: Path) -> None:
+    for colour in ((204, 50, 50), (0, 0, 255), (128, 0, 0)):
+        assert np.array_equal(painted(tmp_path / "x.png", layer(colour, (0, 0, 0))), STROKE)
+
+
+@pytest.mark.parametrize("colours", [[0, 0, 0, 128, 0, 0], [0, 0, 0, 1, 1, 1], [255, 255, 255, 0, 0, 0]])
+def test_a_palette_of_two_colours_is_a_mask(tmp_path: Path, colours: list[int]) -> None:
+    light = colours[3] > colours[0]
+    palette = Image.fromarray((light == STROKE).astype(np.uint8))
+    palette.putpalette(colours)
+    assert np.array_equal(painted(tmp_path / "x.png", palette), STROKE)
+
+
+def test_a_soft_mask_reduced_to_a_palette_of_greys_is_a_mask(tmp_path: Path) -> None:
+    palette = Image.fromarray(np.where(STROKE, 3, np.arange(30) % 2).astype(np.uint8))
+    palette.putpalette([0, 0, 0, 80, 80, 80, 160, 160, 160, 255, 255, 255])
+    assert np.array_equal(painted(tmp_path / "x.png", palette), STROKE)
+
+
+def labels(values: int) -> np.ndarray:
+    return (np.arange(600).reshape(20, 30) % values).astype(np.uint8)
+
+
+def test_a_map_of_labels_is_refused_in_a_sentence(tmp_path: Path) -> None:
+    with pytest.raises(MaskError, match=r"dark everywhere, with 5 levels from 0 to 4 of 255; make it black and white"):
+        painted(tmp_path / "x.png", Image.fromarray(labels(5)))
+    coloured = Image.fromarray(labels(3))
+    coloured.putpalette([0, 0, 0, 128, 0, 0, 0, 128, 0])
+    with pytest.raises(MaskError, match="a map of 3 colours; make it black and white"):
+        painted(tmp_path / "y.png", coloured)
+    with pytest.raises(MaskError, match="transparent everywhere"):
+        painted(tmp_path / "z.png", Image.new("RGBA", (30, 20), (255, 255, 255, 0)))
+
+
+def test_a_mask_that_is_no_picture_or_of_another_shape_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "x.png").write_bytes(b"no picture")
+    with pytest.raises(PictureError, match="not a picture"):
+        open_mask(tmp_path / "x.png", (30, 20))
+    Image.new("L", (20, 30)).save(tmp_path / "y.png")
+    with pytest.raises(MaskError, match="20x30 pixels, another shape than the picture's 30x20"):
+        open_mask(tmp_path / "y.png", (30, 20))

@@ -26,7 +26,7 @@ from ui.run_inputs import RunInputs
 from ui.tabs.process import LIMIT
 
 PICTURE = "the picture, any size and format"
-MASK = "a picture of the same shape, light where `picture` is painted"
+MASK = "a picture of the same shape, light (or opaque) where `picture` is painted"
 
 
 def build(shelf: Shelf) -> None:

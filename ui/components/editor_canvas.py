@@ -15,7 +15,7 @@ from PIL import Image
 
 from ddpm_core.images.colors import in_srgb
 from ddpm_core.images.files import as_rgb
-from ddpm_core.images.masks import fit
+from ddpm_core.images.masks import resize_mask
 
 CANVAS = 768  # longer side of the canvas, pixels
 BRUSH = CANVAS // 16  # radius
@@ -41,7 +41,7 @@ def canvas_size(size: tuple[int, int]) -> tuple[int, int]:
 
 def layer(painted: np.ndarray, size: tuple[int, int]) -> Image.Image:
     """What is `painted`, bool (H, W), as an editor layer of `size` (width, height)."""
-    spread = fit(painted, size)
+    spread = resize_mask(painted, size)
     return Image.fromarray(np.where(spread[:, :, None], np.array(PAINT, np.uint8), np.uint8(0)))
 
 
@@ -62,7 +62,9 @@ def shows(value: Mapping[str, Any] | None, picture: Image.Image) -> bool:
         return False
     glances = [as_rgb(one).resize((GLANCE, GLANCE), Image.Resampling.BOX) for one in (background, canvas(picture))]
     given, expected = (np.asarray(glance, dtype=int) for glance in glances)
-    free = ~fit(painted_on(value, background.size), (GLANCE, GLANCE))  # the page may lay its paint on the background
+    free = ~resize_mask(
+        painted_on(value, background.size), (GLANCE, GLANCE)
+    )  # the page may lay its paint on the background
     return bool((np.abs(given - expected)[free] <= ALIKE).all())
 
 
@@ -76,4 +78,4 @@ def painted_on(value: Mapping[str, Any] | None, size: tuple[int, int]) -> np.nda
     strokes = [np.asarray(one.convert("RGBA"))[:, :, 3] > 0 for one in layers if one is not None]
     if not strokes:
         return np.zeros((size[1], size[0]), dtype=bool)
-    return fit(np.logical_or.reduce(strokes), size)
+    return resize_mask(np.logical_or.reduce(strokes), size)

@@ -11,7 +11,7 @@ import gradio as gr
 
 from ddpm_core.diffusion.samplers import Step
 from ddpm_core.images.files import open_picture
-from ddpm_core.images.masks import READY, open_mask, ready_made
+from ddpm_core.images.masks import FACE_PARTS, face_mask, open_mask
 from ddpm_core.pipeline import LatentDiffusion
 from ddpm_core.requests import GenerateRequest, InpaintRequest
 from ui import examples
@@ -113,7 +113,7 @@ class InpaintTab:
         faces = knows_faces(self.shelf.load(self.shelf.first))
         with gr.Row(elem_classes=["actions", "ready"], elem_id="inpaint-ready", visible=faces) as self.ready:
             gr.HTML("Paint the", elem_classes="hint", padding=False)
-            for name in READY:
+            for name in FACE_PARTS:
                 button = gr.Button(name, size="sm", elem_id=f"inpaint-ready-{name}", scale=0)
                 button.click(gentle(_ready(name)), self.picture, self.editor, **PAGE_ONLY)
         with gr.Row(elem_classes="actions"):
@@ -225,7 +225,7 @@ def _ready(name: str) -> Any:
             raise Problem("Open a picture first, then choose what to paint on it.")
         original = open_picture(picture)
         return _on_page(
-            editor_canvas.editor_value(original, ready_made(name, original, editor_canvas.canvas_size(original.size)))
+            editor_canvas.editor_value(original, face_mask(name, original, editor_canvas.canvas_size(original.size)))
         )
 
     return paint

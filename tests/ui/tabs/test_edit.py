@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ddpm_core.images.crop import middle
+from ddpm_core.images.crop import center_crop
 from ddpm_core.images.files import open_picture, read_parameters
 from tests.ui.conftest import grain
 from ui.components.result_view import _choose
@@ -57,7 +57,7 @@ def test_the_controls_are_those_a_request_has(edit: EditTab) -> None:
 def test_a_run_shows_before_and_after_and_can_be_taken_away(edit: EditTab, photo: str) -> None:
     shown = edited(edit, photo)
     before, after = shown[edit.view.slider]
-    assert np.array_equal(pixels(before), np.asarray(middle(open_picture(photo), SIDE)))
+    assert np.array_equal(pixels(before), np.asarray(center_crop(open_picture(photo), SIDE)))
     assert pixels(after).shape == (SIDE, SIDE, 3)
     assert shown[edit.view.download] == gr.update(value=after, interactive=True)
     assert shown[edit.last].seed == 6
