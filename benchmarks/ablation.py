@@ -130,7 +130,7 @@ def main(
             unet: UNet = contestant.trainer.ema.module.eval()  # type: ignore[assignment]
             folder = out / name.replace(", ", "-").replace(" ", "-")
             folder.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(checkpoint / checkpoints.VAE_WEIGHTS, folder / checkpoints.VAE_WEIGHTS)
+            shutil.copyfile(checkpoint / checkpoints.CODEC_WEIGHTS, folder / checkpoints.CODEC_WEIGHTS)
             checkpoints.write_weights(folder / checkpoints.DENOISER_WEIGHTS, unet)
             parts = {"denoiser": contestant.shape, "guide": {}, "diffuser": Diffuser().config(), "classes": []}
             checkpoints.write_config(folder, config.model_copy(update=parts))

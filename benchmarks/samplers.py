@@ -29,7 +29,7 @@ from typing import Annotated, Any, NamedTuple
 import torch
 import typer
 
-from ddpm_core.checkpoints.native import write_atomically
+from ddpm_core.checkpoints.atomic import write_atomically
 from ddpm_core.cli import in_one_sentence, run
 from ddpm_core.data.load import PictureSet, find_pictures, load_pictures
 from ddpm_core.diffusion.samplers import SAMPLERS

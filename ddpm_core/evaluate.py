@@ -34,7 +34,7 @@ from PIL import Image
 from torch import Tensor
 from tqdm import tqdm
 
-from ddpm_core.checkpoints import native as checkpoints
+from ddpm_core.checkpoints import folders
 from ddpm_core.cli import in_one_sentence, run
 from ddpm_core.data.find import AUTO, NONE, DataSet, find
 from ddpm_core.data.load import PictureSet, find_pictures, load_pictures
@@ -42,7 +42,7 @@ from ddpm_core.diffusion.samplers import last
 from ddpm_core.errors import UserError
 from ddpm_core.evaluation import metrics
 from ddpm_core.evaluation.classifier import Classifier, share_read_right, trained_classifier
-from ddpm_core.evaluation.denoising import measure_denoising
+from ddpm_core.evaluation.denoising import BATCH, measure_denoising
 from ddpm_core.evaluation.distances import distances_to_training, memorised
 from ddpm_core.evaluation.feature_distances import FEWEST, compared
 from ddpm_core.evaluation.features import FeatureNetwork, inception, of_classes, of_turns
@@ -51,7 +51,7 @@ from ddpm_core.evaluation.measures import table
 from ddpm_core.images.files import PictureError, Source, as_rgb, open_picture, to_bytes
 from ddpm_core.images.masks import dilate
 from ddpm_core.pipeline import LatentDiffusion
-from ddpm_core.requests import MAX_COUNT, GenerateRequest, InpaintRequest
+from ddpm_core.requests import GenerateRequest, InpaintRequest
 from ddpm_core.training.masks import random_regions
 from ddpm_core.training.reconstruction import gradient_ratio, reconstruction_psnr
 
@@ -109,7 +109,7 @@ def main(
 
 def seen_by_denoiser(checkpoint: Path, data: Path) -> Path:
     """The folder in `data` of the name that `config.json` says the denoiser was trained on, or else `data`."""
-    trained_on = checkpoints.training_of(checkpoint).get("denoiser", {}).get("data")
+    trained_on = folders.training_of(checkpoint).get("denoiser", {}).get("data")
     part = data / Path(str(trained_on)).name
     return part if trained_on and part.is_dir() else data
 
@@ -162,7 +162,7 @@ def with_classes_of(model: LatentDiffusion, checkpoint: Path, data: Path) -> Dat
     Raises:
         PictureError: it does not have these.
     """
-    how = checkpoints.training_of(checkpoint).get("denoiser", {}).get("classes", AUTO)
+    how = folders.training_of(checkpoint).get("denoiser", {}).get("classes", AUTO)
     found = find(data, how)
     if found.classes != model.classes:
         raise PictureError(f"{data} does not have the classes that {checkpoint} has, so these cannot be measured.")
@@ -204,8 +204,8 @@ def sample_classes(
 def sample(model: LatentDiffusion, count: int, seed: int = 0, request: GenerateRequest | None = None) -> PictureSet:
     """Pictures of the seeds from `seed` on, made as `ddpm_core.sample` does by default or as `request` says."""
     request, pixels = request or GenerateRequest(), []
-    for first in tqdm(range(0, count, MAX_COUNT), desc="sampling", unit="batch", disable=None):
-        batch = {"seed": seed + first, "count": min(MAX_COUNT, count - first)}
+    for first in tqdm(range(0, count, BATCH), desc="sampling", unit="batch", disable=None):
+        batch = {"seed": seed + first, "count": min(BATCH, count - first)}
         pixels.append(_pixels(model, last(model.generate(request.model_copy(update=batch))).latent))
     return PictureSet(torch.cat(pixels), [])
 

@@ -13,8 +13,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from ddpm_core.checkpoints import diffusers_format as pretrained
-from ddpm_core.checkpoints import native as checkpoint
+from ddpm_core.checkpoints import folders
 from ddpm_core.checkpoints.native import Framing
 from ddpm_core.diffusion.constraints import CLAMPS, MASK_RULES, Constraint, repaint_timesteps, unconstrained
 from ddpm_core.diffusion.diffuser import Diffuser
@@ -94,15 +93,14 @@ class LatentDiffusion:
 
     @classmethod
     def load(cls, folder: str | Path, device: str = "auto") -> LatentDiffusion:
-        """Load a checkpoint folder, or one in which diffusers saved a pipeline (see `pretrained`).
+        """Load a checkpoint folder, or one in which diffusers saved a pipeline (see `checkpoints.diffusers_format`).
 
         Raises:
             CheckpointError: something in it is missing, damaged or does not fit; the message names the file.
             NoSuchDevice: there is no such device.
         """
         folder, target = Path(folder), pick_device(device)
-        read = pretrained.load_parts if checkpoint.is_pipeline(folder) else checkpoint.load_parts
-        parts = read(folder, target)
+        parts = folders.load_parts(folder, target)
         for network in filter(None, (parts.denoiser, parts.guide)):
             ready(network, target)
         return cls(**vars(parts), name=folder.resolve().name)

@@ -14,7 +14,7 @@ from typing import Annotated, Any, Optional
 import typer
 from tqdm import tqdm
 
-from ddpm_core.checkpoints.native import UnwritableError
+from ddpm_core.checkpoints.atomic import UnwritableError
 from ddpm_core.cli import fail, in_one_sentence, merge, run, takes
 from ddpm_core.machine import keep_freed_memory, let_others_go_first, pick_device, use_threads
 from ddpm_core.training.distributed import World, joined, launched

@@ -97,7 +97,7 @@ def write_tiny_checkpoint(folder: Path) -> Path:
         size=SIZE, vae=VAE_SHAPE, denoiser=UNET_SHAPE, diffuser=Diffuser().config(), about="Noise"
     )
     checkpoint.write_config(folder, config)
-    checkpoint.write_weights(folder / checkpoint.VAE_WEIGHTS, vae)
+    checkpoint.write_weights(folder / checkpoint.CODEC_WEIGHTS, vae)
     checkpoint.write_weights(folder / checkpoint.DENOISER_WEIGHTS, unet)
     return folder
 
@@ -128,7 +128,7 @@ def write_class_checkpoint(folder: Path) -> Path:
     codec.measure_latents(codec.means(torch.rand(8, 3, SIZE, SIZE) * 2 - 1))
     parts = {"codec": "pixel", "vae": {"stride": 4}, "denoiser": shape, "classes": CLASSES}
     checkpoint.write_config(folder, CheckpointConfig(size=SIZE, **parts))
-    checkpoint.write_weights(folder / checkpoint.VAE_WEIGHTS, codec)
+    checkpoint.write_weights(folder / checkpoint.CODEC_WEIGHTS, codec)
     checkpoint.write_weights(folder / checkpoint.DENOISER_WEIGHTS, unet)
     return folder
 

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from PIL import Image
 
+from ddpm_core.checkpoints import folders
 from ddpm_core.checkpoints import native as checkpoint
 from ddpm_core.pipeline import LatentDiffusion
 from ddpm_core.training.record.journal import rows_of
@@ -44,9 +45,9 @@ def progress(out: Path, stage: Any) -> int:
 
 def assert_whole(out: Path) -> None:
     """Whatever became of the run: what there is can be loaded, and no step is missing from the log, or there twice."""
-    if out.name in checkpoint.list_checkpoints(out.parent):
+    if out.name in folders.list_checkpoints(out.parent):
         LatentDiffusion.load(out, "cpu")
-    if (out / checkpoint.VAE_WEIGHTS).exists():
+    if (out / checkpoint.CODEC_WEIGHTS).exists():
         checkpoint.load_codec(out)
     for stage in STAGES:
         steps = [row["step"] for row in rows_of(out / "training" / f"{stage}.jsonl")]

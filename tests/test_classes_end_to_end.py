@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ddpm_core import sample
 from ddpm_core.checkpoints import native as checkpoint
-from ddpm_core.checkpoints.native import CheckpointError
+from ddpm_core.checkpoints.atomic import CheckpointError
 from ddpm_core.diffusion.guidance import classifier_free_guidance
 from ddpm_core.diffusion.prediction import Prediction, predictor
 from ddpm_core.diffusion.samplers import SAMPLERS, last

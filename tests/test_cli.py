@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from pydantic import BaseModel
 
-from ddpm_core.checkpoints.native import CheckpointError, UnwritableError
+from ddpm_core.checkpoints.atomic import CheckpointError, UnwritableError
 from ddpm_core.cli import in_one_sentence
 from ddpm_core.errors import UserError
 from ddpm_core.images.files import PictureError

@@ -13,7 +13,7 @@ from PIL import Image
 from torch import Tensor
 
 from ddpm_core.checkpoints import native as checkpoint
-from ddpm_core.checkpoints.native import CheckpointError
+from ddpm_core.checkpoints.atomic import CheckpointError
 from ddpm_core.diffusion.constraints import MASK_RULES
 from ddpm_core.diffusion.guidance import WRAPPERS, autoguidance
 from ddpm_core.diffusion.illusions import VIEWS, anagram

@@ -6,7 +6,9 @@ import functools
 from dataclasses import dataclass
 from pathlib import Path
 
-from ddpm_core.checkpoints.native import CARD, CheckpointError, files, list_checkpoints
+from ddpm_core.checkpoints.atomic import CheckpointError
+from ddpm_core.checkpoints.folders import files, list_checkpoints
+from ddpm_core.checkpoints.native import CARD
 from ddpm_core.machine import pick_device
 from ddpm_core.pipeline import LatentDiffusion
 

@@ -16,13 +16,15 @@ import torch
 from safetensors import SafetensorError
 from torch import Tensor
 
-from ddpm_core.checkpoints.native import CONFIG, PIPELINE, CheckpointError, Parts, build
+from ddpm_core.checkpoints.atomic import CheckpointError
+from ddpm_core.checkpoints.native import CONFIG, Parts, build
 from ddpm_core.diffusion.diffuser import Diffuser
 from ddpm_core.diffusion.prediction import PredictionType
 from ddpm_core.networks.codec import Codec, GreyCodec, PixelCodec
 from ddpm_core.networks.layers import placed
 from ddpm_core.networks.unet import Denoiser
 
+PIPELINE = "model_index.json"  # the list of a pipeline's parts
 UNET, SCHEDULER, CODECS = "unet", "scheduler", ("vae", "vqvae")  # what diffusers calls the parts of a pipeline
 DENOISERS, AUTOENCODERS = ("UNet2DModel",), ("AutoencoderKL", "VQModel")  # the classes known here
 SCHEDULES = {"linear": "linear", "scaled_linear": "scaled-linear", "squaredcos_cap_v2": "cosine", "sigmoid": "sigmoid"}
@@ -87,6 +89,18 @@ class PretrainedCodec(Codec):
     def restored(self, latent: Tensor) -> Tensor:
         """What the decoder makes of it; see `Codec.restored`."""
         return self.autoencoder.decode(latent).sample
+
+
+def is_pipeline(folder: Path) -> bool:
+    """Whether diffusers saved a pipeline there."""
+    return (Path(folder) / PIPELINE).is_file()
+
+
+def files(folder: Path) -> list[Path]:
+    """The files without which a saved pipeline is not complete."""
+    folder = Path(folder)
+    needed = (PIPELINE, f"{UNET}/{CONFIG}", f"{SCHEDULER}/scheduler_config.json")
+    return [*(folder / part for part in needed), *sorted(folder.glob("*/*.safetensors"))]
 
 
 def load_parts(folder: Path, device: str | torch.device = "cpu") -> Parts:

@@ -1,56 +1,46 @@
-"""Checkpoints on disk: config.json, safetensors and a model card; written atomically, no pickle.
+"""Our own format: config.json, safetensors and a model card.
 
 A checkpoint folder holds `config.json` (what to build), `vae.safetensors` and `denoiser.safetensors`
 (what to fill it with) and `README.md` (the model card). If its codec is "pixel", `vae.safetensors` holds
 the latents' statistics and nothing else.
-
-A folder in which diffusers saved a pipeline stands for a checkpoint, too: it is listed here, and read by `pretrained`.
 """
 
 from __future__ import annotations
 
 import json
-import os
-import re
-import shutil
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
-from torch import Tensor, nn
+from torch import nn
 
+from ddpm_core.checkpoints.atomic import CheckpointError, read_tensors, write_atomically, write_tensors
 from ddpm_core.diffusion.diffuser import Diffuser
-from ddpm_core.errors import UserError
-from ddpm_core.networks.codec import Codec, PixelCodec
+from ddpm_core.networks.codec import Codec
 from ddpm_core.networks.layers import placed
+from ddpm_core.networks.tables import BACKBONES, CODECS
 from ddpm_core.networks.unet import Denoiser, UNet
 from ddpm_core.networks.vae import VAE
 
 CONFIG = "config.json"
-VAE_WEIGHTS, DENOISER_WEIGHTS, GUIDE_WEIGHTS = "vae.safetensors", "denoiser.safetensors", "guide.safetensors"
+# The codec's are called after the VAE, which was the first: readers older than the other codecs know no other name.
+CODEC_WEIGHTS, DENOISER_WEIGHTS, GUIDE_WEIGHTS = "vae.safetensors", "denoiser.safetensors", "guide.safetensors"
+FILES = (CONFIG, CODEC_WEIGHTS, DENOISER_WEIGHTS)  # without which a checkpoint is not complete
 CARD = "README.md"
-SAID_AROUND = re.compile(
-    r"^Error while serializing: (I/O error: )?| \(os error \d+\)$"
-)  # by safetensors, of the reason
 FINISHED = "finished"  # in the metadata of weights
-PARTIAL = ".{}.partial"  # the folder in which a file is made before it is put in place
-PIPELINE = "model_index.json"  # what diffusers calls the list of a pipeline's parts
-PIPELINE_FILES = (PIPELINE, "unet/config.json", "scheduler/scheduler_config.json")
-CODECS: dict[str, type[Codec]] = {"vae": VAE, "pixel": PixelCodec}
+
+if TYPE_CHECKING:  # type checkers cannot read literals made at run time
+    CodecName = str
+    BackboneName = str
+else:
+    CodecName, BackboneName = Literal[tuple(CODECS)], Literal[tuple(BACKBONES)]
 
 Framing = Literal["any", "face"]
 Network = TypeVar("Network", bound=nn.Module)
 Part = TypeVar("Part")
-
-
-class CheckpointError(UserError):
-    """A checkpoint that cannot be used; the message is one sentence that names the file."""
 
 
 @dataclass(frozen=True)
@@ -77,13 +67,14 @@ class Parts:
 class CheckpointConfig(BaseModel):
     """What `config.json` says: how to build the parts, and on what they were trained."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", populate_by_name=True)
 
     size: int = Field(gt=0)  # pixels, the side of the training pictures
-    codec: Literal["vae", "pixel"] = "vae"  # which of CODECS
-    vae: dict[str, Any] = {}  # constructor arguments of the codec
-    denoiser: dict[str, Any] = {}  # of UNet
-    guide: dict[str, Any] = {}  # of the UNet that guides it, if there is one (`guidance.autoguidance`)
+    codec: CodecName = "vae"  # which of CODECS
+    codec_settings: dict[str, Any] = Field({}, alias="vae")  # its constructor arguments; called so in the file
+    backbone: BackboneName = "unet"  # which of BACKBONES; not in the file if it is this one
+    denoiser: dict[str, Any] = {}  # its constructor arguments
+    guide: dict[str, Any] = {}  # those of the network that guides it, if there is one (`guidance.autoguidance`)
     guidance: float = Field(1.0, ge=0, le=10)  # how far it is steered away from its guide
     diffuser: dict[str, Any] = {}  # of Diffuser
     classes: list[str] = []  # their names, by number; empty if it was trained without
@@ -92,99 +83,12 @@ class CheckpointConfig(BaseModel):
     training: dict[str, Any] = {}  # the resolved settings of each stage's run
 
 
-class UnwritableError(UserError, OSError):
-    """A file that cannot be written; the message is one sentence that names it and says why.
-
-    What to do is the caller's to say; `strerror` is the system's reason alone.
-    """
-
-    def __init__(self, sentence: str, reason: str):
-        super().__init__(sentence)
-        self.strerror = reason
-
-
-@contextmanager
-def writing(path: Path) -> Iterator[None]:
-    """Where what is done inside to write `path` fails, say so in a sentence.
-
-    Raises:
-        UnwritableError: the disk is full, the folder takes no files, and the like.
-    """
-    try:
-        yield
-    except UnwritableError:
-        raise
-    except (OSError, SafetensorError) as error:  # safetensors tells of a full disk in an error of its own
-        reason = getattr(error, "strerror", None) or SAID_AROUND.sub("", str(error))
-        raise UnwritableError(f"{path} cannot be written ({reason}).", reason) from None
-
-
-def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
-    """Have `write` fill a file, then put it in place at once: readers never meet half a file.
-
-    The file is made in a hidden folder beside its place, so that whatever a kill leaves of it lies there
-    (`forget_partials`): libraries write through temporary files of their own.
-
-    Raises:
-        UnwritableError: it could not be written; what was there before is untouched.
-    """
-    with writing(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        room = path.with_name(PARTIAL.format(path.name))
-        forget(room)
-        room.mkdir()
-        try:
-            partial = room / path.name
-            partial.touch()
-            mode = partial.stat().st_mode  # what the user's umask makes of a new file; safetensors' are private
-            write(partial)
-            with suppress(OSError):  # where files have no such thing
-                partial.chmod(mode)
-            with open(partial, "rb") as file:
-                os.fsync(file.fileno())
-            os.replace(partial, path)
-        finally:
-            forget(room)
-
-
-def forget(room: Path) -> None:
-    """Remove what an interrupted write left."""
-    if room.is_dir() and not room.is_symlink():
-        shutil.rmtree(room, ignore_errors=True)
-    else:
-        room.unlink(missing_ok=True)
-
-
-def forget_partials(folder: Path) -> None:
-    """Remove what interrupted writes left in a folder that nobody else writes to now."""
-    for room in folder.glob(PARTIAL.format("*")):
-        forget(room)
-
-
-def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: dict[str, str] | None = None) -> None:
-    """Write named tensors as one safetensors file, atomically."""
-    contiguous = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    write_atomically(path, lambda partial: save_file(contiguous, partial, metadata=metadata))
-
-
-def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """All tensors of a safetensors file and its metadata.
-
-    Raises:
-        CheckpointError: the file is missing or not a whole safetensors file.
-    """
-    try:
-        with safe_open(path, framework="pt") as file:
-            return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
-    except FileNotFoundError:
-        raise CheckpointError(f"{path} is missing; the checkpoint is incomplete.") from None
-    except (SafetensorError, OSError) as error:
-        raise CheckpointError(f"{path} is damaged or not a safetensors file ({error}); get it again.") from None
-
-
 def write_config(folder: Path, config: CheckpointConfig) -> None:
     """Write `config.json` into a checkpoint folder, atomically."""
-    text = json.dumps(config.model_dump(mode="json"), indent=2) + "\n"
+    said = config.model_dump(mode="json", by_alias=True)
+    if said["backbone"] == CheckpointConfig.model_fields["backbone"].default:
+        del said["backbone"]  # readers older than the table of backbones refuse what they do not know
+    text = json.dumps(said, indent=2) + "\n"
     write_atomically(folder / CONFIG, lambda partial: partial.write_text(text, encoding="utf-8"))
 
 
@@ -253,24 +157,22 @@ def read_weights(path: Path, model: Network, device: str | torch.device = "cpu")
 
 def load_vae(folder: Path, device: str | torch.device = "cpu") -> VAE:
     """The VAE of a checkpoint folder. Raises `CheckpointError`."""
-    return read_weights(Path(folder) / VAE_WEIGHTS, build(VAE, read_config(folder).vae, folder), device)
+    return read_weights(Path(folder) / CODEC_WEIGHTS, build(VAE, read_config(folder).codec_settings, folder), device)
 
 
 def load_codec(folder: Path, device: str | torch.device = "cpu") -> Codec:
     """The codec of a checkpoint folder, whichever it is. Raises `CheckpointError`."""
-    config = read_config(folder)
-    return read_weights(Path(folder) / VAE_WEIGHTS, build(CODECS[config.codec], config.vae, folder), device)
+    return _codec(folder, read_config(folder), device)
 
 
 def load_denoiser(folder: Path, device: str | torch.device = "cpu") -> UNet:
     """The UNet of a checkpoint folder. Raises `CheckpointError`."""
-    return read_weights(Path(folder) / DENOISER_WEIGHTS, build(UNet, read_config(folder).denoiser, folder), device)
+    return _denoiser(folder, read_config(folder), device)
 
 
 def load_guide(folder: Path, device: str | torch.device = "cpu") -> UNet | None:
     """The weaker UNet that guides a checkpoint's denoiser; None if it has none. Raises `CheckpointError`."""
-    shape = read_config(folder).guide
-    return read_weights(Path(folder) / GUIDE_WEIGHTS, build(UNet, shape, folder), device) if shape else None
+    return _guide(folder, read_config(folder), device)
 
 
 def load_diffuser(folder: Path) -> Diffuser:
@@ -280,9 +182,9 @@ def load_diffuser(folder: Path) -> Diffuser:
 
 def load_parts(folder: Path, device: str | torch.device = "cpu") -> Parts:
     """All parts of a checkpoint folder. Raises `CheckpointError`, also if they do not fit each other."""
-    config = read_config(folder)
-    codec, denoiser = load_codec(folder, device), load_denoiser(folder, device)
-    guide, diffuser = load_guide(folder, device), load_diffuser(folder)
+    config = read_config(folder)  # once: a trainer may put another in its place meanwhile
+    codec, denoiser = _codec(folder, config, device), _denoiser(folder, config, device)
+    guide, diffuser = _guide(folder, config, device), build(Diffuser, config.diffuser, folder)
     channels = {part.latent_channels for part in (codec, denoiser, guide) if part is not None}
     if len(channels) > 1 or config.size % codec.stride or denoiser.classes != len(config.classes):
         raise CheckpointError(f"{folder / CONFIG} is inconsistent: its parts do not fit each other.")
@@ -290,26 +192,18 @@ def load_parts(folder: Path, device: str | torch.device = "cpu") -> Parts:
     return Parts(codec, denoiser, diffuser, config.size, config.about, *guided, classes, framing=framing)
 
 
-def is_pipeline(folder: Path) -> bool:
-    """Whether diffusers saved a pipeline there, so that `pretrained.load_parts` reads it, and not `load_parts`."""
-    return (Path(folder) / PIPELINE).is_file()
+def _codec(folder: Path, config: CheckpointConfig, device: str | torch.device) -> Codec:
+    part = build(CODECS[config.codec], config.codec_settings, folder)
+    return read_weights(Path(folder) / CODEC_WEIGHTS, part, device)
 
 
-def files(folder: Path) -> list[Path]:
-    """The files without which a checkpoint folder is not complete, whoever wrote it."""
-    folder = Path(folder)
-    if is_pipeline(folder):
-        return [*(folder / part for part in PIPELINE_FILES), *sorted(folder.glob("*/*.safetensors"))]
-    return [folder / part for part in (CONFIG, VAE_WEIGHTS, DENOISER_WEIGHTS)]
+def _denoiser(folder: Path, config: CheckpointConfig, device: str | torch.device) -> UNet:
+    part = build(BACKBONES[config.backbone], config.denoiser, folder)
+    return read_weights(Path(folder) / DENOISER_WEIGHTS, part, device)
 
 
-def training_of(folder: Path) -> dict[str, Any]:
-    """The settings of the runs that made a checkpoint, by stage; empty if it does not say. Raises `CheckpointError`."""
-    return {} if is_pipeline(folder) else read_config(folder).training
-
-
-def list_checkpoints(root: Path) -> list[str]:
-    """Names of the complete checkpoints in a folder of checkpoints, sorted."""
-    if not Path(root).is_dir():
-        return []
-    return sorted(folder.name for folder in Path(root).iterdir() if all(file.is_file() for file in files(folder)))
+def _guide(folder: Path, config: CheckpointConfig, device: str | torch.device) -> UNet | None:
+    if not config.guide:
+        return None
+    part = build(BACKBONES[config.backbone], config.guide, folder)
+    return read_weights(Path(folder) / GUIDE_WEIGHTS, part, device)

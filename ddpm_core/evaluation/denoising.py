@@ -7,9 +7,9 @@ import torch
 from ddpm_core.data.find import DataSet
 from ddpm_core.data.load import load_pictures
 from ddpm_core.pipeline import LatentDiffusion
-from ddpm_core.requests import MAX_COUNT
 from ddpm_core.training.losses import loss_by_decile
 
+BATCH = 8  # pictures encoded, denoised or made at once
 PICTURES = 1024  # at most; about as many as training looks at
 
 
@@ -26,6 +26,6 @@ def measure_denoising(model: LatentDiffusion, found: DataSet) -> dict[str, list[
         return {"denoising_loss": None}
     some = slice(None, None, -(-len(files) // PICTURES))
     pictures = load_pictures(files[some], model.size, labels=found.labels["val"][some] if found.classes else None)
-    latents = [model.codec.encode(image.to(model.device)) for image in pictures.batches(MAX_COUNT)]
+    latents = [model.codec.encode(image.to(model.device)) for image in pictures.batches(BATCH)]
     label = None if pictures.labels is None else pictures.labels.to(model.device)
-    return {"denoising_loss": loss_by_decile(model.denoiser, torch.cat(latents), model.diffuser, MAX_COUNT, label)}
+    return {"denoising_loss": loss_by_decile(model.denoiser, torch.cat(latents), model.diffuser, BATCH, label)}

@@ -17,7 +17,7 @@ from statistics import median
 import torch
 
 from ddpm_core.checkpoints import native as checkpoint
-from ddpm_core.checkpoints.native import CheckpointError
+from ddpm_core.checkpoints.atomic import CheckpointError
 from ddpm_core.data.find import DataSet, find
 from ddpm_core.data.load import PictureSet
 from ddpm_core.networks.codec import Codec
@@ -122,7 +122,7 @@ def introduction(files: int, held_out: int, classes: tuple[str, ...]) -> Iterato
 
 def _stages(request: TrainRequest, folder: Path, found: DataSet) -> Iterator[tuple[StageName, Stage]]:
     """The run's stages on made-up pictures, in a folder of their own with what codec the run's has, or a new one."""
-    codec = [request.out / name for name in (checkpoint.CONFIG, checkpoint.VAE_WEIGHTS)]
+    codec = [request.out / name for name in (checkpoint.CONFIG, checkpoint.CODEC_WEIGHTS)]
     if all(path.is_file() for path in codec):
         for path in codec:
             shutil.copy(path, folder)
@@ -134,7 +134,7 @@ def _stages(request: TrainRequest, folder: Path, found: DataSet) -> Iterator[tup
         for name in request.stages:
             stage = prepare(name, away, pictures)
             yield name, stage
-            if not (folder / checkpoint.VAE_WEIGHTS).exists():
+            if not (folder / checkpoint.CODEC_WEIGHTS).exists():
                 stage.export(stage.model, finished=None)
     except CheckpointError as error:  # of the run's folder, for what its copy here lacks
         raise CheckpointError(str(error).replace(str(folder), str(request.out))) from None

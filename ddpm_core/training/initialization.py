@@ -12,11 +12,14 @@ import torch
 from torch import Tensor
 
 from ddpm_core.checkpoints import native as checkpoint
-from ddpm_core.checkpoints.native import CheckpointConfig, CheckpointError
+from ddpm_core.checkpoints.atomic import CheckpointError
+from ddpm_core.checkpoints.native import CheckpointConfig
 from ddpm_core.cli import plain
 from ddpm_core.diffusion.guidance import extrapolate
 from ddpm_core.diffusion.prediction import split_variance
+from ddpm_core.networks.codec import PixelCodec
 from ddpm_core.networks.cpu.packed import ready
+from ddpm_core.networks.tables import default
 from ddpm_core.networks.unet import UNet
 from ddpm_core.networks.vae import VAE
 from ddpm_core.training.settings import DenoiserSettings, StageSettings, TrainRequest, VaeSettings
@@ -34,9 +37,9 @@ def shapes_of(folder: Path) -> dict[str, Any]:
     config = checkpoint.read_config(folder)
     settings: dict[str, Any] = {"size": config.size, "codec": config.codec}
     if config.codec == "pixel":
-        settings["pixel_stride"] = config.vae.get("stride", 2)
+        settings["pixel_stride"] = config.codec_settings.get("stride", default(PixelCodec, "stride"))
     else:
-        settings["vae"] = _built(config.vae, VaeSettings())
+        settings["vae"] = _built(config.codec_settings, VaeSettings())
     if config.denoiser:
         schedule = config.diffuser.get("schedule", DenoiserSettings().schedule)
         settings["denoiser"] = _built(config.denoiser, DenoiserSettings()) | {"schedule": schedule}
@@ -53,8 +56,8 @@ def start_autoencoder(request: TrainRequest, vae: VAE) -> list[str]:
         CheckpointError: there are no such weights, or they are of another shape.
     """
     folder, config = _start(request)
-    _refuse_misfit(folder / checkpoint.VAE_WEIGHTS, "vae", _built(config.vae, VaeSettings()), request.vae)
-    checkpoint.read_weights(folder / checkpoint.VAE_WEIGHTS, vae, next(vae.parameters()).device)
+    _refuse_misfit(folder / checkpoint.CODEC_WEIGHTS, "vae", _built(config.codec_settings, VaeSettings()), request.vae)
+    checkpoint.read_weights(folder / checkpoint.CODEC_WEIGHTS, vae, next(vae.parameters()).device)
     vae.train().requires_grad_(True)
     notes = [f"The autoencoder starts from the weights of {folder}{_other_size(request, config)}."]
     if "denoiser" in request.stages and request.vae.learns == "all":
@@ -104,7 +107,10 @@ def has_codec_for(request: TrainRequest, folder: Path) -> bool:
     """Whether a run can take over the codec of a checkpoint as it is. Raises `CheckpointError`."""
     config = checkpoint.read_config(folder)
     if config.codec == "pixel":
-        return request.codec == "pixel" and config.vae.get("stride", 2) == request.pixel_stride
+        return (
+            request.codec == "pixel"
+            and config.codec_settings.get("stride", default(PixelCodec, "stride")) == request.pixel_stride
+        )
     return request.codec == "vae"
 
 
@@ -112,10 +118,15 @@ def take_codec(request: TrainRequest) -> list[str]:
     """Copy the codec of the checkpoint named by --init into a folder that has none; returns what to say of it."""
     folder, config = _start(request)
     training = {"vae": config.training["vae"]} if "vae" in config.training else {}
-    parts: dict[str, Any] = {"codec": config.codec, "vae": config.vae, "training": training, "about": request.about}
+    parts: dict[str, Any] = {
+        "codec": config.codec,
+        "vae": config.codec_settings,
+        "training": training,
+        "about": request.about,
+    }
     checkpoint.load_codec(folder)  # or it cannot be, and nothing is written
     checkpoint.write_config(request.out, CheckpointConfig(size=request.size, **parts))
-    name = checkpoint.VAE_WEIGHTS
+    name = checkpoint.CODEC_WEIGHTS
     checkpoint.write_atomically(request.out / name, lambda partial: shutil.copyfile(folder / name, partial))
     return [f"The {'autoencoder' if config.codec == 'vae' else 'codec'} is that of {folder}, as it is."]
 
@@ -175,7 +186,7 @@ def _other_size(request: TrainRequest, config: CheckpointConfig) -> str:
 
 
 def _other_codec(one: Path, other: Path) -> bool:
-    return not filecmp.cmp(one / checkpoint.VAE_WEIGHTS, other / checkpoint.VAE_WEIGHTS, shallow=False)
+    return not filecmp.cmp(one / checkpoint.CODEC_WEIGHTS, other / checkpoint.CODEC_WEIGHTS, shallow=False)
 
 
 def guided_output(folder: Path | None, device: torch.device) -> Callable[[Tensor, Tensor], Tensor]:

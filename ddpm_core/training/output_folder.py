@@ -9,7 +9,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from ddpm_core.checkpoints.native import CheckpointError, UnwritableError, forget_partials
+from ddpm_core.checkpoints.atomic import CheckpointError, UnwritableError, forget_partials
 
 LOCK, PROBE = ".lock", ".probe"  # in training/
 

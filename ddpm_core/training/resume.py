@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ddpm_core.checkpoints import native as checkpoint
-from ddpm_core.checkpoints.native import CheckpointError
+from ddpm_core.checkpoints.atomic import CheckpointError
 from ddpm_core.cli import plain
 from ddpm_core.training.settings import StageName, TrainRequest
 

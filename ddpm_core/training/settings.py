@@ -10,7 +10,10 @@ from pydantic import BeforeValidator, Field, ValidationInfo, field_validator, mo
 from ddpm_core.diffusion.prediction import PredictionType
 from ddpm_core.diffusion.schedules import SCHEDULES
 from ddpm_core.machine import Precision
-from ddpm_core.networks.unet import Mixer, Variance
+from ddpm_core.networks.codec import PixelCodec
+from ddpm_core.networks.tables import default
+from ddpm_core.networks.unet import Mixer, UNet, Variance
+from ddpm_core.networks.vae import VAE
 from ddpm_core.requests import MAX_SEED, Request
 from ddpm_core.training.losses import Weighting
 from ddpm_core.training.timesteps import TimestepDraw
@@ -51,11 +54,15 @@ class VaeSettings(StageSettings):
 
     SHAPE = ("latent_channels", "channels", "encoder_blocks", "decoder_blocks", "full_width")
 
-    latent_channels: int = Field(4, ge=1, le=64, description="channels of the latent")
-    channels: Widths = Field((64, 128, 192), description="width at each halving, finest first")
-    encoder_blocks: int = Field(1, ge=1, le=8, description="residual blocks per resolution, encoder")
-    decoder_blocks: int = Field(2, ge=1, le=8, description="residual blocks per resolution, decoder")
-    full_width: int = Field(32, ge=8, le=256, description="decoder width at full resolution")
+    latent_channels: int = Field(default(VAE, "latent_channels"), ge=1, le=64, description="channels of the latent")
+    channels: Widths = Field(default(VAE, "channels"), description="width at each halving, finest first")
+    encoder_blocks: int = Field(
+        default(VAE, "encoder_blocks"), ge=1, le=8, description="residual blocks per resolution, encoder"
+    )
+    decoder_blocks: int = Field(
+        default(VAE, "decoder_blocks"), ge=1, le=8, description="residual blocks per resolution, decoder"
+    )
+    full_width: int = Field(default(VAE, "full_width"), ge=8, le=256, description="decoder width at full resolution")
     kl_weight: float = Field(3e-4, ge=0, le=1, description="weight of the KL term")
     edge_weight: float = Field(0.25, ge=0, le=10, description="weight of the error of neighbouring differences")
     texture_weight: float = Field(1.0, ge=0, le=100, description="weight of the difference in local texture")
@@ -89,12 +96,14 @@ class DenoiserSettings(StageSettings):
 
     SHAPE = ("channels", "blocks", "mixer", "prediction", "variance")
 
-    channels: Widths = Field((128, 256, 384), description="width per level, finest first")
-    blocks: int = Field(2, ge=1, le=8, description="residual blocks per level and direction")
-    mixer: Mixer = Field("serpentine", description="what lets far cells see each other")
-    dropout: float = Field(0.1, ge=0, lt=1, description="share of channels dropped inside blocks")
-    prediction: PredictionType = Field("v", description="what the network's output means")
-    variance: Variance = Field("fixed", description="of reverse steps: learned beside the noise, or not; for ddpm")
+    channels: Widths = Field(default(UNet, "channels"), description="width per level, finest first")
+    blocks: int = Field(default(UNet, "blocks"), ge=1, le=8, description="residual blocks per level and direction")
+    mixer: Mixer = Field(default(UNet, "mixer"), description="what lets far cells see each other")
+    dropout: float = Field(default(UNet, "dropout"), ge=0, lt=1, description="share of channels dropped inside blocks")
+    prediction: PredictionType = Field(default(UNet, "prediction"), description="what the network's output means")
+    variance: Variance = Field(
+        default(UNet, "variance"), description="of reverse steps: learned beside the noise, or not; for ddpm"
+    )
     schedule: ScheduleName = Field("linear", description="how noise grows from state to state")
     timesteps: TimestepDraw = Field("lognormal", description="how training timesteps are drawn; importance: by loss")
     weighting: Weighting = Field("uniform", description="what errors count at which timestep")
@@ -102,7 +111,9 @@ class DenoiserSettings(StageSettings):
         "data", description="pictures, or what the checkpoint named by --init predicts together with its guide"
     )
     clamp_share: float = Field(0.3, ge=0, le=1, description="share of examples with a region held clean")
-    label_dropout: float = Field(0.1, ge=0, le=1, description="share of examples whose class is not told")
+    label_dropout: float = Field(
+        default(UNet, "dropout"), ge=0, le=1, description="share of examples whose class is not told"
+    )
 
 
 class TrainRequest(Request):
@@ -120,7 +131,12 @@ class TrainRequest(Request):
     codec: Literal["vae", "pixel"] = Field(
         "vae", description='what latents are: an autoencoder\'s, or the pixels themselves; "pixel" has no stage "vae"'
     )
-    pixel_stride: int = Field(2, ge=1, le=16, description="side in pixels of the squares that are a cell of pixels")
+    pixel_stride: int = Field(
+        default(PixelCodec, "stride"),
+        ge=1,
+        le=16,
+        description="side in pixels of the squares that are a cell of pixels",
+    )
     classes: str = Field(
         "auto", description='what tells classes apart: "folder", a column of labels.csv, "none", or "auto" to find out'
     )

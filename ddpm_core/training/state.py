@@ -10,7 +10,7 @@ from types import MappingProxyType
 import torch
 from torch import Tensor
 
-from ddpm_core.checkpoints.native import CheckpointError, read_tensors, write_tensors
+from ddpm_core.checkpoints.atomic import CheckpointError, read_tensors, write_tensors
 from ddpm_core.training.loop import Trainer
 
 NOTHING: Mapping[str, str] = MappingProxyType({})

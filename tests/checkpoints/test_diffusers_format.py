@@ -26,8 +26,8 @@ from PIL import Image
 from torch import Tensor
 
 from ddpm_core import edit, evaluate, sample
-from ddpm_core.checkpoints import native as checkpoint
-from ddpm_core.checkpoints.native import CheckpointError
+from ddpm_core.checkpoints import diffusers_format, folders
+from ddpm_core.checkpoints.atomic import CheckpointError
 from ddpm_core.diffusion.samplers import last
 from ddpm_core.evaluation.classifier import Classifier
 from ddpm_core.images.files import read_parameters
@@ -51,7 +51,7 @@ def in_full_precision(monkeypatch: pytest.MonkeyPatch) -> None:
 def saved(pipeline: Any, folder: Path, **index: Any) -> LatentDiffusion:
     """The pipeline written, with more in its list of parts, and read by us."""
     pipeline.save_pretrained(folder)
-    path = folder / checkpoint.PIPELINE
+    path = folder / diffusers_format.PIPELINE
     path.write_text(json.dumps(json.loads(path.read_text()) | index))
     return LatentDiffusion.load(folder, "cpu")
 
@@ -299,7 +299,7 @@ def test_editing_stays_the_closer_to_a_picture_the_weaker_it_is(folder: Path) ->
 def test_commands_take_a_folder_of_theirs_as_any_checkpoint(
     call, folder: Path, picture_folder: Path, tmp_path: Path
 ) -> None:
-    assert checkpoint.list_checkpoints(folder.parent) == ["theirs"]
+    assert folders.list_checkpoints(folder.parent) == ["theirs"]
     common = ["--checkpoint", folder, "--steps", 2]
     assert call(sample.main, *common, "--out", tmp_path / "made").status == 0
     assert read_parameters(tmp_path / "made" / "0.png")["checkpoint"] == "theirs"
@@ -418,7 +418,7 @@ def test_weights_that_leave_something_to_chance_are_refused(own: Path) -> None:
     ],
 )
 def test_parts_of_other_kinds_are_refused(own: Path, changes: dict[str, Any], words: str) -> None:
-    rewrite(own / checkpoint.PIPELINE, **changes)
+    rewrite(own / diffusers_format.PIPELINE, **changes)
     assert words in refusal(own)
 
 
@@ -443,7 +443,7 @@ def test_what_a_scheduler_asks_for_is_done_or_refused(own: Path, changes: dict[s
 def test_a_scheduler_without_betas_is_refused(own: Path) -> None:
     shutil.rmtree(own / "scheduler")
     FlowMatchEulerDiscreteScheduler().save_pretrained(own / "scheduler")
-    rewrite(own / checkpoint.PIPELINE, scheduler=["diffusers", "FlowMatchEulerDiscreteScheduler"])
+    rewrite(own / diffusers_format.PIPELINE, scheduler=["diffusers", "FlowMatchEulerDiscreteScheduler"])
     assert "the beta_schedule None" in refusal(own)
 
 
@@ -473,8 +473,8 @@ def test_an_autoencoder_of_grey_pictures_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("text", ["{", "[]", ""])
 def test_a_list_of_parts_that_cannot_be_read_is_named(own: Path, text: str) -> None:
-    (own / checkpoint.PIPELINE).write_text(text)
-    assert checkpoint.PIPELINE in refusal(own)
+    (own / diffusers_format.PIPELINE).write_text(text)
+    assert diffusers_format.PIPELINE in refusal(own)
 
 
 def test_without_diffusers_it_says_what_to_install(own: Path, monkeypatch: pytest.MonkeyPatch, call) -> None:
@@ -484,6 +484,6 @@ def test_without_diffusers_it_says_what_to_install(own: Path, monkeypatch: pytes
 
 
 def test_an_unfinished_folder_is_not_listed(own: Path) -> None:
-    assert checkpoint.list_checkpoints(own.parent) == ["own"]
+    assert folders.list_checkpoints(own.parent) == ["own"]
     (own / "scheduler" / "scheduler_config.json").unlink()
-    assert checkpoint.list_checkpoints(own.parent) == []
+    assert folders.list_checkpoints(own.parent) == []

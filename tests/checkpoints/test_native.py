@@ -8,15 +8,16 @@ from typing import Any
 
 import pytest
 import torch
-from torch import nn
 
 from ddpm_core.checkpoints import native as checkpoint
-from ddpm_core.checkpoints.native import CheckpointConfig, CheckpointError
+from ddpm_core.checkpoints.atomic import CheckpointError
+from ddpm_core.checkpoints.native import CheckpointConfig
+from ddpm_core.networks.tables import BACKBONES
 from ddpm_core.networks.unet import UNet
 from ddpm_core.networks.vae import VAE
 from ddpm_core.pipeline import LatentDiffusion
 
-WEIGHTS = [checkpoint.VAE_WEIGHTS, checkpoint.DENOISER_WEIGHTS]
+WEIGHTS = [checkpoint.CODEC_WEIGHTS, checkpoint.DENOISER_WEIGHTS]
 
 
 def refusal(folder: Path) -> str:
@@ -162,7 +163,7 @@ def test_an_unknown_key_of_the_config_is_named(own_checkpoint: Path) -> None:
     ],
 )
 def test_arguments_no_part_takes_are_named_with_their_file(own_checkpoint: Path, part: str, arguments: dict) -> None:
-    fitting = getattr(checkpoint.read_config(own_checkpoint), part)
+    fitting = json.loads((own_checkpoint / checkpoint.CONFIG).read_text())[part]
     edit_config(own_checkpoint, **{part: fitting | arguments})
     assert str(own_checkpoint / checkpoint.CONFIG) in refusal(own_checkpoint)
 
@@ -186,58 +187,47 @@ def test_a_folder_that_does_not_exist_and_a_file_are_no_checkpoints(tmp_path: Pa
     assert str(tmp_path / "file") in refusal(tmp_path / "file")
 
 
-def test_an_interrupted_write_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
-    path = tmp_path / "x.txt"
-    path.write_text("old")
+def test_the_config_is_read_once_while_a_trainer_may_put_another_in_its_place(
+    own_checkpoint: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = checkpoint.read_config
 
-    def half(partial: Path) -> None:
-        partial.write_text("ne")
-        raise OSError("disk full")
+    def replaced(folder: Path) -> CheckpointConfig:
+        config = read(folder)
+        edit_config(folder, vae={"channels": [8]}, denoiser={"channels": [64]}, guide={"blocks": 3}, size=7)
+        return config
 
-    with pytest.raises(OSError, match="disk full"):
-        checkpoint.write_atomically(path, half)
-    assert path.read_text() == "old"
-    assert list(tmp_path.iterdir()) == [path]
-
-
-def test_a_write_goes_through_a_neighbour_and_makes_the_folders_it_needs(tmp_path: Path) -> None:
-    path, seen = tmp_path / "a" / "b" / "x.txt", []
-
-    def write(partial: Path) -> None:
-        seen.append((partial != path, path.parent in partial.parents, path.exists()))
-        partial.write_text("new")
-
-    checkpoint.write_atomically(path, write)
-    assert seen == [(True, True, False)]
-    assert path.read_text() == "new"
-    assert list(path.parent.iterdir()) == [path]
+    monkeypatch.setattr(checkpoint, "read_config", replaced)
+    parts = checkpoint.load_parts(own_checkpoint)
+    assert parts.size == 32
+    assert parts.denoiser.latent_channels == parts.codec.latent_channels == 4
 
 
-def test_tensors_of_any_layout_and_type_come_back_as_they_are(tmp_path: Path) -> None:
-    tensors = {
-        "channels last": torch.randn(2, 3, 4, 5).to(memory_format=torch.channels_last),
-        "turned": torch.randn(3, 4).T,
-        "number": torch.tensor(3.5),
-        "counts": torch.arange(4),
-        "half": torch.randn(3).bfloat16(),
-        "parameter": nn.Parameter(torch.randn(2)),
-        "nothing": torch.zeros(0, 3),
-    }
-    checkpoint.write_tensors(tmp_path / "x.safetensors", tensors, {"note": "Köln"})
-    again, metadata = checkpoint.read_tensors(tmp_path / "x.safetensors")
-    assert metadata == {"note": "Köln"}
-    assert set(again) == set(tensors)
-    for name, tensor in tensors.items():
-        assert again[name].dtype == tensor.dtype
-        assert torch.equal(again[name], tensor)
+def test_the_files_keys_are_those_that_older_readers_know(tmp_path: Path) -> None:
+    config = CheckpointConfig(size=32, codec="pixel", codec_settings={"stride": 4})
+    checkpoint.write_config(tmp_path, config)
+    said = json.loads((tmp_path / checkpoint.CONFIG).read_text())
+    assert said["vae"] == {"stride": 4}
+    assert not {"codec_settings", "backbone"} & set(said)
+    assert checkpoint.read_config(tmp_path) == config == CheckpointConfig(size=32, codec="pixel", vae={"stride": 4})
 
 
-def test_only_complete_checkpoints_are_listed_by_name(tmp_path: Path) -> None:
-    files = [checkpoint.CONFIG, *WEIGHTS]
-    for name, parts in {"b": files, "a": files, "half": files[:2], "empty": []}.items():
-        (tmp_path / name).mkdir()
-        for part in parts:
-            (tmp_path / name / part).touch()
-    (tmp_path / "file").touch()
-    assert checkpoint.list_checkpoints(tmp_path) == ["a", "b"]
-    assert checkpoint.list_checkpoints(tmp_path / "none") == []
+@pytest.mark.parametrize(("part", "name"), [("codec", "wavelet"), ("backbone", "transformer")])
+def test_a_codec_or_backbone_that_is_not_in_its_table_is_named(own_checkpoint: Path, part: str, name: str) -> None:
+    edit_config(own_checkpoint, **{part: name})
+    assert f"{checkpoint.CONFIG} cannot be used: {part}: " in refusal(own_checkpoint)
+
+
+def test_a_backbone_of_another_name_is_found_in_the_table(
+    own_checkpoint: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Other(UNet):
+        pass
+
+    config = checkpoint.read_config(own_checkpoint).model_copy(update={"backbone": "other"})
+    monkeypatch.setitem(BACKBONES, "other", Other)
+    monkeypatch.setattr(checkpoint, "read_config", lambda folder: config)
+    assert type(checkpoint.load_parts(own_checkpoint).denoiser) is Other
+    assert type(checkpoint.load_denoiser(own_checkpoint)) is Other
+    checkpoint.write_config(own_checkpoint, config)
+    assert json.loads((own_checkpoint / checkpoint.CONFIG).read_text())["backbone"] == "other"

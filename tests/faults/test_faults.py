@@ -18,8 +18,9 @@ import pytest
 from torch import Tensor
 
 from ddpm_core import train
+from ddpm_core.checkpoints import atomic
 from ddpm_core.checkpoints import native as checkpoint
-from ddpm_core.checkpoints.native import UnwritableError
+from ddpm_core.checkpoints.atomic import UnwritableError
 from ddpm_core.data import load as data
 from ddpm_core.training import loop
 from ddpm_core.training.output_folder import claimed
@@ -201,7 +202,7 @@ def test_what_a_kill_leaves_of_a_claim_is_no_claim(tmp_path: Path) -> None:
     said, out = tmp_path / "said", tmp_path / "run"
     assert forked.finish([], said, partial(claim_and_die, out)) == -signal.SIGKILL
     assert any((out / "training").iterdir())
-    room = out / "training" / checkpoint.PARTIAL.format("vae.safetensors")
+    room = out / "training" / atomic.PARTIAL.format("vae.safetensors")
     room.mkdir()
     (room / ".tmpAbCdEf").write_text("half")
     with claimed(out):
@@ -383,8 +384,8 @@ def test_raising_the_iterations_of_a_finished_run_trains_on(call, photos: Path, 
     out = tmp_path / "run"
     shutil.copytree(whole, out)
     assert resumed(call, photos, out, "--iterations", STEPS + 3).status == 0
-    assert checkpoint.finished_after(out / checkpoint.VAE_WEIGHTS) == STEPS + 3
-    assert (out / checkpoint.VAE_WEIGHTS).read_bytes() != (whole / checkpoint.VAE_WEIGHTS).read_bytes()
+    assert checkpoint.finished_after(out / checkpoint.CODEC_WEIGHTS) == STEPS + 3
+    assert (out / checkpoint.CODEC_WEIGHTS).read_bytes() != (whole / checkpoint.CODEC_WEIGHTS).read_bytes()
 
 
 def test_other_classes_are_refused_even_if_they_are_as_many(call, tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 
 from ddpm_core import train
+from ddpm_core.checkpoints import atomic
 from ddpm_core.checkpoints import native as checkpoint
 from ddpm_core.training import loop, state
 from ddpm_core.training.interruption import POLITE, how_to_go_on
@@ -133,7 +134,7 @@ def test_a_real_process_killed_can_be_resumed(call, photos: Path, whole: Path, t
 
 
 def test_what_interrupted_writes_left_is_gone_after_the_next_one(tmp_path: Path) -> None:
-    room = tmp_path / checkpoint.PARTIAL.format("config.json")
+    room = tmp_path / atomic.PARTIAL.format("config.json")
     room.mkdir()
     (room / ".tmpAbCdEf").write_text("half")
     checkpoint.write_atomically(tmp_path / "config.json", lambda partial: partial.write_text("{}"))
@@ -309,7 +310,7 @@ def test_between_the_stages_and_in_a_new_folder_resuming_just_goes_on(
         rows = [json.loads(line)["step"] for line in (folder / "training" / "denoiser.jsonl").open()]
         assert rows == list(range(1, STEPS + 1))
     assert_same_end(tmp_path / "empty", whole)
-    assert (out / checkpoint.VAE_WEIGHTS).read_bytes() == (whole / checkpoint.VAE_WEIGHTS).read_bytes()
+    assert (out / checkpoint.CODEC_WEIGHTS).read_bytes() == (whole / checkpoint.CODEC_WEIGHTS).read_bytes()
     assert (out / checkpoint.DENOISER_WEIGHTS).read_bytes() == (whole / checkpoint.DENOISER_WEIGHTS).read_bytes()
 
 

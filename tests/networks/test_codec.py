@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 
 from ddpm_core.checkpoints import native as checkpoint
-from ddpm_core.checkpoints.native import CheckpointError
+from ddpm_core.checkpoints.atomic import CheckpointError
 from ddpm_core.diffusion.constraints import any_pixel
 from ddpm_core.diffusion.samplers import last
 from ddpm_core.evaluation.metrics import locality
@@ -84,7 +84,7 @@ def test_grey_is_what_pillow_calls_brightness_and_comes_back_in_three_channels()
 
 
 def test_a_checkpoint_of_pixels_holds_statistics_and_no_autoencoder(class_checkpoint: Path) -> None:
-    tensors, _ = checkpoint.read_tensors(class_checkpoint / checkpoint.VAE_WEIGHTS)
+    tensors, _ = checkpoint.read_tensors(class_checkpoint / checkpoint.CODEC_WEIGHTS)
     assert {name: tensor.shape for name, tensor in tensors.items()} == {"latent_mean": (48,), "latent_std": (48,)}
     assert isinstance(checkpoint.load_codec(class_checkpoint), PixelCodec)
     with pytest.raises(CheckpointError, match="does not describe a VAE"):

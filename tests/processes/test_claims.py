@@ -10,7 +10,7 @@ import torch
 
 from benchmarks import steps, studio
 from benchmarks.results import Result, Unmeasured
-from ddpm_core.checkpoints.native import CheckpointError
+from ddpm_core.checkpoints.atomic import CheckpointError
 from tests.benchmarks.test_benchmarks import by_name
 
 

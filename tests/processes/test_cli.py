@@ -16,6 +16,7 @@ import pytest
 from PIL import Image
 
 from ddpm_core import evaluate, sample, train
+from ddpm_core.checkpoints import folders
 from ddpm_core.checkpoints import native as checkpoint
 from ddpm_core.images.files import read_parameters, to_pictures
 from ddpm_core.requests import MAX_COUNT, MAX_SEED
@@ -136,7 +137,7 @@ def test_flags_that_cannot_be_read_end_with_usage_and_status_2(call, tmp_path: P
 def test_a_checkpoint_that_cannot_be_used_is_refused_in_a_line(call, own_checkpoint: Path, tmp_path: Path) -> None:
     missing = tmp_path / "none"
     assert_refused(call(sample.main, "--checkpoint", missing, "--out", tmp_path / "s"), str(missing))
-    weights = own_checkpoint / checkpoint.VAE_WEIGHTS
+    weights = own_checkpoint / checkpoint.CODEC_WEIGHTS
     weights.write_bytes(weights.read_bytes()[:500])
     assert_refused(call(sample.main, "--checkpoint", own_checkpoint, "--out", tmp_path / "s"), str(weights))
 
@@ -152,7 +153,7 @@ def test_training_writes_a_checkpoint_that_is_listed_and_samples(
     assert "Traceback" not in done.stderr
     assert "23 pictures to train on, 1 held out." in done.stdout
     assert f"Done: {out}" in done.stdout
-    assert checkpoint.list_checkpoints(out.parent) == ["mine"]
+    assert folders.list_checkpoints(out.parent) == ["mine"]
     assert call(sample.main, "--checkpoint", out, "--steps", 2, "--out", tmp_path).status == 0
     assert (tmp_path / "0.png").is_file()
 
@@ -182,18 +183,18 @@ def test_one_stage_alone_then_the_other_then_more_of_it(call, picture_folder: Pa
     out = tmp_path / "run"
     common = ["--data", picture_folder, "--out", out, *TINY, "--vae-channels", "8,16", "--denoiser-mixer", "none"]
     assert call(train.main, *common, "--iterations", 1, "--stage", "vae").status == 0
-    assert (out / checkpoint.VAE_WEIGHTS).is_file()
+    assert (out / checkpoint.CODEC_WEIGHTS).is_file()
     assert not (out / checkpoint.DENOISER_WEIGHTS).exists()
-    vae = (out / checkpoint.VAE_WEIGHTS).read_bytes()
+    vae = (out / checkpoint.CODEC_WEIGHTS).read_bytes()
 
     assert call(train.main, *common, "--iterations", 1, "--stage", "denoiser").status == 0
     assert (out / checkpoint.DENOISER_WEIGHTS).is_file()
     assert call(train.main, *common, "--iterations", 3, "--stage", "denoiser", "--resume").status == 0
     rows = [json.loads(line) for line in (out / "training" / "denoiser.jsonl").open()]
     assert [row["step"] for row in rows] == [1, 2, 3]
-    assert (out / checkpoint.VAE_WEIGHTS).read_bytes() == vae
+    assert (out / checkpoint.CODEC_WEIGHTS).read_bytes() == vae
     config = checkpoint.read_config(out)
-    assert (config.vae["channels"], config.denoiser["mixer"]) == ([8, 16], "none")
+    assert (config.codec_settings["channels"], config.denoiser["mixer"]) == ([8, 16], "none")
 
 
 def test_a_stages_own_flag_goes_before_the_one_for_both_and_that_before_the_preset(
@@ -275,7 +276,7 @@ def test_a_run_stopped_by_ctrl_c_saves_and_can_be_resumed(call, picture_folder: 
     assert running.returncode == 0
     assert "--resume" in said
     done = len(log.read_text().splitlines())
-    assert (out / checkpoint.VAE_WEIGHTS).is_file()
+    assert (out / checkpoint.CODEC_WEIGHTS).is_file()
     assert call(train.main, *common, "--resume", "--iterations", done + 1).status == 0
     assert [json.loads(line)["step"] for line in log.open()] == list(range(1, done + 2))
 

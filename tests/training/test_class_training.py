@@ -11,8 +11,9 @@ import pytest
 import torch
 
 from ddpm_core import sample, train
+from ddpm_core.checkpoints import folders
 from ddpm_core.checkpoints import native as checkpoint
-from ddpm_core.checkpoints.native import CheckpointError
+from ddpm_core.checkpoints.atomic import CheckpointError
 from ddpm_core.cli import merge
 from ddpm_core.images.files import open_picture
 from ddpm_core.networks.codec import PixelCodec
@@ -67,10 +68,10 @@ def test_a_run_on_pixels_learns_classes_from_the_command_line_to_the_samples(
     assert "60 pictures to train on, 60 held out." in outcome.out
     assert "2 classes: 3, 5." in outcome.out
     config = checkpoint.read_config(out)
-    assert (config.codec, config.vae, config.classes) == ("pixel", {"stride": 2}, ["3", "5"])
+    assert (config.codec, config.codec_settings, config.classes) == ("pixel", {"stride": 2}, ["3", "5"])
     assert config.denoiser["classes"] == 2
     assert list(config.training) == ["denoiser"]  # nothing was learned in the other stage
-    assert checkpoint.list_checkpoints(tmp_path) == ["run"]
+    assert folders.list_checkpoints(tmp_path) == ["run"]
 
     means = {}
     for label in ("3", "5"):
@@ -91,7 +92,7 @@ def test_six_steps_equal_three_an_interruption_and_three_more_bit_for_bit(shades
     assert states[0].keys() == states[1].keys()
     for name, tensor in states[0].items():
         assert torch.equal(tensor, states[1][name]), name
-    for name in (checkpoint.VAE_WEIGHTS, checkpoint.DENOISER_WEIGHTS, checkpoint.CONFIG):
+    for name in (checkpoint.CODEC_WEIGHTS, checkpoint.DENOISER_WEIGHTS, checkpoint.CONFIG):
         assert (whole.out / name).read_bytes() == (broken.out / name).read_bytes()
 
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from ddpm_core.checkpoints import native as checkpoint
-from ddpm_core.checkpoints.native import CheckpointError
+from ddpm_core.checkpoints.atomic import CheckpointError
 from ddpm_core.networks.unet import UNet
 from ddpm_core.pipeline import LatentDiffusion
 from ddpm_core.training.initialization import guided_output

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from ddpm_core import train
+from ddpm_core.checkpoints import folders
 from ddpm_core.checkpoints import native as checkpoint
 from ddpm_core.checkpoints.native import CheckpointConfig
 from ddpm_core.diffusion.diffuser import Diffuser
@@ -37,7 +38,7 @@ def write_checkpoint(
     torch.manual_seed(7)
     encoding.measure_latents(encoding.means(torch.rand(8, 3, size, size) * 2 - 1).detach())  # type: ignore[operator]
     checkpoint.write_config(folder, CheckpointConfig(size=size, denoiser=unet, **parts))
-    checkpoint.write_weights(folder / checkpoint.VAE_WEIGHTS, encoding)
+    checkpoint.write_weights(folder / checkpoint.CODEC_WEIGHTS, encoding)
     checkpoint.write_weights(folder / checkpoint.DENOISER_WEIGHTS, shaken(UNet(**unet), seed=2))
     return folder
 
@@ -120,10 +121,10 @@ def test_a_checkpoint_gives_its_weights_and_its_shapes(call, photos: Path, start
     assert f"The denoiser starts from the weights of {start}." in outcome.out
     assert "--vae-learns decoder" in outcome.out
     assert_close(weights(out), weights(start))
-    assert_close(weights(out, checkpoint.VAE_WEIGHTS), weights(start, checkpoint.VAE_WEIGHTS), ("latent_",))
+    assert_close(weights(out, checkpoint.CODEC_WEIGHTS), weights(start, checkpoint.CODEC_WEIGHTS), ("latent_",))
     before, after = checkpoint.read_config(start), checkpoint.read_config(out)
     assert (after.size, after.diffuser["schedule"]) == (16, "cosine")
-    assert {name: after.vae[name] for name in before.vae} == before.vae
+    assert {name: after.codec_settings[name] for name in before.codec_settings} == before.codec_settings
     assert {name: after.denoiser[name] for name in before.denoiser} == before.denoiser
     assert after.denoiser["dropout"] == 0.1  # no weight depends on it
     LatentDiffusion.load(out, "cpu")
@@ -169,7 +170,7 @@ def test_the_denoiser_alone_takes_the_autoencoder_along(call, photos: Path, star
     outcome = tune(call, photos, out, start, "--stage", "denoiser")
     assert outcome.status == 0, outcome.err
     assert f"The autoencoder is that of {start}, as it is." in outcome.out
-    assert (out / checkpoint.VAE_WEIGHTS).read_bytes() == (start / checkpoint.VAE_WEIGHTS).read_bytes()
+    assert (out / checkpoint.CODEC_WEIGHTS).read_bytes() == (start / checkpoint.CODEC_WEIGHTS).read_bytes()
     assert checkpoint.read_config(out).training["vae"] == {"data": "crowd"}  # so it says where it is from
     assert_close(weights(out), weights(start))
     LatentDiffusion.load(out, "cpu")
@@ -180,22 +181,22 @@ def test_an_autoencoder_that_is_there_stays_and_it_is_said_that_latents_are_othe
 ) -> None:
     out = tmp_path / "mine"
     assert tune(call, photos, out, start, "--stage", "vae", "--vae-learning-rate", 1e-2).status == 0
-    vae = (out / checkpoint.VAE_WEIGHTS).read_bytes()
+    vae = (out / checkpoint.CODEC_WEIGHTS).read_bytes()
     outcome = tune(call, photos, out, start, "--stage", "denoiser")
     assert outcome.status == 0, outcome.err
     assert "not the one it learned with" in outcome.out
-    assert (out / checkpoint.VAE_WEIGHTS).read_bytes() == vae
+    assert (out / checkpoint.CODEC_WEIGHTS).read_bytes() == vae
 
 
 def test_resumed_it_starts_from_its_own_weights(call, photos: Path, start: Path, tmp_path: Path) -> None:
     out = tmp_path / "mine"
     assert tune(call, photos, out, start, "--vae-learning-rate", 1e-2).status == 0
-    before = weights(out, checkpoint.VAE_WEIGHTS)
+    before = weights(out, checkpoint.CODEC_WEIGHTS)
     outcome = tune(call, photos, out, start, "--iterations", 2, "--resume")
     assert outcome.status == 0, outcome.err
     assert "starts from" not in outcome.out
     assert progress(out, "vae") == 2
-    assert_close(weights(out, checkpoint.VAE_WEIGHTS), before, ("latent_",))
+    assert_close(weights(out, checkpoint.CODEC_WEIGHTS), before, ("latent_",))
 
 
 # Classes
@@ -270,7 +271,7 @@ def test_what_cannot_be_taken_over_is_refused_and_named(
     call, photos: Path, start: Path, tmp_path: Path, more: list, words: list[str]
 ) -> None:
     refused_with(tune(call, photos, tmp_path / "mine", start, *more), *words)
-    assert "mine" not in checkpoint.list_checkpoints(tmp_path)
+    assert "mine" not in folders.list_checkpoints(tmp_path)
 
 
 def test_other_latents_start_the_convolutions_at_them_anew(call, photos: Path, start: Path, tmp_path: Path) -> None:

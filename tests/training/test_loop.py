@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from ddpm_core.checkpoints import native as checkpoint
-from ddpm_core.checkpoints.native import CheckpointError
+from ddpm_core.checkpoints.atomic import CheckpointError
 from ddpm_core.diffusion.samplers import last
 from ddpm_core.training.loop import (
     MAX_SKIPPED_IN_A_ROW,

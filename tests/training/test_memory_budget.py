@@ -78,7 +78,7 @@ def full(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
 
 def take(stage: Any, request: TrainRequest, until: int | None = None) -> list[TrainStep]:
     """A stage's steps, closed after number `until`; the denoiser's run needs the other first."""
-    if stage == "denoiser" and not (request.out / checkpoint.VAE_WEIGHTS).exists():
+    if stage == "denoiser" and not (request.out / checkpoint.CODEC_WEIGHTS).exists():
         run(request, stage="vae")
     steps, updates = [], run_stage(stage, request, some_pictures())
     for update in updates:
@@ -327,7 +327,7 @@ def test_the_command_says_it_once_and_goes_on(call, picture_folder: Path, tmp_pa
     assert outcome.status == 0
     assert outcome.out.count("The batch of 6 does not fit; going on with 2 x 3.") == 1
     assert outcome.out.count("does not fit") == 1
-    assert (tmp_path / "run" / checkpoint.VAE_WEIGHTS).is_file()
+    assert (tmp_path / "run" / checkpoint.CODEC_WEIGHTS).is_file()
 
 
 def test_the_command_ends_with_a_sentence_if_nothing_fits(

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from ddpm_core.checkpoints.native import CheckpointError
+from ddpm_core.checkpoints.atomic import CheckpointError
 from ui import examples
 from ui.models import Shelf, parameter_count
 from ui.page import build

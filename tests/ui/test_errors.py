@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 import pytest
 from starlette.requests import ClientDisconnect
 
-from ddpm_core.checkpoints.native import CheckpointError
+from ddpm_core.checkpoints.atomic import CheckpointError
 from ddpm_core.errors import UserError
 from ddpm_core.images.masks import MaskError
 from ddpm_core.machine import NoSuchDevice

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
 
-from ddpm_core.checkpoints.native import write_atomically
+from ddpm_core.checkpoints.atomic import write_atomically
 from ui.errors import Problem
 from ui.training.order import Order
 from ui.training.process import ORDER, RESUME, Run, is_finished

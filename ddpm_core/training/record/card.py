@@ -18,18 +18,11 @@ from typing import Any
 import torch
 from torch import nn
 
-from ddpm_core.checkpoints.native import (
-    CARD,
-    CODECS,
-    DENOISER_WEIGHTS,
-    VAE_WEIGHTS,
-    CheckpointConfig,
-    build,
-    read_config,
-    write_atomically,
-)
+from ddpm_core.checkpoints.atomic import write_atomically
+from ddpm_core.checkpoints.native import CARD, CODEC_WEIGHTS, DENOISER_WEIGHTS, CheckpointConfig, build, read_config
 from ddpm_core.cli import merge
 from ddpm_core.diffusion.diffuser import Diffuser
+from ddpm_core.networks.tables import CODECS
 from ddpm_core.networks.unet import UNet
 from ddpm_core.training.losses import DECILES
 from ddpm_core.training.record.journal import grids_of, rows_of, runs_of
@@ -146,13 +139,13 @@ def _measured(rows: Record, runs: Record) -> list[str]:
 def _parts(config: CheckpointConfig, out: Path) -> str:
     lines = []
     with torch.device("meta"):  # parameters are counted, not made
-        codec = build(CODECS[config.codec], config.vae, out) if config.vae else None
+        codec = build(CODECS[config.codec], config.codec_settings, out) if config.codec_settings else None
         unet = build(UNet, config.denoiser, out) if config.denoiser else None
     if codec is not None:
         kind = f"stride {codec.stride}, {codec.latent_channels} latent channels"
         learned = "squeeze-and-excitation in the encoder, strictly local decoder"
         what = f"{kind}, {learned}" if config.codec == "vae" else f"{kind}; pixels rearranged, nothing is learned"
-        lines.append(["VAE" if config.codec == "vae" else "pixel codec", what, _count(codec), f"`{VAE_WEIGHTS}`"])
+        lines.append(["VAE" if config.codec == "vae" else "pixel codec", what, _count(codec), f"`{CODEC_WEIGHTS}`"])
     if unet is not None and codec is not None:
         sides = [config.size // codec.stride // 2**level for level in range(len(unet.channels))]
         grid = ", ".join(f"{side}x{side}" for side in sides)

@@ -16,7 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from ddpm_core.checkpoints.native import UnwritableError, write_atomically, writing
+from ddpm_core.checkpoints.atomic import UnwritableError, write_atomically, writing
 from ddpm_core.training.loop import TrainStep
 
 EVENTS = "tensorboard"  # the folder of event files

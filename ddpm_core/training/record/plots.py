@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import FuncFormatter
 
-from ddpm_core.checkpoints.native import write_atomically
+from ddpm_core.checkpoints.atomic import write_atomically
 from ddpm_core.training.losses import DECILES
 from ddpm_core.training.record.journal import rows_of
 from ddpm_core.training.settings import STAGES, StageName

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from ddpm_core.checkpoints.native import CONFIG, CheckpointError
+from ddpm_core.checkpoints.atomic import CheckpointError
+from ddpm_core.checkpoints.native import CONFIG
 from ddpm_core.training.record.card import write_card
 from ddpm_core.training.record.plots import draw
 from ddpm_core.training.settings import StageName

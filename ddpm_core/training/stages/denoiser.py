@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 
 from ddpm_core.checkpoints import native as checkpoint
-from ddpm_core.checkpoints.native import CheckpointConfig, CheckpointError
+from ddpm_core.checkpoints.atomic import CheckpointError
+from ddpm_core.checkpoints.native import CheckpointConfig
 from ddpm_core.data.load import PictureSet
 from ddpm_core.diffusion.diffuser import Diffuser
 from ddpm_core.diffusion.samplers import last
@@ -86,7 +87,7 @@ class DenoiserStage:
         if request.init:
             notes += start_denoiser(request, model, pictures.classes)
         basis = {"pictures": str(len(pictures.train))}
-        if steps := checkpoint.finished_after(request.out / checkpoint.VAE_WEIGHTS):
+        if steps := checkpoint.finished_after(request.out / checkpoint.CODEC_WEIGHTS):
             basis["autoencoder"] = f"{steps} steps"
         teacher = guided_output(request.init, device) if request.denoiser.learns == "guided" else None
         train, held_out = encode_pictures(request, codec, pictures, write=world.is_main)
@@ -162,7 +163,7 @@ def write_codec(request: TrainRequest, pictures: PictureSet) -> list[str]:
     Raises:
         CheckpointError: the pictures' size is no multiple of the stride.
     """
-    if (request.out / checkpoint.VAE_WEIGHTS).exists():
+    if (request.out / checkpoint.CODEC_WEIGHTS).exists():
         return []
     if request.init and has_codec_for(request, request.init):
         return take_codec(request)
@@ -182,6 +183,8 @@ def write_pixel_codec(request: TrainRequest, pictures: PictureSet) -> None:
     if request.size % codec.stride:
         raise CheckpointError(f"size {request.size} is no multiple of the pixel codec's stride {codec.stride}.")
     codec.measure_latents(torch.cat([codec.means(image) for image in pictures.batches(ENCODED)]))
-    config = CheckpointConfig(size=request.size, codec="pixel", vae={"stride": codec.stride}, about=request.about)
+    config = CheckpointConfig(
+        size=request.size, codec="pixel", codec_settings={"stride": codec.stride}, about=request.about
+    )
     checkpoint.write_config(request.out, config)  # first, as in `Stage.export`
-    checkpoint.write_weights(request.out / checkpoint.VAE_WEIGHTS, codec)
+    checkpoint.write_weights(request.out / checkpoint.CODEC_WEIGHTS, codec)

@@ -16,7 +16,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from ddpm_core.checkpoints.native import CheckpointError, read_tensors, write_tensors
+from ddpm_core.checkpoints.atomic import CheckpointError, read_tensors, write_tensors
 from ddpm_core.data.load import PictureSet
 from ddpm_core.networks.codec import Codec, PixelCodec
 from ddpm_core.training.pictures import Pictures

@@ -6,7 +6,8 @@ from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ddpm_core.checkpoints.native import CheckpointError, finished_after
+from ddpm_core.checkpoints.atomic import CheckpointError
+from ddpm_core.checkpoints.native import finished_after
 from ddpm_core.training.distributed import ALONE, World
 from ddpm_core.training.loop import Trainer, TrainStep
 from ddpm_core.training.memory_budget import divided, fit

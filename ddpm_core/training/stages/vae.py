@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from ddpm_core.checkpoints import native as checkpoint
-from ddpm_core.checkpoints.native import CheckpointError
+from ddpm_core.checkpoints.atomic import CheckpointError
 from ddpm_core.images.files import contact_sheet
 from ddpm_core.machine import pick_device
 from ddpm_core.networks.layers import placed
@@ -72,8 +72,8 @@ class VaeStage:
             images = islice(self.pictures.train.batches(32), None if finished else 8)
             vae.measure_latents(torch.cat([vae.moments(image.to(self.device))[0].cpu() for image in images]))
         shape = {name: getattr(self.request.vae, name) for name in VaeSettings.SHAPE}
-        record(self.request, "vae", size=self.request.size, vae=shape)
-        checkpoint.write_weights(self.request.out / checkpoint.VAE_WEIGHTS, vae, finished)
+        record(self.request, "vae", size=self.request.size, codec_settings=shape)
+        checkpoint.write_weights(self.request.out / checkpoint.CODEC_WEIGHTS, vae, finished)
 
 
 def build_vae(request: TrainRequest) -> tuple[VAE, list[str]]:

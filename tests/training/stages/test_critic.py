@@ -9,7 +9,7 @@ import torch
 from pydantic import ValidationError
 
 from ddpm_core.checkpoints import native as checkpoint
-from ddpm_core.checkpoints.native import CheckpointError
+from ddpm_core.checkpoints.atomic import CheckpointError
 from ddpm_core.training.pictures import Pictures
 from ddpm_core.training.record.journal import rows_of
 from ddpm_core.training.settings import VaeSettings
@@ -65,7 +65,7 @@ def test_a_judged_decoder_resumes_as_if_it_had_not_stopped_and_leaves_no_critic_
     run_all("vae", broken, pictures, until=3)
     run_all("vae", broken.model_copy(update={"resume": True}), pictures)
     run_all("vae", plain.model_copy(update={"vae": vae.model_copy(update={"adversarial_weight": 0.0})}), pictures)
-    tensors = [checkpoint.read_tensors(request.out / checkpoint.VAE_WEIGHTS)[0] for request in (whole, broken, plain)]
+    tensors = [checkpoint.read_tensors(request.out / checkpoint.CODEC_WEIGHTS)[0] for request in (whole, broken, plain)]
     assert tensors[0].keys() == checkpoint.load_vae(trained).state_dict().keys()
     assert all(torch.equal(tensors[0][name], tensors[1][name]) for name in tensors[0])
     assert any(not torch.equal(tensors[0][name], tensors[2][name]) for name in tensors[0])
@@ -84,7 +84,7 @@ def test_what_is_sampled_for_the_critic_is_the_same_every_time(trained: Path, tm
     assert len(latents) == 9
     assert torch.equal(latents, sampled_latents(trained, 9, "cpu"))
     (tmp_path / "half").mkdir()
-    for name in (checkpoint.CONFIG, checkpoint.VAE_WEIGHTS):
+    for name in (checkpoint.CONFIG, checkpoint.CODEC_WEIGHTS):
         (tmp_path / "half" / name).write_bytes((trained / name).read_bytes())
     with pytest.raises(CheckpointError, match=checkpoint.DENOISER_WEIGHTS):
         sampled_latents(tmp_path / "half", 1, "cpu")

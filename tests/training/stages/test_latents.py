@@ -14,6 +14,7 @@ import torch
 from safetensors import SafetensorError
 from torch import Tensor
 
+from ddpm_core.checkpoints import atomic
 from ddpm_core.checkpoints import native as checkpoint
 from ddpm_core.data.load import PictureSet
 from ddpm_core.networks.codec import PixelCodec
@@ -101,14 +102,14 @@ def other_flips(request: TrainRequest, pictures: Pictures) -> tuple[TrainRequest
 def other_weights(request: TrainRequest, pictures: Pictures) -> tuple[TrainRequest, Pictures]:
     vae = checkpoint.load_vae(request.out)
     next(vae.encoder.parameters())[0] += 0.01
-    checkpoint.write_weights(request.out / checkpoint.VAE_WEIGHTS, vae)
+    checkpoint.write_weights(request.out / checkpoint.CODEC_WEIGHTS, vae)
     return request, pictures
 
 
 def other_statistics(request: TrainRequest, pictures: Pictures) -> tuple[TrainRequest, Pictures]:
     vae = checkpoint.load_vae(request.out)
     vae.latent_std *= 1.5
-    checkpoint.write_weights(request.out / checkpoint.VAE_WEIGHTS, vae)
+    checkpoint.write_weights(request.out / checkpoint.CODEC_WEIGHTS, vae)
     return request, pictures
 
 
@@ -157,7 +158,7 @@ def test_a_full_disk_does_not_end_the_run(
     def full(*_: Any, **__: Any) -> None:
         raise error
 
-    monkeypatch.setattr(checkpoint, "save_file", full)
+    monkeypatch.setattr(atomic, "save_file", full)
     assert len(DenoiserStage.prepare(request_, pictures).train.clean) == 72
     assert not file_of(request_).exists()
 

@@ -12,8 +12,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from ddpm_core.checkpoints import folders
 from ddpm_core.checkpoints import native as checkpoint
-from ddpm_core.checkpoints.native import CheckpointError
+from ddpm_core.checkpoints.atomic import CheckpointError
 from ddpm_core.data.load import PictureSet
 from ddpm_core.diffusion.samplers import last
 from ddpm_core.pipeline import LatentDiffusion
@@ -81,7 +82,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory, pictures: Pictures) -> Pat
 
 def copy_vae(source: Path, out: Path) -> None:
     out.mkdir(parents=True)
-    for name in (checkpoint.CONFIG, checkpoint.VAE_WEIGHTS):
+    for name in (checkpoint.CONFIG, checkpoint.CODEC_WEIGHTS):
         (out / name).write_bytes((source / name).read_bytes())
 
 
@@ -118,7 +119,7 @@ def test_an_interruption_under_bf16_changes_nothing_either(tmp_path: Path, pictu
 
 
 def test_a_finished_run_is_a_checkpoint_that_makes_pictures(trained: Path) -> None:
-    assert checkpoint.list_checkpoints(trained.parent) == [trained.name]
+    assert folders.list_checkpoints(trained.parent) == [trained.name]
     model = LatentDiffusion.load(trained, "cpu")
     assert model.size == 16
     made = model.pictures(last(model.generate(GenerateRequest(count=2, steps=3))).latent)
@@ -187,10 +188,10 @@ def test_resuming_without_anything_to_resume_does_not_overwrite_finished_weights
 ) -> None:
     out = tmp_path / "bare"  # a checkpoint as it is given away: without training/
     copy_vae(trained, out)
-    before = (out / checkpoint.VAE_WEIGHTS).read_bytes()
+    before = (out / checkpoint.CODEC_WEIGHTS).read_bytes()
     with pytest.raises(CheckpointError, match="vae"):
         run_all("vae", request_for(out, resume=True), pictures, until=1)
-    assert (out / checkpoint.VAE_WEIGHTS).read_bytes() == before
+    assert (out / checkpoint.CODEC_WEIGHTS).read_bytes() == before
 
 
 def test_resume_in_a_new_folder_just_starts(tmp_path: Path, pictures: Pictures) -> None:
@@ -202,9 +203,9 @@ def test_resuming_a_finished_run_changes_nothing(tmp_path: Path, pictures: Pictu
     out = tmp_path / "run"
     request = request_for(out, vae=request_for(out).vae.model_dump() | {"iterations": 2})
     run_all("vae", request, pictures)
-    before = (out / checkpoint.VAE_WEIGHTS).read_bytes()
+    before = (out / checkpoint.CODEC_WEIGHTS).read_bytes()
     assert run_all("vae", request.model_copy(update={"resume": True}), pictures) == []
-    assert (out / checkpoint.VAE_WEIGHTS).read_bytes() == before
+    assert (out / checkpoint.CODEC_WEIGHTS).read_bytes() == before
 
 
 def test_a_run_killed_between_its_last_state_and_its_weights_gets_them_on_resuming(
@@ -213,11 +214,11 @@ def test_a_run_killed_between_its_last_state_and_its_weights_gets_them_on_resumi
     out = tmp_path / "run"
     request = request_for(out, vae=request_for(out).vae.model_dump() | {"iterations": 2})
     run_all("vae", request, pictures)
-    whole = (out / checkpoint.VAE_WEIGHTS).read_bytes()
-    (out / checkpoint.VAE_WEIGHTS).unlink()
+    whole = (out / checkpoint.CODEC_WEIGHTS).read_bytes()
+    (out / checkpoint.CODEC_WEIGHTS).unlink()
     run_all("vae", request.model_copy(update={"resume": True}), pictures)
-    assert (out / checkpoint.VAE_WEIGHTS).is_file()
-    assert (out / checkpoint.VAE_WEIGHTS).read_bytes() == whole
+    assert (out / checkpoint.CODEC_WEIGHTS).is_file()
+    assert (out / checkpoint.CODEC_WEIGHTS).read_bytes() == whole
 
 
 def test_stopping_at_the_very_last_step_leaves_the_final_weights(tmp_path: Path) -> None:
@@ -227,7 +228,7 @@ def test_stopping_at_the_very_last_step_leaves_the_final_weights(tmp_path: Path)
     for name, until in (("through", None), ("stopped", 1)):
         out = tmp_path / name
         run_all("vae", request_for(out, vae=request_for(out).vae.model_dump() | {"iterations": 1}), many, until)
-    one, other = ((tmp_path / name / checkpoint.VAE_WEIGHTS).read_bytes() for name in ("through", "stopped"))
+    one, other = ((tmp_path / name / checkpoint.CODEC_WEIGHTS).read_bytes() for name in ("through", "stopped"))
     assert one == other
 
 

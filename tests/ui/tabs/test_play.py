@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ddpm_core.checkpoints.native import VAE_WEIGHTS, write_weights
+from ddpm_core.checkpoints.native import CODEC_WEIGHTS, write_weights
 from ddpm_core.diffusion.illusions import VIEWS, blurred
 from ddpm_core.images.files import open_picture, read_parameters, seen
 from ddpm_core.networks.codec import PixelCodec
@@ -169,7 +169,7 @@ def test_colours_are_inverted_where_latents_are_pixels_around_the_colour_in_the_
     class_checkpoint: Path, tmp_path: Path
 ) -> None:
     folder = shutil.copytree(class_checkpoint, tmp_path / "shelf" / "even")
-    write_weights(folder / VAE_WEIGHTS, PixelCodec(4))  # whose means are 0
+    write_weights(folder / CODEC_WEIGHTS, PixelCodec(4))  # whose means are 0
     shutil.copytree(class_checkpoint, folder.parent / "insects")
     with gr.Blocks():
         tab = PlayTab(Shelf.around(folder, "cpu"), gr.Dropdown(["even"], value="even"))

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from ddpm_core import train
-from ddpm_core.checkpoints.native import list_checkpoints
+from ddpm_core.checkpoints.folders import list_checkpoints
 from tests.commands import Outcome
 from ui.errors import Problem
 from ui.training.order import Order

@@ -1,0 +1,118 @@
+"""Files that are whole or not there: written beside their place and put there at once; tensors as safetensors.
+
+No pickle: a file is read without running any of it.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from ddpm_core.errors import UserError
+
+PARTIAL = ".{}.partial"  # the folder in which a file is made before it is put in place
+SAID_AROUND = re.compile(  # by safetensors, of the reason
+    r"^Error while serializing: (I/O error: )?| \(os error \d+\)$"
+)
+
+
+class CheckpointError(UserError):
+    """A checkpoint that cannot be used; the message is one sentence that names the file."""
+
+
+class UnwritableError(UserError, OSError):
+    """A file that cannot be written; the message is one sentence that names it and says why.
+
+    What to do is the caller's to say; `strerror` is the system's reason alone.
+    """
+
+    def __init__(self, sentence: str, reason: str):
+        super().__init__(sentence)
+        self.strerror = reason
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Where what is done inside to write `path` fails, say so in a sentence.
+
+    Raises:
+        UnwritableError: the disk is full, the folder takes no files, and the like.
+    """
+    try:
+        yield
+    except UnwritableError:
+        raise
+    except (OSError, SafetensorError) as error:  # safetensors tells of a full disk in an error of its own
+        reason = getattr(error, "strerror", None) or SAID_AROUND.sub("", str(error))
+        raise UnwritableError(f"{path} cannot be written ({reason}).", reason) from None
+
+
+def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
+    """Have `write` fill a file, then put it in place at once: readers never meet half a file.
+
+    The file is made in a hidden folder beside its place, so that whatever a kill leaves of it lies there
+    (`forget_partials`): libraries write through temporary files of their own.
+
+    Raises:
+        UnwritableError: it could not be written; what was there before is untouched.
+    """
+    with writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        room = path.with_name(PARTIAL.format(path.name))
+        forget(room)
+        room.mkdir()
+        try:
+            partial = room / path.name
+            partial.touch()
+            mode = partial.stat().st_mode  # what the user's umask makes of a new file; safetensors' are private
+            write(partial)
+            with suppress(OSError):  # where files have no such thing
+                partial.chmod(mode)
+            with open(partial, "rb") as file:
+                os.fsync(file.fileno())
+            os.replace(partial, path)
+        finally:
+            forget(room)
+
+
+def forget(room: Path) -> None:
+    """Remove what an interrupted write left."""
+    if room.is_dir() and not room.is_symlink():
+        shutil.rmtree(room, ignore_errors=True)
+    else:
+        room.unlink(missing_ok=True)
+
+
+def forget_partials(folder: Path) -> None:
+    """Remove what interrupted writes left in a folder that nobody else writes to now."""
+    for room in folder.glob(PARTIAL.format("*")):
+        forget(room)
+
+
+def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: dict[str, str] | None = None) -> None:
+    """Write named tensors as one safetensors file, atomically."""
+    contiguous = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    write_atomically(path, lambda partial: save_file(contiguous, partial, metadata=metadata))
+
+
+def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """All tensors of a safetensors file and its metadata.
+
+    Raises:
+        CheckpointError: the file is missing or not a whole safetensors file.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
+    except FileNotFoundError:
+        raise CheckpointError(f"{path} is missing; the checkpoint is incomplete.") from None
+    except (SafetensorError, OSError) as error:
+        raise CheckpointError(f"{path} is damaged or not a safetensors file ({error}); get it again.") from None

@@ -1,0 +1,35 @@
+"""Folders that stand for a checkpoint, in whichever format: ours, or that of a pipeline that diffusers saved."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ddpm_core.checkpoints import diffusers_format, native
+from ddpm_core.checkpoints.native import Parts
+
+
+def load_parts(folder: Path, device: str | torch.device = "cpu") -> Parts:
+    """All parts of a checkpoint. Raises `CheckpointError`."""
+    return (diffusers_format if diffusers_format.is_pipeline(folder) else native).load_parts(folder, device)
+
+
+def files(folder: Path) -> list[Path]:
+    """The files without which a checkpoint folder is not complete, whoever wrote it."""
+    if diffusers_format.is_pipeline(folder):
+        return diffusers_format.files(folder)
+    return [Path(folder) / name for name in native.FILES]
+
+
+def training_of(folder: Path) -> dict[str, Any]:
+    """The settings of the runs that made a checkpoint, by stage; empty if it does not say. Raises `CheckpointError`."""
+    return {} if diffusers_format.is_pipeline(folder) else native.read_config(folder).training
+
+
+def list_checkpoints(root: Path) -> list[str]:
+    """Names of the complete checkpoints in a folder of checkpoints, sorted."""
+    if not Path(root).is_dir():
+        return []
+    return sorted(folder.name for folder in Path(root).iterdir() if all(file.is_file() for file in files(folder)))

@@ -1,0 +1,20 @@
+"""The networks there are, by the names that `config.json` has for them: a new one is a class and a line here."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+from torch import nn
+
+from ddpm_core.networks.codec import Codec, PixelCodec
+from ddpm_core.networks.unet import UNet
+from ddpm_core.networks.vae import VAE
+
+CODECS: dict[str, type[Codec]] = {"vae": VAE, "pixel": PixelCodec}
+BACKBONES: dict[str, type[UNet]] = {"unet": UNet}  # of denoisers; others are classes beside it, or derived from it
+
+
+def default(network: type[nn.Module], argument: str) -> Any:
+    """What a network's constructor takes where `argument` is not said, which is what it means that a file lacks it."""
+    return inspect.signature(network).parameters[argument].default

@@ -1,0 +1,28 @@
+"""Networks by name, and the one place that says what they are like unless told otherwise."""
+
+from __future__ import annotations
+
+import pytest
+
+from ddpm_core.networks.codec import Codec, PixelCodec
+from ddpm_core.networks.tables import BACKBONES, CODECS, default
+from ddpm_core.networks.unet import UNet
+from ddpm_core.networks.vae import VAE
+from ddpm_core.training.settings import DenoiserSettings, TrainRequest, VaeSettings
+
+
+def test_every_network_is_found_by_its_name_and_needs_no_more_to_be_built() -> None:
+    assert isinstance(CODECS["vae"](), VAE)
+    assert isinstance(CODECS["pixel"](), PixelCodec)
+    assert all(isinstance(network(), Codec) for network in CODECS.values())
+    assert isinstance(BACKBONES["unet"](), UNet)
+
+
+@pytest.mark.parametrize(("settings", "network"), [(VaeSettings, VAE), (DenoiserSettings, UNet)])
+def test_what_is_trained_unless_told_otherwise_is_what_the_constructor_builds(settings: type, network: type) -> None:
+    for name in settings.SHAPE:
+        assert getattr(settings(), name) == default(network, name)
+
+
+def test_pixels_are_taken_together_as_the_codec_does() -> None:
+    assert TrainRequest(data="x", out="y").pixel_stride == default(PixelCodec, "stride") == PixelCodec().stride
