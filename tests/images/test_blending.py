@@ -59,6 +59,57 @@ def test_a_feather_fades_in_from_the_edge() -> None:
     np.testing.assert_allclose(inside[9:-9], sharp[SIDE // 2 + 9 : -9], atol=1)
 
 
+def weights(painted: np.ndarray, feather: int) -> np.ndarray:
+    """How much of the fill is in the result, 0 to 1: of white on black, with no tone to take on."""
+    size = painted.shape[::-1]
+    clear, fill = Image.new("RGBA", size, (0, 0, 0, 0)), Image.new("RGBA", size, (255, 255, 255, 255))
+    return np.asarray(blend(clear, fill, painted, feather))[:, :, 3] / 255
+
+
+def bar(thick: int, side: int = 300) -> np.ndarray:
+    painted = np.zeros((side, side), bool)
+    painted[100 : 100 + thick, 60:260] = True
+    return painted
+
+
+@pytest.mark.parametrize("thick", [1, 2, 3, 9, 40])
+@pytest.mark.parametrize("feather", [1, 8, 19, 20, 40, 100, 256])
+def test_a_stroke_is_made_anew_in_its_middle_however_far_it_is_to_fade(thick: int, feather: int) -> None:
+    across = weights(bar(thick), feather)[:, 160]
+    assert (across[:100] == 0).all()
+    assert (across[100 + thick :] == 0).all()
+    inside = across[100 : 100 + thick]
+    middle = inside[(thick - 1) // 2 : thick // 2 + 1]
+    assert (middle > 0.97).all()
+    assert (np.diff(inside[: (thick + 1) // 2]) >= 0).all()
+    assert np.allclose(inside, inside[::-1])
+    if thick > 2:
+        assert inside[0] == pytest.approx(1 / min(feather + 1, (thick + 1) // 2), abs=0.1)
+
+
+def test_of_parts_of_different_width_each_fades_by_its_own() -> None:
+    y, x = np.mgrid[:300, :300]
+    disc, dot = (x - 100) ** 2 + (y - 150) ** 2 < 80**2, (x - 100) ** 2 + (y - 237) ** 2 < 4**2
+    handle = (abs(y - 150) < 5) & (x > 100) & (x < 290)
+    weight = weights(disc | dot | handle, 60)
+    assert weight[237, 100] > 0.97  # beside the disc, but not part of it
+    assert weight[150, 285] > 0.97
+    assert weight[150, 100] > 0.97
+    assert weight[100, 100] < 0.6
+    along = weight[150, 100:285]
+    assert np.abs(np.diff(along)).max() < 0.25  # no step where the handle begins
+
+
+@pytest.mark.parametrize("shape", [(900, 1300), (1300, 900)])
+def test_a_large_area_fades_as_a_small_one(shape: tuple[int, int]) -> None:
+    painted = np.zeros(shape, bool)
+    painted[50:-50, 50:-50] = True
+    weight = weights(painted, 100)[shape[0] // 2]
+    assert weight[:50].max() == 0
+    assert weight[50 : 150 + 1] == pytest.approx(np.arange(1, 102) / 101, abs=0.02)
+    assert weight[151:-151].min() > 0.97
+
+
 def test_transparent_neighbours_lend_no_colour() -> None:
     pixels = np.zeros((SIDE, SIDE, 4), np.uint8)  # black where nobody sees it
     pixels[:, SIDE // 2 :] = (200, 200, 200, 255)
