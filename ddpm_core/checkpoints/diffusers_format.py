@@ -1,5 +1,8 @@
 """Pretrained models in the format of diffusers: a folder in which `DiffusionPipeline.save_pretrained` left a pipeline.
 
+Each part has a folder inside, or, as in the DDPMs that were published first, the files of UNet and scheduler lie beside
+the list of parts. Weights may be there as a variant alone, `*.fp16.safetensors`.
+
 What is read are its `UNet2DModel`, the betas of its scheduler and, if it has one, its autoencoder; how steps are taken
 is up to our samplers. Diffusers has no clean state: its timestep 0 is ours 1, and N of its timesteps are N + 1 states
 here (see `Diffuser`). It is imported where a folder is read, weights come as safetensors only, and nothing is fetched.
@@ -8,6 +11,7 @@ here (see `Diffuser`). It is imported where a folder is read, weights come as sa
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -29,6 +33,10 @@ UNET, SCHEDULER, CODECS = "unet", "scheduler", ("vae", "vqvae")  # what diffuser
 DENOISERS, AUTOENCODERS = ("UNet2DModel",), ("AutoencoderKL", "VQModel")  # the classes known here
 SCHEDULES = {"linear": "linear", "scaled_linear": "scaled-linear", "squaredcos_cap_v2": "cosine", "sigmoid": "sigmoid"}
 PREDICTIONS: dict[str, PredictionType] = {"epsilon": "eps", "sample": "x0", "v_prediction": "v"}
+CONFIGS = {UNET: CONFIG, SCHEDULER: "scheduler_config.json"}  # the files that say how parts are built
+WEIGHTS = re.compile(
+    r"diffusion_pytorch_model(\.(?P<variant>[^.]+?))?(-\d+-of-\d+)?(\.(?P<of_shards>[^.]+))?\.safetensors"
+)
 NAMES = "id2label"  # where `DiTPipeline` keeps the names of classes, in `model_index.json`
 
 
@@ -99,8 +107,21 @@ def is_pipeline(folder: Path) -> bool:
 def files(folder: Path) -> list[Path]:
     """The files without which a saved pipeline is not complete."""
     folder = Path(folder)
-    needed = (PIPELINE, f"{UNET}/{CONFIG}", f"{SCHEDULER}/scheduler_config.json")
-    return [*(folder / part for part in needed), *sorted(folder.glob("*/*.safetensors"))]
+    needed = [folder / PIPELINE, *(part_folder(folder, part) / config for part, config in CONFIGS.items())]
+    return needed + sorted([*folder.glob("*.safetensors"), *folder.glob("*/*.safetensors")])
+
+
+def part_folder(folder: Path, part: str) -> Path:
+    """Where the files of a part are: in its own folder, or, without one, beside the list of parts."""
+    own = folder / part
+    return folder if not own.is_dir() and (folder / CONFIGS.get(part, own.name)).is_file() else own
+
+
+def variant_of(folder: Path) -> str | None:
+    """The variant that a part's weights are there as, such as "fp16"; None if they are there without."""
+    names = [WEIGHTS.fullmatch(file.name) for file in folder.glob("*.safetensors")]
+    found = {name["variant"] or name["of_shards"] for name in names if name}
+    return None if None in found else min(found, default=None)
 
 
 def load_parts(folder: Path, device: str | torch.device = "cpu") -> Parts:
@@ -160,7 +181,7 @@ class SavedPipeline:
             raise CheckpointError(
                 f"{self.folder} has {kind or 'nothing'} for its {part}; only {' and '.join(known)} can be used here."
             )
-        where = self.folder / part
+        where = part_folder(self.folder, part)
         if not list(where.glob("*.safetensors")):
             raise CheckpointError(
                 f"{where} has no weights in safetensors, the only format read here; save the pipeline anew with "
@@ -168,7 +189,8 @@ class SavedPipeline:
             )
         try:
             network, loaded = getattr(self.library, str(kind)).from_pretrained(
-                where, use_safetensors=True, local_files_only=True, low_cpu_mem_usage=False, output_loading_info=True,
+                where, variant=variant_of(where), use_safetensors=True, local_files_only=True, low_cpu_mem_usage=False,
+                output_loading_info=True,
             )  # fmt: skip
         except (OSError, ValueError, TypeError, LookupError, RuntimeError, SafetensorError) as error:
             reason = " ".join(str(error).split())[:200]
@@ -185,7 +207,7 @@ class SavedPipeline:
         Raises:
             CheckpointError: it is missing, or there is something to it that cannot be done here.
         """
-        path = self.folder / SCHEDULER / "scheduler_config.json"
+        path = part_folder(self.folder, SCHEDULER) / CONFIGS[SCHEDULER]
         kind = getattr(self.library, self.kind(SCHEDULER) or "", None)
         said = _read(path)
         if not (isinstance(kind, type) and issubclass(kind, self.library.SchedulerMixin)):
@@ -215,7 +237,8 @@ class SavedPipeline:
         size = config["sample_size"]
         sides = {size} if isinstance(size, int) else set(size or ())
         if len(sides) != 1:
-            raise CheckpointError(f"{self.folder / UNET / CONFIG} has the sample_size {size!r}; a square is needed.")
+            config_file = part_folder(self.folder, UNET) / CONFIG
+            raise CheckpointError(f"{config_file} has the sample_size {size!r}; a square is needed.")
         return sides.pop()
 
     def classes(self, config: Mapping[str, Any]) -> tuple[tuple[str, ...], int | None]:

@@ -32,6 +32,18 @@ def test_they_are_listed_and_loaded_anew_when_their_files_change(shelf: Shelf) -
     assert shelf.load("plain") is not first
 
 
+def test_one_with_everything_at_its_root_is_listed_and_loaded_anew_as_well(shelf: Shelf) -> None:
+    plain = shelf.root / "plain"
+    for file in [*(plain / "unet").iterdir(), *(plain / "scheduler").iterdir()]:
+        file.rename(plain / file.name)
+    for part in ("unet", "scheduler"):
+        (plain / part).rmdir()
+    assert shelf.names() == ["plain", "told"]
+    first = shelf.load("plain")
+    os.utime(plain / "diffusion_pytorch_model.safetensors", (1, 1))
+    assert shelf.load("plain") is not first
+
+
 def test_one_that_always_wants_a_class_offers_no_other_choice_and_no_guidance(shelf: Shelf) -> None:
     with gr.Blocks() as page:
         checkpoint = gr.Dropdown(["told", "plain"], value="told")
