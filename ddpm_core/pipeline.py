@@ -51,6 +51,9 @@ from ddpm_core.requests import (
 class LatentDiffusion:
     """A trained model ready for use.
 
+    `generate`, `inpaint`, `edit`, `between`, `anagram` and `hybrid` yield every reverse step of their batch. They
+    raise `UserError`, before the first, if there are more steps than the diffuser has, or no such class.
+
     Attributes:
         codec: image <-> latent, see `Codec.encode` and `Codec.decode`.
         denoiser: the network.
@@ -162,11 +165,7 @@ class LatentDiffusion:
         return predict
 
     def generate(self, request: GenerateRequest) -> Iterator[Step]:
-        """Pictures from seeds `seed`, `seed`+1, ...; yields every reverse step of the batch.
-
-        Raises:
-            UserError: more steps than the diffuser has, or no such class.
-        """
+        """Pictures from seeds `seed`, `seed`+1, ..."""
         return self._run(request, self._noise(request))
 
     def frame(self, request: InpaintRequest, picture: Image.Image, painted: np.ndarray) -> Frame:
@@ -197,15 +196,12 @@ class LatentDiffusion:
 
     @torch.inference_mode()
     def inpaint(self, request: InpaintRequest, image: Tensor, mask: Tensor) -> Iterator[Step]:
-        """Make the masked part of `image` anew, once per seed; yields every reverse step of the batch.
+        """Make the masked part of `image` anew, once per seed.
 
         Args:
             image: (1, 3, S, S) in [-1, 1].
             mask: bool (1, 1, S, S), True where pixels are to be made anew. The cells of all others are clamped to
                 the image's latent at every step; pasting the pixels themselves back is `Frame.paste`'s.
-
-        Raises:
-            UserError: as for `generate`.
         """
         anchor = self.codec.encode(image.to(self.device))  # (1, C, h, w)
         cells = MASK_RULES[request.mask_rule](mask, self.codec.stride).to(self.device)  # (1, 1, h, w)
@@ -216,16 +212,13 @@ class LatentDiffusion:
 
     @torch.inference_mode()
     def edit(self, request: EditRequest, image: Tensor) -> Iterator[Step]:
-        """Make `image` anew from a noised version of itself, once per seed; yields every reverse step of the batch.
+        """Make `image` anew from a noised version of itself, once per seed.
 
         SDEdit (Meng et al. 2022, algorithm 1, but for the process whose variance is preserved, as in their appendix):
         noise hides what is small, and the model makes up what fits the rest. It starts from alpha x + sigma eps.
 
         Args:
             image: (1, 3, S, S) in [-1, 1].
-
-        Raises:
-            UserError: as for `generate`.
         """
         timesteps = self._timesteps(request)[-request.calls - 1 :]
         anchor, noise = self.codec.encode(image.to(self.device)), self._noise(request)  # (1, C, h, w)
@@ -235,10 +228,7 @@ class LatentDiffusion:
     def between(self, request: BetweenRequest) -> Iterator[Step]:
         """Pictures on the way from one seed to another, along the arc between their noise (`noise.slerp`).
 
-        Yields every reverse step of the batch. The ends are what `generate` makes of the two seeds.
-
-        Raises:
-            UserError: as for `generate`.
+        The ends are what `generate` makes of the two seeds.
         """
         first, second = (self._noise_of([seed] * request.count) for seed in request.seeds)
         return self._run(request, interpolated(first, second, torch.tensor(request.shares)))
@@ -264,10 +254,8 @@ class LatentDiffusion:
     def anagram(self, request: AnagramRequest) -> Iterator[Step]:
         """Pictures that the model takes for its own both as they are and in a view (see `illusions.anagram`).
 
-        Yields every reverse step of the batch.
-
         Raises:
-            UserError: as for `generate`, or no view that goes with the codec.
+            UserError: the view does not go with the codec.
         """
         if request.view not in self.views:
             known = ", ".join(self.views)
@@ -278,10 +266,8 @@ class LatentDiffusion:
     def hybrid(self, request: HybridRequest) -> Iterator[Step]:
         """Pictures of class `label` from afar and class `other` close by (see `illusions.hybrid`).
 
-        Yields every reverse step of the batch.
-
         Raises:
-            UserError: as for `generate`, or no `hybrids` at all.
+            UserError: it makes no `hybrids`.
         """
         if not self.hybrids:
             raise UserError(f"{self.name} makes no hybrids: they take classes, and pixels for latents.")
