@@ -10,12 +10,15 @@ from torch.nn import functional as F
 
 from ddpm_core.errors import UserError
 
+LEAST = 1 / 255  # deviation that latents are divided by; of pixels, half the distance between two of their 256 levels
+
 
 class Codec(nn.Module, ABC):
     """An image <-> latent mapping with normalised latents; subclasses say how, in `means` and `restored`.
 
-    Latents that leave `encode` have unit standard deviation and zero mean per channel over the training
-    set; the statistics are buffers and travel with the weights (`measure_latents` sets them).
+    Latents that leave `encode` have zero mean and unit standard deviation, or less where a channel hardly varies,
+    per channel over the training set; the statistics are buffers and travel with the weights (`measure_latents` sets
+    them).
 
     Args:
         latent_channels: channels of the latent.
@@ -66,9 +69,12 @@ class Codec(nn.Module, ABC):
         return laid_out
 
     def measure_latents(self, means: Tensor) -> None:
-        """Store per-channel mean and standard deviation of the `means` (N, C, h, w) of the training set."""
+        """Store each channel's mean and standard deviation (at least `LEAST`) of `means` (N, C, h, w) of all training data.
+
+        A channel that is the same everywhere, such as red in pictures of green light alone, is divided by `LEAST`.
+        """
         self.latent_mean.copy_(means.mean((0, 2, 3)))
-        self.latent_std.copy_(means.std((0, 2, 3)))
+        self.latent_std.copy_(means.std((0, 2, 3)).clamp_min(LEAST))
 
 
 class PixelCodec(Codec):

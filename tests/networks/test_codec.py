@@ -47,6 +47,17 @@ def test_latents_are_normalised_channel_by_channel(stride: int) -> None:
     torch.testing.assert_close(latent.std((0, 2, 3)), torch.ones(codec.latent_channels))
 
 
+def test_a_channel_that_is_the_same_everywhere_has_finite_latents_and_comes_back() -> None:
+    codec, image = PixelCodec(2), torch.randint(0, 256, (6, 3, 16, 24)) / 127.5 - 1
+    image[:, 0], image[:, 2] = -1, 200 / 127.5 - 1
+    image[0, 2, 0, 0] = 201 / 127.5 - 1  # all but one pixel, by one level
+    codec.measure_latents(codec.means(image))
+    latent = codec.encode(image)
+    assert latent.isfinite().all()
+    assert latent.abs().max() < 5
+    assert np.array_equal(to_bytes(codec.decode(latent)), to_bytes(image))
+
+
 @pytest.mark.parametrize("codec", [PixelCodec(1), PixelCodec(4), GreyCodec(), VAE(channels=(16, 32), full_width=8)])
 def test_latents_can_be_laid_out_as_the_picture_is_and_back(codec: Codec) -> None:
     latent = torch.randn(2, codec.latent_channels, 4, 6)
