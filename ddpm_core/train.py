@@ -18,12 +18,12 @@ from ddpm_core.checkpoints.atomic import UnwritableError
 from ddpm_core.cli import fail, in_one_sentence, merge, run, takes
 from ddpm_core.machine import keep_freed_memory, let_others_go_first, pick_device, use_threads
 from ddpm_core.training.distributed import World, joined, launched
-from ddpm_core.training.dry_run import dry_run_report, introduction
+from ddpm_core.training.dry_run import dry_run_report
 from ddpm_core.training.initialization import shapes_of
 from ddpm_core.training.interruption import Interruption, Stop, asked_politely, how_to_go_on
 from ddpm_core.training.memory_budget import full_memory_in_one_sentence
 from ddpm_core.training.output_folder import claimed
-from ddpm_core.training.pictures import Pictures, name_in, read_pictures, skipped_file
+from ddpm_core.training.pictures import Pictures, introduced, name_in, read_pictures, skipped_file
 from ddpm_core.training.presets import PRESETS
 from ddpm_core.training.record.progress import StageBar
 from ddpm_core.training.settings import StageName, TrainRequest
@@ -102,7 +102,7 @@ def introduce(request: TrainRequest, pictures: Pictures) -> None:
         names += ["..."] * (len(pictures.skipped) > 3)
         why = f"{skipped_file(request.out)} says why"
         typer.echo(f"Skipped {len(pictures.skipped)} files that cannot be used ({', '.join(names)}); {why}.")
-    for line in introduction(pictures.files, len(pictures.held_out or []), pictures.classes):
+    for line in introduced(pictures):
         typer.echo(line)
 
 

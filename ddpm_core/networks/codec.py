@@ -69,7 +69,7 @@ class Codec(nn.Module, ABC):
         return laid_out
 
     def measure_latents(self, means: Tensor) -> None:
-        """Store each channel's mean and standard deviation (at least `LEAST`) of `means` (N, C, h, w) of all training data.
+        """Store each channel's mean and deviation (at least `LEAST`) over the `means` (N, C, h, w) of the training set.
 
         A channel that is the same everywhere, such as red in pictures of green light alone, is divided by `LEAST`.
         """

@@ -23,7 +23,7 @@ from ddpm_core.data.load import PictureSet
 from ddpm_core.networks.codec import Codec
 from ddpm_core.training.loop import Trainer
 from ddpm_core.training.memory_budget import Needs, divided, fit, needs_of
-from ddpm_core.training.pictures import Pictures
+from ddpm_core.training.pictures import Pictures, introduction
 from ddpm_core.training.record.progress import in_bytes, in_hours
 from ddpm_core.training.resume import changes
 from ddpm_core.training.settings import StageName, StageSettings, TrainRequest
@@ -98,7 +98,7 @@ def dry_run_report(request: TrainRequest) -> Iterator[str]:
     found = find(request.data, request.classes)
     pictures = len(found.sources["train"]) * request.views + len(found.sources["val"])
     pixels = pictures * 3 * request.size**2
-    yield from introduction(len(found.sources["train"]), len(found.sources["val"]), found.classes)
+    yield from introduction(len(found.sources["train"]), len(found.sources["val"]), found.classes, found.notes)
     yield f"{pictures} squares of {request.size} pixels in memory: {in_bytes(pixels)}."
     remaining = 0.0
     with tempfile.TemporaryDirectory() as folder:
@@ -111,13 +111,6 @@ def dry_run_report(request: TrainRequest) -> Iterator[str]:
             yield from estimate.lines()
     yield f"In all about {in_hours(remaining)}, not counting what lies between: reading, measuring and saving."
     yield "Nothing was written."
-
-
-def introduction(files: int, held_out: int, classes: tuple[str, ...]) -> Iterator[str]:
-    """What there is to learn from, in a line or two."""
-    yield f"{files} pictures to train on, {held_out} held out."
-    if classes:
-        yield f"{len(classes)} classes: {', '.join(classes)[:200]}."
 
 
 def _stages(request: TrainRequest, folder: Path, found: DataSet) -> Iterator[tuple[StageName, Stage]]:

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import hashlib
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
+
+from torch import Tensor
 
 from ddpm_core.checkpoints import native as checkpoint
 from ddpm_core.data.find import find
 from ddpm_core.data.load import NoPictures, PictureSet, Skipped, load_pictures
 from ddpm_core.images.files import Source
 from ddpm_core.training.settings import TrainRequest
+
+SKIPPED = "skipped.txt"  # in training/, see `describe`
+DATA = "data.txt"  # in training/: what was found in the data, a sentence a line
 
 
 @dataclass
@@ -22,6 +29,29 @@ class Pictures:
     files: int  # pictures read for training, before views multiply them
     classes: tuple[str, ...] = ()
     skipped: list[Skipped] = field(default_factory=list)  # files that could not be used, of both parts
+    notes: list[str] = field(default_factory=list)  # sentences on the data, see `DataSet`
+    unused: str = ""  # what else is in the data, see `DataSet`
+
+    @cached_property
+    def basis(self) -> dict[str, str]:
+        """What a stage learns from, in words: how many pictures, and fingerprints of their pixels and classes."""
+        basis = {"pictures": str(len(self.train)), "pixels": _fingerprint(self.train.pixels)}
+        if not self.classes or self.train.labels is None:
+            return basis
+        return basis | {"classes": _fingerprint(self.train.labels)}
+
+
+def _fingerprint(tensor: Tensor) -> str:
+    """The beginning of SHA-256 of a tensor's bytes."""
+    return hashlib.sha256(tensor.contiguous().numpy().reshape(-1).data).hexdigest()[:16]
+
+
+def introduction(files: int, held_out: int, classes: Sequence[str], notes: Iterable[str] = ()) -> Iterator[str]:
+    """What there is to learn from, in a line or two, and what else there is to say of the data."""
+    yield f"{files} pictures to train on, {held_out} held out."
+    if classes:
+        yield f"{len(classes)} classes: {', '.join(classes)[:200]}."
+    yield from map(_on_one_line, notes)
 
 
 def read_pictures(request: TrainRequest, watch: Callable[[Iterable[Source]], Iterable[Source]] = iter) -> Pictures:
@@ -37,22 +67,45 @@ def read_pictures(request: TrainRequest, watch: Callable[[Iterable[Source]], Ite
             skipped = skipped + held_out.skipped
         except NoPictures as none:  # nothing can be measured, but all can be learned
             skipped = skipped + none.skipped
-    return Pictures(train, held_out, len(train) // request.views, found.classes, skipped)
+    return Pictures(train, held_out, len(train) // request.views, found.classes, skipped, found.notes, found.unused)
 
 
 def skipped_file(out: Path) -> Path:
     """Where a run lists the files that it left out."""
-    return out / "training" / "skipped.txt"
+    return out / "training" / SKIPPED
 
 
-def list_skipped(request: TrainRequest, pictures: Pictures) -> None:
-    """Write which files were left out, and why, a line each; without any, remove the list of an earlier time."""
+def introduced(pictures: Pictures) -> list[str]:
+    """What a run has to learn from, line by line."""
+    held_out = len(pictures.held_out or [])
+    return list(introduction(pictures.files, held_out, pictures.classes, pictures.notes))
+
+
+def describe(request: TrainRequest, pictures: Pictures) -> None:
+    """Write what was found into `training/data.txt`, and which files were left out, and why, a line each.
+
+    Without any of these, the list of an earlier time is removed.
+    """
+    lines = introduced(pictures)
+    if count := len(pictures.skipped):
+        lines.append(f"{count} files cannot be used; training/{SKIPPED} says why.")
+    found = "".join(f"{line}\n" for line in lines)
+    path = request.out / "training" / DATA
+    checkpoint.write_atomically(path, lambda partial: partial.write_text(found, encoding="utf-8"))
     path = skipped_file(request.out)
     if pictures.skipped:
         lines = [f"{name_in(request.data, source)}\t{_on_one_line(reason)}\n" for source, reason in pictures.skipped]
         checkpoint.write_atomically(path, lambda partial: partial.write_text("".join(lines), encoding="utf-8"))
     else:
         path.unlink(missing_ok=True)
+
+
+def found_in_data(notes: Path) -> list[str]:
+    """The lines that `describe` wrote into a `training/` folder; none if it did not."""
+    try:
+        return (notes / DATA).read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return []
 
 
 def name_in(data: Path, source: Source) -> str:

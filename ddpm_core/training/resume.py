@@ -15,6 +15,11 @@ from ddpm_core.training.settings import StageName, TrainRequest
 # What does not change what is learned: where and how often things are written, on what they are computed.
 ASIDE = {"out", "stage", "resume", "init", "device", "threads", "save_every", "sample_every", "about"}
 
+FINGERPRINTS = {  # of a basis, and what to say if one is another
+    "pixels": "The pictures are as many as when the run was saved, but other ones, or cut out otherwise.",
+    "classes": "The pictures are as many as when the run was saved, but the classes of some are other ones.",
+}
+
 
 def changes(stage: StageName, request: TrainRequest) -> list[str]:
     """A sentence for every setting that is not what the stage's run in `request.out` had so far.
@@ -43,11 +48,14 @@ def changes(stage: StageName, request: TrainRequest) -> list[str]:
 
 
 def other_basis(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
-    """The same for what the stage learns from (`Job.basis`)."""
+    """The same for what the stage learns from (`Stage.basis`); fingerprints matter where the number is the same."""
+    others = [name for name in now if name in before and before[name] != now[name]]
+    if "pictures" in others:
+        others = [name for name in others if name not in FINGERPRINTS]
     return [
-        f"{name.capitalize()}: {before[name]} when the run was saved, {now[name]} from here on."
-        for name in now
-        if name in before and before[name] != now[name]
+        FINGERPRINTS.get(name)
+        or f"{name.capitalize()}: {before[name]} when the run was saved, {now[name]} from here on."
+        for name in others
     ]
 
 

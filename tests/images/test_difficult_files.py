@@ -17,7 +17,7 @@ from torch import Tensor
 from ddpm_core import train
 from ddpm_core.data.listing import SUFFIXES
 from ddpm_core.data.load import load_pictures
-from ddpm_core.training.pictures import Pictures, list_skipped, read_pictures, skipped_file
+from ddpm_core.training.pictures import Pictures, describe, read_pictures, skipped_file
 from ddpm_core.training.settings import TrainRequest
 
 SIZE = 16
@@ -251,10 +251,10 @@ def test_a_list_of_skipped_files_does_not_outlive_them(folder: Path) -> None:
     halves().save(folder / "0.png")
     (folder / "1.png").write_bytes(b"")
     listed = skipped_file(request_for(folder).out)
-    list_skipped(request_for(folder), read(folder))
+    describe(request_for(folder), read(folder))
     assert listed.exists()
     halves().save(folder / "1.png")
-    list_skipped(request_for(folder), read(folder))
+    describe(request_for(folder), read(folder))
     assert not listed.exists()
 
 
@@ -265,7 +265,7 @@ def test_names_that_are_no_text_can_be_listed(folder: Path) -> None:
         bad.write_bytes(b"")
     except (OSError, UnicodeError):  # macOS refuses such names
         return
-    list_skipped(request_for(folder), read(folder))
+    describe(request_for(folder), read(folder))
     assert skipped_file(request_for(folder).out).read_text().startswith("caf\\udce9.png\t")
 
 

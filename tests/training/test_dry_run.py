@@ -55,6 +55,16 @@ def contents(folder: Path) -> dict[Path, bytes]:
     return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
+def test_it_says_what_is_in_the_data_and_not_used_or_not_understood(try_out, picture_folder: Path) -> None:
+    for name in ("a.xyz", "b.xyz", "notes.md"):
+        (picture_folder / name).write_bytes(b"")
+    (picture_folder / "labels.csv").write_text("name,age\nAda,36\n")
+    said = try_out().out
+    assert "In the data and not used: 2 .xyz, 1 .md.\n" in said
+    assert "labels.csv names none of the" in said
+    assert "(its columns are: name, age)" in said
+
+
 def test_it_says_what_there_is_and_what_it_takes_and_writes_nothing(try_out, tmp_path: Path) -> None:
     outcome = try_out()
     assert outcome.status == 0

@@ -13,6 +13,7 @@ import gradio as gr
 import pandas
 
 from ddpm_core.images.files import PictureError, open_picture
+from ddpm_core.training.pictures import found_in_data
 from ddpm_core.training.presets import PRESETS
 from ddpm_core.training.settings import STAGES, StageName
 from ui.components.events import AT_ONCE, PAGE_ONLY
@@ -63,6 +64,7 @@ class Seen:
         state: its state.
         taken: how many steps are drawn.
         grid: which grid is shown.
+        data: what is said of the pictures.
         offered: the unfinished runs and the checkpoints that can be chosen.
     """
 
@@ -70,6 +72,7 @@ class Seen:
     state: str = ""
     taken: int = -1
     grid: Path | None = None
+    data: tuple[str, ...] = ()
     offered: tuple[tuple[str, ...], ...] = ()
 
 
@@ -98,9 +101,9 @@ class TrainTab:
                     self._place_controls()
         self.timer = gr.Timer(LOOK, active=False)
         self.shows: list[Any] = [
-            self.seen, self.grid, self.told, self.bar, self.use, *self.plots.values(), self.curves, self.closed,
-            self.open, self.control.run, self.control.stop, self.unfinished, self.again, self.timer, checkpoint,
-            self.form[INIT],
+            self.seen, self.grid, self.told, self.data, self.bar, self.use, *self.plots.values(), self.curves,
+            self.closed, self.open, self.control.run, self.control.stop, self.unfinished, self.again, self.timer,
+            checkpoint, self.form[INIT],
         ]  # fmt: skip
         asked = [self.seen, self.name, self.files, self.path, self.preset, *self.both.values(), *self.form.values()]
         self.control.run.click(gentle(self._start, self._say), asked, self.shows, **PAGE_ONLY)
@@ -122,6 +125,7 @@ class TrainTab:
         )  # fmt: skip
         self.bar = RunControl.place_bar("train", "Nothing is being trained.")
         self.told = gr.HTML(_line(EXAMPLE_TOLD if self.example else ""), elem_id="train-told")
+        self.data = gr.HTML("", elem_id="train-data")
         with gr.Row(elem_classes="actions"):
             self.use = gr.Button("Generate with it", size="sm", elem_id="train-use", visible=False)
         with gr.Row(visible=False, elem_id="train-curves") as self.curves:
@@ -179,7 +183,7 @@ class TrainTab:
         if run is not None and not run.gone:
             if seen.run != str(run.out):
                 seen = Seen(str(run.out))
-                new = {self.grid: self.example, self.told: _line(EXAMPLE_TOLD if self.example else "")}
+                new = {self.grid: self.example, self.told: _line(EXAMPLE_TOLD if self.example else ""), self.data: ""}
             progress, grid = run.progress(), run.notes.grid()
             new[self.bar] = progress.status
             if progress.state != seen.state:
@@ -193,6 +197,9 @@ class TrainTab:
             if grid and grid.path != seen.grid and (shown := _readable(grid.path)):
                 new |= {self.grid: shown, self.told: _line(GRID_TOLD[grid.stage].format(grid.step))}
                 seen = replace(seen, grid=grid.path)
+            if (data := tuple(found_in_data(run.notes.folder))) != seen.data:
+                new[self.data] = "".join(map(_line, data))
+                seen = replace(seen, data=data)
             seen = replace(seen, state=progress.state, taken=progress.taken)
         offered = tuple(self.trainings.unfinished()), tuple(self.shelf.names())
         if offered != seen.offered:

@@ -232,16 +232,19 @@ def _value(value: Any) -> str:
 
 
 def _pictures(config: CheckpointConfig, runs: Record) -> str:
-    lines = []
+    lines, unused = [], dict[str, str]()
     for stage, name in STAGES.items():
         run = runs[stage][-1] if runs[stage] else {}
         if "pictures" in run:
             names = [name, str(config.training.get(stage, {}).get("data", "-"))]
             lines.append([*names, *(f"{run.get(key, 0):,}" for key in ("pictures", "held_out", "unreadable"))])
+            if run.get("unused"):
+                unused[run["unused"]] = f"In the data and not used: {run['unused']}."
     classes = f"\n\nClasses: {', '.join(config.classes)}." if config.classes else ""
     source = config.about.rstrip(".") if config.about else "Their source and licence were not stated (`--about`)"
     table = _table(["of the", "data", "trained on", "held out", "left out as unusable"], lines)
-    return (table if lines else f"`{_data(config)}`") + f"{classes}\n\n{source}."
+    parts = [(table if lines else f"`{_data(config)}`") + classes, *unused.values(), f"{source}."]
+    return "\n\n".join(parts)
 
 
 def _data(config: CheckpointConfig) -> str:

@@ -86,7 +86,7 @@ class DenoiserStage:
         model = placed(UNet(**shape), device)
         if request.init:
             notes += start_denoiser(request, model, pictures.classes)
-        basis = {"pictures": str(len(pictures.train))}
+        basis = dict(pictures.basis)
         if steps := checkpoint.finished_after(request.out / checkpoint.CODEC_WEIGHTS):
             basis["autoencoder"] = f"{steps} steps"
         teacher = guided_output(request.init, device) if request.denoiser.learns == "guided" else None

@@ -9,9 +9,9 @@ from pathlib import Path
 from ddpm_core.checkpoints.atomic import CheckpointError
 from ddpm_core.checkpoints.native import finished_after
 from ddpm_core.training.distributed import ALONE, World
-from ddpm_core.training.loop import Trainer, TrainStep
+from ddpm_core.training.loop import Trainer, TrainingError, TrainStep
 from ddpm_core.training.memory_budget import divided, fit
-from ddpm_core.training.pictures import Pictures, list_skipped
+from ddpm_core.training.pictures import Pictures, describe
 from ddpm_core.training.record.journal import Journal
 from ddpm_core.training.record.report import reported
 from ddpm_core.training.resume import changes, other_basis, refuse_other_classes
@@ -86,7 +86,7 @@ def run_stage(
 
     Raises:
         CheckpointError: the folder already holds this stage and `resume` is off, or what it holds does not fit.
-        TrainingError: training diverged, or does not fit into the memory.
+        TrainingError: training diverged, no step at all could be taken, or it does not fit into the memory.
         UnwritableError: a file could not be written.
     """
     settings: StageSettings = getattr(request, name)
@@ -108,6 +108,7 @@ def run_stage(
 
     if not world.is_main:
         for step in trainer.train(stage.loss):
+            refuse_to_have_learned_nothing(step, settings)
             yield Update(name, step)
         world.barrier()  # the weights are written
         return
@@ -121,7 +122,7 @@ def run_stage(
     facts = facts_of(trainer, pictures) | {"settings": request.recorded(name)}
     with reported(request.out, name), Journal(state.parent, name, trainer.step, facts) as journal:
         journal.settings(request.model_dump_json(indent=2))
-        list_skipped(request, pictures)
+        describe(request, pictures)
         saved = trainer.step
         for step in trainer.train(stage.loss):
             if step.chunks > chunks:
@@ -132,6 +133,7 @@ def run_stage(
             if final or step.step % request.sample_every == 0:
                 update.held_out = stage.evaluate(trainer.ema.module.eval(), journal.grid(step.step))
             journal.write(step, update.held_out)
+            refuse_to_have_learned_nothing(step, settings)
             # Not after a step that was not finite: if it is the weights' fault, what was saved before is worth more.
             if final or (step.taken and step.step // request.save_every > saved // request.save_every):
                 save_state(trainer, state, stage.basis)
@@ -158,4 +160,14 @@ def facts_of(trainer: Trainer, pictures: Pictures) -> dict[str, str | int]:
         "pictures": pictures.files,
         "held_out": len(pictures.held_out or []),
         "unreadable": len(pictures.skipped),
+        "unused": pictures.unused,
     }
+
+
+def refuse_to_have_learned_nothing(step: TrainStep, settings: StageSettings) -> None:
+    """Raises `TrainingError` after the last step of a run of which not one was taken: that is no finished model."""
+    if step.step == settings.iterations and step.skipped == step.step:
+        raise TrainingError(
+            f"None of the {step.step} steps gave numbers that are finite, so nothing was learned; try a lower "
+            "learning rate or --precision fp32."
+        )

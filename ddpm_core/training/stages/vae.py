@@ -34,7 +34,7 @@ class VaeStage:
     def __init__(self, request: TrainRequest, pictures: Pictures, model: VAE, notes: list[str]):
         self.request, self.pictures, self.model, self.notes = request, pictures, model, notes
         self.device = next(model.parameters()).device
-        self.basis = {"pictures": str(len(pictures.train))}
+        self.basis = {name: pictures.basis[name] for name in ("pictures", "pixels")}
 
     @classmethod
     def prepare(cls, request: TrainRequest, pictures: Pictures) -> VaeStage:

@@ -135,6 +135,17 @@ def test_a_run_is_shown_to_every_page_from_where_it_is(tab: TrainTab, tmp_path: 
     assert tab.bar not in tab.look(HERE, Seen())  # somebody has deleted it: a new page does not speak of it
 
 
+def test_what_was_found_in_the_data_is_shown(tab: TrainTab, tmp_path: Path) -> None:
+    shown = tab._start(HERE, Seen(), "mine", None, str(tmp_path), *ASKED)
+    run = tab.trainings.run
+    assert run is not None
+    (run.notes.folder / "data.txt").write_text("4 pictures to train on, 0 held out.\nNot used: 2 .<b>.\n", "utf-8")
+    shown = tab.look(HERE, shown[tab.seen])
+    assert "4 pictures to train on" in shown[tab.data]
+    assert "2 .&lt;b&gt;" in shown[tab.data]
+    assert tab.data not in tab.look(HERE, shown[tab.seen])
+
+
 def test_the_next_run_does_not_show_the_last_ones_pictures(tab: TrainTab, tmp_path: Path) -> None:
     shown = tab._start(HERE, Seen("another", "finished", 6, tmp_path / "grid.png"), "mine", None, str(tmp_path), *ASKED)
     assert shown[tab.grid] == tab.example
