@@ -179,5 +179,6 @@ def _seconds(steps: Iterator[object]) -> float:
 
 
 def _latent_bytes(request: TrainRequest, found: DataSet, codec: Codec) -> int:
-    count = len(found.sources["train"]) * request.views * (1 + request.flips) + len(found.sources["val"])
+    light = 1 + bool(request.denoiser.clamp_share and request.denoiser.clamp_recolour)
+    count = len(found.sources["train"]) * request.views * (1 + request.flips) * light + len(found.sources["val"])
     return count * codec.latent_channels * (request.size // codec.stride) ** 2 * 4

@@ -36,6 +36,8 @@ def shapes_of(folder: Path) -> dict[str, Any]:
     """
     config = checkpoint.read_config(folder)
     settings: dict[str, Any] = {"size": config.size, "codec": config.codec}
+    if config.framing != "any":
+        settings["framing"] = config.framing
     if config.codec == "pixel":
         settings["pixel_stride"] = config.codec_settings.get("stride", default(PixelCodec, "stride"))
     else:

@@ -15,7 +15,7 @@ from ddpm_core.diffusion.prediction import PredictionType, split_variance, to_ep
 from ddpm_core.diffusion.variational_bound import step_bits
 from ddpm_core.networks.unet import Denoiser, UNet
 from ddpm_core.networks.vae import VAE
-from ddpm_core.training.masks import random_regions
+from ddpm_core.training.masks import around_the_middle, random_regions
 from ddpm_core.training.shards import WHOLE, Shard
 from ddpm_core.training.timesteps import LossAwareSampler, TimestepDraw, draw_timesteps
 
@@ -66,6 +66,11 @@ def denoiser_loss(
     teacher: Callable[[Tensor, Tensor], Tensor] | None = None,
     shard: Shard = WHOLE,
     timestep_sampler: LossAwareSampler | None = None,
+    *,
+    clamp_timesteps: Literal["drawn", "uniform"] = "drawn",
+    clamp_middle: float = 0.0,
+    recoloured: Tensor | None = None,
+    clamp_recolour: float = 0.0,
 ) -> dict[str, Tensor]:
     """Mean squared error of the network's output on a batch of normalised latents (B, C, h, w), as "loss".
 
@@ -87,16 +92,29 @@ def denoiser_loss(
             counts cells over all, so that the mean over shards is the mean over the batch.
         timestep_sampler: if given, timesteps are drawn by it, it is given their losses, and all is weighed so that it
             is on average what it is with a uniform draw.
+        clamp_timesteps: "uniform" draws those of examples with a clean region apart, as DDPM does: what a fill's tone
+            and light are is decided at high noise, which other draws seldom visit.
+        clamp_middle: share of those examples whose region is `around_the_middle`.
+        recoloured: (B, C, h, w), the same pictures in another light, for a share `clamp_recolour` of those examples.
     """
     batch, channels, height, width = clean.shape
     t = draw_timesteps(batch, timesteps, diffuser) if timestep_sampler is None else timestep_sampler.sample(batch)
     t = t.to(clean.device)  # (B,)
     eps = torch.randn_like(clean)  # (B, C, h, w)
+    regions, clamped = random_regions(batch, height, width), torch.rand(batch) < clamp_share  # (B, 1, h, w), (B,)
+    if clamp_middle:
+        middle = torch.rand(batch, 1, 1, 1) < clamp_middle
+        regions = torch.where(middle, around_the_middle(batch, height, width), regions)
+    apart = clamped & (clamp_timesteps == "uniform")  # (B,)
+    if apart.any():
+        t = torch.where(apart.to(t.device), draw_timesteps(batch, "uniform", diffuser).to(t.device), t)
+    if recoloured is not None:
+        other_light = clamped & (torch.rand(batch) < clamp_recolour)
+        clean = torch.where(other_light.to(clean.device)[:, None, None, None], recoloured, clean)
     noisy = diffuser.add_noise(clean, eps, t)
-    held = random_regions(batch, height, width) & (torch.rand(batch) < clamp_share)[:, None, None, None]
-    held = held.to(clean.device)  # (B, 1, h, w), True where cells are clean
+    held = (regions & clamped[:, None, None, None]).to(clean.device)  # True where cells are clean
     counted = ((~held).sum() * channels).clamp_min(1) / shard.size
-    held, clean, eps, noisy, t = (shard.take(each) for each in (held, clean, eps, noisy, t))
+    held, clean, eps, noisy, t, apart = (shard.take(each) for each in (held, clean, eps, noisy, t, apart))
     label = None if label is None else shard.take(label)
     with shard.fork_rng():
         shown = torch.where(held, clean, noisy)
@@ -110,17 +128,20 @@ def denoiser_loss(
         errors["bound"] = (diffuser.num_timesteps - 1) * step_bits(clean, denoised, t, diffuser, variance)
         errors["loss"] = errors["loss"] + VARIATIONAL_BOUND_WEIGHT * errors["bound"]
     if timestep_sampler is not None:
-        errors = _importance_weighted(errors, t, held, timestep_sampler)
+        errors = _importance_weighted(errors, t, held, timestep_sampler, apart.to(t.device))
     return {name: (each * ~held).sum() / counted for name, each in errors.items()}
 
 
 def _importance_weighted(
-    errors: dict[str, Tensor], t: Tensor, held: Tensor, sampler: LossAwareSampler
+    errors: dict[str, Tensor], t: Tensor, held: Tensor, sampler: LossAwareSampler, apart: Tensor
 ) -> dict[str, Tensor]:
-    """Errors (B, C, h, w) weighed as the draw by `sampler` asks, which is given the losses as they were."""
-    weights = sampler.weights(t)[:, None, None, None]
+    """Errors (B, C, h, w) weighed as the draw by `sampler` asks, which is given the losses as they were.
+
+    Examples `apart` (B,), whose timesteps it did not draw, are neither weighed nor known to it.
+    """
+    weights = torch.where(apart, 1.0, sampler.weights(t))[:, None, None, None]
     sums, cells = (errors["loss"].detach() * ~held).mean(1).sum((1, 2)), (~held).sum((1, 2, 3))  # (B,)
-    sampler.note(t, sums / cells)  # not finite, and left out, where no cell counts
+    sampler.note(t, torch.where(apart, torch.nan, sums / cells))  # not finite, and left out, where no cell counts
     return {name: each * weights for name, each in errors.items()}
 
 

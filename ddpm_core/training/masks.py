@@ -27,3 +27,17 @@ def random_regions(batch: int, height: int, width: int) -> Tensor:
     kind = (draw[5].flatten() * len(shapes)).long()
     region = shapes[kind, torch.arange(batch)] ^ (draw[6] < 0.5)
     return region.unsqueeze(1)
+
+
+def around_the_middle(batch: int, height: int, width: int) -> Tensor:
+    """Regions (B, 1, height, width), all but an upright ellipse near the middle: what is left of a portrait whose face
+    is painted over.
+
+    Drawn from the global CPU generator; the ellipse is 0.4 to 0.9 of the picture wide and 0.5 to 1 high.
+    """
+    y = torch.linspace(-1, 1, height).view(1, height, 1)
+    x = torch.linspace(-1, 1, width).view(1, 1, width)
+    dx, dy, wide, high = torch.rand(4, batch, 1, 1)
+    across, along = x - 0.3 * (dx - 0.5), y - 0.3 * (dy - 0.5)
+    outside = (across / (0.4 + 0.5 * wide)).square() + (along / (0.5 + 0.5 * high)).square() >= 1
+    return outside.unsqueeze(1)

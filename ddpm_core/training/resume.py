@@ -13,7 +13,7 @@ from ddpm_core.cli import plain
 from ddpm_core.training.settings import StageName, TrainRequest
 
 # What does not change what is learned: where and how often things are written, on what they are computed.
-ASIDE = {"out", "stage", "resume", "init", "device", "threads", "save_every", "sample_every", "about"}
+ASIDE = {"out", "stage", "resume", "init", "device", "threads", "save_every", "sample_every", "about", "framing"}
 
 FINGERPRINTS = {  # of a basis, and what to say if one is another
     "pixels": "The pictures are as many as when the run was saved, but other ones, or cut out otherwise.",

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import BeforeValidator, Field, ValidationInfo, field_validator, model_validator
 
+from ddpm_core.checkpoints.native import Framing
 from ddpm_core.diffusion.prediction import PredictionType
 from ddpm_core.diffusion.schedules import SCHEDULES
 from ddpm_core.machine import Precision
@@ -111,9 +112,16 @@ class DenoiserSettings(StageSettings):
         "data", description="pictures, or what the checkpoint named by --init predicts together with its guide"
     )
     clamp_share: float = Field(0.3, ge=0, le=1, description="share of examples with a region held clean")
-    label_dropout: float = Field(
-        default(UNet, "dropout"), ge=0, le=1, description="share of examples whose class is not told"
+    clamp_timesteps: Literal["drawn", "uniform"] = Field(
+        "drawn", description="how those examples' timesteps are drawn: as all others, or uniformly"
     )
+    clamp_middle: float = Field(
+        0.0, ge=0, le=1, description="share of those examples in which all is held but an ellipse in the middle: a face"
+    )
+    clamp_recolour: float = Field(
+        0.0, ge=0, le=1, description="share of those examples whose pictures are shown in another light and colour"
+    )
+    label_dropout: float = Field(0.1, ge=0, le=1, description="share of examples whose class is not told")
 
 
 class TrainRequest(Request):
@@ -155,6 +163,11 @@ class TrainRequest(Request):
     save_every: int = Field(500, ge=1, description="iterations between saved states")
     sample_every: int = Field(1000, ge=1, description="iterations between sample grids and held-out losses")
     about: str = Field("", description="one line on the training pictures' source and licence, shown in the app")
+    framing: Literal["auto", Framing] = Field(
+        "auto",
+        description='what the pictures show: one "face" each, which is then looked for in photos, or "any" thing; '
+        '"auto" for what the checkpoint of --init or --out says',
+    )
     vae: VaeSettings = VaeSettings()
     denoiser: DenoiserSettings = DenoiserSettings()
 

@@ -20,12 +20,8 @@ from ddpm_core.diffusion.steps import ddpm_step
 from ddpm_core.diffusion.variational_bound import log_variance, prior_bits, step_bits
 from ddpm_core.networks.unet import UNet
 from ddpm_core.training.losses import VARIATIONAL_BOUND_WEIGHT, denoiser_loss, loss_by_decile
-from ddpm_core.training.pictures import Pictures
 from tests.predictors import of_noise, with_variance
-from tests.training.stages.test_run import copy_vae, pictures, request_for, run_all, settings_with, trained
-from tests.training.test_losses import Answer
-
-__all__ = ["pictures", "trained"]  # fixtures
+from tests.training.small_runs import Answer
 
 EVERY = torch.arange(1, 1000)
 MEAN, SPREAD = 1.5, 0.4  # of data of which all is known
@@ -297,14 +293,3 @@ def test_a_learned_variance_goes_from_the_command_line_into_a_checkpoint_that_sa
     made = call(sample.main, "--checkpoint", out, "--sampler", "ddpm", "--steps", 3, "--out", tmp_path / "samples")
     assert made.status == 0
     assert (tmp_path / "samples" / "0.png").is_file()
-
-
-def test_a_run_cannot_begin_to_learn_its_variance_midway_nor_from_a_checkpoint_that_did_not(
-    tmp_path: Path, pictures: Pictures, trained: Path
-) -> None:
-    copy_vae(trained, tmp_path / "run")
-    run_all("denoiser", request_for(tmp_path / "run"), pictures, until=1)
-    for changes in ({"resume": True}, {"init": trained}):
-        out = tmp_path / ("run" if "resume" in changes else "new")
-        with pytest.raises(checkpoint.CheckpointError, match="--denoiser-variance"):
-            run_all("denoiser", settings_with(request_for(out, **changes), variance="learned"), pictures)

@@ -15,9 +15,7 @@ from ddpm_core.pipeline import LatentDiffusion
 from ddpm_core.training.initialization import guided_output
 from ddpm_core.training.pictures import Pictures
 from ddpm_core.training.stages.run import run_stage
-from tests.training.stages.test_run import copy_vae, pictures, request_for, run_all, trained
-
-__all__ = ["pictures", "trained"]  # fixtures
+from tests.training.small_runs import copy_vae, request_for, run_all
 
 
 def guided_by(trained: Path, folder: Path, **changes: object) -> Path:

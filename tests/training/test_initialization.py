@@ -23,7 +23,7 @@ from ddpm_core.networks.vae import VAE
 from ddpm_core.pipeline import LatentDiffusion
 from ddpm_core.training.initialization import shapes_of
 from tests.commands import Outcome, assert_refused
-from tests.runs import progress, write_pictures
+from tests.runs import flags, progress, write_pictures
 
 VAE_SHAPE = {"latent_channels": 6, "channels": [16, 24], "decoder_blocks": 1, "full_width": 8}
 UNET_SHAPE = {"latent_channels": 6, "channels": [32, 64], "blocks": 1, "prediction": "eps"}
@@ -252,6 +252,32 @@ def test_without_classes_it_begins_with_what_it_made_of_none(call, insects: Path
     assert checkpoint.load_denoiser(out).label is None
     assert_alike(made(out, None), made(insects, None))
     assert not torch.allclose(made(insects, 0), made(insects, None), atol=1e-3)
+
+
+@pytest.mark.parametrize(("more", "framing"), [((), "face"), (("--framing", "any"), "any")])
+@pytest.mark.parametrize("stage", ["all", "denoiser"])
+def test_what_the_pictures_show_is_inherited_unless_said(
+    call, photos: Path, start: Path, tmp_path: Path, more: tuple, framing: str, stage: str
+) -> None:
+    shutil.copytree(start, tmp_path / "faces")
+    config = checkpoint.read_config(start).model_copy(update={"framing": "face"})
+    checkpoint.write_config(tmp_path / "faces", config)
+    out = tmp_path / "mine"
+    assert tune(call, photos, out, tmp_path / "faces", "--stage", stage, *more).status == 0
+    assert checkpoint.read_config(out).framing == framing
+    again = tune(call, photos, out, tmp_path / "faces", "--stage", stage, *more, "--resume", "--iterations", 2)
+    assert again.status == 0, again.err
+    assert checkpoint.read_config(out).framing == framing
+
+
+def test_what_a_person_wrote_of_the_pictures_stays_when_the_run_goes_on(call, photos: Path, tmp_path: Path) -> None:
+    command = [*flags(photos, tmp_path / "run", "--stage", "vae", steps=1)]
+    assert call(train.main, *command).status == 0
+    config = checkpoint.read_config(tmp_path / "run")
+    assert config.framing == "any"
+    checkpoint.write_config(tmp_path / "run", config.model_copy(update={"framing": "face"}))
+    assert call(train.main, *command, "--resume", "--iterations", 2).status == 0
+    assert checkpoint.read_config(tmp_path / "run").framing == "face"
 
 
 # What does not fit

@@ -1,17 +1,13 @@
-"""The training loop and its two stages."""
+"""The training loop, on the smallest of models."""
 
 from __future__ import annotations
 
 import math
-from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
 from torch import Tensor, nn
 
-from ddpm_core.checkpoints import native as checkpoint
-from ddpm_core.checkpoints.atomic import CheckpointError
 from ddpm_core.diffusion.samplers import last
 from ddpm_core.training.loop import (
     MAX_SKIPPED_IN_A_ROW,
@@ -22,33 +18,7 @@ from ddpm_core.training.loop import (
 )
 from ddpm_core.training.settings import StageSettings
 from ddpm_core.training.shards import MicroBatch
-from ddpm_core.training.state import load_state, save_state
-
-INPUTS = torch.randn(64, 3, generator=torch.Generator().manual_seed(0))
-TARGETS = INPUTS @ torch.tensor([[1.0], [-2.0], [0.5]]) + 3
-
-
-def settings(**changes: Any) -> StageSettings:
-    return StageSettings(**{"iterations": 200, "learning_rate": 0.1, "warmup": 5, "batch_size": 8} | changes)
-
-
-def trainer(**changes: Any) -> Trainer:
-    torch.manual_seed(0)
-    return Trainer(nn.Linear(3, 1), settings(**changes), "fp32")
-
-
-def fit(model: nn.Module, micro_batch: MicroBatch) -> dict[str, Tensor]:
-    """A loss that is the same whenever it is asked for, on one example after the other."""
-    rows = micro_batch.take(torch.arange(8 * micro_batch.number, 8 * micro_batch.number + 8) % 64)
-    return {"loss": (model(INPUTS[rows]) - TARGETS[rows]).square().mean()}
-
-
-def weights(model: nn.Module) -> dict[str, Tensor]:
-    return {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
-
-
-def same(one: dict[str, Tensor], other: dict[str, Tensor]) -> bool:
-    return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
+from tests.training.line import INPUTS, TARGETS, fit, same, settings, trainer, weights
 
 
 def test_the_loss_falls_and_steps_are_counted() -> None:
@@ -203,42 +173,3 @@ def test_half_precision_trains_with_weights_kept_in_full(precision: str) -> None
     assert run.model.weight.dtype == torch.float32
     assert steps[-1].losses["loss"] < 0.05
     assert run.scaler.is_enabled() == (precision == "fp16")
-
-
-def test_a_trainer_loaded_goes_on_as_if_it_had_not_stopped(tmp_path: Path) -> None:
-    whole, first, second = trainer(iterations=9), trainer(iterations=9), trainer(iterations=9)
-    last(whole.train(fit))
-    for step in first.train(fit):
-        if step.step == 4:
-            break
-    save_state(first, tmp_path / "state.safetensors")
-    with torch.no_grad():
-        second.model.weight.zero_()
-    load_state(second, tmp_path / "state.safetensors")
-    last(second.train(fit))
-    assert same(weights(whole.model), weights(second.model))
-    assert same(weights(whole.ema), weights(second.ema))
-
-
-def test_a_state_that_remembers_gradients_of_other_layers_is_refused(tmp_path: Path) -> None:
-    path, ours = tmp_path / "state.safetensors", trainer()
-    last(ours.train(fit))
-    save_state(ours, path)
-    tensors, notes = checkpoint.read_tensors(path)
-    tensors["optimizer.0.exp_avg"] = tensors["optimizer.0.exp_avg"][:, :-1].clone()
-    checkpoint.write_tensors(path, tensors, notes)
-    with pytest.raises(CheckpointError, match=r"state\.safetensors belongs to a run whose layers were others"):
-        load_state(trainer(), path)
-
-
-def test_a_state_of_another_model_or_none_is_refused_by_name(tmp_path: Path) -> None:
-    path = tmp_path / "state.safetensors"
-    with pytest.raises(CheckpointError, match=r"state\.safetensors is missing"):
-        load_state(trainer(), path)
-    other = Trainer(nn.Linear(4, 1), settings(), "fp32")
-    save_state(other, path)
-    with pytest.raises(CheckpointError, match=r"state\.safetensors belongs to a run with other settings"):
-        load_state(trainer(), path)
-    checkpoint.write_tensors(path, {"model.weight": torch.zeros(1, 3)})
-    with pytest.raises(CheckpointError, match=r"state\.safetensors"):
-        load_state(trainer(), path)

@@ -14,21 +14,11 @@ from ddpm_core.networks.unet import UNet
 from ddpm_core.networks.vae import VAE
 from ddpm_core.training import losses as objective
 from ddpm_core.training.losses import denoiser_loss, loss_by_decile, loss_weights, texture, vae_loss
-from ddpm_core.training.timesteps import draw_timesteps
+from ddpm_core.training.masks import random_regions
+from ddpm_core.training.timesteps import LossAwareSampler, draw_timesteps
+from tests.training.small_runs import Answer
 
 SMALL = {"channels": (16, 32), "full_width": 8, "decoder_blocks": 1}
-
-
-class Answer:
-    """A network whose output is a function of what it is shown."""
-
-    def __init__(self, prediction: str, answer) -> None:
-        self.prediction, self.answer = prediction, answer
-        self.shown: list[tuple[Tensor, Tensor]] = []
-
-    def __call__(self, noisy: Tensor, t: Tensor, label: Tensor | None = None) -> Tensor:
-        self.shown.append((noisy, t))
-        return self.answer(noisy, t)
 
 
 @pytest.mark.parametrize("how", ["uniform", "lognormal"])
@@ -129,6 +119,65 @@ def test_a_batch_held_altogether_gives_a_finite_loss(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(objective, "random_regions", lambda batch, h, w: torch.ones(batch, 1, h, w, dtype=torch.bool))
     network = Answer("x0", lambda noisy, t: noisy + 1)
     assert denoiser_loss(network, torch.randn(4, 1, 2, 2), Diffuser(), "uniform", 1.0)["loss"] == 0
+
+
+def test_timesteps_of_clamped_examples_may_be_uniform_while_all_others_are_as_drawn() -> None:
+    diffuser, clean = Diffuser(), torch.randn(6000, 1, 2, 2)
+    found = {}
+    for how in ("drawn", "uniform"):
+        network = Answer("x0", lambda noisy, t: noisy)
+        torch.manual_seed(0)
+        denoiser_loss(network, clean, diffuser, "lognormal", 0.5, clamp_timesteps=how)
+        found[how] = network.shown[0]
+    torch.manual_seed(0)
+    drawn = draw_timesteps(6000, "lognormal", diffuser)
+    assert torch.equal(found["drawn"][1], drawn)
+    other = found["uniform"][1] != drawn
+    assert other.float().mean() == pytest.approx(0.5, abs=0.03)
+    assert found["uniform"][1][other].double().mean().item() == pytest.approx(500, abs=20)
+    assert drawn.double().mean() < 400
+
+
+def test_examples_drawn_apart_are_neither_weighed_by_importance_nor_remembered() -> None:
+    diffuser, clean = Diffuser(3), torch.randn(4000, 1, 2, 2)
+    network = Answer("x0", lambda noisy, t: clean + torch.where(t == 1, 1.0, 3.0)[:, None, None, None])
+    history = LossAwareSampler(3, kept=5)
+    history.update(torch.tensor([1, 2] * 5), torch.tensor([1.0, 9.0] * 5))
+    choices = {"timestep_sampler": history, "clamp_timesteps": "uniform"}
+    assert denoiser_loss(network, clean, diffuser, "importance", 1.0, **choices)["loss"].item() == pytest.approx(
+        5, rel=0.05
+    )
+    history.commit(lambda rows: rows)
+    assert history.seen.tolist() == [5, 5]
+    assert denoiser_loss(network, clean, diffuser, "importance", 0.0, **choices)["loss"].item() == pytest.approx(
+        5, rel=0.05
+    )
+    history.commit(lambda rows: rows)
+    assert history.seen.sum() == 4010
+
+
+def test_a_share_of_the_clamped_examples_is_recoloured_and_no_other() -> None:
+    clean, recoloured = torch.zeros(4000, 1, 4, 4), torch.ones(4000, 1, 4, 4)
+    network = Answer("x0", lambda noisy, t: noisy)
+    choices = {"recoloured": recoloured, "clamp_recolour": 0.5, "clamp_middle": 1.0}
+    denoiser_loss(network, clean, Diffuser(), "uniform", 0.4, **choices)
+    shown = network.shown[0][0][:, 0, 0, 0]  # a corner is held clean, or noisy
+    assert (shown == 1).float().mean() == pytest.approx(0.2, abs=0.03)
+    assert (shown == 0).float().mean() == pytest.approx(0.2, abs=0.03)
+
+
+def test_with_nothing_asked_for_no_random_number_more_is_drawn() -> None:
+    """So runs of earlier versions go on as they would have."""
+    clean = torch.randn(8, 4, 6, 6)
+    torch.manual_seed(0)
+    denoiser_loss(Answer("x0", lambda noisy, t: noisy), clean, Diffuser(), "lognormal", 0.5)
+    after = torch.rand(1)
+    torch.manual_seed(0)
+    draw_timesteps(8, "lognormal", Diffuser())
+    torch.randn_like(clean)
+    random_regions(8, 6, 6)
+    torch.rand(8)
+    assert torch.equal(torch.rand(1), after)
 
 
 def snr_at(t: Tensor, diffuser: Diffuser) -> Tensor:

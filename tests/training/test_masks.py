@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from ddpm_core.training.masks import random_regions
+from ddpm_core.training.masks import around_the_middle, random_regions
 
 
 @pytest.mark.parametrize(("height", "width"), [(16, 16), (9, 31), (2, 3), (1, 1)])
@@ -37,3 +37,17 @@ def test_random_regions_follow_the_global_seed() -> None:
         drawn.append(random_regions(8, 16, 16))
     assert torch.equal(drawn[0], drawn[1])
     assert not torch.equal(drawn[0], drawn[2])
+
+
+@pytest.mark.parametrize(("height", "width"), [(16, 16), (9, 31), (1, 1)])
+def test_around_the_middle_all_is_held_but_one_upright_ellipse(height: int, width: int) -> None:
+    held = around_the_middle(300, height, width)
+    assert held.shape == (300, 1, height, width)
+    assert held.dtype == torch.bool
+    if height == width == 16:
+        assert not held[:, :, 7:9, 7:9].any()  # of a face near the middle, the middle
+        assert held[:, :, 0, 0].all()
+        assert 0.3 < (~held).float().mean() < 0.5
+        assert len(held.flatten(1).unique(dim=0)) > 100
+        rows, columns = (~held).any(3).sum(2).float().mean(), (~held).any(2).sum(2).float().mean()
+        assert rows > columns  # higher than wide

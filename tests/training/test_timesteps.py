@@ -24,10 +24,7 @@ from ddpm_core.training.stages import denoiser
 from ddpm_core.training.stages.run import state_file
 from ddpm_core.training.state import load_state, save_state
 from ddpm_core.training.timesteps import STRETCHES, UNIFORM_SHARE, LossAwareSampler, draw_timesteps
-from tests.training.stages.test_run import copy_vae, pictures, request_for, run_all, settings_with, trained
-from tests.training.test_losses import Answer
-
-__all__ = ["pictures", "trained"]  # fixtures
+from tests.training.small_runs import Answer, copy_vae, request_for, run_all, settings_with
 
 EVERY = torch.arange(1, 1000)
 

@@ -37,7 +37,7 @@ MEASURES: dict[str, tuple[StageName, str, str]] = {  # of which stage, what it m
     "held_out_gradient_ratio": ("vae", "edge strength, reconstructed / original", "{:.3f}"),
     "held_out_loss": ("denoiser", "denoising loss", "{:.4f}"),
 }
-ELSEWHERE = {"vae", "denoiser", "data", "init", "about"}  # what the table of settings leaves to other places
+ELSEWHERE = {"vae", "denoiser", "data", "init", "about", "framing"}  # what the table of settings leaves to other places
 
 Record = dict[StageName, list[dict[str, Any]]]  # of each stage, rows of its log, or its runs
 

@@ -37,7 +37,7 @@ def of_the_checkpoint() -> dict[str, Any]:
     """The settings that a run started from another checkpoint has from there (`initialization.shapes_of`), as None."""
     stages = {"vae": VaeSettings.SHAPE, "denoiser": (*DenoiserSettings.SHAPE, "schedule")}
     shapes = {stage: dict.fromkeys(names) for stage, names in stages.items()}
-    return {"size": None, "codec": None, "pixel_stride": None, **shapes}
+    return {"size": None, "codec": None, "pixel_stride": None, "framing": None, **shapes}
 
 
 def beyond(wanted: dict[str, Any], base: dict[str, Any]) -> dict[str, Any]:

@@ -94,8 +94,10 @@ class DenoiserStage:
         return cls(request, model, codec, train, held_out, pictures.classes, teacher, basis, notes)
 
     def loss(self, model: UNet, micro_batch: MicroBatch) -> dict[str, Tensor]:
-        settings = self.request.denoiser
-        _, clean, label = self.batch(self.train, micro_batch)
+        settings, recoloured = self.request.denoiser, None
+        index, clean, label = self.batch(self.train, micro_batch)
+        if self.train.recoloured is not None:
+            recoloured = self.train.recoloured[index].to(self.device, memory_format=torch.channels_last)
         return denoiser_loss(
             model,
             clean,
@@ -107,6 +109,10 @@ class DenoiserStage:
             self.teacher,
             micro_batch,
             self.loss_state,
+            clamp_timesteps=settings.clamp_timesteps,
+            clamp_middle=settings.clamp_middle,
+            recoloured=recoloured,
+            clamp_recolour=settings.clamp_recolour,
         )
 
     def batch(self, latents: LatentSet, micro_batch: MicroBatch) -> tuple[Tensor, Tensor, Tensor | None]:

@@ -20,10 +20,11 @@ from ddpm_core.checkpoints.atomic import CheckpointError, read_tensors, write_te
 from ddpm_core.data.load import PictureSet
 from ddpm_core.networks.codec import Codec, PixelCodec
 from ddpm_core.training.pictures import Pictures
+from ddpm_core.training.recolour import recolour
 from ddpm_core.training.settings import TrainRequest
 
 ENCODED = 32  # pictures encoded at once
-LATENTS = "latents.safetensors"  # in training/
+LATENTS, RECOLOURED = "latents.safetensors", "recoloured.safetensors"  # in training/
 
 
 @dataclass
@@ -33,17 +34,20 @@ class LatentSet:
     Attributes:
         clean: (N, C, h, w), normalised, on the CPU.
         labels: the class (N,) of each; None without classes.
+        recoloured: (N, C, h, w), of the same pictures in another light (`recolour`); None if nobody asked for it.
     """
 
     clean: Tensor
     labels: Tensor | None = None
+    recoloured: Tensor | None = None
 
 
 class Views(NamedTuple):
-    """Pictures as they are encoded: alone, or each batch followed by its mirror images."""
+    """Pictures as they are encoded: alone, or each batch followed by its mirror images; in their own light or not."""
 
     pictures: PictureSet
     flips: bool
+    recoloured: bool = False
 
 
 def encode_pictures(
@@ -56,21 +60,32 @@ def encode_pictures(
     views = {"train": Views(pictures.train, request.flips)}
     if pictures.held_out:
         views["held_out"] = Views(pictures.held_out, flips=False)
-    if isinstance(codec, PixelCodec):
-        clean = {name: encoded(codec, each) for name, each in views.items()}
-    else:
-        clean = cached(codec, views, request.out / "training" / LATENTS, write)
+    clean = _latents(codec, views, request.out / "training" / LATENTS, write)
     known = bool(pictures.classes)
     sets = {name: LatentSet(clean[name], labels_of(each) if known else None) for name, each in views.items()}
+    if request.denoiser.clamp_share and request.denoiser.clamp_recolour:
+        other_light = {"recoloured": views["train"]._replace(recoloured=True)}
+        made = _latents(codec, other_light, request.out / "training" / RECOLOURED, write)
+        sets["train"].recoloured = made["recoloured"]
     return sets["train"], sets.get("held_out")
+
+
+def _latents(codec: Codec, views: Mapping[str, Views], file: Path, write: bool) -> dict[str, Tensor]:
+    if isinstance(codec, PixelCodec):
+        return {name: encoded(codec, each) for name, each in views.items()}
+    return cached(codec, views, file, write)
 
 
 @torch.inference_mode()
 def encoded(codec: Codec, views: Views) -> Tensor:
     """Latents (N, C, h, w) of pictures, on the CPU; 2N with their mirror images."""
-    device, latents = codec.latent_mean.device, []
+    device, latents, count = codec.latent_mean.device, [], 0
     for image in views.pictures.batches(ENCODED):  # (B, 3, H, W)
-        for view in (image, image.flip(3)) if views.flips else (image,):
+        seeds = 2 * torch.arange(count, count + len(image))  # of a picture's light, and one more of its mirror image's
+        count += len(image)
+        for mirrored, view in enumerate((image, image.flip(3)) if views.flips else (image,)):
+            if views.recoloured:
+                view = recolour(view, seeds + mirrored)
             latents.append(codec.encode(view.to(device)).cpu())
     return torch.cat(latents)
 
@@ -102,7 +117,7 @@ def cached(codec: Codec, views: Mapping[str, Views], file: Path, write: bool = T
 
 def fingerprint(codec: Codec, views: Views) -> str:
     """SHA-256 of all that latents depend on: how the codec is built, its weights, the pixels, and the flips."""
-    shape = f"{codec!r} stride {codec.stride} flips {views.flips}"
+    shape = f"{codec!r} stride {codec.stride} flips {views.flips}" + " recoloured" * views.recoloured
     return digest(*codec.state_dict().values(), views.pictures.pixels, prefix=shape)
 
 

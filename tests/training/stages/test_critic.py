@@ -14,9 +14,7 @@ from ddpm_core.training.pictures import Pictures
 from ddpm_core.training.record.journal import rows_of
 from ddpm_core.training.settings import VaeSettings
 from ddpm_core.training.stages.critic import Critic, contest, sampled_latents
-from tests.training.stages.test_run import pictures, request_for, run_all, trained
-
-__all__ = ["pictures", "trained"]  # fixtures
+from tests.training.small_runs import request_for, run_all
 
 JUDGED = {"learns": "decoder", "adversarial_weight": 0.1, "sampled": 5}
 

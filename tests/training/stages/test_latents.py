@@ -21,6 +21,7 @@ from ddpm_core.networks.codec import PixelCodec
 from ddpm_core.networks.vae import VAE
 from ddpm_core.training.distributed import World
 from ddpm_core.training.pictures import Pictures
+from ddpm_core.training.recolour import recolour
 from ddpm_core.training.settings import TrainRequest
 from ddpm_core.training.stages import latents
 from ddpm_core.training.stages.denoiser import DenoiserStage
@@ -201,3 +202,46 @@ def test_a_run_that_reads_its_latents_is_the_run_that_made_them_bit_for_bit(
     one, two = (checkpoint.read_tensors(state_file(each.out, "denoiser"))[0] for each in (request_, other))
     assert one.keys() == two.keys()
     assert all(torch.equal(one[name], two[name]) for name in one)
+
+
+def recolouring(request: TrainRequest, share: float = 0.5) -> TrainRequest:
+    return request.model_copy(update={"denoiser": request.denoiser.model_copy(update={"clamp_recolour": share})})
+
+
+def test_recoloured_latents_are_kept_beside_the_others_and_made_of_the_same_pictures(
+    request_: TrainRequest, pictures: Pictures, calls: list[int]
+) -> None:
+    plain = DenoiserStage.prepare(request_, pictures)
+    assert plain.train.recoloured is None
+    assert not (request_.out / "training" / latents.RECOLOURED).exists()
+    calls.clear()
+    stage = DenoiserStage.prepare(recolouring(request_), pictures)
+    assert sum(calls) == 72  # what there was before is not made again
+    assert torch.equal(stage.train.clean, plain.train.clean)
+    assert stage.train.recoloured is not None
+    assert stage.train.recoloured.shape == stage.train.clean.shape
+    assert (stage.train.recoloured != stage.train.clean).flatten(1).any(1).all()
+    calls.clear()
+    again = DenoiserStage.prepare(recolouring(request_), pictures)
+    assert calls == []
+    assert again.train.recoloured is not None
+    assert torch.equal(again.train.recoloured, stage.train.recoloured)
+    (request_.out / "training" / latents.RECOLOURED).unlink()
+    anew = DenoiserStage.prepare(recolouring(request_), pictures)
+    assert anew.train.recoloured is not None
+    assert torch.equal(anew.train.recoloured, stage.train.recoloured)
+
+
+def test_recoloured_pictures_are_those_of_their_place_in_the_set(request_: TrainRequest, pictures: Pictures) -> None:
+    stage = DenoiserStage.prepare(recolouring(request_), pictures)
+    assert stage.train.recoloured is not None
+    image = pictures.train.batch(torch.arange(32, 36))  # the second batch, whose mirror images come last
+    for first, view, seeds in ((64, image, [64, 66, 68, 70]), (68, image.flip(3), [65, 67, 69, 71])):
+        expected = stage.codec.encode(recolour(view, torch.tensor(seeds)))
+        assert torch.equal(stage.train.recoloured[first : first + 4], expected)
+
+
+def test_without_clamped_examples_nothing_is_recoloured(request_: TrainRequest, pictures: Pictures) -> None:
+    request = recolouring(request_)
+    none = request.model_copy(update={"denoiser": request.denoiser.model_copy(update={"clamp_share": 0.0})})
+    assert DenoiserStage.prepare(none, pictures).train.recoloured is None

@@ -6,11 +6,10 @@ import contextlib
 import json
 import math
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from ddpm_core.checkpoints import folders
 from ddpm_core.checkpoints import native as checkpoint
@@ -22,6 +21,7 @@ from ddpm_core.requests import GenerateRequest
 from ddpm_core.training.pictures import Pictures
 from ddpm_core.training.settings import StageName, TrainRequest
 from ddpm_core.training.stages.run import run_stage, state_file
+from tests.training.small_runs import copy_vae, request_for, run_all
 
 FROZEN = {"learning_rate": 1e-9}  # so small that nothing moves
 
@@ -31,59 +31,6 @@ def same(one: dict[str, Tensor], other: dict[str, Tensor]) -> bool:
 
 
 # Stages
-
-
-@pytest.fixture(scope="module")
-def pictures() -> Pictures:
-    generator = torch.Generator().manual_seed(0)
-    small = torch.rand(12, 3, 4, 4, generator=generator)
-    pixels = (nn.functional.interpolate(small, size=(16, 16), mode="bilinear") * 255).to(torch.uint8)
-    return Pictures(PictureSet(pixels[:10], []), PictureSet(pixels[10:], []), 10)
-
-
-def request_for(out: Path, **changes: Any) -> TrainRequest:
-    common = {"iterations": 6, "batch_size": 3, "warmup": 2}
-    values = {
-        "data": "nowhere/pictures",
-        "out": out,
-        "size": 16,
-        "precision": "fp32",
-        "device": "cpu",
-        "vae": common | {"channels": (16, 16), "full_width": 8, "decoder_blocks": 1},
-        "denoiser": common | {"channels": (32, 32), "blocks": 1, "learning_rate": 1e-2},
-    }
-    return TrainRequest.model_validate(values | changes)
-
-
-def settings_with(request: TrainRequest, **changes: Any) -> TrainRequest:
-    """The request with some settings of the denoiser changed."""
-    return request.model_copy(update={"denoiser": request.denoiser.model_copy(update=changes)})
-
-
-def run_all(stage: StageName, request: TrainRequest, pictures: Pictures, until: int | None = None) -> list[int]:
-    """Run a stage, or close it after step `until`; the steps it took."""
-    taken, updates = [], run_stage(stage, request, pictures)
-    for update in updates:
-        taken.append(update.step.step)
-        if update.step.step == until:
-            break
-    updates.close()
-    return taken
-
-
-@pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory, pictures: Pictures) -> Path:
-    """A checkpoint folder both stages of which ran to their end; tests only read it."""
-    out = tmp_path_factory.mktemp("runs") / "whole"
-    run_all("vae", request_for(out), pictures)
-    run_all("denoiser", request_for(out), pictures)
-    return out
-
-
-def copy_vae(source: Path, out: Path) -> None:
-    out.mkdir(parents=True)
-    for name in (checkpoint.CONFIG, checkpoint.CODEC_WEIGHTS):
-        (out / name).write_bytes((source / name).read_bytes())
 
 
 @pytest.mark.parametrize("stage", ["vae", "denoiser"])
