@@ -5,10 +5,11 @@ from __future__ import annotations
 import inspect
 import sys
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Literal, NoReturn, Optional, get_origin
+from tempfile import TemporaryFile
+from typing import Annotated, Any, Literal, NoReturn, TypeVar, get_origin
 
 import typer
 from pydantic import BaseModel, ValidationError
@@ -16,6 +17,11 @@ from pydantic.fields import FieldInfo
 
 from ddpm_core.errors import UserError
 
+Model = TypeVar("Model", bound=BaseModel)
+
+CHECKPOINT = Path("checkpoints/faces-128")  # unless another is named
+Checkpoint = Annotated[Path, typer.Option(help="checkpoint folder")]
+Device = Annotated[str, typer.Option(help="cpu, cuda, mps, or auto")]
 FLAGS = {"label": "class"}  # fields called otherwise because Python keeps the word to itself
 
 
@@ -25,28 +31,33 @@ def _parameters(model: type[BaseModel], prefix: str = "") -> list[inspect.Parame
         if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
             parameters += _parameters(field.annotation, f"{prefix}{name}__")
             continue
-        flag = (prefix + FLAGS.get(name, name)).replace("__", "-").replace("_", "-")
-        negative = f"/--no-{flag}" if field.annotation is bool else ""
+        flag = flag_of(name, prefix)
+        negative = f"/--no-{flag[2:]}" if field.annotation is bool else ""
         # None, "not given", lets presets and the model's own defaults speak.
-        option = typer.Option(None, f"--{flag}{negative}", help=_help(field), show_default=False)
-        kind: Any = Optional[_option_type(field)]  # type: ignore[misc]
+        option = typer.Option(None, f"{flag}{negative}", help=_help(field), show_default=False)
+        kind = _option_type(field) | None
         parameters.append(
             inspect.Parameter(prefix + name, inspect.Parameter.KEYWORD_ONLY, default=option, annotation=kind)
         )
     return parameters
 
 
+def flag_of(name: str, prefix: str = "") -> str:
+    """What the option for a field is called; `prefix` names the sections around it, "vae__" say."""
+    return "--" + (prefix + FLAGS.get(name, name)).replace("__", "-").replace("_", "-")
+
+
 def flags(given: dict[str, Any], prefix: str = "") -> list[str]:
     """The way back of `takes`: options that give a command these values, nested as its model is. None is not said."""
     said = []
     for name, value in given.items():
-        flag = prefix + FLAGS.get(name, name).replace("_", "-")
+        flag = flag_of(name, prefix)
         if isinstance(value, dict):
-            said += flags(value, f"{flag}-")
+            said += flags(value, f"{prefix}{name}__")
         elif isinstance(value, bool):
-            said.append(f"--{flag}" if value else f"--no-{flag}")
+            said.append(flag if value else f"--no-{flag[2:]}")
         elif value is not None:
-            said += [f"--{flag}", plain(value)]
+            said += [flag, plain(value)]
     return said
 
 
@@ -66,17 +77,19 @@ def plain(value: Any) -> str:
     return ",".join(map(str, value)) if isinstance(value, tuple | list) else "none" if value is None else str(value)
 
 
-def takes(model: type[BaseModel], without: Sequence[str] = ()) -> Callable:
-    """Give a command `f(given, **extra)` one option per field of `model`, nested fields joined by a dash.
+def takes(*models: type[BaseModel], without: Sequence[str] = ()) -> Callable:
+    """Give a command `f(given, **extra)` one option per field of some models, nested fields joined by a dash.
 
-    Fields named in `without` get none.
+    Fields named in `without` get none; a field that several models have is the first one's.
 
-    `given` receives what the user typed, nested as the model is, and nothing else.
+    `given` receives what the user typed, nested as the models are, and nothing else; `part` parts it.
     """
 
     def decorate(command: Callable) -> Callable:
         own = [p for p in inspect.signature(command, eval_str=True).parameters.values() if p.name != "given"]
-        fields = [p for p in _parameters(model) if p.name not in without]
+        every = {p.name: p for model in reversed(models) for p in _parameters(model)}
+        ordered = dict.fromkeys(p.name for model in models for p in _parameters(model))
+        fields = [every[name] for name in ordered if name not in without]
         names = {p.name for p in fields}
 
         def run(**values: Any) -> None:
@@ -97,6 +110,38 @@ def takes(model: type[BaseModel], without: Sequence[str] = ()) -> Callable:
         return run
 
     return decorate
+
+
+def part(given: Mapping[str, Any], model: type[Model]) -> Model:
+    """One of the models of `takes` from what was given. Raises pydantic's `ValidationError`."""
+    return model.model_validate({name: value for name, value in given.items() if name in model.model_fields})
+
+
+def output_file(path: Path, *suffixes: str) -> None:
+    """Refuse, before the work, a file to write whose suffix does not say one of these formats, or that is a folder.
+
+    Raises:
+        UserError: that is so.
+    """
+    if path.is_dir():
+        raise UserError(f"{path} is a folder; name a file in it that ends in {' or '.join(suffixes)}.")
+    if path.suffix.lower() not in suffixes:
+        raise UserError(f"{path} says no format that can be written; let its name end in {' or '.join(suffixes)}.")
+
+
+def output_folder(path: Path) -> None:
+    """Make a folder to write into, before the work.
+
+    Raises:
+        UserError: it cannot be made or written to.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        with TemporaryFile(dir=path):
+            pass
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise UserError(f"nothing can be written into {path} ({reason}); choose another folder.") from None
 
 
 def complaint(error: ValidationError) -> str:

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
-from ddpm_core.cli import in_one_sentence, run, takes
+from ddpm_core.cli import CHECKPOINT, Checkpoint, Device, in_one_sentence, output_file, output_folder, run, takes
 from ddpm_core.diffusion.samplers import last
 from ddpm_core.images.files import open_picture, save_png, to_tensor
 from ddpm_core.pipeline import LatentDiffusion
@@ -23,17 +23,18 @@ def main(
     given: dict[str, Any],
     picture: Annotated[Path, typer.Argument(help="picture to change: the square in its middle, or the face in it")],
     out: Annotated[Path, typer.Option(help="PNG to write")],
-    checkpoint: Annotated[Path, typer.Option(help="checkpoint folder")] = Path("checkpoints/faces-128"),
-    device: Annotated[str, typer.Option(help="cpu, cuda, mps, or auto")] = "auto",
+    checkpoint: Checkpoint = CHECKPOINT,
+    device: Device = "auto",
 ) -> None:
     """Write OUT, PICTURE's face, or the square in its middle, made anew at the model's size."""
     with in_one_sentence():
         request = EditRequest.model_validate(given)
+        output_file(out, ".png")
         original = open_picture(picture)
         model = LatentDiffusion.load(checkpoint, device)
-        made = last(model.edit(request, to_tensor(model.square(original)))).latent
-        out.parent.mkdir(parents=True, exist_ok=True)
-        save_png(model.pictures(made)[0], out, model.png_parameters(request))
+        steps = model.edit(request, to_tensor(model.square(original)))
+        output_folder(out.parent)
+        save_png(model.pictures(last(steps).latent)[0], out, model.png_parameters(request))
 
 
 if __name__ == "__main__":

@@ -25,7 +25,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, Optional
+from typing import Annotated, Any
 
 import numpy as np
 import torch
@@ -35,7 +35,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from ddpm_core.checkpoints import folders
-from ddpm_core.cli import in_one_sentence, run
+from ddpm_core.cli import in_one_sentence, output_file, output_folder, run
 from ddpm_core.data.find import AUTO, NONE, DataSet, find
 from ddpm_core.data.load import PictureSet, find_pictures, load_pictures
 from ddpm_core.diffusion.samplers import last
@@ -68,14 +68,14 @@ def main(
     samples: Annotated[int, typer.Option(min=1, help="pictures to make and compare with the training pictures")] = 1000,
     fills: Annotated[int, typer.Option(min=1, help="held-out pictures to inpaint, at most")] = 64,
     inception_file: Annotated[
-        Optional[Path],
+        Path | None,
         typer.Option(
             "--inception",
             help="weights of FID's Inception-v3, pt_inception-2015-12-05-6726825d.pth or its tensors as .safetensors: "
             "for FID, KID and Inception Score. Without it, a small classifier trained on the spot compares pictures",
         ),
     ] = None,
-    json_file: Annotated[Optional[Path], typer.Option("--json", help="also write the measures to this file")] = None,
+    json_file: Annotated[Path | None, typer.Option("--json", help="also write the measures to this file")] = None,
     device: Annotated[str, typer.Option(help="cpu, cuda, mps, or auto")] = "auto",
 ) -> None:
     """Print what the checkpoint measures on held-out pictures as a table.
@@ -84,7 +84,11 @@ def main(
     for class accuracy, where the classifier itself is as good; another checkpoint may miss them and be fine.
     """
     with in_one_sentence():
+        if json_file:
+            output_file(json_file, ".json")
         model = LatentDiffusion.load(checkpoint, device)
+        if json_file:  # before the work, which takes minutes
+            output_folder(json_file.parent)
         if not model.unconditional:
             raise UserError(
                 f"{model.name} always wants a class and cannot be measured: most of what is measured is told none."

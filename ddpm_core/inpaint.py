@@ -7,17 +7,25 @@ Examples:
 
 from __future__ import annotations
 
+import hashlib
+from itertools import chain, count
 from pathlib import Path
-from typing import Annotated, Any, Optional
+from typing import Annotated, Any
 
+import numpy as np
 import typer
+from PIL import Image
 
-from ddpm_core.cli import fail, in_one_sentence, run, takes
+from ddpm_core.cli import CHECKPOINT, Checkpoint, Device, in_one_sentence, output_folder, run, takes
 from ddpm_core.diffusion.samplers import last
-from ddpm_core.images.files import open_picture, save_png
+from ddpm_core.errors import UserError
+from ddpm_core.images.files import open_picture, read_parameters, save_png
 from ddpm_core.images.masks import FACE_PARTS, face_mask, open_mask
 from ddpm_core.pipeline import LatentDiffusion
 from ddpm_core.requests import InpaintRequest
+
+Mask = Annotated[Path | None, typer.Option(help="picture of that shape, light or opaque where painted")]
+Region = Annotated[str | None, typer.Option(help=f"a ready-made mask instead: {', '.join(FACE_PARTS)}")]
 
 
 @takes(InpaintRequest)
@@ -25,26 +33,60 @@ def main(
     given: dict[str, Any],
     picture: Annotated[Path, typer.Argument(help="picture to change")],
     out: Annotated[Path, typer.Option(help="folder to write into")],
-    mask: Annotated[Optional[Path], typer.Option(help="picture of that shape, light or opaque where painted")] = None,
-    region: Annotated[Optional[str], typer.Option(help=f"a ready-made mask instead: {', '.join(FACE_PARTS)}")] = None,
-    checkpoint: Annotated[Path, typer.Option(help="checkpoint folder")] = Path("checkpoints/faces-128"),
-    device: Annotated[str, typer.Option(help="cpu, cuda, mps, or auto")] = "auto",
+    mask: Mask = None,
+    region: Region = None,
+    checkpoint: Checkpoint = CHECKPOINT,
+    device: Device = "auto",
 ) -> None:
-    """Write OUT/SEED.png for each seed, PICTURE at its own size with the painted part made anew."""
-    if (mask is None) == (region is None):
-        fail("say what to make anew: either --mask FILE or --region NAME.")
-    if region is not None and region not in FACE_PARTS:
-        fail(f"there is no ready-made mask {region!r}; choose from: {', '.join(FACE_PARTS)}.")
+    """Write OUT/SEED.png for each seed, PICTURE at its own size with the painted part made anew.
+
+    Where a result of another picture lies there, it is OUT/NAME-SEED.png, after PICTURE's name.
+    """
     with in_one_sentence():
+        check_painted(mask, region)
         request = InpaintRequest.model_validate(given)
         original = open_picture(picture)
-        painted = open_mask(mask, original.size) if mask else face_mask(region, original)  # type: ignore[arg-type]
+        painted = painted_on(original, mask, region)
         model = LatentDiffusion.load(checkpoint, device)
         frame = model.frame(request, original, painted)
-        made = model.pictures(last(model.inpaint(request, frame.image(), frame.mask())).latent)
-        out.mkdir(parents=True, exist_ok=True)
+        steps = model.inpaint(request, frame.image(), frame.mask())
+        output_folder(out)
+        made = model.pictures(last(steps).latent)
+        source = fingerprint(picture)
         for one, fill in zip(request.singles(), made, strict=True):
-            save_png(frame.paste(fill), out / f"{one.seed}.png", model.png_parameters(one))
+            path = result_file(out, one.seed, picture, source)
+            if path.stem != str(one.seed):
+                typer.echo(f"{path}, since {one.seed}.png is another picture's.")
+            save_png(frame.paste(fill), path, model.png_parameters(one) | {"picture": source})
+
+
+def check_painted(mask: Path | None, region: str | None) -> None:
+    """Refuse what does not say what is painted. Raises `UserError`."""
+    if (mask is None) == (region is None):
+        raise UserError("say what to make anew: either --mask FILE or --region NAME.")
+    if region is not None and region not in FACE_PARTS:
+        raise UserError(f"there is no ready-made mask {region!r}; choose from: {', '.join(FACE_PARTS)}.")
+
+
+def painted_on(picture: Image.Image, mask: Path | None, region: str | None) -> np.ndarray:
+    """Bool (H, W), what is painted on a picture by a file or, without one, by a ready-made mask. Raises `MaskError`."""
+    if mask is not None:
+        return open_mask(mask, picture.size)
+    assert region is not None
+    return face_mask(region, picture)
+
+
+def fingerprint(picture: Path) -> str:
+    """What tells results of this file from those of others, without saying its name to whoever gets one."""
+    with open(picture, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()[:16]
+
+
+def result_file(out: Path, seed: int, picture: Path, source: str) -> Path:
+    """Where a result belongs: on a former one of the same picture, or where nothing lies yet."""
+    names = chain([f"{seed}", f"{picture.stem}-{seed}"], (f"{picture.stem}-{seed}-{i}" for i in count(2)))
+    paths = (out / f"{name}.png" for name in names)
+    return next(path for path in paths if not path.exists() or read_parameters(path).get("picture") == source)
 
 
 if __name__ == "__main__":

@@ -7,14 +7,14 @@ Example:
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Optional
+from typing import Annotated, Any
 
 import torch
 import typer
 from torch import Tensor
 from tqdm import tqdm
 
-from ddpm_core.cli import in_one_sentence, run, takes
+from ddpm_core.cli import CHECKPOINT, Checkpoint, Device, in_one_sentence, output_file, output_folder, run, takes
 from ddpm_core.diffusion.samplers import last
 from ddpm_core.images.files import contact_sheet, save_png, to_pictures
 from ddpm_core.pipeline import LatentDiffusion
@@ -25,10 +25,10 @@ from ddpm_core.requests import MAX_COUNT, GenerateRequest
 def main(
     given: dict[str, Any],
     out: Annotated[Path, typer.Option(help="folder to write into")],
-    checkpoint: Annotated[Path, typer.Option(help="checkpoint folder")] = Path("checkpoints/faces-128"),
+    checkpoint: Checkpoint = CHECKPOINT,
     count: Annotated[int, typer.Option(min=1, help="pictures, each with the next seed")] = 1,
-    grid: Annotated[Optional[Path], typer.Option(help="also write all pictures as one sheet to this PNG")] = None,
-    device: Annotated[str, typer.Option(help="cpu, cuda, mps, or auto")] = "auto",
+    grid: Annotated[Path | None, typer.Option(help="also write all pictures as one sheet to this PNG or JPEG")] = None,
+    device: Device = "auto",
 ) -> None:
     """Write OUT/SEED.png for each seed; the PNG's text says how it was made."""
     with in_one_sentence():
@@ -37,11 +37,14 @@ def main(
             GenerateRequest.model_validate({**given, "seed": first.seed + done, "count": min(MAX_COUNT, count - done)})
             for done in range(0, count, MAX_COUNT)
         ]
+        if grid:
+            output_file(grid, ".png", ".jpg", ".jpeg")
         model = LatentDiffusion.load(checkpoint, device)
+        for folder in (out, grid.parent) if grid else (out,):
+            output_folder(folder)
         images: list[Tensor] = []
-        out.mkdir(parents=True, exist_ok=True)
         for batch in tqdm(batches, desc="sampling", unit="batch", disable=len(batches) == 1 or None):
-            made = model.codec.decode(last(model.generate(batch)).latent)
+            made = model.codec.decode(last(model.generate(batch)).latent)  # (B, 3, H, W)
             for one, picture in zip(batch.singles(), to_pictures(made), strict=True):
                 save_png(picture, out / f"{one.seed}.png", model.png_parameters(one))
             if grid:  # otherwise none has to stay in memory

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import sys
 from functools import partial
-from typing import Annotated, Any, Optional
+from typing import Annotated, Any
 
 import typer
 from tqdm import tqdm
@@ -34,8 +34,8 @@ from ddpm_core.training.stages.run import run_stage
 def main(
     given: dict[str, Any],
     preset: Annotated[str, typer.Option(help=f"row of the preset table to start from: {', '.join(PRESETS)}")] = "quick",
-    iterations: Annotated[Optional[int], typer.Option(help="optimiser steps of each stage")] = None,
-    batch_size: Annotated[Optional[int], typer.Option(help="pictures per step in each stage")] = None,
+    iterations: Annotated[int | None, typer.Option(help="optimiser steps of each stage")] = None,
+    batch_size: Annotated[int | None, typer.Option(help="pictures per step in each stage")] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="say what memory and time it would take, and stop")
     ] = False,

@@ -62,3 +62,12 @@ def test_a_file_that_is_no_picture_is_named(call, tiny_checkpoint: Path, tmp_pat
     (tmp_path / "letter.png").write_text("not a picture")
     arguments = ["--checkpoint", tiny_checkpoint, "--out", tmp_path / "out.png"]
     assert_refused(call(edit.main, tmp_path / "letter.png", *arguments), "letter.png is not a picture")
+
+
+@pytest.mark.parametrize(("name", "words"), [("edited.jpg", ".png"), ("edited", ".png"), ("", "is a folder")])
+def test_a_suffix_is_the_format_or_is_refused_before_the_work(
+    call, tiny_checkpoint: Path, photo: Path, tmp_path: Path, name: str, words: str
+) -> None:
+    arguments = ["--checkpoint", tiny_checkpoint, "--out", tmp_path / name]
+    assert_refused(call(edit.main, photo, *arguments), str(tmp_path / name), words)
+    assert [path.name for path in tmp_path.glob("*.*")] == ["photo.png"]

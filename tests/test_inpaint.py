@@ -35,6 +35,28 @@ def test_a_ready_mask_fills_the_picture_at_its_own_size_once_per_seed(
     assert (said["action"], said["seed"], said["steps"]) == ("inpaint", 5, 2)
 
 
+def test_results_of_a_second_photo_leave_those_of_the_first_and_bear_its_name(
+    call, tiny_checkpoint: Path, photo: Path, tmp_path: Path
+) -> None:
+    def fill(picture: Path, steps: int = 1) -> None:
+        arguments = ["--region", "face", "--steps", steps, "--resamples", 1, "--seed", 1, "--out", out]
+        assert call(inpaint.main, picture, "--checkpoint", tiny_checkpoint, *arguments).status == 0
+
+    out, other, namesake = tmp_path / "out", tmp_path / "bert.png", tmp_path / "elsewhere" / "bert.png"
+    namesake.parent.mkdir()
+    for number, path in enumerate((other, namesake)):
+        Image.effect_noise((40, 40), 20 + number).convert("RGB").save(path)
+    fill(photo)
+    first = (out / "1.png").read_bytes()
+    fill(other)
+    fill(namesake)
+    assert sorted(path.name for path in out.iterdir()) == ["1.png", "bert-1-2.png", "bert-1.png"]
+    assert (out / "1.png").read_bytes() == first
+    fill(photo, steps=2)  # its own it may write over
+    assert len(list(out.iterdir())) == 3
+    assert read_parameters(out / "1.png")["steps"] == 2
+
+
 def test_the_jump_is_heard_and_said_in_the_picture(call, tiny_checkpoint: Path, photo: Path, tmp_path: Path) -> None:
     pixels = {}
     for jump in (1, 2):
@@ -78,3 +100,14 @@ def test_what_cannot_be_done_is_said_in_a_sentence(
     outcome = call(inpaint.main, photo, "--checkpoint", tiny_checkpoint, "--out", tmp_path / "out", *arguments)
     assert_refused(outcome, *words)
     assert not (tmp_path / "out").exists()
+
+
+def test_where_nothing_can_be_written_is_said_before_the_work(
+    call, tiny_checkpoint: Path, photo: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def work(*_: object) -> None:
+        raise AssertionError("it was made before it was known where to put it")
+
+    monkeypatch.setattr(inpaint, "last", work)
+    arguments = ["--region", "face", "--checkpoint", tiny_checkpoint, "--out", photo]
+    assert_refused(call(inpaint.main, photo, *arguments), f"nothing can be written into {photo}")

@@ -14,12 +14,12 @@ from ddpm_core.images.animation import there_and_back as walked
 from ddpm_core.images.crop import Frame
 from ddpm_core.images.files import read_parameters, save_png
 from ddpm_core.pipeline import LatentDiffusion
-from ddpm_core.requests import BetweenRequest, GenerateRequest
+from ddpm_core.requests import BetweenRequest, GenerateRequest, WalkSettings
 from ui.files import written
 from ui.run_inputs import RunInputs
 
-SIDE = 256  # longer side of a moving picture, pixels, unless asked otherwise
-WALK_SECONDS = 4.0  # of the way between two seeds, there and back
+SIDE = WalkSettings().size  # longer side of a moving picture, pixels, unless asked otherwise
+WALK_SECONDS = WalkSettings().seconds  # of the way between two seeds, there and back
 SHOWN = 1024  # longer side of a result on the page; the file to download has the upload's size
 
 
@@ -37,9 +37,10 @@ def save(
     """
     past = {} if onto is None else read_parameters(onto)
     before = {"continued_from": past} if "action" in past else {}
+    of = "" if onto is None else f"{Path(onto).stem[:60]}-"  # results of two uploads are told apart by their names
     paths = []
     for picture, one in zip(pictures, request.singles(), strict=True):
-        path = folder / f"{prefix}{model.name}-{one.stem}.png"
+        path = folder / f"{prefix}{of}{model.name}-{one.stem}.png"
         save_png(picture, path, model.png_parameters(one) | before)
         paths.append(str(path))
     return paths

@@ -70,6 +70,7 @@ FORMATS: dict[str, Callable[[Sequence[Image.Image], str | Path, float, int], Non
     "gif": save_gif,
     "mp4": save_mp4,
 }
+SUFFIXES = tuple(f".{name}" for name in FORMATS)
 
 
 def _scaled(frames: Sequence[Image.Image], side: int, multiple: int = 1) -> list[Image.Image]:

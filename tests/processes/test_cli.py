@@ -82,6 +82,18 @@ def test_all_samples_can_be_written_as_one_sheet_too(call, tiny_checkpoint: Path
     assert Image.open(grid).size == (66, 66)
 
 
+def test_the_sheets_suffix_is_its_format_and_its_folder_is_made(call, tiny_checkpoint: Path, tmp_path: Path) -> None:
+    common = ["--checkpoint", tiny_checkpoint, "--steps", 1, "--out", tmp_path / "s", "--grid"]
+    assert call(sample.main, *common, tmp_path / "new" / "folder" / "sheet.jpg").status == 0
+    assert Image.open(tmp_path / "new" / "folder" / "sheet.jpg").format == "JPEG"
+    for name in ("sheet", "sheet.mp4"):
+        assert_refused(call(sample.main, *common, tmp_path / "other" / name), name, ".png or .jpg")
+    assert not (tmp_path / "other").exists()
+    (tmp_path / "file").write_text("no folder")
+    outcome = call(sample.main, "--checkpoint", tiny_checkpoint, "--out", tmp_path / "file")
+    assert_refused(outcome, f"nothing can be written into {tmp_path / 'file'}")
+
+
 @pytest.mark.parametrize("grid", [False, True])
 def test_pictures_stay_in_memory_for_a_sheet_only(
     call, tiny_checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, grid: bool

@@ -23,7 +23,6 @@ from ui.files import workspace
 from ui.models import Shelf
 from ui.results import animate, save
 from ui.run_inputs import RunInputs
-from ui.tabs.process import LIMIT
 
 PICTURE = "the picture, any size and format"
 MASK = "a picture of the same shape, light (or opaque) where `picture` is painted"
@@ -60,7 +59,7 @@ def build(shelf: Shelf) -> None:
         if isinstance(request, InpaintRequest):
             inputs, _ = inputs_of(request, given["picture"], given["mask"])
         model = shelf.load(given["checkpoint"])
-        run, dress = inputs.begin(model, LIMIT)
+        run, dress = inputs.begin(model, shown.size)
         frames = [
             dress(model.pictures(step.denoised if shown.view == "believes" else step.latent)[0])
             for step in spread(run, request.calls)

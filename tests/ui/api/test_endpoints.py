@@ -153,6 +153,20 @@ def test_inpaint_can_be_shaped(client: Client, tmp_path: Path) -> None:
             client.predict(**given, **fields, api_name="/inpaint")
 
 
+def test_results_bear_the_name_of_the_picture_they_were_made_of(client: Client, tmp_path: Path) -> None:
+    names = set()
+    for photo in (tmp_path / "anna.png", tmp_path / "bert.jpg"):
+        Image.effect_noise((40, 30), 60).convert("RGB").save(photo)
+        mask, _ = mask_for(photo, tmp_path)
+        given = {"picture": handle_file(photo), "seed": 1, "steps": STEPS}
+        (filled,) = client.predict(**given, mask=handle_file(mask), api_name="/inpaint")
+        (edited,) = client.predict(**given, api_name="/edit")
+        names |= {Path(filled).name, Path(edited).name}
+    assert names == {
+        f"{done}-{photo}-tiny-seed-1.png" for done in ("inpainted", "edited") for photo in ("anna", "bert")
+    }
+
+
 def test_inpainting_a_picture_made_here_says_how_that_was_made(client: Client, tmp_path: Path) -> None:
     (face,) = client.predict(seed=5, steps=STEPS, api_name="/generate")
     mask, _ = mask_for(Path(face), tmp_path)

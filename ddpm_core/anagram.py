@@ -1,0 +1,42 @@
+"""`python -m ddpm_core.anagram`: pictures that are one thing as they are and another seen another way.
+
+Example:
+    python -m ddpm_core.anagram --checkpoint checkpoints/digits --class 6 --other 9 --view turned-180 --out turned
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from ddpm_core.cli import CHECKPOINT, Checkpoint, Device, in_one_sentence, output_folder, run, takes
+from ddpm_core.diffusion.illusions import VIEWS
+from ddpm_core.diffusion.samplers import last
+from ddpm_core.images.files import save_png, seen
+from ddpm_core.pipeline import LatentDiffusion
+from ddpm_core.requests import AnagramRequest
+
+
+@takes(AnagramRequest)
+def main(
+    given: dict[str, Any],
+    out: Annotated[Path, typer.Option(help="folder to write into")],
+    checkpoint: Checkpoint = CHECKPOINT,
+    device: Device = "auto",
+) -> None:
+    """Write OUT/SEED.png for each seed and, as it is seen the other way, OUT/SEED-VIEW.png."""
+    with in_one_sentence():
+        request = AnagramRequest.model_validate(given)
+        model = LatentDiffusion.load(checkpoint, device)
+        steps = model.anagram(request)
+        output_folder(out)
+        for one, picture in zip(request.singles(), model.pictures(last(steps).latent), strict=True):
+            said, other = model.png_parameters(one), seen(picture, VIEWS[request.view].see)
+            save_png(picture, out / f"{one.seed}.png", said)
+            save_png(other, out / f"{one.seed}-{request.view}.png", said)
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,43 @@
+"""`python -m ddpm_core.hybrid`: pictures that are one class from afar and another close by.
+
+Example:
+    python -m ddpm_core.hybrid --checkpoint checkpoints/digits --class 8 --other 3 --out near-and-far
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from ddpm_core.cli import CHECKPOINT, Checkpoint, Device, in_one_sentence, output_folder, run, takes
+from ddpm_core.diffusion.illusions import blurred
+from ddpm_core.diffusion.samplers import last
+from ddpm_core.images.files import save_png, seen
+from ddpm_core.pipeline import LatentDiffusion
+from ddpm_core.requests import HybridRequest
+
+
+@takes(HybridRequest)
+def main(
+    given: dict[str, Any],
+    out: Annotated[Path, typer.Option(help="folder to write into")],
+    checkpoint: Checkpoint = CHECKPOINT,
+    device: Device = "auto",
+) -> None:
+    """Write OUT/SEED.png for each seed and, as it is seen from afar, OUT/SEED-from-afar.png."""
+    with in_one_sentence():
+        request = HybridRequest.model_validate(given)
+        model = LatentDiffusion.load(checkpoint, device)
+        steps = model.hybrid(request)
+        output_folder(out)
+        for one, picture in zip(request.singles(), model.pictures(last(steps).latent), strict=True):
+            said, other = model.png_parameters(one), seen(picture, partial(blurred, deviation=request.blur))
+            save_png(picture, out / f"{one.seed}.png", said)
+            save_png(other, out / f"{one.seed}-from-afar.png", said)
+
+
+if __name__ == "__main__":
+    run(main)

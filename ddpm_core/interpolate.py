@@ -1,0 +1,57 @@
+"""`python -m ddpm_core.interpolate`: the pictures between two seeds, or a walk through them as a GIF or MP4.
+
+Examples:
+    python -m ddpm_core.interpolate --seed 3 --to 9 --count 8 --out between
+    python -m ddpm_core.interpolate --seed 3 --to 9 --count 16 --out walk.mp4
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from ddpm_core.cli import (
+    CHECKPOINT,
+    Checkpoint,
+    Device,
+    in_one_sentence,
+    output_file,
+    output_folder,
+    part,
+    run,
+    takes,
+)
+from ddpm_core.diffusion.samplers import last
+from ddpm_core.images.animation import FORMATS, SUFFIXES, there_and_back
+from ddpm_core.images.files import save_png
+from ddpm_core.pipeline import LatentDiffusion
+from ddpm_core.requests import BetweenRequest, WalkSettings
+
+
+@takes(BetweenRequest, WalkSettings, without=("format",))
+def main(
+    given: dict[str, Any],
+    out: Annotated[Path, typer.Option(help="folder to write into; or, by its suffix, a GIF or MP4")],
+    checkpoint: Checkpoint = CHECKPOINT,
+    device: Device = "auto",
+) -> None:
+    """Write OUT/NUMBER.png for each picture on the way from --seed to --to, or OUT, a walk there and back."""
+    with in_one_sentence():
+        request, shown, moving = part(given, BetweenRequest), part(given, WalkSettings), bool(out.suffix)
+        if moving and not out.is_dir():
+            output_file(out, *SUFFIXES)
+        model = LatentDiffusion.load(checkpoint, device)
+        steps = model.between(request)
+        output_folder(out.parent if moving else out)
+        made = model.pictures(last(steps).latent)
+        if moving:
+            FORMATS[out.suffix[1:].lower()](there_and_back(made), out, shown.seconds, shown.size)
+            return
+        for number, (one, picture) in enumerate(zip(request.singles(), made, strict=True)):
+            save_png(picture, out / f"{number:02d}.png", model.png_parameters(one))
+
+
+if __name__ == "__main__":
+    run(main)
