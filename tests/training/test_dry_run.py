@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -55,11 +56,14 @@ def contents(folder: Path) -> dict[Path, bytes]:
     return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
-def test_it_says_what_is_in_the_data_and_not_used_or_not_understood(try_out, picture_folder: Path) -> None:
+def test_it_says_what_is_in_the_data_and_not_used_or_not_understood(
+    try_out, picture_folder: Path, tmp_path: Path
+) -> None:
+    folder = shutil.copytree(picture_folder, tmp_path / "in")
     for name in ("a.xyz", "b.xyz", "notes.md"):
-        (picture_folder / name).write_bytes(b"")
-    (picture_folder / "labels.csv").write_text("name,age\nAda,36\n")
-    said = try_out().out
+        (folder / name).write_bytes(b"")
+    (folder / "labels.csv").write_text("name,age\nAda,36\n")
+    said = try_out(source=folder).out
     assert "In the data and not used: 2 .xyz, 1 .md.\n" in said
     assert "labels.csv names none of the" in said
     assert "(its columns are: name, age)" in said
