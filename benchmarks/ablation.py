@@ -38,8 +38,8 @@ from ddpm_core.cli import in_one_sentence, run
 from ddpm_core.data.load import PictureSet, find_pictures, load_pictures
 from ddpm_core.diffusion.diffuser import Diffuser
 from ddpm_core.errors import UserError
-from ddpm_core.evaluate import sample
 from ddpm_core.evaluation.distances import distances_to_training
+from ddpm_core.evaluation.samples import sample
 from ddpm_core.networks.layers import placed
 from ddpm_core.networks.unet import UNet
 from ddpm_core.networks.vae import VAE

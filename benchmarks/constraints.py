@@ -18,7 +18,7 @@ import typer
 from benchmarks.results import Result, report
 from ddpm_core.cli import in_one_sentence, run
 from ddpm_core.data.load import find_pictures
-from ddpm_core.evaluate import measure_fills, some_pictures
+from ddpm_core.evaluation.fills import measure_fills, some_pictures
 from ddpm_core.pipeline import LatentDiffusion
 from ddpm_core.requests import InpaintRequest
 

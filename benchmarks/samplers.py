@@ -34,11 +34,12 @@ from ddpm_core.cli import in_one_sentence, run
 from ddpm_core.data.load import PictureSet, find_pictures, load_pictures
 from ddpm_core.diffusion.samplers import SAMPLERS
 from ddpm_core.errors import UserError
-from ddpm_core.evaluate import classifier_of, sample, sample_classes, with_classes_of
+from ddpm_core.evaluation.checkpoint import classifier_of, with_classes_of
 from ddpm_core.evaluation.classifier import share_read_right
 from ddpm_core.evaluation.distances import groups, sliced_wasserstein
 from ddpm_core.evaluation.feature_distances import frechet_distance
 from ddpm_core.evaluation.features import of_classes, seen
+from ddpm_core.evaluation.samples import sample, sample_classes
 from ddpm_core.images.files import PictureError, Source
 from ddpm_core.pipeline import LatentDiffusion
 from ddpm_core.requests import MAX_COUNT, GenerateRequest

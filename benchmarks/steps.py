@@ -35,9 +35,9 @@ from benchmarks.pipeline import CHECKPOINT
 from benchmarks.results import Result, report
 from ddpm_core.cli import in_one_sentence, run
 from ddpm_core.data.load import PictureSet, find_pictures, load_pictures
-from ddpm_core.evaluate import sample, sample_classes
 from ddpm_core.evaluation.classifier import share_read_right
 from ddpm_core.evaluation.distances import groups, sliced_wasserstein
+from ddpm_core.evaluation.samples import sample, sample_classes
 from ddpm_core.pipeline import LatentDiffusion
 from ddpm_core.requests import GenerateRequest
 

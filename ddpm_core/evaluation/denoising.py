@@ -6,10 +6,10 @@ import torch
 
 from ddpm_core.data.find import DataSet
 from ddpm_core.data.load import load_pictures
+from ddpm_core.evaluation.samples import BATCH
 from ddpm_core.pipeline import LatentDiffusion
 from ddpm_core.training.losses import loss_by_decile
 
-BATCH = 8  # pictures encoded, denoised or made at once
 PICTURES = 1024  # at most; about as many as training looks at
 
 

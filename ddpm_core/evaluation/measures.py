@@ -20,6 +20,8 @@ MEANING = {
     "nearest_distance": "difference of a sample to the training picture nearest to it, of 255 (median over samples)",
     "nearest_distance_floor": "the same of held-out pictures",
     "memorised_share": "share of samples nearer to training than the nearest 1 % of held-out pictures",
+    "eyes_found": "share of samples in which a cascade finds both eyes",
+    "eyes_found_floor": "the same of held-out pictures",
     **feature_distances.MEANING,
     "bits_per_dim": "upper bound on what held-out pictures take to store, per colour of a pixel",
     "bits_per_dim_error": "its standard error",

@@ -11,9 +11,9 @@ import torch
 from PIL import Image
 
 from benchmarks import samplers
-from ddpm_core import evaluate
 from ddpm_core.data.load import load_pictures
 from ddpm_core.diffusion.samplers import SAMPLERS
+from ddpm_core.evaluation import checkpoint as measuring
 from ddpm_core.evaluation.classifier import SETTINGS, trained_classifier
 from ddpm_core.images.files import PictureError
 from ddpm_core.pipeline import LatentDiffusion
@@ -93,7 +93,7 @@ def test_a_checkpoint_with_classes_is_judged_by_a_classifier(
     call, class_checkpoint: Path, shades: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     short = SETTINGS.model_copy(update={"iterations": 3, "batch_size": 8})
-    monkeypatch.setattr(evaluate, "trained_classifier", partial(trained_classifier, settings=short))
+    monkeypatch.setattr(measuring, "trained_classifier", partial(trained_classifier, settings=short))
     file = tmp_path / "rows.json"
     command = [
         "--checkpoint",

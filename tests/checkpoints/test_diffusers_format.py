@@ -29,6 +29,7 @@ from ddpm_core import edit, evaluate, sample
 from ddpm_core.checkpoints import diffusers_format, folders
 from ddpm_core.checkpoints.atomic import CheckpointError
 from ddpm_core.diffusion.samplers import last
+from ddpm_core.evaluation import checkpoint as measuring
 from ddpm_core.evaluation.classifier import Classifier
 from ddpm_core.images.files import read_parameters
 from ddpm_core.networks.cpu import packed as inference
@@ -330,7 +331,7 @@ def test_evaluating_tells_classes_if_there_is_a_null_class(
     for part in ("train", "val"):
         shutil.rmtree(kinds / part / "3")
     conditional(tmp_path / "theirs", id2label={"0": "0", "1": "1", "2": "2"})
-    monkeypatch.setattr(evaluate, "classifier_of", lambda model, found: Classifier(len(model.classes)).eval())
+    monkeypatch.setattr(measuring, "classifier_of", lambda model, found: Classifier(len(model.classes)).eval())
     report = tmp_path / "measures.json"
     arguments = ["--checkpoint", tmp_path / "theirs", "--data", kinds, "--json", report, "--device", "cpu"]
     outcome = call(evaluate.main, *arguments, "--samples", 3, "--fills", 1)
@@ -345,7 +346,7 @@ def test_evaluating_without_a_null_class_is_refused_before_anything_is_trained(
 ) -> None:
     conditional(tmp_path / "theirs")
     monkeypatch.setattr(evaluate, "find", lambda *_: pytest.fail("looked at the pictures"))
-    monkeypatch.setattr(evaluate, "classifier_of", lambda *_: pytest.fail("trained a classifier"))
+    monkeypatch.setattr(measuring, "classifier_of", lambda *_: pytest.fail("trained a classifier"))
     outcome = call(evaluate.main, "--checkpoint", tmp_path / "theirs", "--data", kinds, "--device", "cpu")
     assert_refused(outcome, "theirs always wants a class and cannot be measured")
 

@@ -12,6 +12,7 @@ from PIL import Image
 
 from ddpm_core import evaluate
 from ddpm_core.data.load import PictureSet
+from ddpm_core.evaluation import checkpoint as measuring
 from ddpm_core.evaluation.classifier import SETTINGS, share_read_right, trained_classifier
 from ddpm_core.pipeline import LatentDiffusion
 from tests.commands import assert_refused
@@ -66,7 +67,7 @@ def folders(root: Path, names: list[str], each: int = 20) -> Path:
 def test_evaluating_a_checkpoint_with_classes_reads_its_samples(
     call, class_checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(evaluate, "trained_classifier", partial(trained_classifier, settings=SHORT))
+    monkeypatch.setattr(measuring, "trained_classifier", partial(trained_classifier, settings=SHORT))
     data, report = folders(tmp_path / "data", CLASSES), tmp_path / "measures.json"
     arguments = ["--checkpoint", class_checkpoint, "--data", data, "--json", report, "--device", "cpu"]
     outcome = call(evaluate.main, *arguments, "--samples", 4, "--fills", 1)
@@ -84,12 +85,12 @@ def test_evaluating_a_checkpoint_with_classes_reads_its_samples(
 def test_without_held_out_pictures_the_classifier_is_judged_by_those_there_are(
     class_checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(evaluate, "trained_classifier", partial(trained_classifier, settings=SHORT))
+    monkeypatch.setattr(measuring, "trained_classifier", partial(trained_classifier, settings=SHORT))
     model = LatentDiffusion.load(class_checkpoint, "cpu")
-    found = evaluate.with_classes_of(model, class_checkpoint, folders(tmp_path / "data", CLASSES, each=4))
-    classifier = evaluate.classifier_of(model, found)
+    found = measuring.with_classes_of(model, class_checkpoint, folders(tmp_path / "data", CLASSES, each=4))
+    classifier = measuring.classifier_of(model, found)
     assert not found.sources["val"]
-    assert 0 <= evaluate.measure_classes(model, found, classifier, 3)["classifier_accuracy"] <= 1
+    assert 0 <= measuring.measure_classes(model, found, classifier, 3)["classifier_accuracy"] <= 1
 
 
 def test_data_with_other_classes_than_the_checkpoint_is_refused(call, class_checkpoint: Path, tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from ddpm_core import evaluate
 from ddpm_core.data.load import PictureSet
+from ddpm_core.evaluation import checkpoint as measuring
 from ddpm_core.evaluation import classifier as classifiers
 from ddpm_core.evaluation.classifier import SETTINGS, share_read_right, trained_classifier, trained_on_turns
 from ddpm_core.evaluation.features import (
@@ -205,8 +206,8 @@ def labelled_folder(tmp_path: Path) -> Path:
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Evaluating trains its classifiers for no longer than it takes to have some."""
     short = SHORT.model_copy(update={"iterations": 3})
-    monkeypatch.setattr(evaluate, "trained_classifier", partial(trained_classifier, settings=short))
-    monkeypatch.setattr(evaluate, "of_turns", partial(of_turns, settings=short))
+    monkeypatch.setattr(measuring, "trained_classifier", partial(trained_classifier, settings=short))
+    monkeypatch.setattr(measuring, "of_turns", partial(of_turns, settings=short))
 
 
 @pytest.mark.parametrize(("classes", "name", "scored"), [(False, "turns", False), (True, "classifier", True)])

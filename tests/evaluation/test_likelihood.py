@@ -18,6 +18,7 @@ from ddpm_core.data.load import PictureSet
 from ddpm_core.diffusion.diffuser import Diffuser
 from ddpm_core.diffusion.prediction import Prediction, Predictor
 from ddpm_core.diffusion.variational_bound import log_variance, prior_bits, step_bits
+from ddpm_core.evaluation import checkpoint as measuring
 from ddpm_core.evaluation import likelihood
 from ddpm_core.evaluation.likelihood import bits_per_dim, drawn_steps, measure_likelihood, pixel_bits
 from ddpm_core.evaluation.measures import MEANING
@@ -224,7 +225,7 @@ def test_evaluating_a_model_of_pixels_says_its_bits_per_dimension(
         for split in ("train", "val"):
             (tmp_path / "data" / split / name).mkdir(parents=True)
             Image.new("RGB", (32, 32), (80 * number, 9, 9)).save(tmp_path / "data" / split / name / f"{name}.png")
-    monkeypatch.setattr(evaluate, "classifier_of", lambda *arguments: None)  # which takes long to train
+    monkeypatch.setattr(measuring, "classifier_of", lambda *arguments: None)  # which takes long to train
     report = tmp_path / "measures.json"
     arguments = ["--checkpoint", class_checkpoint, "--data", tmp_path / "data", "--json", report]
     outcome = call(evaluate.main, *arguments, "--device", "cpu", "--samples", 8, "--fills", 1)

@@ -1,0 +1,109 @@
+"""What is measured of a checkpoint: its codec, its denoiser's pictures, and whether classes show."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ddpm_core.checkpoints import folders
+from ddpm_core.data.find import AUTO, DataSet, find
+from ddpm_core.data.load import load_pictures
+from ddpm_core.evaluation import metrics
+from ddpm_core.evaluation.classifier import Classifier, share_read_right, trained_classifier
+from ddpm_core.evaluation.distances import distances_to_training, memorised
+from ddpm_core.evaluation.eyes import eyes_found
+from ddpm_core.evaluation.feature_distances import FEWEST, compared
+from ddpm_core.evaluation.features import FeatureNetwork, of_turns
+from ddpm_core.evaluation.fills import measure_fills, some_pictures
+from ddpm_core.evaluation.samples import sample, sample_classes
+from ddpm_core.images.files import PictureError, Source
+from ddpm_core.pipeline import LatentDiffusion
+from ddpm_core.training.reconstruction import gradient_ratio, reconstruction_psnr
+
+
+def seen_by_denoiser(checkpoint: Path, data: Path) -> Path:
+    """The folder in `data` of the name that `config.json` says the denoiser was trained on, or else `data`."""
+    trained_on = folders.training_of(checkpoint).get("denoiser", {}).get("data")
+    part = data / Path(str(trained_on)).name
+    return part if trained_on and part.is_dir() else data
+
+
+def measure_codec(model: LatentDiffusion, files: dict[str, list[Source]]) -> dict[str, Any]:
+    """What the autoencoder measures on the held-out pictures (on all of them, if none is held out)."""
+    pictures = load_pictures(files["val"] or files["train"], model.size)
+    with torch.inference_mode():
+        latents = model.codec.encode(pictures.batch(torch.arange(min(16, len(pictures)))).to(model.device))
+    local = metrics.locality(model.codec, latents)
+    return {
+        "pictures": len(pictures),
+        "psnr": reconstruction_psnr(model.codec, pictures),
+        "gradient_ratio": gradient_ratio(model.codec, pictures),
+        "locality_radius": local.radius,
+        "locality_3x3": local.within_3x3,
+    }
+
+
+def measure_denoiser(
+    model: LatentDiffusion,
+    files: dict[str, list[Source]],
+    samples: int,
+    fills: int,
+    network: FeatureNetwork | None = None,
+    seed: int = 0,
+) -> dict[str, Any]:
+    """What samples and fillings measure; distances are None if no picture is held out to compare with.
+
+    Args:
+        network: in whose features samples are compared as well; None to train one on the pictures (`of_turns`).
+    """
+    measures: dict[str, Any] = {"samples": samples, "swd": None, "swd_floor": None, "swd_ratio": None}
+    measures |= {"nearest_distance": None, "nearest_distance_floor": None, "memorised_share": None, "features": None}
+    if model.framing == "face":
+        measures |= {"eyes_found": None, "eyes_found_floor": None}
+    if files["val"]:
+        training, held_out = (load_pictures(files[split], model.size) for split in ("train", "val"))
+        made = sample(model, samples, seed)
+        ours, floor = distances_to_training(training, made, held_out)
+        ratio = [distance / max(least, 1e-9) for distance, least in zip(ours, floor, strict=True)]
+        measures |= {"swd": ours, "swd_floor": floor, "swd_ratio": ratio}
+        measures |= memorised(made, held_out, training)
+        if model.framing == "face":
+            measures |= {"eyes_found": eyes_found(made), "eyes_found_floor": eyes_found(held_out)}
+        if min(len(training), len(made), len(held_out)) >= FEWEST:
+            measures |= compared(network or of_turns(training, model.device), training, made, held_out)
+    return measures | measure_fills(model, some_pictures(files["val"] or files["train"], fills))
+
+
+def with_classes_of(model: LatentDiffusion, checkpoint: Path, data: Path) -> DataSet:
+    """The data with the classes that the checkpoint was trained on.
+
+    Raises:
+        PictureError: it does not have these.
+    """
+    how = folders.training_of(checkpoint).get("denoiser", {}).get("classes", AUTO)
+    found = find(data, how)
+    if found.classes != model.classes:
+        raise PictureError(f"{data} does not have the classes that {checkpoint} has, so these cannot be measured.")
+    return found
+
+
+def classifier_of(model: LatentDiffusion, found: DataSet) -> Classifier:
+    """A classifier of the model's classes, trained here on the data's training pictures at the model's size."""
+    training = load_pictures(found.sources["train"], model.size, labels=found.labels["train"])
+    return trained_classifier(training, len(model.classes), model.device)
+
+
+def measure_classes(
+    model: LatentDiffusion, found: DataSet, classifier: Classifier, samples: int, seed: int = 0
+) -> dict[str, float]:
+    """How often a picture of a class shows it, as a classifier trained on the same data reads it."""
+    split = "val" if found.sources["val"] else "train"
+    held_out = load_pictures(found.sources[split], model.size, labels=found.labels[split])
+    made = sample_classes(model, samples, seed)
+    return {
+        "class_samples": len(made),
+        "class_accuracy": share_read_right(classifier, made),
+        "classifier_accuracy": share_read_right(classifier, held_out),
+    }

@@ -1,0 +1,80 @@
+"""Held-out pictures inpainted: whether what is kept stays, and how well what is new fits."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from PIL import Image
+from tqdm import tqdm
+
+from ddpm_core.diffusion.samplers import last
+from ddpm_core.evaluation import metrics
+from ddpm_core.images.files import PictureError, Source, as_rgb, open_picture
+from ddpm_core.images.masks import dilate
+from ddpm_core.pipeline import LatentDiffusion
+from ddpm_core.requests import InpaintRequest
+from ddpm_core.training.masks import random_regions
+
+
+def some_pictures(paths: Sequence[Source], count: int) -> list[Image.Image]:
+    """At most `count` of the pictures that can be read, spread evenly over the files.
+
+    Raises:
+        PictureError: not one of the files could be read.
+    """
+    pictures = []
+    for place in np.linspace(0, len(paths) - 1, min(count, len(paths))).round().astype(int):
+        try:
+            pictures.append(open_picture(paths[place]))
+        except PictureError as error:
+            unreadable = error
+    if not pictures:
+        raise unreadable
+    return pictures
+
+
+def measure_fills(
+    model: LatentDiffusion, pictures: Sequence[Image.Image], request: InpaintRequest | None = None
+) -> dict[str, float]:
+    """Inpaint pictures under random masks, from two seeds each, as the app does by default or as `request` says.
+
+    Kept pixels are compared at the picture's own size. Everything else is measured on pictures reduced to the
+    model's size, where a fill can be as sharp as what surrounds it. Feathering is off: it would hide a
+    seam, and here the seam is what is measured. The model is shown whole pictures: how faces are found in them is
+    not its doing.
+    """
+    request = (request or InpaintRequest()).model_copy(update={"count": 2, "feather": 0, "crop": "whole"})
+    worst = 0
+    seams: dict[str, list[np.ndarray]] = {"inpainted": [], "untouched": []}
+    differences: dict[str, list[float]] = {"edge_distance": [], "fill_distance": [], "fill_diversity": []}
+    for number, picture in enumerate(tqdm(pictures, desc="inpainting", unit="picture", disable=None)):
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(request.seed + number)
+            painted = random_regions(1, picture.height, picture.width)[0, 0].numpy()
+        one = request.model_copy(update={"seed": request.seed + 2 * number})
+        frame = model.frame(one, picture, painted)
+        fills = model.pictures(last(model.inpaint(one, frame.image(), frame.mask())).latent)
+        for fill in fills:
+            change = np.abs(np.asarray(frame.paste(fill), dtype=int) - np.asarray(picture, dtype=int))
+            worst = max(worst, int(change[~painted].max(initial=0)))
+
+        small = frame.reduced(model.size)
+        original = np.asarray(as_rgb(small.picture), dtype=int)
+        first, second = (np.asarray(as_rgb(small.paste(fill)), dtype=int) for fill in fills)
+        at_edge = small.painted & dilate(~small.painted, model.codec.stride)
+        for result in (first, second):
+            seams["inpainted"].append(metrics.edge_steps(result, small.painted))
+            seams["untouched"].append(metrics.edge_steps(original, small.painted))
+            change = np.abs(result - original)
+            differences["edge_distance"].append(change[at_edge].mean())
+            differences["fill_distance"].append(change[small.painted].mean())
+        differences["fill_diversity"].append(np.abs(first - second)[small.painted].mean())
+    inpainted, untouched = (np.concatenate(found).mean() for found in seams.values())
+    return {
+        "fills": len(pictures),
+        "kept_max_diff": worst,
+        "seam_ratio": float(inpainted / max(untouched, 1e-9)),  # a folder of blank pictures has no steps at all
+        **{name: float(np.mean(values)) for name, values in differences.items()},
+    }

@@ -1,0 +1,41 @@
+"""Pictures to measure, made as the commands make them."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from ddpm_core.data.load import PictureSet
+from ddpm_core.diffusion.samplers import last
+from ddpm_core.images.files import to_bytes
+from ddpm_core.pipeline import LatentDiffusion
+from ddpm_core.requests import GenerateRequest
+
+BATCH = 8  # pictures made, encoded or denoised at once
+
+
+def sample(model: LatentDiffusion, count: int, seed: int = 0, request: GenerateRequest | None = None) -> PictureSet:
+    """Pictures of the seeds from `seed` on, made as `ddpm_core.sample` does by default or as `request` says."""
+    request, pixels = request or GenerateRequest(), []
+    for first in tqdm(range(0, count, BATCH), desc="sampling", unit="batch", disable=None):
+        batch = {"seed": seed + first, "count": min(BATCH, count - first)}
+        pixels.append(_pixels(model, last(model.generate(request.model_copy(update=batch))).latent))
+    return PictureSet(torch.cat(pixels), [])
+
+
+def sample_classes(
+    model: LatentDiffusion, count: int, seed: int = 0, request: GenerateRequest | None = None
+) -> PictureSet:
+    """At least `count` pictures, equally many of each class, labelled with it; made as `sample` makes them."""
+    request, each = request or GenerateRequest(), -(-count // len(model.classes))
+    made = [
+        sample(model, each, seed + number * each, request.model_copy(update={"label": label})).pixels
+        for number, label in enumerate(model.classes)
+    ]
+    return PictureSet(torch.cat(made), [], torch.arange(len(model.classes)).repeat_interleave(each))
+
+
+@torch.inference_mode()
+def _pixels(model: LatentDiffusion, latent: Tensor) -> Tensor:
+    return torch.from_numpy(to_bytes(model.codec.decode(latent))).permute(0, 3, 1, 2)
