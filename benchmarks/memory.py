@@ -85,7 +85,7 @@ def peak(preset: str, cells: int, batch: int) -> dict[str, int]:
             f"batches of 1, 2 and 3 keep {one / MB:.1f}, {two / MB:.1f} and {three / MB:.1f} MB for the backward pass: "
             "that is not in proportion, so a larger batch cannot be told from small ones."
         )
-    return needs.by_part(batch)
+    return needs.by_purpose(batch)
 
 
 if __name__ == "__main__":

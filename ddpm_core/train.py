@@ -45,7 +45,7 @@ def main(
     Writes a checkpoint that the app lists as soon as it is complete, with a model card, and in its training/ folder
     the resolved settings, a log as JSONL and as TensorBoard events, sample grids, plots and what --resume needs.
     Started by torchrun, several processes share every batch: the batch size is that of all of them together. A batch
-    too large for the memory is computed in parts, with the same result. All of it runs at low priority, so that the
+    too large for the memory is computed in chunks, with the same result. All of it runs at low priority, so that the
     machine stays usable.
     """
     keep_freed_memory()
@@ -68,7 +68,7 @@ def main(
             return
         for stage in request.stages:
             world.rows(getattr(request, stage).batch_size)  # said before hours of training, not after
-        done, told = False, f"what was learned is saved in {request.out}"
+        done, outcome = False, f"what was learned is saved in {request.out}"
         try:
             with (
                 claimed(request.out) if world.is_main else contextlib.nullcontext(),
@@ -80,12 +80,12 @@ def main(
                     introduce(request, pictures)
                 done = all(show_stage(stage, request, pictures, world, stop) for stage in request.stages)
         except Interruption:
-            told = "there was nothing new to save"
+            outcome = "there was nothing new to save"
         except UnwritableError as error:
             todo = "make room or choose another --out, then go on with --resume"
             fail(f"{str(error)[:-1]}; what was saved before is whole: {todo}.")
     if world.is_main:
-        typer.echo(f"Done: {request.out}" if done else f"Stopped; {told}. Go on with {same_command(world)}")
+        typer.echo(f"Done: {request.out}" if done else f"Stopped; {outcome}. Go on with {same_command(world)}")
 
 
 def same_command(world: World) -> str:

@@ -29,7 +29,7 @@ LABEL, TIME_BIAS = "label.weight", "time.2.bias"
 
 
 def shapes_of(folder: Path) -> dict[str, Any]:
-    """What a run that starts from a checkpoint is like unless told otherwise, nested as a `TrainRequest` is.
+    """What a run that starts from a checkpoint is like unless asked otherwise, nested as a `TrainRequest` is.
 
     Raises:
         CheckpointError: there is no such checkpoint.
@@ -175,12 +175,12 @@ def _fit_classes(weights: dict[str, Tensor], before: tuple[str, ...], now: tuple
     weights[LABEL] = torch.stack([rows.get(name, none) for name in now] + [none])
     if not rows.keys() & set(now):
         return ["The classes are new, so their embedding starts anew, from what it makes of no class."]
-    said = []
+    notes = []
     if new := [name for name in now if name not in rows]:
-        said.append(f"New classes, whose embedding starts anew: {', '.join(new)[:200]}.")
+        notes.append(f"New classes, whose embedding starts anew: {', '.join(new)[:200]}.")
     if gone := [name for name in before if name not in now]:
-        said.append(f"Classes it knew and that are no more: {', '.join(gone)[:200]}.")
-    return said
+        notes.append(f"Classes it knew and that are no more: {', '.join(gone)[:200]}.")
+    return notes
 
 
 def _other_size(request: TrainRequest, config: CheckpointConfig) -> str:

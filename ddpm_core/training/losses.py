@@ -85,7 +85,7 @@ def denoiser_loss(
             of the loss. Inpainting by clamping shows the network just that; without such examples it
             would never have seen clean cells beside noisy ones.
         weighting: what errors count at which timestep, see `loss_weights`.
-        label: the class of each (B,), as the network is told it; None for one without classes.
+        label: the class of each (B,), as the network is given it; None for one without classes.
         teacher: what gives the right output for a noisy latent and its timestep, if not what the latent was made
             from. It is shown the same, clean regions included.
         shard: which rows to compute. Each of several shards is given the whole batch, computes its own rows, and

@@ -67,8 +67,8 @@ class Needs:
         """What a pass of `count` pictures takes for itself, with all that lives too short to be counted."""
         return SPARE * (self.kept + self.kept_each * count)
 
-    def by_part(self, count: int) -> dict[str, int]:
-        """The parts by name, for passes of `count` pictures."""
+    def by_purpose(self, count: int) -> dict[str, int]:
+        """All of it by name, for passes of `count` pictures."""
         return {
             "weights": self.weights,
             "gradients": self.gradients,
@@ -94,7 +94,7 @@ def needs_of(trainer: Trainer, loss: Loss) -> Needs:
 
 
 def fit(trainer: Trainer, loss: Loss) -> None:
-    """Divide the trainer's batches into as many parts as the free main memory asks for, before the first step.
+    """Divide the trainer's batches into as many chunks as the free main memory asks for, before the first step.
 
     On CPU alone: there nobody says that memory is full before the system ends the program. Processes that share a
     batch divide it alike.
@@ -118,9 +118,9 @@ def fit(trainer: Trainer, loss: Loss) -> None:
         trainer.divide()
 
 
-def divided(batch_size: int, parts: int) -> str:
+def divided(batch_size: int, chunks: int) -> str:
     """The sentence that says so of a batch too large."""
-    return f"The batch of {batch_size} does not fit; going on with {parts} x {batch_size // parts}."
+    return f"The batch of {batch_size} does not fit; going on with {chunks} x {batch_size // chunks}."
 
 
 @contextmanager

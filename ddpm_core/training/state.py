@@ -41,12 +41,12 @@ def load_state(trainer: Trainer, path: Path) -> dict[str, str]:
         CheckpointError: the file is missing, damaged or from a differently built model.
     """
     tensors, metadata = read_tensors(path)
-    parts: dict[str, dict[str, Tensor]] = {"model": {}, "ema": {}, "memory": {}, "optimizer": {}}
+    groups: dict[str, dict[str, Tensor]] = {"model": {}, "ema": {}, "memory": {}, "optimizer": {}}
     for name, tensor in tensors.items():
-        part, _, rest = name.partition(".")
-        parts.setdefault(part, {})[rest] = tensor
+        group, _, rest = name.partition(".")
+        groups.setdefault(group, {})[rest] = tensor
     state: dict[int, dict[str, Tensor]] = {}
-    for name, tensor in parts["optimizer"].items():
+    for name, tensor in groups["optimizer"].items():
         number, _, key = name.partition(".")
         state.setdefault(int(number), {})[key] = tensor
     # The fused kernel pairs entries by their place in memory, so moments must be laid out as their parameters.
@@ -62,12 +62,12 @@ def load_state(trainer: Trainer, path: Path) -> dict[str, str]:
                 moments[key] = torch.empty_like(parameter, requires_grad=False).copy_(tensor)
     try:
         progress = json.loads(metadata["progress"])
-        trainer.model.load_state_dict(parts["model"])
-        trainer.ema.module.load_state_dict(parts["ema"])
+        trainer.model.load_state_dict(groups["model"])
+        trainer.ema.module.load_state_dict(groups["ema"])
         # Not strict: a run may draw timesteps by importance from here on, or no longer.
-        trainer.loss_state.load_state_dict(parts["memory"], strict=False)
-        groups = trainer.optimizer.state_dict()["param_groups"]
-        trainer.optimizer.load_state_dict({"state": state, "param_groups": groups})
+        trainer.loss_state.load_state_dict(groups["memory"], strict=False)
+        param_groups = trainer.optimizer.state_dict()["param_groups"]
+        trainer.optimizer.load_state_dict({"state": state, "param_groups": param_groups})
         trainer.scaler.load_state_dict(json.loads(metadata["scaler"]))
     except (RuntimeError, ValueError, KeyError) as error:
         reason = " ".join(str(error).split())[:200]

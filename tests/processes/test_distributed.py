@@ -16,12 +16,8 @@ import torch
 
 from ddpm_core import train
 from ddpm_core.checkpoints import native as checkpoint
-from ddpm_core.diffusion.diffuser import Diffuser
-from ddpm_core.networks.unet import UNet
-from ddpm_core.networks.vae import VAE
 from ddpm_core.training import distributed
 from ddpm_core.training.distributed import World, joined
-from ddpm_core.training.losses import denoiser_loss, vae_loss
 from ddpm_core.training.stages.run import state_file
 from tests import shared_run
 from tests.commands import assert_refused
@@ -168,42 +164,6 @@ def test_one_of_two_that_runs_out_of_memory_says_so_and_both_end(picture_folder:
 
 
 # In this process
-
-
-def shares(loss: Any, size: int = 2) -> float:
-    """The mean over processes of what each of them makes of the same random numbers."""
-    found = []
-    for rank in range(size):
-        torch.manual_seed(3)
-        found.append(loss(World(rank, size))["loss"].item())
-    return sum(found) / size
-
-
-def test_the_mean_over_processes_is_the_mean_over_the_batch(shaken) -> None:
-    unet = shaken(UNet(channels=(32, 64), blocks=1, dropout=0.0))
-    vae, clean, image = shaken(VAE(channels=(16, 16), full_width=8)), torch.randn(8, 4, 8, 8), torch.rand(8, 3, 16, 16)
-
-    def denoising(world: World) -> dict[str, torch.Tensor]:  # a half of the batch has far more held cells than another
-        return denoiser_loss(unet, clean, Diffuser(), "lognormal", 0.5, shard=world)
-
-    def restoring(world: World) -> dict[str, torch.Tensor]:
-        return vae_loss(vae, world.take(image), 0.1, 0.2, 3.0, world)
-
-    for loss in (denoising, restoring):
-        for size in (2, 4, 8):
-            assert shares(loss, size) == pytest.approx(shares(loss, 1), rel=1e-5)
-
-
-def test_noise_is_cut_from_that_of_the_whole_batch() -> None:
-    mean = torch.randn(6, 8, 4, 4).to(memory_format=torch.channels_last).chunk(2, dim=1)[0]
-    torch.manual_seed(0)
-    whole = torch.randn_like(mean)
-    for size in (1, 2, 3, 6):
-        parts = []
-        for rank in range(size):
-            torch.manual_seed(0)
-            parts.append(World(rank, size).randn_like(World(rank, size).take(mean)))
-        assert torch.equal(torch.cat(parts), whole)
 
 
 def test_alone_nothing_is_connected_and_no_random_number_is_spent() -> None:

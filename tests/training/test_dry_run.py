@@ -16,8 +16,7 @@ from ddpm_core.checkpoints import native as checkpoint
 from ddpm_core.data import load as data
 from ddpm_core.networks.unet import UNet
 from ddpm_core.networks.vae import VAE
-from ddpm_core.training import dry_run as rehearsal
-from ddpm_core.training import memory_budget as fitting
+from ddpm_core.training import dry_run, memory_budget
 from ddpm_core.training.presets import PRESETS
 from ddpm_core.training.record.progress import in_bytes, in_hours
 from tests.commands import Outcome, assert_refused
@@ -43,7 +42,7 @@ def slow(monkeypatch: pytest.MonkeyPatch) -> float:
         next(steps)
         return 3.0
 
-    monkeypatch.setattr(rehearsal, "_seconds", take)
+    monkeypatch.setattr(dry_run, "_seconds", take)
     return 3.0
 
 
@@ -110,7 +109,7 @@ def test_a_short_step_is_timed_at_full_size(try_out, monkeypatch: pytest.MonkeyP
         seen.append(next(steps).step)
         return 0.5
 
-    monkeypatch.setattr(rehearsal, "_seconds", take)
+    monkeypatch.setattr(dry_run, "_seconds", take)
     outcome = try_out("--stage", "vae", "--batch-size", 6)
     assert "about 0.5 s per iteration" in outcome.out
     assert seen == [1, 2, 1, 2, 1, 2, 3, 4]  # of 1, 4 and 6 pictures
@@ -177,7 +176,7 @@ def test_data_that_cannot_be_used_are_refused_in_a_line(try_out, tmp_path: Path)
 def test_a_batch_too_large_is_said_to_be_divided(try_out, monkeypatch: pytest.MonkeyPatch) -> None:
     outcome = try_out("--stage", "vae", "--batch-size", 256)
     assert "does not fit" not in outcome.out
-    monkeypatch.setattr(fitting, "available_memory", lambda: 60 * 10**6)
+    monkeypatch.setattr(memory_budget, "available_memory", lambda: 60 * 10**6)
     outcome = try_out("--stage", "vae", "--batch-size", 256)
     parts, each = map(int, re.search(r"batch of 256 does not fit; going on with (\d+) x (\d+)", outcome.out).groups())
     assert parts * each == 256

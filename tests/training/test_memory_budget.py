@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from ddpm_core import train
 from ddpm_core.checkpoints import native as checkpoint
-from ddpm_core.training import memory_budget as fitting
+from ddpm_core.training import memory_budget
 from ddpm_core.training.distributed import World
 from ddpm_core.training.loop import Trainer, TrainingError, TrainStep
 from ddpm_core.training.memory_budget import (
@@ -224,7 +224,7 @@ def test_two_small_batches_tell_of_a_large_one(stage: str, precision: Any, ready
     assert needs.kept + 12 * needs.kept_each == pytest.approx(counted, rel=0.02)
     weights = sum(parameter.nbytes for parameter in ready_stage.model.parameters())
     assert (needs.weights, needs.gradients, needs.average, needs.moments) == (weights, weights, weights, 2 * weights)
-    assert sum(needs.by_part(12).values()) == pytest.approx(5 * weights + counted, rel=0.02)
+    assert sum(needs.by_purpose(12).values()) == pytest.approx(5 * weights + counted, rel=0.02)
 
 
 def test_what_is_not_trained_has_neither_gradients_nor_moments() -> None:
@@ -243,14 +243,14 @@ def test_by_estimate_a_batch_is_divided_before_the_first_step_and_nothing_else_c
     if stage == "denoiser":
         run(request_for(tmp_path), stage="vae")
     enough_for_three = needs.gradients + needs.moments + needs.passing(3)
-    monkeypatch.setattr(fitting, "available_memory", lambda: enough_for_three)
+    monkeypatch.setattr(memory_budget, "available_memory", lambda: enough_for_three)
     assert [step.chunks for step in take(stage, request_for(tmp_path))] == [2] * STEPS
     assert_alike(stage, tmp_path, whole)
 
 
 @pytest.mark.parametrize("free", [None, 10**12])
 def test_with_memory_enough_or_unknown_no_batch_is_divided(free: int | None, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fitting, "available_memory", lambda: free)
+    monkeypatch.setattr(memory_budget, "available_memory", lambda: free)
     trainer = linear()
     fit(trainer, square)
     assert trainer.chunks == 1
@@ -260,20 +260,20 @@ def test_what_an_earlier_stage_has_freed_is_given_back_before_the_rest_is_counte
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     done: list[str] = []
-    monkeypatch.setattr(fitting, "give_back_freed_memory", lambda: done.append("given back"))
-    monkeypatch.setattr(fitting, "available_memory", lambda: done.append("counted"))
+    monkeypatch.setattr(memory_budget, "give_back_freed_memory", lambda: done.append("given back"))
+    monkeypatch.setattr(memory_budget, "available_memory", lambda: done.append("counted"))
     fit(linear(), square)
     assert done == ["given back", "counted"]
 
 
 def test_by_estimate_a_batch_of_one_that_does_not_fit_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fitting, "available_memory", lambda: 10)
+    monkeypatch.setattr(memory_budget, "available_memory", lambda: 10)
     with pytest.raises(TrainingError, match="batch of one"):
         fit(linear(), square)
 
 
 def test_a_run_that_is_at_its_end_needs_no_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fitting, "available_memory", lambda: 10)
+    monkeypatch.setattr(memory_budget, "available_memory", lambda: 10)
     trainer = linear()
     trainer.step = trainer.settings.iterations
     fit(trainer, square)
@@ -284,7 +284,7 @@ def test_moments_that_are_there_already_need_no_room(monkeypatch: pytest.MonkeyP
     fresh, resumed = linear(), linear()
     next(resumed.train(square))
     needs = needs_of(fresh, square)
-    monkeypatch.setattr(fitting, "available_memory", lambda: needs.gradients + needs.passing(8))
+    monkeypatch.setattr(memory_budget, "available_memory", lambda: needs.gradients + needs.passing(8))
     for trainer in (fresh, resumed):
         fit(trainer, square)
     assert (fresh.chunks > 1, resumed.chunks) == (True, 1)
@@ -294,7 +294,7 @@ def test_processes_on_one_machine_share_its_memory_and_divide_alike(monkeypatch:
     heard: list[bool] = []
     monkeypatch.setattr(World, "any", lambda self, wish: heard.append(wish) or wish or len(heard) < 3)
     needs = needs_of(linear(), square)
-    monkeypatch.setattr(fitting, "available_memory", lambda: needs.gradients + needs.moments + needs.passing(4))
+    monkeypatch.setattr(memory_budget, "available_memory", lambda: needs.gradients + needs.moments + needs.passing(4))
     trainer = linear(world=World(0, 2))
     fit(trainer, square)  # it fits here, but twice not elsewhere
     assert (heard, trainer.chunks) == ([False] * 3, 4)
@@ -335,7 +335,7 @@ def test_the_command_ends_with_a_sentence_if_nothing_fits(
 ) -> None:
     command = ["--data", picture_folder, "--out", tmp_path / "run", "--preset", "tiny", "--stage", "vae"]
     with monkeypatch.context() as little:
-        little.setattr(fitting, "available_memory", lambda: 0)
+        little.setattr(memory_budget, "available_memory", lambda: 0)
         outcome = call(train.main, *command, "--device", "cpu")
     assert outcome.status == 2
     assert "Error: Even a batch of one does not fit into the memory; choose a smaller --size" in outcome.err
@@ -354,4 +354,4 @@ def test_the_command_ends_with_a_sentence_if_nothing_fits(
 def test_other_errors_are_left_as_they_are() -> None:
     with pytest.raises(RuntimeError, match="shapes"), full_memory_in_one_sentence():
         raise RuntimeError("shapes")
-    assert fitting.SPARE > 1
+    assert memory_budget.SPARE > 1

@@ -124,16 +124,17 @@ def _measured(rows: Record, runs: Record) -> list[str]:
         return ["No pictures were held out, so nothing was measured."]
     held_out = {run["held_out"] for each in runs.values() for run in each[-1:] if "held_out" in run}
     count = f"{held_out.pop():,} held-out pictures" if len(held_out) == 1 else "held-out pictures"
-    said = [f"On {count}, which were never learned from, as the run recorded it:"]
-    said.append(_table(["measure", "value", "after iteration"], found))
+    lines = [f"On {count}, which were never learned from, as the run recorded it:"]
+    lines.append(_table(["measure", "value", "after iteration"], found))
     tenths = [f"held_out_decile_{number}" for number in range(DECILES)]
-    looks = [row for row in rows["denoiser"] if all(row.get(tenth) is not None for tenth in tenths)]
-    if looks:
-        lines = {"end": looks[-1], "lowest": {tenth: min(row[tenth] for row in looks) for tenth in tenths}}
-        said.append("Denoising loss on them by tenth of the timesteps, cleanest first, at the end and at its lowest:")
-        numbers = [[name, *(f"{row[tenth]:.3f}" for tenth in tenths)] for name, row in lines.items()]
-        said.append(_table(["", *map(str, range(1, DECILES + 1))], numbers))
-    return said
+    measured_rows = [row for row in rows["denoiser"] if all(row.get(tenth) is not None for tenth in tenths)]
+    if measured_rows:
+        lowest = {tenth: min(row[tenth] for row in measured_rows) for tenth in tenths}
+        ends = {"end": measured_rows[-1], "lowest": lowest}
+        lines.append("Denoising loss on them by tenth of the timesteps, cleanest first, at the end and at its lowest:")
+        numbers = [[name, *(f"{row[tenth]:.3f}" for tenth in tenths)] for name, row in ends.items()]
+        lines.append(_table(["", *map(str, range(1, DECILES + 1))], numbers))
+    return lines
 
 
 def _parts(config: CheckpointConfig, out: Path) -> str:
@@ -167,7 +168,7 @@ def _count(model: nn.Module) -> str:
 
 
 def _trained(rows: Record, runs: Record, config: CheckpointConfig) -> list[str]:
-    said = []
+    lines = []
     for stage, name in STAGES.items():
         settings = config.training.get(stage, {}).get(stage)
         if not settings or not rows[stage]:
@@ -182,8 +183,8 @@ def _trained(rows: Record, runs: Record, config: CheckpointConfig) -> list[str]:
             line += f"; resumed after {run['from']:,}{_changes(before.get('settings', {}), run.get('settings', {}))}"
         if last["skipped"]:
             line += f"; {last['skipped']:,} steps were not finite and were skipped"
-        said.append(f"{line}.")
-    return ["\n".join(said)] if said else []
+        lines.append(f"{line}.")
+    return ["\n".join(lines)] if lines else []
 
 
 def _changes(before: dict[str, Any], after: dict[str, Any]) -> str:
@@ -205,20 +206,20 @@ def _commands(config: CheckpointConfig, name: str) -> list[str]:
     recorded = {stage: config.training[stage] for stage in STAGES if stage in config.training}
     if not recorded:
         return []
-    shared = [{key: value for key, value in said.items() if key not in STAGES} for said in recorded.values()]
+    shared = [{key: value for key, value in settings.items() if key not in STAGES} for settings in recorded.values()]
     together = all(each == shared[0] for each in shared) and len(recorded) == (2 if config.codec == "vae" else 1)
     if together:
         lines = [command(merge(*recorded.values()), name)]
     else:
-        lines = [command(said, name, stage) for stage, said in recorded.items()]
+        lines = [command(settings, name, stage) for stage, settings in recorded.items()]
     return ["\n".join(["```sh", *lines, "```"])]
 
 
 def _settings(config: CheckpointConfig) -> str:
     recorded = {stage: config.training[stage] for stage in STAGES if stage in config.training}
     columns = {
-        stage: {key: value for key, value in (said | said.get(stage, {})).items() if key not in ELSEWHERE}
-        for stage, said in recorded.items()
+        stage: {key: value for key, value in (settings | settings.get(stage, {})).items() if key not in ELSEWHERE}
+        for stage, settings in recorded.items()
     }
     names = list(dict.fromkeys(key for column in columns.values() for key in column))
     lines = [[f"`{key}`", *(_value(column.get(key, "-")) for column in columns.values())] for key in names]
@@ -248,7 +249,7 @@ def _pictures(config: CheckpointConfig, runs: Record) -> str:
 
 
 def _data(config: CheckpointConfig) -> str:
-    names = [said["data"] for said in config.training.values() if "data" in said]
+    names = [settings["data"] for settings in config.training.values() if "data" in settings]
     return names[-1] if names else "DATA"
 
 

@@ -26,12 +26,12 @@ class Events:
     """
 
     def __init__(self, folder: Path, step: int = 0):
-        self.told = threading.excepthook
-        threading.excepthook = self._unsaid
+        self.former_hook = threading.excepthook
+        threading.excepthook = self._ignore_disk_errors
         try:
             self.writer = SummaryWriter(str(folder), purge_step=step + 1, flush_secs=FLUSH)
         except OSError:
-            threading.excepthook = self.told
+            threading.excepthook = self.former_hook
             raise
         self.norms: list[float] = []  # of the gradient, since the last histogram of them
 
@@ -46,8 +46,8 @@ class Events:
         if math.isfinite(step.gradient_norm):  # there is no place for others in a histogram
             self.norms.append(step.gradient_norm)
 
-    def look(self, step: int, name: str, grid: Path) -> None:
-        """A picture that a stage was looked at by, and the norms of the gradients since the one before."""
+    def write_grid(self, step: int, name: str, grid: Path) -> None:
+        """A sample grid, and the norms of the gradients since the one before."""
         with Image.open(grid) as picture:
             self.writer.add_image(name, np.asarray(picture.convert("RGB")), step, dataformats="HWC")
         if self.norms:
@@ -59,12 +59,12 @@ class Events:
         try:
             self.writer.close()
         finally:
-            threading.excepthook = self.told
+            threading.excepthook = self.former_hook
 
-    def _unsaid(self, failed: threading.ExceptHookArgs) -> None:
+    def _ignore_disk_errors(self, failed: threading.ExceptHookArgs) -> None:
         """A thread that cannot write to the disk need not say so: its error is raised here by the next event."""
         if not isinstance(failed.exc_value, OSError):
-            self.told(failed)
+            self.former_hook(failed)
 
 
 def _tag(measure: str) -> str:

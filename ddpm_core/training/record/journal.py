@@ -118,7 +118,7 @@ class Journal:
         with writing(self.notes / EVENTS):
             self.events.write(step, held_out)
             if grid.exists():
-                self.events.look(step.step, "reconstructions" if self.stage == "vae" else "samples", grid)
+                self.events.write_grid(step.step, "reconstructions" if self.stage == "vae" else "samples", grid)
         self.run["to"] = step.step
         if grid.exists() or time.monotonic() - self.noted > PUNCTUAL:
             self._note_time()

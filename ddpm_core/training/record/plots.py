@@ -99,18 +99,18 @@ def loss_by_timestep(rows: Sequence[dict[str, Any]]) -> Figure | None:
     if prefix is None:
         return None
     names = [f"{prefix}{number}" for number in range(DECILES)]
-    looks = [row for row in rows if all(isinstance(row.get(name), float) for name in names)]
-    if not looks:
+    measured = [row for row in rows if all(isinstance(row.get(name), float) for name in names)]
+    if not measured:
         return None
-    last = len(looks) - 1
+    last = len(measured) - 1
     shown = sorted({round(last * moment / (LINES - 1)) for moment in range(LINES)})
     figure = _blank(4.6)
     axes = figure.subplots()
     shades = LinearSegmentedColormap.from_list("accent", [PALE, ACCENT])
     middle = (np.arange(DECILES) + 0.5) * 100 / DECILES
-    for look in shown:
-        row, final = looks[look], look == last
-        style: dict[str, Any] = {"color": shades(look / max(1, last)), "linewidth": 1.4}
+    for index in shown:
+        row, final = measured[index], index == last
+        style: dict[str, Any] = {"color": shades(index / max(1, last)), "linewidth": 1.4}
         if final:
             style = {"color": DARK, "linewidth": 2.4, "marker": "o"}
         axes.plot(middle, [row[name] for name in names], label=f"step {row['step']:,}", **style)

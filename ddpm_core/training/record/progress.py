@@ -87,12 +87,12 @@ class StageBar:
         loss = step.losses["loss"]
         if math.isfinite(loss):
             self.smooth = loss if self.smooth is None else SMOOTH * self.smooth + (1 - SMOOTH) * loss
-        told = [] if self.smooth is None else [f"loss {self.smooth:.4f}"]
+        postfix = [] if self.smooth is None else [f"loss {self.smooth:.4f}"]
         if memory := memory_in_use(self.device):
-            told.append(f"{memory / 1e9:.1f} GB")
+            postfix.append(f"{memory / 1e9:.1f} GB")
         if step.skipped:
-            told.append(f"{step.skipped} skipped")
-        self.bar.set_postfix_str(", ".join(told), refresh=False)  # shown when the bar itself is
+            postfix.append(f"{step.skipped} skipped")
+        self.bar.set_postfix_str(", ".join(postfix), refresh=False)  # shown when the bar itself is
         self.bar.update(step.step - self.bar.n)
         measures = [f"{name} {value:.4f}" for name, value in held_out.items() if "decile" not in name]
         if measures:

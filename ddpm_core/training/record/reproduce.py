@@ -27,10 +27,10 @@ def command(recorded: dict[str, Any], name: str, stage: str | None = None) -> st
         return beyond(recorded, merge(base, unknown))
 
     preset = min(PRESETS, key=lambda preset: len(flags(missing(preset))))
-    said: dict[str, Any] = known | {"preset": preset, "stage": stage}
+    options: dict[str, Any] = known | {"preset": preset, "stage": stage}
     if "init" in recorded:
-        said["init"] = f"checkpoints/{recorded['init']}"
-    return shlex.join(["python", "-m", "ddpm_core.train", *flags(said | missing(preset))])
+        options["init"] = f"checkpoints/{recorded['init']}"
+    return shlex.join(["python", "-m", "ddpm_core.train", *flags(options | missing(preset))])
 
 
 def of_the_checkpoint() -> dict[str, Any]:

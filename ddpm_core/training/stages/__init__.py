@@ -1,1 +1,1 @@
-"""What each stage of a run learns from, looks at and writes."""
+"""What each stage of a run learns from, is measured by and writes."""

@@ -56,6 +56,6 @@ def record(request: TrainRequest, stage: StageName, **parts: Any) -> None:
     config = checkpoint.read_config(request.out) if path.exists() else CheckpointConfig(size=request.size)
     names = {"data": request.data.resolve().name} | ({"init": request.init.resolve().name} if request.init else {})
     training = config.training | {stage: names | request.recorded(stage)}
-    said: dict[str, Any] = {"about": request.about or config.about}
-    said["framing"] = config.framing if request.framing == "auto" else request.framing
-    checkpoint.write_config(request.out, config.model_copy(update={**parts, **said, "training": training}))
+    of_data: dict[str, Any] = {"about": request.about or config.about}
+    of_data["framing"] = config.framing if request.framing == "auto" else request.framing
+    checkpoint.write_config(request.out, config.model_copy(update={**parts, **of_data, "training": training}))
