@@ -18,7 +18,7 @@ from ddpm_core.diffusion.samplers import Step, last
 from ddpm_core.images.animation import evenly
 from ddpm_core.images.faces import center_box
 from ddpm_core.images.files import as_rgb, open_picture, read_parameters, save_png, to_tensor
-from ddpm_core.images.masks import FACE_PARTS
+from ddpm_core.images.masks import FACE_PARTS, dilate
 from ddpm_core.pipeline import LatentDiffusion
 from ddpm_core.requests import BetweenRequest, EditRequest, GenerateRequest, InpaintRequest
 
@@ -29,6 +29,7 @@ EXAMPLE_SEED = 1  # of the example inpainting
 EDIT_SEED = 6  # of the example edit
 FAR_SEED = 132  # where the example of a way between two seeds, which begins at the first, ends
 FRAMES = 10
+BROWS = 0.03  # how much further than the eyes the example's paint reaches, as a share of the picture
 
 Asked = TypeVar("Asked", bound=GenerateRequest)
 
@@ -83,8 +84,8 @@ def _laid(rows: Sequence[Sequence[Image.Image]]) -> Image.Image:
 
 
 def mask(size: tuple[int, int]) -> np.ndarray:
-    """An example of something painted, bool (H, W): the eyes of an aligned face."""
-    return FACE_PARTS["eyes"](*size, center_box(*size))
+    """An example of something painted, bool (H, W): the eyes of an aligned face, and its brows."""
+    return dilate(FACE_PARTS["eyes"](*size, center_box(*size)), round(BROWS * size[1]))
 
 
 def request_of(pictures: Sequence[Path]) -> GenerateRequest | None:
