@@ -8,7 +8,30 @@
   const darken = (dark) => document.body.classList.toggle("dark", dark);
   if (stored) addEventListener("DOMContentLoaded", () => darken(stored === "dark"));
 
+  // The button that runs a tab, the one that stops it, and the bar: what Gradio sets when a handler returns this.
+  const LOST = "The connection to the studio was lost. All on the page is still here: press the button again once it is back.";
+  const stopped = new Map(); // what a tab's bar says since Stop was pressed
+  let lost = false;
+  const visible = (shown) => ({ __type__: "update", visible: shown });
+  const idle = (bar) => [visible(true), visible(false), bar];
+
   window.studio = {
+    began(name) {
+      stopped.delete(name);
+      watch();
+      return [visible(false), visible(true), { text: "Starting …", percent: 0 }];
+    },
+    // Also when it was stopped, and when it failed without an answer.
+    ended(name, bar) {
+      if (stopped.has(name)) return idle(stopped.get(name));
+      if (lost) return idle({ ...bar, text: LOST });
+      return idle(bar.text === "Starting …" ? { text: "Nothing was made.", percent: 0 } : bar);
+    },
+    stopped(name, bar) {
+      const [where] = bar.text.split(" · ");
+      stopped.set(name, { ...bar, text: where.startsWith("step") ? `Stopped at ${where}.` : "Stopped." });
+      return idle(stopped.get(name));
+    },
     // The frame at place `at`, counted from 1.
     frame(at, ...galleries) {
       const frames = chosen(...galleries);
@@ -42,6 +65,126 @@
       localStorage.setItem("studio-shade", dark ? "dark" : "light");
     },
   };
+
+  // A line to the server brings what runs yield. When it breaks, Gradio waits for the server and then loads the page
+  // anew, which takes a visitor's picture and paint away; or, where the line only falls silent, waits for good. Here a
+  // broken line ends the runs it was for with a failure, which Gradio takes for theirs, and the page stays as it is.
+  const ask = window.fetch;
+  // Without the number of an event, a failure is for all that wait.
+  const failure = { error: LOST, title: "Connection lost", visible: true, duration: 10 };
+  const FAILED = [{ msg: "process_completed", success: false, output: failure }, { msg: "close_stream" }]
+    .map((message) => `data: ${JSON.stringify(message)}\n\n`)
+    .join("");
+  const lines = new Set(); // how to break those that are open
+  let server = ""; // where calls go
+  let heard = 0; // when a line last brought something
+  const pause = (time) => new Promise((wait) => setTimeout(wait, time));
+  window.fetch = async (target, ...rest) => {
+    const url = String(target.url || target);
+    const [before, call] = url.split("/queue/");
+    if (call?.startsWith("data")) {
+      try {
+        const answer = await ask(target, ...rest);
+        return answer.ok ? unbroken(answer) : answer;
+      } catch (error) {
+        if (error.name === "AbortError") throw error;
+        lost = true;
+        return new Response(FAILED, { headers: { "Content-Type": "text/event-stream" } });
+      }
+    }
+    if (call?.startsWith("join")) {
+      server = before;
+      try {
+        const answer = await ask(target, ...rest);
+        lost = false;
+        return answer;
+      } catch {
+        lost = true;
+        return new Response(JSON.stringify({ error: LOST }), { status: 500 });
+      }
+    }
+    for (;;) {
+      try {
+        return await ask(target, ...rest);
+      } catch (error) {
+        if (!url.includes("/gradio_api/run/")) throw error;
+        await pause(2000); // small things, which the page itself asks for from time to time, wait for the server
+      }
+    }
+  };
+
+  function unbroken(answer) {
+    const reader = answer.body.getReader();
+    let open = true;
+    let breaks;
+    const close = () => {
+      open = false;
+      lines.delete(breaks);
+    };
+    const body = new ReadableStream({
+      async start(out) {
+        breaks = () => {
+          if (!open) return;
+          close();
+          lost = true;
+          out.enqueue(new TextEncoder().encode(FAILED));
+          out.close();
+          reader.cancel().catch(() => {});
+        };
+        lines.add(breaks);
+        const text = new TextDecoder();
+        (async () => {
+          while (open) {
+            const { done, value } = await reader.read();
+            if (!open) return;
+            if (done) return breaks();
+            out.enqueue(value);
+            heard = Date.now();
+            if (/"msg": ?"close_stream"/.test(text.decode(value, { stream: true }))) close();
+          }
+          out.close();
+        })().catch((error) => {
+          if (error.name !== "AbortError") return breaks();
+          close(); // by the page itself
+          out.error(error);
+        });
+      },
+      cancel(reason) {
+        close();
+        return reader.cancel(reason);
+      },
+    });
+    return new Response(body, { status: answer.status, headers: answer.headers });
+  }
+
+  // While something runs, the server is asked now and then whether it is there: a line that falls silent says nothing.
+  const EVERY = 3000; // ms
+  const PATIENCE = 15000; // ms, for an answer
+  const stops = () => [...document.querySelectorAll("[id$='-stop']")].filter((stop) => stop.offsetParent);
+  let watching = false;
+  async function watch() {
+    if (watching) return;
+    watching = true;
+    let missed = 0;
+    do {
+      const since = Date.now();
+      await pause(EVERY);
+      const there = await ask(`${server || "/gradio_api"}/app_id`, {
+        signal: AbortSignal.timeout(PATIENCE),
+        cache: "no-store",
+      }).then(
+        (answer) => answer.ok,
+        () => false,
+      );
+      missed = there || heard > since ? 0 : missed + 1; // a busy server may answer late, and yet go on
+      if (missed > 1) {
+        lost = true;
+        [...lines].forEach((line) => line());
+        for (const stop of stops()) document.querySelector(`#${stop.id.replace("-stop", "-lost")}`)?.click();
+      }
+    } while (stops().length);
+    watching = false;
+  }
 
   // Where files may be dropped, and which button takes them.
   const takes = { "#inpaint-editor": "#inpaint-upload", "#generate-gallery": "#generate-settings" };

@@ -25,7 +25,7 @@ from ui.tabs.inpaint import InpaintTab
 from ui.tabs.play import PlayTab
 from ui.tabs.process import ProcessTab
 from ui.tabs.train import TrainTab
-from ui.theme import STATIC, theme
+from ui.theme import STATIC, colours, theme
 from ui.training.runs import Trainings
 
 TITLE = "Latent diffusion studio"
@@ -76,7 +76,7 @@ def build(shelf: Shelf, trainings: Trainings | None = None) -> gr.Blocks:
         _connect(tabs, generate, inpaint, process)
         _connect_edit(tabs, checkpoint, generate, edit)
         _connect_settings(shelf, tabs, checkpoint, generate, inpaint, edit, play)
-        gr.on([page.load, opened.select], gentle(train.look), train.seen, train.shows, **AT_ONCE)
+        gr.on([page.load, opened.select], gentle(train.refresh), train.page_state, train.shows, **AT_ONCE)
         train.use.click(
             gentle(lambda: (gr.Tabs(selected="generate"), train.taken_along())), None, [tabs, checkpoint], **PAGE_ONLY
         )
@@ -155,6 +155,7 @@ def launch_settings() -> dict[str, Any]:
     script = (STATIC / "studio.js").read_text(encoding="utf-8")
     return {
         "theme": theme(),
+        "css": colours(),
         "css_paths": STATIC / "style.css",
         "head": f"<script>{script}</script>",
         "favicon_path": STATIC / "logo.svg",

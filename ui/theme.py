@@ -1,4 +1,4 @@
-"""Colours, type and spacing. One accent, light and dark; the rest of the look is in static/style.css."""
+"""Colours, type and spacing. One accent, light and dark; static/style.css arranges, and names no colour itself."""
 
 from __future__ import annotations
 
@@ -21,6 +21,27 @@ PAPER = Color(
     c50="#fbfaf8", c100="#f4f2ee", c200="#e7e4de", c300="#d3cfc7", c400="#a19c93", c500="#736e66",
     c600="#57534c", c700="#3d3a35", c800="#262421", c900="#1a1917", c950="#121110", name="paper",
 )  # fmt: skip
+
+# What Gradio's theme has no word for: (light, dark) by the name static/style.css knows it by.
+SHADES = {
+    "well": ("#fff", "#27272a"),  # under pictures; in the dark what Gradio's editor paints its canvas with
+    "line": ("var(--neutral-200)", "var(--neutral-700)"),
+    "on-picture": ("rgb(0 0 0 / 55%)",) * 2,  # behind words on a picture
+    "words-on-picture": ("#fff",) * 2,
+}
+HELD_OUT = "#d97706"  # the second line of a plot, beside one in the accent colour
+
+
+def colours() -> str:
+    """`SHADES` as style sheet, for `launch`."""
+    light, dark = ("".join(f"--{name}: {shade[at]}; " for name, shade in SHADES.items()) for at in (0, 1))
+    return f".gradio-container {{ {light}}} .dark .gradio-container, .dark.gradio-container {{ {dark}}}"
+
+
+def rgb(colour: str) -> tuple[int, int, int]:
+    """Red, green and blue, 0 to 255, of "#rrggbb"."""
+    red, green, blue = bytes.fromhex(colour.removeprefix("#"))
+    return red, green, blue
 
 
 def icon(name: str) -> str:

@@ -9,11 +9,12 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator
+import uuid
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
 from tests.browser.browser import MISSING, launch
 
@@ -38,37 +39,66 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-@pytest.fixture(scope="session")
-def address(checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Where the app listens."""
-    port = free_port()
-    cache = tmp_path_factory.mktemp("gradio")
-    log = cache / "app.log"
-    command = [sys.executable, "app.py", "--port", str(port), "--checkpoint", str(checkpoint), "--device", "cpu"]
-    with open(log, "w") as output:
-        app = subprocess.Popen(
-            command,
-            cwd=ROOT,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            env={**os.environ, "GRADIO_TEMP_DIR": str(cache)},
-        )
-    try:
-        url = f"http://127.0.0.1:{port}"
+class App:
+    """The app as a process of its own.
+
+    Attributes:
+        address: where it listens.
+        checkpoint: the one it opens with.
+        log: file of what it says.
+        process: it.
+    """
+
+    def __init__(self, checkpoint: Path, folder: Path, *flags: str, port: int | None = None):
+        """Start it and wait until it answers; what it keeps lies in `folder`."""
+        self.port = port or free_port()
+        self.address, self.checkpoint = f"http://127.0.0.1:{self.port}", checkpoint
+        self.log = folder / f"app-{uuid.uuid4().hex[:8]}.log"
+        command = [sys.executable, "app.py", "--port", str(self.port), "--checkpoint", str(checkpoint)]
+        env = {**os.environ, "GRADIO_TEMP_DIR": str(folder / "cache")}
+        with open(self.log, "w") as output:
+            self.process = subprocess.Popen(
+                [*command, "--device", "cpu", *flags], cwd=ROOT, stdout=output, stderr=subprocess.STDOUT, env=env
+            )
         until = time.monotonic() + 300  # starting competes with whatever else the machine does
         while True:
             try:
-                urllib.request.urlopen(url, timeout=2).close()
-                break
+                urllib.request.urlopen(self.address, timeout=2).close()
+                return
             except OSError:
-                if app.poll() is not None or time.monotonic() > until:
-                    pytest.fail(f"the app did not start:\n{log.read_text()}")
+                if self.process.poll() is not None or time.monotonic() > until:
+                    self.end()
+                    pytest.fail(f"the app did not start:\n{self.log.read_text()}")
                 time.sleep(0.2)
-        yield url
-        assert "Traceback" not in log.read_text(), log.read_text()[-3000:]
-    finally:
-        app.terminate()
-        app.wait(10)
+
+    def end(self) -> None:
+        """End it, and wait until it has."""
+        self.process.terminate()
+        self.process.wait(PATIENCE / 1000)
+
+
+@pytest.fixture(scope="session")
+def address(checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Where the app listens that most tests share."""
+    app = App(checkpoint, tmp_path_factory.mktemp("app"))
+    yield app.address
+    app.end()
+    assert "Traceback" not in app.log.read_text(), app.log.read_text()[-3000:]
+
+
+@pytest.fixture
+def serve(tiny_checkpoint: Path, tmp_path: Path) -> Iterator[Callable[..., App]]:
+    """Start an app of one's own with these flags, on the `port` if one is given, with a tiny checkpoint."""
+    running: list[App] = []
+    own = Path(shutil.copytree(tiny_checkpoint, tmp_path / "own" / "tiny"))
+
+    def start(*flags: str, port: int | None = None) -> App:
+        running.append(App(own, tmp_path, *flags, port=port))
+        return running[-1]
+
+    yield start
+    for app in running:
+        app.end()
 
 
 @pytest.fixture(scope="session")
@@ -82,32 +112,71 @@ def browser() -> Iterator[Browser]:
         running.close()
 
 
-def visit(browser: Browser, address: str, **options: object) -> Page:
-    """A new page with the app on it; anything it asks of other hosts is refused and remembered in `strangers`."""
-    context = browser.new_context(accept_downloads=True, **options)  # type: ignore[arg-type]
-    page = context.new_page()
-    page.strangers = []  # type: ignore[attr-defined]
+@pytest.fixture(scope="session")
+def contexts(browser: Browser) -> Iterator[Contexts]:
+    """Browsing contexts that tests share one after the other: what the page is made of is fetched once for each."""
+    kept = Contexts(browser)
+    yield kept
+    kept.close()
 
-    def gate(route: object, request: object) -> None:
-        if request.url.startswith((address, "data:", "blob:")):  # type: ignore[attr-defined]
-            route.continue_()  # type: ignore[attr-defined]
-        else:
-            page.strangers.append(request.url)  # type: ignore[attr-defined]
-            route.abort()  # type: ignore[attr-defined]
 
-    page.route("**/*", gate)
-    page.set_default_timeout(PATIENCE)
-    page.goto(address)
-    page.locator("#generate-run").wait_for()
-    return page
+class Contexts:
+    """One browsing context for each kind of window, made when it is first asked for."""
+
+    def __init__(self, browser: Browser):
+        self.browser = browser
+        self.made: dict[str, BrowserContext] = {}
+
+    def visit(self, address: str, **options: object) -> Page:
+        """A new page with the app on it, as for somebody who comes for the first time.
+
+        What it asks of other hosts is remembered in `strangers`; nothing of it is answered (`browser.FLAGS`).
+        """
+        context = self.made.get(str(options))
+        if context is None:
+            context = self.made[str(options)] = self.browser.new_context(accept_downloads=True, **options)  # type: ignore[arg-type]
+            context.add_init_script("if (!sessionStorage.length) localStorage.clear(); sessionStorage.here = 1")
+        context.clear_cookies()
+        page = context.new_page()
+        strangers: list[str] = []
+        page.strangers = strangers  # type: ignore[attr-defined]
+        ours = (address, "data:", "blob:")
+        page.on("request", lambda request: request.url.startswith(ours) or strangers.append(request.url))
+        page.set_default_timeout(PATIENCE)
+        page.goto(address)
+        page.locator("#generate-run").wait_for()
+        return page
+
+    def close(self) -> None:
+        """Close all of them."""
+        for context in self.made.values():
+            context.close()
 
 
 @pytest.fixture
-def page(browser: Browser, address: str) -> Iterator[Page]:
+def visit(contexts: Contexts, address: str) -> Iterator[Callable[..., Page]]:
+    """Open the app in a window of these options, at another address than the shared app's if one is given."""
+    opened: list[Page] = []
+
+    def look(where: str = address, **options: object) -> Page:
+        opened.append(contexts.visit(where, **options))
+        return opened[-1]
+
+    yield look
+    for page in opened:
+        page.close()
+
+
+@pytest.fixture
+def page(visit: Callable[..., Page]) -> Page:
     """A desktop window with the app on it."""
-    shown = visit(browser, address, viewport=DESKTOP, color_scheme="light")
-    yield shown
-    shown.context.close()
+    return visit(viewport=DESKTOP, color_scheme="light")
+
+
+@pytest.fixture
+def phone(visit: Callable[..., Page]) -> Page:
+    """A phone with the app on it."""
+    return visit(viewport=PHONE, color_scheme="light", has_touch=True, is_mobile=True)
 
 
 @pytest.fixture(scope="session")

@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Page, expect
 
 from ddpm_core.images.files import read_parameters
-from tests.browser.conftest import PHONE, visit
+from tests.browser.conftest import PHONE
 from tests.browser.test_studio import advanced, downloaded, number, run, settle, stopped, tab, told
 
 SIDE = 128  # of the shipped model's pictures
@@ -136,10 +136,8 @@ def test_two_ways_up(page: Page, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["Edit", "Play"])
-def test_the_new_tabs_fit_on_a_phone(browser: Browser, address: str, pictures: Path, name: str) -> None:
-    page = visit(browser, address, viewport=PHONE, color_scheme="light", has_touch=True, is_mobile=True)
-    tab(page, name)
-    settle(page)
-    page.screenshot(path=pictures / f"{name.lower()}-phone.png", full_page=True)
-    assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
-    page.context.close()
+def test_the_new_tabs_fit_on_a_phone(phone: Page, pictures: Path, name: str) -> None:
+    tab(phone, name)
+    settle(phone)
+    phone.screenshot(path=pictures / f"{name.lower()}-phone.png", full_page=True)
+    assert phone.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]

@@ -10,13 +10,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Page, expect
 
 from ddpm_core.images.faces import Box
 from ddpm_core.images.files import read_parameters
 from ddpm_core.images.masks import FACE_PARTS
 from ddpm_core.requests import InpaintRequest
-from tests.browser.conftest import PHONE, visit
+from tests.browser.conftest import PHONE
 from tests.browser.test_studio import LONG, advanced, downloaded, drawn, number, run, settle, stroke, tab, told, upload
 
 SIDE = 256
@@ -206,8 +206,8 @@ def test_a_stroke_during_a_run_does_not_take_its_result_away(page: Page, noise: 
     assert bar(page).startswith(f"{InpaintRequest(steps=60).calls} steps in ")
 
 
-def test_ready_made_masks_are_within_a_thumbs_reach(browser: Browser, address: str, pictures: Path) -> None:
-    page = visit(browser, address, viewport=PHONE, color_scheme="light", has_touch=True, is_mobile=True)
+def test_ready_made_masks_are_within_a_thumbs_reach(phone: Page, pictures: Path) -> None:
+    page = phone
     tab(page, "Inpaint")
     settle(page)
     boxes = [page.locator(f"#inpaint-ready-{name}").bounding_box() for name in FACE_PARTS]
@@ -217,4 +217,3 @@ def test_ready_made_masks_are_within_a_thumbs_reach(browser: Browser, address: s
     settle(page)
     page.screenshot(path=pictures / "inpaint-live-phone.png", full_page=True)
     assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
-    page.context.close()

@@ -6,15 +6,16 @@ import io
 import json
 import re
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Page, expect
 
 from ddpm_core.requests import InpaintRequest
-from tests.browser.conftest import DESKTOP, PHONE, visit
+from tests.browser.conftest import DESKTOP, PHONE
 from ui import examples
 
 LONG = 120_000  # a loaded machine may take minutes over a run
@@ -306,26 +307,23 @@ def test_a_new_checkpoint_appears_without_a_restart(page: Page, checkpoint: Path
 
 
 @pytest.mark.parametrize("name", ["Generate", "Inpaint", "Process"])
-def test_nothing_sticks_out_on_a_phone(browser: Browser, address: str, pictures: Path, name: str) -> None:
-    page = visit(browser, address, viewport=PHONE, color_scheme="light", has_touch=True, is_mobile=True)
-    tab(page, name)
-    settle(page)
+def test_nothing_sticks_out_on_a_phone(phone: Page, pictures: Path, name: str) -> None:
+    tab(phone, name)
+    settle(phone)
     if name == "Inpaint":
-        drawn(page)
-    page.screenshot(path=pictures / f"{name.lower()}-phone.png", full_page=True)
-    assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
-    page.context.close()
+        drawn(phone)
+    phone.screenshot(path=pictures / f"{name.lower()}-phone.png", full_page=True)
+    assert phone.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
 
 
-def test_dark(browser: Browser, address: str, pictures: Path) -> None:
-    page = visit(browser, address, viewport=DESKTOP, color_scheme="dark")
+def test_dark(visit: Callable[..., Page], pictures: Path) -> None:
+    page = visit(viewport=DESKTOP, color_scheme="dark")
     settle(page)
     page.screenshot(path=pictures / "generate-dark.png")
     shade = "getComputedStyle(document.body).backgroundColor"
     dark = page.evaluate(shade)
     page.locator("#shade").click()
     page.wait_for_function(f"{shade} !== '{dark}'")
-    page.context.close()
 
 
 def test_every_tab_leads_to_where_the_documentation_speaks_of_it(page: Page) -> None:

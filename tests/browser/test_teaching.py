@@ -3,14 +3,8 @@
 from __future__ import annotations
 
 import io
-import os
 import re
 import shutil
-import signal
-import subprocess
-import sys
-import time
-import urllib.request
 import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -18,9 +12,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Page, expect
 
-from tests.browser.conftest import DESKTOP, PATIENCE, PHONE, ROOT, free_port, visit
+from tests.browser.conftest import DESKTOP, PHONE, App
 from tests.browser.test_studio import run, settle, tab, told
 
 LONG = 300_000  # ms; the command is started anew and learns beside everything else the machine does
@@ -67,7 +61,7 @@ def bar(page: Page, pattern: str) -> None:
 def test_train_stop_resume_and_generate(page: Page, photos: Path, name: str, pictures: Path) -> None:
     tab(page, "Train")
     expect(page.locator("#train-grid img")).to_be_visible()  # something made already
-    expect(page.locator("#train-told")).to_contain_text("What a finished run looks like")
+    expect(page.locator("#train-caption")).to_contain_text("What a finished run looks like")
     page.locator("#train-run").click()
     told(page, "A checkpoint's name is made of letters")
     fill(page, "name", "faces-128")
@@ -95,7 +89,7 @@ def test_train_stop_resume_and_generate(page: Page, photos: Path, name: str, pic
     tab(page, "Train")
     expect(page.locator("#train-stop")).to_be_visible()
     bar(page, rf"^step [1-9]\d\d of {STEPS} .*stage 2 of 2: denoiser")
-    expect(page.locator("#train-told")).to_contain_text(f"Autoencoder after {STEPS} steps")
+    expect(page.locator("#train-caption")).to_contain_text(f"Autoencoder after {STEPS} steps")
     for stage in ("vae", "denoiser"):
         expect(page.locator(f"#train-loss-{stage} canvas, #train-loss-{stage} svg.marks").first).to_be_visible()
     settle(page)
@@ -108,7 +102,7 @@ def test_train_stop_resume_and_generate(page: Page, photos: Path, name: str, pic
     page.locator("#train-resume").click()
     expect(page.locator("#train-stop")).to_be_visible()
     bar(page, f"^{name} is finished")
-    expect(page.locator("#train-told")).to_contain_text(f"Denoiser after {STEPS} steps")
+    expect(page.locator("#train-caption")).to_contain_text(f"Denoiser after {STEPS} steps")
     expect(page.locator("#train-resume")).to_be_hidden()
     page.locator("#checkpoint input").click()
     expect(page.get_by_role("option", name=name)).to_be_visible()
@@ -120,47 +114,21 @@ def test_train_stop_resume_and_generate(page: Page, photos: Path, name: str, pic
     assert page.strangers == []  # type: ignore[attr-defined]
 
 
-@pytest.fixture
-def serve(tiny_checkpoint: Path, tmp_path: Path) -> Iterator[Callable[..., tuple[str, subprocess.Popen, Path]]]:
-    """Start an app of one's own: its address, its process and its checkpoint."""
-    running: list[subprocess.Popen] = []
-
-    def start(*flags: str) -> tuple[str, subprocess.Popen, Path]:
-        port, own = free_port(), tmp_path / "own" / "tiny"
-        shutil.copytree(tiny_checkpoint, own)
-        command = [sys.executable, "app.py", "--port", str(port), "--checkpoint", str(own), "--device", "cpu", *flags]
-        env = {**os.environ, "GRADIO_TEMP_DIR": str(tmp_path / "cache")}
-        with open(tmp_path / "app.log", "w") as log:
-            running.append(subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=log, env=env))
-        until = time.monotonic() + 300
-        while True:
-            try:
-                urllib.request.urlopen(f"http://127.0.0.1:{port}", timeout=2).close()
-                return f"http://127.0.0.1:{port}", running[0], own
-            except OSError:
-                if running[0].poll() is not None or time.monotonic() > until:
-                    pytest.fail(f"the app did not start:\n{(tmp_path / 'app.log').read_text()}")
-                time.sleep(0.2)
-
-    yield start
-    for app in running:
-        app.terminate()
-        app.wait(PATIENCE / 1000)
-
-
-def test_an_app_that_is_open_to_others_does_not_train_unless_told(browser: Browser, serve: Callable) -> None:
-    address, _, _ = serve("--host", "0.0.0.0")
-    page = visit(browser, address, viewport=DESKTOP, color_scheme="light")
+def test_an_app_that_is_open_to_others_does_not_train_unless_told(
+    visit: Callable[..., Page], serve: Callable[..., App]
+) -> None:
+    page = visit(serve("--host", "0.0.0.0").address, viewport=DESKTOP, color_scheme="light")
     page.get_by_role("tab", name="Train").click()
     expect(page.locator("#train-closed")).to_contain_text("--allow-training")
     expect(page.locator("#train-run")).to_be_hidden()
     expect(page.locator("#train-grid img")).to_be_visible()
-    page.context.close()
 
 
-def test_what_is_being_trained_is_saved_when_the_app_ends(browser: Browser, serve: Callable, photos: Path) -> None:
-    address, app, own = serve("--host", "0.0.0.0", "--allow-training")
-    page = visit(browser, address, viewport=DESKTOP, color_scheme="light")
+def test_what_is_being_trained_is_saved_when_the_app_ends(
+    visit: Callable[..., Page], serve: Callable[..., App], photos: Path
+) -> None:
+    app = serve("--host", "0.0.0.0", "--allow-training")
+    page = visit(app.address, viewport=DESKTOP, color_scheme="light")
     tab(page, "Train")
     expect(page.locator("#train-path")).to_be_hidden()  # folders of the machine are not everybody's
     fill(page, "name", "discs")
@@ -173,17 +141,15 @@ def test_what_is_being_trained_is_saved_when_the_app_ends(browser: Browser, serv
     fill(page, "iterations", 100_000)
     page.locator("#train-run").click()
     bar(page, r"^step \d+ of 100000 ")
-    page.context.close()
-    app.send_signal(signal.SIGTERM)
-    app.wait(PATIENCE / 1000)
-    assert "Stopped; what was learned is saved" in (own.with_name("discs") / "training" / "output.log").read_text()
-    assert (own.with_name("discs") / "training" / "vae.safetensors").is_file()
+    page.close()
+    app.end()
+    run = app.checkpoint.with_name("discs")
+    assert "Stopped; what was learned is saved" in (run / "training" / "output.log").read_text()
+    assert (run / "training" / "vae.safetensors").is_file()
 
 
-def test_the_tab_fits_on_a_phone(browser: Browser, address: str, pictures: Path) -> None:
-    page = visit(browser, address, viewport=PHONE, color_scheme="light", has_touch=True, is_mobile=True)
-    tab(page, "Train")
-    settle(page)
-    page.screenshot(path=pictures / "train-phone.png", full_page=True)
-    assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
-    page.context.close()
+def test_the_tab_fits_on_a_phone(phone: Page, pictures: Path) -> None:
+    tab(phone, "Train")
+    settle(phone)
+    phone.screenshot(path=pictures / "train-phone.png", full_page=True)
+    assert phone.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]

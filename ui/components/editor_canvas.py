@@ -16,11 +16,12 @@ from PIL import Image
 from ddpm_core.images.colors import in_srgb
 from ddpm_core.images.files import as_rgb
 from ddpm_core.images.masks import resize_mask
+from ui.theme import ACCENT, rgb
 
 CANVAS = 768  # longer side of the canvas, pixels
 BRUSH = CANVAS // 16  # radius
 GLANCE, ALIKE = 16, 8  # two canvases are of one picture if so many fields a side differ by no more than so many levels
-PAINT = (15, 118, 110, 166)  # the accent colour, see-through
+PAINT = (*rgb(ACCENT.c600), 166)  # the accent colour, see-through
 
 
 def canvas(picture: Image.Image) -> Image.Image:

@@ -10,7 +10,7 @@ from gradio.components import Component
 from gradio.events import Dependency
 
 from ui.components.events import AT_ONCE, ONE_AT_A_TIME, PAGE_ONLY
-from ui.components.progress import Status, status
+from ui.components.progress import status
 from ui.errors import gentle
 
 
@@ -48,25 +48,18 @@ class RunControl:
 
         Whatever it `supersedes` is cancelled when it begins.
         """
+        # Buttons and bar change in the browser: it needs no answer for that, and there may be nobody to give one.
+        shows = [self.run, self.stop, bar]
         began = self.run.click(
-            lambda: (gr.update(visible=False), gr.update(visible=True), status("Starting …")),
-            outputs=[self.run, self.stop, bar],
-            cancels=list(supersedes),
-            **AT_ONCE,
+            None, outputs=shows, js=f"() => window.studio.began('{self.name}')", cancels=list(supersedes), **AT_ONCE
         )
         handler = gentle(work, lambda sentence: {bar: status(sentence)})
         job = began.then(handler, list(inputs), [*outputs, bar], **PAGE_ONLY, **ONE_AT_A_TIME)
-        buttons = [self.run, self.stop]
-        job.then(_ready, outputs=buttons, **AT_ONCE)
+        ended = f"(bar) => window.studio.ended('{self.name}', bar)"
+        job.then(None, bar, shows, js=ended, **AT_ONCE)
+        job.failure(None, bar, shows, js=ended, **AT_ONCE)
+        # Pressed by the page itself: a run that is lost before it has begun ends in nothing that Gradio could tell of.
+        gr.Button(elem_id=f"{self.name}-lost", elem_classes="unseen").click(None, bar, shows, js=ended, **AT_ONCE)
         # Cancelling closes the generator at its next step, and with it the sampler.
-        self.stop.click(None, cancels=[job], **AT_ONCE).then(_stopped, bar, [*buttons, bar], **AT_ONCE)
-
-
-def _ready() -> tuple[Any, Any]:
-    return gr.update(visible=True), gr.update(visible=False)
-
-
-def _stopped(shown: Status) -> tuple[Any, Any, Status]:
-    where = str(shown["text"]).split(" · ")[0]
-    text = f"Stopped at {where}." if where.startswith("step") else "Stopped."
-    return *_ready(), {**shown, "text": text}
+        stopped = f"(bar) => window.studio.stopped('{self.name}', bar)"
+        self.stop.click(None, bar, shows, js=stopped, cancels=[job], **AT_ONCE)

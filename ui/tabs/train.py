@@ -16,6 +16,7 @@ from ddpm_core.images.files import PictureError, open_picture
 from ddpm_core.training.pictures import found_in_data
 from ddpm_core.training.presets import PRESETS
 from ddpm_core.training.settings import STAGES, StageName
+from ui import theme
 from ui.components.events import AT_ONCE, PAGE_ONLY
 from ui.components.progress import status
 from ui.components.run_control import RunControl
@@ -23,7 +24,6 @@ from ui.errors import Problem, gentle
 from ui.files import cached
 from ui.help import lead
 from ui.models import Shelf
-from ui.theme import ACCENT
 from ui.training.log import Curve
 from ui.training.order import Order
 from ui.training.process import Run
@@ -31,16 +31,16 @@ from ui.training.runs import Trainings
 from ui.training.settings_form import INIT, place_settings, starts, unless_asked
 from ui.training.uploads import pack
 
-LOOK = 1.5  # seconds between looks at a run
+REFRESH_SECONDS = 1.5  # seconds between refreshes of the page
 EXAMPLE = Path(__file__).resolve().parents[2] / "checkpoints" / "digits" / "samples.png"
-TOLD = {  # about the presets; one that is not here is told by its numbers alone
+PRESET_NOTES = {  # about the presets; one that is not here is told by its numbers alone
     "quick": "A few hundred pictures of your own, and something to look at within the hour.",
     "faces": "Like the shipped faces, without guide and teaching: an evening on two CPU cores, less on a GPU.",
     "digits": "Handwritten digits, from MNIST: under twenty minutes on two CPU cores.",
     "tiny": "To try that everything works, in a minute or two; the pictures are no good.",
 }
-EXAMPLE_TOLD = "What a finished run looks like: the shipped digits, a row of each."
-GRID_TOLD = {
+EXAMPLE_CAPTION = "What a finished run looks like: the shipped digits, a row of each."
+GRID_CAPTION = {
     "vae": "Autoencoder after {} steps: pictures, each with what comes back beside it.",
     "denoiser": "Denoiser after {} steps: made from noise.",
 }
@@ -50,13 +50,13 @@ CLOSED = (
     "<code>python -m ddpm_core.train</code>."
 )
 TRAINING, HELD_OUT = "training", "held out"
-COLOURS = {TRAINING: ACCENT.c500, HELD_OUT: "#d97706"}
+COLOURS = {TRAINING: theme.ACCENT.c500, HELD_OUT: theme.HELD_OUT}
 
 Updates = dict[gr.components.Component, Any]
 
 
 @dataclass(frozen=True)
-class Seen:
+class PageState:
     """What a page shows already, so that only what is new is sent.
 
     Attributes:
@@ -80,15 +80,15 @@ class TrainTab:
     """The tab's components and what its buttons do.
 
     Attributes:
-        seen: state, see `Seen`.
+        known: state, see `PageState`.
         use: the button that takes the finished checkpoint to the first tab.
-        shows: the components that `look` fills.
+        shows: the components that `refresh` fills.
     """
 
     def __init__(self, shelf: Shelf, checkpoint: gr.Dropdown, trainings: Trainings):
         """Build the tab inside the current layout."""
         self.shelf, self.checkpoint, self.trainings = shelf, checkpoint, trainings
-        self.seen = gr.State(Seen())
+        self.page_state = gr.State(PageState())
         lead("Train", "Teach a model pictures of your own. It goes on when this page is closed.")
         with gr.Row(elem_classes="studio"):
             with gr.Column(scale=3, elem_classes="picture"):
@@ -99,23 +99,31 @@ class TrainTab:
                 )
                 with gr.Column(elem_classes="part", visible=trainings.open_to != "nobody") as self.open:
                     self._place_controls()
-        self.timer = gr.Timer(LOOK, active=False)
+        self.timer = gr.Timer(REFRESH_SECONDS, active=False)
         self.shows: list[Any] = [
-            self.seen, self.grid, self.told, self.data, self.bar, self.use, *self.plots.values(), self.curves,
+            self.page_state, self.grid, self.caption, self.data, self.bar, self.use, *self.plots.values(), self.curves,
             self.closed, self.open, self.control.run, self.control.stop, self.unfinished, self.again, self.timer,
             checkpoint, self.form[INIT],
         ]  # fmt: skip
-        asked = [self.seen, self.name, self.files, self.path, self.preset, *self.both.values(), *self.form.values()]
+        asked = [
+            self.page_state,
+            self.name,
+            self.files,
+            self.path,
+            self.preset,
+            *self.both.values(),
+            *self.form.values(),
+        ]
         self.control.run.click(gentle(self._start, self._say), asked, self.shows, **PAGE_ONLY)
-        self.control.stop.click(gentle(self._stop, self._say), self.seen, self.shows, **PAGE_ONLY)
-        self.resume.click(gentle(self._resume, self._say), [self.seen, self.unfinished], self.shows, **PAGE_ONLY)
+        self.control.stop.click(gentle(self._stop, self._say), self.page_state, self.shows, **PAGE_ONLY)
+        self.resume.click(gentle(self._resume, self._say), [self.page_state, self.unfinished], self.shows, **PAGE_ONLY)
         self.preset.change(_about, self.preset, self.about, **AT_ONCE)
         start: Any = self.form[INIT]
         gr.on(
             [self.preset.change, start.input], gentle(self._unless_asked), [self.preset, start],
             list(self.form.values()), **PAGE_ONLY,
         )  # fmt: skip
-        self.timer.tick(gentle(self.look), self.seen, self.shows, **AT_ONCE)
+        self.timer.tick(gentle(self.refresh), self.page_state, self.shows, **AT_ONCE)
 
     def _place_pictures(self) -> None:
         self.example = cached(open_picture(EXAMPLE)) if EXAMPLE.is_file() else None
@@ -124,7 +132,7 @@ class TrainTab:
             buttons=["download", "fullscreen"], elem_id="train-grid", elem_classes="stage",
         )  # fmt: skip
         self.bar = RunControl.place_bar("train", "Nothing is being trained.")
-        self.told = gr.HTML(_line(EXAMPLE_TOLD if self.example else ""), elem_id="train-told")
+        self.caption = gr.HTML(_line(EXAMPLE_CAPTION if self.example else ""), elem_id="train-caption")
         self.data = gr.HTML("", elem_id="train-data")
         with gr.Row(elem_classes="actions"):
             self.use = gr.Button("Generate with it", size="sm", elem_id="train-use", visible=False)
@@ -153,10 +161,10 @@ class TrainTab:
             label="or a folder on this machine, of any size", placeholder="/home/me/photos", max_lines=1,
             elem_id="train-path", visible=self.trainings.open_to == "here",
         )  # fmt: skip
-        first = next(iter(TOLD))
+        first = next(iter(PRESET_NOTES))
         self.preset = gr.Dropdown(
-            [*TOLD, *(name for name in PRESETS if name not in TOLD)], value=first, label="Preset", filterable=False,
-            elem_id="train-preset",
+            [*PRESET_NOTES, *(name for name in PRESETS if name not in PRESET_NOTES)], value=first, label="Preset",
+            filterable=False, elem_id="train-preset",
         )  # fmt: skip
         self.about = gr.HTML(_about(first), elem_id="train-preset-about")
         self.control = RunControl("Train", "train")
@@ -174,37 +182,41 @@ class TrainTab:
     def _say(self, sentence: str) -> Updates:
         return {self.bar: status(sentence)}
 
-    def look(self, request: gr.Request, seen: Seen) -> Updates:
-        """What is new since the page looked last; nothing for those who may not train."""
+    def refresh(self, request: gr.Request, known: PageState) -> Updates:
+        """What is new since it was refreshed last; nothing for those who may not train."""
         if not self.trainings.admits(request.headers):
             return {self.closed: gr.update(visible=True), self.open: gr.update(visible=False)}
         new: Updates = {}
         run = self.trainings.run
         if run is not None and not run.gone:
-            if seen.run != str(run.out):
-                seen = Seen(str(run.out))
-                new = {self.grid: self.example, self.told: _line(EXAMPLE_TOLD if self.example else ""), self.data: ""}
-            progress, grid = run.progress(), run.notes.grid()
+            if known.run != str(run.out):
+                known = PageState(str(run.out))
+                new = {
+                    self.grid: self.example,
+                    self.caption: _line(EXAMPLE_CAPTION if self.example else ""),
+                    self.data: "",
+                }
+            progress, grid = run.progress(), run.log.grid()
             new[self.bar] = progress.status
-            if progress.state != seen.state:
+            if progress.state != known.state:
                 new |= {
                     self.control.run: gr.update(visible=not progress.running),
                     self.control.stop: gr.update(visible=progress.running, interactive=progress.state != "stopping"),
                     self.timer: gr.Timer(active=progress.running),
                 }
-            if progress.taken != seen.taken:
+            if progress.taken != known.taken:
                 new |= self._drawn(run)
-            if grid and grid.path != seen.grid and (shown := _readable(grid.path)):
-                new |= {self.grid: shown, self.told: _line(GRID_TOLD[grid.stage].format(grid.step))}
-                seen = replace(seen, grid=grid.path)
-            if (data := tuple(found_in_data(run.notes.folder))) != seen.data:
+            if grid and grid.path != known.grid and (shown := _readable(grid.path)):
+                new |= {self.grid: shown, self.caption: _line(GRID_CAPTION[grid.stage].format(grid.step))}
+                known = replace(known, grid=grid.path)
+            if (data := tuple(found_in_data(run.log.folder))) != known.data:
                 new[self.data] = "".join(map(_line, data))
-                seen = replace(seen, data=data)
-            seen = replace(seen, state=progress.state, taken=progress.taken)
+                known = replace(known, data=data)
+            known = replace(known, state=progress.state, taken=progress.taken)
         offered = tuple(self.trainings.unfinished()), tuple(self.shelf.names())
-        if offered != seen.offered:
+        if offered != known.offered:
             new |= self._offer(*offered)
-        return new | {self.seen: replace(seen, offered=offered)}
+        return new | {self.page_state: replace(known, offered=offered)}
 
     def _offer(self, unfinished: Sequence[str], names: Sequence[str]) -> Updates:
         """What can be gone on with, and what can be chosen."""
@@ -219,7 +231,7 @@ class TrainTab:
         }
 
     def _drawn(self, run: Run) -> Updates:
-        curves = {stage: run.notes.curve(stage) for stage in STAGES}
+        curves = {stage: run.log.curve(stage) for stage in STAGES}
         tables = {stage: _table(stage, curve) if curve else None for stage, curve in curves.items()}
         shown = {
             self.plots[stage]: gr.update(value=table, visible=table is not None) for stage, table in tables.items()
@@ -229,7 +241,7 @@ class TrainTab:
     def _start(
         self,
         request: gr.Request,
-        seen: Seen,
+        known: PageState,
         name: str,
         files: list[str] | None,
         path: str | None,
@@ -246,7 +258,7 @@ class TrainTab:
         fields[INIT] = self._start_from(fields[INIT])
         order = Order.of(preset, data, **fields)
         self.trainings.start(name, order, None if data else lambda archive: pack(files, archive))
-        return self.look(request, seen)
+        return self.refresh(request, known)
 
     def _start_from(self, name: str | None) -> Path | None:
         """The folder of the checkpoint to start from; None for none. A name that is not on the shelf is no folder."""
@@ -259,15 +271,15 @@ class TrainTab:
     def _unless_asked(self, preset: str, start: str | None) -> list[Any]:
         return unless_asked(self.form, preset, self._start_from(start))
 
-    def _stop(self, request: gr.Request, seen: Seen) -> Updates:
+    def _stop(self, request: gr.Request, known: PageState) -> Updates:
         self._must_admit(request)
         self.trainings.stop()
-        return self.look(request, seen)
+        return self.refresh(request, known)
 
-    def _resume(self, request: gr.Request, seen: Seen, name: str | None) -> Updates:
+    def _resume(self, request: gr.Request, known: PageState, name: str | None) -> Updates:
         self._must_admit(request)
         self.trainings.resume(name)
-        return self.look(request, seen)
+        return self.refresh(request, known)
 
     def _must_admit(self, request: gr.Request) -> None:
         if not self.trainings.admits(request.headers):
@@ -315,4 +327,4 @@ def _about(preset: str) -> str:
     request = Order(preset=preset).request(Path("out"))
     lengths = [f"{STAGES[stage]} {getattr(request, stage).iterations} steps" for stage in request.stages]
     numbers = f"{request.size} pixels, {', '.join(lengths)}."
-    return _line(f"{TOLD[preset]} {numbers}" if preset in TOLD else numbers)
+    return _line(f"{PRESET_NOTES[preset]} {numbers}" if preset in PRESET_NOTES else numbers)

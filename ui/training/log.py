@@ -41,7 +41,7 @@ class Curve(NamedTuple):
 class Losses:
     """The losses in the log of a stage, in the folder `notes`; `read` takes in what has been added since.
 
-    For one thread at a time; `Notes` sees to that.
+    For one thread at a time; `TrainingLog` sees to that.
 
     Attributes:
         stage: whose they are.
@@ -96,7 +96,7 @@ class Losses:
         return [(fmean(step for step, _ in part), fmean(loss for _, loss in part)) for part in stretches]
 
 
-class Notes:
+class TrainingLog:
     """The `training/` folder of a run. Threads may share it.
 
     Args:

@@ -19,7 +19,7 @@ from ddpm_core.checkpoints.native import finished_after
 from ddpm_core.training.record.progress import in_hours
 from ddpm_core.training.settings import STAGES, StageName, TrainRequest
 from ui.components.progress import Status, status
-from ui.training.log import Notes
+from ui.training.log import TrainingLog
 from ui.training.order import PICTURES, Order
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -61,17 +61,17 @@ class Run:
         name: of its checkpoint.
         out: its checkpoint's folder.
         request: the run as the command resolved it.
-        notes: losses and grids.
+        log: losses and grids.
     """
 
     def __init__(self, out: Path, order: Order, command: Sequence[str], clock: Callable[[], float] = time.monotonic):
         self.name, self.out, self.order, self.clock = out.name, out, order, clock
         self._fresh = RESUME not in command
         self.request = order.request(out)
-        self.notes = Notes(out / "training", self.request.stages)
-        self.notes.read()
+        self.log = TrainingLog(out / "training", self.request.stages)
+        self.log.read()
         self.output = out / "training" / OUTPUT
-        self._before, self._asked = self.notes.taken(), False
+        self._before, self._asked = self.log.taken(), False
         self._pace: tuple[StageName | None, int, float] = (None, 0, 0.0)  # where and when the stage was first looked at
         self._end: State | None = None
         self._sentence = ""
@@ -127,18 +127,18 @@ class Run:
     def progress(self) -> Progress:
         """How far it is now."""
         end = self._end  # looked at first, so that what it wrote last is read below
-        self.notes.read()
-        taken = self.notes.taken()
+        self.log.read()
+        taken = self.log.taken()
         going: State = "stopping" if self._asked else "training" if taken != self._before else "reading"
         state = end or going
-        return Progress(state, status(self._said(state), self._share()), taken)
+        return Progress(state, status(self._status_text(state), self._share()), taken)
 
-    def _said(self, state: State) -> str:
+    def _status_text(self, state: State) -> str:
         match state:
             case "reading":
                 return "Starting: it reads the pictures …"
             case "training":
-                return self._told()
+                return self._position_text()
             case "stopping":
                 return "Stopping: it finishes its step and saves …"
             case "stopped":
@@ -149,22 +149,22 @@ class Run:
                 return self._sentence
 
     def _where(self) -> str:
-        stage, step = self.notes.position()
+        stage, step = self.log.position()
         return f"step {step} of {self._iterations(stage)}, {STAGES[stage]}" if stage else ""
 
-    def _told(self) -> str:
-        stage, step = self.notes.position()
+    def _position_text(self) -> str:
+        stage, step = self.log.position()
         stages = self.request.stages
         if stage is None:
             return ""
-        told = [f"step {step} of {self._iterations(stage)}"]
+        words = [f"step {step} of {self._iterations(stage)}"]
         if (left := self._left(stage, step)) is not None:
-            told.append(f"{in_hours(left)} left")
+            words.append(f"{in_hours(left)} left")
         stands = f" {stages.index(stage) + 1} of {len(stages)}" if len(stages) > 1 else ""
-        told.append(f"stage{stands}: {STAGES[stage]}" if stands else STAGES[stage])
-        if skipped := self.notes.losses[stage].skipped:
-            told.append(f"{skipped} steps skipped")
-        return " · ".join(told)
+        words.append(f"stage{stands}: {STAGES[stage]}" if stands else STAGES[stage])
+        if skipped := self.log.losses[stage].skipped:
+            words.append(f"{skipped} steps skipped")
+        return " · ".join(words)
 
     def _left(self, stage: StageName, step: int) -> float | None:
         """Seconds that the rest of the stage takes, by the pace since it was first looked at."""
@@ -179,7 +179,7 @@ class Run:
 
     def _share(self) -> float:
         stages = self.request.stages
-        stage, step = self.notes.position()
+        stage, step = self.log.position()
         done = sum(self._iterations(each) for each in stages[: stages.index(stage)]) + step if stage else 0
         return done / sum(map(self._iterations, stages))
 

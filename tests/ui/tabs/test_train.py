@@ -20,7 +20,7 @@ from ui.errors import Problem
 from ui.models import Shelf
 from ui.page import build, launch_settings
 from ui.tabs import train
-from ui.tabs.train import Seen, TrainTab
+from ui.tabs.train import PageState, TrainTab
 from ui.training.runs import Audience, Trainings
 from ui.training.settings_form import place_settings
 
@@ -56,11 +56,11 @@ def tab(own_shelf: Shelf) -> Iterator[TrainTab]:
 
 def test_something_stands_there_at_the_first_visit(tab: TrainTab, monkeypatch: pytest.MonkeyPatch) -> None:
     assert tab.grid.value is not None
-    assert "the shipped digits" in tab.told.value
-    shown = tab.look(HERE, Seen())
+    assert "the shipped digits" in tab.caption.value
+    shown = tab.refresh(HERE, PageState())
     assert tab.bar not in shown  # nothing goes on, so nothing changes
     assert shown[tab.again]["visible"] is False
-    assert set(tab.look(HERE, shown[tab.seen])) == {tab.seen}
+    assert set(tab.refresh(HERE, shown[tab.page_state])) == {tab.page_state}
     monkeypatch.setattr(train, "EXAMPLE", Path("nosuch.png"))
     assert placed(tab.shelf, "here").grid.value is None
 
@@ -75,9 +75,9 @@ def test_a_checkpoint_to_start_from_is_one_of_the_shelf(tab: TrainTab, tmp_path:
     fields = dict(zip(["iterations", "batch_size", *PLACES], ASKED[1:], strict=True))
     for stranger in ("../own", str(tab.shelf.root / "own"), "nosuch"):
         with pytest.raises(Problem, match="no checkpoint"):
-            tab._start(HERE, Seen(), "mine", None, str(tmp_path), "tiny", *(fields | {"init": stranger}).values())
+            tab._start(HERE, PageState(), "mine", None, str(tmp_path), "tiny", *(fields | {"init": stranger}).values())
     asked = fields | {"init": "own", "denoiser.dropout": "0.25", "flips": "false"}
-    tab._start(HERE, Seen(), "mine", None, str(tmp_path), "tiny", *asked.values())
+    tab._start(HERE, PageState(), "mine", None, str(tmp_path), "tiny", *asked.values())
     assert tab.trainings.run is not None
     request = tab.trainings.run.request
     assert request.init == tab.shelf.root / "own"
@@ -94,19 +94,19 @@ def test_every_preset_is_told(preset: str) -> None:
 
 
 def test_a_run_is_shown_to_every_page_from_where_it_is(tab: TrainTab, tmp_path: Path) -> None:
-    shown = tab._start(HERE, Seen(), "mine", None, str(tmp_path), *ASKED)
+    shown = tab._start(HERE, PageState(), "mine", None, str(tmp_path), *ASKED)
     assert (shown[tab.control.run]["visible"], shown[tab.control.stop]["visible"]) == (False, True)
     assert shown[tab.timer].active
-    seen = shown[tab.seen]
+    known = shown[tab.page_state]
     until = time.monotonic() + PATIENCE
-    while seen.grid is None or seen.taken < 1:  # until it has taken its step; its grid may come in an earlier look
+    while known.grid is None or known.taken < 1:  # until it has taken its step; its grid may come in an earlier look
         assert time.monotonic() < until
-        shown |= tab.look(HERE, seen)
-        seen = shown[tab.seen]
-    assert "Autoencoder after 1 steps" in shown[tab.told]
-    assert set(tab.look(HERE, seen)) == {tab.seen, tab.bar}  # what is there already is not sent again
+        shown |= tab.refresh(HERE, known)
+        known = shown[tab.page_state]
+    assert "Autoencoder after 1 steps" in shown[tab.caption]
+    assert set(tab.refresh(HERE, known)) == {tab.page_state, tab.bar}  # what is there already is not sent again
 
-    another = tab.look(HERE, Seen())  # a page that has just been opened
+    another = tab.refresh(HERE, PageState())  # a page that has just been opened
     assert another[tab.control.stop]["visible"]
     assert another[tab.timer].active
     drawn = another[tab.plots["vae"]]
@@ -114,40 +114,42 @@ def test_a_run_is_shown_to_every_page_from_where_it_is(tab: TrainTab, tmp_path: 
     assert drawn["value"].to_dict("list") == {"step": [1.0], "loss": [1.0], "of": ["training"]}
     assert another[tab.plots["denoiser"]]["visible"] is False
 
-    assert tab._stop(HERE, seen)[tab.control.stop]["interactive"] is False
+    assert tab._stop(HERE, known)[tab.control.stop]["interactive"] is False
     assert tab.trainings.run is not None
     assert tab.trainings.run.wait(PATIENCE)
-    shown = tab.look(HERE, seen)
+    shown = tab.refresh(HERE, known)
     assert (shown[tab.control.run]["visible"], shown[tab.timer].active) == (True, False)
     assert (shown[tab.again]["visible"], shown[tab.unfinished]["value"]) == (True, "mine")
     with pytest.raises(Problem, match="no trained checkpoint yet"):
         tab.taken_along()
 
-    tab._resume(HERE, seen, "mine")
+    tab._resume(HERE, known, "mine")
     assert tab.trainings.run.wait(PATIENCE)
-    shown = tab.look(HERE, seen)
+    shown = tab.refresh(HERE, known)
     assert shown[tab.checkpoint]["choices"] == ["mine", "own"]
     assert shown[tab.use]["visible"]
     assert tab.taken_along() == "mine"
     assert shown[tab.plots["denoiser"]]["value"]["of"].tolist() == ["training"] * 3 + ["held out"] * 4
 
     shutil.rmtree(tab.shelf.root / "mine")
-    assert tab.bar not in tab.look(HERE, Seen())  # somebody has deleted it: a new page does not speak of it
+    assert tab.bar not in tab.refresh(HERE, PageState())  # somebody has deleted it: a new page does not speak of it
 
 
 def test_what_was_found_in_the_data_is_shown(tab: TrainTab, tmp_path: Path) -> None:
-    shown = tab._start(HERE, Seen(), "mine", None, str(tmp_path), *ASKED)
+    shown = tab._start(HERE, PageState(), "mine", None, str(tmp_path), *ASKED)
     run = tab.trainings.run
     assert run is not None
-    (run.notes.folder / "data.txt").write_text("4 pictures to train on, 0 held out.\nNot used: 2 .<b>.\n", "utf-8")
-    shown = tab.look(HERE, shown[tab.seen])
+    (run.log.folder / "data.txt").write_text("4 pictures to train on, 0 held out.\nNot used: 2 .<b>.\n", "utf-8")
+    shown = tab.refresh(HERE, shown[tab.page_state])
     assert "4 pictures to train on" in shown[tab.data]
     assert "2 .&lt;b&gt;" in shown[tab.data]
-    assert tab.data not in tab.look(HERE, shown[tab.seen])
+    assert tab.data not in tab.refresh(HERE, shown[tab.page_state])
 
 
 def test_the_next_run_does_not_show_the_last_ones_pictures(tab: TrainTab, tmp_path: Path) -> None:
-    shown = tab._start(HERE, Seen("another", "finished", 6, tmp_path / "grid.png"), "mine", None, str(tmp_path), *ASKED)
+    shown = tab._start(
+        HERE, PageState("another", "finished", 6, tmp_path / "grid.png"), "mine", None, str(tmp_path), *ASKED
+    )
     assert shown[tab.grid] == tab.example
     assert shown[tab.plots["vae"]] == gr.update(value=None, visible=False)
 
@@ -159,10 +161,10 @@ def test_a_grid_that_is_being_written_is_waited_for(tmp_path: Path) -> None:
 
 def test_pictures_come_from_one_place(tab: TrainTab, tmp_path: Path) -> None:
     with pytest.raises(Problem, match="take one of them away"):
-        tab._start(HERE, Seen(), "mine", ["a.zip"], str(tmp_path), *ASKED)
+        tab._start(HERE, PageState(), "mine", ["a.zip"], str(tmp_path), *ASKED)
     for nothing in (" ", "", None):
         with pytest.raises(Problem, match="Choose pictures first"):
-            tab._start(HERE, Seen(), "mine", None, nothing, *ASKED)
+            tab._start(HERE, PageState(), "mine", None, nothing, *ASKED)
 
 
 def test_folders_of_the_machine_are_for_those_who_are_at_it(own_shelf: Shelf, tmp_path: Path) -> None:
@@ -170,7 +172,7 @@ def test_folders_of_the_machine_are_for_those_who_are_at_it(own_shelf: Shelf, tm
     assert tab.open.visible
     assert not tab.path.visible
     with pytest.raises(Problem, match="upload pictures"):
-        tab._start(THROUGH_A_PROXY, Seen(), "mine", None, str(tmp_path), *ASKED)
+        tab._start(THROUGH_A_PROXY, PageState(), "mine", None, str(tmp_path), *ASKED)
 
 
 @pytest.mark.parametrize(("open_to", "who"), [("nobody", HERE), ("here", THROUGH_A_PROXY)])
@@ -180,13 +182,13 @@ def test_those_who_may_not_train_are_refused_and_see_nothing(
     tab = placed(own_shelf, open_to)
     assert tab.open.visible is (open_to != "nobody")
     for refused in (
-        lambda: tab._start(who, Seen(), "mine", None, str(tmp_path), *ASKED),
-        lambda: tab._stop(who, Seen()),
-        lambda: tab._resume(who, Seen(), "mine"),
+        lambda: tab._start(who, PageState(), "mine", None, str(tmp_path), *ASKED),
+        lambda: tab._stop(who, PageState()),
+        lambda: tab._resume(who, PageState(), "mine"),
     ):
         with pytest.raises(Problem, match="--allow-training"):
             refused()
-    shown = tab.look(who, Seen())
+    shown = tab.refresh(who, PageState())
     assert set(shown) == {tab.closed, tab.open}
     assert (shown[tab.closed]["visible"], shown[tab.open]["visible"]) == (True, False)
     assert "--allow-training" in tab.closed.value
@@ -217,16 +219,16 @@ def test_an_open_app_trains_by_the_same_call(own_shelf: Shelf, tmp_path: Path) -
 
 
 def test_a_look_that_fails_is_told_gently(own_shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
-    def look(tab: TrainTab, request: gr.Request, seen: Seen) -> None:
+    def refresh(tab: TrainTab, request: gr.Request, known: PageState) -> None:
         raise IndexError
 
-    monkeypatch.setattr(TrainTab, "look", look)
-    looks = [each.fn for each in build(own_shelf).fns.values() if getattr(each.fn, "__name__", "") == "look"]
+    monkeypatch.setattr(TrainTab, "refresh", refresh)
+    looks = [each.fn for each in build(own_shelf).fns.values() if getattr(each.fn, "__name__", "") == "refresh"]
     assert len(looks) == 2  # when the tab is opened, and from time to time
     for each in looks:
         assert each is not None
         with pytest.warns(UserWarning, match="Something went wrong here"):
-            each(HERE, Seen())
+            each(HERE, PageState())
 
 
 def test_no_program_is_offered_to_train(client: Client) -> None:

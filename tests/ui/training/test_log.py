@@ -18,7 +18,7 @@ from ddpm_core.training.loop import TrainStep
 from ddpm_core.training.record.journal import Journal
 from ui.errors import Problem
 from ui.training import uploads as training_uploads
-from ui.training.log import POINTS, Losses, Notes
+from ui.training.log import POINTS, Losses, TrainingLog
 from ui.training.uploads import pack
 
 
@@ -48,7 +48,7 @@ def test_a_log_is_read_as_it_grows(tmp_path: Path) -> None:
 
 def test_pages_that_look_at_once_see_whole_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """In the middle of a row, with its step taken in and its loss not, another page looks."""
-    notes, take = Notes(tmp_path, ("vae", "denoiser")), Losses._take
+    notes, take = TrainingLog(tmp_path, ("vae", "denoiser")), Losses._take
     (tmp_path / "vae.jsonl").write_text(row(1) + row(2))
     answers: list[Future[Any]] = []
 

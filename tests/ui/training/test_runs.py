@@ -139,10 +139,10 @@ def test_a_run_from_beginning_to_end(trainings: Trainings, root: Path) -> None:
     assert list_checkpoints(root) == ["mine"]
     assert trainings.unfinished() == []
     assert not (root / "mine/training/pictures.zip").exists()  # needed for resuming alone
-    grid = run.notes.grid()
+    grid = run.log.grid()
     assert grid is not None
     assert (grid.stage, grid.step) == ("denoiser", 3)
-    assert run.notes.losses["denoiser"].held_out == [(1, 2), (2, 1), (3, 2 / 3)]
+    assert run.log.losses["denoiser"].held_out == [(1, 2), (2, 1), (3, 2 / 3)]
 
 
 def test_pictures_that_nobody_can_use_leave_nothing(trainings: Trainings, root: Path) -> None:
@@ -182,7 +182,7 @@ def test_stop_and_resume(trainings: Trainings, root: Path) -> None:
 
     again = trainings.resume("mine")
     assert ended(again).state == "finished"
-    assert [again.notes.losses[stage].steps for stage in again.notes.losses] == [[1, 2, 3], [1, 2, 3]]
+    assert [again.log.losses[stage].steps for stage in again.log.losses] == [[1, 2, 3], [1, 2, 3]]
     with pytest.raises(Problem, match="no such run"):
         trainings.resume("mine")
 

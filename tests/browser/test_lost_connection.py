@@ -1,0 +1,90 @@
+"""A connection that is lost in a run: it is said, the button comes back, and nothing on the page is lost."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+from playwright.sync_api import Page, expect
+
+from ddpm_core.images.files import read_parameters
+from tests.browser.conftest import DESKTOP, App
+from tests.browser.test_studio import LONG, advanced, downloaded, drawn, number, run, settle, stroke, tab, told, upload
+
+STEP = re.compile(r"^step \d+ of ")
+LOST = re.compile("^The connection to the studio was lost")
+
+
+def lost(page: Page, name: str) -> None:
+    expect(page.locator(f"#{name}-bar p")).to_have_text(LOST, timeout=LONG)
+    expect(page.locator(f"#{name}-run")).to_be_visible()
+    expect(page.locator(f"#{name}-stop")).to_be_hidden()
+
+
+def test_a_server_that_dies_in_a_run_takes_neither_picture_nor_paint(
+    visit: Callable[..., Page], serve: Callable[..., App], tmp_path: Path
+) -> None:
+    app = serve()
+    page = visit(app.address, viewport=DESKTOP, color_scheme="light")
+    noise = np.random.default_rng(0).integers(0, 256, (60, 90, 3), dtype=np.uint8)
+    Image.fromarray(noise).save(tmp_path / "photo.png")
+    tab(page, "Inpaint")
+    settle(page)
+    page.locator("#inpaint-live input").uncheck()
+    upload(page, tmp_path / "photo.png")
+    drawn(page)
+    stroke(page, (0.4, 0.45), (0.6, 0.55))
+    advanced(page, "inpaint", 200)
+    number(page, "#inpaint-count", 8)
+    number(page, "#inpaint-seed", 31)
+    page.locator("#inpaint-run").click()
+    expect(page.locator("#inpaint-bar p")).to_have_text(STEP, timeout=LONG)
+    app.process.kill()
+    app.process.wait()
+    lost(page, "inpaint")
+    told(page, "The connection to the studio was lost")
+    page.locator("#inpaint-run").click()  # too early
+    expect(page.locator("#inpaint-stop")).to_be_visible()
+    lost(page, "inpaint")
+
+    serve(port=app.port)
+    number(page, "#inpaint-count", 1)
+    number(page, "#inpaint-steps", 3)
+    run(page, "inpaint")
+    path = downloaded(page, "#inpaint-download", tmp_path)
+    assert read_parameters(path)["seed"] == 31
+    with Image.open(path) as picture:
+        changed = (np.asarray(picture.convert("RGB")) != noise).any(2)
+    assert not changed[:10].any()
+    assert changed[28:32, 40:50].all()  # painted before the server died
+
+
+def test_a_network_that_falls_silent_is_noticed(page: Page) -> None:
+    advanced(page, "generate", 200)
+    number(page, "#generate-count", 8)
+    page.locator("#generate-run").click()
+    expect(page.locator("#generate-bar p")).to_have_text(STEP, timeout=LONG)
+    # What is open stays open and brings nothing more; what is asked for anew finds nobody.
+    session = page.context.new_cdp_session(page)
+    session.send("Network.enable")
+    silent = {"offline": True, "latency": 0, "downloadThroughput": 0, "uploadThroughput": 0}
+    session.send("Network.emulateNetworkConditions", silent)
+    lost(page, "generate")
+    again = {"offline": False, "latency": 0, "downloadThroughput": -1, "uploadThroughput": -1}
+    session.send("Network.emulateNetworkConditions", again)
+    number(page, "#generate-count", 1)
+    number(page, "#generate-steps", 3)
+    run(page, "generate")
+
+
+def test_a_run_that_could_not_be_begun_gives_its_button_back(page: Page) -> None:
+    page.route("**/queue/join**", lambda route: route.abort())
+    page.locator("#generate-run").click()
+    expect(page.locator("#generate-bar p")).to_have_text(LOST, timeout=LONG)
+    expect(page.locator("#generate-run")).to_be_visible()
+    page.unroute("**/queue/join**")
+    advanced(page, "generate", 2)
+    run(page, "generate")
