@@ -82,7 +82,7 @@ def _control(place: str, field: FieldInfo, resolved: TrainRequest, checkpoints: 
     name = place.rsplit(".", 1)[-1]
     said: dict[str, Any] = {
         "label": field.title or name.replace("_", " ").capitalize(),
-        "info": f"{field.description or ''}{_bounds(field)}",
+        "info": _in_words(field),
         "elem_id": f"train-{place.replace('.', '-').replace('_', '-')}",
     }
     if place == INIT:
@@ -108,16 +108,17 @@ def _choices(field: FieldInfo, value: Any) -> list[tuple[str, str]]:
     return []
 
 
-def _bounds(field: FieldInfo) -> str:
-    """A field's bounds, in words."""
+def _in_words(field: FieldInfo) -> str:
+    """What a field says of itself, and its bounds."""
     words = {
         annotated_types.Ge: ("at least", "ge"), annotated_types.Gt: ("above", "gt"),
         annotated_types.Le: ("at most", "le"), annotated_types.Lt: ("below", "lt"),
     }  # fmt: skip
     said = [
-        f"{word} {getattr(bound, name):g}"
+        f"{word} {getattr(bound, name)}"
         for bound in field.metadata
         for kind, (word, name) in words.items()
         if isinstance(bound, kind)
     ]
-    return f" ({', '.join(said)})" if said else ""
+    about = field.description or ""
+    return about[:1].upper() + about[1:] + (f" ({', '.join(said)})" if said else "")
