@@ -93,7 +93,7 @@ class Contestant:
     trainer: Trainer
     steps: Iterator[TrainStep]
     used: float = 0.0
-    taken: list[float] = field(default_factory=list)
+    step_seconds: list[float] = field(default_factory=list)
 
     def take_turn(self, duration: float) -> bool:
         """Train for `duration` seconds; whether there is anything left to do."""
@@ -101,8 +101,8 @@ class Contestant:
         while (start := time.perf_counter()) < end:
             if next(self.steps, None) is None:
                 return False
-            self.taken.append(time.perf_counter() - start)
-            self.used += self.taken[-1]
+            self.step_seconds.append(time.perf_counter() - start)
+            self.used += self.step_seconds[-1]
         return True
 
 
@@ -134,8 +134,8 @@ def main(
             checkpoints.write_weights(folder / checkpoints.DENOISER_WEIGHTS, unet)
             parts = {"denoiser": contestant.shape, "guide": {}, "diffuser": Diffuser().config(), "classes": []}
             checkpoints.write_config(folder, config.model_copy(update=parts))
-            made = sample(LatentDiffusion(codec, unet, Diffuser(), config.size), samples)
-            results += judged(name, contestant, latents, distances_to_training(training, made, held_out))
+            generated = sample(LatentDiffusion(codec, unet, Diffuser(), config.size), samples)
+            results += judged(name, contestant, latents, distances_to_training(training, generated, held_out))
     report(results, json_file)
 
 
@@ -163,7 +163,7 @@ def trained(contest: Contest, codec: VAE, pictures: PictureSet, seconds: float) 
 
         trial = fresh(TRIAL)
         trial.take_turn(float("inf"))
-        rate = sorted(trial.taken)[TRIAL // 2]
+        rate = sorted(trial.step_seconds)[TRIAL // 2]
         contestants[name] = fresh(max(1, round(seconds / rate)))
     running = dict(contestants)
     with tqdm(total=round(seconds * len(contestants)), desc="training", unit="s", disable=None) as bar:
@@ -201,11 +201,11 @@ def judged(
     """The rows of one contestant."""
     losses = loss_by_decile(contestant.trainer.ema.module, held_out, Diffuser())  # type: ignore[arg-type]
     ratio = [ours / floor for ours, floor in zip(*distances, strict=True)]
-    taken = sorted(contestant.taken)
+    step_seconds = sorted(contestant.step_seconds)
     return [
         Result(f"{name}: parameters", parameters(contestant.trainer.model)),
         Result(f"{name}: iterations", contestant.trainer.step),
-        Result(f"{name}: seconds per iteration", taken[len(taken) // 2]),
+        Result(f"{name}: seconds per iteration", step_seconds[len(step_seconds) // 2]),
         Result(f"{name}: training seconds", contestant.used),
         Result(f"{name}: held-out loss", sum(losses) / len(losses)),
         *(Result(f"{name}: swd / floor, level {level}", value) for level, value in enumerate(ratio)),

@@ -16,6 +16,6 @@ CLAIMS: dict[str, Callable[[], list[Result]]] = {
     "app": studio.app,
     "start-up": studio.start_up,
     "steps": steps.measure,
-    "digits": steps.read_as_asked,
+    "digits": steps.class_accuracy,
     "scaling": scaling.measure,
 }

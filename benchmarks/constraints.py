@@ -22,7 +22,7 @@ from ddpm_core.evaluation.fills import measure_fills, some_pictures
 from ddpm_core.pipeline import LatentDiffusion
 from ddpm_core.requests import InpaintRequest
 
-WAYS: dict[str, dict[str, Any]] = {
+VARIANTS: dict[str, dict[str, Any]] = {
     "clean clamp": {"clamp": "clean", "resamples": 1},
     "clean clamp, ancestral": {"clamp": "clean", "resamples": 1, "sampler": "ddpm"},
     "clean clamp, 2 resamples": {"clamp": "clean", "resamples": 2},
@@ -46,12 +46,12 @@ def main(
         chosen = some_pictures(files["val"] or files["train"], pictures)
         for folder in checkpoint:
             model = LatentDiffusion.load(folder)
-            for way, choices in WAYS.items():
+            for variant, choices in VARIANTS.items():
                 steps = 1 + round((calls - 1) / choices.get("resamples", 1))
                 request = InpaintRequest(steps=steps, count=2, **choices)
                 fills = measure_fills(model, chosen, request)
                 for measure in ("edge_distance", "seam_ratio", "fill_distance", "fill_diversity"):
-                    results.append(Result(f"{model.name}, {way}: {measure.replace('_', ' ')}", fills[measure]))
+                    results.append(Result(f"{model.name}, {variant}: {measure.replace('_', ' ')}", fills[measure]))
     report(results, json_file)
 
 

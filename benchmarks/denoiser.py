@@ -17,7 +17,7 @@ from ddpm_core.networks.cpu.packed import RememberedModulations, ready
 
 BATCHES = (1, 8)
 CALLS = 20  # the default number of steps
-SHARE = 0.6  # of the rate of the matrix products
+LEAST_RATIO = 0.6  # of the rate of the matrix products
 GIGA = 1e9
 
 Product = tuple[int, int, int]  # rows, inner, columns
@@ -47,33 +47,33 @@ def measure(folder: Path = Path("checkpoints/faces-128"), repeats: int = 40) -> 
         noisy = torch.randn(batch, plain.latent_channels, cells, cells).to(memory_format=torch.channels_last)
         states = [torch.full((batch,), t) for t in Diffuser().spaced_timesteps(CALLS)[:-1]]
         products, numbers = inside(plain, noisy, states[0])
-        made, _ = [inside(remembering, noisy, states[0]) for _ in range(2)][1]
+        executed, _ = [inside(remembering, noisy, states[0]) for _ in range(2)][1]
         contestants: dict[str, Callable[[], object]] = {
             "call": lambda noisy=noisy, states=states: [fast(noisy, t) for t in states],  # type: ignore[misc]
-            "products": made_in_turn(products, dtype),
-            "products made": made_in_turn(made, dtype),
+            "products": run_in_turn(products, dtype),
+            "products made": run_in_turn(executed, dtype),
         }
         with torch.inference_mode():
-            taken = turns(contestants, repeats, warmup=1)
-            large = medians({"large": made_in_turn([LARGE], dtype)}, repeats=1, warmup=1)["large"] / CALLS
-        shares = {kind: ratio(taken[kind], taken["call"]) for kind in ("products", "products made")}
-        seconds, work = median(taken["call"]) / CALLS, arithmetic(products)
+            seconds_of = turns(contestants, repeats, warmup=1)
+            large = medians({"large": run_in_turn([LARGE], dtype)}, repeats=1, warmup=1)["large"] / CALLS
+        rates = {kind: ratio(seconds_of[kind], seconds_of["call"]) for kind in ("products", "products made")}
+        seconds, work = median(seconds_of["call"]) / CALLS, arithmetic(products)
         weights = sum(parameter.numel() for parameter in plain.parameters())
         name = f"denoiser call, batch {batch}, {str(dtype).removeprefix('torch.')}"
         results += [
-            Result.at_least(f"{name}: rate over that of its matrix products", shares["products"], SHARE),
-            Result(f"{name}: rate over that of the products it makes", shares["products made"]),
+            Result.at_least(f"{name}: rate over that of its matrix products", rates["products"], LEAST_RATIO),
+            Result(f"{name}: rate over that of the products it makes", rates["products made"]),
             Result(f"{name}: arithmetic, GFLOP", work / GIGA),
             Result(f"{name}: weights and outputs, MB", (weights + numbers) * dtype.itemsize / 1e6),
             Result(f"{name}: GFLOP/s", work / seconds / GIGA),
-            Result(f"{name}: GFLOP/s of its matrix products", work / median(taken["products"]) * CALLS / GIGA),
+            Result(f"{name}: GFLOP/s of its matrix products", work / median(seconds_of["products"]) * CALLS / GIGA),
             Result(f"{name}: GFLOP/s of one product of {LARGE[0]} x {LARGE[1]}", arithmetic([LARGE]) / large / GIGA),
             Result(f"{name}: seconds", seconds),
         ]
     return results
 
 
-def made_in_turn(products: list[Product], dtype: torch.dtype) -> Callable[[], None]:
+def run_in_turn(products: list[Product], dtype: torch.dtype) -> Callable[[], None]:
     """A function that makes all these products, one after the other, `CALLS` times."""
     operands = [(torch.randn(a, b, dtype=dtype), torch.randn(b, c, dtype=dtype)) for a, b, c in products]
 

@@ -61,21 +61,21 @@ def main(
             theirs.measure_latents(theirs.moments(held_out.batch(torch.arange(len(held_out))))[0])
     state = f"trained for {train_steps} steps" if train_steps else "random weights"
     typer.echo(f"ours: the decoder of {checkpoint}; AutoencoderKL: diffusers', {state}")
-    report(compare(ours, theirs, held_out, cells, judge_share=train_steps > 0), json_file)
+    report(compare(ours, theirs, held_out, cells, judge_fraction=train_steps > 0), json_file)
 
 
-def compare(ours: VAE, theirs: VAE, pictures: PictureSet, cells: int, judge_share: bool) -> list[Result]:
+def compare(ours: VAE, theirs: VAE, pictures: PictureSet, cells: int, judge_fraction: bool) -> list[Result]:
     """Parameters, radius and 3x3 share of both decoders.
 
     Args:
         cells: how many latent cells to move.
-        judge_share: whether their share is worth judging ours against.
+        judge_fraction: whether their share is worth judging ours against.
     """
     us, them = measure(ours, pictures, cells), measure(theirs, pictures, cells)
-    nearer, share = f"< {them.radius}", f"> {them.within_3x3:.4g}"
+    nearer, fraction_target = f"< {them.radius}", f"> {them.within_3x3:.4g}"
     within = Result("ours: share of the change within 3x3 cells", us.within_3x3)
-    if judge_share:
-        within.target, within.ok = share, us.within_3x3 > them.within_3x3
+    if judge_fraction:
+        within.target, within.ok = fraction_target, us.within_3x3 > them.within_3x3
     return [
         Result("ours: decoder parameters", parameters(ours.decoder)),
         Result("AutoencoderKL: decoder parameters", parameters(theirs.decoder)),

@@ -26,14 +26,14 @@ class Result:
     ok: bool | None = None
 
     @classmethod
-    def at_least(cls, name: str, value: float, bound: float) -> Result:
-        """A number that should not be smaller than `bound`."""
-        return cls(name, value, f">= {bound:,.4g}", value >= bound)
+    def at_least(cls, name: str, value: float, minimum: float) -> Result:
+        """A number that should not be smaller than `minimum`."""
+        return cls(name, value, f">= {minimum:,.4g}", value >= minimum)
 
     @classmethod
-    def at_most(cls, name: str, value: float, bound: float) -> Result:
-        """A number that should not be larger than `bound`."""
-        return cls(name, value, f"<= {bound:,.4g}", value <= bound)
+    def at_most(cls, name: str, value: float, maximum: float) -> Result:
+        """A number that should not be larger than `maximum`."""
+        return cls(name, value, f"<= {maximum:,.4g}", value <= maximum)
 
 
 def report(results: Sequence[Result], json_file: Path | None) -> None:

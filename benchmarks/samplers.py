@@ -46,9 +46,10 @@ from ddpm_core.requests import MAX_COUNT, GenerateRequest
 
 STEPS = (10, 20, 50, 100, 999)
 GUIDANCE = GenerateRequest.model_fields["guidance"].default
-LONG, TAKEN_LONG = 100, ("ddim", "ddpm")  # samplers that are made for few steps only cost more beyond that
+LONG, LONG_SAMPLERS = 100, ("ddim", "ddpm")  # samplers that are made for few steps only cost more beyond that
 PICTURES = 64
-NEAR, SEEN = 256, 10_000  # training pictures to compare by patches, and by what a classifier sees; patches cost more
+# Training pictures to compare by patches, and by what a classifier sees; patches cost more.
+PATCH_PICTURES, CLASSIFIER_PICTURES = 256, 10_000
 HEADINGS = {
     "sampler": "sampler",
     "steps": "steps",
@@ -63,7 +64,7 @@ Row = dict[str, Any]
 Judge = Callable[[PictureSet], dict[str, float]]
 
 
-class Way(NamedTuple):
+class Setting(NamedTuple):
     """What tells rows apart: checkpoint, sampler, steps, guidance to a class, and how many pictures were made."""
 
     checkpoint: str
@@ -88,24 +89,26 @@ def main(
     """Print quality and seconds of every sampler in every number of steps as a table."""
     with in_one_sentence():
         model = LatentDiffusion.load(checkpoint, device)
-        requests = ways(samplers.split(","), steps.split(","), guidance.split(",") if model.classes else ["1"])
+        requests = requests_of(samplers.split(","), steps.split(","), guidance.split(",") if model.classes else ["1"])
         each = len(model.classes) or 1
         count = -(-pictures // each) * each
-        wanted = {named(model, request, count): request for request in requests}
-        rows = written(json_file)
-        missing = {way: request for way, request in wanted.items() if way not in rows}
+        settings = {setting_of(model, request, count): request for request in requests}
+        rows = read_rows(json_file)
+        missing = {setting: request for setting, request in settings.items() if setting not in rows}
         if missing:
             judge = by_classifier(model, checkpoint, data, count) if model.classes else by_patches(model, data, count)
             warm_up(model, next(iter(missing.values())))
-        for way, request in missing.items():
-            rows[way] = way._asdict() | measured(model, request, count, judge)
-            typer.echo(" ".join(map(shown, rows[way].values())), err=True)
+        for setting, request in missing.items():
+            rows[setting] = setting._asdict() | measured(model, request, count, judge)
+            typer.echo(" ".join(map(formatted, rows[setting].values())), err=True)
             if json_file:
                 write(json_file, rows.values())
-    typer.echo(table([rows[way] for way in wanted]))
+    typer.echo(table([rows[setting] for setting in settings]))
 
 
-def ways(samplers: Sequence[str], steps: Sequence[str], guidances: Sequence[str] = ("1",)) -> list[GenerateRequest]:
+def requests_of(
+    samplers: Sequence[str], steps: Sequence[str], guidances: Sequence[str] = ("1",)
+) -> list[GenerateRequest]:
     """A request for every sampler in every number of steps with every guidance, the fewest steps first.
 
     Raises:
@@ -121,19 +124,19 @@ def ways(samplers: Sequence[str], steps: Sequence[str], guidances: Sequence[str]
         for number in numbers
         for sampler in samplers
         for guidance in guidances
-        if number <= LONG or sampler in TAKEN_LONG
+        if number <= LONG or sampler in LONG_SAMPLERS
     ]
     if not found:
-        raise UserError(f"more than {LONG} steps are taken by {' and '.join(TAKEN_LONG)} only; choose one of them.")
+        raise UserError(f"more than {LONG} steps are taken by {' and '.join(LONG_SAMPLERS)} only; choose one of them.")
     return found
 
 
 def measured(model: LatentDiffusion, request: GenerateRequest, count: int, judge: Judge) -> dict[str, float]:
     """What `count` pictures made as requested measure, and the seconds each took."""
     start = time.perf_counter()
-    made = (sample_classes if model.classes else sample)(model, count, request=request)
+    samples = (sample_classes if model.classes else sample)(model, count, request=request)
     seconds = (time.perf_counter() - start) / count
-    return judge(made) | {"seconds": seconds}
+    return judge(samples) | {"seconds": seconds}
 
 
 def warm_up(model: LatentDiffusion, request: GenerateRequest) -> None:
@@ -149,12 +152,12 @@ def by_patches(model: LatentDiffusion, data: Path, count: int) -> Judge:
         PictureError: the data cannot be read, or too few pictures are held out.
     """
     files = find_pictures(data)
-    training = load_pictures(spread(files["train"], NEAR), model.size)
+    training = load_pictures(spread(files["train"], PATCH_PICTURES), model.size)
     floors = held_out_sets([files["val"]], model.size, count)
     floor = sliced_wasserstein(training, floors).mean(0)
 
-    def judge(made: PictureSet) -> dict[str, float]:
-        return {"swd_ratio": (sliced_wasserstein(training, [made])[0] / floor).mean().item()}
+    def judge(samples: PictureSet) -> dict[str, float]:
+        return {"swd_ratio": (sliced_wasserstein(training, [samples])[0] / floor).mean().item()}
 
     return judge
 
@@ -173,16 +176,16 @@ def by_classifier(model: LatentDiffusion, checkpoint: Path, data: Path, count: i
     floors = held_out_sets(held_out, model.size, count // len(held_out))
     classifier = classifier_of(model, found)
     network = of_classes(classifier)
-    training = seen(network, load_pictures(spread(found.sources["train"], SEEN), model.size)).features
+    training = seen(network, load_pictures(spread(found.sources["train"], CLASSIFIER_PICTURES), model.size)).features
 
     def distance(pictures: PictureSet) -> float:
         return frechet_distance(training, seen(network, pictures).features)
 
     floor = mean(map(distance, floors))
 
-    def judge(made: PictureSet) -> dict[str, float]:
-        read = share_read_right(classifier, made)
-        return {"class_accuracy": read, "classifier_frechet_ratio": distance(made) / floor}
+    def judge(samples: PictureSet) -> dict[str, float]:
+        accuracy = share_read_right(classifier, samples)
+        return {"class_accuracy": accuracy, "classifier_frechet_ratio": distance(samples) / floor}
 
     return judge
 
@@ -200,8 +203,8 @@ def held_out_sets(kinds: Sequence[Sequence[Source]], size: int, each: int) -> li
         raise PictureError(
             f"only {fewest} pictures {of}are held out and can be used, too few to compare {each} with; ask for fewer."
         )
-    parts = [groups(pictures, each) for pictures in loaded if pictures]
-    return [PictureSet(torch.cat([part.pixels for part in one]), []) for one in zip(*parts, strict=False)]
+    subsets = [groups(pictures, each) for pictures in loaded if pictures]
+    return [PictureSet(torch.cat([part.pixels for part in one]), []) for one in zip(*subsets, strict=False)]
 
 
 def spread(files: Sequence[Source], most: int) -> Sequence[Source]:
@@ -209,12 +212,12 @@ def spread(files: Sequence[Source], most: int) -> Sequence[Source]:
     return files[:: -(-len(files) // most)]
 
 
-def named(model: LatentDiffusion, request: GenerateRequest, count: int) -> Way:
+def setting_of(model: LatentDiffusion, request: GenerateRequest, count: int) -> Setting:
     """What is measured in a row: `count` pictures of a model, made as requested."""
-    return Way(model.name, request.sampler, request.steps, request.guidance, count)
+    return Setting(model.name, request.sampler, request.steps, request.guidance, count)
 
 
-def written(file: Path | None) -> dict[Way, Row]:
+def read_rows(file: Path | None) -> dict[Setting, Row]:
     """The rows that a file has; none if there is no such file yet.
 
     Raises:
@@ -224,7 +227,7 @@ def written(file: Path | None) -> dict[Way, Row]:
         return {}
     try:
         rows = json.loads(file.read_text(encoding="utf-8"))
-        return {Way(**{name: row[name] for name in Way._fields}): row for row in rows}
+        return {Setting(**{name: row[name] for name in Setting._fields}): row for row in rows}
     except (ValueError, TypeError, LookupError):
         raise UserError(f"{file} holds no rows of this benchmark; name another file, or move it away.") from None
 
@@ -240,11 +243,11 @@ def table(rows: Sequence[Row]) -> str:
     same = {"guidance"} if len({row["guidance"] for row in rows}) == 1 else set()
     columns = [name for name in HEADINGS if name in rows[0].keys() - same]
     lines = [[HEADINGS[name] for name in columns], ["---"] * len(columns)]
-    lines += [[shown(row[name]) for name in columns] for row in rows]
+    lines += [[formatted(row[name]) for name in columns] for row in rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
-def shown(value: float | str) -> str:
+def formatted(value: float | str) -> str:
     """A cell of the table."""
     return f"{value:.3g}" if isinstance(value, float) else str(value)
 

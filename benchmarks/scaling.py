@@ -90,14 +90,14 @@ def take_turns(rank: int, port: int, preset: str, repeats: int, answer: Path) ->
     os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "RANK": str(rank), "WORLD_SIZE": "2"}
     world = World(rank, 2)
     with joined(world, torch.device("cpu")):
-        single, shared = (training_steps(preset, settings_of(preset), CELLS, world=each) for each in (ALONE, world))
+        single, parallel = (training_steps(preset, settings_of(preset), CELLS, world=each) for each in (ALONE, world))
 
         def alone() -> None:
             if world.is_main:
                 next(single)
             world.barrier()  # the second waits, off the processor
 
-        seconds = medians({"alone": alone, "together": lambda: next(shared)}, repeats)
+        seconds = medians({"alone": alone, "together": lambda: next(parallel)}, repeats)
     if world.is_main:
         answer.write_text(json.dumps(seconds), encoding="utf-8")
 

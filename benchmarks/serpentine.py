@@ -21,7 +21,7 @@ CHANNELS = 128
 TOKENS = 4096  # in all, so that every grid gives the processor as much to do
 FASTER = {16: 1.0, 32: 4.0, 64: 12.0}  # at least so many times faster than attention, by side of the grid
 GROWTH = (16, 32, 64, 128)  # sides
-SHARES = {16: 0.20, 32: 0.25}  # of a training step, by side of the latent
+STEP_FRACTIONS = {16: 0.20, 32: 0.25}  # of a training step, by side of the latent
 SETTINGS = {
     f"{name}, head size {size}": (size, dtype)
     for size in (32, 64)
@@ -31,7 +31,7 @@ SETTINGS = {
 
 def measure() -> list[Result]:
     """Rows of the block beside `scaled_dot_product_attention`, of its growth with tokens, of its share of a step."""
-    return [*beside_attention(), *growth(), *share()]
+    return [*beside_attention(), *growth(), *step_fraction()]
 
 
 def pass_through(block: nn.Module, batch: int, side: int, dtype: torch.dtype) -> Callable[[], None]:
@@ -66,7 +66,7 @@ def beside_attention(repeats: int = 15) -> list[Result]:
     For a remark also how many times faster than with the scan that other devices have.
     """
     results = []
-    for side, bound in FASTER.items():
+    for side, minimum in FASTER.items():
         batch = max(1, TOKENS // side**2)
         blocks = {
             f"attention, {name}": pass_through(AttentionMixer(CHANNELS, size), batch, side, dtype)
@@ -76,13 +76,13 @@ def beside_attention(repeats: int = 15) -> list[Result]:
             for dtype in (torch.float32, torch.bfloat16)
         }
         blocks |= {f"chunks, {name}": in_chunks(run) for name, run in blocks.items() if name.startswith("serpentine")}
-        taken = medians(blocks, repeats)
+        seconds_of = medians(blocks, repeats)
         ours, theirs, chunks = (
-            min(seconds for name, seconds in taken.items() if name.startswith(kind))
+            min(seconds for name, seconds in seconds_of.items() if name.startswith(kind))
             for kind in ("serpentine", "attention", "chunks")
         )
         name = f"serpentine block, {side**2:,} tokens, batch {batch}"
-        results.append(Result.at_least(f"{name}: times faster than attention", theirs / ours, bound))
+        results.append(Result.at_least(f"{name}: times faster than attention", theirs / ours, minimum))
         results.append(Result(f"{name}: times faster than by the scan in chunks", chunks / ours))
         results.append(Result(f"{name}: seconds", ours))
     return results
@@ -92,12 +92,12 @@ def growth(repeats: int = 5) -> list[Result]:
     """Slopes, in log over log, of a block's time and saved activations against its number of tokens, batch 1."""
     torch.manual_seed(0)
     block = SerpentineMixer(CHANNELS)
-    taken = medians({str(side): pass_through(block, 1, side, torch.bfloat16) for side in GROWTH}, repeats)
+    seconds_of = medians({str(side): pass_through(block, 1, side, torch.bfloat16) for side in GROWTH}, repeats)
     tokens = [side**2 for side in GROWTH]
     saved = [saved_by(block, side) for side in GROWTH]
     span = f"{tokens[0]} to {tokens[-1]:,} tokens"
     return [
-        Result.at_most(f"serpentine block, time, slope from {span}", slope(tokens, list(taken.values())), 1.1),
+        Result.at_most(f"serpentine block, time, slope from {span}", slope(tokens, list(seconds_of.values())), 1.1),
         Result.at_most(f"serpentine block, saved activations, slope from {span}", slope(tokens, saved), 1.1),
     ]
 
@@ -123,20 +123,20 @@ def slope(x: list[int], y: list[float] | list[int]) -> float:
     return float((across * up).sum() / across.square().sum())
 
 
-def share(preset: str = "faces", batch: int = 32, repeats: int = 15) -> list[Result]:
+def step_fraction(preset: str = "faces", batch: int = 32, repeats: int = 15) -> list[Result]:
     """What part of a training step of the preset's denoiser goes into its serpentine blocks.
 
     It is what the step takes less without them. Larger latents come in smaller batches, as many cells in all.
     """
     results = []
-    for side, bound in SHARES.items():
-        each = max(1, batch * min(SHARES) ** 2 // side**2)
+    for side, maximum in STEP_FRACTIONS.items():
+        each = max(1, batch * min(STEP_FRACTIONS) ** 2 // side**2)
         steps = {
             mixer: training_steps(preset, settings_of(preset, mixer=mixer, batch_size=each), side)
             for mixer in ("serpentine", "none")
         }
-        taken = medians({mixer: lambda s=own: next(s) for mixer, own in steps.items()}, repeats)  # type: ignore[misc]
+        seconds_of = medians({mixer: lambda s=own: next(s) for mixer, own in steps.items()}, repeats)  # type: ignore[misc]
         name = f"serpentine blocks in a training step, {side}x{side} latents, batch {each}"
-        results.append(Result.at_most(f"{name}: share", 1 - taken["none"] / taken["serpentine"], bound))
-        results.append(Result(f"{name}: seconds per step", taken["serpentine"]))
+        results.append(Result.at_most(f"{name}: share", 1 - seconds_of["none"] / seconds_of["serpentine"], maximum))
+        results.append(Result(f"{name}: seconds per step", seconds_of["serpentine"]))
     return results

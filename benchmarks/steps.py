@@ -91,7 +91,7 @@ def measure(
     ]
 
 
-def read_as_asked(checkpoint: Path = DIGITS, of_each: int = OF_EACH) -> list[Result]:
+def class_accuracy(checkpoint: Path = DIGITS, of_each: int = OF_EACH) -> list[Result]:
     """By how many times more of DDPM's digits a classifier reads as asked than of the default's, and the two shares.
 
     The classifier is the one kept here (`digit_reader`), so no pictures are needed.
@@ -100,12 +100,16 @@ def read_as_asked(checkpoint: Path = DIGITS, of_each: int = OF_EACH) -> list[Res
         CheckpointError: the checkpoint cannot be read.
     """
     model = LatentDiffusion.load(checkpoint)
-    ways = {"default": GenerateRequest(), "DDPM": thousand_steps(model)}
+    requests = {"default": GenerateRequest(), "DDPM": thousand_steps(model)}
     count, judge = of_each * len(model.classes), reader()
-    read = {name: share_read_right(judge, sample_classes(model, count, request=ways[name])) for name in ways}
+    accuracies = {
+        name: share_read_right(judge, sample_classes(model, count, request=requests[name])) for name in requests
+    }
     return [
-        Result.at_most("digits: read as asked, DDPM / default", read["DDPM"] / max(read["default"], 1e-9), LOSS),
-        *(Result(f"digits: read as asked, {name}", share) for name, share in read.items()),
+        Result.at_most(
+            "digits: read as asked, DDPM / default", accuracies["DDPM"] / max(accuracies["default"], 1e-9), LOSS
+        ),
+        *(Result(f"digits: read as asked, {name}", accuracy) for name, accuracy in accuracies.items()),
         Result("digits: pictures made each way", count),
     ]
 

@@ -50,7 +50,7 @@ STEPS, PICTURES, DRAFTS, STARTS = 20, 25, 11, 5
 TIMES_PIPELINE, TIMES_IMPORTS = 1.25, 1.5
 SECONDS_TO_DRAFT = 1.0
 PATIENCE = 120.0  # seconds, for an answer
-LOOK_EVERY = 0.02  # seconds, while waiting for the first page
+POLL_SECONDS = 0.02  # seconds, while waiting for the first page
 
 
 def app(checkpoint: Path = CHECKPOINT) -> list[Result]:
@@ -69,7 +69,7 @@ def picture(checkpoint: Path = CHECKPOINT, steps: int = STEPS, repeats: int = PI
     previews: list[int] = []
     session = uuid.uuid4().hex  # a page that is open, as its visitor's is; what opening it takes falls to a warm-up
     with opened(shelf) as (visitor, page):
-        taken = turns(
+        seconds = turns(
             {
                 "pipeline": lambda: model.pictures(last(model.generate(request)).latent),
                 "app": lambda: previews.append(clicked(visitor, page, session, shelf.first, request)),
@@ -77,8 +77,8 @@ def picture(checkpoint: Path = CHECKPOINT, steps: int = STEPS, repeats: int = PI
             repeats,
         )
     return [
-        Result.at_most("app: picture, app / pipeline", ratio(taken["app"], taken["pipeline"]), TIMES_PIPELINE),
-        *(Result(f"app: picture, {name}, s", median(each)) for name, each in taken.items()),
+        Result.at_most("app: picture, app / pipeline", ratio(seconds["app"], seconds["pipeline"]), TIMES_PIPELINE),
+        *(Result(f"app: picture, {name}, s", median(each)) for name, each in seconds.items()),
         Result("app: previews per picture", sum(previews) / len(previews)),
     ]
 
@@ -167,8 +167,8 @@ def handler(page: gr.Blocks, function: Any) -> int:
 
 def called(visitor: httpx.Client, number: int, given: list[Any], session: str) -> list[dict[str, Any]]:
     """All that the server tells a page whose handler of that number is called. Raises `Unmeasured`."""
-    asked = {"fn_index": number, "data": given, "session_hash": session}
-    visitor.post("/gradio_api/queue/join", json=asked).raise_for_status()
+    payload = {"fn_index": number, "data": given, "session_hash": session}
+    visitor.post("/gradio_api/queue/join", json=payload).raise_for_status()
     return list(messages(visitor, session))
 
 
@@ -226,7 +226,7 @@ def first_page(checkpoint: Path) -> None:
                 raise Unmeasured(f"the app ended at once: {app.stderr.read().strip() if app.stderr else ''}")
             if time.monotonic() > patience:
                 raise Unmeasured(f"the app's page did not come within {PATIENCE:.0f} s.")
-            time.sleep(LOOK_EVERY)
+            time.sleep(POLL_SECONDS)
     finally:
         app.kill()
         app.wait()

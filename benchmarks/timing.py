@@ -13,14 +13,14 @@ def turns(contestants: Mapping[str, Callable[[], object]], repeats: int, warmup:
     They take turns, A B C A B C, so whatever else the machine does falls on all of them alike: quote ratios of what
     one call of this returns. The first `warmup` rounds are not counted.
     """
-    taken: dict[str, list[float]] = {name: [] for name in contestants}
+    seconds_of: dict[str, list[float]] = {name: [] for name in contestants}
     for turn in range(warmup + repeats):
         for name, call in contestants.items():
             start = time.perf_counter()
             call()
             if turn >= warmup:
-                taken[name].append(time.perf_counter() - start)
-    return taken
+                seconds_of[name].append(time.perf_counter() - start)
+    return seconds_of
 
 
 def medians(contestants: Mapping[str, Callable[[], object]], repeats: int, warmup: int = 2) -> dict[str, float]:

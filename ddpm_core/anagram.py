@@ -33,7 +33,7 @@ def main(
         steps = model.anagram(request)
         output_folder(out)
         for one, picture in zip(request.singles(), model.pictures(last(steps).latent), strict=True):
-            said, other = model.png_parameters(one), seen(picture, VIEWS[request.view].see)
+            said, other = model.png_parameters(one), seen(picture, VIEWS[request.view].apply)
             save_png(picture, out / f"{one.seed}.png", said)
             save_png(other, out / f"{one.seed}-{request.view}.png", said)
 

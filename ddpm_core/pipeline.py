@@ -135,15 +135,15 @@ class LatentDiffusion:
         if not self.classes:
             raise UserError(f"{name} was trained without classes; leave the class out.")
         numbers = {str(number): number for number in range(len(self.classes))}
-        known = numbers | {one: number for number, one in enumerate(self.classes)}
-        if label not in known:
+        numbers_by_name = numbers | {one: number for number, one in enumerate(self.classes)}
+        if label not in numbers_by_name:
             raise UserError(f"{name} has no class {label[:60]!r}; choose from: {', '.join(self.classes)[:400]}.")
         predict, null_class = predictor(self.denoiser, self.diffuser), self.denoiser.null_class
         if null_class is not None:
-            return self._wrapped(classifier_free_guidance(predict, known[label], null_class, guidance))
+            return self._wrapped(classifier_free_guidance(predict, numbers_by_name[label], null_class, guidance))
         if guidance != 1:
             raise UserError(f"{name} always wants a class, so it cannot be guided towards one; set guidance to 1.")
-        return self._wrapped(lambda noisy, t: predict(noisy, t, torch.full_like(t, known[label])))
+        return self._wrapped(lambda noisy, t: predict(noisy, t, torch.full_like(t, numbers_by_name[label])))
 
     @property
     def unconditional(self) -> bool:
@@ -157,8 +157,8 @@ class LatentDiffusion:
         elif self.unconditional:
             predict = self.predict
         else:
-            known = ", ".join(self.classes)[:400]
-            raise UserError(f"{self.name or 'this model'} always wants a class; choose from: {known}.")
+            names = ", ".join(self.classes)[:400]
+            raise UserError(f"{self.name or 'this model'} always wants a class; choose from: {names}.")
         for field, wrapper in WRAPPERS.items():
             if (value := getattr(request, field, None)) is not None:
                 predict = wrapper(predict, value)
@@ -176,8 +176,8 @@ class LatentDiffusion:
         """
         anew = mask_to_make_anew(painted, picture.size, request.keep_painted, request.grow)
         # A face that lies as it should in the whole picture is shown with the whole picture around it.
-        square = center_box(*picture.size)
-        faces = [face for face in self._faces(picture) if not face.like(square)] if request.crop == "auto" else []
+        center = center_box(*picture.size)
+        faces = [face for face in self._faces(picture) if not face.like(center)] if request.crop == "auto" else []
         return Frame.around(picture, anew, self.size, request.crop, request.feather, faces)
 
     def square(self, picture: Image.Image) -> Image.Image:
@@ -258,10 +258,10 @@ class LatentDiffusion:
             UserError: the view does not go with the codec.
         """
         if request.view not in self.views:
-            known = ", ".join(self.views)
-            raise UserError(f"pictures of {self.name} cannot be made to be seen {request.view}; choose from: {known}.")
-        ways = VIEWS["identity"], VIEWS[request.view]
-        return self._pair(request, lambda *both: anagram(list(zip(both, ways, strict=True))))
+            names = ", ".join(self.views)
+            raise UserError(f"pictures of {self.name} cannot be made to be seen {request.view}; choose from: {names}.")
+        views = VIEWS["identity"], VIEWS[request.view]
+        return self._pair(request, lambda *both: anagram(list(zip(both, views, strict=True))))
 
     def hybrid(self, request: HybridRequest) -> Iterator[Step]:
         """Pictures of class `label` from afar and class `other` close by (see `illusions.hybrid`).
@@ -273,11 +273,11 @@ class LatentDiffusion:
             raise UserError(f"{self.name} makes no hybrids: they take classes, and pixels for latents.")
         return self._pair(request, lambda low, high: hybrid(low, high, request.blur))
 
-    def _pair(self, request: PairRequest, joined: Callable[[Predictor, Predictor], Predictor]) -> Iterator[Step]:
-        """The run in which what is predicted for both classes is `joined`, laid out as the picture is."""
+    def _pair(self, request: PairRequest, combine: Callable[[Predictor, Predictor], Predictor]) -> Iterator[Step]:
+        """The run by what `combine` makes of the predictors of both classes, laid out as the picture is."""
         fold, unfold = self.codec.fold, self.codec.unfold
         both = (self._predictor(request, label) for label in (request.label, request.other))
-        predict = rearranged(joined(*(rearranged(one, fold, unfold) for one in both)), unfold, fold)
+        predict = rearranged(combine(*(rearranged(one, fold, unfold) for one in both)), unfold, fold)
         return self._run(request, self._noise(request), predict)
 
     def _noise(self, request: GenerateRequest) -> SeededNoise:
@@ -311,8 +311,8 @@ class LatentDiffusion:
 
     def png_parameters(self, request: GenerateRequest) -> dict[str, Any]:
         """What a saved picture's PNG text says of its making."""
-        unheard = {"label", "other"} - set(request.labels) | (set() if request.labels else {"guidance"})
-        return {"action": request.action, "checkpoint": self.name, **request.model_dump(mode="json", exclude=unheard)}
+        unused = {"label", "other"} - set(request.labels) | (set() if request.labels else {"guidance"})
+        return {"action": request.action, "checkpoint": self.name, **request.model_dump(mode="json", exclude=unused)}
 
 
 @torch.inference_mode()

@@ -41,8 +41,8 @@ def inpainted(
 ) -> list[Image.Image]:
     """The picture at its own size, filled once per seed."""
     frame = model.frame(request, picture, painted)
-    made = model.pictures(last(model.inpaint(request, frame.image(), frame.mask())).latent)
-    return [frame.paste(one) for one in made]
+    samples = model.pictures(last(model.inpaint(request, frame.image(), frame.mask())).latent)
+    return [frame.paste(one) for one in samples]
 
 
 def tinted(picture: Image.Image, painted: np.ndarray) -> Image.Image:
@@ -56,11 +56,11 @@ def sheet(rows: list[list[Image.Image]], gap: int = 4) -> Image.Image:
     """Pictures of one size in rows, on white."""
     side = rows[0][0].width
     width, height = (n * (side + gap) - gap for n in (max(map(len, rows)), len(rows)))
-    whole = Image.new("RGB", (width, height), "white")
+    canvas = Image.new("RGB", (width, height), "white")
     for top, row in enumerate(rows):
         for left, picture in enumerate(row):
-            whole.paste(picture, (left * (side + gap), top * (side + gap)))
-    return whole
+            canvas.paste(picture, (left * (side + gap), top * (side + gap)))
+    return canvas
 
 
 if __name__ == "__main__":

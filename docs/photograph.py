@@ -40,8 +40,8 @@ def main(
     model, rows = LatentDiffusion.load(checkpoint), []
     for name in ROWS:
         painted = face_mask(name, picture)
-        made = inpainted(model, picture, painted, InpaintRequest(seed=1, count=FILLS))
-        rows.append([tinted(picture, painted), *made])
+        samples = inpainted(model, picture, painted, InpaintRequest(seed=1, count=FILLS))
+        rows.append([tinted(picture, painted), *samples])
     close = [[box_crop(one, around, around.side) for one in row] for row in rows]
     IMAGES.mkdir(exist_ok=True)
     sheet(close).save(IMAGES / "photograph.png")

@@ -25,28 +25,28 @@ def main(
     out: Annotated[Path, typer.Option(help="PNG to write")] = Path("docs/images/training-digits.png"),
 ) -> None:
     """Put the newest grid of each minute side by side; a minute after the end shows the end."""
-    seen = looks(folder / "training")
-    if not seen:
+    grids = sample_grids(folder / "training")
+    if not grids:
         fail(f"there are no grids in {folder / 'training'}; name the folder of a training run.")
-    wanted = [float(minute) for minute in minutes.split(",")]
-    chosen = [max((look for look in seen if look[0] <= minute), default=seen[0]) for minute in wanted]
-    end = seen[-1][0]
+    marks = [float(minute) for minute in minutes.split(",")]
+    chosen = [max((entry for entry in grids if entry[0] <= minute), default=grids[0]) for minute in marks]
+    end = grids[-1][0]
     figure = Figure(figsize=(SIDE * len(chosen), SIDE), layout="constrained")
-    for place, (minute, (_, step, grid)) in enumerate(zip(wanted, chosen, strict=True), start=1):
-        axes = figure.add_subplot(1, len(chosen), place)
+    for column, (minute, (_, step, grid)) in enumerate(zip(marks, chosen, strict=True), start=1):
+        axes = figure.add_subplot(1, len(chosen), column)
         axes.imshow(Image.open(grid))
         axes.set_axis_off()
         axes.set_title(f"{minute:g} minutes: step {step:,}" if minute < end else f"{end:.0f} minutes: the end")
     figure.savefig(out, dpi=120, bbox_inches="tight")
-    for minute, step, grid in seen:
+    for minute, step, grid in grids:
         typer.echo(f"{minute:5.1f} min  step {step:6,}  {grid.name}")
 
 
-def looks(notes: Path) -> list[tuple[float, int, Path]]:
+def sample_grids(notes: Path) -> list[tuple[float, int, Path]]:
     """Minutes since the run began, step and file of every grid, in order of time."""
-    begun = min((path.stat().st_mtime for stage in STAGES if (path := notes / f"{stage}.json").exists()), default=0.0)
+    start = min((path.stat().st_mtime for stage in STAGES if (path := notes / f"{stage}.json").exists()), default=0.0)
     grids = [(step, grid) for stage in STAGES for step, grid in grids_of(notes, stage).items()]
-    return sorted(((grid.stat().st_mtime - begun) / 60, step, grid) for step, grid in grids)
+    return sorted(((grid.stat().st_mtime - start) / 60, step, grid) for step, grid in grids)
 
 
 if __name__ == "__main__":

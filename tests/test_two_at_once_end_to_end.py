@@ -44,12 +44,12 @@ def test_an_anagram_swapped_and_begun_from_noise_turned_is_the_same_picture_turn
     class_model: LatentDiffusion, view: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Of pixels, where cells are squares of them: it is the pixels that are turned, not the cells."""
-    see, undo = VIEWS[view].see, VIEWS[view].undo
+    apply, undo = VIEWS[view].apply, VIEWS[view].undo
     start = torch.randn(1, 48, 8, 8)
     made = []
     for first, second, noise in (
         ("ant", "bee", start),
-        ("bee", "ant", F.pixel_unshuffle(see(F.pixel_shuffle(start, 4)), 4)),
+        ("bee", "ant", F.pixel_unshuffle(apply(F.pixel_shuffle(start, 4)), 4)),
     ):
         # Where the second is seen is undone by turning the other way.
         chosen = {"upside-down": view, "turned-90": "turned-90" if first == "ant" else "turned-270"}[view]

@@ -81,7 +81,7 @@ def _named(request: PairRequest) -> tuple[str, str]:
 
 
 def _turned(request: AnagramRequest, picture: Image.Image) -> Image.Image:
-    return seen(picture, VIEWS[request.view].see)
+    return seen(picture, VIEWS[request.view].apply)
 
 
 def _afar(request: HybridRequest, picture: Image.Image) -> Image.Image:

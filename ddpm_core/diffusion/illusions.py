@@ -22,11 +22,11 @@ def rearranged(predict: Predictor, to: Callable[[Tensor], Tensor], back: Callabl
     is no method of a paper's.
     """
 
-    def moved(noisy: Tensor, t: Tensor) -> Prediction:
+    def rearranged_predict(noisy: Tensor, t: Tensor) -> Prediction:
         eps, variance = predict(to(noisy), t)
         return Prediction(back(eps), None if variance is None else back(variance))
 
-    return moved
+    return rearranged_predict
 
 
 class View(NamedTuple):
@@ -34,12 +34,12 @@ class View(NamedTuple):
     "Visual Anagrams", section "Conditions on Views").
 
     Attributes:
-        see, undo: (B, C, h, w) to what is seen and back. They move numbers, and may turn their sign.
+        apply, undo: (B, C, h, w) to what is seen and back. They move numbers, and may turn their sign.
         of_latents: whether the view of a latent is, nearly, the latent of the view. It is for flips and turns, as
             far as the codec treats all directions alike; negation inverts colours only where channels are colours.
     """
 
-    see: Callable[[Tensor], Tensor]
+    apply: Callable[[Tensor], Tensor]
     undo: Callable[[Tensor], Tensor]
     of_latents: bool = True
 
@@ -48,8 +48,8 @@ class View(NamedTuple):
         return self.undo(variance) * self.undo(torch.ones_like(variance))
 
 
-def _turned(quarters: int) -> View:
-    return View(lambda z: z.rot90(quarters, (2, 3)), lambda z: z.rot90(-quarters, (2, 3)))
+def _turned(quarter_turns: int) -> View:
+    return View(lambda z: z.rot90(quarter_turns, (2, 3)), lambda z: z.rot90(-quarter_turns, (2, 3)))
 
 
 def _same(z: Tensor) -> Tensor:
@@ -85,10 +85,10 @@ def anagram(predictors: Sequence[tuple[Predictor, View]]) -> Predictor:
         raise ValueError("an anagram needs at least one view")
 
     def predict(noisy: Tensor, t: Tensor) -> Prediction:
-        seen = [(view, one(view.see(noisy), t)) for one, view in predictors]
-        eps = torch.stack([view.undo(each.eps) for view, each in seen]).mean(0)  # (B, C, h, w)
-        variances = [view.undo_variance(each.variance) for view, each in seen if each.variance is not None]
-        return Prediction(eps, _mean_of(variances, len(seen)))
+        predictions = [(view, one(view.apply(noisy), t)) for one, view in predictors]
+        eps = torch.stack([view.undo(each.eps) for view, each in predictions]).mean(0)  # (B, C, h, w)
+        variances = [view.undo_variance(each.variance) for view, each in predictions if each.variance is not None]
+        return Prediction(eps, _mean_of(variances, len(predictions)))
 
     return predict
 

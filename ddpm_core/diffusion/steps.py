@@ -146,16 +146,16 @@ def unipc_step(context: StepContext) -> Tensor:
 
     What is predicted at state t first corrects the step that led there, then leads to the next.
     """
-    diffuser, here = context.diffuser, State(context.t, context.latent, context.denoised)
+    diffuser, current = context.diffuser, State(context.t, context.latent, context.denoised)
     if context.history:
         *before, start = context.history
-        corrected = unipc_update(diffuser, start, context.t, [*before, here])
+        corrected = unipc_update(diffuser, start, context.t, [*before, current])
         guess = unipc_update(diffuser, start, context.t, before)
         # As a difference, so that what a constraint did to the guess is not undone.
-        here = here._replace(latent=here.latent + corrected - guess)
+        current = current._replace(latent=current.latent + corrected - guess)
     nodes = list(context.history)[-1:] if context.s > 0 else []
-    context.history.append(here)
-    return unipc_update(diffuser, here, context.s, nodes)
+    context.history.append(current)
+    return unipc_update(diffuser, current, context.s, nodes)
 
 
 def unipc_update(diffuser: Diffuser, start: State, s: int, nodes: Sequence[State]) -> Tensor:
@@ -171,8 +171,8 @@ def unipc_update(diffuser: Diffuser, start: State, s: int, nodes: Sequence[State
     lambda_t = diffuser.half_log_snr(start.t)
     h = diffuser.half_log_snr(s) - lambda_t
     growth = math.expm1(-h)
-    shrunk = ((1 - alpha_bar_s) / (1 - alpha_bar_t)) ** 0.5 * start.latent  # (B, C, h, w)
-    first_order = shrunk - alpha_bar_s**0.5 * growth * start.denoised
+    scaled = ((1 - alpha_bar_s) / (1 - alpha_bar_t)) ** 0.5 * start.latent  # (B, C, h, w)
+    first_order = scaled - alpha_bar_s**0.5 * growth * start.denoised
     if not nodes:
         return first_order
     ratios = [(diffuser.half_log_snr(node.t) - lambda_t) / h for node in nodes]
@@ -182,13 +182,13 @@ def unipc_update(diffuser: Diffuser, start: State, s: int, nodes: Sequence[State
         phi_1 = -growth / h - 1
         phi_2 = -phi_1 / h - 0.5
         matrix = torch.tensor([[1.0, 1.0], ratios], dtype=torch.float64)
-        sides = torch.tensor([phi_1, 2 * phi_2], dtype=torch.float64) / growth
-        weights = torch.linalg.solve(matrix, sides).tolist()
-    bend = sum(
+        right_hand_side = torch.tensor([phi_1, 2 * phi_2], dtype=torch.float64) / growth
+        weights = torch.linalg.solve(matrix, right_hand_side).tolist()
+    correction = sum(
         weight / ratio * (node.denoised - start.denoised)
         for weight, ratio, node in zip(weights, ratios, nodes, strict=True)
     )
-    return first_order - alpha_bar_s**0.5 * growth * bend
+    return first_order - alpha_bar_s**0.5 * growth * correction
 
 
 def langevin_step(context: StepContext) -> Tensor:

@@ -88,23 +88,23 @@ def test_a_presets_network_is_for_the_latents_of_its_own_codec(preset: str, chan
 def test_what_is_counted_and_timed_under_a_presets_name_is_its_network_on_its_grid(
     preset: str, channels: int, cells: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked: list[tuple[int, int]] = []
+    sizes: list[tuple[int, int]] = []
 
-    class Seen(Exception):
+    class Requested(Exception):
         pass
 
-    def seen(unet: UNet, batch: int, side: int) -> None:
-        asked.append((unet.latent_channels, side))
-        raise Seen
+    def requested(unet: UNet, batch: int, side: int) -> None:
+        sizes.append((unet.latent_channels, side))
+        raise Requested
 
-    monkeypatch.setattr(memory, "random_latents", seen)
-    monkeypatch.setattr(training_step, "random_latents", seen)
+    monkeypatch.setattr(memory, "random_latents", requested)
+    monkeypatch.setattr(training_step, "random_latents", requested)
     monkeypatch.setattr(training_step, "matched", lambda ours: nn.Identity())
-    with pytest.raises(Seen):
+    with pytest.raises(Requested):
         memory.measure(preset, size=32)
-    with pytest.raises(Seen):
+    with pytest.raises(Requested):
         training_step.measure(preset)
-    assert asked == [(channels, cells)] * 2
+    assert sizes == [(channels, cells)] * 2
 
 
 def test_memory_is_counted_by_part_and_grows_with_the_batch_alone(call, tmp_path: Path) -> None:

@@ -70,16 +70,16 @@ def test_an_unknown_contest_is_refused(call, own_checkpoint: Path, picture_folde
     assert_refused(call(ablation.main, "--checkpoint", own_checkpoint, *arguments), "mixers, widths")
 
 
-def test_ways_to_inpaint_are_compared_at_equal_calls(
+def test_inpainting_variants_are_compared_at_equal_calls(
     call, tiny_checkpoint: Path, picture_folder: Path, tmp_path: Path
 ) -> None:
     file = tmp_path / "constraints.json"
     arguments = ["--checkpoint", tiny_checkpoint, "--data", picture_folder, "--calls", 5, "--pictures", 1]
     assert call(constraints.main, *arguments, "--json", file).status == 0
     names = [result["name"] for result in json.loads(file.read_text())]
-    assert len(names) == 4 * len(constraints.WAYS)
-    for way, choices in constraints.WAYS.items():
-        assert sum(name.startswith(f"tiny, {way}:") for name in names) == 4
+    assert len(names) == 4 * len(constraints.VARIANTS)
+    for variant, choices in constraints.VARIANTS.items():
+        assert sum(name.startswith(f"tiny, {variant}:") for name in names) == 4
         steps = 1 + round(39 / choices.get("resamples", 1))
         assert abs(InpaintRequest(steps=steps, **choices).calls - 40) <= 2
 
@@ -88,15 +88,15 @@ def test_resampling_and_noised_clamps_reach_the_sampler(tiny_model: LatentDiffus
     image, mask = torch.rand(1, 3, 32, 32) * 2 - 1, torch.zeros(1, 1, 32, 32, dtype=torch.bool)
     mask[..., 8:24, 8:24] = True
     ends = {}
-    for way, choices in constraints.WAYS.items():
+    for variant, choices in constraints.VARIANTS.items():
         request = InpaintRequest(steps=4, seed=3, **choices)
         steps = list(tiny_model.inpaint(request, image, mask))
         assert len(steps) == request.calls
-        ends[way] = steps[-1].latent
+        ends[variant] = steps[-1].latent
     kept = torch.ones(8, 8, dtype=torch.bool)
     kept[2:6, 2:6] = False
     anchor = tiny_model.codec.encode(image)
     for end in ends.values():
         assert torch.equal(end[..., kept], anchor[..., kept])
-    for way in set(ends) - {"clean clamp"}:
-        assert not torch.equal(ends[way], ends["clean clamp"]), way
+    for variant in set(ends) - {"clean clamp"}:
+        assert not torch.equal(ends[variant], ends["clean clamp"]), variant

@@ -61,8 +61,8 @@ def test_the_other_pipeline_makes_pictures_of_the_same_size_in_as_many_calls(tin
 def test_a_picture_is_timed_by_both_and_judged_by_the_ratio(
     tiny_checkpoint: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for bound, ok in [(0.0, True), (float("inf"), False)]:
-        monkeypatch.setattr(pipeline, "TIMES_FASTER", bound)
+    for limit, ok in [(0.0, True), (float("inf"), False)]:
+        monkeypatch.setattr(pipeline, "TIMES_FASTER", limit)
         results = named(pipeline.measure(tiny_checkpoint, steps=2, repeats=1))
         ratio = results["picture: theirs / ours"]
         assert ratio.ok is ok

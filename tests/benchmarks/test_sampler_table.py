@@ -35,8 +35,8 @@ def shades(tmp_path: Path) -> Path:
     return folder
 
 
-def test_long_runs_are_taken_by_two_samplers_only() -> None:
-    every = samplers.ways(list(SAMPLERS), [str(number) for number in samplers.STEPS])
+def test_more_than_a_hundred_steps_are_for_two_samplers_only() -> None:
+    every = samplers.requests_of(list(SAMPLERS), [str(number) for number in samplers.STEPS])
     assert len(every) == 4 * len(SAMPLERS) + 2
     assert {(one.sampler, one.steps) for one in every if one.steps > 100} == {("ddim", 999), ("ddpm", 999)}
     assert [one.steps for one in every] == sorted(one.steps for one in every)  # what takes longest comes last
@@ -58,16 +58,16 @@ def test_rows_are_printed_and_written_and_those_there_are_not_measured_again(
     assert lines[2].startswith(f"| ddim | 1 | {first[0]['swd_ratio']:.3g} |")
     assert len(lines) == 4
 
-    made = []
+    sampled = []
     measured = samplers.measured
-    monkeypatch.setattr(samplers, "measured", lambda *each: made.append(each[1].sampler) or measured(*each))
+    monkeypatch.setattr(samplers, "measured", lambda *each: sampled.append(each[1].sampler) or measured(*each))
     outcome = call(samplers.main, *command, "--samplers", "ddim,heun", "--steps", "2")
     assert outcome.status == 0, outcome.err
-    assert made == ["heun"]
+    assert sampled == ["heun"]
     assert json.loads(file.read_text())[:2] == first
     assert [line.split(" | ")[0] for line in outcome.out.splitlines()[2:]] == ["| ddim", "| heun"]
     assert call(samplers.main, *command[:-2], "--samplers", "ddim", "--steps", "1").status == 0
-    assert made == ["heun", "ddim"]  # without a file, none is known
+    assert sampled == ["heun", "ddim"]  # without a file, none is known
 
 
 def test_an_interruption_leaves_the_rows_measured_before_it(
@@ -145,8 +145,8 @@ def test_what_is_held_out_is_compared_in_sets_with_as_many_of_each_kind(shades: 
     pixels = [[load_pictures([file], 8).pixels[0] for file in kind] for kind in kinds]
     assert [len(one) for one in sets] == [4, 4]  # the smaller kind has two pairs
     for one in sets:
-        assert all(any(torch.equal(picture, known) for known in pixels[0]) for picture in one.pixels[:2])
-        assert all(any(torch.equal(picture, known) for known in pixels[1]) for picture in one.pixels[2:])
+        assert all(any(torch.equal(picture, other) for other in pixels[0]) for picture in one.pixels[:2])
+        assert all(any(torch.equal(picture, other) for other in pixels[1]) for picture in one.pixels[2:])
     with pytest.raises(PictureError, match="5 pictures of a class"):
         samplers.held_out_sets(kinds, 8, 6)
 

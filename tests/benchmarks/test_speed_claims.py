@@ -17,9 +17,9 @@ from benchmarks.timing import medians, ratio
 
 def test_contestants_take_turns_and_warm_up_is_not_counted() -> None:
     order: list[str] = []
-    taken = medians({"a": lambda: order.append("a"), "b": lambda: order.append("b")}, repeats=3, warmup=2)
+    seconds_of = medians({"a": lambda: order.append("a"), "b": lambda: order.append("b")}, repeats=3, warmup=2)
     assert "".join(order) == "ab" * 5
-    assert set(taken) == {"a", "b"}
+    assert set(seconds_of) == {"a", "b"}
 
 
 def test_a_ratio_is_of_neighbours_in_time() -> None:
@@ -29,7 +29,7 @@ def test_a_ratio_is_of_neighbours_in_time() -> None:
         ratio([1.0], [1.0, 2.0])
 
 
-def test_verdicts_follow_the_bound() -> None:
+def test_verdicts_follow_the_limit() -> None:
     assert [Result.at_least("x", value, 2).ok for value in (1.9, 2, 2.1)] == [False, True, True]
     assert [Result.at_most("x", value, 2).ok for value in (1.9, 2, 2.1)] == [True, True, False]
 
@@ -49,9 +49,13 @@ def test_one_claim_alone_or_all_are_measured(call, monkeypatch: pytest.MonkeyPat
 def test_the_serpentine_rows(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(serpentine, "FASTER", {4: 1.0, 8: 0.0})
     monkeypatch.setattr(serpentine, "GROWTH", (4, 8, 16))
-    monkeypatch.setattr(serpentine, "SHARES", {4: 0.2, 8: 1.0})
+    monkeypatch.setattr(serpentine, "STEP_FRACTIONS", {4: 0.2, 8: 1.0})
     monkeypatch.setattr(serpentine, "TOKENS", 64)
-    rows = [*serpentine.beside_attention(1), *serpentine.growth(1), *serpentine.share("tiny", batch=4, repeats=1)]
+    rows = [
+        *serpentine.beside_attention(1),
+        *serpentine.growth(1),
+        *serpentine.step_fraction("tiny", batch=4, repeats=1),
+    ]
     judged = {row.name: row for row in rows if row.ok is not None}
     assert len(judged) == 6
     assert judged["serpentine block, 64 tokens, batch 1: times faster than attention"].ok

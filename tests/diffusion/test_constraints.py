@@ -50,9 +50,9 @@ def test_a_clamp_touches_no_cell_that_is_made_anew_and_changes_all_others(name: 
     anchor, latent = torch.randn(2, 4, 5, 6), torch.randn(2, 4, 5, 6)
     mask = torch.rand(2, 1, 5, 6) > 0.5
     clamped = clamp(name, anchor, mask, lambda: torch.randn(2, 4, 5, 6))(latent, t)
-    anew = mask.expand_as(latent)
-    assert torch.equal(clamped[anew], latent[anew])
-    assert (clamped != latent)[~anew].all()
+    mask_cells = mask.expand_as(latent)
+    assert torch.equal(clamped[mask_cells], latent[mask_cells])
+    assert (clamped != latent)[~mask_cells].all()
 
 
 @pytest.mark.parametrize("t", [999, 500, 0])

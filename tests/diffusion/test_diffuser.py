@@ -78,9 +78,9 @@ def test_noising_further_gives_the_later_states_mean_and_variance(t: int, later:
     zero, one = torch.zeros_like(clean), torch.ones_like(clean)
     factor = diffuser.add_noise_between(one, t, later, zero).item()
     added = diffuser.add_noise_between(zero, t, later, one).item()
-    wanted_signal, wanted_noise = (x.item() for x in diffuser.signal_and_noise(torch.tensor([later]), clean))
-    assert factor * signal.item() == pytest.approx(wanted_signal)
-    assert (factor * noise.item()) ** 2 + added**2 == pytest.approx(wanted_noise**2)
+    expected_signal, expected_noise = (x.item() for x in diffuser.signal_and_noise(torch.tensor([later]), clean))
+    assert factor * signal.item() == pytest.approx(expected_signal)
+    assert (factor * noise.item()) ** 2 + added**2 == pytest.approx(expected_noise**2)
 
 
 def test_each_entry_of_a_batch_is_noised_by_its_own_timestep() -> None:

@@ -124,10 +124,10 @@ def test_every_wrapper_works_with_every_sampler_and_constraint_and_when_resample
     constrain = CLAMPS[clamp](anchor, mask, diffuser, noise)
     steps = list(sample_loop(SAMPLERS[sampler], WRAPPED[wrapper], diffuser, path, noise, constrain))
     assert [step.t for step in steps] == [then for now, then in pairwise(path) if then < now]
-    made = steps[-1].latent
-    assert torch.isfinite(made).all()
-    assert torch.equal(made[..., :3], anchor[..., :3].expand(2, -1, -1, -1))
-    assert not torch.equal(made[0], made[1])
+    samples = steps[-1].latent
+    assert torch.isfinite(samples).all()
+    assert torch.equal(samples[..., :3], anchor[..., :3].expand(2, -1, -1, -1))
+    assert not torch.equal(samples[0], samples[1])
     for step in steps[:-1]:
         left = diffuser.alpha_bar[step.t].item() if clamp == "noised" else 1.0
         off = step.latent[..., :3] - left**0.5 * anchor[..., :3]

@@ -21,15 +21,15 @@ good = of_noise(lambda z, t: 0.5 * z + 0.001 * t[:, None, None, None])
 @pytest.mark.parametrize("name", VIEWS)
 def test_a_view_is_undone_and_keeps_noise_noise(name: str) -> None:
     view, z = VIEWS[name], torch.randn(2, 4, 5, 3)
-    assert torch.equal(view.undo(view.see(z)), z)
-    assert view.see(z).square().sum() == pytest.approx(z.square().sum().item())  # orthogonal
-    assert torch.equal(view.see(z), z) == (name == "identity")
+    assert torch.equal(view.undo(view.apply(z)), z)
+    assert view.apply(z).square().sum() == pytest.approx(z.square().sum().item())  # orthogonal
+    assert torch.equal(view.apply(z), z) == (name == "identity")
 
 
 def test_views_are_what_they_are_called() -> None:
     z = torch.tensor([[[[1.0, 2.0], [3.0, 4.0]]]])
-    seen = {name: view.see(z).flatten().tolist() for name, view in VIEWS.items()}
-    assert seen == {
+    applied = {name: view.apply(z).flatten().tolist() for name, view in VIEWS.items()}
+    assert applied == {
         "identity": [1, 2, 3, 4],
         "mirrored": [2, 1, 4, 3],
         "upside-down": [3, 4, 1, 2],
@@ -42,15 +42,15 @@ def test_views_are_what_they_are_called() -> None:
 
 
 @pytest.mark.parametrize("name", VIEWS)
-def test_an_anagram_seen_in_one_view_predicts_as_the_model_does_in_that_view(name: str) -> None:
+def test_an_anagram_of_one_view_predicts_as_the_model_does_in_that_view(name: str) -> None:
     view, z = VIEWS[name], torch.randn(2, 4, 5, 3)
-    torch.testing.assert_close(view.see(anagram([(uneven, view)])(z, T).eps), uneven(view.see(z), T).eps)
+    torch.testing.assert_close(view.apply(anagram([(uneven, view)])(z, T).eps), uneven(view.apply(z), T).eps)
 
 
 def test_an_anagram_is_the_mean_over_its_views() -> None:
     predictors = [(good, VIEWS["identity"]), (uneven, VIEWS["upside-down"]), (uneven, VIEWS["negated"])]
-    wanted = (good(Z, T).eps + uneven(Z.flip(2), T).eps.flip(2) - uneven(-Z, T).eps) / 3
-    torch.testing.assert_close(anagram(predictors)(Z, T).eps, wanted)
+    expected = (good(Z, T).eps + uneven(Z.flip(2), T).eps.flip(2) - uneven(-Z, T).eps) / 3
+    torch.testing.assert_close(anagram(predictors)(Z, T).eps, expected)
 
 
 def test_an_anagram_of_nothing_is_refused() -> None:
@@ -62,9 +62,9 @@ def test_an_anagram_of_nothing_is_refused() -> None:
 
 
 def test_a_hybrid_has_the_low_frequencies_of_one_and_the_high_ones_of_the_other() -> None:
-    made = hybrid(good, uneven, blur=1.5)(Z, T).eps
-    wanted = uneven(Z, T).eps + blurred(good(Z, T).eps - uneven(Z, T).eps, 1.5)
-    torch.testing.assert_close(made, wanted)
+    denoised = hybrid(good, uneven, blur=1.5)(Z, T).eps
+    expected = uneven(Z, T).eps + blurred(good(Z, T).eps - uneven(Z, T).eps, 1.5)
+    torch.testing.assert_close(denoised, expected)
 
 
 def test_a_hybrid_of_a_model_with_itself_is_the_model() -> None:
@@ -90,7 +90,7 @@ def test_blurring_spreads_a_point_as_a_gaussian_of_that_deviation() -> None:
 
 
 @pytest.mark.parametrize("blur", [0.0, -1.0, float("nan")])
-def test_a_blur_that_parts_nothing_is_refused(blur: float) -> None:
+def test_a_blur_that_splits_no_frequencies_is_refused(blur: float) -> None:
     with pytest.raises(ValueError, match="above 0"):
         hybrid(good, uneven, blur)
 
@@ -107,8 +107,8 @@ def sure(z: torch.Tensor, t: torch.Tensor) -> Prediction:
 def test_an_anagram_has_in_a_view_the_variance_that_is_predicted_in_that_view(name: str) -> None:
     view, z = VIEWS[name], torch.randn(2, 4, 5, 3)
     variance = anagram([(sure, view)])(z, T).variance
-    moved = variance if name == "negated" else view.see(variance)  # a variance has no sign
-    torch.testing.assert_close(moved, sure(view.see(z), T).variance)
+    moved = variance if name == "negated" else view.apply(variance)  # a variance has no sign
+    torch.testing.assert_close(moved, sure(view.apply(z), T).variance)
 
 
 def test_the_variance_of_two_is_their_mean_and_none_if_one_of_them_has_none() -> None:
@@ -132,14 +132,14 @@ def test_what_is_laid_out_otherwise_keeps_the_variance_of_its_numbers() -> None:
 def test_an_anagram_of_a_model_that_learned_its_variance_takes_it_in_ancestral_steps() -> None:
     """Of one view alone it is the model itself, step for step."""
     diffuser = Diffuser()
-    made = [
+    denoised = [
         last(
             sample_loop(ddpm_step, predict, diffuser, diffuser.spaced_timesteps(6), SeededNoise([3], (4, 6, 6)))
         ).latent
         for predict in (sure, anagram([(sure, VIEWS["identity"])]), uneven)
     ]
-    torch.testing.assert_close(made[1], made[0])
-    assert (made[2] - made[0]).abs().max() > 0.01
+    torch.testing.assert_close(denoised[1], denoised[0])
+    assert (denoised[2] - denoised[0]).abs().max() > 0.01
 
 
 @pytest.mark.parametrize("name", ["mirrored", "upside-down", "turned-90"])
@@ -149,8 +149,8 @@ def test_an_anagram_of_a_view_and_itself_makes_pictures_that_look_the_same_in_it
     quarters = ["identity", "turned-90", "turned-180", "turned-270"]  # four of them close the circle
     views = [VIEWS[one] for one in (quarters if name == "turned-90" else ["identity", name])]
     start = torch.randn(1, 4, 6, 6, dtype=torch.float64)
-    start = torch.stack([v.see(start) for v in views]).mean(0)
+    start = torch.stack([v.apply(start) for v in views]).mean(0)
     predict = anagram([(uneven, v) for v in views])
     diffuser = Diffuser()
-    made = last(sample_loop(ddim_step, predict, diffuser, diffuser.spaced_timesteps(5), lambda: start)).latent
-    torch.testing.assert_close(view.see(made), made, rtol=1e-3, atol=1e-3)
+    denoised = last(sample_loop(ddim_step, predict, diffuser, diffuser.spaced_timesteps(5), lambda: start)).latent
+    torch.testing.assert_close(view.apply(denoised), denoised, rtol=1e-3, atol=1e-3)

@@ -47,13 +47,13 @@ def test_each_entry_has_its_own_angle_and_may_have_its_own_fraction() -> None:
         torch.testing.assert_close(together[i : i + 1], slerp(a[i : i + 1], b[i : i + 1], fraction))
 
 
-def test_what_points_the_same_way_is_interpolated_linearly() -> None:
+def test_parallel_noise_is_interpolated_linearly() -> None:
     a = torch.randn(2, *SHAPE)
     torch.testing.assert_close(slerp(a, 3 * a, 0.25), 1.5 * a)
     assert torch.isfinite(slerp(a, a, 0.5)).all()
 
 
-def test_between_two_seeds_all_is_noise_where_a_straight_line_would_be_too_quiet() -> None:
+def test_between_two_seeds_all_has_unit_variance_where_a_straight_line_has_less() -> None:
     first, second = SeededNoise([1], (4, 64, 64)), SeededNoise([2], (4, 64, 64))
     noise = interpolated(first, second, 0.5)
     for _ in range(2):  # every draw, so that samplers that add noise find noise, too

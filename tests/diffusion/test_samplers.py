@@ -130,27 +130,29 @@ def test_with_the_best_predictor_of_a_gaussian_the_samples_have_its_mean_and_spr
         return noise * (z - signal * mean) / ((signal * spread) ** 2 + noise**2)
 
     noise = SeededNoise([0, 1], (1, 100, 100))
-    made = last(sample_loop(SAMPLERS[sampler], of_noise(best), diffuser, diffuser.spaced_timesteps(999), noise)).latent
-    assert made.mean().item() == pytest.approx(mean, abs=0.02)
-    assert made.std().item() == pytest.approx(spread, rel=0.03)
+    samples = last(
+        sample_loop(SAMPLERS[sampler], of_noise(best), diffuser, diffuser.spaced_timesteps(999), noise)
+    ).latent
+    assert samples.mean().item() == pytest.approx(mean, abs=0.02)
+    assert samples.std().item() == pytest.approx(spread, rel=0.03)
 
 
 @pytest.mark.parametrize("sampler", SAMPLERS)
 def test_the_constraint_is_applied_to_the_start_and_after_every_step(sampler: str) -> None:
-    diffuser, asked, seen = Diffuser(), [], []
+    diffuser, yielded_at, called_at = Diffuser(), [], []
 
     def constrain(latent: Tensor, t: int) -> Tensor:
-        asked.append(t)
+        yielded_at.append(t)
         return torch.cat([torch.full_like(latent[:, :1], float(t)), latent[:, 1:]], dim=1)
 
     def predict(z: Tensor, t: Tensor) -> Prediction:
-        seen.append((t.tolist(), z[:, 0].unique().tolist()))
+        called_at.append((t.tolist(), z[:, 0].unique().tolist()))
         return predict_wavy(z, t)
 
     timesteps = diffuser.spaced_timesteps(6)
     steps = list(sample_loop(SAMPLERS[sampler], predict, diffuser, timesteps, SeededNoise([0, 1], SHAPE), constrain))
-    assert asked == timesteps
-    assert seen[:: CALLS[sampler]] == [([t, t], [float(t)]) for t in timesteps[:-1]]
+    assert yielded_at == timesteps
+    assert called_at[:: CALLS[sampler]] == [([t, t], [float(t)]) for t in timesteps[:-1]]
     assert all((step.latent[:, 0] == step.t).all() for step in steps)
 
 
@@ -163,7 +165,7 @@ def test_ddim_draws_noise_once_and_ddpm_once_more_for_each_step_but_the_last() -
 
 
 @pytest.mark.parametrize("sampler", SAMPLERS)
-def test_the_last_step_is_what_the_predictor_believes_clean(sampler: str) -> None:
+def test_the_last_step_is_the_denoised_prediction(sampler: str) -> None:
     diffuser = Diffuser()
     final = last(
         sample_loop(SAMPLERS[sampler], predict_wavy, diffuser, diffuser.spaced_timesteps(5), SeededNoise([0], SHAPE))
@@ -175,16 +177,16 @@ def test_the_last_step_is_what_the_predictor_believes_clean(sampler: str) -> Non
 def test_a_picture_is_the_same_whatever_else_is_in_the_batch(sampler: str) -> None:
     diffuser = Diffuser()
 
-    def made(seeds: list[int]) -> Tensor:
+    def samples(seeds: list[int]) -> Tensor:
         return last(
             sample_loop(
                 SAMPLERS[sampler], predict_wavy, diffuser, diffuser.spaced_timesteps(8), SeededNoise(seeds, SHAPE)
             )
         ).latent
 
-    together = made([7, 8, 9])
+    together = samples([7, 8, 9])
     for i, seed in enumerate([7, 8, 9]):
-        assert torch.equal(together[i], made([seed])[0])
+        assert torch.equal(together[i], samples([seed])[0])
     assert not torch.equal(together[0], together[1])
 
 
@@ -202,7 +204,7 @@ def test_one_step_is_yielded_per_reverse_step_and_time_falls_to_0(sampler: str, 
 
 
 @pytest.mark.parametrize("sampler", SAMPLERS)
-def test_a_sampler_does_no_work_before_it_is_asked_for_a_step(sampler: str) -> None:
+def test_a_sampler_calls_no_network_before_its_first_step(sampler: str) -> None:
     diffuser, calls = Diffuser(), []
 
     def predict(z: Tensor, t: Tensor) -> Prediction:

@@ -28,8 +28,8 @@ def test_every_number_of_steps_has_as_many_states_falling_from_the_last_to_0(
 
 @pytest.mark.parametrize("steps", range(1, 1000, 7))
 def test_uniform_is_the_default_and_rounds_the_even_positions(steps: int) -> None:
-    wanted = torch.linspace(999, 0, steps + 1, dtype=torch.float64).round().int().tolist()
-    assert Diffuser().spaced_timesteps(steps) == Diffuser().spaced_timesteps(steps, "uniform") == wanted
+    expected = torch.linspace(999, 0, steps + 1, dtype=torch.float64).round().int().tolist()
+    assert Diffuser().spaced_timesteps(steps) == Diffuser().spaced_timesteps(steps, "uniform") == expected
 
 
 @pytest.mark.parametrize("steps", [1, 4, 10, 20, 50, 333, 999])

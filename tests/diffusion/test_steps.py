@@ -141,21 +141,23 @@ def test_euler_is_ddim_without_noise_and_ddpm_is_ddim_with_all_of_it() -> None:
 def corrected(latent: Tensor, fresh: Tensor, t: int, earlier: int) -> tuple[Tensor, Tensor]:
     """Where a Langevin step leads from `latent`, the corrector's draw being `fresh`, and its predictor alone."""
     draws = iter([latent, torch.ones_like(latent), fresh])
-    made = next(sample_loop(SAMPLERS["langevin"], of_noise(wavy), Diffuser(), [t, earlier], lambda: next(draws))).latent
+    samples = next(
+        sample_loop(SAMPLERS["langevin"], of_noise(wavy), Diffuser(), [t, earlier], lambda: next(draws))
+    ).latent
     draws = iter([latent, torch.ones_like(latent)])
-    return made, next(sample_loop(ddpm_step, of_noise(wavy), Diffuser(), [t, earlier], lambda: next(draws))).latent
+    return samples, next(sample_loop(ddpm_step, of_noise(wavy), Diffuser(), [t, earlier], lambda: next(draws))).latent
 
 
 @pytest.mark.parametrize(("t", "earlier"), [(999, 998), (700, 400), (3, 2), (2, 1)])
 def test_the_corrector_is_that_of_song_et_al(t: int, earlier: int) -> None:
     """Algorithm 5 of "Score-based generative modeling", with r = 0.16 and, for the norms, each picture's own."""
     diffuser, latent, fresh = Diffuser(), start(3, 4).double(), 1.5 * start(5, 6).double()
-    made, predicted = corrected(latent, fresh, t, earlier)
+    samples, predicted = corrected(latent, fresh, t, earlier)
     for i in range(2):
         x, z = predicted[i], fresh[i]
         g = -wavy(x[None], torch.tensor([earlier]))[0] / (1 - diffuser.alpha_bar[earlier]).sqrt()
         size = 2 * (1 - diffuser.betas[earlier]) * (0.16 * z.norm() / g.norm()) ** 2
-        torch.testing.assert_close(made[i], x + size * g + (2 * size).sqrt() * z, rtol=1e-9, atol=1e-9)
+        torch.testing.assert_close(samples[i], x + size * g + (2 * size).sqrt() * z, rtol=1e-9, atol=1e-9)
 
 
 @pytest.mark.parametrize(("t", "earlier"), [(999, 998), (700, 400)])
@@ -163,12 +165,12 @@ def test_the_corrector_equals_that_of_diffusers_for_one_picture(t: int, earlier:
     """Theirs is for processes whose variance explodes: algorithm 4, which lacks the factor alpha = 1 - beta."""
     diffuser, latent = Diffuser(), start(3)
     fresh = torch.randn(latent.shape, generator=torch.Generator().manual_seed(5))
-    made, predicted = corrected(latent, fresh, t, earlier)
+    samples, predicted = corrected(latent, fresh, t, earlier)
     other = ScoreSdeVeScheduler(snr=0.16 * (1 - diffuser.betas[earlier].item()) ** 0.5)
     other.set_timesteps(10)
     score = -wavy(predicted, torch.tensor([earlier])) / (1 - diffuser.alpha_bar[earlier].item()) ** 0.5
     theirs = other.step_correct(score, predicted, generator=torch.Generator().manual_seed(5)).prev_sample
-    torch.testing.assert_close(made, theirs, rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(samples, theirs, rtol=1e-5, atol=1e-5)
 
 
 # Against a Gaussian N(mean, spread^2): the best predictor and the solution of the ODE have closed forms.
@@ -214,8 +216,8 @@ def test_the_error_falls_with_the_step_at_the_order_of_the_method(fine: Diffuser
     for steps in (40, 80, 160):
         even = np.linspace(log_snr[top - 1], log_snr[bottom - 1], steps + 1)
         timesteps = np.interp(-even, -log_snr, np.arange(1, len(log_snr) + 1)).round().astype(int).tolist()
-        made = last(sample_loop(SAMPLERS[sampler], best(fine), fine, timesteps, lambda: z)).latent
-        errors.append((made - solution(fine, z, timesteps[0], timesteps[-1])).abs().max().item())
+        samples = last(sample_loop(SAMPLERS[sampler], best(fine), fine, timesteps, lambda: z)).latent
+        errors.append((samples - solution(fine, z, timesteps[0], timesteps[-1])).abs().max().item())
     for coarse, finer in pairwise(errors):
         assert math.log2(coarse / finer) == pytest.approx(order, abs=0.1)
 
@@ -224,20 +226,20 @@ def test_the_error_falls_with_the_step_at_the_order_of_the_method(fine: Diffuser
 @pytest.mark.parametrize("sampler", ODE)
 def test_ode_samplers_carry_noise_to_the_known_picture(sampler: str, spacing: str) -> None:
     diffuser, z = Diffuser(), torch.linspace(-2, 2, 5, dtype=torch.float64).view(1, 1, 1, 5)
-    made = last(
+    samples = last(
         sample_loop(SAMPLERS[sampler], best(diffuser), diffuser, diffuser.spaced_timesteps(200, spacing), lambda: z)
     ).latent
-    torch.testing.assert_close(made, solution(diffuser, z, 999, 0), rtol=0, atol=0.02)
+    torch.testing.assert_close(samples, solution(diffuser, z, 999, 0), rtol=0, atol=0.02)
 
 
 @pytest.mark.parametrize("eta", [0.3, 0.7])
 def test_ddim_with_some_noise_has_the_mean_and_the_spread_of_the_data(eta: float) -> None:
     diffuser, noise = Diffuser(), SeededNoise([0, 1], (1, 100, 100))
-    made = last(
+    samples = last(
         sample_loop(partial(ddim_step, eta=eta), best(diffuser), diffuser, diffuser.spaced_timesteps(500), noise)
     ).latent
-    assert made.mean().item() == pytest.approx(MEAN, abs=0.02)
-    assert made.std().item() == pytest.approx(SPREAD, rel=0.03)
+    assert samples.mean().item() == pytest.approx(MEAN, abs=0.02)
+    assert samples.std().item() == pytest.approx(SPREAD, rel=0.03)
 
 
 def test_langevin_steps_repair_what_too_few_steps_get_wrong() -> None:
@@ -249,7 +251,7 @@ def test_langevin_steps_repair_what_too_few_steps_get_wrong() -> None:
         spread[sampler] = last(
             sample_loop(SAMPLERS[sampler], best(diffuser), diffuser, diffuser.spaced_timesteps(10), noise)
         ).latent
-    off = {name: abs(made.std().item() - SPREAD) for name, made in spread.items()}
+    off = {name: abs(samples.std().item() - SPREAD) for name, samples in spread.items()}
     assert off["langevin"] < off["ddpm"]
 
 
@@ -287,10 +289,10 @@ def test_what_a_constraint_puts_there_is_what_the_sampler_goes_on_from(sampler: 
     def constrain(latent: Tensor, t: int) -> Tensor:
         return put if t == 500 else latent
 
-    made = last(
+    samples = last(
         sample_loop(
             SAMPLERS[sampler], of_noise(all_noise), diffuser, [999, 750, 500, 250, 100], lambda: start(1), constrain
         )
     ).latent
     shrunk = ((1 - diffuser.alpha_bar[100]) / (1 - diffuser.alpha_bar[500])).sqrt().item()
-    torch.testing.assert_close(made, shrunk * put, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(samples, shrunk * put, rtol=1e-4, atol=1e-5)

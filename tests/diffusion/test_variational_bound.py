@@ -142,7 +142,7 @@ def test_a_network_that_learns_its_variance_predicts_what_it_would_without(shake
     assert loss_by_decile(learned, clean, diffuser) == pytest.approx(loss_by_decile(plain, clean, diffuser), rel=1e-4)
 
 
-def test_a_new_network_is_between_the_bounds() -> None:
+def test_a_new_network_is_between_the_least_and_the_greatest_variance() -> None:
     fraction = split_variance(UNet(**SHAPE, variance="learned")(torch.randn(2, 4, 8, 8), torch.tensor([10, 900])), 4)[1]
     assert torch.equal(fraction, torch.full_like(fraction, 0.5))
 
@@ -238,7 +238,7 @@ def test_the_gradient_reaches_every_parameter(shaken) -> None:
 
 @pytest.mark.parametrize(("t", "earlier"), [(2, 1), (500, 499), (999, 600), (300, 0)])
 @pytest.mark.parametrize("fraction", [0.0, 0.4, 1.0])
-def test_an_ancestral_step_takes_the_variance_offered_between_its_own_bounds(
+def test_an_ancestral_step_takes_the_variance_predicted_between_its_least_and_greatest(
     t: int, earlier: int, fraction: float
 ) -> None:
     diffuser, zero, one = Diffuser(), torch.zeros(1, 1, 2, 2).double(), torch.ones(1, 1, 2, 2).double()
@@ -260,22 +260,22 @@ def test_an_ancestral_step_takes_the_variance_offered_between_its_own_bounds(
 def test_a_fraction_of_0_or_none_changes_no_sampler(sampler: str) -> None:
     diffuser = Diffuser()
 
-    def made(predict: Predictor) -> Tensor:
+    def samples(predict: Predictor) -> Tensor:
         noise = SeededNoise([0], (1, 4, 4))
         return last(sample_loop(SAMPLERS[sampler], predict, diffuser, diffuser.spaced_timesteps(9), noise)).latent
 
-    plain = made(of_noise(lambda z, t: torch.sin(z)))
-    assert torch.equal(made(with_variance(None)), plain)
-    torch.testing.assert_close(made(with_variance(0.0)), plain, rtol=1e-4, atol=1e-4)
+    plain = samples(of_noise(lambda z, t: torch.sin(z)))
+    assert torch.equal(samples(with_variance(None)), plain)
+    torch.testing.assert_close(samples(with_variance(0.0)), plain, rtol=1e-4, atol=1e-4)
 
 
 def test_in_few_steps_a_learned_variance_comes_nearer_to_the_spread_of_the_data() -> None:
     diffuser, off = Diffuser(), {}
     timesteps = diffuser.spaced_timesteps(20, "logsnr")
     for name, predict in {"learned": best(diffuser), "fixed": of_noise(lambda z, t: best(diffuser)(z, t).eps)}.items():
-        made = last(sample_loop(ddpm_step, predict, diffuser, timesteps, SeededNoise([0], (1, 100, 100)))).latent
-        assert made.mean().item() == pytest.approx(MEAN, abs=0.03)
-        off[name] = abs(made.std().item() - SPREAD)
+        samples = last(sample_loop(ddpm_step, predict, diffuser, timesteps, SeededNoise([0], (1, 100, 100)))).latent
+        assert samples.mean().item() == pytest.approx(MEAN, abs=0.03)
+        off[name] = abs(samples.std().item() - SPREAD)
     assert off["learned"] < 0.3 * off["fixed"]
 
 
@@ -290,6 +290,6 @@ def test_a_learned_variance_goes_from_the_command_line_into_a_checkpoint_that_sa
     assert call(train.main, *command, "--iterations", 2, "--denoiser-variance", "learned").status == 0
     assert checkpoint.read_config(out).denoiser["variance"] == "learned"
     assert "bound" in (out / "training" / "denoiser.jsonl").read_text()
-    made = call(sample.main, "--checkpoint", out, "--sampler", "ddpm", "--steps", 3, "--out", tmp_path / "samples")
-    assert made.status == 0
+    samples = call(sample.main, "--checkpoint", out, "--sampler", "ddpm", "--steps", 3, "--out", tmp_path / "samples")
+    assert samples.status == 0
     assert (tmp_path / "samples" / "0.png").is_file()

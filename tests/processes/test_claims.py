@@ -135,7 +135,7 @@ def test_digits_of_the_default_are_read_beside_those_of_a_thousand_steps(
     monkeypatch.setattr(
         steps, "share_read_right", lambda reader, pictures: {"dpm-solver++": 0.8, "ddpm": 0.9}[pictures]
     )
-    loss, *shares = steps.read_as_asked(class_checkpoint, 2)
+    loss, *shares = steps.class_accuracy(class_checkpoint, 2)
     assert asked == [(6, "dpm-solver++", 20), (6, "ddpm", 999)]
     assert (loss.value, loss.target, loss.ok) == (0.9 / 0.8, "<= 1.05", False)
     assert [share.value for share in shares] == [0.8, 0.9, 6]

@@ -105,7 +105,7 @@ def test_two_ways_up_are_shown_one_over_the_other_and_nothing_moves(play: PlayTa
         "seed 3", "seed 4", "seed 3, a quarter turn left", "seed 4, a quarter turn left",
     ]  # fmt: skip
     for as_it_is, other in zip(pictures[:2], pictures[2:], strict=True):
-        assert np.array_equal(other, np.asarray(seen(Image.fromarray(as_it_is), VIEWS["turned-90"].see)))
+        assert np.array_equal(other, np.asarray(seen(Image.fromarray(as_it_is), VIEWS["turned-90"].apply)))
         assert not np.array_equal(other, as_it_is)
     assert [(one["action"], one["view"], one["seed"]) for one in said] == [
         ("anagram", "turned-90", seed) for seed in (3, 4, 3, 4)
