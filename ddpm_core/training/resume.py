@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import unicodedata
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -62,7 +63,8 @@ def other_basis(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
 def refuse_other_classes(folder: Path, classes: tuple[str, ...]) -> None:
     """Raises `CheckpointError` if the denoiser in a checkpoint folder learned other classes, or their order changed."""
     config = checkpoint.read_config(folder)
-    if config.denoiser and config.classes != list(classes):
+    known = [unicodedata.normalize("NFC", name) for name in config.classes]  # earlier versions took a disk's spelling
+    if config.denoiser and known != list(classes):
         before, now = (", ".join(names)[:100] or "none" for names in (config.classes, classes))
         raise CheckpointError(
             f"The run in {folder} has other classes ({before}) than the pictures now ({now}); resume it with the "

@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-from ddpm_core.training.resume import other_basis
+import unicodedata
+from pathlib import Path
+
+import pytest
+
+from ddpm_core.checkpoints import native as checkpoint
+from ddpm_core.checkpoints.native import CheckpointConfig, CheckpointError
+from ddpm_core.training.resume import other_basis, refuse_other_classes
 
 BASIS = {"pictures": "10", "pixels": "ab", "classes": "cd", "autoencoder": "5 steps"}
 
@@ -26,3 +33,11 @@ def test_more_pictures_are_told_by_their_number_alone() -> None:
         "Pictures: 10 when the run was saved, 12 from here on.",
         "Autoencoder: 5 steps when the run was saved, 7 steps from here on.",
     ]
+
+
+def test_classes_are_the_same_however_their_letters_are_composed(tmp_path: Path) -> None:
+    names = [unicodedata.normalize("NFD", "café"), "tea"]
+    checkpoint.write_config(tmp_path, CheckpointConfig(size=16, denoiser={"classes": 2}, classes=names))
+    refuse_other_classes(tmp_path, ("café", "tea"))
+    with pytest.raises(CheckpointError, match="has other classes"):
+        refuse_other_classes(tmp_path, ("tea", "café"))
