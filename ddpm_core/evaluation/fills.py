@@ -12,7 +12,7 @@ from tqdm import tqdm
 from ddpm_core.diffusion.samplers import last
 from ddpm_core.evaluation import metrics
 from ddpm_core.images.files import PictureError, Source, as_rgb, open_picture
-from ddpm_core.images.masks import dilate
+from ddpm_core.images.masks import dilate, face_mask
 from ddpm_core.pipeline import LatentDiffusion
 from ddpm_core.requests import InpaintRequest
 from ddpm_core.training.masks import random_regions
@@ -36,10 +36,14 @@ def some_pictures(paths: Sequence[Source], count: int) -> list[Image.Image]:
 
 
 def measure_fills(
-    model: LatentDiffusion, pictures: Sequence[Image.Image], request: InpaintRequest | None = None
+    model: LatentDiffusion,
+    pictures: Sequence[Image.Image],
+    request: InpaintRequest | None = None,
+    part: str | None = None,
 ) -> dict[str, float]:
-    """Inpaint pictures under random masks, from two seeds each, as the app does by default or as `request` says.
+    """Inpaint pictures from two seeds each, as the app does by default or as `request` says.
 
+    Masks are random, or, if `part` is given, that of `images.masks.FACE_PARTS`.
     Kept pixels are compared at the picture's own size. Everything else is measured on pictures reduced to the
     model's size, where a fill can be as sharp as what surrounds it. Feathering is off: it would hide a
     seam, and here the seam is what is measured. The model is shown whole pictures: how faces are found in them is
@@ -48,11 +52,10 @@ def measure_fills(
     request = (request or InpaintRequest()).model_copy(update={"count": 2, "feather": 0, "crop": "whole"})
     worst = 0
     seams: dict[str, list[np.ndarray]] = {"inpainted": [], "untouched": []}
-    differences: dict[str, list[float]] = {"edge_distance": [], "fill_distance": [], "fill_diversity": []}
+    names = ("edge_distance", "tone_off", "fill_distance", "fill_diversity")
+    differences: dict[str, list[float]] = {name: [] for name in names}
     for number, picture in enumerate(tqdm(pictures, desc="inpainting", unit="picture", disable=None)):
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(request.seed + number)
-            painted = random_regions(1, picture.height, picture.width)[0, 0].numpy()
+        painted = face_mask(part, picture) if part else _random_mask(picture, request.seed + number)
         one = request.model_copy(update={"seed": request.seed + 2 * number})
         frame = model.frame(one, picture, painted)
         fills = model.pictures(last(model.inpaint(one, frame.image(), frame.mask())).latent)
@@ -70,6 +73,8 @@ def measure_fills(
             change = np.abs(result - original)
             differences["edge_distance"].append(change[at_edge].mean())
             differences["fill_distance"].append(change[small.painted].mean())
+            tones = [pixels[small.painted].mean(0) for pixels in (result, original)]  # (3,) each
+            differences["tone_off"].append(np.abs(tones[0] - tones[1]).mean())
         differences["fill_diversity"].append(np.abs(first - second)[small.painted].mean())
     inpainted, untouched = (np.concatenate(found).mean() for found in seams.values())
     return {
@@ -78,3 +83,10 @@ def measure_fills(
         "seam_ratio": float(inpainted / max(untouched, 1e-9)),  # a folder of blank pictures has no steps at all
         **{name: float(np.mean(values)) for name, values in differences.items()},
     }
+
+
+def _random_mask(picture: Image.Image, seed: int) -> np.ndarray:
+    """Bool (H, W)."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return random_regions(1, picture.height, picture.width)[0, 0].numpy()

@@ -41,6 +41,7 @@ MEANING = {
     "edge_distance": "mean difference of fillings to what was removed, within a latent cell of the edge, of 255",
     "fill_distance": "mean difference of fillings to what was removed, of 255",
     "fill_diversity": "mean difference between fillings of two seeds, of 255",
+    "tone_off": "difference of a filling's mean colour to that of what was removed, of 255",
 }
 
 

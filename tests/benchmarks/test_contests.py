@@ -75,13 +75,17 @@ def test_inpainting_variants_are_compared_at_equal_calls(
 ) -> None:
     file = tmp_path / "constraints.json"
     arguments = ["--checkpoint", tiny_checkpoint, "--data", picture_folder, "--calls", 5, "--pictures", 1]
+    assert_refused(call(constraints.main, *arguments, "--part", "nose"), "'nose'", "mouth")
+    assert call(constraints.main, *arguments, "--part", "mouth").status == 0
     assert call(constraints.main, *arguments, "--json", file).status == 0
     names = [result["name"] for result in json.loads(file.read_text())]
-    assert len(names) == 4 * len(constraints.VARIANTS)
+    measures = len(constraints.MEASURES)
+    assert len(names) == measures * len(constraints.VARIANTS)
     for variant, choices in constraints.VARIANTS.items():
-        assert sum(name.startswith(f"tiny, {variant}:") for name in names) == 4
-        steps = 1 + round(39 / choices.get("resamples", 1))
-        assert abs(InpaintRequest(steps=steps, **choices).calls - 40) <= 2
+        assert sum(name.startswith(f"tiny, {variant}:") for name in names) == measures
+        for calls in (12, 40):
+            steps = constraints.steps_for(calls, choices)
+            assert calls - 4 < InpaintRequest(steps=steps, **choices).calls <= calls
 
 
 def test_resampling_and_noised_clamps_reach_the_sampler(tiny_model: LatentDiffusion) -> None:
