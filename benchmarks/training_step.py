@@ -26,11 +26,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from benchmarks.matching import as_large_as, parameters
+from benchmarks.partly import imported
 from benchmarks.results import Result, Unmeasured
 from benchmarks.subject import codec_of, new_denoiser, random_latents, settings_of, training_steps
 from benchmarks.timing import medians
 from ddpm_core.diffusion.diffuser import Diffuser
-from ddpm_core.evaluation.stand_ins import imported
 from ddpm_core.machine import Precision, resolve_precision
 from ddpm_core.networks.unet import UNet
 from ddpm_core.training.loop import Trainer

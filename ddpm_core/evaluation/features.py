@@ -22,7 +22,7 @@ from torch import Tensor
 from ddpm_core.data.load import PictureSet
 from ddpm_core.errors import UserError
 from ddpm_core.evaluation.classifier import TURN_SETTINGS, Classifier, reduced, trained_on_turns
-from ddpm_core.evaluation.stand_ins import imported
+from ddpm_core.evaluation.submodules import submodule
 from ddpm_core.networks.layers import placed
 from ddpm_core.training.settings import StageSettings
 
@@ -32,10 +32,6 @@ NETWORKS = {
     "classifier": "a small classifier of the data's classes, trained here, not Inception",
     "turns": "a small classifier of how pictures are turned, trained here on the data, not Inception",
 }
-NOT_NEEDED = (  # imported with torch-fidelity and not used by its Inception
-    "scipy", "scipy.linalg", "torchvision", "torchvision.datasets", "torchvision.transforms",
-    "torchvision.transforms.functional",
-)  # fmt: skip
 
 Look = Callable[[Tensor], tuple[Tensor, Tensor]]
 
@@ -109,7 +105,7 @@ def inception(file: Path, device: torch.device) -> FeatureNetwork:
     torch.save(_tensors(file), weights)
     weights.seek(0)
     try:
-        build = imported("torch_fidelity.feature_extractor_inceptionv3", NOT_NEEDED).FeatureExtractorInceptionV3
+        build = submodule("torch_fidelity", "feature_extractor_inceptionv3").FeatureExtractorInceptionV3
     except ModuleNotFoundError as error:
         raise FeatureError(
             f'{error.name} is not installed; pip install --no-deps "torch-fidelity>=0.3,<0.4" brings the network that '

@@ -82,7 +82,7 @@ def test_the_other_unet_is_as_large_as_ours_and_predicts_the_same_shape() -> Non
         assert theirs(latents, t).shape == ours(latents, t).shape
 
 
-def test_stand_ins_for_what_is_not_needed_are_gone_after_the_import() -> None:
+def test_what_is_not_needed_is_absent_only_while_importing() -> None:
     before = {name: sys.modules.get(name) for name in training_step.NOT_NEEDED}
     training_step.their_unet()
     assert {name: sys.modules.get(name) for name in training_step.NOT_NEEDED} == before

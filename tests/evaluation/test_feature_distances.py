@@ -10,6 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from benchmarks.partly import imported
 from ddpm_core.data.load import PictureSet
 from ddpm_core.evaluation.feature_distances import (
     FEWEST,
@@ -20,8 +21,12 @@ from ddpm_core.evaluation.feature_distances import (
     kernel_distance,
     precision_recall,
 )
-from ddpm_core.evaluation.features import NOT_NEEDED, FeatureNetwork
-from ddpm_core.evaluation.stand_ins import imported
+from ddpm_core.evaluation.features import FeatureNetwork
+
+NOT_NEEDED = (  # imported with torch-fidelity and not used by its measures
+    "scipy", "scipy.linalg", "torchvision", "torchvision.datasets", "torchvision.transforms",
+    "torchvision.transforms.functional",
+)  # fmt: skip
 
 
 def theirs(name: str) -> ModuleType:

@@ -21,7 +21,6 @@ from ddpm_core.evaluation import checkpoint as measuring
 from ddpm_core.evaluation import classifier as classifiers
 from ddpm_core.evaluation.classifier import SETTINGS, share_read_right, trained_classifier, trained_on_turns
 from ddpm_core.evaluation.features import (
-    NOT_NEEDED,
     FeatureError,
     FeatureNetwork,
     inception,
@@ -29,7 +28,7 @@ from ddpm_core.evaluation.features import (
     of_turns,
     seen,
 )
-from ddpm_core.evaluation.stand_ins import imported
+from ddpm_core.evaluation.submodules import submodule
 from tests.commands import assert_refused
 from tests.conftest import CLASSES
 
@@ -39,7 +38,7 @@ CPU = torch.device("cpu")
 
 def new_inception(monkeypatch: pytest.MonkeyPatch) -> nn.Module:
     """torch-fidelity's network with random weights; it has no way to be built without any."""
-    module = imported("torch_fidelity.feature_extractor_inceptionv3", NOT_NEEDED)
+    module = submodule("torch_fidelity", "feature_extractor_inceptionv3")
     with monkeypatch.context() as patch:
         patch.setattr(module, "load_state_dict_from_url", lambda *_, **__: {})
         patch.setattr(module.FeatureExtractorInceptionV3, "load_state_dict", lambda *_: None)

@@ -1,0 +1,33 @@
+"""Importing one module of a package without what only its other modules need."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from importlib.util import find_spec, module_from_spec
+from types import ModuleType
+
+
+def submodule(package: str, name: str) -> ModuleType:
+    """A module of a package whose own `__init__`, which imports all the others, is not run.
+
+    For packages whose requirements outweigh the part wanted. torchvision above all is no small thing to ask for: it
+    has to be of the very build that torch is of, or else diffusers no longer works beside it.
+
+    Nothing of it stays in `sys.modules`, so that a later import of the package runs all of it. A package that is
+    loaded already is used as it is.
+
+    Raises:
+        ModuleNotFoundError: the package, or something that the module itself needs, is not installed.
+    """
+    if package in sys.modules:
+        return importlib.import_module(f"{package}.{name}")
+    spec = find_spec(package)
+    if spec is None:
+        raise ModuleNotFoundError(f"No module named {package!r}", name=package)
+    sys.modules[package] = module_from_spec(spec)  # knows where its modules lie, and has run nothing
+    try:
+        return importlib.import_module(f"{package}.{name}")
+    finally:
+        for loaded in [each for each in sys.modules if each == package or each.startswith(f"{package}.")]:
+            del sys.modules[loaded]
