@@ -14,7 +14,7 @@ ENV PYTHONUNBUFFERED=1 \
 WORKDIR /studio
 
 # Dependencies first: they change less often than the code.
-COPY requirements.txt ./
+COPY requirements*.txt ./
 RUN pip install ${TORCH_INDEX:+--extra-index-url "$TORCH_INDEX"} -r requirements.txt \
     && useradd --create-home --uid 1000 studio
 

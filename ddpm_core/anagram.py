@@ -38,5 +38,10 @@ def main(
             save_png(other, out / f"{one.seed}-{request.view}.png", said)
 
 
-if __name__ == "__main__":
+def command() -> None:
+    """The console script `ddpm-anagram`."""
     run(main)
+
+
+if __name__ == "__main__":
+    command()

@@ -37,5 +37,10 @@ def main(
         save_png(model.pictures(last(steps).latent)[0], out, model.png_parameters(request))
 
 
-if __name__ == "__main__":
+def command() -> None:
+    """The console script `ddpm-edit`."""
     run(main)
+
+
+if __name__ == "__main__":
+    command()

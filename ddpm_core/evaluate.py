@@ -95,5 +95,10 @@ def main(
         typer.echo(line)
 
 
-if __name__ == "__main__":
+def command() -> None:
+    """The console script `ddpm-evaluate`."""
     run(main)
+
+
+if __name__ == "__main__":
+    command()

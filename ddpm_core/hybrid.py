@@ -39,5 +39,10 @@ def main(
             save_png(other, out / f"{one.seed}-from-afar.png", said)
 
 
-if __name__ == "__main__":
+def command() -> None:
+    """The console script `ddpm-hybrid`."""
     run(main)
+
+
+if __name__ == "__main__":
+    command()

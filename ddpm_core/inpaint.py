@@ -12,20 +12,14 @@ from itertools import chain, count
 from pathlib import Path
 from typing import Annotated, Any
 
-import numpy as np
 import typer
-from PIL import Image
 
 from ddpm_core.cli import CHECKPOINT, Checkpoint, Device, in_one_sentence, output_folder, run, takes
 from ddpm_core.diffusion.samplers import last
-from ddpm_core.errors import UserError
 from ddpm_core.images.files import open_picture, read_parameters, save_png
-from ddpm_core.images.masks import FACE_PARTS, face_mask, open_mask
+from ddpm_core.mask_options import Mask, Region, check_painted, painted_on
 from ddpm_core.pipeline import LatentDiffusion
 from ddpm_core.requests import InpaintRequest
-
-Mask = Annotated[Path | None, typer.Option(help="picture of that shape, light or opaque where painted")]
-Region = Annotated[str | None, typer.Option(help=f"a ready-made mask instead: {', '.join(FACE_PARTS)}")]
 
 
 @takes(InpaintRequest)
@@ -60,22 +54,6 @@ def main(
             save_png(frame.paste(fill), path, model.png_parameters(one) | {"picture": source})
 
 
-def check_painted(mask: Path | None, region: str | None) -> None:
-    """Refuse what does not say what is painted. Raises `UserError`."""
-    if (mask is None) == (region is None):
-        raise UserError("say what to make anew: either --mask FILE or --region NAME.")
-    if region is not None and region not in FACE_PARTS:
-        raise UserError(f"there is no ready-made mask {region!r}; choose from: {', '.join(FACE_PARTS)}.")
-
-
-def painted_on(picture: Image.Image, mask: Path | None, region: str | None) -> np.ndarray:
-    """Bool (H, W), what is painted on a picture by a file or, without one, by a ready-made mask. Raises `MaskError`."""
-    if mask is not None:
-        return open_mask(mask, picture.size)
-    assert region is not None
-    return face_mask(region, picture)
-
-
 def fingerprint(picture: Path) -> str:
     """What tells results of this file from those of others, without saying its name to whoever gets one."""
     with open(picture, "rb") as file:
@@ -89,5 +67,10 @@ def result_file(out: Path, seed: int, picture: Path, source: str) -> Path:
     return next(path for path in paths if not path.exists() or read_parameters(path).get("picture") == source)
 
 
-if __name__ == "__main__":
+def command() -> None:
+    """The console script `ddpm-inpaint`."""
     run(main)
+
+
+if __name__ == "__main__":
+    command()

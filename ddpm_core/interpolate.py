@@ -53,5 +53,10 @@ def main(
             save_png(picture, out / f"{number:02d}.png", model.png_parameters(one))
 
 
-if __name__ == "__main__":
+def command() -> None:
+    """The console script `ddpm-interpolate`."""
     run(main)
+
+
+if __name__ == "__main__":
+    command()

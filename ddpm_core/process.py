@@ -30,7 +30,7 @@ from ddpm_core.diffusion.samplers import Step
 from ddpm_core.errors import UserError
 from ddpm_core.images.animation import FORMATS, SUFFIXES, spread
 from ddpm_core.images.files import open_picture
-from ddpm_core.inpaint import Mask, Region, check_painted, painted_on
+from ddpm_core.mask_options import Mask, Region, check_painted, painted_on
 from ddpm_core.pipeline import LatentDiffusion
 from ddpm_core.requests import GenerateRequest, InpaintRequest, ProcessSettings
 
@@ -92,5 +92,10 @@ def of_an_inpainting(
     return request, begin
 
 
-if __name__ == "__main__":
+def command() -> None:
+    """The console script `ddpm-process`."""
     run(main)
+
+
+if __name__ == "__main__":
+    command()

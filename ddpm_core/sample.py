@@ -53,5 +53,10 @@ def main(
             contact_sheet(torch.cat(images)).save(grid)
 
 
-if __name__ == "__main__":
+def command() -> None:
+    """The console script `ddpm-sample`."""
     run(main)
+
+
+if __name__ == "__main__":
+    command()

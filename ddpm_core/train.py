@@ -128,6 +128,11 @@ def show_stage(stage: StageName, request: TrainRequest, pictures: Pictures, worl
     return not stopped
 
 
-if __name__ == "__main__":
+def command() -> None:
+    """The console script `ddpm-train`."""
     let_others_go_first()
     run(main)
+
+
+if __name__ == "__main__":
+    command()

@@ -15,7 +15,7 @@ FLOORS = [
     {"errors"},
     {"machine", "diffusion"},
     {"cli", "networks", "images"},
-    {"requests", "data"},
+    {"requests", "data", "mask_options"},
     {"checkpoints"},
     {"pipeline"},
     {"training"},

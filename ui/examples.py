@@ -21,8 +21,9 @@ from ddpm_core.images.files import as_rgb, open_picture, read_parameters, save_p
 from ddpm_core.images.masks import FACE_PARTS, dilate
 from ddpm_core.pipeline import LatentDiffusion
 from ddpm_core.requests import BetweenRequest, EditRequest, GenerateRequest, InpaintRequest
+from ui.theme import STATIC
 
-FOLDER = Path(__file__).resolve().parent.parent / "static" / "examples"
+FOLDER = STATIC / "examples"
 FIRST_SEED, FACES = 127, 2  # in a row that came out well
 NEXT_SEED = 155  # what the first press makes, from here on as well
 EXAMPLE_SEED = 1  # of the example inpainting

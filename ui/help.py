@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from importlib.metadata import PackageNotFoundError, metadata
 from pathlib import Path
 
 import gradio as gr
@@ -19,9 +20,13 @@ def lead(tab: str, text: str) -> gr.HTML:
 
 def documentation() -> str:
     """What the README tells visitors, as Markdown; without pictures and links to files, which the page cannot reach."""
-    if not README.is_file():
-        return "The README is not beside the app."
-    text = README.read_text(encoding="utf-8")
+    if README.is_file():
+        text = README.read_text(encoding="utf-8")
+    else:  # installed: there it is the package's own description
+        try:
+            text = str(metadata("ddpm-core").get_payload())  # type: ignore[attr-defined]
+        except PackageNotFoundError:
+            return "The README is not beside the app."
     found = re.findall(rf"^## (?:{'|'.join(CHAPTERS)})$.*?(?=^## |\Z)", text, flags=re.MULTILINE | re.DOTALL)
     told = re.sub(r"!\[[^\]]*\]\([^)]*\)\n*(\*[^*]*\*\n)?", "", "\n".join(found))
     return re.sub(r"\[([^\]]*)\]\((?!https?://)[^)]*\)", r"\1", told)

@@ -7,7 +7,8 @@ from pathlib import Path
 import gradio as gr
 from gradio.themes.utils.colors import Color
 
-STATIC = Path(__file__).resolve().parent.parent / "static"
+BESIDE = Path(__file__).resolve().parent.parent / "static"  # in the repository
+STATIC = BESIDE if BESIDE.is_dir() else Path(__file__).resolve().parent / "static"  # else as `pip install` lays it
 
 # System fonts only: the page must not ask anyone else for anything.
 SANS = ("system-ui", "-apple-system", "Segoe UI", "Roboto", "Helvetica Neue", "Noto Sans", "Arial", "sans-serif")

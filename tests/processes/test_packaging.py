@@ -1,0 +1,78 @@
+"""What `pip install` puts in place: every package, the page's static files, a console script per command."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import zipfile
+from configparser import ConfigParser
+from email import message_from_string
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+COMMANDS = ("sample", "inpaint", "edit", "process", "interpolate", "anagram", "hybrid", "train", "evaluate")
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The wheel, built beside the repository: a build leaves folders of its own."""
+    folder = tmp_path_factory.mktemp("wheel")
+    source = folder / "source"
+    for name in ("ddpm_core", "ui", "static"):
+        shutil.copytree(ROOT / name, source / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for path in [
+        *ROOT.glob("requirements*.txt"),
+        *(ROOT / name for name in ("pyproject.toml", "setup.py", "README.md")),
+    ]:
+        shutil.copy(path, source)
+    flags = ["--no-deps", "--no-build-isolation", "--no-index", "--wheel-dir", str(folder)]
+    command = [sys.executable, "-m", "pip", "wheel", *flags, str(source)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return next(folder.glob("*.whl"))
+
+
+def test_it_holds_every_module_and_static_file_and_nothing_else(wheel: Path) -> None:
+    expected = {str(path.relative_to(ROOT)) for name in ("ddpm_core", "ui") for path in (ROOT / name).rglob("*.py")}
+    expected |= {f"ui/{path.relative_to(ROOT)}" for path in (ROOT / "static").rglob("*") if path.is_file()}
+    with zipfile.ZipFile(wheel) as archive:
+        held = {name for name in archive.namelist() if ".dist-info/" not in name}
+    assert held == expected
+
+
+def test_every_command_has_a_console_script(wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        (name,) = (name for name in archive.namelist() if name.endswith("entry_points.txt"))
+        said = ConfigParser()
+        said.read_string(archive.read(name).decode())
+    expected = {f"ddpm-{name}": f"ddpm_core.{name}:command" for name in COMMANDS}
+    assert dict(said["console_scripts"]) == expected | {"ddpm-studio": "ui.studio:command"}
+
+
+def test_the_page_is_an_extra(wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        (name,) = (name for name in archive.namelist() if name.endswith("METADATA"))
+        needed = message_from_string(archive.read(name).decode()).get_all("Requires-Dist") or []
+    assert [one.split(";")[1].strip() for one in needed if one.startswith("gradio")] == ['extra == "app"']
+    assert any(one.startswith("torch") and ";" not in one for one in needed)
+
+
+def test_what_is_installed_runs_and_finds_what_belongs_to_the_page(wheel: Path, tmp_path: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(tmp_path / "site")
+    told = """
+import ui.help, ui.theme
+from importlib.metadata import entry_points
+assert (ui.theme.STATIC / "style.css").is_file() and (ui.theme.STATIC / "icons" / "dice.svg").is_file()
+assert "## Limits" in ui.help.documentation()
+scripts = [one for one in entry_points(group="console_scripts") if one.name.startswith("ddpm-")]
+assert len(scripts) == 10 and all(callable(one.load()) for one in scripts), scripts
+"""
+    alone = os.environ | {"PYTHONPATH": str(tmp_path / "site"), "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-c", told]
+    done = subprocess.run(command, cwd=tmp_path, env=alone, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr

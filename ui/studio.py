@@ -1,0 +1,57 @@
+"""`python app.py`, or ddpm-studio where it is installed: build the page and open it to visitors."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ddpm_core.cli import fail, run
+from ddpm_core.errors import UserError
+
+
+def main(
+    host: Annotated[str, typer.Option(help="address to listen on; 0.0.0.0 lets other machines in")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=1, max=65535, help="port to listen on")] = 7860,
+    checkpoint: Annotated[
+        Path, typer.Option(help="checkpoint folder; those beside it can be chosen on the page")
+    ] = Path("checkpoints/faces-128"),
+    share: Annotated[bool, typer.Option("--share", help="also open a public address on Gradio's servers")] = False,
+    device: Annotated[str, typer.Option(help="cpu, cuda, mps, or auto")] = "auto",
+    allow_training: Annotated[
+        bool | None,
+        typer.Option(help="who may train on the page: everyone, or nobody; unless told, this machine alone"),
+    ] = None,
+) -> None:
+    """Start the studio in the browser."""
+    from ui.errors import forgive_leaving
+    from ui.models import Shelf
+    from ui.page import build, launch_settings
+    from ui.training.runs import Trainings, audience
+
+    try:
+        shelf = Shelf.around(checkpoint, device)
+        trainings = Trainings(shelf.root, device, audience(host, share, allow_training))
+        page = build(shelf, trainings)
+    except UserError as error:
+        fail(str(error))
+    forgive_leaving()
+    try:
+        page.launch(server_name=host, server_port=port, share=share, prevent_thread_lock=True, **launch_settings())
+    except OSError:
+        fail(f"{host}:{port} cannot be listened on; it may be taken: try another --port.")
+    except ValueError:  # Gradio calls its own address before it lets anyone in
+        proxy = f"if a proxy is set, exempt the address with NO_PROXY={host}"
+        fail(f"the page did not answer at {host}:{port}; the machine may be too busy, or {proxy}.")
+    typer.echo(f"The studio is open at http://{'127.0.0.1' if host == '0.0.0.0' else host}:{port} (Ctrl+C ends it).")
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit())  # so that what is being trained is saved
+    with trainings:
+        page.block_thread()
+
+
+def command() -> None:
+    """The console script `ddpm-studio`."""
+    run(main)
