@@ -1,4 +1,4 @@
-"""Pictures in memory, read from where `datasets` found them: all of them, before the first training step.
+"""Pictures in memory, read from where `find` found them: all of them, before the first training step.
 
 Training never waits for a file: what a step needs is a row of one array. The price is memory, three bytes a pixel,
 which is asked about before anything is read.
@@ -33,7 +33,7 @@ AHEAD = 4  # files per thread that are on their way; they come back as squares, 
 
 
 def find_pictures(data: Path) -> dict[str, list[Source]]:
-    """The pictures of a folder or archive, split into "train" and "val", as `datasets.find` has them.
+    """The pictures of a folder or archive, split into "train" and "val", as `find` has them.
 
     Raises:
         PictureError: no such data, or no picture in it.
@@ -60,7 +60,7 @@ class NoPictures(PictureError):
 class PictureSet:
     """Pictures in memory: `pixels` (N, 3, size, size) uint8, and the files that could not be used.
 
-    `labels` (N,) has the number of each one's class, see `datasets.DataSet`; None without classes.
+    `labels` (N,) has the number of each one's class, see `find.DataSet`; None without classes.
     """
 
     pixels: Tensor
