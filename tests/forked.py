@@ -20,29 +20,29 @@ _CONTEXT = multiprocessing.get_context("forkserver")
 _CONTEXT.set_forkserver_preload(["tests.forked", "pytest"])
 
 
-def start(arguments: Sequence[object], said: Path, prepare: Callable[[], object] | None = None) -> BaseProcess:
-    """Begin `python -m ddpm_core.train ARGUMENTS`; what it says goes to the file `said`.
+def start(arguments: Sequence[object], output: Path, prepare: Callable[[], object] | None = None) -> BaseProcess:
+    """Begin `python -m ddpm_core.train ARGUMENTS`; what it says goes to the file `output`.
 
     Args:
         prepare: called in the new process first; a function of a module.
     """
-    process = _CONTEXT.Process(target=_train, args=([str(a) for a in arguments], said, prepare))
+    process = _CONTEXT.Process(target=_train, args=([str(a) for a in arguments], output, prepare))
     process.start()
     return process
 
 
-def finish(arguments: Sequence[object], said: Path, prepare: Callable[[], object] | None = None) -> int | None:
+def finish(arguments: Sequence[object], output: Path, prepare: Callable[[], object] | None = None) -> int | None:
     """The same to its end; its exit status."""
-    process = start(arguments, said, prepare)
+    process = start(arguments, output, prepare)
     process.join()
     return process.exitcode
 
 
-def _train(arguments: list[str], said: Path, prepare: Callable[[], object] | None) -> None:
+def _train(arguments: list[str], output: Path, prepare: Callable[[], object] | None) -> None:
     torch.set_num_threads(1)
-    output = os.open(said, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-    os.dup2(output, 1)
-    os.dup2(output, 2)
+    descriptor = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    os.dup2(descriptor, 1)
+    os.dup2(descriptor, 2)
     if prepare:
         prepare()
     sys.argv = ["train", *arguments]

@@ -43,7 +43,7 @@ def progress(out: Path, stage: Any) -> int:
     return int(json.loads(checkpoint.read_tensors(state_file(out, stage))[1]["progress"])["step"])
 
 
-def assert_whole(out: Path) -> None:
+def assert_complete(out: Path) -> None:
     """Whatever became of the run: what there is can be loaded, and no step is missing from the log, or there twice."""
     if out.name in folders.list_checkpoints(out.parent):
         LatentDiffusion.load(out, "cpu")
@@ -56,18 +56,18 @@ def assert_whole(out: Path) -> None:
             assert progress(out, stage) <= len(steps)
 
 
-def assert_same_end(out: Path, whole: Path, stages: tuple[str, ...] = STAGES) -> None:
+def assert_same_result(out: Path, reference: Path, stages: tuple[str, ...] = STAGES) -> None:
     """Both runs came to the same, bit for bit, and this one left nothing lying about."""
     for stage in stages:
-        one, other = (checkpoint.read_tensors(state_file(folder, stage)) for folder in (out, whole))  # type: ignore[arg-type]
+        one, other = (checkpoint.read_tensors(state_file(folder, stage)) for folder in (out, reference))  # type: ignore[arg-type]
         assert one[0].keys() == other[0].keys()
         for name, tensor in one[0].items():
             assert torch.equal(tensor, other[0][name]), name
         assert one[1] == other[1]
         name = f"{stage}.safetensors"
-        assert (out / name).read_bytes() == (whole / name).read_bytes(), name
+        assert (out / name).read_bytes() == (reference / name).read_bytes(), name
         log = Path("training") / f"{stage}.jsonl"
-        assert (out / log).read_text() == (whole / log).read_text()
-    assert (out / checkpoint.CONFIG).read_bytes() == (whole / checkpoint.CONFIG).read_bytes()
-    files = [{path.relative_to(folder) for path in folder.rglob("*")} for folder in (out, whole)]
+        assert (out / log).read_text() == (reference / log).read_text()
+    assert (out / checkpoint.CONFIG).read_bytes() == (reference / checkpoint.CONFIG).read_bytes()
+    files = [{path.relative_to(folder) for path in folder.rglob("*")} for folder in (out, reference)]
     assert len({frozenset(p for p in each if "tfevents" not in p.name) for each in files}) == 1, files

@@ -58,11 +58,11 @@ def some_pictures() -> Pictures:
 
 def run(request: TrainRequest, world: World = ALONE, until: int | None = None, stage: StageName | None = None) -> None:
     """Run both stages, or one; close the last after step `until`."""
-    wanted: tuple[StageName, ...] = (stage,) if stage else ("vae", "denoiser")
-    for each in wanted:
+    stages_to_run: tuple[StageName, ...] = (stage,) if stage else ("vae", "denoiser")
+    for each in stages_to_run:
         updates = run_stage(each, request, some_pictures(), world)
         for update in updates:
-            if each == wanted[-1] and update.step.step == until:
+            if each == stages_to_run[-1] and update.step.step == until:
                 break
         updates.close()
 
@@ -81,7 +81,7 @@ def one_bad_step(world: World) -> dict[str, Any]:
     return {"skipped": skipped, "weights": [p.flatten().tolist() for p in trainer.model.parameters()]}
 
 
-def apart(world: World) -> dict[str, Any]:
+def random_draws(world: World) -> dict[str, Any]:
     """Random numbers of every process: the batch's, dropout's, the batch's again."""
     torch.manual_seed(5)
     before = torch.rand(3).tolist()
@@ -90,7 +90,7 @@ def apart(world: World) -> dict[str, Any]:
     return {"before": before, "own": own, "after": torch.rand(3).tolist()}
 
 
-def remembered(world: World) -> list[float]:
+def history_weights(world: World) -> list[float]:
     """The weights of all timesteps under a history that was told, by batches drawn by it, what they lost."""
     torch.manual_seed(6)
     history, unet = LossAwareSampler(7, stretches=3, kept=2), UNet(channels=(32,), blocks=1, dropout=0.0)
@@ -109,8 +109,8 @@ def main(folder: Path) -> None:
         run(request_for(folder / "broken", resume=True), world, stage="denoiser")
         with patch.object(stages, "fit", lambda trainer, loss: trainer.divide()):
             run(request_for(folder / "divided"), world)
-        said = {"bad": one_bad_step(world), "random": apart(world), "remembered": remembered(world)}
-        (folder / f"{world.rank}.json").write_text(json.dumps(said))
+        report = {"bad": one_bad_step(world), "random": random_draws(world), "remembered": history_weights(world)}
+        (folder / f"{world.rank}.json").write_text(json.dumps(report))
 
 
 if __name__ == "__main__":

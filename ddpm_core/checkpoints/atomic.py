@@ -19,7 +19,7 @@ from torch import Tensor
 from ddpm_core.errors import UserError
 
 PARTIAL = ".{}.partial"  # the folder in which a file is made before it is put in place
-SAID_AROUND = re.compile(  # by safetensors, of the reason
+AROUND_THE_REASON = re.compile(  # by safetensors, of the reason
     r"^Error while serializing: (I/O error: )?| \(os error \d+\)$"
 )
 
@@ -51,7 +51,7 @@ def writing(path: Path) -> Iterator[None]:
     except UnwritableError:
         raise
     except (OSError, SafetensorError) as error:  # safetensors tells of a full disk in an error of its own
-        reason = getattr(error, "strerror", None) or SAID_AROUND.sub("", str(error))
+        reason = getattr(error, "strerror", None) or AROUND_THE_REASON.sub("", str(error))
         raise UnwritableError(f"{path} cannot be written ({reason}).", reason) from None
 
 

@@ -167,19 +167,19 @@ class SavedPipeline:
 
     def kind(self, part: str) -> str | None:
         """The class of a part; None if the pipeline has no such part."""
-        known = self.index.get(part)
-        return known[1] if isinstance(known, list) and len(known) == 2 else None
+        entry = self.index.get(part)
+        return entry[1] if isinstance(entry, list) and len(entry) == 2 else None
 
-    def network(self, part: str, known: Sequence[str]) -> Any:
+    def network(self, part: str, allowed: Sequence[str]) -> Any:
         """A part's network with its weights, in fp32.
 
         Raises:
-            CheckpointError: it is of no class `known`, or its files are missing, damaged or do not fit each other.
+            CheckpointError: it is of no class `allowed`, or its files are missing, damaged or do not fit each other.
         """
         kind = self.kind(part)
-        if kind not in known:
+        if kind not in allowed:
             raise CheckpointError(
-                f"{self.folder} has {kind or 'nothing'} for its {part}; only {' and '.join(known)} can be used here."
+                f"{self.folder} has {kind or 'nothing'} for its {part}; only {' and '.join(allowed)} can be used here."
             )
         where = part_folder(self.folder, part)
         if not list(where.glob("*.safetensors")):
@@ -209,16 +209,16 @@ class SavedPipeline:
         """
         path = part_folder(self.folder, SCHEDULER) / CONFIGS[SCHEDULER]
         kind = getattr(self.library, self.kind(SCHEDULER) or "", None)
-        said = _read(path)
+        config = _read(path)
         if not (isinstance(kind, type) and issubclass(kind, self.library.SchedulerMixin)):
             raise CheckpointError(f"{self.folder / PIPELINE} names no scheduler of diffusers.")
         try:
-            settings = dict(kind.from_config(said).config)
+            settings = dict(kind.from_config(config).config)
         except (TypeError, ValueError, NotImplementedError, RuntimeError) as error:
             raise CheckpointError(f"{path} cannot be used: {' '.join(str(error).split())[:200]}.") from None
-        for name, known in (("beta_schedule", SCHEDULES), ("prediction_type", PREDICTIONS)):
-            if (value := settings.get(name)) not in known:
-                raise CheckpointError(f"{path} has the {name} {value!r}; choose from: {', '.join(known)}.")
+        for name, table in (("beta_schedule", SCHEDULES), ("prediction_type", PREDICTIONS)):
+            if (value := settings.get(name)) not in table:
+                raise CheckpointError(f"{path} has the {name} {value!r}; choose from: {', '.join(table)}.")
         for name in ("trained_betas", "rescale_betas_zero_snr", "thresholding"):
             if settings.get(name):
                 raise CheckpointError(f"{path} asks for {name}, which cannot be done here.")
@@ -255,22 +255,22 @@ class SavedPipeline:
             kind = config["class_embed_type"]
             raise CheckpointError(f"{self.folder} is told classes as {kind!r}; only numbered ones can be used here.")
         numbers = [str(number) for number in range(count)]
-        said = self.index.get(NAMES) or dict(zip(numbers, numbers, strict=True)) if count else {}
-        names = [str(said[number]) for number in numbers if number in said]
-        if count - len(names) not in (0, 1) or len(names) != len(said):
+        names_by_number = self.index.get(NAMES) or dict(zip(numbers, numbers, strict=True)) if count else {}
+        names = [str(names_by_number[number]) for number in numbers if number in names_by_number]
+        if count - len(names) not in (0, 1) or len(names) != len(names_by_number):
             raise CheckpointError(
-                f"{self.folder / PIPELINE} names {len(said)} classes, but its UNet was trained with {count}."
+                f"{self.folder / PIPELINE} names {len(names_by_number)} classes, but its UNet was trained with {count}."
             )
         return tuple(names), len(names) if count > len(names) else None
 
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        said = json.loads(path.read_bytes())
+        content = json.loads(path.read_bytes())
     except (FileNotFoundError, NotADirectoryError):
         raise CheckpointError(f"{path} is missing; the pipeline is incomplete.") from None
     except ValueError as error:
         raise CheckpointError(f"{path} is damaged or not JSON ({error}); get it again.") from None
-    if not isinstance(said, dict):
+    if not isinstance(content, dict):
         raise CheckpointError(f"{path} is not a JSON object; get it again.")
-    return said
+    return content

@@ -85,10 +85,10 @@ class CheckpointConfig(BaseModel):
 
 def write_config(folder: Path, config: CheckpointConfig) -> None:
     """Write `config.json` into a checkpoint folder, atomically."""
-    said = config.model_dump(mode="json", by_alias=True)
-    if said["backbone"] == CheckpointConfig.model_fields["backbone"].default:
-        del said["backbone"]  # readers older than the table of backbones refuse what they do not know
-    text = json.dumps(said, indent=2) + "\n"
+    fields = config.model_dump(mode="json", by_alias=True)
+    if fields["backbone"] == CheckpointConfig.model_fields["backbone"].default:
+        del fields["backbone"]  # readers older than the table of backbones refuse what they do not know
+    text = json.dumps(fields, indent=2) + "\n"
     write_atomically(folder / CONFIG, lambda partial: partial.write_text(text, encoding="utf-8"))
 
 

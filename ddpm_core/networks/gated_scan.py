@@ -30,14 +30,14 @@ def gated_scan(projected: Tensor, paths: Tensor) -> Tensor:
     if projected.device.type != "cpu":
         return scan_in_chunks(projected, paths)
     stored = (projected if projected.dtype == torch.bfloat16 else projected.float()).contiguous()
-    mixed = _CompiledScan.apply(stored, paths) if stored.requires_grad else _scanned(stored, paths, kept=None)
+    mixed = _CompiledScan.apply(stored, paths) if stored.requires_grad else _scanned(stored, paths, saved=None)
     return mixed.to(projected.dtype)
 
 
-def _scanned(projected: Tensor, paths: Tensor, kept: Tensor | None) -> Tensor:
-    """What `gated_scan` returns; what its gradient needs is put into `kept`, (B, cells, 3C): see `kernels.scan`."""
+def _scanned(projected: Tensor, paths: Tensor, saved: Tensor | None) -> Tensor:
+    """What `gated_scan` returns; what its gradient needs is put into `saved`, (B, cells, 3C): see `kernels.scan`."""
     mixed = projected.new_empty(*projected.shape[:-1], projected.shape[-1] // 3)
-    kernels().run(kernels().scan, _sizes(mixed, paths), projected, paths, mixed, kept)
+    kernels().run(kernels().scan, _sizes(mixed, paths), projected, paths, mixed, saved)
     return mixed
 
 
@@ -46,17 +46,17 @@ class _CompiledScan(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx, projected: Tensor, paths: Tensor) -> Tensor:
-        kept = torch.empty_like(projected)
-        mixed = _scanned(projected, paths, kept)
-        ctx.save_for_backward(projected, kept, paths)
+        saved = torch.empty_like(projected)
+        mixed = _scanned(projected, paths, saved)
+        ctx.save_for_backward(projected, saved, paths)
         return mixed
 
     @staticmethod
     @once_differentiable
     def backward(ctx, grad: Tensor):
-        projected, kept, paths = ctx.saved_tensors
+        projected, saved, paths = ctx.saved_tensors
         projected_grad, grad = torch.empty_like(projected), grad.contiguous()
-        kernels().run(kernels().scan_backward, _sizes(grad, paths), projected, paths, kept, grad, projected_grad)
+        kernels().run(kernels().scan_backward, _sizes(grad, paths), projected, paths, saved, grad, projected_grad)
         return projected_grad, None
 
 
@@ -137,8 +137,8 @@ def recurrence_by_steps(decay: Tensor, update: Tensor, reverse: bool = False) ->
     """
     turn = -1 if reverse else 1
     state, states = torch.zeros_like(update[:, 0]), []
-    for kept, new in zip(decay.unbind(1)[::turn], update.unbind(1)[::turn], strict=True):
-        state = torch.addcmul(new, kept, state)
+    for factor, new in zip(decay.unbind(1)[::turn], update.unbind(1)[::turn], strict=True):
+        state = torch.addcmul(new, factor, state)
         states.append(state)
     return torch.stack(states[::turn], dim=1)
 
@@ -169,11 +169,11 @@ def linear_recurrence(decay: Tensor, update: Tensor, reverse: bool = False) -> T
         each.reshape(batch, -1, CHUNK, channels).unbind(2)[::turn] for each in (decay, update, states)
     )
     reach, final = decays[0], updates[0]
-    for kept, new in zip(decays[1:], updates[1:], strict=True):
-        reach, final = reach * kept, torch.addcmul(new, kept, final)
+    for factor, new in zip(decays[1:], updates[1:], strict=True):
+        reach, final = reach * factor, torch.addcmul(new, factor, final)
     state = _shifted(linear_recurrence(reach, final, reverse), reverse)
-    for kept, new, place in zip(decays, updates, places, strict=True):
-        state = torch.addcmul(new, kept, state, out=place)
+    for factor, new, place in zip(decays, updates, places, strict=True):
+        state = torch.addcmul(new, factor, state, out=place)
     return states[:, pad:] if reverse else states[:, :length]
 
 

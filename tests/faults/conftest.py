@@ -16,9 +16,9 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def whole(tmp_path_factory: pytest.TempPathFactory, photos: Path) -> Path:
+def finished_run(tmp_path_factory: pytest.TempPathFactory, photos: Path) -> Path:
     """A run that nothing happened to; tests only read it."""
     out = tmp_path_factory.mktemp("whole") / "run"
-    said = out.parent / "said"
-    assert forked.finish(flags(photos, out), said) == 0, said.read_text()
+    output = out.parent / "output"
+    assert forked.finish(flags(photos, out), output) == 0, output.read_text()
     return out

@@ -31,15 +31,15 @@ from ddpm_core.training.stages.run import state_file
 from ddpm_core.training.stages.vae import VaeStage
 from tests import forked
 from tests.commands import Outcome, assert_refused
-from tests.runs import STEPS, assert_same_end, assert_whole, flags, progress, write_pictures
+from tests.runs import STEPS, assert_complete, assert_same_result, flags, progress, write_pictures
 
 
-def assert_told(status: int | None, heard: str, *words: str) -> None:
+def assert_one_sentence(status: int | None, output: str, *words: str) -> None:
     """The command ended with status 2, and its last line is the one sentence."""
-    assert status == 2, heard
-    assert "Traceback" not in heard
-    assert "Exception" not in heard
-    line = heard.splitlines()[-1]
+    assert status == 2, output
+    assert "Traceback" not in output
+    assert "Exception" not in output
+    line = output.splitlines()[-1]
     assert line.startswith("Error: ")
     for word in words:
         assert word in line
@@ -58,7 +58,7 @@ def stop_after(step: int, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def begun(call, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def stopped_run(call, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A run of which two steps of the autoencoder are done and saved."""
     out = tmp_path / "begun"
     with monkeypatch.context() as patch:
@@ -90,18 +90,20 @@ def limit_files(size: int) -> None:
     ],
 )
 def test_a_full_disk_is_told_in_a_sentence_and_spoils_nothing(
-    call, photos: Path, whole: Path, begun: Path, tmp_path: Path, size: int, more: list, file: str
+    call, photos: Path, finished_run: Path, stopped_run: Path, tmp_path: Path, size: int, more: list, file: str
 ) -> None:
-    said = tmp_path / "said"
-    before = {path: path.read_bytes() for path in begun.rglob("*.safetensors")}
-    ended = forked.finish([*flags(photos, begun, "--resume"), *more], said, partial(limit_files, size))
-    assert_told(ended, said.read_text(), f"{begun / 'training'}/{file}", "(File too large)", "make room", "--resume")
-    assert before == {path: path.read_bytes() for path in begun.rglob("*.safetensors")}
-    assert not list(begun.rglob(".*"))  # nor does it take room
-    assert_whole(begun)
-    assert call(train.main, *flags(photos, begun, "--resume")).status == 0
+    output = tmp_path / "output"
+    before = {path: path.read_bytes() for path in stopped_run.rglob("*.safetensors")}
+    ended = forked.finish([*flags(photos, stopped_run, "--resume"), *more], output, partial(limit_files, size))
+    assert_one_sentence(
+        ended, output.read_text(), f"{stopped_run / 'training'}/{file}", "(File too large)", "make room", "--resume"
+    )
+    assert before == {path: path.read_bytes() for path in stopped_run.rglob("*.safetensors")}
+    assert not list(stopped_run.rglob(".*"))  # nor does it take room
+    assert_complete(stopped_run)
+    assert call(train.main, *flags(photos, stopped_run, "--resume")).status == 0
     if "--sample-every" not in more:
-        assert_same_end(begun, whole)
+        assert_same_result(stopped_run, finished_run)
 
 
 def test_a_disk_without_room_for_anything_ends_the_run_before_it_begins(photos: Path, tmp_path: Path) -> None:
@@ -127,10 +129,10 @@ def test_a_log_that_cannot_be_written_to_is_told_once(tmp_path: Path) -> None:
 
 
 def test_event_files_that_cannot_be_written_to_are_told_in_a_sentence(photos: Path, tmp_path: Path) -> None:
-    said = tmp_path / "said"
+    output = tmp_path / "output"
     more = ["--stage", "vae", "--save-every", 10**6]
-    ended = forked.finish([*flags(photos, tmp_path / "run"), *more], said, no_room_for_events)
-    assert_told(ended, said.read_text(), "tensorboard cannot be written", "No space left on device")
+    ended = forked.finish([*flags(photos, tmp_path / "run"), *more], output, no_room_for_events)
+    assert_one_sentence(ended, output.read_text(), "tensorboard cannot be written", "No space left on device")
 
 
 def no_room_for_events() -> None:
@@ -199,8 +201,8 @@ def test_a_folder_in_which_another_process_trains_is_refused(call, photos: Path,
 
 
 def test_what_a_kill_leaves_of_a_claim_is_no_claim(tmp_path: Path) -> None:
-    said, out = tmp_path / "said", tmp_path / "run"
-    assert forked.finish([], said, partial(claim_and_die, out)) == -signal.SIGKILL
+    output, out = tmp_path / "output", tmp_path / "run"
+    assert forked.finish([], output, partial(claim_and_die, out)) == -signal.SIGKILL
     assert any((out / "training").iterdir())
     room = out / "training" / atomic.PARTIAL.format("vae.safetensors")
     room.mkdir()
@@ -270,23 +272,23 @@ def test_a_skipped_step_leaves_every_weight_as_it_was(
 
 
 def test_many_bad_steps_in_a_row_end_the_run_and_the_last_good_state_goes_on(
-    call, photos: Path, whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    call, photos: Path, finished_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     out = tmp_path / "run"
     with monkeypatch.context() as patch:
         spoil(patch, lambda number: number >= 3)
         patch.setattr(loop, "MAX_SKIPPED_IN_A_ROW", 1)
         outcome = call(train.main, *flags(photos, out))
-    assert_told(outcome.status, outcome.err, "2 steps in a row", "not finite", "lower learning rate")
+    assert_one_sentence(outcome.status, outcome.err, "2 steps in a row", "not finite", "lower learning rate")
     assert progress(out, "vae") == 3
-    assert_whole(out)
+    assert_complete(out)
     checkpoint.load_vae(out)
     assert call(train.main, *flags(photos, out, "--resume")).status == 0
-    assert_same_end(out, whole)
+    assert_same_result(out, finished_run)
 
 
 def test_stopping_among_bad_steps_keeps_the_last_good_state(
-    call, photos: Path, whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    call, photos: Path, finished_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     out = tmp_path / "run"
 
@@ -302,7 +304,7 @@ def test_stopping_among_bad_steps_keeps_the_last_good_state(
     assert "what was saved after step 3 stands" in outcome.out
     assert progress(out, "vae") == 3
     assert call(train.main, *flags(photos, out, "--resume")).status == 0
-    assert_same_end(out, whole)
+    assert_same_result(out, finished_run)
 
 
 # Other settings
@@ -313,15 +315,15 @@ def resumed(call, photos: Path, out: Path, *more: object) -> Outcome:
 
 
 def test_resuming_with_what_it_had_has_nothing_to_say(
-    call, photos: Path, begun: Path, monkeypatch: pytest.MonkeyPatch
+    call, photos: Path, stopped_run: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(photos.parent)  # the same folder under another name
-    outcome = resumed(call, Path("photos"), begun, "--save-every", 3)
-    assert outcome.out.splitlines() == ["12 pictures to train on, 0 held out.", f"Done: {begun}"]
+    outcome = resumed(call, Path("photos"), stopped_run, "--save-every", 3)
+    assert outcome.out.splitlines() == ["12 pictures to train on, 0 held out.", f"Done: {stopped_run}"]
 
 
 @pytest.mark.parametrize(
-    ("more", "said"),
+    ("more", "sentence"),
     [
         (["--batch-size", 3], "--vae-batch-size was 2 and is 3 from here on."),
         (["--seed", 5], "--seed was 0 and is 5 from here on."),
@@ -331,21 +333,23 @@ def test_resuming_with_what_it_had_has_nothing_to_say(
         (["--iterations", STEPS + 2], f"--vae-iterations was {STEPS} and is {STEPS + 2} from here on."),
     ],
 )
-def test_what_is_not_as_it_was_is_said_in_a_line(call, photos: Path, begun: Path, more: list, said: str) -> None:
-    outcome = resumed(call, photos, begun, *more)
+def test_what_is_not_as_it_was_is_said_in_a_line(
+    call, photos: Path, stopped_run: Path, more: list, sentence: str
+) -> None:
+    outcome = resumed(call, photos, stopped_run, *more)
     assert outcome.status == 0, outcome.err
-    assert [line for line in outcome.out.splitlines() if "from here on" in line] == [said]
+    assert [line for line in outcome.out.splitlines() if "from here on" in line] == [sentence]
     steps = STEPS + 2 if "--iterations" in more else STEPS
-    assert [row["step"] for row in rows_of(begun / "training" / "vae.jsonl")] == list(range(1, steps + 1))
+    assert [row["step"] for row in rows_of(stopped_run / "training" / "vae.jsonl")] == list(range(1, steps + 1))
 
 
-def test_other_pictures_are_noticed_in_another_folder_and_in_the_same(call, begun: Path, tmp_path: Path) -> None:
+def test_other_pictures_are_noticed_in_another_folder_and_in_the_same(call, stopped_run: Path, tmp_path: Path) -> None:
     other = write_pictures(tmp_path / "other", count=15)
-    first = resumed(call, other, begun, "--vae-iterations", 3).out
+    first = resumed(call, other, stopped_run, "--vae-iterations", 3).out
     assert f"and is {other} from here on." in first
     assert "Pictures: 12 when the run was saved, 15 from here on." in first
     shutil.copy(other / "00.png", other / "16.png")
-    second = resumed(call, other, begun, "--vae-iterations", 3).out
+    second = resumed(call, other, stopped_run, "--vae-iterations", 3).out
     assert "Pictures: 15 when the run was saved, 16 from here on." in second
     assert "--data was" not in second
 
@@ -359,33 +363,35 @@ def test_other_pictures_are_noticed_in_another_folder_and_in_the_same(call, begu
     ],
 )
 def test_what_cannot_change_is_refused_in_a_sentence(
-    call, photos: Path, begun: Path, more: list, words: list[str]
+    call, photos: Path, stopped_run: Path, more: list, words: list[str]
 ) -> None:
-    before = state_file(begun, "vae").read_bytes()
-    outcome = resumed(call, photos, begun, *more)
-    assert_told(outcome.status, outcome.err, "other settings", "--out", *words)
-    assert state_file(begun, "vae").read_bytes() == before
+    before = state_file(stopped_run, "vae").read_bytes()
+    outcome = resumed(call, photos, stopped_run, *more)
+    assert_one_sentence(outcome.status, outcome.err, "other settings", "--out", *words)
+    assert state_file(stopped_run, "vae").read_bytes() == before
 
 
 def test_a_denoiser_cannot_change_what_it_puts_out_and_hears_that_its_autoencoder_learned_on(
-    call, photos: Path, whole: Path, tmp_path: Path
+    call, photos: Path, finished_run: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "run"
-    shutil.copytree(whole, out)
+    shutil.copytree(finished_run, out)
     refused = call(train.main, *flags(photos, out, "--resume", "--denoiser-prediction", "eps"))
-    assert_told(refused.status, refused.err, "--denoiser-prediction was v and cannot become eps")
+    assert_one_sentence(refused.status, refused.err, "--denoiser-prediction was v and cannot become eps")
     outcome = call(train.main, *flags(photos, out, "--resume", steps=STEPS + 1))
     assert outcome.status == 0, outcome.err
     assert f"Autoencoder: {STEPS} steps when the run was saved, {STEPS + 1} steps from here on." in outcome.out
     assert progress(out, "denoiser") == STEPS + 1
 
 
-def test_raising_the_iterations_of_a_finished_run_trains_on(call, photos: Path, whole: Path, tmp_path: Path) -> None:
+def test_raising_the_iterations_of_a_finished_run_trains_on(
+    call, photos: Path, finished_run: Path, tmp_path: Path
+) -> None:
     out = tmp_path / "run"
-    shutil.copytree(whole, out)
+    shutil.copytree(finished_run, out)
     assert resumed(call, photos, out, "--iterations", STEPS + 3).status == 0
     assert checkpoint.finished_after(out / checkpoint.CODEC_WEIGHTS) == STEPS + 3
-    assert (out / checkpoint.CODEC_WEIGHTS).read_bytes() != (whole / checkpoint.CODEC_WEIGHTS).read_bytes()
+    assert (out / checkpoint.CODEC_WEIGHTS).read_bytes() != (finished_run / checkpoint.CODEC_WEIGHTS).read_bytes()
 
 
 def test_other_classes_are_refused_even_if_they_are_as_many(call, tmp_path: Path) -> None:
@@ -397,5 +403,5 @@ def test_other_classes_are_refused_even_if_they_are_as_many(call, tmp_path: Path
     assert call(train.main, *flags(tmp_path / "one.npz", out, *pixel, steps=2)).status == 0
     before = state_file(out, "denoiser").read_bytes()
     outcome = call(train.main, *flags(tmp_path / "other.npz", out, *pixel, "--resume", steps=3))
-    assert_told(outcome.status, outcome.err, "other classes (3, 5)", "(3, 7)", "--init")
+    assert_one_sentence(outcome.status, outcome.err, "other classes (3, 5)", "(3, 7)", "--init")
     assert state_file(out, "denoiser").read_bytes() == before

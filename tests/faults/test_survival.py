@@ -28,63 +28,63 @@ from ddpm_core.training.stages import run as stage_run
 from ddpm_core.training.stages.run import state_file
 from ddpm_core.training.stages.vae import VaeStage
 from tests import forked
-from tests.runs import STEPS, assert_same_end, assert_whole, flags, progress
+from tests.runs import STEPS, assert_complete, assert_same_result, flags, progress
 
 ROOT = Path(__file__).resolve().parents[2]
 KILLS = 20
 
 
-def command_in(said: str) -> list[str]:
+def command_in(output: str) -> list[str]:
     """The arguments of the command with which a stopped run says to go on."""
-    line = next(line for line in said.splitlines() if line.startswith("python -m ddpm_core.train "))
+    line = next(line for line in output.splitlines() if line.startswith("python -m ddpm_core.train "))
     return shlex.split(line)[3:]
 
 
 # kill -9
 
 
-def test_twenty_kills_at_random_moments_change_nothing(photos: Path, whole: Path, tmp_path: Path) -> None:
-    draw, said = random.Random(0), tmp_path / "said"
+def test_twenty_kills_at_random_moments_change_nothing(photos: Path, finished_run: Path, tmp_path: Path) -> None:
+    draw, output = random.Random(0), tmp_path / "output"
     began = time.monotonic()
-    assert forked.finish(flags(photos, tmp_path / "timed"), said) == 0
+    assert forked.finish(flags(photos, tmp_path / "timed"), output) == 0
     length, kills, life = time.monotonic() - began, 0, 0
     while kills < KILLS:
         life += 1
         out, ended = tmp_path / f"life-{life}", False
         while not ended:
-            process = forked.start(flags(photos, out, "--resume"), said)
+            process = forked.start(flags(photos, out, "--resume"), output)
             process.join(draw.uniform(0, length) if kills < KILLS else None)
             if ended := process.exitcode is not None:
-                assert process.exitcode == 0, said.read_text()
+                assert process.exitcode == 0, output.read_text()
             else:
                 os.kill(process.pid or 0, signal.SIGKILL)
                 process.join()
                 kills += 1
-            assert_whole(out)
-        assert_same_end(out, whole)
-    assert "Traceback" not in said.read_text()
+            assert_complete(out)
+        assert_same_result(out, finished_run)
+    assert "Traceback" not in output.read_text()
 
 
 def snapshots_of(
     run: Callable[[], object], out: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[tuple[str, Path]]:
     """What a kill would leave of `out` at every write of `run`: in the middle of the file, and just after it."""
-    replace, taken = os.replace, []
+    replace, snapshots = os.replace, []
 
     def copying(source: Path, target: Path) -> None:
-        name = f"{len(taken) // 2:02d}-{Path(target).name}"
+        name = f"{len(snapshots) // 2:02d}-{Path(target).name}"
         torn, placed = folder / f"{name}-torn" / out.name, folder / f"{name}-placed" / out.name
         shutil.copytree(out, torn)
         part = torn / Path(source).relative_to(out)
         part.write_bytes(part.read_bytes()[: part.stat().st_size // 2])
         replace(source, target)
         shutil.copytree(out, placed)
-        taken.extend([(f"{name}, torn", torn), (f"{name}, placed", placed)])
+        snapshots.extend([(f"{name}, torn", torn), (f"{name}, placed", placed)])
 
     with monkeypatch.context() as patch:
         patch.setattr(os, "replace", copying)
         run()
-    return iter(taken)
+    return iter(snapshots)
 
 
 @pytest.mark.parametrize(("codec", "first"), [("vae", None), ("pixel", 8)])
@@ -104,22 +104,22 @@ def test_a_kill_at_any_write_changes_nothing(
         assert f"-{written}, torn" in names
     stages = ("vae", "denoiser") if codec == "vae" else ("denoiser",)
     for name, copy in left[:first]:
-        assert_whole(copy)
+        assert_complete(copy)
         outcome = call(train.main, *flags(photos, copy, *more, "--resume", **settings))
         assert outcome.status == 0, f"{name}: {outcome.err}"
         assert "Traceback" not in outcome.err
         try:
-            assert_same_end(copy, out, stages)
+            assert_same_result(copy, out, stages)
         except AssertionError as error:
             raise AssertionError(f"killed at {name}: {error}") from error
 
 
-def test_a_real_process_killed_can_be_resumed(call, photos: Path, whole: Path, tmp_path: Path) -> None:
+def test_a_real_process_killed_can_be_resumed(call, photos: Path, finished_run: Path, tmp_path: Path) -> None:
     out = tmp_path / "run"
     state = state_file(out, "vae")
     command = [sys.executable, "-m", "ddpm_core.train", *map(str, flags(photos, out))]
-    with open(tmp_path / "said", "w") as said:
-        running = subprocess.Popen(command, cwd=ROOT, env=os.environ | {"OMP_NUM_THREADS": "1"}, stderr=said)
+    with open(tmp_path / "output", "w") as output:
+        running = subprocess.Popen(command, cwd=ROOT, env=os.environ | {"OMP_NUM_THREADS": "1"}, stderr=output)
     try:
         deadline = time.monotonic() + 120
         while not state.exists() and running.poll() is None and time.monotonic() < deadline:
@@ -127,10 +127,10 @@ def test_a_real_process_killed_can_be_resumed(call, photos: Path, whole: Path, t
     finally:
         running.kill()
         running.wait()
-    assert state.exists(), (tmp_path / "said").read_text()
-    assert_whole(out)
+    assert state.exists(), (tmp_path / "output").read_text()
+    assert_complete(out)
     assert call(train.main, *flags(photos, out, "--resume")).status == 0
-    assert_same_end(out, whole)
+    assert_same_result(out, finished_run)
 
 
 def test_what_interrupted_writes_left_is_gone_after_the_next_one(tmp_path: Path) -> None:
@@ -154,24 +154,24 @@ def test_files_are_as_readable_as_any_other(tmp_path: Path) -> None:
 def test_a_polite_signal_finishes_the_step_saves_and_says_how_to_go_on(
     photos: Path, tmp_path: Path, number: signal.Signals
 ) -> None:
-    out, said = tmp_path / "my run", tmp_path / "said"
+    out, output = tmp_path / "my run", tmp_path / "output"
     log = out / "training" / "vae.jsonl"
     more = ["--save-every", 10**6, "--stage", "vae"]
-    process = forked.start(flags(photos, out, *more, steps=10**5), said)
+    process = forked.start(flags(photos, out, *more, steps=10**5), output)
     deadline = time.monotonic() + 120
     while not (log.exists() and log.stat().st_size) and process.is_alive() and time.monotonic() < deadline:
         time.sleep(0.01)
     os.kill(process.pid or 0, number)
     process.join(60)
-    heard = said.read_text()
-    assert process.exitcode == 0, heard
-    assert "Traceback" not in heard
+    text = output.read_text()
+    assert process.exitcode == 0, text
+    assert "Traceback" not in text
     done = progress(out, "vae")
     assert done == len(log.read_text().splitlines()) > 0
-    again = command_in(heard)
+    again = command_in(text)
     assert again[again.index("--out") + 1] == str(out)  # quoted, for it has a space
     assert again[-1] == "--resume"
-    assert forked.finish([*again, "--vae-iterations", done + 1], said) == 0, said.read_text()
+    assert forked.finish([*again, "--vae-iterations", done + 1], output) == 0, output.read_text()
     assert progress(out, "vae") == done + 1
 
 
@@ -190,7 +190,7 @@ def test_a_signal_in_the_very_first_step_lets_it_finish(
 
 
 def test_signals_while_it_saves_disturb_nothing(
-    call, photos: Path, whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    call, photos: Path, finished_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     out, write, sent = tmp_path / "run", state.write_tensors, []
 
@@ -209,7 +209,7 @@ def test_signals_while_it_saves_disturb_nothing(
     assert progress(out, "vae") == 2
     assert "Stopped; what was learned is saved" in outcome.out
     assert call(train.main, *command_in(outcome.out)).status == 0
-    assert_same_end(out, whole)
+    assert_same_result(out, finished_run)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -217,7 +217,7 @@ def test_signals_while_it_saves_disturb_nothing(
 def test_a_signal_before_the_first_step_ends_without_harm(
     call,
     photos: Path,
-    whole: Path,
+    finished_run: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     where: str,
@@ -233,11 +233,11 @@ def test_a_signal_before_the_first_step_ends_without_harm(
     assert "Traceback" not in outcome.err
     assert out.exists() == (where == "encode_pictures")  # what it made and did not need is gone
     assert call(train.main, *command_in(outcome.out)).status == 0
-    assert_same_end(out, whole)
+    assert_same_result(out, finished_run)
 
 
 def test_a_signal_in_the_last_step_of_all_changes_nothing_but_one_between_the_stages_stops(
-    call, photos: Path, whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    call, photos: Path, finished_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     out, evaluate = tmp_path / "run", VaeStage.evaluate
 
@@ -253,7 +253,7 @@ def test_a_signal_in_the_last_step_of_all_changes_nothing_but_one_between_the_st
     assert not state_file(out, "denoiser").exists()
     more = call(train.main, *command_in(outcome.out), "--stage", "denoiser")
     assert f"Done: {out}" in more.out
-    assert_same_end(out, whole, ("vae",))
+    assert_same_result(out, finished_run, ("vae",))
     with monkeypatch.context() as patch:
         patch.setattr(VaeStage, "evaluate", interrupted)
         done = call(train.main, *flags(photos, tmp_path / "vae", "--stage", "vae"))
@@ -299,7 +299,7 @@ def test_the_command_to_go_on_is_quoted_and_resumes_once() -> None:
 
 
 def test_between_the_stages_and_in_a_new_folder_resuming_just_goes_on(
-    call, photos: Path, whole: Path, tmp_path: Path
+    call, photos: Path, finished_run: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "run"
     assert call(train.main, *flags(photos, out, "--stage", "vae")).status == 0
@@ -309,9 +309,9 @@ def test_between_the_stages_and_in_a_new_folder_resuming_just_goes_on(
         assert outcome.status == 0, outcome.err
         rows = [json.loads(line)["step"] for line in (folder / "training" / "denoiser.jsonl").open()]
         assert rows == list(range(1, STEPS + 1))
-    assert_same_end(tmp_path / "empty", whole)
-    assert (out / checkpoint.CODEC_WEIGHTS).read_bytes() == (whole / checkpoint.CODEC_WEIGHTS).read_bytes()
-    assert (out / checkpoint.DENOISER_WEIGHTS).read_bytes() == (whole / checkpoint.DENOISER_WEIGHTS).read_bytes()
+    assert_same_result(tmp_path / "empty", finished_run)
+    assert (out / checkpoint.CODEC_WEIGHTS).read_bytes() == (finished_run / checkpoint.CODEC_WEIGHTS).read_bytes()
+    assert (out / checkpoint.DENOISER_WEIGHTS).read_bytes() == (finished_run / checkpoint.DENOISER_WEIGHTS).read_bytes()
 
 
 @pytest.mark.parametrize("stage", ["vae", "denoiser"])

@@ -30,7 +30,7 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 """
 
 # Megabytes that a process holds on to after 256 of them were freed, and after it gave them back.
-HELD = """
+KEEPS_FREED_MEMORY = """
 import torch
 from ddpm_core.machine import give_back_freed_memory, keep_freed_memory
 def held():
@@ -46,7 +46,7 @@ print(kept, held() - before)
 
 @pytest.mark.skipif(not GLIBC, reason="only glibc has mallopt")
 def test_what_was_kept_can_be_given_back() -> None:
-    command = [sys.executable, "-c", HELD]
+    command = [sys.executable, "-c", KEEPS_FREED_MEMORY]
     kept, left = map(int, subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout.split())
     assert kept > 200
     assert left < 50

@@ -43,21 +43,21 @@ def test_a_page_that_fails_is_no_measurement(tiny_checkpoint: Path, monkeypatch:
 def test_a_stroke_is_followed_to_its_draft_by_the_way_of_the_page(
     tiny_checkpoint: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    taken = []
+    calls = []
 
     def watched(*given, called=studio.called):
-        taken.append(called(*given))
-        return taken[-1]
+        calls.append(called(*given))
+        return calls[-1]
 
     monkeypatch.setattr(studio, "called", watched)
     (result,) = studio.draft(tiny_checkpoint, repeats=1)
     assert result.name == "app: live draft, s"
     assert result.target == "<= 1"
     assert result.ok is (result.value <= 1)
-    assert len(taken) == 3  # two of them to warm up
-    for told in taken:  # a picture for each, although it is the same stroke
-        assert told[-1]["msg"] == "process_completed"
-        assert re.search(r"inpainted-[^/]+-tiny-seed-1\.png", str(told[-1]["output"]))
+    assert len(calls) == 3  # two of them to warm up
+    for messages in calls:  # a picture for each, although it is the same stroke
+        assert messages[-1]["msg"] == "process_completed"
+        assert re.search(r"inpainted-[^/]+-tiny-seed-1\.png", str(messages[-1]["output"]))
 
 
 def test_a_stroke_without_a_draft_is_no_measurement(tiny_checkpoint: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -88,10 +88,10 @@ NAMES = ("default", "DDPM")
 def test_steps_are_compared_with_data_or_without(
     call, tiny_checkpoint: Path, picture_folder: Path, tmp_path: Path, with_data: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    taken = []
+    calls = []
 
     def watched(model, count, seed=0, request=None, sample=steps.sample):
-        taken.append((seed, count, request and (request.sampler, request.steps)))
+        calls.append((seed, count, request and (request.sampler, request.steps)))
         quick = request and request.model_copy(update={"steps": 3})
         return sample(model, count, seed, quick)
 
@@ -100,7 +100,7 @@ def test_steps_are_compared_with_data_or_without(
     file = tmp_path / "steps.json"
     outcome = call(steps.main, "--checkpoint", tiny_checkpoint, "--pictures", 2, "--json", file, *data)
     assert outcome.status == 0, outcome.err
-    assert taken == [(0, 2 * steps.SETS, None), (2 * steps.SETS, 2, ("ddpm", 999))]
+    assert calls == [(0, 2 * steps.SETS, None), (2 * steps.SETS, 2, ("ddpm", 999))]
     results = by_name(file)
     loss = next(iter(results.values()))
     assert loss["target"] == "<= 1.05"
@@ -125,20 +125,20 @@ def test_the_error_is_the_spread_of_sets_alike() -> None:
 def test_digits_of_the_default_are_read_beside_those_of_a_thousand_steps(
     class_checkpoint: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked = []
+    calls = []
 
-    def made(model, count, request):
-        asked.append((count, request.sampler, request.steps))
+    def recorded(model, count, request):
+        calls.append((count, request.sampler, request.steps))
         return request.sampler
 
-    monkeypatch.setattr(steps, "sample_classes", made)
+    monkeypatch.setattr(steps, "sample_classes", recorded)
     monkeypatch.setattr(
         steps, "share_read_right", lambda reader, pictures: {"dpm-solver++": 0.8, "ddpm": 0.9}[pictures]
     )
-    loss, *shares = steps.class_accuracy(class_checkpoint, 2)
-    assert asked == [(6, "dpm-solver++", 20), (6, "ddpm", 999)]
+    loss, *accuracies = steps.class_accuracy(class_checkpoint, 2)
+    assert calls == [(6, "dpm-solver++", 20), (6, "ddpm", 999)]
     assert (loss.value, loss.target, loss.ok) == (0.9 / 0.8, "<= 1.05", False)
-    assert [share.value for share in shares] == [0.8, 0.9, 6]
+    assert [accuracy.value for accuracy in accuracies] == [0.8, 0.9, 6]
 
 
 def test_steps_of_no_checkpoint_are_refused(tmp_path: Path) -> None:

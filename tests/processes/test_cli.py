@@ -98,19 +98,19 @@ def test_the_sheets_suffix_is_its_format_and_its_folder_is_made(call, tiny_check
 def test_pictures_stay_in_memory_for_a_sheet_only(
     call, tiny_checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, grid: bool
 ) -> None:
-    made: list[weakref.ref] = []
-    held: list[int] = []
+    references: list[weakref.ref] = []
+    alive_counts: list[int] = []
 
     def watched(images):
-        made.append(weakref.ref(images))
-        held.append(sum(one() is not None for one in made))
+        references.append(weakref.ref(images))
+        alive_counts.append(sum(one() is not None for one in references))
         return to_pictures(images)
 
     monkeypatch.setattr(sample, "to_pictures", watched)
     sheet = ["--grid", tmp_path / "sheet.png"] if grid else []
     arguments = ["--checkpoint", tiny_checkpoint, "--steps", 1, "--count", 2 * MAX_COUNT + 1, "--out", tmp_path / "s"]
     assert call(sample.main, *arguments, *sheet).status == 0
-    assert held == ([1, 2, 3] if grid else [1, 1, 1])
+    assert alive_counts == ([1, 2, 3] if grid else [1, 1, 1])
 
 
 def test_the_sample_command_runs_as_a_module(tiny_checkpoint: Path, tmp_path: Path) -> None:
@@ -282,11 +282,11 @@ def test_a_run_stopped_by_ctrl_c_saves_and_can_be_resumed(call, picture_folder: 
         while not (log.exists() and log.stat().st_size) and running.poll() is None and time.monotonic() < deadline:
             time.sleep(0.05)
         running.send_signal(signal.SIGINT)
-        said, _ = running.communicate(timeout=60)
+        output, _ = running.communicate(timeout=60)
     finally:
         running.kill()
     assert running.returncode == 0
-    assert "--resume" in said
+    assert "--resume" in output
     done = len(log.read_text().splitlines())
     assert (out / checkpoint.CODEC_WEIGHTS).is_file()
     assert call(train.main, *common, "--resume", "--iterations", done + 1).status == 0

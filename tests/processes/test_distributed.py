@@ -46,7 +46,7 @@ def two(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def said(two: Path) -> list[dict[str, Any]]:
+def reports(two: Path) -> list[dict[str, Any]]:
     """What each process says of itself."""
     return [json.loads((two / f"{rank}.json").read_text()) for rank in (0, 1)]
 
@@ -65,21 +65,25 @@ def rows(out: Path, stage: str) -> list[dict[str, Any]]:
 
 @pytest.mark.parametrize("stage", STAGES)
 def test_two_processes_end_where_one_does(one: Path, two: Path, stage: Any) -> None:
-    (alone, told), (shared, also) = (checkpoint.read_tensors(state_file(out, stage)) for out in (one, two / "whole"))
-    assert told == also
-    assert alone.keys() == shared.keys()
+    (alone, metadata), (together, other_metadata) = (
+        checkpoint.read_tensors(state_file(out, stage)) for out in (one, two / "whole")
+    )
+    assert metadata == other_metadata
+    assert alone.keys() == together.keys()
     for name in alone:
-        torch.testing.assert_close(shared[name], alone[name], **CLOSE, msg=lambda text, name=name: f"{name}: {text}")
+        torch.testing.assert_close(together[name], alone[name], **CLOSE, msg=lambda text, name=name: f"{name}: {text}")
     for by_one, by_two in zip(rows(one, stage), rows(two / "whole", stage), strict=True):
         assert by_one == pytest.approx(by_two, rel=1e-3)
 
 
 @pytest.mark.parametrize("stage", STAGES)
 def test_two_processes_that_divide_their_batches_end_there_too(one: Path, two: Path, stage: Any) -> None:
-    (alone, _), (shared, told) = (checkpoint.read_tensors(state_file(out, stage)) for out in (one, two / "divided"))
-    assert json.loads(told["progress"])["parts"] == 2
+    (alone, _), (together, metadata) = (
+        checkpoint.read_tensors(state_file(out, stage)) for out in (one, two / "divided")
+    )
+    assert json.loads(metadata["progress"])["parts"] == 2
     for name in alone:
-        torch.testing.assert_close(shared[name], alone[name], **CLOSE, msg=lambda text, name=name: f"{name}: {text}")
+        torch.testing.assert_close(together[name], alone[name], **CLOSE, msg=lambda text, name=name: f"{name}: {text}")
 
 
 def test_the_comparison_would_notice_another_seed(one: Path, tmp_path: Path) -> None:
@@ -99,29 +103,29 @@ def test_one_process_writes_each_file_and_line_once(one: Path, two: Path) -> Non
 
 
 def test_two_processes_interrupted_and_resumed_change_nothing_bit_for_bit(two: Path) -> None:
-    (whole, _), (broken, _) = (
+    (complete, _), (broken, _) = (
         checkpoint.read_tensors(state_file(two / name, "denoiser")) for name in ("whole", "broken")
     )
-    assert all(torch.equal(whole[name], broken[name]) for name in whole)
+    assert all(torch.equal(complete[name], broken[name]) for name in complete)
     assert rows(two / "whole", "denoiser") == rows(two / "broken", "denoiser")
 
 
-def test_a_step_not_finite_in_one_process_is_skipped_in_both(said: list[dict[str, Any]]) -> None:
-    assert said[0]["bad"]["skipped"] == [0] * shared_run.BAD + [1, 1]
-    assert said[0]["bad"] == said[1]["bad"]  # the weights too: they never part
+def test_a_step_not_finite_in_one_process_is_skipped_in_both(reports: list[dict[str, Any]]) -> None:
+    assert reports[0]["bad"]["skipped"] == [0] * shared_run.BAD + [1, 1]
+    assert reports[0]["bad"] == reports[1]["bad"]  # the weights too: they never part
 
 
-def test_processes_draw_the_same_but_for_dropout(said: list[dict[str, Any]]) -> None:
-    first, second = (each["random"] for each in said)
+def test_processes_draw_the_same_but_for_dropout(reports: list[dict[str, Any]]) -> None:
+    first, second = (each["random"] for each in reports)
     assert first["before"] == second["before"]
     assert first["after"] == second["after"]
     assert first["own"] != second["own"]
 
 
-def test_processes_remember_the_losses_of_the_whole_batch(said: list[dict[str, Any]]) -> None:
-    alone = shared_run.remembered(World())
+def test_processes_remember_the_losses_of_the_whole_batch(reports: list[dict[str, Any]]) -> None:
+    alone = shared_run.history_weights(World())
     assert len(set(alone)) > 1  # the draw is by loss
-    assert said[0]["remembered"] == said[1]["remembered"] == pytest.approx(alone, rel=1e-4)
+    assert reports[0]["remembered"] == reports[1]["remembered"] == pytest.approx(alone, rel=1e-4)
 
 
 def test_a_polite_kill_of_two_stops_both_after_one_step_and_one_can_go_on(
@@ -139,10 +143,10 @@ def test_a_polite_kill_of_two_stops_both_after_one_step_and_one_can_go_on(
         while not (log.exists() and log.stat().st_size) and running.poll() is None and time.monotonic() < deadline:
             time.sleep(0.05)
         running.send_signal(signal.SIGTERM)
-        heard, _ = running.communicate(timeout=PATIENCE)
+        output, _ = running.communicate(timeout=PATIENCE)
     finally:
         running.kill()
-    assert heard.count("pictures to train on") == heard.count("--resume") == 1  # one of them speaks
+    assert output.count("pictures to train on") == output.count("--resume") == 1  # one of them speaks
     done = len(log.read_text().splitlines())
     assert json.loads(checkpoint.read_tensors(state_file(out, "vae"))[1]["progress"])["step"] == done
     assert call(train.main, *common, "--resume", "--iterations", done + 1).status == 0

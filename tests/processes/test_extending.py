@@ -64,8 +64,8 @@ def test_the_example_of_a_sampler_has_the_order_it_claims(ran: dict[str, Any]) -
     errors = []
     for steps in (25, 50, 100):
         timesteps = torch.linspace(16_000, 2_000, steps + 1).int().tolist()
-        made = last(sample_loop(ran["midpoint_step"], best, diffuser, timesteps, lambda: z)).latent
-        errors.append((made - z * deviation[1] / deviation[0]).abs().max().item())
+        sampled = last(sample_loop(ran["midpoint_step"], best, diffuser, timesteps, lambda: z)).latent
+        errors.append((sampled - z * deviation[1] / deviation[0]).abs().max().item())
     for coarse, fine in pairwise(errors):
         assert math.log2(coarse / fine) == pytest.approx(2, abs=0.3)
 
@@ -107,8 +107,8 @@ def test_the_lines_on_the_page_are_all_it_takes_to_choose_them_from_the_shell(
     env = os.environ | {"OMP_NUM_THREADS": "1"}
     done = subprocess.run(command, cwd=extended, env=env, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    said = read_parameters(tmp_path / "7.png")
-    assert (said["sampler"], said["eps_scale"]) == ("midpoint", 1.1)
+    parameters = read_parameters(tmp_path / "7.png")
+    assert (parameters["sampler"], parameters["eps_scale"]) == ("midpoint", 1.1)
 
     model = LatentDiffusion.load(tiny_checkpoint, "cpu")
     pictures = {}
@@ -118,8 +118,8 @@ def test_the_lines_on_the_page_are_all_it_takes_to_choose_them_from_the_shell(
             steps = sample_loop(ran[rule], predict, model.diffuser, timesteps, SeededNoise([7], (4, 8, 8)))
             with torch.inference_mode():
                 pictures[rule, scale] = np.asarray(model.pictures(last(steps).latent)[0]).astype(int)
-    made = np.asarray(Image.open(tmp_path / "7.png")).astype(int)
-    off = {way: np.abs(made - picture).max() for way, picture in pictures.items()}
+    sampled = np.asarray(Image.open(tmp_path / "7.png")).astype(int)
+    off = {rule: np.abs(sampled - picture).max() for rule, picture in pictures.items()}
     assert off.pop(("midpoint_step", 1.1)) <= 1
     assert min(off.values()) > 1
 

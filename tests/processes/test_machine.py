@@ -61,13 +61,13 @@ def test_what_this_pytorch_says_of_full_memory_is_understood() -> None:
 def test_of_many_cores_one_is_left_free(cores: int, threads: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     monkeypatch.setattr(torch, "get_num_threads", lambda: cores)
-    said: list[int] = []
-    monkeypatch.setattr(torch, "set_num_threads", said.append)
+    thread_counts: list[int] = []
+    monkeypatch.setattr(torch, "set_num_threads", thread_counts.append)
     assert use_threads(None) == threads
     monkeypatch.setenv("OMP_NUM_THREADS", str(cores))
     assert use_threads(None) == cores
     assert use_threads(5) == 5
-    assert said == [threads, cores, 5]
+    assert thread_counts == [threads, cores, 5]
 
 
 def test_the_command_computes_with_as_many_threads_as_asked_for(call, picture_folder: Path, tmp_path: Path) -> None:
@@ -83,17 +83,17 @@ def test_the_command_computes_with_as_many_threads_as_asked_for(call, picture_fo
 def test_training_goes_behind_everything_else_and_only_when_it_is_a_process_of_its_own() -> None:
     before = os.getpriority(os.PRIO_PROCESS, 0)
     command = [sys.executable, "-c", PRIORITY, "ddpm_core.train"]
-    said = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
-    assert int(said.split()[-1]) == max(before, POLITE) > 0
+    output = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    assert int(output.split()[-1]) == max(before, POLITE) > 0
     assert os.getpriority(os.PRIO_PROCESS, 0) == before
 
 
 def test_priority_is_never_raised_and_left_alone_where_there_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[int] = []
-    monkeypatch.setattr(os, "setpriority", lambda which, who, niceness: asked.append(niceness))
+    niceness_values: list[int] = []
+    monkeypatch.setattr(os, "setpriority", lambda which, who, niceness: niceness_values.append(niceness))
     for niceness in (0, 15):
         monkeypatch.setattr(os, "getpriority", lambda which, who, niceness=niceness: niceness)
         let_others_go_first()
-    assert asked == [POLITE, 15]
+    assert niceness_values == [POLITE, 15]
     monkeypatch.delattr(os, "setpriority")
     let_others_go_first()

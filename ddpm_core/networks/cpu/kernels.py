@@ -55,7 +55,7 @@ def run(kernel: Callable[..., None], sizes: tuple[int, ...], *tensors: Tensor | 
             if (kernel, name) not in DISPENSABLE:
                 raise TypeError(f"{kernel.__name__} takes {name} {shape}; it was given nothing")
         elif tensor.dtype is not (torch.int64 if name == "paths" else stored) or not _lies_as(tensor, shape):
-            raise TypeError(_said_wrong(kernel, name, shape, tensor, stored))
+            raise TypeError(_mismatch(kernel, name, shape, tensor, stored))
     if stored not in STORED:
         raise TypeError(f"there is no kernel for {stored}; it has to be one of {', '.join(map(str, STORED))}")
     threads = min(torch.get_num_threads(), config.NUMBA_NUM_THREADS, 1 + math.prod(sizes) // ENOUGH)
@@ -76,7 +76,7 @@ def _lies_as(tensor: Tensor, shape: Shape) -> bool:
     return tensor.shape == shape and tensor.is_cpu and tensor.is_contiguous()
 
 
-def _said_wrong(kernel: Callable[..., None], name: str, shape: Shape, tensor: Tensor, stored: torch.dtype) -> str:
+def _mismatch(kernel: Callable[..., None], name: str, shape: Shape, tensor: Tensor, stored: torch.dtype) -> str:
     """What a kernel takes and what it was given instead."""
     wanted = torch.int64 if name == "paths" else stored
     return (
@@ -164,39 +164,41 @@ def _sigmoid(x):
 
 
 @_compiled
-def scan(stored, batch, cells, directions, share, projected_at, paths_at, mixed_at, kept_at):
+def scan(stored, batch, cells, directions, width, projected_at, paths_at, mixed_at, saved_at):
     """States h <- h + w (value - h) along each path, and `mixed`, which is h silu(gate).
 
     Args:
         projected: value, delta and gate.
         paths: int64 (8, cells).
         mixed: to be filled.
-        kept: to be filled with the sigmoids of delta, which is w, and of gate, and the states, if there is to be a
+        saved: to be filled with the sigmoids of delta, which is w, and of gate, and the states, if there is to be a
             gradient. There is a kernel without it, compiled apart.
     """
     paths = carray(_pointer(paths_at, cells), (directions, cells))
-    projected = carray(_pointer(projected_at, stored), (batch, cells, 3, directions, share))
-    mixed = carray(_pointer(mixed_at, stored), (batch, cells, directions, share))
-    if kept_at is not None:
-        kept = carray(_pointer(kept_at, stored), (batch, cells, 3, directions, share))
+    projected = carray(_pointer(projected_at, stored), (batch, cells, 3, directions, width))
+    mixed = carray(_pointer(mixed_at, stored), (batch, cells, directions, width))
+    if saved_at is not None:
+        saved = carray(_pointer(saved_at, stored), (batch, cells, 3, directions, width))
     for sequence in prange(batch * directions):
         b, k = uint64(sequence // directions), uint64(sequence % directions)
-        h = np.zeros(share, np.float32)
+        h = np.zeros(width, np.float32)
         for step in range(cells):
             n = uint64(paths[k, uint64(step)])
-            for c in range(uint64(share)):
+            for c in range(uint64(width)):
                 value, gate = _read(projected[b, n, VALUE, k, c]), _read(projected[b, n, GATE, k, c])
                 write, opened = _sigmoid(_read(projected[b, n, DELTA, k, c])), _sigmoid(gate)
                 h[c] += write * (value - h[c])
                 mixed[b, n, k, c] = _rounded(h[c] * gate * opened, mixed)
-                if kept_at is not None:
-                    kept[b, n, WRITE, k, c] = _rounded(write, kept)
-                    kept[b, n, OPEN, k, c] = _rounded(opened, kept)
-                    kept[b, n, STATE, k, c] = _rounded(h[c], kept)
+                if saved_at is not None:
+                    saved[b, n, WRITE, k, c] = _rounded(write, saved)
+                    saved[b, n, OPEN, k, c] = _rounded(opened, saved)
+                    saved[b, n, STATE, k, c] = _rounded(h[c], saved)
 
 
 @_compiled
-def scan_backward(stored, batch, cells, directions, share, projected_at, paths_at, kept_at, grad_at, projected_grad_at):
+def scan_backward(
+    stored, batch, cells, directions, width, projected_at, paths_at, saved_at, grad_at, projected_grad_at
+):
     """The gradient of `projected`, to be filled, from that of `mixed`, `grad`; paths are gone from their ends.
 
     What a state gets from its own cell is g = grad silu(gate), and in all total[l] = g[l] + (1 - w[l+1]) total[l+1].
@@ -204,19 +206,19 @@ def scan_backward(stored, batch, cells, directions, share, projected_at, paths_a
     gets grad h (s + gate s (1 - s)), with s its sigmoid.
     """
     paths = carray(_pointer(paths_at, cells), (directions, cells))
-    projected = carray(_pointer(projected_at, stored), (batch, cells, 3, directions, share))
-    kept = carray(_pointer(kept_at, stored), (batch, cells, 3, directions, share))
-    grad = carray(_pointer(grad_at, stored), (batch, cells, directions, share))
-    projected_grad = carray(_pointer(projected_grad_at, stored), (batch, cells, 3, directions, share))
+    projected = carray(_pointer(projected_at, stored), (batch, cells, 3, directions, width))
+    saved = carray(_pointer(saved_at, stored), (batch, cells, 3, directions, width))
+    grad = carray(_pointer(grad_at, stored), (batch, cells, directions, width))
+    projected_grad = carray(_pointer(projected_grad_at, stored), (batch, cells, 3, directions, width))
     for sequence in prange(batch * directions):
         b, k = uint64(sequence // directions), uint64(sequence % directions)
-        handed_on = np.zeros(share, np.float32)
+        handed_on = np.zeros(width, np.float32)
         for step in range(cells):
             n = uint64(paths[k, uint64(cells - 1 - step)])
-            for c in range(uint64(share)):
+            for c in range(uint64(width)):
                 value, gate = _read(projected[b, n, VALUE, k, c]), _read(projected[b, n, GATE, k, c])
-                write, opened = _read(kept[b, n, WRITE, k, c]), _read(kept[b, n, OPEN, k, c])
-                h, at_mixed = _read(kept[b, n, STATE, k, c]), _read(grad[b, n, k, c])
+                write, opened = _read(saved[b, n, WRITE, k, c]), _read(saved[b, n, OPEN, k, c])
+                h, at_mixed = _read(saved[b, n, STATE, k, c]), _read(grad[b, n, k, c])
                 total = at_mixed * gate * opened + handed_on[c]
                 at_value = write * total
                 handed_on[c] = total - at_value
@@ -249,24 +251,24 @@ def norm_silu(stored, batch, cells, channels, weight_at, bias_at, modulation_at,
         mean = total / np.float32(channels)
         for c in range(uint64(channels)):
             squares += (_read(x[b, n, c]) - mean) ** 2
-        sharpness = ONE / np.sqrt(squares / np.float32(channels) + EPSILON)
+        inverse_std = ONE / np.sqrt(squares / np.float32(channels) + EPSILON)
         for c in range(uint64(channels)):
-            normal = (_read(x[b, n, c]) - mean) * sharpness * _read(weight[c]) + _read(bias[c])
-            moved = normal * (ONE + _read(modulation[b, SCALE, c])) + _read(modulation[b, SHIFT, c])
-            out[b, n, c] = _rounded(moved * _sigmoid(moved), out)
+            normal = (_read(x[b, n, c]) - mean) * inverse_std * _read(weight[c]) + _read(bias[c])
+            modulated = normal * (ONE + _read(modulation[b, SCALE, c])) + _read(modulation[b, SHIFT, c])
+            out[b, n, c] = _rounded(modulated * _sigmoid(modulated), out)
 
 
 @lru_cache(maxsize=64)
-def _scan_tensors(batch: int, cells: int, directions: int, share: int) -> Named:
-    channels = directions * share
+def _scan_tensors(batch: int, cells: int, directions: int, width: int) -> Named:
+    channels = directions * width
     projected, mixed = (batch, cells, 3 * channels), (batch, cells, channels)
-    return ("projected", projected), ("paths", (directions, cells)), ("mixed", mixed), ("kept", projected)
+    return ("projected", projected), ("paths", (directions, cells)), ("mixed", mixed), ("saved", projected)
 
 
 @lru_cache(maxsize=64)
-def _scan_backward_tensors(batch: int, cells: int, directions: int, share: int) -> Named:
-    projected, paths, mixed, kept = _scan_tensors(batch, cells, directions, share)
-    return projected, paths, ("kept", kept[1]), ("grad", mixed[1]), ("projected_grad", projected[1])
+def _scan_backward_tensors(batch: int, cells: int, directions: int, width: int) -> Named:
+    projected, paths, mixed, saved = _scan_tensors(batch, cells, directions, width)
+    return projected, paths, ("saved", saved[1]), ("grad", mixed[1]), ("projected_grad", projected[1])
 
 
 @lru_cache(maxsize=64)
@@ -281,4 +283,4 @@ TENSORS: dict[Callable[..., None], Callable[..., Named]] = {
     scan_backward: _scan_backward_tensors,
     norm_silu: _norm_silu_tensors,
 }
-DISPENSABLE = {(scan, "kept")}  # None in its place where there is to be no gradient
+DISPENSABLE = {(scan, "saved")}  # None in its place where there is to be no gradient

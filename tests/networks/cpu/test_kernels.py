@@ -51,7 +51,7 @@ def test_what_fits_is_computed(kernel: str, dtype: torch.dtype) -> None:
     before = {name: tensor.clone() for name, tensor in given.items()}
     run(kernel, given)
     filled = {name for name, tensor in given.items() if not torch.equal(tensor, before[name])}
-    assert filled == {"scan": {"mixed", "kept"}, "scan_backward": {"projected_grad"}, "norm_silu": {"out"}}[kernel]
+    assert filled == {"scan": {"mixed", "saved"}, "scan_backward": {"projected_grad"}, "norm_silu": {"out"}}[kernel]
 
 
 @pytest.mark.parametrize("wrong", WRONG)
@@ -59,7 +59,7 @@ def test_what_fits_is_computed(kernel: str, dtype: torch.dtype) -> None:
 def test_what_does_not_fit_is_refused_before_anything_is_read_or_written(kernel: str, wrong: str) -> None:
     for name in list(fitting(kernel))[1:]:
         given: dict[str, Tensor | None] = fitting(kernel) | {name: WRONG[wrong](fitting(kernel)[name])}
-        if wrong == "missing" and (kernel, name) == ("scan", "kept"):
+        if wrong == "missing" and (kernel, name) == ("scan", "saved"):
             run(kernel, given)
             continue
         before = [None if tensor is None or tensor.is_meta else tensor.clone() for tensor in given.values()]
