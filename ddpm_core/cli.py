@@ -16,12 +16,15 @@ from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
 from ddpm_core.errors import UserError
+from ddpm_core.images.masks import FACE_PARTS
 
 Model = TypeVar("Model", bound=BaseModel)
 
 CHECKPOINT = Path("checkpoints/faces-128")  # unless another is named
 Checkpoint = Annotated[Path, typer.Option(help="checkpoint folder")]
 Device = Annotated[str, typer.Option(help="cpu, cuda, mps, or auto")]
+Mask = Annotated[Path | None, typer.Option(help="picture of that shape, light or opaque where painted")]
+Region = Annotated[str | None, typer.Option(help=f"a ready-made mask instead: {', '.join(FACE_PARTS)}")]
 FLAGS = {"label": "class"}  # fields called otherwise because Python keeps the word to itself
 
 

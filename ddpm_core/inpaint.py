@@ -14,10 +14,10 @@ from typing import Annotated, Any
 
 import typer
 
-from ddpm_core.cli import CHECKPOINT, Checkpoint, Device, in_one_sentence, output_folder, run, takes
+from ddpm_core.cli import CHECKPOINT, Checkpoint, Device, Mask, Region, in_one_sentence, output_folder, run, takes
 from ddpm_core.diffusion.samplers import last
 from ddpm_core.images.files import open_picture, read_parameters, save_png
-from ddpm_core.mask_options import Mask, Region, check_painted, painted_on
+from ddpm_core.images.masks import check_choice, painted_on
 from ddpm_core.pipeline import LatentDiffusion
 from ddpm_core.requests import InpaintRequest
 
@@ -37,7 +37,7 @@ def main(
     Where a result of another picture lies there, it is OUT/NAME-SEED.png, after PICTURE's name.
     """
     with in_one_sentence():
-        check_painted(mask, region)
+        check_choice(mask, region)
         request = InpaintRequest.model_validate(given)
         original = open_picture(picture)
         painted = painted_on(original, mask, region)

@@ -18,6 +18,8 @@ from ddpm_core.cli import (
     CHECKPOINT,
     Checkpoint,
     Device,
+    Mask,
+    Region,
     flag_of,
     in_one_sentence,
     output_file,
@@ -30,7 +32,7 @@ from ddpm_core.diffusion.samplers import Step
 from ddpm_core.errors import UserError
 from ddpm_core.images.animation import FORMATS, SUFFIXES, spread
 from ddpm_core.images.files import open_picture
-from ddpm_core.mask_options import Mask, Region, check_painted, painted_on
+from ddpm_core.images.masks import check_choice, painted_on
 from ddpm_core.pipeline import LatentDiffusion
 from ddpm_core.requests import GenerateRequest, InpaintRequest, ProcessSettings
 
@@ -81,7 +83,7 @@ def of_an_inpainting(
     given: dict[str, Any], picture: Path, mask: Path | None, region: str | None, size: int
 ) -> tuple[InpaintRequest, Callable[[LatentDiffusion], Run]]:
     """The run of an inpainting, shown pasted into the picture, the longer side at most `size` pixels."""
-    check_painted(mask, region)
+    check_choice(mask, region)
     request, original = part(given, InpaintRequest), open_picture(picture)
     painted = painted_on(original, mask, region)
 

@@ -14,8 +14,8 @@ CORE = ROOT / "ddpm_core"
 FLOORS = [
     {"errors"},
     {"machine", "diffusion"},
-    {"cli", "networks", "images"},
-    {"requests", "data", "mask_options"},
+    {"networks", "images"},
+    {"cli", "requests", "data"},
     {"checkpoints"},
     {"pipeline"},
     {"training"},

@@ -173,3 +173,19 @@ def face_mask(name: str, picture: Image.Image, size: tuple[int, int] | None = No
     faces = find_faces(picture)
     box = faces[0].scaled(width / picture.width) if faces else center_box(width, height)
     return FACE_PARTS[name](width, height, box)
+
+
+def check_choice(mask: Path | None, region: str | None) -> None:
+    """Refuse what does not say what is painted. Raises `UserError`."""
+    if (mask is None) == (region is None):
+        raise UserError("say what to make anew: either --mask FILE or --region NAME.")
+    if region is not None and region not in FACE_PARTS:
+        raise UserError(f"there is no ready-made mask {region!r}; choose from: {', '.join(FACE_PARTS)}.")
+
+
+def painted_on(picture: Image.Image, mask: Path | None, region: str | None) -> np.ndarray:
+    """Bool (H, W), what is painted on a picture by a file or, without one, by a ready-made mask. Raises `MaskError`."""
+    if mask is not None:
+        return open_mask(mask, picture.size)
+    assert region is not None
+    return face_mask(region, picture)
