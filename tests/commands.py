@@ -1,8 +1,14 @@
-"""What a command line that was called said and returned."""
+"""Command lines: how one is called as a process of its own, and what one that was called said and returned."""
 
 from __future__ import annotations
 
+import os
+import sys
 from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+ALONE = os.environ | {"OMP_NUM_THREADS": "1"}  # for processes of our own: tensors are tiny, threads only fight
 
 
 @dataclass
@@ -20,3 +26,8 @@ def assert_refused(outcome: Outcome, *words: str) -> None:
     for word in words:
         assert word in outcome.err
     assert "Traceback" not in outcome.err + outcome.out
+
+
+def module(name: str, *arguments: object) -> list[str]:
+    """The words that call a command as a process of its own."""
+    return [sys.executable, "-m", f"ddpm_core.{name}", *map(str, arguments)]

@@ -8,9 +8,19 @@ import numpy as np
 import pytest
 from PIL import Image, ImageFilter
 
+from ddpm_core.errors import UserError
 from ddpm_core.images.faces import Box, center_box
 from ddpm_core.images.files import PictureError
-from ddpm_core.images.masks import FACE_PARTS, MaskError, dilate, mask_to_make_anew, open_mask, resize_mask
+from ddpm_core.images.masks import (
+    FACE_PARTS,
+    MaskError,
+    check_choice,
+    dilate,
+    mask_to_make_anew,
+    open_mask,
+    painted_on,
+    resize_mask,
+)
 from ddpm_core.pipeline import LatentDiffusion
 from ddpm_core.requests import InpaintRequest
 
@@ -224,3 +234,37 @@ def test_a_mask_that_is_no_picture_or_of_another_shape_is_refused(tmp_path: Path
     Image.new("L", (20, 30)).save(tmp_path / "y.png")
     with pytest.raises(MaskError, match="20x30 pixels, another shape than the picture's 30x20"):
         open_mask(tmp_path / "y.png", (30, 20))
+
+
+# What commands are told
+
+
+@pytest.mark.parametrize("both", [(None, None), (Path("mask.png"), "eyes")])
+def test_what_is_painted_is_said_once(both: tuple[Path | None, str | None]) -> None:
+    with pytest.raises(UserError, match=r"either --mask FILE or --region NAME"):
+        check_choice(*both)
+    check_choice(Path("mask.png"), None)
+    check_choice(None, "eyes")
+
+
+def test_an_unknown_region_is_refused_with_those_there_are() -> None:
+    with pytest.raises(UserError, match=r"no ready-made mask 'elbow'; choose from: ") as told:
+        check_choice(None, "elbow")
+    assert all(name in str(told.value) for name in FACE_PARTS)
+
+
+def test_a_file_says_what_is_painted_by_its_light_pixels(tmp_path: Path) -> None:
+    drawn = np.zeros((20, 30), np.uint8)
+    drawn[5:9, 3:12] = 255
+    Image.fromarray(drawn).save(tmp_path / "mask.png")
+    picture = Image.new("RGB", (30, 20))
+    assert (painted_on(picture, tmp_path / "mask.png", None) == (drawn > 0)).all()
+    with pytest.raises(MaskError, match="another shape"):
+        painted_on(Image.new("RGB", (30, 60)), tmp_path / "mask.png", None)
+
+
+def test_regions_are_parts_of_the_picture_and_eyes_lie_in_the_face() -> None:
+    picture = Image.new("RGB", (64, 48))
+    eyes, face = (painted_on(picture, None, region) for region in ("eyes", "face"))
+    assert eyes.shape == face.shape == (48, 64)
+    assert 0 < eyes.sum() < face.sum() < face.size

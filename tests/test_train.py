@@ -1,35 +1,21 @@
-"""The command lines, called as a user's shell does."""
+"""The command that trains, called as a user's shell does: what it writes, says and refuses."""
 
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
-import sys
 import time
-import weakref
 from pathlib import Path
 
-import numpy as np
 import pytest
 from PIL import Image
 
-from ddpm_core import evaluate, sample, train
+from ddpm_core import sample, train
 from ddpm_core.checkpoints import folders
 from ddpm_core.checkpoints import native as checkpoint
-from ddpm_core.images.files import read_parameters, to_pictures
-from ddpm_core.requests import MAX_COUNT, MAX_SEED
 from ddpm_core.training.settings import TrainRequest
-from tests.commands import assert_refused
-
-ROOT = Path(__file__).resolve().parents[2]
-ALONE = os.environ | {"OMP_NUM_THREADS": "1"}  # for processes of our own: tensors are tiny, threads only fight
-
-
-def module(name: str, *arguments: object) -> list[str]:
-    return [sys.executable, "-m", f"ddpm_core.{name}", *map(str, arguments)]
-
+from tests.commands import ALONE, ROOT, assert_refused, module
 
 TINY = ["--preset", "tiny", "--device", "cpu", "--precision", "fp32", "--batch-size", 2]
 
@@ -40,121 +26,6 @@ def trained(tmp_path_factory: pytest.TempPathFactory, picture_folder: Path) -> t
     out = tmp_path_factory.mktemp("cli") / "checkpoints" / "mine"
     command = module("train", "--data", picture_folder, "--out", out, *TINY, "--iterations", 2)
     return out, subprocess.run(command, cwd=ROOT, env=ALONE, capture_output=True, text=True, check=False)
-
-
-# Sampling
-
-
-def test_samples_are_files_named_by_seed_with_their_parameters_in_them(call, tiny_checkpoint: Path, tmp_path: Path):
-    out = tmp_path / "new" / "samples"
-    arguments = ["--checkpoint", tiny_checkpoint, "--seed", 5, "--count", 3, "--steps", 4, "--sampler", "ddpm"]
-    assert call(sample.main, *arguments, "--out", out).status == 0
-    assert sorted(path.name for path in out.iterdir()) == ["5.png", "6.png", "7.png"]
-    for seed in (5, 6, 7):
-        assert read_parameters(out / f"{seed}.png") == {
-            "action": "generate",
-            "checkpoint": "tiny",
-            "seed": seed,
-            "count": 1,
-            "steps": 4,
-            "sampler": "ddpm",
-            "spacing": "uniform",
-            "eta": 0.0,
-        }
-        with Image.open(out / f"{seed}.png") as picture:
-            assert picture.size == (32, 32)
-
-
-def test_a_seed_gives_the_same_file_whatever_the_count(call, tiny_checkpoint: Path, tmp_path: Path) -> None:
-    common = ["--checkpoint", tiny_checkpoint, "--steps", 3]
-    call(sample.main, *common, "--seed", 0, "--count", MAX_COUNT + 2, "--out", tmp_path / "many")
-    assert len(list((tmp_path / "many").iterdir())) == MAX_COUNT + 2
-    for seed in (0, 3, MAX_COUNT + 1):
-        call(sample.main, *common, "--seed", seed, "--out", tmp_path / "one")
-        one, many = (np.asarray(Image.open(tmp_path / name / f"{seed}.png")).astype(int) for name in ("one", "many"))
-        assert abs(one - many).max() <= 1
-
-
-def test_all_samples_can_be_written_as_one_sheet_too(call, tiny_checkpoint: Path, tmp_path: Path) -> None:
-    grid = tmp_path / "grid.png"
-    arguments = ["--checkpoint", tiny_checkpoint, "--count", 4, "--steps", 2, "--out", tmp_path / "s", "--grid", grid]
-    assert call(sample.main, *arguments).status == 0
-    assert Image.open(grid).size == (66, 66)
-
-
-def test_the_sheets_suffix_is_its_format_and_its_folder_is_made(call, tiny_checkpoint: Path, tmp_path: Path) -> None:
-    common = ["--checkpoint", tiny_checkpoint, "--steps", 1, "--out", tmp_path / "s", "--grid"]
-    assert call(sample.main, *common, tmp_path / "new" / "folder" / "sheet.jpg").status == 0
-    assert Image.open(tmp_path / "new" / "folder" / "sheet.jpg").format == "JPEG"
-    for name in ("sheet", "sheet.mp4"):
-        assert_refused(call(sample.main, *common, tmp_path / "other" / name), name, ".png or .jpg")
-    assert not (tmp_path / "other").exists()
-    (tmp_path / "file").write_text("no folder")
-    outcome = call(sample.main, "--checkpoint", tiny_checkpoint, "--out", tmp_path / "file")
-    assert_refused(outcome, f"nothing can be written into {tmp_path / 'file'}")
-
-
-@pytest.mark.parametrize("grid", [False, True])
-def test_pictures_stay_in_memory_for_a_sheet_only(
-    call, tiny_checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, grid: bool
-) -> None:
-    references: list[weakref.ref] = []
-    alive_counts: list[int] = []
-
-    def watched(images):
-        references.append(weakref.ref(images))
-        alive_counts.append(sum(one() is not None for one in references))
-        return to_pictures(images)
-
-    monkeypatch.setattr(sample, "to_pictures", watched)
-    sheet = ["--grid", tmp_path / "sheet.png"] if grid else []
-    arguments = ["--checkpoint", tiny_checkpoint, "--steps", 1, "--count", 2 * MAX_COUNT + 1, "--out", tmp_path / "s"]
-    assert call(sample.main, *arguments, *sheet).status == 0
-    assert alive_counts == ([1, 2, 3] if grid else [1, 1, 1])
-
-
-def test_the_sample_command_runs_as_a_module(tiny_checkpoint: Path, tmp_path: Path) -> None:
-    command = module("sample", "--checkpoint", tiny_checkpoint, "--steps", 2, "--out", tmp_path)
-    done = subprocess.run(command, cwd=ROOT, env=ALONE, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    assert (tmp_path / "0.png").is_file()
-
-
-@pytest.mark.parametrize(
-    ("flag", "value"),
-    [("seed", -1), ("seed", MAX_SEED + 1), ("steps", 0), ("steps", 1000), ("steps", 1001), ("device", "abacus")],
-)
-def test_a_sample_value_out_of_bounds_is_refused_in_a_line(
-    call, tiny_checkpoint: Path, tmp_path: Path, flag: str, value: object
-) -> None:
-    outcome = call(sample.main, "--checkpoint", tiny_checkpoint, "--out", tmp_path / "s", f"--{flag}", value)
-    assert_refused(outcome, flag, str(value))
-    assert not list(tmp_path.rglob("*.png"))
-
-
-def test_no_sample_gets_a_seed_out_of_bounds(call, tiny_checkpoint: Path, tmp_path: Path) -> None:
-    arguments = ["--checkpoint", tiny_checkpoint, "--seed", MAX_SEED, "--count", 2, "--steps", 2]
-    call(sample.main, *arguments, "--out", tmp_path / "s")
-    assert not (tmp_path / "s" / f"{MAX_SEED + 1}.png").exists()
-
-
-@pytest.mark.parametrize("arguments", [["--seed", "abc"], ["--count", "0"], ["--sampler", "magic"], ["--flavour", "x"]])
-def test_flags_that_cannot_be_read_end_with_usage_and_status_2(call, tmp_path: Path, arguments: list[str]) -> None:
-    outcome = call(sample.main, "--out", tmp_path / "s", *arguments)
-    assert outcome.status == 2
-    assert "Traceback" not in outcome.err
-    assert arguments[0] in outcome.err
-
-
-def test_a_checkpoint_that_cannot_be_used_is_refused_in_a_line(call, own_checkpoint: Path, tmp_path: Path) -> None:
-    missing = tmp_path / "none"
-    assert_refused(call(sample.main, "--checkpoint", missing, "--out", tmp_path / "s"), str(missing))
-    weights = own_checkpoint / checkpoint.CODEC_WEIGHTS
-    weights.write_bytes(weights.read_bytes()[:500])
-    assert_refused(call(sample.main, "--checkpoint", own_checkpoint, "--out", tmp_path / "s"), str(weights))
-
-
-# Training
 
 
 def test_training_writes_a_checkpoint_that_is_listed_and_samples(
@@ -291,26 +162,3 @@ def test_a_run_stopped_by_ctrl_c_saves_and_can_be_resumed(call, picture_folder: 
     assert (out / checkpoint.CODEC_WEIGHTS).is_file()
     assert call(train.main, *common, "--resume", "--iterations", done + 1).status == 0
     assert [json.loads(line)["step"] for line in log.open()] == list(range(1, done + 2))
-
-
-# Measuring
-
-
-def test_evaluating_prints_and_writes_the_measures(call, tiny_checkpoint: Path, picture_folder: Path, tmp_path: Path):
-    report = tmp_path / "measures.json"
-    arguments = ["--checkpoint", tiny_checkpoint, "--data", picture_folder, "--json", report]
-    arguments += ["--device", "cpu", "--samples", 8, "--fills", 2]
-    outcome = call(evaluate.main, *arguments)
-    assert outcome.status == 0
-    measures = json.loads(report.read_text())
-    assert all(name in outcome.out for name in measures)
-    assert measures["pictures"] == 1
-    assert measures["kept_max_diff"] == 0
-    assert len(measures["swd"]) == len(measures["swd_floor"]) == 2  # 32 and 16 pixels
-    for name in ("psnr", "gradient_ratio", "locality_radius", "locality_3x3", "memorised_share", "seam_ratio"):
-        assert isinstance(measures[name], int | float), name
-    assert min(measures["nearest_distance"], measures["nearest_distance_floor"]) > 0
-
-
-def test_evaluating_without_pictures_is_refused(call, tiny_checkpoint: Path, tmp_path: Path) -> None:
-    assert_refused(call(evaluate.main, "--checkpoint", tiny_checkpoint, "--data", tmp_path), "no pictures")

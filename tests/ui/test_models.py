@@ -1,0 +1,51 @@
+"""The shelf of checkpoints."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from ddpm_core.checkpoints.atomic import CheckpointError
+from ddpm_core.checkpoints.native import CARD
+from ui.models import Shelf, parameter_count
+
+
+def test_a_new_checkpoint_appears_and_a_retrained_one_is_loaded_anew(own_checkpoint: Path) -> None:
+    shelf = Shelf.around(own_checkpoint, "cpu")
+    first = shelf.load("own")
+    assert shelf.load("own") is first
+    assert parameter_count(first) > 1000
+    shutil.copytree(own_checkpoint, own_checkpoint.with_name("another"))
+    assert shelf.names() == ["another", "own"]
+    assert shelf.load("another").name == "another"
+    (own_checkpoint / "vae.safetensors").touch()
+    assert shelf.load("own") is not first
+    (own_checkpoint / "denoiser.safetensors").unlink()
+    with pytest.raises(CheckpointError, match=r"denoiser\.safetensors"):
+        shelf.load("own")
+
+
+def test_no_name_leads_off_the_shelf(own_checkpoint: Path) -> None:
+    shelf = Shelf.around(own_checkpoint, "cpu")
+    shutil.copytree(own_checkpoint, own_checkpoint.parents[1] / "outside")
+    for name in ("../outside", "nosuch"):
+        with pytest.raises(CheckpointError, match=r"There is no checkpoint .*; choose from: own\."):
+            shelf.load(name)
+        assert shelf.card(name) == ""
+    assert shelf.load(None) is shelf.load("own")
+
+
+def test_a_checkpoint_that_is_not_there_is_answered_with_those_beside_it(own_checkpoint: Path, tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match=r"nosuch is not there; beside it there are: own\."):
+        Shelf.around(own_checkpoint.with_name("nosuch"), "cpu")
+    with pytest.raises(CheckpointError, match=r"nosuch is not there; train one"):
+        Shelf.around(tmp_path / "empty" / "nosuch", "cpu")
+
+
+def test_the_card_is_the_text_beside_the_weights(own_checkpoint: Path) -> None:
+    shelf = Shelf.around(own_checkpoint, "cpu")
+    assert shelf.card("own") == ""
+    (own_checkpoint / CARD).write_text("# Größe\n", encoding="utf-8")
+    assert shelf.card("own") == "# Größe\n"

@@ -1,0 +1,44 @@
+"""The whole page, as it is built."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from ddpm_core.checkpoints import native as checkpoint
+from ui import examples, page
+from ui.errors import Problem
+from ui.models import Shelf
+from ui.page import build
+
+
+def test_the_page_can_do_without_its_examples(
+    tiny_checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(examples, "FOLDER", tmp_path)
+    assert build(Shelf.around(tiny_checkpoint, "cpu")).fns
+
+
+def test_the_footer_says_what_a_model_is_and_nothing_of_it_is_markup(own_checkpoint: Path) -> None:
+    config = checkpoint.read_config(own_checkpoint)
+    checkpoint.write_config(own_checkpoint, config.model_copy(update={"about": "Faces <i>(CC0)</i>"}))
+    facts = page._facts(Shelf.around(own_checkpoint, "cpu"), "own")
+    assert "<span>own</span>" in facts
+    assert "M parameters</span> · <span>runs on cpu</span> · " in facts
+    assert "Faces &lt;i&gt;(CC0)&lt;/i&gt;" in facts
+
+
+def test_pictures_of_a_card_which_the_page_cannot_reach_are_left_out(own_checkpoint: Path) -> None:
+    shelf = Shelf.around(own_checkpoint, "cpu")
+    assert page._card(shelf, "own") == "This checkpoint has no model card."
+    (own_checkpoint / checkpoint.CARD).write_text("# Own\n\n![Samples](samples.png)\n\n[Paper](https://arxiv.org)\n")
+    assert page._card(shelf, "own").split() == ["#", "Own", "[Paper](https://arxiv.org)"]
+
+
+def test_what_is_carried_to_another_tab_is_the_picture_chosen_or_the_last() -> None:
+    gallery = [("one.png", "seed 1"), ("two.png", "seed 2")]
+    assert [page._picked(gallery, index) for index in (0, 1, 5)] == ["one.png", "two.png", "two.png"]
+    for nothing in (None, []):
+        with pytest.raises(Problem, match="generate one first"):
+            page._picked(nothing, 0)
