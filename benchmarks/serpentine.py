@@ -13,8 +13,8 @@ from benchmarks.subject import settings_of, training_steps
 from benchmarks.timing import medians
 from ddpm_core.networks import serpentine
 from ddpm_core.networks.gated_scan import scan_in_chunks
+from ddpm_core.networks.mixers import AttentionMixer
 from ddpm_core.networks.serpentine import SerpentineMixer
-from ddpm_core.networks.unet import AttentionMixer
 from ddpm_core.training.memory_budget import SavedTensors
 
 CHANNELS = 128

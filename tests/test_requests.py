@@ -13,7 +13,7 @@ from ddpm_core.diffusion.illusions import VIEWS
 from ddpm_core.diffusion.samplers import SAMPLERS
 from ddpm_core.diffusion.schedules import SCHEDULES
 from ddpm_core.diffusion.spacing import SPACINGS
-from ddpm_core.networks.unet import MIXERS
+from ddpm_core.networks.mixers import MIXERS
 from ddpm_core.requests import (
     MAX_COUNT,
     MAX_SEED,

@@ -16,15 +16,11 @@ LEAST = 1 / 255  # deviation that latents are divided by; of pixels, half the di
 class Codec(nn.Module, ABC):
     """An image <-> latent mapping with normalised latents; subclasses say how, in `means` and `restored`.
 
-    Latents that leave `encode` have zero mean and unit standard deviation, or less where a channel hardly varies,
-    per channel over the training set; the statistics are buffers and travel with the weights (`measure_latents` sets
-    them).
-
-    Args:
-        latent_channels: channels of the latent.
-        stride: pixels per latent cell, along a side.
+    Over the training set, latents have per channel mean 0 and deviation 1, or less where a channel hardly varies; the
+    statistics are buffers and travel with the weights (`measure_latents`).
 
     Attributes:
+        latent_channels, stride: C of the latent, and pixels per cell along a side.
         of_pixels: whether latents are pixels, only laid out and scaled otherwise.
     """
 
@@ -50,7 +46,7 @@ class Codec(nn.Module, ABC):
         """Normalised latent (B, C, H/stride, W/stride) of `image` (B, 3, H, W) in [-1, 1].
 
         Raises:
-            ValueError: the picture's sides are no multiples of the stride.
+            UserError: the picture's sides are no multiples of the stride.
         """
         if image.shape[2] % self.stride or image.shape[3] % self.stride:
             raise UserError(f"picture sides must be multiples of {self.stride}, not {tuple(image.shape[2:])}")
@@ -69,22 +65,16 @@ class Codec(nn.Module, ABC):
         return laid_out
 
     def measure_latents(self, means: Tensor) -> None:
-        """Store each channel's mean and deviation (at least `LEAST`) over the `means` (N, C, h, w) of the training set.
-
-        A channel that is the same everywhere, such as red in pictures of green light alone, is divided by `LEAST`.
-        """
-        self.latent_mean.copy_(means.mean((0, 2, 3)))
+        """Store each channel's mean and deviation, at least `LEAST`, over `means` (N, C, h, w) of the training set."""
+        self.latent_mean.copy_(means.mean((0, 2, 3)))  # (C,)
         self.latent_std.copy_(means.std((0, 2, 3)).clamp_min(LEAST))
 
 
 class PixelCodec(Codec):
-    """Pixels as they are: squares of `stride` x `stride` pixels become the channels of one cell, and nothing is lost.
+    """Pixels as they are: `stride` x `stride` of them become the channels of one cell, and nothing is lost.
 
-    Diffusion in pixel space is latent diffusion with this codec. A stride above 1 leaves fewer, deeper cells, which
-    a network goes through faster (Shi et al. 2016, section 2.2, run backwards).
-
-    Raises:
-        ValueError: the stride is not a whole number from 1 on.
+    So diffusion of pixels is latent diffusion too; a larger stride leaves fewer, deeper cells, which is faster (Shi et
+    al. 2016, section 2.2, run backwards). A stride that is no whole number from 1 on is a `ValueError`.
     """
 
     of_pixels = True
@@ -96,11 +86,11 @@ class PixelCodec(Codec):
 
     def means(self, image: Tensor) -> Tensor:
         """The pixels themselves, rearranged; see `Codec.means`."""
-        return F.pixel_unshuffle(image, self.stride)
+        return F.pixel_unshuffle(image, self.stride)  # (B, 3*stride², H/stride, W/stride)
 
     def restored(self, latent: Tensor) -> Tensor:
         """The pixels put back in their places; see `Codec.restored`."""
-        return F.pixel_shuffle(latent, self.stride)
+        return F.pixel_shuffle(latent, self.stride)  # (B, 3, h*stride, w*stride)
 
     def unfold(self, latent: Tensor) -> Tensor:
         """A cell for every pixel, (B, 3, h*stride, w*stride); see `Codec.unfold`."""
@@ -112,10 +102,7 @@ class PixelCodec(Codec):
 
 
 class GreyCodec(Codec):
-    """One channel of brightness, stride 1: pictures lose their colours going in, and come out grey.
-
-    Brightness weighs the colours as ITU-R BT.601 does, and Pillow.
-    """
+    """One channel of brightness (ITU-R BT.601, as in Pillow), stride 1: pictures come out grey."""
 
     of_pixels = True
 
@@ -124,8 +111,8 @@ class GreyCodec(Codec):
 
     def means(self, image: Tensor) -> Tensor:
         """Brightness of the pixels; see `Codec.means`."""
-        return (image * image.new_tensor([0.299, 0.587, 0.114])[:, None, None]).sum(1, keepdim=True)
+        return (image * image.new_tensor([0.299, 0.587, 0.114])[:, None, None]).sum(1, keepdim=True)  # (B, 1, H, W)
 
     def restored(self, latent: Tensor) -> Tensor:
         """The brightness in all three channels; see `Codec.restored`."""
-        return latent.expand(-1, 3, -1, -1)
+        return latent.expand(-1, 3, -1, -1)  # (B, 3, h, w)

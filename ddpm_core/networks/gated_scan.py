@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import lru_cache
 
 import torch
@@ -15,22 +16,42 @@ CHUNK = 8  # cells that are scanned one after the other, beside those of all oth
 SHORT = 16  # up to so many cells, one after the other is fastest
 
 
-def gated_scan(projected: Tensor, paths: Tensor) -> Tensor:
+@dataclass(frozen=True, eq=False)  # equal is the very same one, by which what is made of it is remembered
+class ScanPaths:
+    """In which order each path visits the cells of a grid: data, so every order of all cells will do.
+
+    Attributes:
+        permutation: int64 (8, cells), contiguous; of each path its cells, one after the other.
+        inverse: int64 (8, cells); of each path, at which step it is at each cell.
+    """
+
+    permutation: Tensor
+    inverse: Tensor
+
+    @classmethod
+    def of(cls, permutation: Tensor) -> ScanPaths:
+        """The paths that visit cells in this order, (8, cells)."""
+        return cls(permutation, permutation.argsort(1))
+
+    def to(self, device: torch.device) -> ScanPaths:
+        return ScanPaths(self.permutation.to(device), self.inverse.to(device))
+
+
+def gated_scan(projected: Tensor, paths: ScanPaths) -> Tensor:
     """Scan a grid of cells along paths, one for every C/8 channels, and gate the states.
 
-    Every cell brings a value, a step size delta and a gate. Along its path, with w = sigmoid(delta), each channel's
-    state is h <- (1 - w) h + w value, from h = 0. States are computed in fp32.
+    Along its path, with w = sigmoid(delta), each channel's state is h <- (1 - w) h + w value, from h = 0, in fp32.
 
     Args:
-        projected: (B, cells, 3C), C values, C step sizes and C gates per cell.
-        paths: int64 (8, cells), contiguous: in which order each path visits the cells.
+        projected: (B, cells, 3C): C values, C step sizes delta and C gates of each cell.
     Returns:
-        (B, cells, C), the state of each cell times silu(gate), in the type of `projected`.
+        (B, cells, C): h silu(gate), in the type of `projected`.
     """
     if projected.device.type != "cpu":
         return scan_in_chunks(projected, paths)
     stored = (projected if projected.dtype == torch.bfloat16 else projected.float()).contiguous()
-    mixed = _CompiledScan.apply(stored, paths) if stored.requires_grad else _scanned(stored, paths, saved=None)
+    order = paths.permutation
+    mixed = _CompiledScan.apply(stored, order) if stored.requires_grad else _scanned(stored, order, saved=None)
     return mixed.to(projected.dtype)
 
 
@@ -66,28 +87,32 @@ def _sizes(states: Tensor, paths: Tensor) -> tuple[int, int, int, int]:
     return batch, cells, len(paths), channels // len(paths)
 
 
-def scan_in_chunks(projected: Tensor, paths: Tensor) -> Tensor:
+def scan_in_chunks(projected: Tensor, paths: ScanPaths) -> Tensor:
     """`gated_scan` from operations of PyTorch alone, for any device."""
     batch, cells, channels = projected.shape
-    proposed, gate = projected.split([channels // 3 * 2, channels // 3], dim=2)
+    directions = len(paths.permutation)
+    proposed, gate = projected.split([channels // 3 * 2, channels // 3], dim=2)  # (B, cells, 2C), (B, cells, C)
     there, back = _order(paths, 2), _order(paths, 1)[::-1]
-    proposed = _Reorder.apply(proposed.reshape(batch, cells * 2 * len(paths), -1), *there)
-    value, delta = proposed.view(batch, 2, cells, -1).unbind(1)
-    states = _ChunkedScan.apply(value, delta).view(batch, cells * len(paths), -1)
-    return _Reorder.apply(states, *back).view(batch, cells, -1) * F.silu(gate)
+    proposed = _Reorder.apply(proposed.reshape(batch, cells * 2 * directions, -1), *there)  # (B, 2*cells*8, C/8)
+    value, delta = proposed.view(batch, 2, cells, -1).unbind(1)  # (B, cells, C) each, cells along the paths
+    states = _ChunkedScan.apply(value, delta).view(batch, cells * directions, -1)  # (B, cells*8, C/8)
+    return _Reorder.apply(states, *back).view(batch, cells, -1) * F.silu(gate)  # (B, cells, C)
 
 
-@lru_cache(maxsize=32)  # by the very tensor, which a mixer keeps as well
+@lru_cache(maxsize=32)  # by the very paths, which a mixer keeps as well
 @torch.inference_mode(False)
-def _order(paths: Tensor, parts: int) -> tuple[Tensor, Tensor]:
+def _order(paths: ScanPaths, parts: int) -> tuple[Tensor, Tensor]:
     """Order and inverse order of the rows of (cells * parts * 8, channels): per cell and part, one per direction.
 
     Path k reorders only the rows of direction k, so one `index_select` moves all eight at once. The parts come out one
     after the other.
     """
-    row = torch.arange(parts * len(paths), device=paths.device).view(parts, 1, -1)
-    order = (paths.T * row.numel() + row).flatten()
-    return order, order.argsort()
+    directions, cells = paths.permutation.shape
+    row = torch.arange(parts * directions, device=paths.permutation.device).view(parts, 1, directions)  # of one cell
+    order = paths.permutation.T * row.numel() + row  # (parts, cells, 8): from where each comes
+    place = row + row // directions * (cells - 1) * directions  # of the first cell, in each part
+    inverse = paths.inverse.T[:, None] * directions + place.view(parts, directions)  # (cells, parts, 8): and whereto
+    return order.flatten(), inverse.flatten()
 
 
 class _Reorder(torch.autograd.Function):
@@ -108,7 +133,7 @@ class _Reorder(torch.autograd.Function):
 
 
 class _ChunkedScan(torch.autograd.Function):
-    """States of `h[l] = (1 - w[l]) h[l-1] + w[l] value[l]` with `w = sigmoid(delta)`, all (B, L, D); inside, fp32.
+    """States of h[l] = (1 - w[l]) h[l-1] + w[l] value[l] with w = sigmoid(delta), all (B, L, D); inside, fp32.
 
     Backward is the same from the end: with g the gradient of h, total[l] = g[l] + (1 - w[l+1]) total[l+1];
     value gets w total, and delta gets w (1 - w) (value - h[l-1]) total, which is w total (value - h[l]).
@@ -116,8 +141,8 @@ class _ChunkedScan(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx, value: Tensor, delta: Tensor) -> Tensor:
-        write = torch.sigmoid(delta.float())
-        states = linear_recurrence(1 - write, write * value)
+        write = torch.sigmoid(delta.float())  # (B, L, D)
+        states = linear_recurrence(1 - write, write * value)  # (B, L, D)
         ctx.save_for_backward(value, write, states)
         return states.to(value.dtype)
 
@@ -125,16 +150,13 @@ class _ChunkedScan(torch.autograd.Function):
     @once_differentiable
     def backward(ctx, grad: Tensor):
         value, write, states = ctx.saved_tensors
-        decay = F.pad(1 - write[:, 1:], (0, 0, 0, 1))  # that of the cell after
+        decay = F.pad(1 - write[:, 1:], (0, 0, 0, 1))  # (B, L, D), that of the cell after
         received = write * linear_recurrence(decay, grad.float(), reverse=True)
         return received.to(value.dtype), (received * (value - states)).to(value.dtype)
 
 
 def recurrence_by_steps(decay: Tensor, update: Tensor, reverse: bool = False) -> Tensor:
-    """The recurrence in its plainest form: `h[t] = decay[t] * h[t-1] + update[t]`, `h[-1] = 0`.
-
-    Shapes (B, L, D) each. Slow where L is large; it says what `linear_recurrence` computes.
-    """
+    """`h[t] = decay[t] * h[t-1] + update[t]` from 0, (B, L, D) each: what `linear_recurrence` computes, plainly."""
     turn = -1 if reverse else 1
     state, states = torch.zeros_like(update[:, 0]), []
     for factor, new in zip(decay.unbind(1)[::turn], update.unbind(1)[::turn], strict=True):
@@ -146,16 +168,13 @@ def recurrence_by_steps(decay: Tensor, update: Tensor, reverse: bool = False) ->
 def linear_recurrence(decay: Tensor, update: Tensor, reverse: bool = False) -> Tensor:
     """`recurrence_by_steps` in some 3 * `CHUNK` vector operations for every factor of `CHUNK` in L.
 
-    The sequence is cut into chunks that are scanned side by side for what each hands on, were it handed nothing, and
-    by how much it fades what it is handed. That is a sequence of one cell per chunk, and the same recurrence; once
-    each chunk's share of it is known, chunks are scanned for good. All products are of decays in [0, 1], so nothing
-    overflows (unlike forms that divide by a product). No gradient flows through it; `_ChunkedScan` has its own.
+    Chunks are scanned side by side for what each hands on, were it handed nothing, and by how much it fades what it is
+    handed: a sequence of one cell per chunk, and the same recurrence. Once that is known, chunks are scanned for good.
+    All products are of decays in [0, 1], so nothing overflows (unlike forms that divide by a product).
 
     Args:
-        decay, update: (B, L, D) fp32.
+        decay, update: (B, L, D) fp32; no gradient flows through, `_ChunkedScan` has its own.
         reverse: run from the end: `h[t] = decay[t] * h[t+1] + update[t]`.
-    Returns:
-        (B, L, D), all states h.
     """
     batch, length, channels = update.shape
     if length <= SHORT:
@@ -167,7 +186,7 @@ def linear_recurrence(decay: Tensor, update: Tensor, reverse: bool = False) -> T
     states, turn = torch.empty_like(update), -1 if reverse else 1
     decays, updates, places = (
         each.reshape(batch, -1, CHUNK, channels).unbind(2)[::turn] for each in (decay, update, states)
-    )
+    )  # CHUNK times (B, chunks, D) each
     reach, final = decays[0], updates[0]
     for factor, new in zip(decays[1:], updates[1:], strict=True):
         reach, final = reach * factor, torch.addcmul(new, factor, final)

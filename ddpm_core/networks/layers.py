@@ -21,12 +21,11 @@ Model = TypeVar("Model", bound=nn.Module)
 class ChannelNorm(nn.LayerNorm):
     """Layer norm over the channels of each pixel of (B, C, H, W) (Ba et al. 2016).
 
-    No statistics over space, so it neither spreads a local change over the picture, as group norm
-    does, nor costs much: channels-last memory makes it a norm over rows.
+    Unlike group norm it spreads no local change over the picture; in channels-last memory it is a norm over rows.
     """
 
     def forward(self, x: Tensor) -> Tensor:
-        return super().forward(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+        return super().forward(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)  # by (B, H, W, C)
 
 
 class NormSiLU(ChannelNorm):
@@ -36,7 +35,7 @@ class NormSiLU(ChannelNorm):
         """(B, C, H, W), for a `modulation` (B, 2C, 1, 1) that holds C scales, less 1, and C shifts."""
         x = super().forward(x)
         if modulation is not None:
-            scale, shift = modulation.chunk(2, dim=1)
+            scale, shift = modulation.chunk(2, dim=1)  # (B, C, 1, 1) each
             x = torch.addcmul(shift, x, 1 + scale)
         return F.silu(x)
 
@@ -44,9 +43,8 @@ class NormSiLU(ChannelNorm):
 class Conv3x3(nn.Conv2d):
     """A 3x3 convolution of (B, C, H, W) that keeps its shape.
 
-    On CPU, over maps of few cells, it is computed as one matrix product of the cells' neighbourhoods, in training as
-    well. That is the same sum in another order; oneDNN's gradient of the weights takes two to four times as long
-    there as all of it does so.
+    On CPU, over few cells, it is one matrix product of their neighbourhoods, the same sum in another order: there
+    oneDNN's gradient of the weights alone takes two to four times as long.
     """
 
     def __init__(self, channels: int):
@@ -57,7 +55,7 @@ class Conv3x3(nn.Conv2d):
         if x.device.type != "cpu" or not has_few_cells(x):
             h = super().forward(x)
         else:
-            h = F.linear(neighbourhoods(x), rows_of(self), self.bias).permute(0, 3, 1, 2)
+            h = F.linear(neighbourhoods(x), rows_of(self), self.bias).permute(0, 3, 1, 2)  # (B, C, H, W)
         return h if residual is None else residual + h
 
 
@@ -87,13 +85,14 @@ def neighbourhoods(x: Tensor) -> Tensor:
 @torch.inference_mode(False)
 def _neighbours(height: int, width: int) -> Tensor:
     """int64 (H * W * 9): each cell's 3x3 neighbours by number, H * W where there is none."""
-    numbers = F.pad(torch.arange(height * width).view(height, width), (1, 1, 1, 1), value=height * width)
+    cells = torch.arange(height * width).view(height, width)
+    numbers = F.pad(cells, (1, 1, 1, 1), value=height * width)  # (H+2, W+2)
     return numbers.unfold(0, 3, 1).unfold(1, 3, 1).flatten()
 
 
 def _gathered(x: Tensor) -> Tensor:
     batch, channels, height, width = x.shape
-    cells = F.pad(x.permute(0, 2, 3, 1).flatten(1, 2), (0, 0, 0, 1))
+    cells = F.pad(x.permute(0, 2, 3, 1).flatten(1, 2), (0, 0, 0, 1))  # (B, H*W + 1, C), the last cell zero
     return cells.index_select(1, _neighbours(height, width)).view(batch, height, width, 9 * channels)
 
 
@@ -106,24 +105,24 @@ class _Neighbourhoods(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx, grad: Tensor):
-        batch, height, width, channels = grad.shape
+        batch, height, width, channels = grad.shape  # of neighbourhoods: 9C channels
         framed = grad.new_zeros(batch, height + 2, width + 2, channels // 9)
         for place, part in enumerate(grad.split(channels // 9, dim=3)):
             i, j = divmod(place, 3)
             framed[:, i : i + height, j : j + width] += part
-        return framed[:, 1:-1, 1:-1].permute(0, 3, 1, 2)
+        return framed[:, 1:-1, 1:-1].permute(0, 3, 1, 2)  # (B, C, H, W)
 
 
 @cache
 def kernels() -> ModuleType:
-    """`networks.cpu.kernels`, when it is first needed: what compiles them takes a third of a second to import."""
+    """`networks.cpu.kernels`, when first needed: numba takes a third of a second to import."""
     from ddpm_core.networks.cpu import kernels
 
     return kernels
 
 
 def reads_apart(module: nn.Module, name: str, apart: Sequence[str]) -> None:
-    """Let a module load weights saved when its linear layer `name` was several, `apart`, with the same inputs."""
+    """Let a module load weights saved when its linear layer `name` was several, `apart`, of the same input."""
 
     def join(_: nn.Module, state: dict[str, Tensor], prefix: str, *rest: Any) -> None:
         for kind in ("weight", "bias"):
@@ -140,7 +139,7 @@ def closing(channels: int, last: nn.Module) -> nn.Sequential:
 
 
 def starting_at_zero(layer: Layer) -> Layer:
-    """The layer with weights and bias zero, so that what it feeds starts out unchanged by it."""
+    """The layer with weights and bias zero, so that what it is added to starts unchanged."""
     for parameter in layer.parameters():
         nn.init.zeros_(parameter)
     return layer

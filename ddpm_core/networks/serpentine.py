@@ -1,9 +1,8 @@
 """Serpentine mixing: scan a grid of cells along many paths with a selective linear recurrence.
 
-A path visits every cell once and only ever steps to a neighbour, like a snake. A recurrence that runs
-along it carries information from any cell to any later one at a cost linear in the number of cells,
-where attention pays the square. Eight directed paths (rows, columns, both diagonals, each both ways)
-share the channels, so more directions cost nothing.
+A path visits every cell once and only ever steps to a neighbour, like a snake. A recurrence along it carries
+information from any cell to any later one at linear cost, where attention pays the square. Eight directed paths share
+the channels, so more directions cost nothing.
 """
 
 from __future__ import annotations
@@ -13,32 +12,29 @@ from functools import lru_cache
 import torch
 from torch import Tensor, nn
 
-from ddpm_core.networks.gated_scan import gated_scan
+from ddpm_core.networks.gated_scan import ScanPaths, gated_scan
 from ddpm_core.networks.layers import ResidualLinear, reads_apart, starting_at_zero
 
 DIRECTIONS = 8
 
 
-def scan_paths(height: int, width: int) -> Tensor:
-    """The eight directed serpentine paths over a grid of `height` x `width` cells.
+def scan_paths(height: int, width: int) -> ScanPaths:
+    """The eight serpentine paths over `height` x `width` cells, of which cell (y, x) is number `y * width + x`.
 
-    Returns:
-        int64 (8, height*width). Row k lists cell numbers (`y * width + x`) in the order path k visits
-        them: rows, columns, diagonals, anti-diagonals, then the same four backwards. Consecutive
-        cells are neighbours (they touch, at least at a corner).
+    Rows, columns, diagonals, anti-diagonals, then the same four backwards; consecutive cells touch, if at a corner.
     """
     cells = torch.arange(height * width).view(height, width)
     forward = [_snake_rows(cells), _snake_rows(cells.T), _snake_diagonals(cells), _snake_diagonals(cells.flip(1))]
-    return torch.stack(forward + [path.flip(0) for path in forward])
+    return ScanPaths.of(torch.stack(forward + [path.flip(0) for path in forward]))  # (8, height*width)
 
 
 def _snake_rows(cells: Tensor) -> Tensor:
-    """Left to right, then right to left, row by row."""
+    """(cells,) of (rows, columns): left to right, then right to left, row by row."""
     return torch.cat([row if i % 2 == 0 else row.flip(0) for i, row in enumerate(cells)])
 
 
 def _snake_diagonals(cells: Tensor) -> Tensor:
-    """JPEG's zigzag: diagonal by diagonal from one corner to the opposite, turning at the borders."""
+    """(cells,) of (rows, columns), as JPEG's zigzag: diagonal by diagonal from corner to corner."""
     height, width = cells.shape
     flipped = cells.flip(0)
     diagonals = [flipped.diagonal(k) for k in range(1 - height, width)]
@@ -47,20 +43,18 @@ def _snake_diagonals(cells: Tensor) -> Tensor:
 
 @lru_cache(maxsize=32)
 @torch.inference_mode(False)
-def _paths_on(device: torch.device, height: int, width: int) -> Tensor:
+def _paths_on(device: torch.device, height: int, width: int) -> ScanPaths:
     return scan_paths(height, width).to(device)
 
 
 class SerpentineMixer(nn.Module):
     """Mixes all cells of a (B, C, H, W) map along eight serpentine paths; starts as the identity.
 
-    Each cell proposes a value u and a step size delta. The state of a selective state space of size one
-    under zero-order hold is h <- exp(-softplus(delta)) h + (1 - exp(-softplus(delta))) u, a gated
-    recurrence (Gu & Dao 2023, "Mamba", Theorem 1), since exp(-softplus(x)) = sigmoid(-x). Biases of
-    delta start at time scales spread from 1 to 64 cells.
+    A selective state space of size one under zero-order hold, which is the gated recurrence of `gated_scan` (Gu & Dao
+    2023, "Mamba", Theorem 1) since exp(-softplus(x)) = sigmoid(-x). Time scales start spread from 1 to 64 cells.
 
     Args:
-        channels: C, a multiple of 8; every direction gets C/8 of them.
+        channels: C, a multiple of 8, each direction getting C/8; a `ValueError` otherwise.
     """
 
     def __init__(self, channels: int):
@@ -71,7 +65,7 @@ class SerpentineMixer(nn.Module):
         self.project = nn.Linear(channels, 3 * channels)  # C values u, C step sizes delta, C gates
         self.out = starting_at_zero(ResidualLinear(channels, channels))
         with torch.no_grad():
-            values, deltas, _ = self.project.bias.chunk(3)
+            values, deltas, _ = self.project.bias.chunk(3)  # (C,) each
             keep = 1 - 1 / torch.logspace(0, 6, channels // DIRECTIONS, base=2).clamp_min(1.5)
             values.zero_()
             deltas.copy_(torch.logit(1 - keep).repeat(DIRECTIONS))
@@ -79,6 +73,6 @@ class SerpentineMixer(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         height, width = x.shape[2:]
-        tokens = x.permute(0, 2, 3, 1).flatten(1, 2)
-        mixed = gated_scan(self.project(self.norm(tokens)), _paths_on(x.device, height, width))
+        tokens = x.permute(0, 2, 3, 1).flatten(1, 2)  # (B, H*W, C)
+        mixed = gated_scan(self.project(self.norm(tokens)), _paths_on(x.device, height, width))  # (B, H*W, C)
         return self.out(mixed, tokens).unflatten(1, (height, width)).permute(0, 3, 1, 2)

@@ -1,4 +1,4 @@
-"""The networks there are, by the names that `config.json` has for them: a new one is a class and a line here."""
+"""The networks by the names in `config.json`: a new one is a class and a line here, or a mixer one in `mixers.py`."""
 
 from __future__ import annotations
 
@@ -16,5 +16,5 @@ BACKBONES: dict[str, type[UNet]] = {"unet": UNet}  # of denoisers; others are cl
 
 
 def default(network: type[nn.Module], argument: str) -> Any:
-    """What a network's constructor takes where `argument` is not said, which is what it means that a file lacks it."""
+    """The default of a constructor's `argument`, which holds as well where a file lacks it."""
     return inspect.signature(network).parameters[argument].default

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from itertools import pairwise
 from typing import Literal, get_args
@@ -15,15 +15,14 @@ from torch.nn import functional as F
 
 from ddpm_core.diffusion.prediction import PredictionType
 from ddpm_core.networks.layers import Conv3x3, NormSiLU, closing, reads_apart, starting_at_zero
-from ddpm_core.networks.serpentine import SerpentineMixer
+from ddpm_core.networks.mixers import MIXERS, Mixer
 
-Mixer = Literal["serpentine", "attention", "none"]
 Variance = Literal["fixed", "learned"]
 
 
 def timestep_embedding(t: Tensor, width: int) -> Tensor:
     """Sines and cosines (B, width) of timesteps `t` (B,) (Vaswani et al. 2017, section 3.5)."""
-    angles = t[:, None].float() * _frequencies(width // 2, t.device)
+    angles = t[:, None].float() * _frequencies(width // 2, t.device)  # (B, width/2)
     return torch.cat([angles.sin(), angles.cos()], dim=1)
 
 
@@ -35,10 +34,9 @@ def _frequencies(count: int, device: torch.device) -> Tensor:
 
 
 class TimeBlock(nn.Module):
-    """Residual block on (B, C, H, W), scaled and shifted by what the time embedding says.
+    """Residual block on (B, C, H, W) with adaptive normalisation by the time embedding; starts as the identity.
 
-    A norm followed by a scale and shift from the time embedding is adaptive normalisation (Dhariwal &
-    Nichol 2021, section 4, there with group norm). The block starts as the identity.
+    Its norms are scaled and shifted (Dhariwal & Nichol 2021, section 4, there with group norm).
     """
 
     def __init__(self, channels: int, dropout: float):
@@ -49,37 +47,8 @@ class TimeBlock(nn.Module):
 
     def forward(self, x: Tensor, modulation: Tensor) -> Tensor:
         """(B, C, H, W), for a `modulation` (B, 2C, 1, 1) that holds C scales, less 1, and C shifts."""
-        h = self.norm2(self.conv1(self.norm1(x)), modulation)
+        h = self.norm2(self.conv1(self.norm1(x)), modulation)  # (B, C, H, W)
         return self.conv2(self.dropout(h), residual=x)
-
-
-class AttentionMixer(nn.Module):
-    """Multi-head self-attention over all cells of (B, C, H, W); starts as the identity.
-
-    The usual choice, kept so that the serpentine mixer can be compared with it.
-    """
-
-    def __init__(self, channels: int, head_size: int = 64):
-        super().__init__()
-        self.heads = next(n for n in range(max(1, channels // head_size), 0, -1) if channels % n == 0)
-        self.norm = nn.LayerNorm(channels)
-        self.query_key_value = nn.Linear(channels, 3 * channels)
-        self.out = starting_at_zero(nn.Linear(channels, channels))
-
-    def forward(self, x: Tensor) -> Tensor:
-        batch, channels, height, width = x.shape
-        tokens = self.norm(x.permute(0, 2, 3, 1).reshape(batch, height * width, channels))
-        split = self.query_key_value(tokens).view(batch, height * width, 3, self.heads, -1)
-        query, key, value = split.permute(2, 0, 3, 1, 4)
-        mixed = F.scaled_dot_product_attention(query, key, value).transpose(1, 2).reshape(tokens.shape)
-        return x + self.out(mixed).view(batch, height, width, channels).permute(0, 3, 1, 2)
-
-
-MIXERS: dict[str, Callable[[int], nn.Module]] = {
-    "serpentine": SerpentineMixer,
-    "attention": AttentionMixer,
-    "none": lambda channels: nn.Identity(),
-}
 
 
 class Stage(nn.Module):
@@ -87,7 +56,7 @@ class Stage(nn.Module):
 
     def __init__(self, channels: int, blocks: int, mixer: Mixer, dropout: float):
         super().__init__()
-        self.blocks = nn.ModuleList(TimeBlock(channels, dropout) for _ in range(blocks))
+        self.blocks = nn.ModuleList(TimeBlock(channels, dropout) for _ in range(blocks))  # all (B, C, H, W)
         self.mixer = MIXERS[mixer](channels)
 
     def forward(self, x: Tensor, modulations: Iterator[Tensor]) -> Tensor:
@@ -100,7 +69,6 @@ class Denoiser(nn.Module, ABC):
     """A network that tells noise from picture in a noisy latent; subclasses say how, in `forward`.
 
     Attributes:
-        latent_channels: channels of the latent.
         prediction: what its output means, see `prediction.training_target`.
         classes: how many it can be asked for; 0 if it was trained without.
         null_class: the label that stands for "no class"; None if it has none.
@@ -115,31 +83,32 @@ class Denoiser(nn.Module, ABC):
     def forward(self, noisy: Tensor, t: Tensor, label: Tensor | None = None) -> Tensor:
         """The raw output (B, C, h, w), in its own prediction type, for `noisy` (B, C, h, w) at `t` (B,).
 
-        It is (B, 2C, h, w) of one that learned its variance; `prediction.split_variance` tells what is what.
+        With a learned variance it is (B, 2C, h, w), see `prediction.split_variance`.
 
         Args:
-            label: the class of each, (B,); None for no class throughout.
+            label: the class of each, (B,) from 0 to `classes`, the last standing for "no class"; None for no class
+                throughout. A network without classes takes None alone.
         """
 
 
 class UNet(Denoiser):
     """Predicts from a noisy latent and its timestep, at all resolutions at once (Ronneberger et al. 2015).
 
-    Going down, each level is a `Stage`, then a halving; going up, each level takes the coarser result and
-    the skip connection of its own level together by a 1x1 convolution, then a `Stage`.
+    Going down, each level is a `Stage`, then a halving; going up, a 1x1 convolution joins the coarser result with the
+    level's skip connection, then a `Stage`.
 
     Args:
-        latent_channels: channels of the latent.
         channels: width per level, finest first, multiples of 32; each level but the first halves the grid.
         blocks: time blocks per level and direction.
-        mixer: what lets far cells see each other, at every level: "serpentine", "attention" or "none".
-        dropout: share of activations dropped inside blocks while training.
-        prediction: what the network's output means: "eps", "x0", "v" or "velocity" (see
-            `prediction.training_target`).
-        variance: "learned" for one that says how sure it is as well, with as many channels more (see
-            `prediction.split_variance`).
-        classes: how many it can be told apart; an embedding of the class is added to that of the time (Nichol &
-            Dhariwal 2021, section 4). There is one for "no class" as well (Ho & Salimans 2022, section 3.2).
+        mixer: of `MIXERS`, at every level.
+        dropout: share of channels dropped inside blocks while training.
+        prediction: what the output means, see `prediction.training_target`.
+        variance: "learned" for as many output channels more, see `prediction.split_variance`.
+        classes: how many it knows; the embedding of a class is added to that of the time (Nichol & Dhariwal 2021,
+            section 4). There is one of "no class" as well (Ho & Salimans 2022, section 3.2).
+
+    Raises:
+        ValueError: there is no such prediction type or variance, or `classes` is below 0.
     """
 
     def __init__(
@@ -187,32 +156,26 @@ class UNet(Denoiser):
         self.output = closing(channels[0], last)
 
     def forward(self, noisy: Tensor, t: Tensor, label: Tensor | None = None) -> Tensor:
-        """The network's raw output (B, C, h, w), in its own prediction type, for `noisy` (B, C, h, w) at `t` (B,).
-
-        With a learned variance it is (B, 2C, h, w); `prediction.split_variance` tells what is what.
-
-        Args:
-            label: the class of each, (B,) from 0 to `classes`, the last standing for "no class"; None for no class
-                throughout. A network without classes takes None alone.
-        """
+        """The raw output (B, C, h, w), or (B, 2C, h, w) with a learned variance; see `Denoiser.forward`."""
         modulation = self.modulations(t, label)
-        modulations = iter(modulation.split(self.modulated, dim=1))
-        x = self.input(noisy.to(modulation.dtype))
+        modulations = iter(modulation.split(self.modulated, dim=1))  # (B, 2 * channels[level], 1, 1) each
+        x = self.input(noisy.to(modulation.dtype))  # (B, channels[0], h, w)
         skips = []
         for level, stage in enumerate(self.down):
-            x = stage(x, modulations)
+            x = stage(x, modulations)  # (B, channels[level], h/2^level, w/2^level), rounded up
             if level < self.halvings:
                 skips.append(x)
                 x = self.halve[level](x)
         for level in reversed(range(self.halvings)):
             skip = skips[level]
-            x = F.interpolate(self.widen[level](x), size=skip.shape[2:], mode="nearest")
+            x = F.interpolate(self.widen[level](x), size=skip.shape[2:], mode="nearest")  # as the skip connection
             x = self.up[level](self.fuse[level](torch.cat([x, skip], dim=1)), modulations)
-        return self.output(x).float()
+        return self.output(x).float()  # (B, C or 2C, h, w)
 
     def modulations(self, t: Tensor, label: Tensor | None = None) -> Tensor:
-        """What `t` (B,) and `label` (B,) have to say to all blocks, one after the other: (B, sum of 2C, 1, 1)."""
-        time = self.time(timestep_embedding(t, self.time_features).to(next(self.parameters()).dtype))
+        """Scales and shifts of all blocks in their turn, of `t` (B,) and `label` (B,): (B, sum of 2C, 1, 1)."""
+        embedding = timestep_embedding(t, self.time_features)  # (B, channels[0])
+        time = self.time(embedding.to(next(self.parameters()).dtype))  # (B, 2 * channels[0])
         if self.label is not None:
             time = time + self.label(torch.full_like(t, self.classes) if label is None else label)
         return self.modulate(F.silu(time))[:, :, None, None]

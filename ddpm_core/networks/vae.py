@@ -1,9 +1,7 @@
 """The learned codec: a variational autoencoder whose decoder is strictly local.
 
-The encoder may look anywhere (squeeze-and-excitation pools over the whole picture); the decoder may
-not, so that repainting one latent cell changes pixels near it and nowhere else. That rules out, in the
-decoder, attention, pooling and any norm whose statistics run over space; what is left is convolution
-and a norm over the channels of each pixel.
+The encoder may look anywhere; the decoder may not, so that repainting one latent cell changes pixels near it alone.
+That leaves it convolution and a norm over each pixel's channels: no attention, pooling or statistics over space.
 """
 
 from __future__ import annotations
@@ -28,16 +26,14 @@ class SqueezeExcitation(nn.Module):
         self.excite = nn.Linear(channels // reduction, channels)
 
     def forward(self, x: Tensor) -> Tensor:
-        scale = torch.sigmoid(self.excite(F.silu(self.squeeze(x.mean((2, 3))))))
+        scale = torch.sigmoid(self.excite(F.silu(self.squeeze(x.mean((2, 3))))))  # (B, C)
         return x * scale[:, :, None, None]
 
 
 class ResidualBlock(nn.Module):
-    """Two convolutions on (B, C, H, W), added to the input; the sum starts as the input itself.
+    """Two convolutions of `kernel` 1 or 3 on (B, C, H, W), added to the input; starts as the identity.
 
-    Args:
-        kernel: 1 or 3, the reach of both convolutions.
-        squeeze: add squeeze-and-excitation (encoder only, for it looks at the whole picture).
+    `squeeze` adds squeeze-and-excitation, for encoders only: it looks at the whole picture.
     """
 
     def __init__(self, channels: int, kernel: int = 3, squeeze: bool = False):
@@ -48,14 +44,14 @@ class ResidualBlock(nn.Module):
         self.squeeze = SqueezeExcitation(channels) if squeeze else nn.Identity()
 
     def forward(self, x: Tensor) -> Tensor:
-        h = self.conv2(self.norm2(self.conv1(self.norm1(x))))
+        h = self.conv2(self.norm2(self.conv1(self.norm1(x))))  # (B, C, H, W)
         return x + self.squeeze(h)
 
 
 class Encoder(nn.Module):
     """(B, 3, H, W) -> (B, 2*latent_channels, H/stride, W/stride): posterior mean and log-variance.
 
-    Every halving folds 2x2 pixels into channels, so nothing is thrown away before a convolution saw it.
+    Halvings fold 2x2 pixels into channels, so nothing is lost before a convolution saw it.
     """
 
     def __init__(self, channels: Sequence[int], blocks: int, latent_channels: int):
@@ -63,7 +59,7 @@ class Encoder(nn.Module):
         layers: list[nn.Module] = []
         previous = 3
         for width in channels:
-            layers += [nn.PixelUnshuffle(2), nn.Conv2d(4 * previous, width, 3, padding=1)]
+            layers += [nn.PixelUnshuffle(2), nn.Conv2d(4 * previous, width, 3, padding=1)]  # (B, width, H/2, W/2)
             layers += [ResidualBlock(width, squeeze=True) for _ in range(blocks)]
             previous = width
         self.layers = nn.Sequential(*layers)
@@ -76,7 +72,7 @@ class Encoder(nn.Module):
 class Decoder(nn.Module):
     """(B, latent_channels, h, w) -> (B, 3, h*stride, w*stride), strictly local.
 
-    Works cell by cell (1x1) on the latent grid and with 3x3 kernels above it, where reach is cheap in pixels.
+    Kernels are 1x1 on the latent grid and 3x3 above it, where reach is few pixels.
     """
 
     def __init__(self, channels: Sequence[int], blocks: int, latent_channels: int, full_width: int):
@@ -85,7 +81,7 @@ class Decoder(nn.Module):
         layers: list[nn.Module] = [nn.Conv2d(latent_channels, widths[0], 1)]
         layers += [ResidualBlock(widths[0], kernel=1) for _ in range(blocks + 1)]
         for doubling, (width, finer) in enumerate(pairwise(widths), 1):
-            layers += [nn.Conv2d(width, 4 * finer, 1), nn.PixelShuffle(2)]
+            layers += [nn.Conv2d(width, 4 * finer, 1), nn.PixelShuffle(2)]  # (B, finer, 2h, 2w)
             layers += [ResidualBlock(finer) for _ in range(blocks if doubling < len(channels) else 1)]
         self.layers = nn.Sequential(*layers)
         self.out = closing(full_width, nn.Conv2d(full_width, 3, 3, padding=1))
@@ -98,10 +94,9 @@ class VAE(Codec):
     """Variational autoencoder (Kingma & Welling 2014) and codec of the latent diffusion model.
 
     Args:
-        latent_channels: channels of the latent.
         channels: width at each halving, finest first; their number sets the stride (three: stride 8).
         encoder_blocks: residual blocks after each halving.
-        decoder_blocks: residual blocks after each doubling but the last, which has one; the latent grid has one more.
+        decoder_blocks: after each doubling but the last, which has one; the latent grid has one more.
         full_width: width of the decoder at full resolution.
     """
 
@@ -119,7 +114,7 @@ class VAE(Codec):
 
     def moments(self, image: Tensor) -> tuple[Tensor, Tensor]:
         """Posterior mean and log-variance (B, C, h, w) of `image` (B, 3, H, W) in [-1, 1], not normalised."""
-        mean, log_variance = self.encoder(image).float().chunk(2, dim=1)
+        mean, log_variance = self.encoder(image).float().chunk(2, dim=1)  # (B, C, H/stride, W/stride) each
         return mean, log_variance.clamp(-20, 10)
 
     def means(self, image: Tensor) -> Tensor:

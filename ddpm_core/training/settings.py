@@ -12,8 +12,9 @@ from ddpm_core.diffusion.prediction import PredictionType
 from ddpm_core.diffusion.schedules import SCHEDULES
 from ddpm_core.machine import Precision
 from ddpm_core.networks.codec import PixelCodec
+from ddpm_core.networks.mixers import Mixer
 from ddpm_core.networks.tables import default
-from ddpm_core.networks.unet import Mixer, UNet, Variance
+from ddpm_core.networks.unet import UNet, Variance
 from ddpm_core.networks.vae import VAE
 from ddpm_core.requests import MAX_SEED, Request
 from ddpm_core.training.losses import Weighting

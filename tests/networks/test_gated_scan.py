@@ -15,6 +15,7 @@ from torch.nn import functional as F
 
 from ddpm_core.networks.cpu import kernels
 from ddpm_core.networks.gated_scan import (
+    ScanPaths,
     _order,
     _Reorder,
     gated_scan,
@@ -28,14 +29,14 @@ LENGTHS = [1, 2, 7, 64, 100, 257, 323]
 GRIDS = [(1, 1), (1, 6), (5, 3), (8, 8), (9, 16)]
 CLOSE = {"rtol": 1e-5, "atol": 1e-5}
 WAYS = pytest.mark.parametrize("scan", [gated_scan, scan_in_chunks], ids=["compiled", "in chunks"])
-Scan = Callable[[Tensor, Tensor], Tensor]
+Scan = Callable[[Tensor, ScanPaths], Tensor]
 
 
-def scan_by_steps(projected: Tensor, paths: Tensor) -> Tensor:
+def scan_by_steps(projected: Tensor, paths: ScanPaths) -> Tensor:
     """What `gated_scan` computes, in its plainest form and in fp32."""
     value, delta, gate = projected.float().unflatten(2, (3, DIRECTIONS, -1)).unbind(2)
     write, states = torch.sigmoid(delta), torch.empty_like(value)
-    for direction, path in enumerate(paths):
+    for direction, path in enumerate(paths.permutation):
         along = [each[:, path, direction] for each in (1 - write, write * value)]
         states = states.index_put(
             (torch.arange(len(value))[:, None], path, torch.tensor(direction)), recurrence_by_steps(*along)
@@ -98,7 +99,7 @@ def test_a_long_fade_in_bf16_does_not_stop_short() -> None:
     # A state in bf16 would stand still where what is added is less than half of its last digit.
     given = torch.zeros(1, 1024, 3, DIRECTIONS)
     given[:, :, 0], given[:, :, 1], given[:, :, 2] = 1, -6, 20
-    paths = torch.arange(1024).repeat(DIRECTIONS, 1)
+    paths = ScanPaths.of(torch.arange(1024).repeat(DIRECTIONS, 1))
     states = gated_scan(given.flatten(2).bfloat16(), paths).float() / 20
     write = torch.sigmoid(torch.tensor(-6.0, dtype=torch.double))
     expected = 1 - (1 - write) ** torch.arange(1, 1025)
@@ -186,10 +187,18 @@ def test_a_second_derivative_is_refused() -> None:
         grad.sum().backward()
 
 
+@WAYS
+def test_a_scan_takes_any_order_of_the_cells(scan: Scan) -> None:
+    paths = ScanPaths.of(torch.stack([torch.randperm(12) for _ in range(DIRECTIONS)]))
+    given = projected(3, 4)
+    torch.testing.assert_close(scan(given, paths), scan_by_steps(given, paths), **CLOSE)
+
+
+@pytest.mark.parametrize("parts", [1, 2])
 @pytest.mark.parametrize(("height", "width"), GRIDS)
-def test_going_along_a_path_and_back_by_the_inverse_changes_nothing(height: int, width: int) -> None:
-    order, inverse = _order(scan_paths(height, width), 1)
-    rows = torch.randn(height * width * DIRECTIONS)
+def test_going_along_a_path_and_back_by_the_inverse_changes_nothing(height: int, width: int, parts: int) -> None:
+    order, inverse = _order(scan_paths(height, width), parts)
+    rows = torch.randn(height * width * DIRECTIONS * parts)
     assert torch.equal(rows[order][inverse], rows)
     assert torch.equal(rows[inverse][order], rows)
 
@@ -201,7 +210,7 @@ def test_the_order_moves_each_direction_of_each_part_along_its_own_path(height: 
     order, _ = _order(paths, parts)
     table = torch.arange(height * width * parts * DIRECTIONS).view(height * width, parts, DIRECTIONS)
     moved = table.flatten()[order].view(parts, height * width, DIRECTIONS)
-    for direction, path in enumerate(paths):
+    for direction, path in enumerate(paths.permutation):
         assert torch.equal(moved[:, :, direction], table[path, :, direction].T)
 
 

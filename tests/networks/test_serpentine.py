@@ -14,14 +14,21 @@ CLOSE = {"rtol": 1e-5, "atol": 1e-5}
 
 @pytest.mark.parametrize(("height", "width"), GRIDS)
 def test_each_path_visits_every_cell_once(height: int, width: int) -> None:
-    paths = scan_paths(height, width)
+    paths = scan_paths(height, width).permutation
     assert paths.shape == (DIRECTIONS, height * width)
     assert torch.equal(paths.sort(dim=1).values, torch.arange(height * width).expand(DIRECTIONS, -1))
 
 
 @pytest.mark.parametrize(("height", "width"), GRIDS)
-def test_consecutive_cells_of_a_path_are_neighbours(height: int, width: int) -> None:
+def test_the_inverse_of_a_path_says_at_which_step_it_is_at_each_cell(height: int, width: int) -> None:
     paths = scan_paths(height, width)
+    steps = torch.arange(height * width).expand(DIRECTIONS, -1)
+    assert torch.equal(paths.inverse.gather(1, paths.permutation), steps)
+
+
+@pytest.mark.parametrize(("height", "width"), GRIDS)
+def test_consecutive_cells_of_a_path_are_neighbours(height: int, width: int) -> None:
+    paths = scan_paths(height, width).permutation
     rows, columns = paths // width, paths % width
     distance = torch.maximum(rows.diff(dim=1).abs(), columns.diff(dim=1).abs())
     assert (distance == 1).all()
@@ -29,12 +36,12 @@ def test_consecutive_cells_of_a_path_are_neighbours(height: int, width: int) -> 
 
 @pytest.mark.parametrize(("height", "width"), GRIDS)
 def test_the_second_half_of_the_paths_is_the_first_half_backwards(height: int, width: int) -> None:
-    paths = scan_paths(height, width)
+    paths = scan_paths(height, width).permutation
     assert torch.equal(paths[DIRECTIONS // 2 :], paths[: DIRECTIONS // 2].flip(1))
 
 
 def test_the_paths_are_rows_columns_and_both_diagonals() -> None:
-    assert scan_paths(2, 3)[:4].tolist() == [
+    assert scan_paths(2, 3).permutation[:4].tolist() == [
         [0, 1, 2, 5, 4, 3],
         [0, 3, 4, 1, 2, 5],
         [0, 1, 3, 4, 2, 5],
@@ -43,7 +50,7 @@ def test_the_paths_are_rows_columns_and_both_diagonals() -> None:
 
 
 def test_no_two_paths_are_the_same() -> None:
-    assert len({tuple(path) for path in scan_paths(4, 6).tolist()}) == DIRECTIONS
+    assert len({tuple(path) for path in scan_paths(4, 6).permutation.tolist()}) == DIRECTIONS
 
 
 @pytest.mark.parametrize(("height", "width"), [(1, 1), (1, 6), (5, 3), (8, 8)])
@@ -69,7 +76,7 @@ def test_the_mixer_reads_each_direction_along_its_own_path(shaken) -> None:
     tokens = mixer.norm(x.flatten(2).transpose(1, 2))
     value, delta, gate = mixer.project(tokens).chunk(3, dim=2)
     states = torch.empty_like(value)
-    for direction, path in enumerate(scan_paths(height, width)):
+    for direction, path in enumerate(scan_paths(height, width).permutation):
         write = torch.sigmoid(delta[:, path, direction : direction + 1])
         along = recurrence_by_steps(1 - write, write * value[:, path, direction : direction + 1])
         states[:, path, direction : direction + 1] = along

@@ -1,6 +1,6 @@
 """A trained network made ready for use: in the machine's fast type, its weights in the order its kernels want them.
 
-Nothing here changes what is computed beyond rounding, and nothing of it can be trained.
+What is computed is the same but for rounding, and cannot be trained.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from ddpm_core.networks.unet import UNet
 
 
 class PackedConv2d(nn.Module):
-    """A convolution on CPU that keeps its weights in the order oneDNN works in, for every size of map it has met.
+    """A convolution on CPU that keeps its weights in oneDNN's order, for every size of map it has met.
 
-    PyTorch reorders them at every call otherwise, which for one small latent costs more than the convolution does.
-    The operations are those `torch.compile` emits, without its minute of compiling.
+    PyTorch reorders them at every call, which for one small latent costs more than the convolution. The operations are
+    those `torch.compile` emits, without its minute of compiling.
     """
 
     def __init__(self, plain: nn.Conv2d):
@@ -45,10 +45,9 @@ class PackedConv2d(nn.Module):
 
 
 class PackedConv3x3(PackedConv2d):
-    """The same of a `Conv3x3`.
+    """The same of a `Conv3x3`; a residual is overwritten by the sum, which so costs next to nothing.
 
-    A residual is overwritten by the sum, which so costs next to nothing. Nobody needs a block's input once it has been
-    through, for what is handed over to the way up comes out of a stage.
+    Nobody needs a block's input any more: what skips to the way up comes out of a stage.
     """
 
     def forward(self, x: Tensor, residual: Tensor | None = None) -> Tensor:
@@ -71,8 +70,8 @@ class PackedByProduct(PackedConv3x3):
             return super().forward(x, residual)
         if self.rows is None:
             self.rows = _in_product_order(rows_of(self.plain))
-        cells = x.permute(0, 2, 3, 1) if self.by_cell else neighbourhoods(x)
-        h = _product(cells, self.rows, self.how[0]).permute(0, 3, 1, 2)
+        cells = x.permute(0, 2, 3, 1) if self.by_cell else neighbourhoods(x)  # (B, H, W, C or 9C)
+        h = _product(cells, self.rows, self.how[0]).permute(0, 3, 1, 2)  # (B, out, H, W)
         return h if residual is None else residual + h
 
 
@@ -83,10 +82,7 @@ def is_by_cell(layer: nn.Conv2d) -> bool:
 
 
 class PackedLinear(nn.Module):
-    """The same of a linear layer, whose order of weights serves any number of rows. Made for bf16.
-
-    A residual is added before the sum is rounded.
-    """
+    """The same of a linear layer, one order for any number of rows; a residual is added before rounding. In bf16."""
 
     def __init__(self, plain: nn.Linear):
         super().__init__()
@@ -114,7 +110,7 @@ class CompiledNormSiLU(nn.Module):
         super().__init__()
         self.plain = plain
         self.affine = plain.weight, plain.bias
-        self.unchanged = torch.zeros_like(plain.weight).repeat(2)[None, :, None, None]
+        self.unchanged = torch.zeros_like(plain.weight).repeat(2)[None, :, None, None]  # (1, 2C, 1, 1)
 
     def forward(self, x: Tensor, modulation: Tensor | None = None) -> Tensor:
         x = x.contiguous(memory_format=torch.channels_last)
@@ -130,7 +126,7 @@ class CompiledNormSiLU(nn.Module):
 
 
 class RememberedModulations:
-    """`UNet.modulations` on CPU, each computed once per timestep and class: every picture asks for the same again."""
+    """`UNet.modulations` on CPU, computed once per timestep and class, for every picture asks for the same."""
 
     def __init__(self, network: UNet):
         self.compute = network.modulations
@@ -138,7 +134,7 @@ class RememberedModulations:
 
     def __call__(self, t: Tensor, label: Tensor | None = None) -> Tensor:
         labels = [None] * len(t) if label is None else label.tolist()
-        rows = [self.of(*asked) for asked in zip(t.tolist(), labels, strict=True)]
+        rows = [self.of(*asked) for asked in zip(t.tolist(), labels, strict=True)]  # (1, sum of 2C, 1, 1) each
         return rows[0] if len(rows) == 1 else torch.cat(rows)
 
     def _of(self, t: float, label: int | None) -> Tensor:
@@ -148,9 +144,9 @@ class RememberedModulations:
 def ready(network: Model, device: torch.device) -> Model:
     """The network, itself changed, for inference on `device`, where it already is.
 
-    Weights are in bf16 where the machine is fast in it, convolutions are packed where oneDNN has them. So are linear
-    layers in bf16; in fp32 PyTorch multiplies by another library, which has no such order. On CPUs a norm and what
-    follows it are one operation, and what a timestep says to a `UNet` is kept.
+    Weights are in bf16 where the machine is fast in it. On CPUs convolutions are packed where oneDNN has them, and so
+    are linear layers in bf16 (in fp32 PyTorch's library has no such order); norm, scale, shift and SiLU are one
+    operation, and a `UNet` keeps its modulations.
     """
     if resolve_precision("auto", device) == torch.bfloat16:
         network.to(torch.bfloat16)

@@ -22,7 +22,7 @@ def fitting(kernel: str, dtype: torch.dtype = torch.float32) -> dict[str, Tensor
     tensors = {
         name: torch.rand(shape).to(dtype) for name, shape in kernels.TENSORS[getattr(kernels, kernel)](*SIZES[kernel])
     }
-    return tensors | ({"paths": scan_paths(2, 3)} if "paths" in tensors else {})
+    return tensors | ({"paths": scan_paths(2, 3).permutation} if "paths" in tensors else {})
 
 
 def run(kernel: str, tensors: dict[str, Tensor | None]) -> None:

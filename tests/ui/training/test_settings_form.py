@@ -8,7 +8,7 @@ from typing import Any, get_args
 import gradio as gr
 import pytest
 
-from ddpm_core.networks.unet import Mixer
+from ddpm_core.networks.mixers import Mixer
 from ddpm_core.training.presets import PRESETS
 from ddpm_core.training.settings import DenoiserSettings, TrainRequest, VaeSettings
 from ui.training.order import Order

@@ -1,0 +1,47 @@
+"""Mixers, by which far cells of a map see each other: a new one is a class or function and a line in `MIXERS`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Literal
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from ddpm_core.networks.layers import starting_at_zero
+from ddpm_core.networks.serpentine import SerpentineMixer
+
+
+class AttentionMixer(nn.Module):
+    """Multi-head self-attention over all cells of (B, C, H, W); starts as the identity.
+
+    The usual choice, kept so that the serpentine mixer can be compared with it.
+    """
+
+    def __init__(self, channels: int, head_size: int = 64):
+        super().__init__()
+        self.heads = next(n for n in range(max(1, channels // head_size), 0, -1) if channels % n == 0)
+        self.norm = nn.LayerNorm(channels)
+        self.query_key_value = nn.Linear(channels, 3 * channels)
+        self.out = starting_at_zero(nn.Linear(channels, channels))
+
+    def forward(self, x: Tensor) -> Tensor:
+        batch, channels, height, width = x.shape
+        tokens = self.norm(x.permute(0, 2, 3, 1).reshape(batch, height * width, channels))  # (B, H*W, C)
+        split = self.query_key_value(tokens).view(batch, height * width, 3, self.heads, -1)
+        query, key, value = split.permute(2, 0, 3, 1, 4)  # (B, heads, H*W, C/heads) each
+        mixed = F.scaled_dot_product_attention(query, key, value).transpose(1, 2).reshape(tokens.shape)  # (B, H*W, C)
+        return x + self.out(mixed).view(batch, height, width, channels).permute(0, 3, 1, 2)
+
+
+# By the name that `config.json` has: from C, a module of (B, C, H, W) that keeps the shape and starts as the identity.
+MIXERS: dict[str, Callable[[int], nn.Module]] = {
+    "serpentine": SerpentineMixer,
+    "attention": AttentionMixer,
+    "none": lambda channels: nn.Identity(),
+}
+
+if TYPE_CHECKING:
+    Mixer = str
+else:
+    Mixer = Literal[tuple(MIXERS)]
