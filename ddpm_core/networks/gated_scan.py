@@ -104,8 +104,7 @@ def scan_in_chunks(projected: Tensor, paths: ScanPaths) -> Tensor:
 def _order(paths: ScanPaths, parts: int) -> tuple[Tensor, Tensor]:
     """Order and inverse order of the rows of (cells * parts * 8, channels): per cell and part, one per direction.
 
-    Path k reorders only the rows of direction k, so one `index_select` moves all eight at once. The parts come out one
-    after the other.
+    So one `index_select` moves all eight at once. The parts come out one after the other.
     """
     directions, cells = paths.permutation.shape
     row = torch.arange(parts * directions, device=paths.permutation.device).view(parts, 1, directions)  # of one cell
@@ -116,10 +115,7 @@ def _order(paths: ScanPaths, parts: int) -> tuple[Tensor, Tensor]:
 
 
 class _Reorder(torch.autograd.Function):
-    """`index_select` along dim 1 by a permutation, whose gradient is a gather by the inverse.
-
-    PyTorch's own backward scatters with `index_add`.
-    """
+    """`index_select` along dim 1 by a permutation, whose gradient gathers by the inverse; PyTorch's own scatters."""
 
     @staticmethod
     def forward(ctx, rows: Tensor, order: Tensor, inverse: Tensor) -> Tensor:
@@ -135,8 +131,7 @@ class _Reorder(torch.autograd.Function):
 class _ChunkedScan(torch.autograd.Function):
     """States of h[l] = (1 - w[l]) h[l-1] + w[l] value[l] with w = sigmoid(delta), all (B, L, D); inside, fp32.
 
-    Backward is the same from the end: with g the gradient of h, total[l] = g[l] + (1 - w[l+1]) total[l+1];
-    value gets w total, and delta gets w (1 - w) (value - h[l-1]) total, which is w total (value - h[l]).
+    Backward is the same from the end, see `kernels.scan_backward`.
     """
 
     @staticmethod

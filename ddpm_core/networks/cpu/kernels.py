@@ -1,13 +1,11 @@
-"""What on CPUs is written down number by number and compiled by numba, since PyTorch has no operation for it.
+"""What numba compiles for CPUs, since PyTorch has no operation for it.
 
-That is the gated scan: built from PyTorch's operations it is a hundred of them, each too small for two cores. And it is
-norm, scale, shift and SiLU in one for inference: with one small latent, each of PyTorch's four takes longer to start
-and to bring its numbers than to compute. Compiled, each number is brought once, from where it lies.
+That is the gated scan, which is a hundred of PyTorch's operations, each too small for two cores; and norm, scale, shift
+and SiLU in one for inference, for with one small latent each of the four takes longer to start than to compute.
 
-Kernels are given where tensors lie in memory, which takes Python less time than a small scan itself, and see arrays;
-that those are what lies there is checked before (`run`).
-Those hold fp32, or bf16, which NumPy lacks, as its bits in uint16; what is computed with is fp32. Indices are unsigned,
-for LLVM makes vector instructions only where it need not ask whether one counts from the end.
+Kernels are given addresses, which takes Python less time than a small scan itself, after `run` has checked what lies
+there: fp32, or bf16, which NumPy lacks, as its bits in uint16; they compute in fp32. Indices are unsigned, for LLVM
+makes vector instructions only where it need not ask whether one counts from the end.
 """
 
 from __future__ import annotations
@@ -40,13 +38,13 @@ Named = tuple[tuple[str, Shape], ...]
 
 
 def run(kernel: Callable[..., None], sizes: tuple[int, ...], *tensors: Tensor | None) -> None:
-    """Call a kernel of `TENSORS` with sizes, whose product is how many numbers it has to compute, and with its tensors.
+    """Call a kernel of `TENSORS` with its sizes, whose product is how many numbers it computes, and its tensors.
 
-    It computes with as many threads as PyTorch does, if there is enough to do, and lets other Python threads go on.
+    It takes as many threads as PyTorch, if there is enough to do, and lets other Python threads go on.
 
     Raises:
-        TypeError: what it would read or write is not what lies there. All tensors have the shape in `TENSORS`, lie
-            without gaps on the CPU, and are of the first's type, one of those in `STORED`, but for `paths`, int64.
+        TypeError: a tensor is not as in `TENSORS`, contiguous on the CPU and of the first's type, one of `STORED`;
+            `paths` are int64.
     """
     stored = tensors[0].dtype  # type: ignore[union-attr]
     for tensor, (name, shape) in zip(tensors, TENSORS[kernel](*sizes), strict=True):
@@ -66,9 +64,9 @@ def run(kernel: Callable[..., None], sizes: tuple[int, ...], *tensors: Tensor | 
 
 
 def _lies_as(tensor: Tensor, shape: Shape) -> bool:
-    """Whether a tensor on the CPU has its numbers as a kernel sees them, one after the other.
+    """Whether a tensor lies on the CPU as a kernel sees it; channels-last (B, C, H, W) lies as (B, cells, C) does.
 
-    A channels-last map (B, C, H, W) has them as (B, cells, C) does; making such a view takes longer than all of this.
+    To make such a view would take longer than all of this.
     """
     if tensor.dim() == 4 and len(shape) == 3:
         fits = tensor.numel() == math.prod(shape) and tensor.shape[1] == shape[2]
@@ -101,7 +99,7 @@ _start_threads()
 def _compiled(function: Callable[..., None]) -> Callable[..., None]:
     """Compiled at the first call, over several threads, and kept beside Python's own bytecode where that can be.
 
-    Sums may be added up in another order than written, several numbers at a time, and not rounded before they are.
+    Sums may be added up in another order than written, and not rounded before they are.
     """
     options = {"parallel": True, "nogil": True, "error_model": "numpy", "fastmath": {"reassoc", "contract", "nsz"}}
     try:
@@ -151,9 +149,9 @@ def _rounded(typing, number, array):
 
 @njit(inline="always", error_model="numpy")
 def _sigmoid(x):
-    """1 / (1 + exp(-x)) of fp32, but for its last digits, in operations that have vector instructions; `exp` has none.
+    """1 / (1 + exp(-x)) of fp32, but for its last digits, in vector instructions, which `exp` lacks.
 
-    exp(-x) is 2^n exp(r) with n a whole number and r at most ln(2) / 2, whose series ends with the sixth power.
+    exp(-x) is 2^n exp(r) with n whole and r at most ln(2) / 2; its series ends with the sixth power.
     """
     x = min(max(x, np.float32(-87)), np.float32(87))
     n = np.floor(np.float32(0.5) - x * LOG2_E)
@@ -167,12 +165,8 @@ def _sigmoid(x):
 def scan(stored, batch, cells, directions, width, projected_at, paths_at, mixed_at, saved_at):
     """States h <- h + w (value - h) along each path, and `mixed`, which is h silu(gate).
 
-    Args:
-        projected: value, delta and gate.
-        paths: int64 (8, cells).
-        mixed: to be filled.
-        saved: to be filled with the sigmoids of delta, which is w, and of gate, and the states, if there is to be a
-            gradient. There is a kernel without it, compiled apart.
+    Fills `mixed` and, if there is to be a gradient, `saved`: the sigmoids of delta, which is w, and of gate, and the
+    states. Without it the kernel is compiled apart.
     """
     paths = carray(_pointer(paths_at, cells), (directions, cells))
     projected = carray(_pointer(projected_at, stored), (batch, cells, 3, directions, width))
@@ -199,11 +193,10 @@ def scan(stored, batch, cells, directions, width, projected_at, paths_at, mixed_
 def scan_backward(
     stored, batch, cells, directions, width, projected_at, paths_at, saved_at, grad_at, projected_grad_at
 ):
-    """The gradient of `projected`, to be filled, from that of `mixed`, `grad`; paths are gone from their ends.
+    """Fills the gradient of `projected` from that of `mixed`, `grad`; paths are gone from their ends.
 
-    What a state gets from its own cell is g = grad silu(gate), and in all total[l] = g[l] + (1 - w[l+1]) total[l+1].
-    Then value gets w total; delta gets w (1 - w) (value - h[l-1]) total, which is w total (value - h[l]); and gate
-    gets grad h (s + gate s (1 - s)), with s its sigmoid.
+    With g = grad silu(gate), a state gets total[l] = g[l] + (1 - w[l+1]) total[l+1]. Then value gets w total, delta
+    w (1 - w) (value - h[l-1]) total = w total (value - h[l]), and gate grad h (s + gate s (1 - s)), s its sigmoid.
     """
     paths = carray(_pointer(paths_at, cells), (directions, cells))
     projected = carray(_pointer(projected_at, stored), (batch, cells, 3, directions, width))
@@ -230,14 +223,7 @@ def scan_backward(
 
 @_compiled
 def norm_silu(stored, batch, cells, channels, weight_at, bias_at, modulation_at, x_at, out_at):
-    """SiLU of (1 + scale) norm(x) + shift, the norm that of each cell's channels, with `EPSILON` added to the variance.
-
-    Args:
-        weight, bias: of the norm, (channels,).
-        modulation: (B, 2, channels), scales and shifts.
-        x: (B, cells, channels).
-        out: the same, to be filled.
-    """
+    """Fills `out` with SiLU of (1 + scale) norm(x) + shift, the norm that of each cell's channels."""
     weight = carray(_pointer(weight_at, stored), (channels,))
     bias = carray(_pointer(bias_at, stored), (channels,))
     modulation = carray(_pointer(modulation_at, stored), (batch, 2, channels))
