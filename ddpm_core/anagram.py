@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
-from ddpm_core.cli import CHECKPOINT, Checkpoint, Device, in_one_sentence, output_folder, run, takes
+from ddpm_core.cli import CHECKPOINT, Checkpoint, Device, in_one_sentence, output_folder, run, say_written, takes
 from ddpm_core.diffusion.illusions import VIEWS
 from ddpm_core.diffusion.samplers import last
 from ddpm_core.images.files import save_png, seen
@@ -32,10 +32,14 @@ def main(
         model = LatentDiffusion.load(checkpoint, device)
         steps = model.anagram(request)
         output_folder(out)
+        written: list[Path] = []
         for one, picture in zip(request.singles(), model.pictures(last(steps).latent), strict=True):
             said, other = model.png_parameters(one), seen(picture, VIEWS[request.view].apply)
-            save_png(picture, out / f"{one.seed}.png", said)
-            save_png(other, out / f"{one.seed}-{request.view}.png", said)
+            paths = [out / f"{one.seed}.png", out / f"{one.seed}-{request.view}.png"]
+            save_png(picture, paths[0], said)
+            save_png(other, paths[1], said)
+            written += paths
+        say_written(written, out)
 
 
 def command() -> None:

@@ -25,6 +25,7 @@ Checkpoint = Annotated[Path, typer.Option(help="checkpoint folder")]
 Device = Annotated[str, typer.Option(help="cpu, cuda, mps, or auto")]
 Mask = Annotated[Path | None, typer.Option(help="picture of that shape, light or opaque where painted")]
 Region = Annotated[str | None, typer.Option(help=f"a ready-made mask instead: {', '.join(FACE_PARTS)}")]
+NAMED = 4  # of the files that were written
 FLAGS = {"label": "class"}  # fields called otherwise because Python keeps the word to itself
 
 
@@ -145,6 +146,21 @@ def output_folder(path: Path) -> None:
     except OSError as error:
         reason = error.strerror or str(error)
         raise UserError(f"nothing can be written into {path} ({reason}); choose another folder.") from None
+
+
+def say(sentence: str) -> None:
+    """Print a sentence; letters that standard output has none for, those of a path say, are spelled out."""
+    encoding = sys.stdout.encoding or "utf-8"
+    typer.echo(sentence.encode(encoding, "backslashreplace").decode(encoding))
+
+
+def say_written(paths: Sequence[Path], folder: Path | None = None) -> None:
+    """Say in one line what was written: a file, or pictures in a folder, the first few by name."""
+    if folder is None:
+        say(f"Wrote {', '.join(map(str, paths))}.")
+        return
+    names = [path.name for path in paths[:NAMED]] + ["…"] * (len(paths) > NAMED)
+    say(f"Wrote {len(paths)} picture{'s' * (len(paths) != 1)} to {folder}: {', '.join(names)}")
 
 
 def complaint(error: ValidationError) -> str:

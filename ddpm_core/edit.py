@@ -11,7 +11,17 @@ from typing import Annotated, Any
 
 import typer
 
-from ddpm_core.cli import CHECKPOINT, Checkpoint, Device, in_one_sentence, output_file, output_folder, run, takes
+from ddpm_core.cli import (
+    CHECKPOINT,
+    Checkpoint,
+    Device,
+    in_one_sentence,
+    output_file,
+    output_folder,
+    run,
+    say_written,
+    takes,
+)
 from ddpm_core.diffusion.samplers import last
 from ddpm_core.images.files import open_picture, save_png, to_tensor
 from ddpm_core.pipeline import LatentDiffusion
@@ -35,6 +45,7 @@ def main(
         steps = model.edit(request, to_tensor(model.square(original)))
         output_folder(out.parent)
         save_png(model.pictures(last(steps).latent)[0], out, model.png_parameters(request))
+        say_written([out])
 
 
 def command() -> None:

@@ -28,7 +28,7 @@ from typing import Annotated
 
 import typer
 
-from ddpm_core.cli import in_one_sentence, output_file, output_folder, run
+from ddpm_core.cli import in_one_sentence, output_file, output_folder, run, say, say_written
 from ddpm_core.data.find import NONE, find
 from ddpm_core.data.load import find_pictures
 from ddpm_core.errors import UserError
@@ -78,7 +78,7 @@ def main(
                 f"{model.name} always wants a class and cannot be measured: most of what is measured is told none."
             )
         seen = measuring.seen_by_denoiser(checkpoint, data)
-        typer.echo(f"Autoencoder measured on {data}, samples and fillings on {seen}.")
+        say(f"Autoencoder measured on {data}, samples and fillings on {seen}.")
         network = inception(inception_file, model.device) if inception_file else None
         labelled = measuring.with_classes_of(model, checkpoint, seen) if model.classes else None
         classifier = measuring.classifier_of(model, labelled) if labelled else None
@@ -93,6 +93,8 @@ def main(
             json_file.write_text(json.dumps(measures, indent=2) + "\n", encoding="utf-8")
     for line in table(measures):
         typer.echo(line)
+    if json_file:
+        say_written([json_file])
 
 
 def command() -> None:

@@ -14,7 +14,19 @@ from typing import Annotated, Any
 
 import typer
 
-from ddpm_core.cli import CHECKPOINT, Checkpoint, Device, Mask, Region, in_one_sentence, output_folder, run, takes
+from ddpm_core.cli import (
+    CHECKPOINT,
+    Checkpoint,
+    Device,
+    Mask,
+    Region,
+    in_one_sentence,
+    output_folder,
+    run,
+    say,
+    say_written,
+    takes,
+)
 from ddpm_core.diffusion.samplers import last
 from ddpm_core.images.files import open_picture, read_parameters, save_png
 from ddpm_core.images.masks import check_choice, painted_on
@@ -46,12 +58,14 @@ def main(
         steps = model.inpaint(request, frame.image(), frame.mask())
         output_folder(out)
         made = model.pictures(last(steps).latent)
-        source = fingerprint(picture)
+        source, written = fingerprint(picture), []
         for one, fill in zip(request.singles(), made, strict=True):
             path = result_file(out, one.seed, picture, source)
             if path.stem != str(one.seed):
-                typer.echo(f"{path}, since {one.seed}.png is another picture's.")
+                say(f"{path}, since {one.seed}.png is another picture's.")
             save_png(frame.paste(fill), path, model.png_parameters(one) | {"picture": source})
+            written.append(path)
+        say_written(written, out)
 
 
 def fingerprint(picture: Path) -> str:

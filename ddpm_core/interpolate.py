@@ -21,6 +21,7 @@ from ddpm_core.cli import (
     output_folder,
     part,
     run,
+    say_written,
     takes,
 )
 from ddpm_core.diffusion.samplers import last
@@ -48,9 +49,12 @@ def main(
         made = model.pictures(last(steps).latent)
         if moving:
             FORMATS[out.suffix[1:].lower()](there_and_back(made), out, shown.seconds, shown.size)
+            say_written([out])
             return
-        for number, (one, picture) in enumerate(zip(request.singles(), made, strict=True)):
-            save_png(picture, out / f"{number:02d}.png", model.png_parameters(one))
+        paths = [out / f"{number:02d}.png" for number in range(len(made))]
+        for path, one, picture in zip(paths, request.singles(), made, strict=True):
+            save_png(picture, path, model.png_parameters(one))
+        say_written(paths, out)
 
 
 def command() -> None:

@@ -26,6 +26,7 @@ from ddpm_core.cli import (
     output_folder,
     part,
     run,
+    say_written,
     takes,
 )
 from ddpm_core.diffusion.samplers import Step
@@ -65,6 +66,7 @@ def main(
             for step in spread(steps, request.calls)
         ]
         FORMATS[out.suffix[1:].lower()](frames, out, shown.seconds, shown.size)
+        say_written([out])
 
 
 def of_a_seed(

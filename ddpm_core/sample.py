@@ -14,7 +14,17 @@ import typer
 from torch import Tensor
 from tqdm import tqdm
 
-from ddpm_core.cli import CHECKPOINT, Checkpoint, Device, in_one_sentence, output_file, output_folder, run, takes
+from ddpm_core.cli import (
+    CHECKPOINT,
+    Checkpoint,
+    Device,
+    in_one_sentence,
+    output_file,
+    output_folder,
+    run,
+    say_written,
+    takes,
+)
 from ddpm_core.diffusion.samplers import last
 from ddpm_core.images.files import contact_sheet, save_png, to_pictures
 from ddpm_core.pipeline import LatentDiffusion
@@ -43,14 +53,19 @@ def main(
         for folder in (out, grid.parent) if grid else (out,):
             output_folder(folder)
         images: list[Tensor] = []
+        written: list[Path] = []
         for batch in tqdm(batches, desc="sampling", unit="batch", disable=len(batches) == 1 or None):
             made = model.codec.decode(last(model.generate(batch)).latent)  # (B, 3, H, W)
             for one, picture in zip(batch.singles(), to_pictures(made), strict=True):
-                save_png(picture, out / f"{one.seed}.png", model.png_parameters(one))
+                written.append(out / f"{one.seed}.png")
+                save_png(picture, written[-1], model.png_parameters(one))
             if grid:  # otherwise none has to stay in memory
                 images.append(made)
         if grid:
             contact_sheet(torch.cat(images)).save(grid)
+        say_written(written, out)
+        if grid:
+            say_written([grid])
 
 
 def command() -> None:

@@ -15,7 +15,7 @@ import typer
 from tqdm import tqdm
 
 from ddpm_core.checkpoints.atomic import UnwritableError
-from ddpm_core.cli import fail, in_one_sentence, merge, run, takes
+from ddpm_core.cli import fail, in_one_sentence, merge, run, say, takes
 from ddpm_core.machine import keep_freed_memory, let_others_go_first, pick_device, use_threads
 from ddpm_core.training.distributed import World, joined, launched
 from ddpm_core.training.dry_run import dry_run_report
@@ -85,7 +85,7 @@ def main(
             todo = "make room or choose another --out, then go on with --resume"
             fail(f"{str(error)[:-1]}; what was saved before is whole: {todo}.")
     if world.is_main:
-        typer.echo(f"Done: {request.out}" if done else f"Stopped; {outcome}. Go on with {same_command(world)}")
+        say(f"Done: {request.out}" if done else f"Stopped; {outcome}. Go on with {same_command(world)}")
 
 
 def same_command(world: World) -> str:

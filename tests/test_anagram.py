@@ -18,6 +18,8 @@ def test_every_picture_is_written_as_it_is_and_as_it_is_seen_otherwise(
     asked = ["--seed", 3, "--count", 2, "--steps", 2, "--class", "ant", "--other", "bee", "--view", "turned-180"]
     outcome = call(anagram.main, "--checkpoint", class_checkpoint, *asked, "--out", tmp_path / "a")
     assert outcome.status == 0, outcome.err
+    four = "3.png, 3-turned-180.png, 4.png, 4-turned-180.png"
+    assert outcome.out == f"Wrote 4 pictures to {tmp_path / 'a'}: {four}\n"
     names = sorted(path.name for path in (tmp_path / "a").iterdir())
     assert names == ["3-turned-180.png", "3.png", "4-turned-180.png", "4.png"]
     plain, turned = (np.asarray(Image.open(tmp_path / "a" / name)) for name in ("4.png", "4-turned-180.png"))

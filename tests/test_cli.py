@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import io
+import sys
+from pathlib import Path
+
 import pytest
 from pydantic import BaseModel
 
 from ddpm_core.checkpoints.atomic import CheckpointError, UnwritableError
-from ddpm_core.cli import in_one_sentence
+from ddpm_core.cli import in_one_sentence, say_written
 from ddpm_core.errors import UserError
 from ddpm_core.images.files import PictureError
 from ddpm_core.images.masks import MaskError
@@ -54,3 +58,26 @@ def test_a_mistake_of_the_programs_own_is_no_advice_but_a_traceback(call, mistak
     assert "axis 7" in traceback[-1]
     assert last.startswith("Error: something went wrong here")
     assert "axis 7" not in last
+
+
+@pytest.mark.parametrize(
+    ("count", "words"),
+    [
+        (1, "Wrote 1 picture to samples: 0.png\n"),
+        (4, "Wrote 4 pictures to samples: 0.png, 1.png, 2.png, 3.png\n"),
+        (5, "Wrote 5 pictures to samples: 0.png, 1.png, 2.png, 3.png, …\n"),
+    ],
+)
+def test_what_was_written_is_said_in_a_line_that_stays_short(
+    capsys: pytest.CaptureFixture[str], count: int, words: str
+) -> None:
+    say_written([Path("samples") / f"{number}.png" for number in range(count)], Path("samples"))
+    assert capsys.readouterr().out == words
+
+
+def test_a_name_that_the_output_has_no_letters_for_is_spelled_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    shown = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(shown, encoding="ascii", newline="\n"))
+    say_written([Path("café/\udcff.png")])
+    sys.stdout.flush()
+    assert shown.getvalue() == b"Wrote caf\\xe9/\\udcff.png.\n"

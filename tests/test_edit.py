@@ -26,7 +26,8 @@ def test_the_middle_of_the_picture_is_made_anew_at_the_models_size(
     def edited(name: str, *arguments: object) -> Path:
         out = tmp_path / "new folder" / name
         given = ["--checkpoint", tiny_checkpoint, "--steps", 4, "--seed", 3, "--out", out]
-        assert call(edit.main, photo, *given, *arguments).status == 0
+        outcome = call(edit.main, photo, *given, *arguments)
+        assert (outcome.status, outcome.out) == (0, f"Wrote {out}.\n")
         return out
 
     weak, strong = edited("weak.png", "--strength", 0.25), edited("strong.png", "--strength", 1)

@@ -18,6 +18,7 @@ def test_every_picture_is_written_as_it_is_and_as_it_is_seen_from_afar(
     asked = ["--seed", 1, "--steps", 2, "--class", "ant", "--other", "bee", "--blur", 2, "--out", tmp_path / "h"]
     outcome = call(hybrid.main, "--checkpoint", class_checkpoint, *asked)
     assert outcome.status == 0, outcome.err
+    assert outcome.out == f"Wrote 2 pictures to {tmp_path / 'h'}: 1.png, 1-from-afar.png\n"
     assert sorted(path.name for path in (tmp_path / "h").iterdir()) == ["1-from-afar.png", "1.png"]
     near, far = (np.asarray(Image.open(tmp_path / "h" / name), float) for name in ("1.png", "1-from-afar.png"))
     assert np.abs(np.diff(far, axis=0)).mean() < np.abs(np.diff(near, axis=0)).mean() / 2

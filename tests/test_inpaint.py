@@ -24,7 +24,8 @@ def test_a_ready_mask_fills_the_picture_at_its_own_size_once_per_seed(
     call, tiny_checkpoint: Path, photo: Path, tmp_path: Path
 ) -> None:
     arguments = ["--region", "face", "--seed", 4, "--count", 2, "--steps", 2, "--out", tmp_path / "out"]
-    assert call(inpaint.main, photo, "--checkpoint", tiny_checkpoint, *arguments).status == 0
+    outcome = call(inpaint.main, photo, "--checkpoint", tiny_checkpoint, *arguments)
+    assert (outcome.status, outcome.out) == (0, f"Wrote 2 pictures to {tmp_path / 'out'}: 4.png, 5.png\n")
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["4.png", "5.png"]
     before, after = (np.asarray(Image.open(path)) for path in (photo, tmp_path / "out" / "5.png"))
     changed = (before != after).any(2)
@@ -38,9 +39,11 @@ def test_a_ready_mask_fills_the_picture_at_its_own_size_once_per_seed(
 def test_results_of_a_second_photo_leave_those_of_the_first_and_bear_its_name(
     call, tiny_checkpoint: Path, photo: Path, tmp_path: Path
 ) -> None:
-    def fill(picture: Path, steps: int = 1) -> None:
+    def fill(picture: Path, steps: int = 1) -> str:
         arguments = ["--region", "face", "--steps", steps, "--resamples", 1, "--seed", 1, "--out", out]
-        assert call(inpaint.main, picture, "--checkpoint", tiny_checkpoint, *arguments).status == 0
+        outcome = call(inpaint.main, picture, "--checkpoint", tiny_checkpoint, *arguments)
+        assert outcome.status == 0
+        return outcome.out
 
     out, other, namesake = tmp_path / "out", tmp_path / "bert.png", tmp_path / "elsewhere" / "bert.png"
     namesake.parent.mkdir()
@@ -48,7 +51,9 @@ def test_results_of_a_second_photo_leave_those_of_the_first_and_bear_its_name(
         Image.effect_noise((40, 40), 20 + number).convert("RGB").save(path)
     fill(photo)
     first = (out / "1.png").read_bytes()
-    fill(other)
+    assert fill(other) == (
+        f"{out / 'bert-1.png'}, since 1.png is another picture's.\nWrote 1 picture to {out}: bert-1.png\n"
+    )
     fill(namesake)
     assert sorted(path.name for path in out.iterdir()) == ["1.png", "bert-1-2.png", "bert-1.png"]
     assert (out / "1.png").read_bytes() == first

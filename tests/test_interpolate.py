@@ -18,7 +18,9 @@ def test_the_pictures_between_two_seeds_are_numbered_and_end_at_those_of_the_see
 ) -> None:
     common = ["--checkpoint", tiny_checkpoint, "--steps", 3]
     way = ["--seed", 3, "--to", 9, "--count", 4, "--out", tmp_path / "way"]
-    assert call(interpolate.main, *common, *way).status == 0
+    outcome = call(interpolate.main, *common, *way)
+    named = "00.png, 01.png, 02.png, 03.png"
+    assert (outcome.status, outcome.out) == (0, f"Wrote 4 pictures to {tmp_path / 'way'}: {named}\n")
     made = sorted((tmp_path / "way").iterdir())
     assert [path.name for path in made] == ["00.png", "01.png", "02.png", "03.png"]
     assert [read_parameters(path)["start"] for path in made] == pytest.approx([0, 1 / 3, 2 / 3, 1])
@@ -32,7 +34,8 @@ def test_the_pictures_between_two_seeds_are_numbered_and_end_at_those_of_the_see
 def test_a_suffix_asks_for_a_walk_there_and_back(call, tiny_checkpoint: Path, tmp_path: Path, suffix: str) -> None:
     out = tmp_path / "new folder" / f"walk.{suffix}"
     asked = ["--steps", 2, "--count", 3, "--size", 32, "--seconds", 1, "--out", out]
-    assert call(interpolate.main, "--checkpoint", tiny_checkpoint, *asked).status == 0
+    outcome = call(interpolate.main, "--checkpoint", tiny_checkpoint, *asked)
+    assert (outcome.status, outcome.out) == (0, f"Wrote {out}.\n")
     if suffix == "gif":
         with Image.open(out) as gif:
             assert (gif.n_frames, gif.size) == (5, (32, 32))  # type: ignore[attr-defined]

@@ -26,7 +26,8 @@ def test_a_gif_shows_every_step_of_a_seed(call, tiny_checkpoint: Path, tmp_path:
     for view in ("believes", "sees"):
         out = tmp_path / "new folder" / f"{view}.gif"
         asked = ["--seed", 3, "--steps", 5, "--size", 64, "--seconds", 1, "--view", view, "--out", out]
-        assert call(process.main, "--checkpoint", tiny_checkpoint, *asked).status == 0
+        outcome = call(process.main, "--checkpoint", tiny_checkpoint, *asked)
+        assert (outcome.status, outcome.out) == (0, f"Wrote {out}.\n")
         with Image.open(out) as gif:
             assert (gif.format, gif.n_frames, gif.size) == ("GIF", 5, (64, 64))  # type: ignore[attr-defined]
             gif.seek(1)

@@ -81,7 +81,11 @@ def test_pictures_stay_in_memory_for_a_sheet_only(
     monkeypatch.setattr(sample, "to_pictures", watched)
     sheet = ["--grid", tmp_path / "sheet.png"] if grid else []
     arguments = ["--checkpoint", tiny_checkpoint, "--steps", 1, "--count", 2 * MAX_COUNT + 1, "--out", tmp_path / "s"]
-    assert call(sample.main, *arguments, *sheet).status == 0
+    outcome = call(sample.main, *arguments, *sheet)
+    assert outcome.status == 0
+    first, *others = outcome.out.splitlines()
+    assert first == f"Wrote {2 * MAX_COUNT + 1} pictures to {tmp_path / 's'}: 0.png, 1.png, 2.png, 3.png, …"
+    assert others == ([f"Wrote {tmp_path / 'sheet.png'}."] if grid else [])
     assert alive_counts == ([1, 2, 3] if grid else [1, 1, 1])
 
 
@@ -90,6 +94,7 @@ def test_the_sample_command_runs_as_a_module(tiny_checkpoint: Path, tmp_path: Pa
     done = subprocess.run(command, cwd=ROOT, env=ALONE, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "0.png").is_file()
+    assert done.stdout == f"Wrote 1 picture to {tmp_path}: 0.png\n"
 
 
 @pytest.mark.parametrize(

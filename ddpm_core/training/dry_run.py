@@ -1,6 +1,7 @@
 """A training run tried out before it is started: what it learns from, and how much memory and time it takes.
 
-Every stage takes a few real steps, on made-up pictures and in a temporary folder; the run's own is only read.
+Every stage takes a few real steps, on made-up pictures and in a temporary folder; the run's own is only read, and of
+the data a handful of files, to see whether they are pictures.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ import math
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
@@ -19,11 +20,12 @@ import torch
 from ddpm_core.checkpoints import native as checkpoint
 from ddpm_core.checkpoints.atomic import CheckpointError
 from ddpm_core.data.find import DataSet, find
-from ddpm_core.data.load import PictureSet
+from ddpm_core.data.load import NoPictures, PictureSet, Skipped, load_pictures
+from ddpm_core.images.files import Source
 from ddpm_core.networks.codec import Codec
 from ddpm_core.training.loop import Trainer
 from ddpm_core.training.memory_budget import Needs, divided, fit, needs_of
-from ddpm_core.training.pictures import Pictures, introduction
+from ddpm_core.training.pictures import Pictures, introduction, name_in
 from ddpm_core.training.record.progress import in_bytes, in_hours
 from ddpm_core.training.resume import changes
 from ddpm_core.training.settings import StageName, StageSettings, TrainRequest
@@ -35,6 +37,7 @@ from ddpm_core.training.state import steps_taken
 MADE_UP = 8  # pictures; steps draw them over and over
 PATIENCE = 10.0  # seconds for a stage, about; batches that would take longer are reckoned in proportion to smaller ones
 GROWTH = 4  # from one batch tried to the next
+LOOKED_AT = 16  # files of the data that are opened; more only while not one can be used
 REPEATS = 3  # steps of the largest that is tried
 
 
@@ -98,7 +101,11 @@ def dry_run_report(request: TrainRequest) -> Iterator[str]:
     found = find(request.data, request.classes)
     pictures = len(found.sources["train"]) * request.views + len(found.sources["val"])
     pixels = pictures * 3 * request.size**2
+    looked_at, skipped = _looked_at(found.sources["train"], request.size)
     yield from introduction(len(found.sources["train"]), len(found.sources["val"]), found.classes, found.notes)
+    if skipped:
+        names = [name_in(request.data, source) for source, _ in skipped[:3]] + ["..."] * (len(skipped) > 3)
+        yield f"{len(skipped)} of the first {looked_at} files cannot be used ({', '.join(names)}): {skipped[0].reason}"
     yield f"{pictures} squares of {request.size} pixels in memory: {in_bytes(pixels)}."
     remaining = 0.0
     with tempfile.TemporaryDirectory() as folder:
@@ -111,6 +118,22 @@ def dry_run_report(request: TrainRequest) -> Iterator[str]:
             yield from estimate.lines()
     yield f"In all about {in_hours(remaining)}, not counting what lies between: reading, measuring and saving."
     yield "Nothing was written."
+
+
+def _looked_at(files: Sequence[Source], size: int) -> tuple[int, list[Skipped]]:
+    """How many files were opened, the first few or up to one that can be used, and which of them cannot be.
+
+    Raises:
+        NoPictures: not one of all can, as the run would.
+    """
+    skipped: list[Skipped] = []
+    for start in range(0, len(files), LOOKED_AT):
+        some = files[start : start + LOOKED_AT]
+        try:
+            return start + len(some), skipped + load_pictures(some, size).skipped
+        except NoPictures as none:
+            skipped += none.skipped
+    raise NoPictures(skipped)
 
 
 def _stages(request: TrainRequest, folder: Path, found: DataSet) -> Iterator[tuple[StageName, Stage]]:

@@ -230,6 +230,7 @@ def test_evaluating_compares_by_what_it_can_train_and_says_so(
     assert (f"{name}_score" in measures) is scored
     assert not any(key.startswith(("fid", "kid", "inception")) for key in measures)
     lines = outcome.out.splitlines()
+    assert lines[-1] == f"Wrote {report}."
     for key in measures:
         assert any(line.startswith(f"{key} ") for line in lines), key
     assert all("not Inception" in line for line in lines if line.startswith(f"{name}_frechet "))

@@ -14,6 +14,7 @@ from PIL import Image
 from ddpm_core import train
 from ddpm_core.checkpoints import native as checkpoint
 from ddpm_core.data import load as data
+from ddpm_core.images.files import open_picture
 from ddpm_core.networks.unet import UNet
 from ddpm_core.networks.vae import VAE
 from ddpm_core.training import dry_run, memory_budget
@@ -87,12 +88,46 @@ def test_it_says_what_there_is_and_what_it_takes_and_writes_nothing(try_out, tmp
     assert not (tmp_path / "runs").exists()
 
 
-def test_no_picture_is_read(try_out, monkeypatch: pytest.MonkeyPatch) -> None:
-    def read(source: object) -> None:
-        raise AssertionError("a dry run has no use for pictures")
+def test_no_more_than_a_handful_of_pictures_is_read(
+    try_out, picture_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened = []
+
+    def read(source: Path, side: int) -> Image.Image:
+        opened.append(source.name)
+        return open_picture(source, side)
 
     monkeypatch.setattr(data, "open_picture", read)
-    assert try_out("--stage", "vae").status == 0
+    outcome = try_out("--stage", "vae")
+    assert outcome.status == 0
+    assert sorted(opened) == sorted(path.name for path in picture_folder.iterdir())[: dry_run.LOOKED_AT]
+    assert "cannot be used" not in outcome.out
+
+
+def test_files_that_are_no_pictures_are_refused_as_by_the_run(call, try_out, tmp_path: Path) -> None:
+    folder = tmp_path / "phone"
+    folder.mkdir()
+    for number in range(dry_run.LOOKED_AT + 2):
+        (folder / f"IMG_{number:04d}.jpg").write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(2000))
+    refused = call(train.main, "--data", folder, "--out", tmp_path / "run", *TINY)
+    outcome = try_out(source=folder)
+    assert_refused(outcome, f"None of {dry_run.LOOKED_AT + 2} files could be used as a picture", "IMG_0000.jpg")
+    assert refused.err.endswith(outcome.err)  # after its progress bar
+    assert outcome.out == ""
+
+
+def test_files_that_cannot_be_used_are_counted_among_those_looked_at(
+    try_out, picture_folder: Path, tmp_path: Path
+) -> None:
+    folder = shutil.copytree(picture_folder, tmp_path / "in")
+    for name in ("00.png", "03.png"):
+        (folder / name).write_bytes(b"none")
+    some = "2 of the first 16 files cannot be used (00.png, 03.png): 00.png is not a picture that can be read"
+    assert some in try_out("--stage", "vae", source=folder).out
+    for path in sorted(folder.iterdir())[: dry_run.LOOKED_AT + 1]:
+        path.write_bytes(b"none")
+    more = "17 of the first 23 files cannot be used (00.png, 01.png, 02.png, ...): 00.png is"  # one can, after a while
+    assert more in try_out("--stage", "vae", source=folder).out
 
 
 def test_a_long_step_is_not_waited_for_at_full_size(try_out, slow: float) -> None:
