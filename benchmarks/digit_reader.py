@@ -16,7 +16,7 @@ import typer
 from ddpm_core.checkpoints.native import read_weights, write_weights
 from ddpm_core.data.find import find
 from ddpm_core.data.load import PictureSet, load_pictures
-from ddpm_core.evaluation.classifier import SETTINGS, Classifier, share_read_right, trained_classifier
+from ddpm_core.evaluation.classifier import SETTINGS, Classifier, classifier_accuracy, trained_classifier
 
 WEIGHTS = Path(__file__).with_suffix(".safetensors")
 DIGITS, SIZE = 10, 32
@@ -38,7 +38,7 @@ def learned(data: Path) -> float:
 
     settings = SETTINGS.model_copy(update={"iterations": ITERATIONS})
     write_weights(WEIGHTS, trained_classifier(pictures("train"), DIGITS, torch.device("cpu"), settings))
-    return share_read_right(reader(), pictures("val"))
+    return classifier_accuracy(reader(), pictures("val"))
 
 
 if __name__ == "__main__":

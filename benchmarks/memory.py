@@ -79,8 +79,8 @@ def peak(preset: str, cells: int, batch: int) -> dict[str, int]:
         return denoiser_loss(model, random_latents(model, micro_batch.batch_size, cells), diffuser, "lognormal", 0.0)
 
     needs, three = needs_of(trainer, loss), saved_for_backward(trainer, loss, 3)
-    if abs(needs.kept + 3 * needs.kept_each - three) > LINEAR_WITHIN * needs.kept_each:
-        one, two = (needs.kept + count * needs.kept_each for count in (1, 2))
+    if abs(needs.saved + 3 * needs.saved_each - three) > LINEAR_WITHIN * needs.saved_each:
+        one, two = (needs.saved + count * needs.saved_each for count in (1, 2))
         raise UserError(
             f"batches of 1, 2 and 3 keep {one / MB:.1f}, {two / MB:.1f} and {three / MB:.1f} MB for the backward pass: "
             "that is not in proportion, so a larger batch cannot be told from small ones."

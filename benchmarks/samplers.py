@@ -35,10 +35,10 @@ from ddpm_core.data.load import PictureSet, find_pictures, load_pictures
 from ddpm_core.diffusion.samplers import SAMPLERS
 from ddpm_core.errors import UserError
 from ddpm_core.evaluation.checkpoint import classifier_of, with_classes_of
-from ddpm_core.evaluation.classifier import share_read_right
+from ddpm_core.evaluation.classifier import classifier_accuracy
 from ddpm_core.evaluation.distances import groups, sliced_wasserstein
 from ddpm_core.evaluation.feature_distances import frechet_distance
-from ddpm_core.evaluation.features import of_classes, seen
+from ddpm_core.evaluation.features import extract_features, of_classes
 from ddpm_core.evaluation.samples import sample, sample_classes
 from ddpm_core.images.files import PictureError, Source
 from ddpm_core.pipeline import LatentDiffusion
@@ -176,15 +176,17 @@ def by_classifier(model: LatentDiffusion, checkpoint: Path, data: Path, count: i
     floors = held_out_sets(held_out, model.size, count // len(held_out))
     classifier = classifier_of(model, found)
     network = of_classes(classifier)
-    training = seen(network, load_pictures(spread(found.sources["train"], CLASSIFIER_PICTURES), model.size)).features
+    training = extract_features(
+        network, load_pictures(spread(found.sources["train"], CLASSIFIER_PICTURES), model.size)
+    ).features
 
     def distance(pictures: PictureSet) -> float:
-        return frechet_distance(training, seen(network, pictures).features)
+        return frechet_distance(training, extract_features(network, pictures).features)
 
     floor = mean(map(distance, floors))
 
     def judge(samples: PictureSet) -> dict[str, float]:
-        accuracy = share_read_right(classifier, samples)
+        accuracy = classifier_accuracy(classifier, samples)
         return {"class_accuracy": accuracy, "classifier_frechet_ratio": distance(samples) / floor}
 
     return judge

@@ -32,7 +32,7 @@ from benchmarks.results import Result, report
 from benchmarks.subject import new_denoiser, settings_of, training_steps
 from benchmarks.timing import medians
 from ddpm_core.cli import fail, run
-from ddpm_core.training.distributed import ALONE, World, joined
+from ddpm_core.training.distributed import ALONE, World, process_group
 from ddpm_core.training.presets import PRESETS
 
 CELLS = 16  # side of the latents of 128-pixel pictures
@@ -89,7 +89,7 @@ def take_turns(rank: int, port: int, preset: str, repeats: int, answer: Path) ->
     torch.set_num_threads(1)
     os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "RANK": str(rank), "WORLD_SIZE": "2"}
     world = World(rank, 2)
-    with joined(world, torch.device("cpu")):
+    with process_group(world, torch.device("cpu")):
         single, parallel = (training_steps(preset, settings_of(preset), CELLS, world=each) for each in (ALONE, world))
 
         def alone() -> None:

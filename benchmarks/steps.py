@@ -35,7 +35,7 @@ from benchmarks.pipeline import CHECKPOINT
 from benchmarks.results import Result, report
 from ddpm_core.cli import in_one_sentence, run
 from ddpm_core.data.load import PictureSet, find_pictures, load_pictures
-from ddpm_core.evaluation.classifier import share_read_right
+from ddpm_core.evaluation.classifier import classifier_accuracy
 from ddpm_core.evaluation.distances import groups, sliced_wasserstein
 from ddpm_core.evaluation.samples import sample, sample_classes
 from ddpm_core.pipeline import LatentDiffusion
@@ -103,7 +103,7 @@ def class_accuracy(checkpoint: Path = DIGITS, of_each: int = OF_EACH) -> list[Re
     requests = {"default": GenerateRequest(), "DDPM": thousand_steps(model)}
     count, judge = of_each * len(model.classes), reader()
     accuracies = {
-        name: share_read_right(judge, sample_classes(model, count, request=requests[name])) for name in requests
+        name: classifier_accuracy(judge, sample_classes(model, count, request=requests[name])) for name in requests
     }
     return [
         Result.at_most(

@@ -14,7 +14,7 @@ import typer
 from ddpm_core.cli import CHECKPOINT, Checkpoint, Device, in_one_sentence, output_folder, run, say_written, takes
 from ddpm_core.diffusion.illusions import VIEWS
 from ddpm_core.diffusion.samplers import last
-from ddpm_core.images.files import save_png, seen
+from ddpm_core.images.files import save_png, transformed
 from ddpm_core.pipeline import LatentDiffusion
 from ddpm_core.requests import AnagramRequest
 
@@ -34,10 +34,10 @@ def main(
         output_folder(out)
         written: list[Path] = []
         for one, picture in zip(request.singles(), model.pictures(last(steps).latent), strict=True):
-            said, other = model.png_parameters(one), seen(picture, VIEWS[request.view].apply)
+            parameters, other = model.png_parameters(one), transformed(picture, VIEWS[request.view].apply)
             paths = [out / f"{one.seed}.png", out / f"{one.seed}-{request.view}.png"]
-            save_png(picture, paths[0], said)
-            save_png(other, paths[1], said)
+            save_png(picture, paths[0], parameters)
+            save_png(other, paths[1], parameters)
             written += paths
         say_written(written, out)
 

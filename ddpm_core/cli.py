@@ -53,16 +53,16 @@ def flag_of(name: str, prefix: str = "") -> str:
 
 def flags(given: dict[str, Any], prefix: str = "") -> list[str]:
     """The way back of `takes`: options that give a command these values, nested as its model is. None is not said."""
-    said = []
+    arguments = []
     for name, value in given.items():
         flag = flag_of(name, prefix)
         if isinstance(value, dict):
-            said += flags(value, f"{prefix}{name}__")
+            arguments += flags(value, f"{prefix}{name}__")
         elif isinstance(value, bool):
-            said.append(flag if value else f"--no-{flag[2:]}")
+            arguments.append(flag if value else f"--no-{flag[2:]}")
         elif value is not None:
-            said += [flag, plain(value)]
-    return said
+            arguments += [flag, plain(value)]
+    return arguments
 
 
 def _option_type(field: FieldInfo) -> Any:

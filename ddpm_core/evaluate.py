@@ -77,7 +77,7 @@ def main(
             raise UserError(
                 f"{model.name} always wants a class and cannot be measured: most of what is measured is told none."
             )
-        seen = measuring.seen_by_denoiser(checkpoint, data)
+        seen = measuring.data_of_denoiser(checkpoint, data)
         say(f"Autoencoder measured on {data}, samples and fillings on {seen}.")
         network = inception(inception_file, model.device) if inception_file else None
         labelled = measuring.with_classes_of(model, checkpoint, seen) if model.classes else None

@@ -23,7 +23,7 @@ Precision = Literal["auto", "fp32", "bf16", "fp16"]
 Choice = Literal["fp32", "bf16"]  # between which a processor's timing decides
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
-POLITE = 10  # niceness, of 19: whoever uses the machine goes first
+BACKGROUND_NICENESS = 10  # niceness, of 19: whoever uses the machine goes first
 MANY_CORES = 4  # of so many, one is left free
 TURNS = 5  # of each type, when they are timed against each other
 GAIN = 0.9  # bf16 has to take at most so much of the time of fp32, or its rounding is for nothing
@@ -171,7 +171,7 @@ def use_threads(count: int | None) -> int:
 def let_others_go_first() -> None:
     """Lower this process's priority for good: it computes with what time others leave. Nothing happens on Windows."""
     if hasattr(os, "setpriority"):
-        os.setpriority(os.PRIO_PROCESS, 0, max(POLITE, os.getpriority(os.PRIO_PROCESS, 0)))
+        os.setpriority(os.PRIO_PROCESS, 0, max(BACKGROUND_NICENESS, os.getpriority(os.PRIO_PROCESS, 0)))
 
 
 def available_memory() -> int | None:

@@ -32,7 +32,7 @@ from ddpm_core.errors import UserError
 from ddpm_core.images.crop import Frame, box_crop, center_crop
 from ddpm_core.images.faces import Box, center_box, find_faces
 from ddpm_core.images.files import as_picture, to_pictures
-from ddpm_core.images.masks import mask_to_make_anew
+from ddpm_core.images.masks import inpainting_mask
 from ddpm_core.machine import pick_device
 from ddpm_core.networks.codec import Codec
 from ddpm_core.networks.cpu.packed import ready
@@ -174,11 +174,11 @@ class LatentDiffusion:
         Raises:
             MaskError: the mask leaves nothing to make or nothing to keep, or is not the picture's size.
         """
-        anew = mask_to_make_anew(painted, picture.size, request.keep_painted, request.grow)
+        mask = inpainting_mask(painted, picture.size, request.keep_painted, request.grow)
         # A face that lies as it should in the whole picture is shown with the whole picture around it.
         center = center_box(*picture.size)
         faces = [face for face in self._faces(picture) if not face.like(center)] if request.crop == "auto" else []
-        return Frame.around(picture, anew, self.size, request.crop, request.feather, faces)
+        return Frame.around(picture, mask, self.size, request.crop, request.feather, faces)
 
     def square(self, picture: Image.Image) -> Image.Image:
         """An upload of any shape as the model sees it: RGB, `size` pixels a side.
@@ -231,7 +231,7 @@ class LatentDiffusion:
         The ends are what `generate` makes of the two seeds.
         """
         first, second = (self._noise_of([seed] * request.count) for seed in request.seeds)
-        return self._run(request, interpolated(first, second, torch.tensor(request.shares)))
+        return self._run(request, interpolated(first, second, torch.tensor(request.fractions)))
 
     @property
     def views(self) -> tuple[str, ...]:

@@ -69,7 +69,7 @@ class GenerateRequest(Request):
 
     @field_validator("eta")
     @classmethod
-    def _eta_is_heard(cls, eta: float, info: ValidationInfo) -> float:
+    def _eta_has_effect(cls, eta: float, info: ValidationInfo) -> float:
         sampler = info.data.get("sampler")
         if eta and sampler not in (None, "ddim"):
             raise ValueError(f"belongs to the sampler ddim and must be 0 with {sampler}")
@@ -127,7 +127,7 @@ class InpaintRequest(GenerateRequest):
 
     @field_validator("jump")
     @classmethod
-    def _jump_is_heard(cls, jump: int, info: ValidationInfo) -> int:
+    def _jump_has_effect(cls, jump: int, info: ValidationInfo) -> int:
         steps, resamples = (info.data.get(name) for name in ("steps", "resamples"))
         if jump > 1 and resamples == 1:
             raise ValueError("belongs to resamples above 1 and must be 1 without")
@@ -173,12 +173,12 @@ class BetweenRequest(GenerateRequest):
         return way if self.start != self.end else f"{way}-at-{self.start:g}"
 
     @property
-    def shares(self) -> list[float]:
+    def fractions(self) -> list[float]:
         """How far along the way each picture lies, 0 at `seed` and 1 at `to`."""
         return [self.start + (self.end - self.start) * i / max(1, self.count - 1) for i in range(self.count)]
 
     def singles(self) -> list[Self]:
-        return [self.model_copy(update={"start": share, "end": share, "count": 1}) for share in self.shares]
+        return [self.model_copy(update={"start": fraction, "end": fraction, "count": 1}) for fraction in self.fractions]
 
 
 class PairRequest(GenerateRequest):

@@ -17,10 +17,10 @@ from tqdm import tqdm
 from ddpm_core.checkpoints.atomic import UnwritableError
 from ddpm_core.cli import fail, in_one_sentence, merge, run, say, takes
 from ddpm_core.machine import keep_freed_memory, let_others_go_first, pick_device, use_threads
-from ddpm_core.training.distributed import World, joined, launched
+from ddpm_core.training.distributed import World, launched, process_group
 from ddpm_core.training.dry_run import dry_run_report
 from ddpm_core.training.initialization import shapes_of
-from ddpm_core.training.interruption import Interruption, Stop, asked_politely, how_to_go_on
+from ddpm_core.training.interruption import Interruption, Stop, how_to_go_on, stop_on_signals
 from ddpm_core.training.memory_budget import full_memory_in_one_sentence
 from ddpm_core.training.output_folder import claimed
 from ddpm_core.training.pictures import Pictures, introduced, name_in, read_pictures, skipped_file
@@ -50,8 +50,8 @@ def main(
     """
     keep_freed_memory()
     world = launched()
-    wanted = {"iterations": iterations, "batch_size": batch_size}
-    both = {name: value for name, value in wanted.items() if value is not None}
+    for_both_stages = {"iterations": iterations, "batch_size": batch_size}
+    both = {name: value for name, value in for_both_stages.items() if value is not None}
     if preset not in PRESETS:
         fail(f"there is no preset {preset!r}; choose from: {', '.join(PRESETS)}.")
     watch = partial(tqdm, desc="reading pictures", unit="", leave=False, disable=not world.is_main)
@@ -72,8 +72,8 @@ def main(
         try:
             with (
                 claimed(request.out) if world.is_main else contextlib.nullcontext(),
-                joined(world, pick_device(request.device)),
-                asked_politely(stop),
+                process_group(world, pick_device(request.device)),
+                stop_on_signals(stop),
             ):
                 pictures = read_pictures(request, watch)
                 if world.is_main:
@@ -108,7 +108,7 @@ def introduce(request: TrainRequest, pictures: Pictures) -> None:
 
 def show_stage(stage: StageName, request: TrainRequest, pictures: Pictures, world: World, stop: Stop) -> bool:
     """Run one stage behind a progress bar to its end; False if `stop` was asked for before, and all is saved."""
-    if world.any(stop.asked):
+    if world.any(stop.requested):
         return False
     settings = getattr(request, stage)
     stopped = False
@@ -119,7 +119,7 @@ def show_stage(stage: StageName, request: TrainRequest, pictures: Pictures, worl
     ):
         for update in updates:
             bar.show(update.step, update.held_out)
-            stopped = world.any(stop.asked) and update.step.step < settings.iterations
+            stopped = world.any(stop.requested) and update.step.step < settings.iterations
             if stopped:  # all after the same step, whichever was told
                 break
     if stopped:

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from ddpm_core.data.load import PictureSet
 from ddpm_core.diffusion.diffuser import Diffuser
 from ddpm_core.networks.unet import UNet
-from ddpm_core.training.distributed import ALONE, World, joined, launched
+from ddpm_core.training.distributed import ALONE, World, launched, process_group
 from ddpm_core.training.loop import Trainer
 from ddpm_core.training.losses import denoiser_loss
 from ddpm_core.training.pictures import Pictures
@@ -93,7 +93,7 @@ def random_draws(world: World) -> dict[str, Any]:
 def history_weights(world: World) -> list[float]:
     """The weights of all timesteps under a history that was told, by batches drawn by it, what they lost."""
     torch.manual_seed(6)
-    history, unet = LossAwareSampler(7, stretches=3, kept=2), UNet(channels=(32,), blocks=1, dropout=0.0)
+    history, unet = LossAwareSampler(7, bins=3, history_length=2), UNet(channels=(32,), blocks=1, dropout=0.0)
     for _ in range(5):
         clean = torch.randn(8, 4, 4, 4)
         denoiser_loss(unet, clean, Diffuser(7), "importance", 0.5, shard=world, timestep_sampler=history)
@@ -103,7 +103,7 @@ def history_weights(world: World) -> list[float]:
 
 def main(folder: Path) -> None:
     world = launched()
-    with joined(world, torch.device("cpu")):
+    with process_group(world, torch.device("cpu")):
         run(request_for(folder / "whole"), world)
         run(request_for(folder / "broken"), world, until=2)
         run(request_for(folder / "broken", resume=True), world, stage="denoiser")

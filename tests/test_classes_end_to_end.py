@@ -63,7 +63,7 @@ def test_a_network_made_ready_for_use_still_takes_classes(shaken) -> None:
 
 
 @pytest.mark.parametrize(("share", "least", "most"), [(0.0, 0, 0), (0.1, 900, 1100), (1.0, 10_000, 10_000)])
-def test_a_share_of_labels_is_dropped(share: float, least: int, most: int) -> None:
+def test_a_fraction_of_labels_is_dropped(share: float, least: int, most: int) -> None:
     label = torch.arange(10_000) % 5
     dropped = with_labels_dropped(label, share, none=5)
     assert least <= (dropped == 5).sum() <= most
@@ -107,7 +107,7 @@ def made(model: LatentDiffusion, **choices: object) -> np.ndarray:
     return np.stack([np.asarray(p) for p in model.pictures(last(model.generate(request)).latent)]).astype(int)
 
 
-def test_the_class_asked_for_decides_what_is_made(class_model: LatentDiffusion) -> None:
+def test_the_class_requested_decides_what_is_made(class_model: LatentDiffusion) -> None:
     pictures = [made(class_model, label=label) for label in (None, *CLASSES)]
     for one in range(4):
         for other in range(one):
@@ -174,7 +174,7 @@ def test_class_names_that_do_not_fit_the_network_are_refused(tmp_path: Path) -> 
 # The command line
 
 
-def test_the_sample_command_makes_the_class_asked_for(call, class_checkpoint: Path, tmp_path: Path) -> None:
+def test_the_sample_command_makes_the_class_requested(call, class_checkpoint: Path, tmp_path: Path) -> None:
     common = ["--checkpoint", class_checkpoint, "--steps", 3]
     assert call(sample.main, *common, "--class", "bee", "--guidance", 3, "--out", tmp_path / "bee").status == 0
     assert call(sample.main, *common, "--out", tmp_path / "any").status == 0

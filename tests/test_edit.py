@@ -51,7 +51,7 @@ def test_the_middle_of_the_picture_is_made_anew_at_the_models_size(
         (["--checkpoint", "missing"], ["missing"]),
     ],
 )
-def test_what_cannot_be_done_is_said_in_a_sentence(
+def test_what_cannot_be_done_is_reported_in_a_sentence(
     call, tiny_checkpoint: Path, photo: Path, tmp_path: Path, arguments: list[str], words: list[str]
 ) -> None:
     outcome = call(edit.main, photo, "--checkpoint", tiny_checkpoint, "--out", tmp_path / "out.png", *arguments)

@@ -62,7 +62,9 @@ def test_results_of_a_second_photo_leave_those_of_the_first_and_bear_its_name(
     assert read_parameters(out / "1.png")["steps"] == 2
 
 
-def test_the_jump_is_heard_and_said_in_the_picture(call, tiny_checkpoint: Path, photo: Path, tmp_path: Path) -> None:
+def test_the_jump_takes_effect_and_is_recorded_in_the_picture(
+    call, tiny_checkpoint: Path, photo: Path, tmp_path: Path
+) -> None:
     pixels = {}
     for jump in (1, 2):
         arguments = ["--region", "face", "--steps", 4, "--jump", jump, "--out", tmp_path / str(jump)]
@@ -99,7 +101,7 @@ def test_a_mask_file_of_another_scale_says_what_is_made_anew(
         (["--region", "face", "--steps", "4", "--jump", "4"], ["jump", "'4'"]),
     ],
 )
-def test_what_cannot_be_done_is_said_in_a_sentence(
+def test_what_cannot_be_done_is_reported_in_a_sentence(
     call, tiny_checkpoint: Path, photo: Path, tmp_path: Path, arguments: list[str], words: list[str]
 ) -> None:
     outcome = call(inpaint.main, photo, "--checkpoint", tiny_checkpoint, "--out", tmp_path / "out", *arguments)
@@ -107,7 +109,7 @@ def test_what_cannot_be_done_is_said_in_a_sentence(
     assert not (tmp_path / "out").exists()
 
 
-def test_where_nothing_can_be_written_is_said_before_the_work(
+def test_where_nothing_can_be_written_is_reported_before_the_work(
     call, tiny_checkpoint: Path, photo: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def work(*_: object) -> None:

@@ -43,7 +43,7 @@ def test_a_suffix_asks_for_a_walk_there_and_back(call, tiny_checkpoint: Path, tm
         assert b"ftyp" in out.read_bytes()[:12]
 
 
-def test_what_cannot_be_done_is_said_in_a_sentence(call, tiny_checkpoint: Path, tmp_path: Path) -> None:
+def test_what_cannot_be_done_is_reported_in_a_sentence(call, tiny_checkpoint: Path, tmp_path: Path) -> None:
     for arguments, words in [
         (["--out", tmp_path / "walk.mov"], ["walk.mov", ".gif or .mp4"]),
         (["--out", tmp_path / "way", "--count", 17], ["count", "'17'"]),

@@ -48,7 +48,7 @@ def anew() -> str:
     return faster_precision()
 
 
-def test_precision_is_what_was_asked_for_or_what_the_device_computes_in() -> None:
+def test_precision_is_what_was_requested_or_what_the_device_computes_in() -> None:
     assert resolve_precision("fp32", CPU) == torch.float32
     assert resolve_precision("bf16", CPU) == torch.bfloat16
     assert resolve_precision("fp16", CPU) == torch.float16

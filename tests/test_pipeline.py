@@ -207,7 +207,7 @@ def test_keeping_what_is_painted_speaks_of_what_the_user_painted(
 
 
 @pytest.mark.parametrize("sampler", SAMPLERS)
-def test_an_edit_starts_from_the_noised_picture_and_takes_its_share_of_the_steps(
+def test_an_edit_starts_from_the_noised_picture_and_takes_its_fraction_of_the_steps(
     tiny_model: LatentDiffusion, sampler: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     image, seen = torch.rand(1, 3, 32, 32) * 2 - 1, []
@@ -281,7 +281,7 @@ def test_a_wrapper_is_around_the_predictors_of_classes_too(class_model: LatentDi
     torch.testing.assert_close(wrapped, 2 * plain)
 
 
-def test_a_wrapper_in_the_table_is_asked_for_by_a_field_of_the_request(
+def test_a_wrapper_in_the_table_is_requested_by_a_field_of_the_request(
     tiny_model: LatentDiffusion, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Request(GenerateRequest):

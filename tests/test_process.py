@@ -57,7 +57,7 @@ def test_an_mp4_shows_an_inpainting_in_its_picture(call, tiny_checkpoint: Path, 
         (["--out", "run.gif", "photo.png"], ["--mask", "--region"]),
     ],
 )
-def test_what_cannot_be_done_is_said_in_a_sentence(
+def test_what_cannot_be_done_is_reported_in_a_sentence(
     call, tiny_checkpoint: Path, photo: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], words: list[str]
 ) -> None:
     monkeypatch.chdir(photo.parent)

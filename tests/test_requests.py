@@ -66,7 +66,7 @@ def test_a_value_out_of_bounds_is_refused_by_a_sentence_naming_field_and_value(f
 @pytest.mark.parametrize(
     ("field", "value"), [("seed", 0), ("seed", MAX_SEED), ("count", 1), ("count", MAX_COUNT), ("steps", 1)]
 )
-def test_the_bounds_themselves_are_allowed(field: str, value: int) -> None:
+def test_the_limits_themselves_are_allowed(field: str, value: int) -> None:
     assert getattr(GenerateRequest(**{field: value}), field) == value
 
 
@@ -91,7 +91,7 @@ def test_a_jump_out_of_bounds_is_refused(jump: float) -> None:
     assert complaint_of(InpaintRequest, steps=999, jump=jump).startswith("jump")
 
 
-def test_a_jump_that_nobody_would_hear_is_refused() -> None:
+def test_a_jump_without_effect_is_refused() -> None:
     assert InpaintRequest().jump == 1
     assert InpaintRequest(steps=10, jump=9).jump == 9
     assert complaint_of(InpaintRequest, steps=10, jump=10) == (
@@ -108,7 +108,7 @@ def test_the_strength_of_an_edit_is_bounded(strength: object) -> None:
     assert complaint_of(EditRequest, strength=strength).startswith("strength")
 
 
-def test_an_edit_takes_a_share_of_its_steps_and_at_least_one() -> None:
+def test_an_edit_takes_a_fraction_of_its_steps_and_at_least_one() -> None:
     assert EditRequest(steps=20, strength=0.55).calls == 11
     assert EditRequest(steps=20, strength=1).calls == 20
     assert EditRequest(steps=3, strength=0.01).calls == 1
@@ -123,11 +123,11 @@ def test_the_way_between_two_seeds_is_bounded(field: str, value: float) -> None:
 
 def test_the_pictures_between_two_seeds_are_evenly_spaced_and_can_be_made_alone() -> None:
     way = BetweenRequest(seed=MAX_SEED, to=3, count=5)  # the seed is not counted on from
-    assert way.shares == [0, 0.25, 0.5, 0.75, 1]
-    assert [single.shares for single in way.singles()] == [[share] for share in way.shares]
+    assert way.fractions == [0, 0.25, 0.5, 0.75, 1]
+    assert [single.fractions for single in way.singles()] == [[fraction] for fraction in way.fractions]
     assert {(single.seed, single.to, single.count) for single in way.singles()} == {(MAX_SEED, 3, 1)}
-    assert BetweenRequest(count=3, start=0.2, end=0.4).shares == pytest.approx([0.2, 0.3, 0.4])
-    assert BetweenRequest(count=1).shares == [0]
+    assert BetweenRequest(count=3, start=0.2, end=0.4).fractions == pytest.approx([0.2, 0.3, 0.4])
+    assert BetweenRequest(count=1).fractions == [0]
 
 
 def test_the_views_of_an_anagram_are_those_in_which_a_picture_differs() -> None:
@@ -137,7 +137,7 @@ def test_the_views_of_an_anagram_are_those_in_which_a_picture_differs() -> None:
         assert complaint_of(AnagramRequest, view=name).startswith("view")
 
 
-def test_classes_go_by_the_field_they_were_asked_for_in() -> None:
+def test_classes_go_by_the_field_they_were_requested_in() -> None:
     assert GenerateRequest().labels == AnagramRequest(other="").labels == {}
     assert GenerateRequest(label=3).labels == {"label": "3"}
     assert AnagramRequest(label="6", other="9").labels == {"label": "6", "other": "9"}
@@ -158,7 +158,7 @@ def test_every_number_of_steps_a_request_allows_is_one_the_schedule_has() -> Non
         assert Diffuser().spaced_timesteps(request.steps)[-1] == 0
 
 
-def test_eta_reaches_ddim_and_is_refused_where_nobody_would_hear_it() -> None:
+def test_eta_reaches_ddim_and_is_refused_where_it_has_no_effect() -> None:
     assert GenerateRequest(sampler="ddim", eta=0.5).extras == {"eta": 0.5}
     assert GenerateRequest(sampler="heun", eta=0).extras == {}
     sentence = complaint_of(GenerateRequest, sampler="heun", eta=0.5)
@@ -173,7 +173,7 @@ def test_no_picture_of_a_batch_has_a_seed_out_of_bounds() -> None:
     assert max(seeds) <= MAX_SEED
 
 
-def test_what_is_wrong_with_several_fields_together_is_said_without_all_that_was_given() -> None:
+def test_what_is_wrong_with_several_fields_together_is_reported_without_all_that_was_given() -> None:
     assert complaint_of(GenerateRequest, seed=MAX_SEED, count=2) == ("the last seed, 2147483648, is above 2147483647.")
     assert complaint_of(TrainRequest, **PATHS, codec="pixel", stage="vae") == (
         "the pixel codec has nothing to learn; leave --stage out."

@@ -23,7 +23,7 @@ WENT_WRONG = "Something went wrong here; nothing is lost, and it is in the log."
 log = logging.getLogger(__name__)
 
 Handler = TypeVar("Handler", bound=Callable)
-Asked = TypeVar("Asked", bound=Request)
+RequestT = TypeVar("RequestT", bound=Request)
 
 
 class Problem(gr.Error):
@@ -34,7 +34,7 @@ class Problem(gr.Error):
         super().__init__(sentence, print_exception=False)
 
 
-def ask(kind: type[Asked], **fields: Any) -> Asked:
+def build_request(kind: type[RequestT], **fields: Any) -> RequestT:
     """A request from what stands in the controls.
 
     Raises:
@@ -51,9 +51,9 @@ def ask(kind: type[Asked], **fields: Any) -> Asked:
         raise Problem(sentence[0].upper() + sentence[1:]) from None
 
 
-def ask_from(kind: type[Asked], given: Mapping[str, Any]) -> Asked:
-    """As `ask`, from those of the `given` that the request knows."""
-    return ask(kind, **{name: value for name, value in given.items() if name in kind.model_fields})
+def build_request_from(kind: type[RequestT], given: Mapping[str, Any]) -> RequestT:
+    """As `build_request`, from those of the `given` that the request knows."""
+    return build_request(kind, **{name: value for name, value in given.items() if name in kind.model_fields})
 
 
 @contextmanager
@@ -75,7 +75,7 @@ def as_sentence() -> Iterator[None]:
         raise Problem(WENT_WRONG) from None
 
 
-def polite(handler: Handler) -> Handler:
+def as_problem(handler: Handler) -> Handler:
     """The handler, plain or generator, with every failure a `Problem`: what other programs want to see."""
     if inspect.isgeneratorfunction(handler):
 
@@ -98,7 +98,7 @@ def _tell(error: Problem) -> None:
     gr.Warning(html.escape(error.message))  # shown as HTML, and it may quote a file's name
 
 
-def gentle(
+def as_warning(
     handler: Handler,
     instead: Callable[[str], Any] = lambda sentence: gr.skip(),
     tell: Callable[[Problem], None] = _tell,
@@ -108,7 +108,7 @@ def gentle(
     A raised error would have Gradio lay the word "Error" over every output, the visitor's picture among
     them. The handler has to be queued, or the notice is lost.
     """
-    handler = polite(handler)
+    handler = as_problem(handler)
     if inspect.isgeneratorfunction(handler):
 
         @functools.wraps(handler)
@@ -132,9 +132,9 @@ def gentle(
     return plain  # type: ignore[return-value]
 
 
-def quiet(handler: Handler, instead: Callable[[str], Any]) -> Handler:
-    """The handler for what the visitor did not ask for: as `gentle`, but without the notice."""
-    return gentle(handler, instead, tell=lambda error: None)
+def without_warning(handler: Handler, instead: Callable[[str], Any]) -> Handler:
+    """The handler for what the visitor did not ask for: as `as_warning`, but without the notice."""
+    return as_warning(handler, instead, tell=lambda error: None)
 
 
 def forgive_leaving() -> None:

@@ -32,7 +32,7 @@ FAR_SEED = 132  # where the example of a way between two seeds, which begins at 
 FRAMES = 10
 BROWS = 0.03  # how much further than the eyes the example's paint reaches, as a share of the picture
 
-Asked = TypeVar("Asked", bound=GenerateRequest)
+RequestT = TypeVar("RequestT", bound=GenerateRequest)
 
 
 def faces() -> list[Path]:
@@ -53,7 +53,7 @@ def edited() -> Path | None:
 def between() -> tuple[list[Image.Image], BetweenRequest | None]:
     """The way between two seeds, picture by picture, and the request that made it."""
     path = _there("between.png")
-    return (_cut(open_picture(path), 1)[0], said_by(path, BetweenRequest)) if path else ([], None)
+    return (_cut(open_picture(path), 1)[0], request_in(path, BetweenRequest)) if path else ([], None)
 
 
 def frames() -> list[list[Image.Image]]:
@@ -91,16 +91,16 @@ def mask(size: tuple[int, int]) -> np.ndarray:
 
 def request_of(pictures: Sequence[Path]) -> GenerateRequest | None:
     """The request that made the shipped pictures, from the first one's text; None if it does not say."""
-    first = said_by(pictures[0], GenerateRequest) if pictures else None
+    first = request_in(pictures[0], GenerateRequest) if pictures else None
     return first.model_copy(update={"count": len(pictures)}) if first else None
 
 
-def said_by(picture: Path, kind: type[Asked]) -> Asked | None:
+def request_in(picture: Path, kind: type[RequestT]) -> RequestT | None:
     """The request that a picture's text says it was made by; None if it does not say."""
-    said = read_parameters(picture)
+    parameters = read_parameters(picture)
     try:
-        known = {name: said[name] for name in kind.model_fields if name in said}
-        return kind.model_validate(known) if known else None
+        fields = {name: parameters[name] for name in kind.model_fields if name in parameters}
+        return kind.model_validate(fields) if fields else None
     except ValidationError:
         return None
 
@@ -121,9 +121,10 @@ def make(checkpoint: Annotated[Path, typer.Option(help="checkpoint folder")] = P
 
     first = request.singles()[0]
     steps: list[Step] = list(model.generate(first))
-    kept = [steps[i] for i in evenly(len(steps), FRAMES)]
+    chosen = [steps[i] for i in evenly(len(steps), FRAMES)]
     rows = [
-        [model.pictures(latent)[0] for latent in way] for way in ([s.latent for s in kept], [s.denoised for s in kept])
+        [model.pictures(latent)[0] for latent in way]
+        for way in ([s.latent for s in chosen], [s.denoised for s in chosen])
     ]
     save_png(_laid(rows), FOLDER / "process.png", model.png_parameters(first))
     play(model)

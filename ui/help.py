@@ -28,5 +28,5 @@ def documentation() -> str:
         except PackageNotFoundError:
             return "The README is not beside the app."
     found = re.findall(rf"^## (?:{'|'.join(CHAPTERS)})$.*?(?=^## |\Z)", text, flags=re.MULTILINE | re.DOTALL)
-    told = re.sub(r"!\[[^\]]*\]\([^)]*\)\n*(\*[^*]*\*\n)?", "", "\n".join(found))
-    return re.sub(r"\[([^\]]*)\]\((?!https?://)[^)]*\)", r"\1", told)
+    text = re.sub(r"!\[[^\]]*\]\([^)]*\)\n*(\*[^*]*\*\n)?", "", "\n".join(found))
+    return re.sub(r"\[([^\]]*)\]\((?!https?://)[^)]*\)", r"\1", text)

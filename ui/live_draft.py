@@ -15,7 +15,7 @@ from ddpm_core.images.files import open_picture
 from ddpm_core.pipeline import LatentDiffusion
 from ddpm_core.requests import InpaintRequest
 from ui.components import editor_canvas
-from ui.errors import Problem, ask
+from ui.errors import Problem, build_request
 from ui.models import Shelf
 from ui.run_inputs import RunInputs
 
@@ -31,11 +31,11 @@ class Answer(NamedTuple):
 
     Attributes:
         paint: which picture, and what is painted on it.
-        asked: what was asked for; None if the paint came with the picture, and the visitor has asked for nothing.
+        request_key: what was asked for; None if the paint came with the picture, and the visitor has asked for nothing.
     """
 
     paint: str
-    asked: str | None = None
+    request_key: str | None = None
 
     @classmethod
     def opened(cls, picture: str, size: tuple[int, int], editor: Mapping[str, Any]) -> Answer:
@@ -44,7 +44,7 @@ class Answer(NamedTuple):
 
     def covers(self, other: Answer) -> bool:
         """Whether nothing new is asked by `other`."""
-        return self.paint == other.paint and self.asked in (None, other.asked)
+        return self.paint == other.paint and self.request_key in (None, other.request_key)
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ class InpaintTask:
             Problem: there is no picture, or a control is out of bounds.
             PictureError, CheckpointError: one of the files cannot be used.
         """
-        request = ask(InpaintRequest, **fields)
+        request = build_request(InpaintRequest, **fields)
         if picture is None:
             raise Problem("There is no picture yet; open one or take an example.")
         original = open_picture(picture)
@@ -87,8 +87,8 @@ class InpaintTask:
     @property
     def answer(self) -> Answer:
         """What its result answers; steps, sampler and count make a result finer or more, not another."""
-        asked = self.request.model_copy(update=DRAFT).model_dump_json()
-        return Answer(_paint(self.inputs), f"{self.model.name} {asked}")
+        request_key = self.request.model_copy(update=DRAFT).model_dump_json()
+        return Answer(_paint(self.inputs), f"{self.model.name} {request_key}")
 
     def frame(self) -> Frame:
         """The window the model works on. Raises `MaskError`."""

@@ -13,7 +13,7 @@ from ui.api import endpoints as api
 from ui.components.controls import icon_button
 from ui.components.events import AT_ONCE, ONE_AT_A_TIME, PAGE_ONLY
 from ui.components.progress import Updates
-from ui.errors import Problem, gentle
+from ui.errors import Problem, as_warning
 from ui.help import documentation
 from ui.models import Shelf, parameter_count
 from ui.play_modes import MODES
@@ -70,15 +70,18 @@ def build(shelf: Shelf, trainings: Trainings | None = None) -> gr.Blocks:
         shade.click(None, js="() => window.studio.shade()", **AT_ONCE)
         gr.on([page.load, checkpoint.focus], lambda: gr.update(choices=shelf.names()), None, checkpoint, **AT_ONCE)
         checkpoint.change(
-            gentle(lambda name: (_facts(shelf, name), _card(shelf, name))), checkpoint, [footer, card],
+            as_warning(lambda name: (_facts(shelf, name), _card(shelf, name))), checkpoint, [footer, card],
             **PAGE_ONLY, **ONE_AT_A_TIME,
         )  # fmt: skip
         _connect(tabs, generate, inpaint, process)
         _connect_edit(tabs, checkpoint, generate, edit)
         _connect_settings(shelf, tabs, checkpoint, generate, inpaint, edit, play)
-        gr.on([page.load, opened.select], gentle(train.refresh), train.page_state, train.shows, **AT_ONCE)
+        gr.on([page.load, opened.select], as_warning(train.refresh), train.page_state, train.shows, **AT_ONCE)
         train.use.click(
-            gentle(lambda: (gr.Tabs(selected="generate"), train.taken_along())), None, [tabs, checkpoint], **PAGE_ONLY
+            as_warning(lambda: (gr.Tabs(selected="generate"), train.trained_name())),
+            None,
+            [tabs, checkpoint],
+            **PAGE_ONLY,
         )
     return page.queue(max_size=WAITING)
 
@@ -97,13 +100,13 @@ def _connect(tabs: gr.Tabs, generate: GenerateTab, inpaint: InpaintTab, process:
         return gr.Tabs(selected="process"), *process.carry(inputs.single(index))
 
     generate.to_inpaint.click(
-        gentle(paint_on), [generate.gallery, generate.chosen], [tabs, *inpaint.opens], **PAGE_ONLY
+        as_warning(paint_on), [generate.gallery, generate.chosen], [tabs, *inpaint.opens], **PAGE_ONLY
     )
     generate.to_process.click(
-        gentle(trace_face), [generate.last, generate.chosen], [tabs, *process.carried], **PAGE_ONLY
+        as_warning(trace_face), [generate.last, generate.chosen], [tabs, *process.carried], **PAGE_ONLY
     )
     inpaint.to_process.click(
-        gentle(trace_inpainting), [inpaint.done, inpaint.view.chosen], [tabs, *process.carried], **PAGE_ONLY
+        as_warning(trace_inpainting), [inpaint.done, inpaint.view.chosen], [tabs, *process.carried], **PAGE_ONLY
     )
 
 
@@ -112,7 +115,7 @@ def _connect_edit(tabs: gr.Tabs, checkpoint: gr.Dropdown, generate: GenerateTab,
         return {tabs: gr.Tabs(selected="edit"), **edit.show(_picked(gallery, index), name)}
 
     generate.to_edit.click(
-        gentle(change), [generate.gallery, generate.chosen, checkpoint], [tabs, *edit.opens], **PAGE_ONLY
+        as_warning(change), [generate.gallery, generate.chosen, checkpoint], [tabs, *edit.opens], **PAGE_ONLY
     )
 
 
@@ -141,7 +144,7 @@ def _connect_settings(
     fills = [tabs, checkpoint, play.mode, play.filled]
     for tab, bar in ((generate, generate.bar), (inpaint, inpaint.view.bar), (edit, edit.view.bar), (play, play.bar)):
         fills += [*tab.fields.values(), bar]
-    generate.settings.upload(gentle(use), [generate.settings, checkpoint], fills, **PAGE_ONLY, **ONE_AT_A_TIME)
+    generate.settings.upload(as_warning(use), [generate.settings, checkpoint], fills, **PAGE_ONLY, **ONE_AT_A_TIME)
 
 
 def _picked(gallery: list[tuple[str, str]] | None, index: int) -> str:

@@ -11,7 +11,7 @@ from PIL import Image
 
 from ddpm_core.diffusion.illusions import VIEWS, blurred
 from ddpm_core.diffusion.samplers import Step
-from ddpm_core.images.files import seen
+from ddpm_core.images.files import transformed
 from ddpm_core.pipeline import LatentDiffusion
 from ddpm_core.requests import AnagramRequest, BetweenRequest, GenerateRequest, HybridRequest, PairRequest
 
@@ -37,7 +37,7 @@ class PlayMode:
         begin: the steps of the run.
         captions: what stands under the pictures, those of `other` after the first ones.
         other: the same picture seen otherwise; None if there is no other way.
-        way: what the file of that is called.
+        file_suffix: what the file of that is called.
         valid: whether it can be played with a model.
     """
 
@@ -50,24 +50,24 @@ class PlayMode:
     begin: Callable[[LatentDiffusion, Any], Iterator[Step]]
     captions: Callable[[Any], list[str]]
     other: Callable[[Any, Image.Image], Image.Image] | None = None
-    way: Callable[[Any], str] = lambda request: ""
+    file_suffix: Callable[[Any], str] = lambda request: ""
     valid: Callable[[LatentDiffusion], bool] = lambda model: True
 
 
 def positions(request: BetweenRequest) -> list[str]:
     """Where on the way between two seeds each picture lies."""
-    between = [f"{share:.0%}" for share in request.shares]
+    between = [f"{fraction:.0%}" for fraction in request.fractions]
     return [f"seed {request.seed}", *between[1:-1], f"seed {request.to}"]
 
 
-def _ways(request: AnagramRequest) -> list[str]:
-    way = VIEW_NAMES.get(request.view, request.view)
+def _anagram_captions(request: AnagramRequest) -> list[str]:
+    view = VIEW_NAMES.get(request.view, request.view)
     first, second = _named(request)
     seeds = [f"seed {one.seed}" for one in request.singles()]
-    return [f"{first}{seed}" for seed in seeds] + [f"{second}{seed}, {way}" for seed in seeds]
+    return [f"{first}{seed}" for seed in seeds] + [f"{second}{seed}, {view}" for seed in seeds]
 
 
-def _distances(request: HybridRequest) -> list[str]:
+def _hybrid_captions(request: HybridRequest) -> list[str]:
     far, near = _named(request)
     seeds = [f"seed {one.seed}" for one in request.singles()]
     return [f"{near}{seed}, close by" for seed in seeds] + [f"{far}{seed}, from afar" for seed in seeds]
@@ -81,11 +81,11 @@ def _named(request: PairRequest) -> tuple[str, str]:
 
 
 def _turned(request: AnagramRequest, picture: Image.Image) -> Image.Image:
-    return seen(picture, VIEWS[request.view].apply)
+    return transformed(picture, VIEWS[request.view].apply)
 
 
 def _afar(request: HybridRequest, picture: Image.Image) -> Image.Image:
-    return seen(picture, partial(blurred, deviation=request.blur))
+    return transformed(picture, partial(blurred, deviation=request.blur))
 
 
 FIRST = "between"
@@ -99,14 +99,14 @@ MODES = {
         "One picture that is something both ways. Two share its pixels, so it is rougher than one alone, and some "
         "seeds fail.",
         AnagramRequest, ("second", "turn", "several"), ("This way", "The other way"), "pairs", LatentDiffusion.anagram,
-        _ways, _turned, lambda request: request.view,
+        _anagram_captions, _turned, lambda request: request.view,
     ),
     "hybrid": PlayMode(
         "near and far",
         "One class from afar, another close by: its coarse parts are the one's, its fine parts the other's. Rough, "
         "and some seeds fail.",
         HybridRequest, ("second", "several", "blur"), ("From afar", "Close by"), "pairs", LatentDiffusion.hybrid,
-        _distances, _afar, lambda request: "from-afar", lambda model: model.hybrids,
+        _hybrid_captions, _afar, lambda request: "from-afar", lambda model: model.hybrids,
     ),
 }  # fmt: skip
 

@@ -34,15 +34,15 @@ def saved_settings(path: str) -> tuple[GenerateRequest, str]:
     Raises:
         Problem: it does not say, or says what cannot be asked for.
     """
-    name, said = Path(path).name, read_parameters(path)
-    kind = KINDS.get(str(said.get("action")))
+    name, parameters = Path(path).name, read_parameters(path)
+    kind = KINDS.get(str(parameters.get("action")))
     if kind is None:
         raise Problem(f"{name} does not say how it was made; choose a PNG that the studio saved.")
     try:
-        request = kind.model_validate({field: said[field] for field in kind.model_fields if field in said})
+        request = kind.model_validate({field: parameters[field] for field in kind.model_fields if field in parameters})
     except ValidationError:
         raise Problem(f"{name} says that it was made in a way that this version does not know.") from None
-    return request, str(said.get("checkpoint", ""))
+    return request, str(parameters.get("checkpoint", ""))
 
 
 def filled(fields: dict[str, gr.components.Component], request: GenerateRequest, model: LatentDiffusion) -> Updates:
@@ -69,5 +69,5 @@ def left_out(fields: dict[str, gr.components.Component], request: GenerateReques
         for name, value in request.model_dump(mode="json").items()
         if name not in fields and name not in ("count", "start", "end") and value != usual[name].default
     }
-    told = ", ".join(f"{name} {value}" for name, value in given.items())
-    return f" The page has no control for: {told}." if told else ""
+    controls_missing = ", ".join(f"{name} {value}" for name, value in given.items())
+    return f" The page has no control for: {controls_missing}." if controls_missing else ""

@@ -28,7 +28,7 @@ ADVICE = {  # on what is not used, by suffix
 }
 
 AUTO, NONE, FOLDER = "auto", "none", "folder"
-WANTED = "a folder of pictures, a .zip or .tar of one, or a .parquet or .npz file"
+ACCEPTED = "a folder of pictures, a .zip or .tar of one, or a .parquet or .npz file"
 
 
 @dataclass
@@ -102,12 +102,12 @@ def find(data: Path, classes: str = AUTO) -> DataSet:
     if data.is_dir():
         listing = of_folder(data)
         if not listing.of(SUFFIXES) and (files := listing.of({parquet.SUFFIX})):
-            found, how = _in_parquet([data / file for file in sorted(files, key=lambda f: (_part(f), f))], classes)
+            found, how = _in_parquet([data / file for file in sorted(files, key=lambda f: (_split_of(f), f))], classes)
             found.unused = listing.unused(files)
         else:
             found = _in_folder(data, listing)
     elif not data.exists():
-        raise PictureError(f"{data} does not exist; --data needs {WANTED}.")
+        raise PictureError(f"{data} does not exist; --data needs {ACCEPTED}.")
     elif name.endswith(".npz"):
         return _in_arrays(data, classes)
     elif is_archive(data):
@@ -116,7 +116,7 @@ def find(data: Path, classes: str = AUTO) -> DataSet:
         found, how = _in_parquet([data], classes)
     else:
         kind = "is a single picture" if data.suffix.lower() in SUFFIXES else "is not a folder"
-        raise PictureError(f"{data} {kind}; --data needs {WANTED}.")
+        raise PictureError(f"{data} {kind}; --data needs {ACCEPTED}.")
     entries, unused = found.entries, _unused(found.unused)
     if not entries:
         raise PictureError(
@@ -130,7 +130,7 @@ def find(data: Path, classes: str = AUTO) -> DataSet:
         names = [""] * len(names)
     dataset = _data_set([e.source for e in entries], held_out, names)
     dataset.unused = found.unused
-    dataset.notes = found.notes + _almost_parts(found) + ([unused] if unused else [])
+    dataset.notes = found.notes + _almost_splits(found) + ([unused] if unused else [])
     return dataset
 
 
@@ -200,16 +200,16 @@ def _in_parquet(files: Sequence[Path], classes: str) -> tuple[_Found, str]:
         usual = [column for column in COLUMNS if column_named(found.columns, column)]
         classes = usual[0] if usual else found.named[0] if len(found.named) == 1 else NONE
     asked = {column_named(found.columns, column) for column in (classes, SPLIT)} - {None}
-    told = {column: found.words(column) for column in found.columns if column in asked}
-    parts = [_part(path) for path, rows in zip(files, found.rows, strict=True) for _ in range(rows)]
+    columns = {column: found.words(column) for column in found.columns if column in asked}
+    parts = [_split_of(path) for path, rows in zip(files, found.rows, strict=True) for _ in range(rows)]
     entries = [
-        _Entry(member, PurePosixPath(part, member.name), {column: words[number] for column, words in told.items()})
+        _Entry(member, PurePosixPath(part, member.name), {column: words[number] for column, words in columns.items()})
         for number, (member, part) in enumerate(zip(found.members(), parts, strict=True))
     ]
     return _Found(entries, found.columns), classes
 
 
-def _part(path: PurePath) -> str:
+def _split_of(path: PurePath) -> str:
     """The part of the data that a parquet file is of: `train-00000-of-00002`, `train/0000`; empty if it says none."""
     words = (re.split(r"[-_.]", path.name.lower())[0], path.parent.name.lower())
     return next((word for word in words if word in TRAINED | HELD_OUT), "")
@@ -220,16 +220,21 @@ def _tops(entries: Sequence[_Entry]) -> set[str]:
     return {entry.name.parts[0].lower() for entry in entries if len(entry.name.parts) > 1}
 
 
-def _parts(entries: Sequence[_Entry]) -> bool:
+def _has_splits(entries: Sequence[_Entry]) -> bool:
     """Whether the top folders are the parts of a data set, as ImageNet's are."""
     tops = _tops(entries)
     return bool(tops & TRAINED) and all(len(entry.name.parts) > 1 for entry in entries) and tops <= TRAINED | HELD_OUT
 
 
-def _almost_parts(found: _Found) -> list[str]:
+def _almost_splits(found: _Found) -> list[str]:
     """A sentence if they were the parts of a data set, but for what lies beside them."""
     tops = _tops(found.entries)
-    if _parts(found.entries) or not tops & TRAINED or not tops & HELD_OUT or column_named(found.columns or [], SPLIT):
+    if (
+        _has_splits(found.entries)
+        or not tops & TRAINED
+        or not tops & HELD_OUT
+        or column_named(found.columns or [], SPLIT)
+    ):
         return []
     beside = sorted(tops - TRAINED - HELD_OUT) + [str(e.name) for e in found.entries if len(e.name.parts) == 1]
     return [
@@ -241,7 +246,7 @@ def _almost_parts(found: _Found) -> list[str]:
 def _held_out(entries: Sequence[_Entry], columns: list[str] | None) -> list[bool]:
     if column_named(columns or [], SPLIT):
         return [is_held_out(entry.row, columns or []) for entry in entries]
-    if _parts(entries) and _tops(entries) & HELD_OUT:
+    if _has_splits(entries) and _tops(entries) & HELD_OUT:
         return [entry.name.parts[0].lower() in HELD_OUT for entry in entries]
     return _every_twentieth(len(entries))
 
@@ -254,13 +259,13 @@ def _classes(data: Path, found: _Found, how: str) -> list[str]:
     """The name of each picture's class, empty where it is not known."""
     entries, columns = found.entries, found.columns
     if how == AUTO:
-        inside = {len(entry.name.parts) for entry in entries} == {3 if _parts(entries) else 2}
+        inside = {len(entry.name.parts) for entry in entries} == {3 if _has_splits(entries) else 2}
         folders = FOLDER if inside and columns is None else NONE
         how = next((column for column in COLUMNS if column_named(columns or [], column)), folders)
     if how == NONE:
         return [""] * len(entries)
     if how == FOLDER:
-        outside = 2 if _parts(entries) else 1  # parts of the path of a picture that lies in no class's folder
+        outside = 2 if _has_splits(entries) else 1  # parts of the path of a picture that lies in no class's folder
         return ["" if len(entry.name.parts) <= outside else entry.name.parent.name for entry in entries]
     column = column_named(columns or [], how)
     if column is None:

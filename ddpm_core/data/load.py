@@ -121,7 +121,7 @@ def load_pictures(
     unusable: dict[int, str] = {}
 
     def read(number: int, source: Source) -> None:
-        pixels[number] = _squares(source, size, zoom, views, draws[number].tolist())
+        pixels[number] = _crops(source, size, zoom, views, draws[number].tolist())
 
     ordered = [paths[number] for number in order]
     for number, _, done in zip(order, watch(ordered), _started(read, order, ordered, threads), strict=True):
@@ -177,7 +177,7 @@ def _at_hand(source: Source) -> Source:
     return replace(source, content=lambda: content)
 
 
-def _squares(source: Source, size: int, zoom: float, views: int, draws: Iterable[float]) -> np.ndarray:
+def _crops(source: Source, size: int, zoom: float, views: int, draws: Iterable[float]) -> np.ndarray:
     """(views, 3, size, size) of one file."""
     draw = iter(draws)
     picture = as_rgb(open_picture(source, side=math.ceil(REDUCED * size / (1 - zoom if views > 1 else 1))))
@@ -188,10 +188,10 @@ def _squares(source: Source, size: int, zoom: float, views: int, draws: Iterable
             f"for squares of {size} it takes {-(-size // ENLARGED)} a side."
         )
     left, top = (picture.width - side) / 2, (picture.height - side) / 2
-    squares = []
+    crops = []
     for view in range(views):
         window = side * (1 - zoom * next(draw)) if view else side
         x, y = (left + (side - window) * next(draw), top + (side - window) * next(draw))
         tile = picture.resize((size, size), Image.Resampling.LANCZOS, box=(x, y, x + window, y + window))
-        squares.append(np.asarray(tile).transpose(2, 0, 1))
-    return np.stack(squares)
+        crops.append(np.asarray(tile).transpose(2, 0, 1))
+    return np.stack(crops)

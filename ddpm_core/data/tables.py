@@ -24,8 +24,8 @@ from ddpm_core.images.files import PictureError
 
 LABELS, SPLIT = "labels.csv", "split"
 TRAINED, HELD_OUT = {"train"}, {"val", "valid", "validation", "test"}  # names of folders that say so
-SAID_TRAINED = TRAINED | {"training", ""}
-SAID_HELD_OUT = HELD_OUT | {"dev", "eval", "evaluation", "testing", "holdout", "hold-out", "held out", "held_out"}
+TRAINED_VALUES = TRAINED | {"training", ""}
+HELD_OUT_VALUES = HELD_OUT | {"dev", "eval", "evaluation", "testing", "holdout", "hold-out", "held out", "held_out"}
 FILES = (
     "file",
     "file_name",
@@ -73,7 +73,7 @@ def column_named(columns: Iterable[str], name: str) -> str | None:
 
 def is_held_out(row: Row, columns: Iterable[str]) -> bool:
     """Whether a row holds its picture out."""
-    return _split(row, column_named(columns, SPLIT)) in SAID_HELD_OUT
+    return _split(row, column_named(columns, SPLIT)) in HELD_OUT_VALUES
 
 
 def _split(row: Row, column: str | None) -> str:
@@ -211,7 +211,7 @@ def _labels(
     if contradicted:
         some = _some([str(picture) for picture in sorted(contradicted)])
         notes.append(f"{name} has rows for one picture that differ ({some}); the last counts, held out stays held out.")
-    if strange := [word for word in others if word not in SAID_TRAINED | SAID_HELD_OUT]:
+    if strange := [word for word in others if word not in TRAINED_VALUES | HELD_OUT_VALUES]:
         count = sum(others[word] for word in strange)
         notes.append(f"{name} has a {SPLIT} {_some(strange)} of {count} pictures, which is taken for “train”.")
     return Labels(table.columns, rows, notes)
@@ -249,8 +249,8 @@ def _paired(
     keys = {picture: _key(str(picture)) for picture in pictures}
     found: dict[str, PurePosixPath] = {}
     for form in forms:
-        taken = set(found.values())
-        at = _only((form(key), picture) for picture, key in keys.items() if picture not in taken)
+        matched = set(found.values())
+        at = _only((form(key), picture) for picture, key in keys.items() if picture not in matched)
         wanting = _only((form(key), key) for key in map(_key, named) if key not in found)
         found |= {key: at[shape] for shape, key in wanting.items() if shape in at}
     return found

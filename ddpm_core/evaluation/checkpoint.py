@@ -11,7 +11,7 @@ from ddpm_core.checkpoints import folders
 from ddpm_core.data.find import AUTO, DataSet, find
 from ddpm_core.data.load import load_pictures
 from ddpm_core.evaluation import metrics
-from ddpm_core.evaluation.classifier import Classifier, share_read_right, trained_classifier
+from ddpm_core.evaluation.classifier import Classifier, classifier_accuracy, trained_classifier
 from ddpm_core.evaluation.distances import distances_to_training, memorised
 from ddpm_core.evaluation.eyes import eyes_found
 from ddpm_core.evaluation.feature_distances import FEWEST, compared
@@ -23,7 +23,7 @@ from ddpm_core.pipeline import LatentDiffusion
 from ddpm_core.training.reconstruction import gradient_ratio, reconstruction_psnr
 
 
-def seen_by_denoiser(checkpoint: Path, data: Path) -> Path:
+def data_of_denoiser(checkpoint: Path, data: Path) -> Path:
     """The folder in `data` of the name that `config.json` says the denoiser was trained on, or else `data`."""
     trained_on = folders.training_of(checkpoint).get("denoiser", {}).get("data")
     part = data / Path(str(trained_on)).name
@@ -104,6 +104,6 @@ def measure_classes(
     made = sample_classes(model, samples, seed)
     return {
         "class_samples": len(made),
-        "class_accuracy": share_read_right(classifier, made),
-        "classifier_accuracy": share_read_right(classifier, held_out),
+        "class_accuracy": classifier_accuracy(classifier, made),
+        "classifier_accuracy": classifier_accuracy(classifier, held_out),
     }

@@ -44,7 +44,7 @@ class Classifier(nn.Module):
     def forward(self, image: Tensor) -> Tensor:
         return self.scores(self.features(reduced(image))).float()
 
-    def look(self, image: Tensor) -> tuple[Tensor, Tensor]:
+    def extract(self, image: Tensor) -> tuple[Tensor, Tensor]:
         """Features (B, 2*width), the mean over places, and probabilities (B, classes) of images (B, 3, H, W)."""
         found = self.features(reduced(image))
         return found.mean((2, 3)).float(), self.scores(found).float().softmax(1)
@@ -63,16 +63,16 @@ def trained_classifier(
     Args:
         pictures: with labels from 0 to `classes`-1; those of `classes`, which means "not known", are passed over.
     """
-    known = _known(pictures, classes)
-    assert known.labels is not None
-    labels = known.labels
+    labelled = _known(pictures, classes)
+    assert labelled.labels is not None
+    labels = labelled.labels
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         trainer = Trainer(placed(Classifier(classes), device), settings, seed=seed)
 
         def loss(model: nn.Module, micro_batch: MicroBatch) -> dict[str, Tensor]:
-            index = micro_batch.take(batch_index(micro_batch.number, micro_batch.batch_size, len(known), seed))
-            image = known.batch(index).to(device, memory_format=torch.channels_last)
+            index = micro_batch.take(batch_index(micro_batch.number, micro_batch.batch_size, len(labelled), seed))
+            image = labelled.batch(index).to(device, memory_format=torch.channels_last)
             return {"loss": F.cross_entropy(model(image), labels[index].to(device))}
 
         for _ in trainer.train(loss):
@@ -97,18 +97,18 @@ def trained_on_turns(
 
 
 @torch.inference_mode()
-def share_read_right(classifier: Classifier, pictures: PictureSet) -> float:
+def classifier_accuracy(classifier: Classifier, pictures: PictureSet) -> float:
     """Share of labelled pictures whose class the classifier reads as their label says, 0 to 1.
 
     Raises:
         UserError: no picture has a class.
     """
-    device, known = next(classifier.parameters()).device, _known(pictures, classifier.classes)
-    assert known.labels is not None
-    if not len(known):
+    device, labelled = next(classifier.parameters()).device, _known(pictures, classifier.classes)
+    assert labelled.labels is not None
+    if not len(labelled):
         raise UserError("there is no picture whose class is known.")
-    read = torch.cat([classifier(image.to(device)).argmax(1).cpu() for image in known.batches(256)])
-    return (read == known.labels).double().mean().item()
+    predicted = torch.cat([classifier(image.to(device)).argmax(1).cpu() for image in labelled.batches(256)])
+    return (predicted == labelled.labels).double().mean().item()
 
 
 def _known(pictures: PictureSet, classes: int) -> PictureSet:

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from ddpm_core.data.load import PictureSet
 from ddpm_core.evaluation.distances import groups
-from ddpm_core.evaluation.features import NETWORKS, FeatureNetwork, Seen, seen
+from ddpm_core.evaluation.features import NETWORKS, FeatureNetwork, FeatureSet, extract_features
 
 REFERENCE = 10_000  # training pictures to compare with, at most
 SUBSETS, SUBSET = 100, 1000
@@ -56,8 +56,8 @@ def frechet_distance(a: Tensor, b: Tensor) -> float:
     # The trace of the root of a product is that of a symmetric matrix with the same eigenvalues, which has real ones.
     values, vectors = torch.linalg.eigh(first)
     root = vectors * values.clamp_min(0).sqrt() @ vectors.T
-    shared = torch.linalg.eigvalsh(root @ second @ root).clamp_min(0).sqrt().sum()
-    return (apart + first.trace() + second.trace() - 2 * shared).item()
+    root_trace = torch.linalg.eigvalsh(root @ second @ root).clamp_min(0).sqrt().sum()
+    return (apart + first.trace() + second.trace() - 2 * root_trace).item()
 
 
 def kernel_distance(
@@ -109,10 +109,10 @@ def precision_recall(reference: Tensor, samples: Tensor, neighbour: int = NEIGHB
     A point is among a set if it is no farther from one of the set than that one's third nearest neighbour in the set is
     (Kynkäänniemi et al. 2019, "Improved Precision and Recall Metric for Assessing Generative Models", eqs. 1 and 2).
     """
-    return _share_among(samples, reference, neighbour), _share_among(reference, samples, neighbour)
+    return _fraction_among(samples, reference, neighbour), _fraction_among(reference, samples, neighbour)
 
 
-def _share_among(points: Tensor, those: Tensor, neighbour: int) -> float:
+def _fraction_among(points: Tensor, those: Tensor, neighbour: int) -> float:
     reach = torch.cat([torch.cdist(part, those).kthvalue(neighbour + 1).values for part in those.split(1024)])
     inside = [(torch.cdist(part, those) <= reach).any(1) for part in points.split(1024)]
     return torch.cat(inside).double().mean().item()
@@ -129,9 +129,9 @@ def compared(
     both, or 10,000 spread over them. Of each there are to be at least 8.
     """
     size = min(len(samples), len(held_out))
-    reference = seen(network, PictureSet(training.pixels[:: -(-len(training) // REFERENCE)], []))
+    reference = extract_features(network, PictureSet(training.pixels[:: -(-len(training) // REFERENCE)], []))
     ours, floor = (
-        [beside(reference, seen(network, group)) for group in groups(pictures, size)]
+        [beside(reference, extract_features(network, group)) for group in groups(pictures, size)]
         for pictures in (samples, held_out)
     )
     measures: dict[str, Any] = {"features": network.name, "feature_set": size}
@@ -143,7 +143,7 @@ def compared(
     return measures
 
 
-def beside(reference: Seen, pictures: Seen) -> dict[str, Any]:
+def beside(reference: FeatureSet, pictures: FeatureSet) -> dict[str, Any]:
     """All of `MEASURES` of what was seen in pictures, beside what was seen in a reference; each of at least 8."""
     subset = min(SUBSET, len(pictures) // 2, len(reference) // 2)
     precision, recall = precision_recall(reference.features, pictures.features)

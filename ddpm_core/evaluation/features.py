@@ -1,6 +1,6 @@
 """Feature networks: what sets of pictures are compared in, where pixels say too little.
 
-A feature network is `look(image (B, 3, H, W) in [-1, 1]) -> features (B, D), probabilities (B, K)`, and a name that
+A feature network is `extract(image (B, 3, H, W) in [-1, 1]) -> features (B, D), probabilities (B, K)`, and a name that
 goes with every number measured in it. There are three: Inception-v3, in whose features FID, KID and Inception Score
 are defined, with weights from a file; and, without such a file, a small classifier trained on the spot, of the data's
 classes or else of quarter turns. Numbers of one network say nothing about those of another.
@@ -33,7 +33,7 @@ NETWORKS = {
     "turns": "a small classifier of how pictures are turned, trained here on the data, not Inception",
 }
 
-Look = Callable[[Tensor], tuple[Tensor, Tensor]]
+FeatureFunction = Callable[[Tensor], tuple[Tensor, Tensor]]
 
 
 class FeatureError(UserError):
@@ -46,18 +46,18 @@ class FeatureNetwork:
 
     Attributes:
         name: which of `NETWORKS` it is; measures in its features are called after it.
-        look: features (B, D) of images (B, 3, H, W) in [-1, 1] on any device, and probabilities (B, K) of what it was
-            taught to tell.
+        extract: features (B, D) of images (B, 3, H, W) in [-1, 1] on any device, and probabilities (B, K) of what it
+            was taught to tell.
         reads: whether that is what pictures show, so that samples can be scored by it.
     """
 
     name: str
-    look: Look
+    extract: FeatureFunction
     reads: bool = True
 
 
 @dataclass(frozen=True)
-class Seen:
+class FeatureSet:
     """What a network sees in a set of pictures: `features` (N, D) and `probabilities` (N, K), float64 on the CPU."""
 
     features: Tensor
@@ -68,16 +68,16 @@ class Seen:
 
 
 @torch.inference_mode()
-def seen(network: FeatureNetwork, pictures: PictureSet, batch: int = 64) -> Seen:
+def extract_features(network: FeatureNetwork, pictures: PictureSet, batch: int = 64) -> FeatureSet:
     """What a network sees in a set of pictures, looked at `batch` at a time."""
-    looks = [network.look(image) for image in pictures.batches(batch)]
-    return Seen(*(torch.cat(part).double().cpu() for part in zip(*looks, strict=True)))
+    outputs = [network.extract(image) for image in pictures.batches(batch)]
+    return FeatureSet(*(torch.cat(part).double().cpu() for part in zip(*outputs, strict=True)))
 
 
 def of_classes(classifier: Classifier) -> FeatureNetwork:
     """The network that a trained classifier of a data set's classes is."""
     device = next(classifier.parameters()).device
-    return FeatureNetwork("classifier", lambda image: classifier.look(image.to(device)))
+    return FeatureNetwork("classifier", lambda image: classifier.extract(image.to(device)))
 
 
 def of_turns(training: PictureSet, device: torch.device, settings: StageSettings = TURN_SETTINGS) -> FeatureNetwork:
@@ -87,7 +87,7 @@ def of_turns(training: PictureSet, device: torch.device, settings: StageSettings
     """
     pixels = [((reduced(image) + 1) * 127.5).round().to(torch.uint8) for image in training.batches(64)]
     classifier = trained_on_turns(PictureSet(torch.cat(pixels), []), device, settings)
-    return FeatureNetwork("turns", lambda image: classifier.look(image.to(device)), reads=False)
+    return FeatureNetwork("turns", lambda image: classifier.extract(image.to(device)), reads=False)
 
 
 def inception(file: Path, device: torch.device) -> FeatureNetwork:
@@ -117,12 +117,12 @@ def inception(file: Path, device: torch.device) -> FeatureNetwork:
         reason = " ".join(str(error).split())[:200]
         raise FeatureError(f"{file} does not hold the weights of FID's Inception-v3: {reason}.") from None
 
-    def look(image: Tensor) -> tuple[Tensor, Tensor]:
+    def extract(image: Tensor) -> tuple[Tensor, Tensor]:
         pixels = ((image.to(device).clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)
         features, logits = network(pixels)
         return features, logits.softmax(1)
 
-    return FeatureNetwork("inception", look)
+    return FeatureNetwork("inception", extract)
 
 
 def _tensors(file: Path) -> object:

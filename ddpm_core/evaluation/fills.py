@@ -15,7 +15,7 @@ from ddpm_core.images.files import PictureError, Source, as_rgb, open_picture
 from ddpm_core.images.masks import dilate, face_mask
 from ddpm_core.pipeline import LatentDiffusion
 from ddpm_core.requests import InpaintRequest
-from ddpm_core.training.masks import random_regions
+from ddpm_core.training.masks import random_masks
 
 
 def some_pictures(paths: Sequence[Source], count: int) -> list[Image.Image]:
@@ -89,4 +89,4 @@ def _random_mask(picture: Image.Image, seed: int) -> np.ndarray:
     """Bool (H, W)."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return random_regions(1, picture.height, picture.width)[0, 0].numpy()
+        return random_masks(1, picture.height, picture.width)[0, 0].numpy()

@@ -20,7 +20,7 @@ from ddpm_core.pipeline import LatentDiffusion
 
 PICTURES = 256
 DRAWS = 16  # terms computed of each picture beside the first and the last
-UNIFORM_SHARE = 0.1
+UNIFORM_FRACTION = 0.1
 HALF_LEVEL = 1 / 255  # of 8 bits, in pixels from -1 to 1
 
 
@@ -93,7 +93,7 @@ def drawn_steps(diffuser: Diffuser, draws: int, generator: Generator) -> tuple[T
     chance = torch.log1p(-diffuser.alpha_bar[1:]).diff()
     if not len(chance):
         return torch.zeros(0, dtype=torch.int64), torch.zeros(0, dtype=torch.float64)
-    chance = (1 - UNIFORM_SHARE) * chance / chance.sum() + UNIFORM_SHARE / len(chance)
+    chance = (1 - UNIFORM_FRACTION) * chance / chance.sum() + UNIFORM_FRACTION / len(chance)
     places = (torch.arange(draws) + torch.rand(draws, generator=generator, dtype=torch.float64)) / draws
     index = torch.searchsorted(chance.cumsum(0), places).clamp_max(len(chance) - 1)
     return 2 + index, 1 / (draws * chance[index])

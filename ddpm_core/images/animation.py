@@ -17,16 +17,16 @@ LINGER = 1.0  # seconds that the last frame stays beside its own time
 Item = TypeVar("Item")
 
 
-def evenly(count: int, wanted: int) -> list[int]:
-    """At most `wanted` of the indices 0..`count`-1, evenly spaced, first and last among them."""
-    if count <= wanted:
+def evenly(count: int, limit: int) -> list[int]:
+    """At most `limit` of the indices 0..`count`-1, evenly spaced, first and last among them."""
+    if count <= limit:
         return list(range(count))
-    return [round(i * (count - 1) / (wanted - 1)) for i in range(wanted)]
+    return [round(i * (count - 1) / (limit - 1)) for i in range(limit)]
 
 
-def spread(items: Iterable[Item], count: int, wanted: int = MOST_FRAMES) -> Iterator[Item]:
-    """At most `wanted` of `count` items, evenly spaced, as they come; all are gone through."""
-    chosen = set(evenly(count, wanted))
+def spread(items: Iterable[Item], count: int, limit: int = MOST_FRAMES) -> Iterator[Item]:
+    """At most `limit` of `count` items, evenly spaced, as they come; all are gone through."""
+    chosen = set(evenly(count, limit))
     return (item for i, item in enumerate(items) if i in chosen)
 
 

@@ -39,20 +39,20 @@ def blend(picture: Image.Image, fill: Image.Image, painted: np.ndarray, feather:
     top, bottom = max(rows[0] - 1, 0), min(rows[-1] + 2, picture.height)  # one pixel more: the edge to meet
     left, right = max(columns[0] - 1, 0), min(columns[-1] + 2, picture.width)
     window = np.s_[top:bottom, left:right]
-    original, made = (np.asarray(image)[window].astype(np.float32) for image in (picture, fill))
+    original, filled = (np.asarray(image)[window].astype(np.float32) for image in (picture, fill))
 
     known = ~painted[window]
     if picture.mode == "RGBA":  # what is transparent has a colour nobody sees
         known &= original[:, :, 3] == 255
     if known.any():
-        difference = torch.from_numpy((original - made)[:, :, :3]).permute(2, 0, 1)[None]
-        made[:, :, :3] += membrane(difference, torch.from_numpy(known)[None, None])[0].permute(1, 2, 0).numpy()
+        difference = torch.from_numpy((original - filled)[:, :, :3]).permute(2, 0, 1)[None]
+        filled[:, :, :3] += membrane(difference, torch.from_numpy(known)[None, None])[0].permute(1, 2, 0).numpy()
     if feather:
-        made = original + _fade_in(painted[window], feather)[:, :, None] * (made - original)
+        filled = original + _fade_in(painted[window], feather)[:, :, None] * (filled - original)
 
     result = np.array(picture)
-    region = painted[window]
-    result[window][region] = np.rint(made.clip(0, 255)).astype(np.uint8)[region]
+    mask = painted[window]
+    result[window][mask] = np.rint(filled.clip(0, 255)).astype(np.uint8)[mask]
     return with_colors_of(result, picture)
 
 
@@ -69,8 +69,8 @@ def membrane(values: Tensor, known: Tensor) -> Tensor:
         mean = (values * known).sum((2, 3), keepdim=True) / known.sum((2, 3), keepdim=True).clamp_min(1)
         return torch.where(known, values, mean)
     even = (0, width % 2, 0, height % 2)
-    share = F.avg_pool2d(F.pad(known.float(), even), 2)
-    coarse = membrane(F.avg_pool2d(F.pad(values * known, even), 2) / share.clamp_min(0.25), share > 0)
+    coverage = F.avg_pool2d(F.pad(known.float(), even), 2)
+    coarse = membrane(F.avg_pool2d(F.pad(values * known, even), 2) / coverage.clamp_min(0.25), coverage > 0)
     surface = F.interpolate(coarse, scale_factor=2, mode="bilinear")[:, :, :height, :width]
     surface = torch.where(known, values, surface)
     for _ in range(SWEEPS):

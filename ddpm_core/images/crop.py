@@ -83,7 +83,7 @@ class Frame:
         upload is made at more of the upload's resolution; but at least `size`, for finer than its own pixels
         the model cannot paint, and never more than the "whole" window's. With "auto" it is the first of `faces`
         that holds all that is painted, or nearly does and is widened a little, and keeps some of it; "whole"
-        without one. `masks.mask_to_make_anew` sees to it that something is painted, and something not.
+        without one. `masks.inpainting_mask` sees to it that something is painted, and something not.
         """
         rows, columns = np.flatnonzero(painted.any(1)), np.flatnonzero(painted.any(0))
         spans = [(columns[0], columns[-1] + 1, picture.width), (rows[0], rows[-1] + 1, picture.height)]
@@ -118,12 +118,12 @@ class Frame:
         mask = resize_mask(_inside(self.painted, self.window), (self.size, self.size))
         return torch.from_numpy(mask)[None, None]
 
-    def paste(self, made: Image.Image) -> Image.Image:
-        """The upload at its own size with `made` (the model's square) in the painted pixels, no other touched.
+    def paste(self, square: Image.Image) -> Image.Image:
+        """The upload at its own size with `square` (the model's square) in the painted pixels, no other touched.
 
         What was made is sRGB and is brought into the upload's colours; the profile that names them goes along.
         """
-        fill = in_colors_of(made, self.picture).convert(self.picture.mode)
+        fill = in_colors_of(square, self.picture).convert(self.picture.mode)
         fill = fill.resize((self.side, self.side), Image.Resampling.LANCZOS)
         sheet = self.picture.copy()
         sheet.paste(fill, (self.left, self.top))

@@ -14,7 +14,8 @@ from ddpm_core.images.files import as_rgb
 BOX_X, BOX_Y, BOX_WIDTH = 0.502, 0.543, 0.656
 EYE_LINE, EYES_ACROSS = 0.478, (0.376, 0.624)  # how far down theirs have their eyes, and how far across
 AWAY, LARGER = 0.1, 1.25  # a square is as good as another if no further off, in shares of it, and no larger or smaller
-LOOK, SMALLEST = 400, 24  # pixels: longer side of the copy that is searched, and the least width of a face's box in it
+# Pixels: longer side of the copy that is searched, and the least width of a face's box in it.
+SEARCH_SIDE, SMALLEST = 400, 24
 
 
 class Box(NamedTuple):
@@ -56,13 +57,13 @@ def find_faces(picture: Image.Image) -> list[Box]:
     from cv2.data import haarcascades
 
     copy = as_rgb(picture).convert("L")
-    copy.thumbnail((LOOK, LOOK))
+    copy.thumbnail((SEARCH_SIDE, SEARCH_SIDE))
     finder = cv2.CascadeClassifier(f"{haarcascades}haarcascade_frontalface_alt2.xml")
-    boxes = finder.detectMultiScale(np.asarray(copy), 1.1, 4, minSize=(SMALLEST, SMALLEST))
+    detections = finder.detectMultiScale(np.asarray(copy), 1.1, 4, minSize=(SMALLEST, SMALLEST))
     factor = max(picture.size) / max(copy.size)
-    squares = []
-    for x, y, width, height in sorted(np.asarray(boxes).tolist(), key=lambda box: -box[2]):
+    boxes = []
+    for x, y, width, height in sorted(np.asarray(detections).tolist(), key=lambda box: -box[2]):
         side = width / BOX_WIDTH
         square = (x + width / 2 - BOX_X * side, y + height / 2 - BOX_Y * side, side)
-        squares.append(Box(*(round(number * factor) for number in square)))
-    return squares
+        boxes.append(Box(*(round(number * factor) for number in square)))
+    return boxes

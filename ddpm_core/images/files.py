@@ -190,9 +190,9 @@ def to_pictures(image: Tensor) -> list[Image.Image]:
     return [Image.fromarray(pixels) for pixels in to_bytes(image)]
 
 
-def seen(picture: Image.Image, see: Callable[[Tensor], Tensor]) -> Image.Image:
-    """An RGB picture after a function of its pixels (1, 3, H, W) in [-1, 1], such as `see` of a `guidance.View`."""
-    return to_pictures(see(to_tensor(picture)))[0]
+def transformed(picture: Image.Image, transform: Callable[[Tensor], Tensor]) -> Image.Image:
+    """An RGB picture after a function of its pixels (1, 3, H, W) in [-1, 1], such as `apply` of an `illusions.View`."""
+    return to_pictures(transform(to_tensor(picture)))[0]
 
 
 def contact_sheet(image: Tensor, columns: int | None = None, gap: int = 2) -> Image.Image:
@@ -224,9 +224,9 @@ def read_parameters(path: str | Path) -> dict[str, Any]:
     try:
         with open(path, "rb") as file:
             text = metadata.png_text(file, PARAMETERS)
-        said = json.loads(text or "{}")
+        content = json.loads(text or "{}")
     except OSError as error:
         raise PictureError(f"{path} cannot be opened: {error.strerror or error}.") from None
     except (ValueError, RecursionError):  # other programs use the same chunk for plain text
         return {}
-    return said if isinstance(said, dict) else {}
+    return content if isinstance(content, dict) else {}

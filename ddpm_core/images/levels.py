@@ -39,9 +39,9 @@ def in_8_bits(picture: Image.Image) -> Image.Image:
     if picture.mode.startswith("I;16") or (picture.mode == "I" and picture.format == "PNG"):
         low, high = 0.0, 65535.0
     else:
-        fitting = next((top for top in NOMINAL if high <= top), None)
-        if low >= 0 and fitting is not None and (high > USED * fitting or high == low):
-            low, high = 0.0, float(fitting)
+        nominal = next((top for top in NOMINAL if high <= top), None)
+        if low >= 0 and nominal is not None and (high > USED * nominal or high == low):
+            low, high = 0.0, float(nominal)
     span = high - low if high > low else 1.0
     grey = Image.fromarray(((numbers - low).clip(0, span) / span * 255).round().astype(np.uint8))
     if isinstance(clear := picture.info.get("transparency"), int):

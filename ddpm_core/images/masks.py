@@ -75,7 +75,7 @@ def _is_coloured(picture: Image.Image) -> bool:
     return bool((pixels.max(2) != pixels.min(2)).any())
 
 
-def mask_to_make_anew(
+def inpainting_mask(
     painted: np.ndarray, size: tuple[int, int], keep_painted: bool = False, grow: int = 0
 ) -> np.ndarray:
     """What is to be made anew, bool (H, W), of what is `painted` on a picture of `size` (width, height).
@@ -88,8 +88,8 @@ def mask_to_make_anew(
         MaskError: nothing would be made, nothing kept, or the mask has another size than the picture.
     """
     if painted.shape != size[::-1]:
-        given, wanted = f"{painted.shape[1]}x{painted.shape[0]}", f"{size[0]}x{size[1]}"
-        raise MaskError(f"The mask is {given} pixels but the picture {wanted}; they must match.")
+        given, expected = f"{painted.shape[1]}x{painted.shape[0]}", f"{size[0]}x{size[1]}"
+        raise MaskError(f"The mask is {given} pixels but the picture {expected}; they must match.")
     if not painted.any():
         wish = "to keep" if keep_painted else "made anew"
         raise MaskError(f"Nothing is painted yet; brush over the part you want {wish}.")
@@ -97,12 +97,12 @@ def mask_to_make_anew(
         if keep_painted:
             raise MaskError("Everything is painted, so all is kept; leave free what you want made anew.")
         raise MaskError("Everything is painted, so there is nothing to keep; leave some of the picture free.")
-    anew = dilate(~painted if keep_painted else painted, grow)
-    if not anew.any():
+    mask = dilate(~painted if keep_painted else painted, grow)
+    if not mask.any():
         raise MaskError(f"Narrowed by {-grow} pixels, nothing is left to make anew; narrow it less.")
-    if anew.all():
+    if mask.all():
         raise MaskError(f"Widened by {grow} pixels, all is made anew and nothing kept; widen it less.")
-    return anew
+    return mask
 
 
 def resize_mask(mask: np.ndarray, size: tuple[int, int]) -> np.ndarray:

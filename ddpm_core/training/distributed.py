@@ -80,9 +80,9 @@ class World(Shard):
         """Numbers (B,), one per row of the batch, of those (B/size,) that each process has for its own rows."""
         if self.size == 1:
             return rows
-        whole = torch.zeros(len(rows) * self.size)
-        whole[self.rows(len(whole))] = rows.detach().cpu().float()
-        return torch.cat([self._all_reduce(some) for some in whole.split(len(self.buffer))])
+        gathered = torch.zeros(len(rows) * self.size)
+        gathered[self.rows(len(gathered))] = rows.detach().cpu().float()
+        return torch.cat([self._all_reduce(some) for some in gathered.split(len(self.buffer))])
 
     def any(self, wish: bool) -> bool:
         """Whether any process wishes it; all get the same answer, and wait for it."""
@@ -109,7 +109,7 @@ def launched() -> World:
 
 
 @contextlib.contextmanager
-def joined(world: World, device: torch.device) -> Iterator[None]:
+def process_group(world: World, device: torch.device) -> Iterator[None]:
     """Connect the processes: gloo for CPU tensors, NCCL for GPU tensors, one GPU per process.
 
     Raises:

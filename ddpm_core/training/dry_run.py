@@ -72,8 +72,8 @@ class Estimate:
     def memory(self) -> dict[str, float]:
         """Bytes at the peak, by what they are for."""
         count, needs = self.settings.batch_size // self.chunks, self.needs
-        held = {"weights": needs.weights, "gradients": needs.gradients, "moving average": needs.average}
-        return held | {"optimiser": needs.moments, "activations": needs.passing(count)} | self.data
+        tensors = {"weights": needs.weights, "gradients": needs.gradients, "moving average": needs.average}
+        return tensors | {"optimiser": needs.moments, "activations": needs.activations(count)} | self.data
 
     def lines(self) -> Iterator[str]:
         """What there is to say of it."""
@@ -183,15 +183,15 @@ def _timed(stage: Stage, settings: StageSettings, request: TrainRequest, most: i
         plan = settings.model_copy(update={"batch_size": rows, "accumulate": 1, "iterations": 1 + REPEATS})
         trainer = Trainer(stage.model, plan, request.precision, loss_state=stage.loss_state)
         steps = trainer.train(stage.loss)
-        taken = [_seconds(steps), _seconds(steps)]
-        spent += sum(taken)
+        seconds = [_seconds(steps), _seconds(steps)]
+        spent += sum(seconds)
         larger = min(GROWTH * rows, most)
-        if larger == rows or trainer.chunks > 1 or spent + 2 * min(taken) * larger / rows > PATIENCE:
-            while len(taken) <= REPEATS and spent + min(taken) < PATIENCE:
-                taken.append(_seconds(steps))
-                spent += taken[-1]
+        if larger == rows or trainer.chunks > 1 or spent + 2 * min(seconds) * larger / rows > PATIENCE:
+            while len(seconds) <= REPEATS and spent + min(seconds) < PATIENCE:
+                seconds.append(_seconds(steps))
+                spent += seconds[-1]
             chunks = 1 if trainer.chunks == 1 else math.ceil(trainer.chunks * most / rows)
-            return rows, median(taken[1:]), chunks  # without the first, which makes room, and plans, for all others
+            return rows, median(seconds[1:]), chunks  # without the first, which makes room, and plans, for all others
         rows = larger
 
 

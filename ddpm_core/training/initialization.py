@@ -166,12 +166,12 @@ def _refuse_misfit(path: Path, stage: str, before: dict[str, Any], now: StageSet
 
 def _fit_classes(weights: dict[str, Tensor], before: tuple[str, ...], now: tuple[str, ...], unet: UNet) -> list[str]:
     """Turn the class embedding in `weights` into one of the classes there are now; says what became of them."""
-    known = weights.pop(LABEL, None)
-    none = torch.zeros_like(weights[TIME_BIAS]) if known is None else known[-1]
+    embedding = weights.pop(LABEL, None)
+    none = torch.zeros_like(weights[TIME_BIAS]) if embedding is None else embedding[-1]
     if unet.label is None:
         weights[TIME_BIAS] = weights[TIME_BIAS] + none  # it was added to what this is the bias of
-        return [] if known is None else ["There are no classes any more; what it makes of none is taken over."]
-    rows = {} if known is None else dict(zip(before, known, strict=False))
+        return [] if embedding is None else ["There are no classes any more; what it makes of none is taken over."]
+    rows = {} if embedding is None else dict(zip(before, embedding, strict=False))
     weights[LABEL] = torch.stack([rows.get(name, none) for name in now] + [none])
     if not rows.keys() & set(now):
         return ["The classes are new, so their embedding starts anew, from what it makes of no class."]

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 # The terminal that closes hangs up on what runs in it; Windows has no such thing.
-POLITE = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
+STOP_SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
 
 
 class Interruption(BaseException):
@@ -21,11 +21,12 @@ class Stop:
     """Whether somebody wants the run to end.
 
     Attributes:
-        asked: so it is.
-        waits: what is going on will be finished and `asked` looked at then; otherwise the signal is an `Interruption`.
+        requested: so it is.
+        waits: what is going on will be finished and `requested` looked at then; otherwise the signal is an
+            `Interruption`.
     """
 
-    asked: bool = False
+    requested: bool = False
     waits: bool = False
 
     def wait(self) -> None:
@@ -34,26 +35,26 @@ class Stop:
 
 
 @contextlib.contextmanager
-def asked_politely(stop: Stop) -> Iterator[None]:
+def stop_on_signals(stop: Stop) -> Iterator[None]:
     """Inside, signals to end are noted in `stop`, however many come; after, they are what they were before.
 
     One that the program was started to ignore, as `nohup` has it, stays ignored.
     """
 
     def note(number: int, frame: object) -> None:
-        stop.asked = True
+        stop.requested = True
         if not stop.waits:
             stop.waits = True  # one is enough: what is left to do is to clean up
             raise Interruption
 
-    before = {number: signal.getsignal(number) for number in POLITE}
-    heard = [number for number in POLITE if before[number] is not signal.SIG_IGN]
-    for number in heard:
+    before = {number: signal.getsignal(number) for number in STOP_SIGNALS}
+    handled = [number for number in STOP_SIGNALS if before[number] is not signal.SIG_IGN]
+    for number in handled:
         signal.signal(number, note)
     try:
         yield
     finally:
-        for number in heard:
+        for number in handled:
             signal.signal(number, before[number])
 
 

@@ -15,7 +15,7 @@ from ddpm_core.diffusion.prediction import PredictionType, split_variance, to_ep
 from ddpm_core.diffusion.variational_bound import step_bits
 from ddpm_core.networks.unet import Denoiser, UNet
 from ddpm_core.networks.vae import VAE
-from ddpm_core.training.masks import around_the_middle, random_regions
+from ddpm_core.training.masks import masks_around_the_middle, random_masks
 from ddpm_core.training.shards import WHOLE, Shard
 from ddpm_core.training.timesteps import LossAwareSampler, TimestepDraw, draw_timesteps
 
@@ -49,10 +49,10 @@ def loss_weights(t: Tensor, weighting: Weighting, prediction: PredictionType, di
     return weights.flatten().float().to(t.device)
 
 
-def with_labels_dropped(label: Tensor, share: float, none: int) -> Tensor:
+def with_labels_dropped(label: Tensor, probability: float, none: int) -> Tensor:
     """Classes (B,) with a random share of them `none`, so that one network learns to do without as well
     (Ho & Salimans 2022, algorithm 1)."""
-    return torch.where((torch.rand(len(label)) < share).to(label.device), none, label)
+    return torch.where((torch.rand(len(label)) < probability).to(label.device), none, label)
 
 
 def denoiser_loss(
@@ -94,17 +94,17 @@ def denoiser_loss(
             is on average what it is with a uniform draw.
         clamp_timesteps: "uniform" draws those of examples with a clean region apart, as DDPM does: what a fill's tone
             and light are is decided at high noise, which other draws seldom visit.
-        clamp_middle: share of those examples whose region is `around_the_middle`.
+        clamp_middle: share of those examples whose region is `masks_around_the_middle`.
         recoloured: (B, C, h, w), the same pictures in another light, for a share `clamp_recolour` of those examples.
     """
     batch, channels, height, width = clean.shape
     t = draw_timesteps(batch, timesteps, diffuser) if timestep_sampler is None else timestep_sampler.sample(batch)
     t = t.to(clean.device)  # (B,)
     eps = torch.randn_like(clean)  # (B, C, h, w)
-    regions, clamped = random_regions(batch, height, width), torch.rand(batch) < clamp_share  # (B, 1, h, w), (B,)
+    masks, clamped = random_masks(batch, height, width), torch.rand(batch) < clamp_share  # (B, 1, h, w), (B,)
     if clamp_middle:
         middle = torch.rand(batch, 1, 1, 1) < clamp_middle
-        regions = torch.where(middle, around_the_middle(batch, height, width), regions)
+        masks = torch.where(middle, masks_around_the_middle(batch, height, width), masks)
     apart = clamped & (clamp_timesteps == "uniform")  # (B,)
     if apart.any():
         t = torch.where(apart.to(t.device), draw_timesteps(batch, "uniform", diffuser).to(t.device), t)
@@ -112,12 +112,12 @@ def denoiser_loss(
         other_light = clamped & (torch.rand(batch) < clamp_recolour)
         clean = torch.where(other_light.to(clean.device)[:, None, None, None], recoloured, clean)
     noisy = diffuser.add_noise(clean, eps, t)
-    held = (regions & clamped[:, None, None, None]).to(clean.device)  # True where cells are clean
-    counted = ((~held).sum() * channels).clamp_min(1) / shard.size
-    held, clean, eps, noisy, t, apart = (shard.take(each) for each in (held, clean, eps, noisy, t, apart))
+    clean_cells = (masks & clamped[:, None, None, None]).to(clean.device)  # True where cells are clean
+    counted = ((~clean_cells).sum() * channels).clamp_min(1) / shard.size
+    clean_cells, clean, eps, noisy, t, apart = (shard.take(each) for each in (clean_cells, clean, eps, noisy, t, apart))
     label = None if label is None else shard.take(label)
     with shard.fork_rng():
-        shown = torch.where(held, clean, noisy)
+        shown = torch.where(clean_cells, clean, noisy)
         output, variance = split_variance(unet(shown, t, label), channels)
     with torch.autocast(clean.device.type, enabled=False):  # a teacher is ready in a type of its own
         target = teacher(shown, t) if teacher else training_target(clean, eps, t, unet.prediction, diffuser)
@@ -128,19 +128,19 @@ def denoiser_loss(
         errors["bound"] = (diffuser.num_timesteps - 1) * step_bits(clean, denoised, t, diffuser, variance)
         errors["loss"] = errors["loss"] + VARIATIONAL_BOUND_WEIGHT * errors["bound"]
     if timestep_sampler is not None:
-        errors = _importance_weighted(errors, t, held, timestep_sampler, apart.to(t.device))
-    return {name: (each * ~held).sum() / counted for name, each in errors.items()}
+        errors = _importance_weighted(errors, t, clean_cells, timestep_sampler, apart.to(t.device))
+    return {name: (each * ~clean_cells).sum() / counted for name, each in errors.items()}
 
 
 def _importance_weighted(
-    errors: dict[str, Tensor], t: Tensor, held: Tensor, sampler: LossAwareSampler, apart: Tensor
+    errors: dict[str, Tensor], t: Tensor, clean_cells: Tensor, sampler: LossAwareSampler, apart: Tensor
 ) -> dict[str, Tensor]:
     """Errors (B, C, h, w) weighed as the draw by `sampler` asks, which is given the losses as they were.
 
     Examples `apart` (B,), whose timesteps it did not draw, are neither weighed nor known to it.
     """
     weights = torch.where(apart, 1.0, sampler.weights(t))[:, None, None, None]
-    sums, cells = (errors["loss"].detach() * ~held).mean(1).sum((1, 2)), (~held).sum((1, 2, 3))  # (B,)
+    sums, cells = (errors["loss"].detach() * ~clean_cells).mean(1).sum((1, 2)), (~clean_cells).sum((1, 2, 3))  # (B,)
     sampler.note(t, torch.where(apart, torch.nan, sums / cells))  # not finite, and left out, where no cell counts
     return {name: each * weights for name, each in errors.items()}
 

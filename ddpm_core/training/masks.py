@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 
-def random_regions(batch: int, height: int, width: int) -> Tensor:
+def random_masks(batch: int, height: int, width: int) -> Tensor:
     """Regions (B, 1, height, width) such as people keep or paint: half planes, ellipses, boxes, strokes, inverses.
 
     Drawn from the global CPU generator, one shape per entry, covering anything from little to nearly all.
@@ -25,11 +25,11 @@ def random_regions(batch: int, height: int, width: int) -> Tensor:
     stroke = (along.abs() < 2 * long) & (across.abs() < 0.1 + 0.3 * draw[4])
     shapes = torch.stack([ellipse, half_plane, box, stroke])
     kind = (draw[5].flatten() * len(shapes)).long()
-    region = shapes[kind, torch.arange(batch)] ^ (draw[6] < 0.5)
-    return region.unsqueeze(1)
+    mask = shapes[kind, torch.arange(batch)] ^ (draw[6] < 0.5)
+    return mask.unsqueeze(1)
 
 
-def around_the_middle(batch: int, height: int, width: int) -> Tensor:
+def masks_around_the_middle(batch: int, height: int, width: int) -> Tensor:
     """Regions (B, 1, height, width), all but an upright ellipse near the middle: what is left of a portrait whose face
     is painted over.
 

@@ -60,12 +60,12 @@ class Needs:
     gradients: int
     average: int
     moments: int
-    kept: int  # whatever the batch
-    kept_each: int  # more for every picture of the batch
+    saved: int  # whatever the batch
+    saved_each: int  # more for every picture of the batch
 
-    def passing(self, count: int) -> float:
+    def activations(self, count: int) -> float:
         """What a pass of `count` pictures takes for itself, with all that lives too short to be counted."""
-        return SPARE * (self.kept + self.kept_each * count)
+        return SPARE * (self.saved + self.saved_each * count)
 
     def by_purpose(self, count: int) -> dict[str, int]:
         """All of it by name, for passes of `count` pictures."""
@@ -74,8 +74,8 @@ class Needs:
             "gradients": self.gradients,
             "moving average": self.average,
             "optimiser": self.moments,
-            "kept for backward, whatever the batch": self.kept,
-            "kept for backward, by the batch": self.kept_each * count,
+            "kept for backward, whatever the batch": self.saved,
+            "kept for backward, by the batch": self.saved_each * count,
         }
 
 
@@ -88,8 +88,8 @@ def needs_of(trainer: Trainer, loss: Loss) -> Needs:
         gradients=learned,
         average=sum(parameter.nbytes for parameter in trainer.ema.module.parameters()),
         moments=2 * learned,
-        kept=max(0, 2 * one - two),
-        kept_each=two - one,
+        saved=max(0, 2 * one - two),
+        saved_each=two - one,
     )
 
 
@@ -111,7 +111,7 @@ def fit(trainer: Trainer, loss: Loss) -> None:
 
     def too_large() -> bool:
         each = trainer.settings.batch_size // (trainer.world.size * trainer.chunks)
-        wanted = needs.gradients + (0 if held else needs.moments) + needs.passing(each)
+        wanted = needs.gradients + (0 if held else needs.moments) + needs.activations(each)
         return free is not None and beside * wanted > free
 
     while trainer.world.any(too_large()):

@@ -11,9 +11,9 @@ from torch import Tensor
 from ddpm_core.diffusion.diffuser import Diffuser
 from ddpm_core.training.shards import LossState
 
-STRETCHES = 100
-KEPT = 10  # losses per stretch, what Nichol & Dhariwal 2021 keep per timestep
-UNIFORM_SHARE = 0.001  # so that no timestep is given up for good, as in their code
+BINS = 100
+HISTORY_LENGTH = 10  # losses per bin, what Nichol & Dhariwal 2021 keep per timestep
+UNIFORM_FRACTION = 0.001  # so that no timestep is given up for good, as in their code
 
 TimestepDraw = Literal["uniform", "lognormal", "importance"]
 
@@ -36,39 +36,39 @@ def draw_timesteps(count: int, how: TimestepDraw, diffuser: Diffuser) -> Tensor:
 
 
 class LossAwareSampler(LossState):
-    """Importance sampling of timesteps by the last losses met in each stretch of them.
+    """Importance sampling of timesteps by the last losses met in each bin of them.
 
     A timestep's probability is proportional to the root of its loss's second moment, which of all unbiased draws makes
     the loss vary least (Nichol & Dhariwal 2021, "Improved Denoising Diffusion Probabilistic Models", eq. 18). Until
-    all of the history is filled it is the same for all. There the history is kept per timestep; here for stretches
-    of neighbours, which share one probability, so that it is filled within some tens of steps instead of a thousand
+    all of the history is filled it is the same for all. There the history is kept per timestep; here for bins of
+    neighbours, which share one probability, so that it is filled within some tens of steps instead of a thousand
     and never long out of date. It lives on CPU; a run that is resumed needs it as it was.
 
     Args:
         num_timesteps: N of the diffuser; timesteps are drawn from 1..N-1.
-        stretches: how many, of equal length but for rounding; no more than there are timesteps.
-        kept: losses remembered of each.
+        bins: how many, of equal length but for rounding; no more than there are timesteps.
+        history_length: losses remembered of each.
     """
 
     losses: Tensor
     seen: Tensor
 
-    def __init__(self, num_timesteps: int, stretches: int = STRETCHES, kept: int = KEPT):
+    def __init__(self, num_timesteps: int, bins: int = BINS, history_length: int = HISTORY_LENGTH):
         super().__init__()
-        stretches = min(stretches, num_timesteps - 1)
-        self.stretch = torch.arange(num_timesteps - 1) * stretches // (num_timesteps - 1)  # of timestep 1, 2, ...
-        self.register_buffer("losses", torch.zeros(stretches, kept, dtype=torch.float64))  # the newest last
-        self.register_buffer("seen", torch.zeros(stretches, dtype=torch.int64))
+        bins = min(bins, num_timesteps - 1)
+        self.bin = torch.arange(num_timesteps - 1) * bins // (num_timesteps - 1)  # of timestep 1, 2, ...
+        self.register_buffer("losses", torch.zeros(bins, history_length, dtype=torch.float64))  # the newest last
+        self.register_buffer("seen", torch.zeros(bins, dtype=torch.int64))
         self.pending: list[tuple[Tensor, Tensor]] = []
 
     def probabilities(self) -> Tensor:
         """How often each of the timesteps 1..N-1 is drawn: (N-1,) float64, above 0, 1 in sum."""
-        size, second_moment = len(self.stretch), self.losses.square().mean(1)
+        size, second_moment = len(self.bin), self.losses.square().mean(1)
         uniform = torch.full((size,), 1 / size, dtype=torch.float64)
         if self.seen.min() < self.losses.shape[1] or not second_moment.any():
             return uniform
-        by_loss = second_moment.sqrt()[self.stretch]  # (N-1,)
-        return UNIFORM_SHARE * uniform + (1 - UNIFORM_SHARE) * by_loss / by_loss.sum()
+        by_loss = second_moment.sqrt()[self.bin]  # (N-1,)
+        return UNIFORM_FRACTION * uniform + (1 - UNIFORM_FRACTION) * by_loss / by_loss.sum()
 
     def sample(self, count: int) -> Tensor:
         """Timesteps (count,) in 1..N-1 from the global CPU generator."""
@@ -79,7 +79,7 @@ class LossAwareSampler(LossState):
 
         Their mean is then, on average, that of timesteps drawn uniformly.
         """
-        return (1 / (len(self.stretch) * self.probabilities()[t.cpu() - 1])).float().to(t.device)
+        return (1 / (len(self.bin) * self.probabilities()[t.cpu() - 1])).float().to(t.device)
 
     def note(self, t: Tensor, losses: Tensor) -> None:
         """Keep the losses (B,), not weighed, of a shard at timesteps (B,), for `commit`."""
@@ -99,8 +99,8 @@ class LossAwareSampler(LossState):
     def update(self, t: Tensor, losses: Tensor) -> None:
         """Take in the losses (B,) at timesteps (B,); what is not finite is left out."""
         losses = losses.cpu().double()
-        met, losses = self.stretch[t.cpu()[losses.isfinite()] - 1], losses[losses.isfinite()]
-        for stretch in met.unique().tolist():
-            fresh = losses[met == stretch]
-            self.losses[stretch] = torch.cat([self.losses[stretch], fresh])[-self.losses.shape[1] :]
-            self.seen[stretch] += len(fresh)
+        met, losses = self.bin[t.cpu()[losses.isfinite()] - 1], losses[losses.isfinite()]
+        for index in met.unique().tolist():
+            fresh = losses[met == index]
+            self.losses[index] = torch.cat([self.losses[index], fresh])[-self.losses.shape[1] :]
+            self.seen[index] += len(fresh)

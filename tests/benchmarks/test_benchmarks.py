@@ -114,8 +114,8 @@ def test_memory_is_counted_by_part_and_grows_with_the_batch_alone(call, tmp_path
         assert call(memory.main, "--preset", "tiny", "--size", 32, "--batch", batch, "--json", file).status == 0
         counted.append({name: result["value"] for name, result in by_name(file).items()})
     small, large = counted
-    kept = "training memory, kept for backward, by the batch, MB"
-    assert large[kept] == pytest.approx(2 * small[kept])
+    saved = "training memory, kept for backward, by the batch, MB"
+    assert large[saved] == pytest.approx(2 * small[saved])
     for name in ("weights", "gradients", "moving average", "optimiser"):
         named = f"training memory, {name}, MB"
         assert small[named] == large[named] > 0

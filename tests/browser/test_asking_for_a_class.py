@@ -44,7 +44,7 @@ def picked(page: Page, picker: str, name: str) -> None:
     expect(page.get_by_role("option")).to_have_count(0)  # the list takes a moment to go
 
 
-def test_a_class_is_asked_for_where_there_are_classes_and_only_there(page: Page, digits: str, pictures: Path) -> None:
+def test_a_class_is_requested_where_there_are_classes_and_only_there(page: Page, digits: str, pictures: Path) -> None:
     expect(page.locator("#generate-class")).to_be_hidden()
     chosen(page, digits)
     expect(page.locator("#generate-class")).to_be_visible()

@@ -151,7 +151,7 @@ def test_stop(page: Page) -> None:
     run(page, "generate")
 
 
-def test_seed_out_of_range_is_said_and_loses_nothing(page: Page) -> None:
+def test_seed_out_of_range_is_reported_and_loses_nothing(page: Page) -> None:
     before = page.locator("#generate-gallery img").first.get_attribute("src")
     number(page, "#generate-seed", -3)
     page.locator("#generate-run").click()
@@ -220,7 +220,7 @@ def test_inpaint_example_with_its_mask_runs_at_once(page: Page) -> None:
     expect(page.locator("#inpaint-result img").nth(1)).not_to_have_attribute("src", str(first))
 
 
-def test_empty_mask_and_no_picture_are_said_and_lose_nothing(page: Page, tmp_path: Path) -> None:
+def test_empty_mask_and_no_picture_are_reported_and_lose_nothing(page: Page, tmp_path: Path) -> None:
     Image.new("RGB", (90, 60), "navy").save(tmp_path / "photo.png")
     (tmp_path / "letter.png").write_text("not a picture")
     tab(page, "Inpaint")

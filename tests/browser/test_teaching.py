@@ -114,7 +114,7 @@ def test_train_stop_resume_and_generate(page: Page, photos: Path, name: str, pic
     assert page.strangers == []  # type: ignore[attr-defined]
 
 
-def test_an_app_that_is_open_to_others_does_not_train_unless_told(
+def test_an_app_that_is_open_to_others_does_not_train_unless_allowed(
     visit: Callable[..., Page], serve: Callable[..., App]
 ) -> None:
     page = visit(serve("--host", "0.0.0.0").address, viewport=DESKTOP, color_scheme="light")

@@ -72,7 +72,7 @@ def test_what_cannot_be_written_is_named_with_the_systems_reason_and_without_adv
     assert caught.value.strerror in ("Not a directory", "File exists")
 
 
-def test_of_errors_within_each_other_the_innermost_is_told(tmp_path: Path) -> None:
+def test_of_errors_within_each_other_the_innermost_is_reported(tmp_path: Path) -> None:
     with (
         pytest.raises(UnwritableError, match=r"inner cannot be written \(full\)\.$"),
         writing(tmp_path / "outer"),

@@ -79,7 +79,7 @@ def test_pictures_that_do_not_lie_in_folders_one_deep_have_no_classes(tmp_path: 
     assert found.labels["train"] == [0, 0]
 
 
-def test_folders_can_be_left_out_of_account_or_asked_for(tmp_path: Path) -> None:
+def test_folders_can_be_left_out_of_account_or_requested(tmp_path: Path) -> None:
     fill(tmp_path, "a/0.png", "b/1.png", "2.png")
     assert find(tmp_path).classes == find(tmp_path, "none").classes == ()
     assert said(find(tmp_path, "folder")) == {0: "a", 1: "b", 2: ""}

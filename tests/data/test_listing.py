@@ -173,7 +173,7 @@ def test_parts_may_be_written_in_capitals(tmp_path: Path, parts: tuple[str, str]
     assert [Path(str(source)).name for source in found.sources["val"]] == ["2.png"]
 
 
-def test_what_keeps_folders_from_being_parts_is_said(tmp_path: Path) -> None:
+def test_what_keeps_folders_from_being_splits_is_reported(tmp_path: Path) -> None:
     fill(tmp_path, "train/0.png", "val/1.png", "poster.png")
     assert find(tmp_path).notes == [
         "Beside the folders train and val there are others or pictures (poster.png), so what they are called holds "

@@ -216,7 +216,7 @@ def test_files_are_read_ahead_but_not_all_at_once(tmp_path: Path) -> None:
     assert 2 < max(distance) <= 2 * AHEAD
 
 
-def test_what_does_not_fit_into_memory_is_said_before_a_file_is_opened(
+def test_what_does_not_fit_into_memory_is_reported_before_a_file_is_opened(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     paths = [tmp_path / f"{number}.png" for number in range(1000)]  # not even there
@@ -250,7 +250,7 @@ def test_training_opens_no_picture(picture_folder: Path, tmp_path: Path, monkeyp
     assert all(path.is_relative_to(request.out) for path in opened)  # its own grids, for the record
 
 
-def test_a_batch_holds_the_pictures_asked_for_mirrored_where_asked() -> None:
+def test_a_batch_holds_the_pictures_requested_mirrored_where_asked() -> None:
     pictures = PictureSet(torch.randint(0, 256, (5, 3, 4, 4), dtype=torch.uint8), [])
     batch = pictures.batch(torch.tensor([3, 0, 3]), torch.tensor([False, True, True]))
     assert batch.shape == (3, 3, 4, 4)

@@ -91,7 +91,7 @@ def test_a_column_called_split_says_what_is_held_out(tmp_path: Path) -> None:
     assert (list(said(found)), list(said(found, "val"))) == ([0], [1])
 
 
-def test_classes_are_a_column_that_is_asked_for_the_usual_one_or_the_only_one(tmp_path: Path) -> None:
+def test_classes_are_a_column_that_is_requested_the_usual_one_or_the_only_one(tmp_path: Path) -> None:
     fine, coarse = (hub.ClassLabel(names=["a", "b"]), [0, 1]), (hub.ClassLabel(names=["x", "y"]), [1, 0])
     both = write(tmp_path / "both.parquet", [0, 1], fine=fine, coarse=coarse, age=(hub.Value("int64"), [30, 4]))
     assert find(both).classes == ()

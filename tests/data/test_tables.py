@@ -172,7 +172,7 @@ def test_a_picture_that_is_held_out_once_is_held_out(tmp_path: Path) -> None:
     assert "differ (1.png)" in found.notes[0]
 
 
-def test_a_split_of_unknown_name_is_said(tmp_path: Path) -> None:
+def test_a_split_of_unknown_name_is_reported(tmp_path: Path) -> None:
     fill(tmp_path, "1.png", "2.png", "3.png")
     (tmp_path / "labels.csv").write_text("file,split\n1.png,val\n2.png,extra\n3.png,train\n")
     assert find(tmp_path).notes == ["labels.csv has a split extra of 1 pictures, which is taken for “train”."]

@@ -19,9 +19,9 @@ def test_a_denoiser_is_measured_on_the_part_of_the_data_that_it_was_trained_on(
 ) -> None:
     config = own_checkpoint / CONFIG
     config.write_text(json.dumps(json.loads(config.read_text()) | {"training": {"denoiser": {"data": "synthetic"}}}))
-    assert measuring.seen_by_denoiser(own_checkpoint, tmp_path) == tmp_path
+    assert measuring.data_of_denoiser(own_checkpoint, tmp_path) == tmp_path
     (tmp_path / "synthetic").mkdir()
-    assert measuring.seen_by_denoiser(own_checkpoint, tmp_path) == tmp_path / "synthetic"
+    assert measuring.data_of_denoiser(own_checkpoint, tmp_path) == tmp_path / "synthetic"
 
 
 @pytest.mark.parametrize("framing", ["any", "face"])

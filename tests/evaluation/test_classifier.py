@@ -13,7 +13,7 @@ from PIL import Image
 from ddpm_core import evaluate
 from ddpm_core.data.load import PictureSet
 from ddpm_core.evaluation import checkpoint as measuring
-from ddpm_core.evaluation.classifier import SETTINGS, share_read_right, trained_classifier
+from ddpm_core.evaluation.classifier import SETTINGS, classifier_accuracy, trained_classifier
 from ddpm_core.pipeline import LatentDiffusion
 from tests.commands import assert_refused
 from tests.conftest import CLASSES
@@ -36,10 +36,10 @@ def bars(count: int, seed: int) -> PictureSet:
 def test_it_learns_what_tells_classes_apart_and_is_measured_on_known_ones() -> None:
     classifier = trained_classifier(bars(120, seed=0), 2, CPU, SHORT)
     others = bars(60, seed=1)
-    assert share_read_right(classifier, others) > 0.9
+    assert classifier_accuracy(classifier, others) > 0.9
     assert others.labels is not None
     swapped = PictureSet(others.pixels, [], torch.where(others.labels < 2, 1 - others.labels, 2))
-    assert share_read_right(classifier, others) + share_read_right(classifier, swapped) == pytest.approx(1)
+    assert classifier_accuracy(classifier, others) + classifier_accuracy(classifier, swapped) == pytest.approx(1)
 
 
 def test_training_it_leaves_the_global_random_numbers_alone() -> None:
@@ -53,7 +53,7 @@ def test_pictures_of_no_known_class_cannot_be_measured() -> None:
     pictures = bars(12, seed=0)
     classifier = trained_classifier(pictures, 2, CPU, SHORT.model_copy(update={"iterations": 1}))
     with pytest.raises(ValueError, match="no picture whose class"):
-        share_read_right(classifier, PictureSet(pictures.pixels, [], torch.full((12,), 2)))
+        classifier_accuracy(classifier, PictureSet(pictures.pixels, [], torch.full((12,), 2)))
 
 
 def folders(root: Path, names: list[str], each: int = 20) -> Path:

@@ -47,15 +47,17 @@ def test_it_is_the_loss_of_training_on_held_out_latents(tiny_model: LatentDiffus
     assert measured(tiny_model, found) == losses
 
 
-def test_classes_are_told(class_model: LatentDiffusion, insects: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    seen = []
+def test_classes_are_reported(class_model: LatentDiffusion, insects: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    labels_seen = []
     forward = class_model.denoiser.forward
-    monkeypatch.setattr(class_model.denoiser, "forward", lambda z, t, label: seen.append(label) or forward(z, t, label))
-    told = measured(class_model, find(insects))
-    assert sorted(torch.cat(seen[: len(seen) // 10]).tolist()) == [0, 0, 0, 1, 1, 1, 2, 2, 2]
-    untold = measured(class_model, find(insects, NONE))
-    assert seen[-1] is None
-    assert np.abs(np.subtract(told, untold)).max() > 0
+    monkeypatch.setattr(
+        class_model.denoiser, "forward", lambda z, t, label: labels_seen.append(label) or forward(z, t, label)
+    )
+    with_labels = measured(class_model, find(insects))
+    assert sorted(torch.cat(labels_seen[: len(labels_seen) // 10]).tolist()) == [0, 0, 0, 1, 1, 1, 2, 2, 2]
+    without_labels = measured(class_model, find(insects, NONE))
+    assert labels_seen[-1] is None
+    assert np.abs(np.subtract(with_labels, without_labels)).max() > 0
 
 
 def test_no_more_pictures_than_that_are_looked_at(

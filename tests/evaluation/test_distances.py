@@ -166,7 +166,7 @@ def test_copies_among_samples_are_counted_and_new_pictures_are_not() -> None:
     assert memorised(held_out, held_out, training)["memorised_share"] == pytest.approx(1 / 20)
 
 
-def test_how_near_training_pictures_are_is_said_of_samples_and_of_held_out_pictures() -> None:
+def test_how_near_training_pictures_are_is_reported_of_samples_and_of_held_out_pictures() -> None:
     def grey(*levels: int) -> PictureSet:
         return PictureSet(torch.tensor(levels, dtype=torch.uint8).view(-1, 1, 1, 1).expand(-1, 3, 8, 8), [])
 

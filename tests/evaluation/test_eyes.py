@@ -57,7 +57,7 @@ def test_what_is_no_face_has_none() -> None:
     assert eyes_found(pictures(noise, torch.full_like(noise, 128))) == 0
 
 
-def test_the_share_is_of_all_pictures_and_their_size_does_not_matter(face: Tensor) -> None:
+def test_the_fraction_is_of_all_pictures_and_their_size_does_not_matter(face: Tensor) -> None:
     grey = torch.full_like(face, 90)
     assert eyes_found(pictures(face, grey, face, grey)) == 0.5
     large = torch.nn.functional.interpolate(face[None].float(), size=256, mode="bilinear")[0].to(torch.uint8)

@@ -57,20 +57,20 @@ def test_the_frechet_distance_follows_its_definition_with_fewer_points_than_dime
         first, second = (np.cov(each.numpy(), rowvar=False) for each in (a, b))
         root = np.sqrt(np.linalg.eigvals(first @ second).astype(complex)).real.sum()  # trace of the product's root
         apart = np.square(a.numpy().mean(0) - b.numpy().mean(0)).sum()
-        known = apart + np.trace(first) + np.trace(second) - 2 * root
-        assert frechet_distance(a, b) == pytest.approx(known, rel=1e-5, abs=1e-5)
+        reference = apart + np.trace(first) + np.trace(second) - 2 * root
+        assert frechet_distance(a, b) == pytest.approx(reference, rel=1e-5, abs=1e-5)
 
 
 def test_the_kernel_distance_is_that_of_torch_fidelity() -> None:
     kid, a, b = theirs("metric_kid"), points(40), points(40, seed=1, shift=0.3)
-    known = kid.kid_features_to_metric(a, b, kid_subsets=1, kid_subset_size=40, verbose=False)
+    reference = kid.kid_features_to_metric(a, b, kid_subsets=1, kid_subset_size=40, verbose=False)
     mean, deviation = kernel_distance(a, b, subsets=3, size=40)  # subsets are all there is, in differing order
-    assert mean == pytest.approx(known[kid.KEY_METRIC_KID_MEAN])
+    assert mean == pytest.approx(reference[kid.KEY_METRIC_KID_MEAN])
     assert deviation == pytest.approx(0, abs=1e-6)
-    known = kid.kid_features_to_metric(a, b, kid_subsets=400, kid_subset_size=20, verbose=False)
+    reference = kid.kid_features_to_metric(a, b, kid_subsets=400, kid_subset_size=20, verbose=False)
     mean, deviation = kernel_distance(a, b, subsets=400, size=20)
-    assert mean == pytest.approx(known[kid.KEY_METRIC_KID_MEAN], rel=0.1)
-    assert deviation == pytest.approx(known[kid.KEY_METRIC_KID_STD], rel=0.2)
+    assert mean == pytest.approx(reference[kid.KEY_METRIC_KID_MEAN], rel=0.1)
+    assert deviation == pytest.approx(reference[kid.KEY_METRIC_KID_STD], rel=0.2)
 
 
 def test_the_kernel_distance_of_sets_of_one_kind_is_nothing_on_average() -> None:
@@ -82,8 +82,8 @@ def test_the_kernel_distance_of_sets_of_one_kind_is_nothing_on_average() -> None
 
 def test_the_score_is_that_of_torch_fidelity_and_lies_between_one_and_the_number_of_classes() -> None:
     isc, logits = theirs("metric_isc"), 3 * points(50)
-    known = isc.isc_features_to_metric(logits, splits=1)[isc.KEY_METRIC_ISC_MEAN]
-    assert class_score(logits.softmax(1)) == pytest.approx(known)
+    reference = isc.isc_features_to_metric(logits, splits=1)[isc.KEY_METRIC_ISC_MEAN]
+    assert class_score(logits.softmax(1)) == pytest.approx(reference)
     assert class_score(torch.eye(4, dtype=torch.float64)) == pytest.approx(4)
     assert class_score(torch.eye(4, dtype=torch.float64)[[0, 0]]) == pytest.approx(1)
     assert class_score(torch.full((8, 4), 0.25, dtype=torch.float64)) == pytest.approx(1)
@@ -132,11 +132,11 @@ def colours(count: int, seed: int, most: int = 256) -> PictureSet:
 def by_colour(name: str = "classifier", reads: bool = True) -> FeatureNetwork:
     """Sees a picture's mean colour, and tells whether it is rather red, green or blue."""
 
-    def look(image: Tensor) -> tuple[Tensor, Tensor]:
+    def extract(image: Tensor) -> tuple[Tensor, Tensor]:
         colour = image.mean((2, 3))
         return colour, (5 * colour).softmax(1)
 
-    return FeatureNetwork(name, look, reads)
+    return FeatureNetwork(name, extract, reads)
 
 
 def test_samples_and_held_out_pictures_are_measured_in_sets_of_equal_size() -> None:

@@ -19,14 +19,14 @@ from ddpm_core import evaluate
 from ddpm_core.data.load import PictureSet
 from ddpm_core.evaluation import checkpoint as measuring
 from ddpm_core.evaluation import classifier as classifiers
-from ddpm_core.evaluation.classifier import SETTINGS, share_read_right, trained_classifier, trained_on_turns
+from ddpm_core.evaluation.classifier import SETTINGS, classifier_accuracy, trained_classifier, trained_on_turns
 from ddpm_core.evaluation.features import (
     FeatureError,
     FeatureNetwork,
+    extract_features,
     inception,
     of_classes,
     of_turns,
-    seen,
 )
 from ddpm_core.evaluation.submodules import submodule
 from tests.commands import assert_refused
@@ -68,11 +68,11 @@ def pictures(count: int = 2) -> PictureSet:
 
 
 def test_inception_sees_what_the_network_of_the_file_sees(weights: tuple[Path, nn.Module]) -> None:
-    file, known = weights
+    file, reference = weights
     some = pictures()
     network = inception(file, CPU)
-    found = seen(network, some)
-    expected, logits = known(some.pixels)
+    found = extract_features(network, some)
+    expected, logits = reference(some.pixels)
     assert network.name == "inception"
     assert network.reads
     assert found.features.shape == (2, 2048)
@@ -83,12 +83,14 @@ def test_inception_sees_what_the_network_of_the_file_sees(weights: tuple[Path, n
 
 
 def test_the_weights_may_be_safetensors(weights: tuple[Path, nn.Module], tmp_path: Path) -> None:
-    file, known = weights
+    file, reference = weights
     # As older files are: without the counters that newer versions of torch keep beside batch norms.
-    tensors = {name: tensor for name, tensor in known.state_dict().items() if "num_batches" not in name}
+    tensors = {name: tensor for name, tensor in reference.state_dict().items() if "num_batches" not in name}
     save_file(tensors, tmp_path / "inception.safetensors")
     some = pictures(1)
-    one, other = (seen(inception(each, CPU), some).features for each in (file, tmp_path / "inception.safetensors"))
+    one, other = (
+        extract_features(inception(each, CPU), some).features for each in (file, tmp_path / "inception.safetensors")
+    )
     assert torch.equal(one, other)
 
 
@@ -158,18 +160,18 @@ def test_a_classifier_learns_how_pictures_are_turned() -> None:
     others = gradients(20, seed=1).pixels
     for turns in range(4):
         turned = PictureSet(others.rot90(turns, (2, 3)), [], torch.full((20,), turns))
-        assert share_read_right(classifier, turned) > 0.9
+        assert classifier_accuracy(classifier, turned) > 0.9
 
 
 def test_turns_are_seen_in_reduced_pictures_and_read_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(classifiers, "LARGEST", 16)
     large, small = gradients(12, seed=0, size=32), gradients(4, seed=1, size=32)
     network = of_turns(large, CPU, SHORT.model_copy(update={"iterations": 3}))
-    found = seen(network, small, batch=3)
+    found = extract_features(network, small, batch=3)
     assert (network.name, network.reads) == ("turns", False)
     assert found.features.shape == (4, 64)
     blocks = small.pixels.float().view(4, 3, 16, 2, 16, 2).mean((3, 5)).repeat_interleave(2, 2).repeat_interleave(2, 3)
-    flat = network.look(blocks / 127.5 - 1)[0]  # detail finer than what it sees makes no difference
+    flat = network.extract(blocks / 127.5 - 1)[0]  # detail finer than what it sees makes no difference
     assert torch.allclose(flat.double(), found.features, atol=1e-4)
 
 
@@ -178,7 +180,7 @@ def test_a_classifier_of_classes_says_what_it_sees_and_reads() -> None:
     labelled = PictureSet(some.pixels, [], torch.arange(12) % 3)
     classifier = trained_classifier(labelled, 3, CPU, SHORT.model_copy(update={"iterations": 3}))
     network = of_classes(classifier)
-    found = seen(network, some, batch=5)
+    found = extract_features(network, some, batch=5)
     assert (network.name, network.reads) == ("classifier", True)
     assert found.features.shape == (12, 64)
     assert found.features.dtype == torch.float64
@@ -240,11 +242,11 @@ def test_evaluating_with_inception_prints_fid(
     call, quick: None, tiny_checkpoint: Path, labelled_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def sees_colour(file: Path, device: torch.device) -> FeatureNetwork:
-        def look(image: Tensor) -> tuple[Tensor, Tensor]:
+        def extract(image: Tensor) -> tuple[Tensor, Tensor]:
             return image.mean((2, 3)), image.mean((2, 3)).softmax(1)
 
         assert file == Path("weights.pth")
-        return FeatureNetwork("inception", look)
+        return FeatureNetwork("inception", extract)
 
     monkeypatch.setattr(evaluate, "inception", sees_colour)
     report = labelled_folder / "measures.json"

@@ -89,7 +89,7 @@ def limit_files(size: int) -> None:
         (1_000, [], "vae.json "),
     ],
 )
-def test_a_full_disk_is_told_in_a_sentence_and_spoils_nothing(
+def test_a_full_disk_is_reported_in_a_sentence_and_spoils_nothing(
     call, photos: Path, finished_run: Path, stopped_run: Path, tmp_path: Path, size: int, more: list, file: str
 ) -> None:
     output = tmp_path / "output"
@@ -119,7 +119,7 @@ def test_the_systems_own_word_for_a_full_disk_arrives(tmp_path: Path) -> None:
     assert [path.read_text() for path in tmp_path.iterdir()] == ["old"]
 
 
-def test_a_log_that_cannot_be_written_to_is_told_once(tmp_path: Path) -> None:
+def test_a_log_that_cannot_be_written_to_is_reported_once(tmp_path: Path) -> None:
     step = loop.TrainStep(1, {"loss": 1.0}, 1e-3, 1.0, 0)
     journal = Journal(tmp_path, "vae")
     journal.log.close()
@@ -128,7 +128,7 @@ def test_a_log_that_cannot_be_written_to_is_told_once(tmp_path: Path) -> None:
         journal.write(step, {})
 
 
-def test_event_files_that_cannot_be_written_to_are_told_in_a_sentence(photos: Path, tmp_path: Path) -> None:
+def test_event_files_that_cannot_be_written_to_are_reported_in_a_sentence(photos: Path, tmp_path: Path) -> None:
     output = tmp_path / "output"
     more = ["--stage", "vae", "--save-every", 10**6]
     ended = forked.finish([*flags(photos, tmp_path / "run"), *more], output, no_room_for_events)
@@ -160,7 +160,7 @@ def unread(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("unread")
 @pytest.mark.parametrize("where", ["file/run", "file", "/proc/self/run", "/dev/null/run"])
-def test_a_folder_that_cannot_be_made_is_told_before_the_pictures_are_read(
+def test_a_folder_that_cannot_be_made_is_reported_before_the_pictures_are_read(
     call, photos: Path, tmp_path: Path, where: str
 ) -> None:
     (tmp_path / "file").write_text("no folder")
@@ -170,7 +170,7 @@ def test_a_folder_that_cannot_be_made_is_told_before_the_pictures_are_read(
 
 @pytest.mark.usefixtures("unread")
 @pytest.mark.parametrize("exists", [True, False])
-def test_a_folder_that_takes_no_files_is_told_before_the_pictures_are_read(
+def test_a_folder_that_takes_no_files_is_reported_before_the_pictures_are_read(
     call, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, exists: bool
 ) -> None:
     out, write = tmp_path / "a" / "run", Path.write_bytes
@@ -333,7 +333,7 @@ def test_resuming_with_what_it_had_has_nothing_to_say(
         (["--iterations", STEPS + 2], f"--vae-iterations was {STEPS} and is {STEPS + 2} from here on."),
     ],
 )
-def test_what_is_not_as_it_was_is_said_in_a_line(
+def test_what_is_not_as_it_was_is_reported_in_a_line(
     call, photos: Path, stopped_run: Path, more: list, sentence: str
 ) -> None:
     outcome = resumed(call, photos, stopped_run, *more)

@@ -21,7 +21,7 @@ from ddpm_core import train
 from ddpm_core.checkpoints import atomic
 from ddpm_core.checkpoints import native as checkpoint
 from ddpm_core.training import loop, state
-from ddpm_core.training.interruption import POLITE, how_to_go_on
+from ddpm_core.training.interruption import STOP_SIGNALS, how_to_go_on
 from ddpm_core.training.record.journal import Journal
 from ddpm_core.training.stages import denoiser
 from ddpm_core.training.stages import run as stage_run
@@ -150,8 +150,8 @@ def test_files_are_as_readable_as_any_other(tmp_path: Path) -> None:
 # Asked to stop
 
 
-@pytest.mark.parametrize("number", POLITE)
-def test_a_polite_signal_finishes_the_step_saves_and_says_how_to_go_on(
+@pytest.mark.parametrize("number", STOP_SIGNALS)
+def test_a_stop_signal_finishes_the_step_saves_and_says_how_to_go_on(
     photos: Path, tmp_path: Path, number: signal.Signals
 ) -> None:
     out, output = tmp_path / "my run", tmp_path / "output"
@@ -261,11 +261,11 @@ def test_a_signal_in_the_last_step_of_all_changes_nothing_but_one_between_the_st
 
 
 def test_what_signals_did_before_they_do_after(call, photos: Path, tmp_path: Path) -> None:
-    wanted = {number: (lambda *_: None) if number != signal.SIGHUP else signal.SIG_IGN for number in POLITE}
+    wanted = {number: (lambda *_: None) if number != signal.SIGHUP else signal.SIG_IGN for number in STOP_SIGNALS}
     before = {number: signal.signal(number, handler) for number, handler in wanted.items()}
     try:
         assert call(train.main, *flags(photos, tmp_path / "run", "--stage", "vae", steps=1)).status == 0
-        assert {number: signal.getsignal(number) for number in POLITE} == wanted
+        assert {number: signal.getsignal(number) for number in STOP_SIGNALS} == wanted
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

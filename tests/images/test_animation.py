@@ -12,17 +12,17 @@ from PIL import Image
 from ddpm_core.images.animation import FORMATS, evenly, save_gif, save_mp4, spread, there_and_back
 
 
-@pytest.mark.parametrize(("count", "wanted"), [(1, 8), (8, 8), (20, 8), (200, 60), (61, 60)])
-def test_evenly(count: int, wanted: int) -> None:
-    chosen = evenly(count, wanted)
-    assert len(chosen) == len(set(chosen)) == min(count, wanted)
+@pytest.mark.parametrize(("count", "limit"), [(1, 8), (8, 8), (20, 8), (200, 60), (61, 60)])
+def test_evenly(count: int, limit: int) -> None:
+    chosen = evenly(count, limit)
+    assert len(chosen) == len(set(chosen)) == min(count, limit)
     assert (chosen[0], chosen[-1]) == (0, count - 1)
 
 
 def test_what_is_spread_is_taken_as_it_comes_and_all_is_gone_through() -> None:
     gone: list[int] = []
     steps = (gone.append(i) or i for i in range(9))  # type: ignore[func-returns-value]
-    assert list(spread(steps, 9, wanted=3)) == [0, 4, 8]
+    assert list(spread(steps, 9, limit=3)) == [0, 4, 8]
     assert gone == list(range(9))
 
 
@@ -32,7 +32,7 @@ def test_a_walk_there_and_back_turns_at_its_last_picture_once() -> None:
 
 
 @pytest.mark.parametrize(("count", "seconds"), [(1, 2.0), (5, 1.0), (20, 3.0), (200, 1.0)])
-def test_a_gif_has_every_frame_in_order_and_lasts_about_as_long_as_asked(
+def test_a_gif_has_every_frame_in_order_and_lasts_about_as_long_as_requested(
     tmp_path: Path, count: int, seconds: float
 ) -> None:
     frames = [Image.new("RGB", (6, 4), (i, 255 - i, 10)) for i in range(count)]
@@ -79,7 +79,7 @@ def film(path: Path) -> tuple[list[np.ndarray], dict]:
 
 
 @pytest.mark.parametrize(("count", "seconds"), [(1, 2.0), (5, 1.0), (60, 3.0)])
-def test_an_mp4_has_every_frame_in_order_and_lasts_about_as_long_as_asked(
+def test_an_mp4_has_every_frame_in_order_and_lasts_about_as_long_as_requested(
     tmp_path: Path, count: int, seconds: float
 ) -> None:
     frames = [Image.new("RGB", (60, 40), (4 * i, 255 - 4 * i, 10)) for i in range(count)]

@@ -208,7 +208,7 @@ def test_a_stroke_thinner_than_a_pixel_of_the_reduced_copy_is_still_seen(at: int
     assert (pasted[small.painted] == (1, 200, 77)).all()
 
 
-def test_a_pixel_of_the_reduced_copy_is_painted_if_any_share_of_it_is() -> None:
+def test_a_pixel_of_the_reduced_copy_is_painted_if_any_fraction_of_it_is() -> None:
     painted = np.zeros((30, 30), dtype=bool)
     painted[10, 10] = True  # lies on pixels 6 and 7 of a copy of 20
     small = Frame.around(Image.new("RGB", (30, 30)), painted, SIZE).reduced(20)

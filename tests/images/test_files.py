@@ -20,10 +20,10 @@ from ddpm_core.images.files import (
     open_picture,
     read_parameters,
     save_png,
-    seen,
     to_bytes,
     to_pictures,
     to_tensor,
+    transformed,
 )
 
 Image.init()
@@ -257,5 +257,5 @@ def test_parameters_another_program_wrote_in_its_own_way_count_as_none(tmp_path:
 
 def test_a_picture_can_be_seen_another_way_and_loses_nothing() -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (5, 7, 3), dtype=np.uint8)
-    turned = seen(Image.fromarray(pixels), lambda image: image.flip(2))
+    turned = transformed(Image.fromarray(pixels), lambda image: image.flip(2))
     assert np.array_equal(np.asarray(turned), pixels[::-1])

@@ -57,7 +57,7 @@ def test_a_heic_photo_is_named_where_its_reader_is_not_installed(heic: Path, mon
     assert open_picture(heic).size == (64, 48)
 
 
-def test_a_damaged_heic_photo_is_not_told_to_install_what_is_there(heic: Path) -> None:
+def test_a_damaged_heic_photo_is_not_asked_to_install_what_is_there(heic: Path) -> None:
     heic.write_bytes(heic.read_bytes()[:300])
     with pytest.raises(PictureError, match="not a picture that can be read; try"):
         open_picture(heic)

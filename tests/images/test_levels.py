@@ -103,7 +103,7 @@ def test_a_number_that_means_transparent_is_understood_at_any_depth(
     assert as_rgb(opened).getpixel((1, 0)) == (255, 255, 255)
 
 
-def test_a_tiff_is_told_by_its_reader(tmp_path: Path) -> None:
+def test_a_tiff_is_recognised_by_its_reader(tmp_path: Path) -> None:
     with Image.open(tiff(tmp_path / "x.tif", np.zeros((1, 2), np.int8), 2)) as picture:
         assert isinstance(picture, TiffImagePlugin.TiffImageFile)
         assert picture.mode == "L"  # Pillow takes it for unsigned, so what the file says has to be asked for

@@ -16,7 +16,7 @@ from ddpm_core.images.masks import (
     MaskError,
     check_choice,
     dilate,
-    mask_to_make_anew,
+    inpainting_mask,
     open_mask,
     painted_on,
     resize_mask,
@@ -70,7 +70,7 @@ def test_nothing_inside_is_lost_at_another_extent(extent: int) -> None:
 
 @pytest.mark.parametrize(("width", "height"), SIZES)
 @pytest.mark.parametrize("name", FACE_PARTS)
-def test_ready_made_regions_leave_something_to_keep_in_any_picture(name: str, width: int, height: int) -> None:
+def test_ready_made_masks_leave_something_to_keep_in_any_picture(name: str, width: int, height: int) -> None:
     region = FACE_PARTS[name](width, height, center_box(width, height))
     assert region.shape == (height, width)
     assert region.dtype == bool
@@ -79,7 +79,7 @@ def test_ready_made_regions_leave_something_to_keep_in_any_picture(name: str, wi
     assert np.array_equal(region, region[:, ::-1])
 
 
-def test_ready_made_regions_lie_where_the_parts_of_a_face_do() -> None:
+def test_ready_made_masks_lie_where_the_parts_of_a_face_do() -> None:
     face, eyes, mouth, background = (
         FACE_PARTS[name](500, 500, Box(0, 0, 500)) for name in ("face", "eyes", "mouth", "background")
     )
@@ -132,7 +132,7 @@ def test_a_mask_nothing_can_be_done_with_is_refused_in_a_sentence(
     painted: np.ndarray, sentence: tuple[str, str], keep_painted: bool
 ) -> None:
     with pytest.raises(MaskError, match=sentence[keep_painted]) as caught:
-        mask_to_make_anew(painted, (8, 6), keep_painted)
+        inpainting_mask(painted, (8, 6), keep_painted)
     assert str(caught.value).endswith(".")
     assert "\n" not in str(caught.value)
 

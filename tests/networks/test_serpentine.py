@@ -99,7 +99,7 @@ def test_a_mixer_used_for_inference_first_can_be_trained_afterwards(shaken) -> N
     assert mixer.project.weight.grad.abs().max() > 0
 
 
-def test_a_mixer_of_a_width_it_cannot_share_out_is_refused() -> None:
+def test_a_mixer_of_a_width_it_cannot_divide_is_refused() -> None:
     with pytest.raises(ValueError, match="multiple of 8 channels, not 12"):
         SerpentineMixer(12)
 

@@ -19,7 +19,7 @@ def test_every_network_is_found_by_its_name_and_needs_no_more_to_be_built() -> N
 
 
 @pytest.mark.parametrize(("settings", "network"), [(VaeSettings, VAE), (DenoiserSettings, UNet)])
-def test_what_is_trained_unless_told_otherwise_is_what_the_constructor_builds(settings: type, network: type) -> None:
+def test_what_is_trained_by_default_is_what_the_constructor_builds(settings: type, network: type) -> None:
     for name in settings.SHAPE:
         assert getattr(settings(), name) == default(network, name)
 

@@ -26,7 +26,7 @@ def test_a_picture_through_the_page_has_previews_and_is_judged_by_the_ratio(
     tiny_checkpoint: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("ui.components.progress.PREVIEW_SECONDS", 0.0)
-    monkeypatch.setattr("ui.components.progress.PREVIEW_SHARE", math.inf)
+    monkeypatch.setattr("ui.components.progress.PREVIEW_FRACTION", math.inf)
     results = named(studio.picture(tiny_checkpoint, steps=5, repeats=1))
     ratio = results["app: picture, app / pipeline"]
     assert ratio.value == results["app: picture, app, s"].value / results["app: picture, pipeline, s"].value
@@ -66,7 +66,7 @@ def test_a_stroke_without_a_draft_is_no_measurement(tiny_checkpoint: Path, monke
         studio.draft(tiny_checkpoint, repeats=1)
 
 
-def test_the_first_page_is_waited_for_and_an_app_that_ends_is_told(tiny_checkpoint: Path, tmp_path: Path) -> None:
+def test_the_first_page_is_waited_for_and_an_app_that_ends_is_reported(tiny_checkpoint: Path, tmp_path: Path) -> None:
     studio.first_page(tiny_checkpoint)  # an error if it does not come
     with pytest.raises(Unmeasured, match="is not there"):
         studio.first_page(tmp_path / "nosuch")
@@ -133,7 +133,7 @@ def test_digits_of_the_default_are_read_beside_those_of_a_thousand_steps(
 
     monkeypatch.setattr(steps, "sample_classes", recorded)
     monkeypatch.setattr(
-        steps, "share_read_right", lambda reader, pictures: {"dpm-solver++": 0.8, "ddpm": 0.9}[pictures]
+        steps, "classifier_accuracy", lambda reader, pictures: {"dpm-solver++": 0.8, "ddpm": 0.9}[pictures]
     )
     loss, *accuracies = steps.class_accuracy(class_checkpoint, 2)
     assert calls == [(6, "dpm-solver++", 20), (6, "ddpm", 999)]

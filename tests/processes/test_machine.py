@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from ddpm_core import train
-from ddpm_core.machine import POLITE, let_others_go_first, memory_is_full, use_threads
+from ddpm_core.machine import BACKGROUND_NICENESS, let_others_go_first, memory_is_full, use_threads
 from tests.commands import assert_refused
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -43,7 +43,7 @@ def threads_as_before() -> Iterator[None]:
         RuntimeError("[enforce fail at alloc_cpu.cpp:80] DefaultCPUAllocator: not enough memory: you tried to"),
     ],
 )
-def test_full_memory_is_told_from_other_errors(error: RuntimeError) -> None:
+def test_full_memory_is_distinguished_from_other_errors(error: RuntimeError) -> None:
     assert memory_is_full(error)
     assert not memory_is_full(RuntimeError("Expected all tensors to be on the same device"))
 
@@ -70,7 +70,7 @@ def test_of_many_cores_one_is_left_free(cores: int, threads: int, monkeypatch: p
     assert thread_counts == [threads, cores, 5]
 
 
-def test_the_command_computes_with_as_many_threads_as_asked_for(call, picture_folder: Path, tmp_path: Path) -> None:
+def test_the_command_computes_with_as_many_threads_as_requested(call, picture_folder: Path, tmp_path: Path) -> None:
     command = ["--data", picture_folder, "--out", tmp_path / "run", "--preset", "tiny", "--device", "cpu", "--dry-run"]
     outcome = call(train.main, *command, "--stage", "vae", "--batch-size", 1, "--threads", 2)
     assert outcome.status == 0
@@ -84,7 +84,7 @@ def test_training_goes_behind_everything_else_and_only_when_it_is_a_process_of_i
     before = os.getpriority(os.PRIO_PROCESS, 0)
     command = [sys.executable, "-c", PRIORITY, "ddpm_core.train"]
     output = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
-    assert int(output.split()[-1]) == max(before, POLITE) > 0
+    assert int(output.split()[-1]) == max(before, BACKGROUND_NICENESS) > 0
     assert os.getpriority(os.PRIO_PROCESS, 0) == before
 
 
@@ -94,6 +94,6 @@ def test_priority_is_never_raised_and_left_alone_where_there_is_none(monkeypatch
     for niceness in (0, 15):
         monkeypatch.setattr(os, "getpriority", lambda which, who, niceness=niceness: niceness)
         let_others_go_first()
-    assert niceness_values == [POLITE, 15]
+    assert niceness_values == [BACKGROUND_NICENESS, 15]
     monkeypatch.delattr(os, "setpriority")
     let_others_go_first()

@@ -37,7 +37,7 @@ def test_its_pictures_are_white_strokes_on_black_and_differ_by_class(digits: Lat
     assert not torch.allclose(*middle, atol=0.02)
 
 
-def test_what_is_asked_for_is_what_is_read(digits: LatentDiffusion) -> None:
+def test_what_is_requested_is_what_is_read(digits: LatentDiffusion) -> None:
     """The aim on the card, on few pictures; `evaluate` measures a thousand, by a classifier that it trains."""
     classifier, each = reader(), 4
     images = torch.cat([made(digits, label, each, 20) for label in digits.classes])

@@ -97,7 +97,7 @@ def test_six_steps_equal_three_an_interruption_and_three_more_bit_for_bit(shades
 
 
 @pytest.mark.parametrize(("share", "learned"), [(0.0, [True, True, False]), (1.0, [False, False, True])])
-def test_the_share_of_labels_dropped_reaches_the_network(
+def test_the_fraction_of_labels_dropped_reaches_the_network(
     shades: Path, tmp_path: Path, share: float, learned: list[bool]
 ) -> None:
     request = request_for(shades, tmp_path / "run", denoiser=DENOISER | {"label_dropout": share})

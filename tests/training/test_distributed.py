@@ -17,7 +17,7 @@ import torch
 from ddpm_core import train
 from ddpm_core.checkpoints import native as checkpoint
 from ddpm_core.training import distributed
-from ddpm_core.training.distributed import World, joined
+from ddpm_core.training.distributed import World, process_group
 from ddpm_core.training.stages.run import state_file
 from tests import shared_run
 from tests.commands import assert_refused
@@ -128,7 +128,7 @@ def test_processes_remember_the_losses_of_the_whole_batch(reports: list[dict[str
     assert reports[0]["remembered"] == reports[1]["remembered"] == pytest.approx(alone, rel=1e-4)
 
 
-def test_a_polite_kill_of_two_stops_both_after_one_step_and_one_can_go_on(
+def test_a_stop_signal_of_two_stops_both_after_one_step_and_one_can_go_on(
     call, picture_folder: Path, tmp_path: Path
 ) -> None:
     out, log = tmp_path / "run", tmp_path / "run" / "training" / "vae.jsonl"
@@ -174,12 +174,12 @@ def test_alone_nothing_is_connected_and_no_random_number_is_spent() -> None:
     torch.manual_seed(0)
     wanted = torch.rand(2)
     torch.manual_seed(0)
-    with joined(distributed.ALONE, torch.device("cpu")), distributed.ALONE.fork_rng():
+    with process_group(distributed.ALONE, torch.device("cpu")), distributed.ALONE.fork_rng():
         assert not torch.distributed.is_initialized()
         assert torch.equal(torch.rand(2), wanted)
 
 
-def test_a_batch_that_cannot_be_shared_evenly_is_refused_before_anything_is_read(
+def test_a_batch_that_cannot_be_divided_evenly_is_refused_before_anything_is_read(
     call, monkeypatch: pytest.MonkeyPatch, picture_folder: Path, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("WORLD_SIZE", "3")
@@ -193,8 +193,8 @@ def test_more_processes_than_gpus_and_devices_that_cannot_share_are_refused(monk
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
     with (
         pytest.raises(ValueError, match=r"no GPU for process 1.*--nproc-per-node"),
-        joined(World(1, 2), torch.device("cuda")),
+        process_group(World(1, 2), torch.device("cuda")),
     ):
         pass
-    with pytest.raises(ValueError, match="--device cpu"), joined(World(1, 2), torch.device("mps")):
+    with pytest.raises(ValueError, match="--device cpu"), process_group(World(1, 2), torch.device("mps")):
         pass

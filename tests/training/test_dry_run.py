@@ -150,7 +150,7 @@ def test_a_short_step_is_timed_at_full_size(try_out, monkeypatch: pytest.MonkeyP
     assert seen == [1, 2, 1, 2, 1, 2, 3, 4]  # of 1, 4 and 6 pictures
 
 
-def test_classes_are_named_and_told_apart_as_in_the_run(try_out, tmp_path: Path) -> None:
+def test_classes_are_named_and_distinguished_as_in_the_run(try_out, tmp_path: Path) -> None:
     for name in ("ant", "bee"):
         (tmp_path / "insects" / name).mkdir(parents=True)
         for number in range(3):
@@ -208,7 +208,7 @@ def test_data_that_cannot_be_used_are_refused_in_a_line(try_out, tmp_path: Path)
     assert_refused(try_out(source=tmp_path / "nowhere"), "nowhere")
 
 
-def test_a_batch_too_large_is_said_to_be_divided(try_out, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_batch_too_large_is_reported_to_be_divided(try_out, monkeypatch: pytest.MonkeyPatch) -> None:
     outcome = try_out("--stage", "vae", "--batch-size", 256)
     assert "does not fit" not in outcome.out
     monkeypatch.setattr(memory_budget, "available_memory", lambda: 60 * 10**6)
@@ -224,7 +224,7 @@ def test_several_processes_are_not_tried_out(try_out, monkeypatch: pytest.Monkey
     assert_refused(try_out(), "--dry-run", "torchrun")
 
 
-def test_the_preset_is_the_one_asked_for() -> None:
+def test_the_preset_is_the_one_requested() -> None:
     assert PRESETS["tiny"]["size"] == 32  # which the other tests rely on
 
 
@@ -232,7 +232,7 @@ def test_the_preset_is_the_one_asked_for() -> None:
     ("count", "said"),
     [(0, "0.0 MB"), (3_140_000, "3.1 MB"), (29_600_000, "30 MB"), (1.25e9, "1.2 GB"), (12e9, "12 GB")],
 )
-def test_bytes_are_said_as_people_read_them(count: float, said: str) -> None:
+def test_bytes_are_reported_as_people_read_them(count: float, said: str) -> None:
     assert in_bytes(count) == said
 
 
@@ -240,5 +240,5 @@ def test_bytes_are_said_as_people_read_them(count: float, said: str) -> None:
     ("seconds", "said"),
     [(0.2, "0 s"), (59.6, "1 min 0 s"), (200, "3 min 20 s"), (4800, "1 h 20 min"), (9e5, "250 h 0 min")],
 )
-def test_durations_are_said_as_people_say_them(seconds: float, said: str) -> None:
+def test_durations_are_reported_as_people_say_them(seconds: float, said: str) -> None:
     assert in_hours(seconds) == said

@@ -176,7 +176,7 @@ def test_the_denoiser_alone_takes_the_autoencoder_along(call, photos: Path, star
     LatentDiffusion.load(out, "cpu")
 
 
-def test_an_autoencoder_that_is_there_stays_and_it_is_said_that_latents_are_others(
+def test_an_autoencoder_that_is_there_stays_and_it_is_reported_that_latents_are_others(
     call, photos: Path, start: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "mine"
@@ -233,7 +233,7 @@ def test_the_same_classes_are_taken_over_without_a_word(call, insects: Path, tmp
     assert_close(weights(tmp_path / "mine"), weights(insects))
 
 
-def test_wholly_new_classes_are_said_to_start_anew(call, insects: Path, plain: Path, tmp_path: Path) -> None:
+def test_wholly_new_classes_are_reported_to_start_anew(call, insects: Path, plain: Path, tmp_path: Path) -> None:
     data = digits(tmp_path, 7, 8)
     for init in (insects, plain):
         out = tmp_path / init.name
@@ -256,7 +256,7 @@ def test_without_classes_it_begins_with_what_it_made_of_none(call, insects: Path
 
 @pytest.mark.parametrize(("more", "framing"), [((), "face"), (("--framing", "any"), "any")])
 @pytest.mark.parametrize("stage", ["all", "denoiser"])
-def test_what_the_pictures_show_is_inherited_unless_said(
+def test_what_the_pictures_show_is_inherited_unless_set(
     call, photos: Path, start: Path, tmp_path: Path, more: tuple, framing: str, stage: str
 ) -> None:
     shutil.copytree(start, tmp_path / "faces")
@@ -321,7 +321,7 @@ def test_pixels_in_larger_squares_start_them_anew_too(call, plain: Path, tmp_pat
     assert checkpoint.load_codec(out).stride == 4
 
 
-def test_what_the_network_has_to_learn_anew_is_said(call, photos: Path, start: Path, tmp_path: Path) -> None:
+def test_what_the_network_has_to_learn_anew_is_reported(call, photos: Path, start: Path, tmp_path: Path) -> None:
     more = ["--stage", "denoiser", "--denoiser-prediction", "v", "--denoiser-schedule", "linear"]
     outcome = tune(call, photos, tmp_path / "mine", start, *more)
     assert outcome.status == 0, outcome.err

@@ -14,7 +14,7 @@ from ddpm_core.networks.unet import UNet
 from ddpm_core.networks.vae import VAE
 from ddpm_core.training import losses as objective
 from ddpm_core.training.losses import denoiser_loss, loss_by_decile, loss_weights, texture, vae_loss
-from ddpm_core.training.masks import random_regions
+from ddpm_core.training.masks import random_masks
 from ddpm_core.training.timesteps import LossAwareSampler, draw_timesteps
 from tests.training.small_runs import Answer
 
@@ -77,7 +77,7 @@ def test_a_network_that_says_nothing_has_the_loss_of_the_noise_itself() -> None:
 def kept(monkeypatch: pytest.MonkeyPatch) -> Tensor:
     """The regions the objective will keep: another one per entry."""
     regions = torch.rand(8, 1, 6, 5) < 0.4
-    monkeypatch.setattr(objective, "random_regions", lambda batch, height, width: regions)
+    monkeypatch.setattr(objective, "random_masks", lambda batch, height, width: regions)
     return regions
 
 
@@ -106,8 +106,8 @@ def test_without_a_clamp_share_every_cell_is_noisy_and_counts(kept: Tensor) -> N
     assert loss == pytest.approx(9 * kept.float().mean().item(), rel=1e-4)
 
 
-def test_the_clamp_share_is_the_share_of_entries_with_a_held_region(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(objective, "random_regions", lambda batch, h, w: torch.ones(batch, 1, h, w, dtype=torch.bool))
+def test_the_clamp_share_is_the_fraction_of_entries_with_a_held_region(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(objective, "random_masks", lambda batch, h, w: torch.ones(batch, 1, h, w, dtype=torch.bool))
     clean = torch.randn(4000, 1, 2, 2)
     network = Answer("x0", lambda noisy, t: clean)
     denoiser_loss(network, clean, Diffuser(), "uniform", clamp_share=0.3)
@@ -116,7 +116,7 @@ def test_the_clamp_share_is_the_share_of_entries_with_a_held_region(monkeypatch:
 
 
 def test_a_batch_held_altogether_gives_a_finite_loss(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(objective, "random_regions", lambda batch, h, w: torch.ones(batch, 1, h, w, dtype=torch.bool))
+    monkeypatch.setattr(objective, "random_masks", lambda batch, h, w: torch.ones(batch, 1, h, w, dtype=torch.bool))
     network = Answer("x0", lambda noisy, t: noisy + 1)
     assert denoiser_loss(network, torch.randn(4, 1, 2, 2), Diffuser(), "uniform", 1.0)["loss"] == 0
 
@@ -141,7 +141,7 @@ def test_timesteps_of_clamped_examples_may_be_uniform_while_all_others_are_as_dr
 def test_examples_drawn_apart_are_neither_weighed_by_importance_nor_remembered() -> None:
     diffuser, clean = Diffuser(3), torch.randn(4000, 1, 2, 2)
     network = Answer("x0", lambda noisy, t: clean + torch.where(t == 1, 1.0, 3.0)[:, None, None, None])
-    history = LossAwareSampler(3, kept=5)
+    history = LossAwareSampler(3, history_length=5)
     history.update(torch.tensor([1, 2] * 5), torch.tensor([1.0, 9.0] * 5))
     choices = {"timestep_sampler": history, "clamp_timesteps": "uniform"}
     assert denoiser_loss(network, clean, diffuser, "importance", 1.0, **choices)["loss"].item() == pytest.approx(
@@ -156,7 +156,7 @@ def test_examples_drawn_apart_are_neither_weighed_by_importance_nor_remembered()
     assert history.seen.sum() == 4010
 
 
-def test_a_share_of_the_clamped_examples_is_recoloured_and_no_other() -> None:
+def test_a_fraction_of_the_clamped_examples_is_recoloured_and_no_other() -> None:
     clean, recoloured = torch.zeros(4000, 1, 4, 4), torch.ones(4000, 1, 4, 4)
     network = Answer("x0", lambda noisy, t: noisy)
     choices = {"recoloured": recoloured, "clamp_recolour": 0.5, "clamp_middle": 1.0}
@@ -166,7 +166,7 @@ def test_a_share_of_the_clamped_examples_is_recoloured_and_no_other() -> None:
     assert (shown == 0).float().mean() == pytest.approx(0.2, abs=0.03)
 
 
-def test_with_nothing_asked_for_no_random_number_more_is_drawn() -> None:
+def test_with_nothing_requested_no_random_number_more_is_drawn() -> None:
     """So runs of earlier versions go on as they would have."""
     clean = torch.randn(8, 4, 6, 6)
     torch.manual_seed(0)
@@ -175,7 +175,7 @@ def test_with_nothing_asked_for_no_random_number_more_is_drawn() -> None:
     torch.manual_seed(0)
     draw_timesteps(8, "lognormal", Diffuser())
     torch.randn_like(clean)
-    random_regions(8, 6, 6)
+    random_masks(8, 6, 6)
     torch.rand(8)
     assert torch.equal(torch.rand(1), after)
 

@@ -5,18 +5,18 @@ from __future__ import annotations
 import pytest
 import torch
 
-from ddpm_core.training.masks import around_the_middle, random_regions
+from ddpm_core.training.masks import masks_around_the_middle, random_masks
 
 
 @pytest.mark.parametrize(("height", "width"), [(16, 16), (9, 31), (2, 3), (1, 1)])
-def test_random_regions_are_boolean_maps_of_the_size_asked_for(height: int, width: int) -> None:
-    regions = random_regions(5, height, width)
+def test_random_masks_are_boolean_maps_of_the_size_requested(height: int, width: int) -> None:
+    regions = random_masks(5, height, width)
     assert regions.shape == (5, 1, height, width)
     assert regions.dtype == torch.bool
 
 
-def test_random_regions_cover_from_little_to_nearly_all_and_hardly_two_are_alike() -> None:
-    regions = random_regions(400, 16, 16)
+def test_random_masks_cover_from_little_to_nearly_all_and_hardly_two_are_alike() -> None:
+    regions = random_masks(400, 16, 16)
     share = regions.float().mean((1, 2, 3))
     assert share.quantile(0.1) < 0.2
     assert share.quantile(0.9) > 0.8
@@ -24,24 +24,24 @@ def test_random_regions_cover_from_little_to_nearly_all_and_hardly_two_are_alike
     assert len(regions.flatten(1).unique(dim=0)) > 300
 
 
-def test_random_regions_hang_together_rather_than_being_grain() -> None:
-    regions = random_regions(200, 16, 16)
+def test_random_masks_hang_together_rather_than_being_grain() -> None:
+    regions = random_masks(200, 16, 16)
     borders = (regions.diff(dim=3).float().mean() + regions.diff(dim=2).float().mean()) / 2
     assert borders < 0.15  # independent cells would differ from their neighbours half of the time
 
 
-def test_random_regions_follow_the_global_seed() -> None:
+def test_random_masks_follow_the_global_seed() -> None:
     drawn = []
     for seed in (1, 1, 2):
         torch.manual_seed(seed)
-        drawn.append(random_regions(8, 16, 16))
+        drawn.append(random_masks(8, 16, 16))
     assert torch.equal(drawn[0], drawn[1])
     assert not torch.equal(drawn[0], drawn[2])
 
 
 @pytest.mark.parametrize(("height", "width"), [(16, 16), (9, 31), (1, 1)])
 def test_around_the_middle_all_is_held_but_one_upright_ellipse(height: int, width: int) -> None:
-    held = around_the_middle(300, height, width)
+    held = masks_around_the_middle(300, height, width)
     assert held.shape == (300, 1, height, width)
     assert held.dtype == torch.bool
     if height == width == 16:

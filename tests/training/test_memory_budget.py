@@ -221,7 +221,7 @@ def test_two_small_batches_tell_of_a_large_one(stage: str, precision: Any, ready
     trainer = Trainer(ready_stage.model, settings, precision)
     needs = needs_of(trainer, ready_stage.loss)
     counted = saved_for_backward(trainer, ready_stage.loss, 12)
-    assert needs.kept + 12 * needs.kept_each == pytest.approx(counted, rel=0.02)
+    assert needs.saved + 12 * needs.saved_each == pytest.approx(counted, rel=0.02)
     weights = sum(parameter.nbytes for parameter in ready_stage.model.parameters())
     assert (needs.weights, needs.gradients, needs.average, needs.moments) == (weights, weights, weights, 2 * weights)
     assert sum(needs.by_purpose(12).values()) == pytest.approx(5 * weights + counted, rel=0.02)
@@ -242,7 +242,7 @@ def test_by_estimate_a_batch_is_divided_before_the_first_step_and_nothing_else_c
     needs = needs_of(Trainer(ready_stage.model, settings, "fp32"), ready_stage.loss)
     if stage == "denoiser":
         run(request_for(tmp_path), stage="vae")
-    enough_for_three = needs.gradients + needs.moments + needs.passing(3)
+    enough_for_three = needs.gradients + needs.moments + needs.activations(3)
     monkeypatch.setattr(memory_budget, "available_memory", lambda: enough_for_three)
     assert [step.chunks for step in take(stage, request_for(tmp_path))] == [2] * STEPS
     assert_alike(stage, tmp_path, whole)
@@ -284,7 +284,7 @@ def test_moments_that_are_there_already_need_no_room(monkeypatch: pytest.MonkeyP
     fresh, resumed = linear(), linear()
     next(resumed.train(square))
     needs = needs_of(fresh, square)
-    monkeypatch.setattr(memory_budget, "available_memory", lambda: needs.gradients + needs.passing(8))
+    monkeypatch.setattr(memory_budget, "available_memory", lambda: needs.gradients + needs.activations(8))
     for trainer in (fresh, resumed):
         fit(trainer, square)
     assert (fresh.chunks > 1, resumed.chunks) == (True, 1)
@@ -294,7 +294,9 @@ def test_processes_on_one_machine_share_its_memory_and_divide_alike(monkeypatch:
     heard: list[bool] = []
     monkeypatch.setattr(World, "any", lambda self, wish: heard.append(wish) or wish or len(heard) < 3)
     needs = needs_of(linear(), square)
-    monkeypatch.setattr(memory_budget, "available_memory", lambda: needs.gradients + needs.moments + needs.passing(4))
+    monkeypatch.setattr(
+        memory_budget, "available_memory", lambda: needs.gradients + needs.moments + needs.activations(4)
+    )
     trainer = linear(world=World(0, 2))
     fit(trainer, square)  # it fits here, but twice not elsewhere
     assert (heard, trainer.chunks) == ([False] * 3, 4)

@@ -74,7 +74,7 @@ def test_a_run_inside_its_data_never_learns_from_its_own_grids(call, tmp_path: P
     assert "from here on" not in again.out.replace("--denoiser-iterations was 2 and is 4 from here on", "")
 
 
-def test_resuming_with_other_pictures_under_the_same_names_is_said(call, tmp_path: Path) -> None:
+def test_resuming_with_other_pictures_under_the_same_names_is_reported(call, tmp_path: Path) -> None:
     data, out = fill(tmp_path / "in"), tmp_path / "mine"
     assert call(train.main, "--data", data, "--out", out, *QUICK).status == 0
     more = ["--iterations", 4, "--resume"]

@@ -22,12 +22,12 @@ def test_what_an_earlier_version_did_not_note_is_not_compared() -> None:
     assert other_basis({"pictures": "10"}, BASIS) == []
 
 
-def test_other_pictures_and_classes_are_told_by_their_fingerprints() -> None:
+def test_other_pictures_and_classes_are_recognised_by_their_fingerprints() -> None:
     assert "other ones, or cut out otherwise" in other_basis(BASIS, BASIS | {"pixels": "00"})[0]
     assert "the classes of some" in other_basis(BASIS, BASIS | {"classes": "00"})[0]
 
 
-def test_more_pictures_are_told_by_their_number_alone() -> None:
+def test_more_pictures_are_recognised_by_their_number_alone() -> None:
     said = other_basis(BASIS, BASIS | {"pictures": "12", "pixels": "00", "classes": "00", "autoencoder": "7 steps"})
     assert said == [
         "Pictures: 10 when the run was saved, 12 from here on.",

@@ -23,7 +23,7 @@ from ddpm_core.training.shards import Shard
 from ddpm_core.training.stages import denoiser
 from ddpm_core.training.stages.run import state_file
 from ddpm_core.training.state import load_state, save_state
-from ddpm_core.training.timesteps import STRETCHES, UNIFORM_SHARE, LossAwareSampler, draw_timesteps
+from ddpm_core.training.timesteps import BINS, UNIFORM_FRACTION, LossAwareSampler, draw_timesteps
 from tests.training.small_runs import Answer, copy_vae, request_for, run_all, settings_with
 
 EVERY = torch.arange(1, 1000)
@@ -38,27 +38,27 @@ def filled(losses_at: Tensor, states: int = 1000, **changes: int) -> LossAwareSa
 
 
 def test_until_every_stretch_is_filled_the_draw_is_uniform() -> None:
-    history = LossAwareSampler(1000, kept=3)
+    history = LossAwareSampler(1000, history_length=3)
     history.update(EVERY[:989], EVERY[:989].float())  # all stretches but the last
     for _ in range(3):
         assert torch.equal(history.probabilities(), torch.full((999,), 1 / 999, dtype=torch.float64))
         torch.testing.assert_close(history.weights(EVERY), torch.ones(999))
         history.update(EVERY[-1:], torch.ones(1))
-    assert history.probabilities().unique().numel() == STRETCHES
+    assert history.probabilities().unique().numel() == BINS
 
 
 def test_a_timestep_is_drawn_in_proportion_to_the_root_of_its_losses_second_moment() -> None:
-    history = LossAwareSampler(7, stretches=3, kept=2)  # timesteps 1 and 2, 3 and 4, 5 and 6
+    history = LossAwareSampler(7, bins=3, history_length=2)  # timesteps 1 and 2, 3 and 4, 5 and 6
     history.update(torch.tensor([1, 2, 3, 4, 5, 6]), torch.tensor([3.0, 4.0, 1.0, 1.0, 0.0, 2.0]))
     by_loss = torch.tensor([12.5, 12.5, 1.0, 1.0, 2.0, 2.0], dtype=torch.float64).sqrt()
-    expected = (1 - UNIFORM_SHARE) * by_loss / by_loss.sum() + UNIFORM_SHARE / 6
+    expected = (1 - UNIFORM_FRACTION) * by_loss / by_loss.sum() + UNIFORM_FRACTION / 6
     torch.testing.assert_close(history.probabilities(), expected)
     drawn = history.sample(100_000).bincount(minlength=7)[1:] / 100_000
     torch.testing.assert_close(drawn.double(), expected, rtol=0, atol=0.01)
 
 
 def test_of_each_stretch_the_last_losses_count() -> None:
-    history = LossAwareSampler(3, stretches=2, kept=2)
+    history = LossAwareSampler(3, bins=2, history_length=2)
     history.update(torch.tensor([1, 2, 1, 1, 2]), torch.tensor([9.0, 5.0, 1.0, 2.0, 6.0]))
     assert history.losses.tolist() == [[1, 2], [5, 6]]
     history.update(torch.tensor([2]), torch.tensor([7.0]))
@@ -67,7 +67,7 @@ def test_of_each_stretch_the_last_losses_count() -> None:
 
 
 def test_losses_that_are_not_finite_are_not_remembered() -> None:
-    history = LossAwareSampler(3, kept=1)
+    history = LossAwareSampler(3, history_length=1)
     history.update(torch.tensor([1, 2, 1]), torch.tensor([torch.nan, 2.0, torch.inf]))
     assert history.seen.tolist() == [0, 1]
     assert history.probabilities().isfinite().all()
@@ -120,8 +120,8 @@ def test_a_batch_tells_the_history_its_losses_unweighed_and_without_held_cells(m
     diffuser, clean = Diffuser(3), torch.randn(400, 1, 2, 2)
     regions = torch.rand(400, 1, 2, 2) < 0.5
     regions[:50] = True
-    monkeypatch.setattr(objective, "random_regions", lambda batch, height, width: regions)
-    history = LossAwareSampler(3, kept=5)
+    monkeypatch.setattr(objective, "random_masks", lambda batch, height, width: regions)
+    history = LossAwareSampler(3, history_length=5)
     for _ in range(3):  # the first draw is uniform, the next are not
         denoiser_loss(wrong_by(diffuser, clean), clean, diffuser, "importance", 1.0, timestep_sampler=history)
         history.commit(ALONE.gather)
@@ -134,7 +134,7 @@ def test_a_batch_tells_the_history_its_losses_unweighed_and_without_held_cells(m
 def test_a_batch_computed_in_parts_is_remembered_as_if_it_had_been_whole() -> None:
     def remembered(parts: int) -> Tensor:
         torch.manual_seed(0)
-        history, unet = LossAwareSampler(7, stretches=3, kept=2), UNet(channels=(32,), blocks=1, dropout=0.0)
+        history, unet = LossAwareSampler(7, bins=3, history_length=2), UNet(channels=(32,), blocks=1, dropout=0.0)
         for step in range(5):
             clean = torch.randn(8, 4, 4, 4, generator=torch.Generator().manual_seed(step))
             for rank in range(parts):
@@ -151,8 +151,8 @@ def test_a_batch_computed_in_parts_is_remembered_as_if_it_had_been_whole() -> No
         torch.testing.assert_close(remembered(parts), whole)
 
 
-def test_what_was_told_of_a_step_that_is_taken_again_is_forgotten() -> None:
-    history = LossAwareSampler(3, stretches=2, kept=1)
+def test_what_was_logged_of_a_step_that_is_taken_again_is_forgotten() -> None:
+    history = LossAwareSampler(3, bins=2, history_length=1)
     history.note(torch.tensor([1, 2]), torch.tensor([5.0, 6.0]))
     history.discard_pending()
     history.note(torch.tensor([2]), torch.tensor([1.0]))
@@ -174,7 +174,7 @@ def test_without_a_history_importance_is_uniform() -> None:
 def test_a_run_drawn_by_importance_and_broken_off_goes_on_bit_for_bit(
     tmp_path: Path, pictures: Pictures, trained: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(denoiser, "LossAwareSampler", partial(LossAwareSampler, stretches=2, kept=2))
+    monkeypatch.setattr(denoiser, "LossAwareSampler", partial(LossAwareSampler, bins=2, history_length=2))
     for name, stops in (("whole", [None]), ("broken", [3, None])):
         copy_vae(trained, tmp_path / name)
         for number, stop in enumerate(stops):
@@ -192,7 +192,7 @@ def test_a_run_drawn_by_importance_and_broken_off_goes_on_bit_for_bit(
 def test_the_draw_by_importance_changes_what_is_learned(
     tmp_path: Path, pictures: Pictures, trained: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(denoiser, "LossAwareSampler", partial(LossAwareSampler, stretches=2, kept=2))
+    monkeypatch.setattr(denoiser, "LossAwareSampler", partial(LossAwareSampler, bins=2, history_length=2))
     losses = {}
     for how in ("uniform", "importance"):
         copy_vae(trained, tmp_path / how)

@@ -13,7 +13,7 @@ from ddpm_core.errors import UserError
 from ddpm_core.images.masks import MaskError
 from ddpm_core.machine import NoSuchDevice
 from ddpm_core.requests import MAX_SEED, GenerateRequest, InpaintRequest
-from ui.errors import WENT_WRONG, Problem, as_sentence, ask, forgive_leaving, gentle, polite
+from ui.errors import WENT_WRONG, Problem, as_problem, as_sentence, as_warning, build_request, forgive_leaving
 
 
 @pytest.mark.parametrize(
@@ -30,11 +30,11 @@ from ui.errors import WENT_WRONG, Problem, as_sentence, ask, forgive_leaving, ge
 )
 def test_ask_says_what_is_wrong(fields: dict, sentence: str) -> None:
     with pytest.raises(Problem, match=sentence):
-        ask(GenerateRequest, **fields)
+        build_request(GenerateRequest, **fields)
 
 
 def test_ask_takes_what_number_boxes_give() -> None:
-    assert ask(InpaintRequest, seed=7.0, count=2.0, steps=5.0).seed == 7
+    assert build_request(InpaintRequest, seed=7.0, count=2.0, steps=5.0).seed == 7
 
 
 @pytest.mark.parametrize(
@@ -50,16 +50,16 @@ def test_failures_become_sentences(failure: Exception, sentence: str) -> None:
         raise failure
 
     with pytest.raises(Problem, match=sentence) as told:
-        polite(plain)()
+        as_problem(plain)()
     assert "secret" not in told.value.message
     with pytest.raises(Problem, match=sentence):
-        list(polite(generator)())
+        list(as_problem(generator)())
 
     made: Callable[[str], str] = lambda text: f"told: {text}"  # noqa: E731
     with pytest.warns(UserWarning, match=sentence):
-        assert sentence in gentle(plain, made)()
+        assert sentence in as_warning(plain, made)()
     with pytest.warns(UserWarning, match=sentence):
-        first, told_last = gentle(generator, made)()
+        first, told_last = as_warning(generator, made)()
     assert first == 1
     assert sentence in told_last
 
@@ -69,7 +69,7 @@ def test_where_a_sentence_came_from_is_in_the_log_of_those_who_look_for_it(caplo
         raise MaskError("Nothing is painted.")
 
     with caplog.at_level(logging.DEBUG, "ui.errors"), pytest.raises(Problem):
-        polite(plain)()
+        as_problem(plain)()
     (record,) = caplog.records
     assert record.levelno == logging.DEBUG
     assert record.exc_info
@@ -89,14 +89,14 @@ def test_the_log_is_spared_those_who_leave_and_nothing_else(caplog: pytest.LogCa
 
 
 @pytest.mark.parametrize("kind", [UserError, CheckpointError, NoSuchDevice])
-def test_what_is_meant_for_whoever_asked_is_told(kind: type[UserError], caplog: pytest.LogCaptureFixture) -> None:
+def test_what_is_meant_for_whoever_asked_is_reported(kind: type[UserError], caplog: pytest.LogCaptureFixture) -> None:
     with pytest.raises(Problem, match=r"^'this cannot be; try that\.'$"), as_sentence():
         raise kind("this cannot be; try that.")
     assert not [record for record in caplog.records if record.levelno > logging.DEBUG]
 
 
 @pytest.mark.parametrize("mistake", [ValueError("axis 7"), TypeError("axis 7"), IndexError("axis 7")])
-def test_a_mistake_of_the_programs_own_is_logged_whole_and_told_to_nobody(
+def test_a_mistake_of_the_programs_own_is_logged_whole_and_reported_to_nobody(
     mistake: Exception, caplog: pytest.LogCaptureFixture
 ) -> None:
     with pytest.raises(Problem) as told, as_sentence():
@@ -110,5 +110,5 @@ def test_a_mistake_of_the_programs_own_is_logged_whole_and_told_to_nobody(
 
 def test_what_is_wrong_with_several_fields_together_is_one_sentence() -> None:
     with pytest.raises(Problem) as told:
-        ask(GenerateRequest, seed=MAX_SEED, count=2)
+        build_request(GenerateRequest, seed=MAX_SEED, count=2)
     assert told.value.message == f"The last seed, {MAX_SEED + 1}, is above {MAX_SEED}."

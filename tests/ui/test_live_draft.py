@@ -13,7 +13,7 @@ from PIL import Image
 from ddpm_core.images.files import read_parameters, save_png
 from ui.components import editor_canvas
 from ui.components.progress import status
-from ui.errors import quiet
+from ui.errors import without_warning
 from ui.live_draft import DRAFT, Answer, InpaintTask
 from ui.models import Shelf
 from ui.tabs.inpaint import InpaintTab
@@ -56,7 +56,7 @@ def draft(
 ) -> dict[Any, Any]:
     """What a draft leaves on the page: the last value of every output."""
     shown: dict[Any, Any] = {}
-    for update in quiet(tab._draft, lambda sentence: {tab.view.bar: status(sentence)})(
+    for update in without_warning(tab._draft, lambda sentence: {tab.view.bar: status(sentence)})(
         live, answered, "tiny", photo, editor, *{**FIELDS, **fields}.values()
     ):
         shown |= update

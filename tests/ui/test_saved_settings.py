@@ -60,13 +60,13 @@ def test_a_generated_picture_gives_its_settings_back(both: Shelf, tmp_path: Path
 
 def test_what_is_filled_in_makes_the_same_picture(both: Shelf, tmp_path: Path) -> None:
     from ddpm_core.diffusion.samplers import last
-    from ui.errors import ask
+    from ui.errors import build_request
 
     model = both.load("insects")
     request = GenerateRequest(seed=77, steps=3, sampler="ddpm", label="ant", guidance=3)
     shown = used(both, saved(tmp_path, both, "insects", request))
     fields = ("seed", "count", "steps", "sampler", "guidance")
-    again = ask(GenerateRequest, label=value(shown["generate-class"]), **{
+    again = build_request(GenerateRequest, label=value(shown["generate-class"]), **{
         name: value(shown[f"generate-{name}"]) for name in fields
     })  # fmt: skip
     first, second = (model.pictures(last(model.generate(one)).latent)[0] for one in (request, again))
@@ -95,12 +95,14 @@ def test_every_kind_of_picture_goes_to_its_tab(
     assert {name: value(shown[name]) for name in fields} == fields
 
 
-def test_what_the_page_has_no_control_for_is_said(both: Shelf, tmp_path: Path) -> None:
+def test_what_the_page_has_no_control_for_is_reported(both: Shelf, tmp_path: Path) -> None:
     shown = used(both, saved(tmp_path, both, "tiny", GenerateRequest(sampler="ddim", eta=0.5)))
     assert shown["generate-bar"]["text"].endswith("The page has no control for: eta 0.5.")
 
 
-def test_a_checkpoint_that_is_not_here_is_said(both: Shelf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_checkpoint_that_is_not_here_is_reported(
+    both: Shelf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     said: list[str] = []
     monkeypatch.setattr(gr, "Info", said.append)
     path = tmp_path / "saved.png"

@@ -17,8 +17,8 @@ from ddpm_core.images.files import open_picture, to_tensor
 from ddpm_core.images.masks import open_mask
 from ddpm_core.requests import EditRequest, GenerateRequest, InpaintRequest, ProcessSettings
 from ui.api import play as api_play
-from ui.api.fields import Parameter, bounds, checkpoint, expose, file, number, parameters_of
-from ui.errors import Problem, ask_from
+from ui.api.fields import Parameter, checkpoint, expose, file, limits, number, parameters_of
+from ui.errors import Problem, build_request_from
 from ui.files import workspace
 from ui.models import Shelf
 from ui.results import animate, save
@@ -33,14 +33,14 @@ def build(shelf: Shelf) -> None:
 
     def generate(given: dict[str, Any]) -> Iterator[list[str]]:
         """Pictures from seeds `seed`, `seed`+1, ..."""
-        request = ask_from(GenerateRequest, given)
+        request = build_request_from(GenerateRequest, given)
         model = shelf.load(given["checkpoint"])
         with workspace() as folder:
             yield save(model.pictures(last(model.generate(request)).latent), request, model, folder)
 
     def inpaint(given: dict[str, Any]) -> Iterator[list[str]]:
         """Part of a picture made anew."""
-        request = ask_from(InpaintRequest, given)
+        request = build_request_from(InpaintRequest, given)
         inputs, original = inputs_of(request, given["picture"], given["mask"])
         model = shelf.load(given["checkpoint"])
         frame = inputs.frame(model, original)
@@ -51,10 +51,10 @@ def build(shelf: Shelf) -> None:
 
     def process(given: dict[str, Any]) -> Iterator[str]:
         """How a picture comes out of noise, step after step; of an inpainting, if a picture is given."""
-        shown = ask_from(ProcessSettings, given)
+        shown = build_request_from(ProcessSettings, given)
         kind = GenerateRequest if given["picture"] is None else InpaintRequest
-        asked = {name: value for name, value in given.items() if name != "steps" or value}
-        request = ask_from(kind, asked)
+        chosen = {name: value for name, value in given.items() if name != "steps" or value}
+        request = build_request_from(kind, chosen)
         inputs = RunInputs(request)
         if isinstance(request, InpaintRequest):
             inputs, _ = inputs_of(request, given["picture"], given["mask"])
@@ -70,7 +70,7 @@ def build(shelf: Shelf) -> None:
 
     def edit(given: dict[str, Any]) -> Iterator[list[str]]:
         """A whole picture made anew, at the model's size, from a noised version of itself."""
-        request, picture = ask_from(EditRequest, given), given["picture"]
+        request, picture = build_request_from(EditRequest, given), given["picture"]
         if picture is None:
             raise Problem("A picture is needed.")
         model = shelf.load(given["checkpoint"])
@@ -117,7 +117,7 @@ def build(shelf: Shelf) -> None:
 
 def steps_of_either() -> dict[str, Parameter]:
     """Steps of a run that may be of two kinds."""
-    _, most = bounds(GenerateRequest.model_fields["steps"])
+    _, most = limits(GenerateRequest.model_fields["steps"])
     doc = f"reverse steps, 1 to {most}; 0 for as many as /generate or, for an inpainting, /inpaint takes by default"
     return {"steps": Parameter(number("steps", 0, 0, most), doc)}
 

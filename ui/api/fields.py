@@ -13,7 +13,7 @@ from pydantic.fields import FieldInfo
 
 from ddpm_core.requests import Request
 from ui.components.events import ONE_AT_A_TIME
-from ui.errors import polite
+from ui.errors import as_problem
 
 Act = Callable[[dict[str, Any]], Iterator[Any]]
 
@@ -75,14 +75,14 @@ def expose(act: Act, door: gr.Button, given: Mapping[str, Parameter], first: str
     def endpoint(*values: Any) -> Iterator[Any]:
         yield from act(dict(zip(names, values, strict=True)))
 
-    told = "\n".join(f"    {name}: {given[name].doc}." for name in names)
+    lines = "\n".join(f"    {name}: {given[name].doc}." for name in names)
     endpoint.__name__ = act.__name__
-    endpoint.__doc__ = f"{inspect.getdoc(act)}\n\nArgs:\n{told}\n\nReturns:\n    {returns}"
+    endpoint.__doc__ = f"{inspect.getdoc(act)}\n\nArgs:\n{lines}\n\nReturns:\n    {returns}"
     endpoint.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
         [_signed(name, given[name]) for name in names]
     )
     components = [given[name].component for name in names]
-    door.click(polite(endpoint), components, outputs, api_name=act.__name__, **ONE_AT_A_TIME)
+    door.click(as_problem(endpoint), components, outputs, api_name=act.__name__, **ONE_AT_A_TIME)
 
 
 def _signed(name: str, parameter: Parameter) -> inspect.Parameter:
@@ -98,27 +98,27 @@ def _component(name: str, field: FieldInfo) -> Component:
     if field.annotation is bool:
         return gr.Checkbox(field.default, label=name)
     if field.annotation in (int, float):
-        low, high = bounds(field)
+        low, high = limits(field)
         return number(name, field.default, low, high)
     return gr.Textbox(field.default or "", label=name)
 
 
-def bounds(field: FieldInfo) -> tuple[Any, Any]:
+def limits(field: FieldInfo) -> tuple[Any, Any]:
     """The least and the greatest value, None without; a bound that is itself excluded counts."""
 
     def of(*rules: str) -> Any:
         given = (getattr(constraint, rule, None) for constraint in field.metadata for rule in rules)
-        return next((bound for bound in given if bound is not None), None)
+        return next((limit for limit in given if limit is not None), None)
 
     return of("ge", "gt"), of("le", "lt")
 
 
 def _doc(field: FieldInfo) -> str:
-    told = [field.description or ""]
+    lines = [field.description or ""]
     if get_origin(field.annotation) is Literal:
-        told.append(" or ".join(f'"{choice}"' for choice in get_args(field.annotation)))
-    low, high = bounds(field)
+        lines.append(" or ".join(f'"{choice}"' for choice in get_args(field.annotation)))
+    low, high = limits(field)
     if low is not None and high is not None:
         above = "above " * any(getattr(rule, "gt", None) is not None for rule in field.metadata)
-        told.append(f"{above}{low:g} to {high:g}" if isinstance(high, float) else f"{above}{low} to {high}")
-    return "; ".join(told)
+        lines.append(f"{above}{low:g} to {high:g}" if isinstance(high, float) else f"{above}{low} to {high}")
+    return "; ".join(lines)

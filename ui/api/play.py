@@ -11,7 +11,7 @@ from ddpm_core.diffusion.samplers import last
 from ddpm_core.images.animation import there_and_back
 from ddpm_core.requests import AnagramRequest, BetweenRequest, HybridRequest, WalkSettings
 from ui.api.fields import checkpoint, expose, parameters_of
-from ui.errors import ask_from
+from ui.errors import build_request_from
 from ui.files import workspace
 from ui.models import Shelf
 from ui.results import animate, save
@@ -22,8 +22,8 @@ def build(shelf: Shelf, door: gr.Button) -> None:
 
     def between(given: dict[str, Any]) -> Iterator[tuple[list[str], str]]:
         """Pictures on the way from one seed to another."""
-        request = ask_from(BetweenRequest, given)
-        shown = ask_from(WalkSettings, given)
+        request = build_request_from(BetweenRequest, given)
+        shown = build_request_from(WalkSettings, given)
         model = shelf.load(given["checkpoint"])
         made = model.pictures(last(model.between(request)).latent)
         with workspace() as folder:
@@ -33,14 +33,14 @@ def build(shelf: Shelf, door: gr.Button) -> None:
 
     def anagram(given: dict[str, Any]) -> Iterator[list[str]]:
         """Pictures that are something both as they are and seen another way."""
-        request = ask_from(AnagramRequest, given)
+        request = build_request_from(AnagramRequest, given)
         model = shelf.load(given["checkpoint"])
         with workspace() as folder:
             yield save(model.pictures(last(model.anagram(request)).latent), request, model, folder)
 
     def hybrid(given: dict[str, Any]) -> Iterator[list[str]]:
         """Pictures that are one class from afar and another close by; for classes, and pixels that are diffused."""
-        request = ask_from(HybridRequest, given)
+        request = build_request_from(HybridRequest, given)
         model = shelf.load(given["checkpoint"])
         with workspace() as folder:
             yield save(model.pictures(last(model.hybrid(request)).latent), request, model, folder)

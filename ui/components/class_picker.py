@@ -12,7 +12,7 @@ import gradio as gr
 from ddpm_core.pipeline import LatentDiffusion
 from ddpm_core.requests import GenerateRequest
 from ui.components.events import ONE_AT_A_TIME, PAGE_ONLY
-from ui.errors import gentle
+from ui.errors import as_warning
 from ui.models import Shelf
 
 ANY = ("any", "")
@@ -66,7 +66,7 @@ def _change_with(checkpoint: gr.Dropdown, shelf: Shelf, parts: list[gr.component
                 updates.append(gr.update(**picked | ({"value": value} if stays and value in known else {})))
         return updates
 
-    checkpoint.change(gentle(offer), [checkpoint, *parts], parts, **PAGE_ONLY, **ONE_AT_A_TIME)
+    checkpoint.change(as_warning(offer), [checkpoint, *parts], parts, **PAGE_ONLY, **ONE_AT_A_TIME)
 
 
 def offered_classes(model: LatentDiffusion) -> tuple[dict[str, Any], dict[str, Any]]:

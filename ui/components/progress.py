@@ -14,7 +14,7 @@ from ddpm_core.diffusion.samplers import Step
 from ui.files import workspace
 
 PREVIEW_SECONDS = 0.125  # between previews; the page cannot show many more and has no way to say so
-PREVIEW_SHARE = 0.1  # what previews may cost of the time between them: the picture is what is waited for
+PREVIEW_FRACTION = 0.1  # what previews may cost of the time between them: the picture is what is waited for
 
 Status = dict[str, Any]
 
@@ -53,7 +53,7 @@ class Tick:
 def watch(steps: Iterable[Step], total: int, clock: Callable[[], float] = time.monotonic) -> Iterator[Tick]:
     """Walk through `total` sampler steps; a preview is due every `PREVIEW_SECONDS` at most, and never at the end.
 
-    Where showing one takes long, on a slow machine or for many pictures, they come less often (`PREVIEW_SHARE`), and
+    Where showing one takes long, on a slow machine or for many pictures, they come less often (`PREVIEW_FRACTION`), and
     between them the bar alone is updated.
     """
     start = shown = updated = clock()
@@ -67,7 +67,7 @@ def watch(steps: Iterable[Step], total: int, clock: Callable[[], float] = time.m
             updated = clock()  # counted from when it had been shown, so slow pages get fewer
         if preview_due:
             shown = updated
-            pause = max(PREVIEW_SECONDS, (shown - now) / PREVIEW_SHARE)
+            pause = max(PREVIEW_SECONDS, (shown - now) / PREVIEW_FRACTION)
 
 
 Updates = dict[gr.blocks.Block, Any]  # what a handler yields: new values or properties by component
@@ -107,6 +107,6 @@ def seconds(duration: float) -> str:
     return f"{duration / 60:.0f} min"
 
 
-def status(text: str = "", share: float = 0.0) -> Status:
+def status(text: str = "", fraction: float = 0.0) -> Status:
     """What the bar shows: a line, and how far it is filled (0 to 1)."""
-    return {"text": text, "percent": round(100 * share)}
+    return {"text": text, "percent": round(100 * fraction)}

@@ -11,7 +11,7 @@ from gradio.events import Dependency
 
 from ui.components.events import AT_ONCE, ONE_AT_A_TIME, PAGE_ONLY
 from ui.components.progress import status
-from ui.errors import gentle
+from ui.errors import as_warning
 
 
 class RunControl:
@@ -53,7 +53,7 @@ class RunControl:
         began = self.run.click(
             None, outputs=shows, js=f"() => window.studio.began('{self.name}')", cancels=list(supersedes), **AT_ONCE
         )
-        handler = gentle(work, lambda sentence: {bar: status(sentence)})
+        handler = as_warning(work, lambda sentence: {bar: status(sentence)})
         job = began.then(handler, list(inputs), [*outputs, bar], **PAGE_ONLY, **ONE_AT_A_TIME)
         ended = f"(bar) => window.studio.ended('{self.name}', bar)"
         job.then(None, bar, shows, js=ended, **AT_ONCE)

@@ -19,7 +19,7 @@ from ui.components.events import ONE_AT_A_TIME, PAGE_ONLY
 from ui.components.progress import Updates, run_with_previews, status
 from ui.components.result_view import DRAG, ResultView
 from ui.components.run_control import RunControl
-from ui.errors import Problem, ask, gentle
+from ui.errors import Problem, as_warning, build_request
 from ui.files import cached
 from ui.help import lead
 from ui.models import Shelf, knows_faces
@@ -45,7 +45,7 @@ class EditTab:
         shipped = [str(path) for path in examples.faces()]
         made = examples.edited() if shipped else None
         first, after = (shipped[0] if shipped else None), (str(made) if made else None)
-        request = examples.said_by(made, EditRequest) if made else None
+        request = examples.request_in(made, EditRequest) if made else None
         self.picture, self.last = gr.State(first), gr.State(request)
         lead("Edit", "The whole picture, made anew: the less strength, the closer it stays to what it was.")
         with gr.Row(elem_classes="studio"):
@@ -80,20 +80,20 @@ class EditTab:
             [*self.view.parts, self.last],
             self.view.bar,
         )
-        upload.upload(gentle(self.show), [upload, checkpoint], self.opens, **PAGE_ONLY)
-        self.view.go_on.click(gentle(self._continue), [self.view.download, checkpoint], self.opens, **PAGE_ONLY)
+        upload.upload(as_warning(self.show), [upload, checkpoint], self.opens, **PAGE_ONLY)
+        self.view.go_on.click(as_warning(self._continue), [self.view.download, checkpoint], self.opens, **PAGE_ONLY)
 
     def _place_opening(self, shipped: list[str]) -> None:
         about = gr.HTML(_about(self.shelf.load(self.shelf.first)), elem_id="edit-about")
         self.checkpoint.change(
-            gentle(lambda name: _about(self.shelf.load(name))), self.checkpoint, about, **PAGE_ONLY, **ONE_AT_A_TIME
+            as_warning(lambda name: _about(self.shelf.load(name))), self.checkpoint, about, **PAGE_ONLY, **ONE_AT_A_TIME
         )
         if shipped:
             thumbs = gr.Gallery(
                 shipped, columns=8, show_label=False, allow_preview=False, format="png", interactive=False,
                 buttons=[], elem_id="edit-examples", elem_classes="thumbs",
             )  # fmt: skip
-            thumbs.select(gentle(self._open_example), self.checkpoint, self.opens, **PAGE_ONLY)
+            thumbs.select(as_warning(self._open_example), self.checkpoint, self.opens, **PAGE_ONLY)
 
     def show(self, path: str, checkpoint: str) -> Updates:
         """What opens a picture file on the stage: see `opens`.
@@ -119,7 +119,7 @@ class EditTab:
         return self.show(result, checkpoint)
 
     def _run(self, checkpoint: str, picture: str | None, *values: Any) -> Iterator[Updates]:
-        request = ask(EditRequest, **dict(zip(self.fields, values, strict=True)))
+        request = build_request(EditRequest, **dict(zip(self.fields, values, strict=True)))
         if picture is None:
             raise Problem("There is no picture yet; open one or take an example.")
         model = self.shelf.load(checkpoint)

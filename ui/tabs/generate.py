@@ -17,7 +17,7 @@ from ui.components.controls import count_row, sampling, seed_row, stage_of
 from ui.components.events import AT_ONCE
 from ui.components.progress import Updates, run_with_previews, status
 from ui.components.run_control import RunControl
-from ui.errors import ask
+from ui.errors import build_request
 from ui.files import cached
 from ui.help import lead
 from ui.models import Shelf
@@ -85,7 +85,7 @@ class GenerateTab:
         return {**filled(self.fields, request, model), self.bar: status(message)}
 
     def _run(self, checkpoint: str, *values: Any) -> Iterator[Updates]:
-        request = ask(GenerateRequest, **dict(zip(self.fields, values, strict=True)))
+        request = build_request(GenerateRequest, **dict(zip(self.fields, values, strict=True)))
         model, captions = self.shelf.load(checkpoint), captions_of(request)
 
         def on_stage(files: Iterable[str]) -> Updates:

@@ -22,7 +22,7 @@ from ui.components.events import ONE_AT_A_TIME, PAGE_ONLY
 from ui.components.progress import Updates, run_with_previews, seconds, status
 from ui.components.result_view import DRAG, ResultView
 from ui.components.run_control import RunControl
-from ui.errors import Problem, gentle, quiet
+from ui.errors import Problem, as_warning, without_warning
 from ui.files import cached
 from ui.help import lead
 from ui.live_draft import DRAFT, Answer, InpaintTask, is_new
@@ -84,12 +84,12 @@ class InpaintTab:
             "keep_painted": region, "seed": seed, "count": count, "steps": steps, "sampler": sampler,
             "grow": grow, "feather": feather, "crop": crop, "label": label, "guidance": guidance,
         }  # fmt: skip
-        checkpoint.change(gentle(self._fit), [checkpoint, crop], [self.ready, crop], **PAGE_ONLY, **ONE_AT_A_TIME)
+        checkpoint.change(as_warning(self._fit), [checkpoint, crop], [self.ready, crop], **PAGE_ONLY, **ONE_AT_A_TIME)
         given = [checkpoint, self.picture, self.editor, *self.fields.values()]
         shows = [*self.view.parts, self.to_process, self.done, self.answered]
         drafting = gr.on(
             [self.editor.input, seed.change, region.input, grow.change, feather.change, crop.input, label.input],
-            quiet(self._draft, lambda sentence: {self.view.bar: status(sentence)}),
+            without_warning(self._draft, lambda sentence: {self.view.bar: status(sentence)}),
             [live, self.answered, *given],
             [*shows, self.view.bar],
             js=IF_IDLE,
@@ -98,7 +98,7 @@ class InpaintTab:
             **ONE_AT_A_TIME,
         )
         control.wire(self._run, given, [*shows, self.last], self.view.bar, supersedes=[drafting])
-        self.view.go_on.click(gentle(self._continue), self.view.download, [*self.opens, self.view.bar], **PAGE_ONLY)
+        self.view.go_on.click(as_warning(self._continue), self.view.download, [*self.opens, self.view.bar], **PAGE_ONLY)
 
     def _place_editor(self, canvas: dict[str, Any] | None, shipped: list[str]) -> None:
         self.editor = gr.ImageEditor(
@@ -115,20 +115,20 @@ class InpaintTab:
             gr.HTML("Paint the", elem_classes="hint", padding=False)
             for name in FACE_PARTS:
                 button = gr.Button(name, size="sm", elem_id=f"inpaint-ready-{name}", scale=0)
-                button.click(gentle(_ready(name)), self.picture, self.editor, **PAGE_ONLY)
+                button.click(as_warning(_ready(name)), self.picture, self.editor, **PAGE_ONLY)
         with gr.Row(elem_classes="actions"):
             upload = gr.UploadButton(
                 "Open a picture", file_types=["image"], size="sm", elem_id="inpaint-upload", scale=0
             )
             mask = gr.UploadButton("Open a mask", file_types=["image"], size="sm", elem_id="inpaint-mask", scale=0)
-        upload.upload(gentle(lambda path: self.show(path, with_mask=False)), upload, self.opens, **PAGE_ONLY)
-        mask.upload(gentle(_masked), [mask, self.picture], self.editor, **PAGE_ONLY)
+        upload.upload(as_warning(lambda path: self.show(path, with_mask=False)), upload, self.opens, **PAGE_ONLY)
+        mask.upload(as_warning(_masked), [mask, self.picture], self.editor, **PAGE_ONLY)
         if shipped:
             thumbs = gr.Gallery(
                 shipped, columns=8, show_label=False, allow_preview=False, format="png", interactive=False,
                 buttons=[], elem_id="inpaint-examples", elem_classes="thumbs",
             )  # fmt: skip
-            thumbs.select(gentle(self._open_example), None, self.opens, **PAGE_ONLY)
+            thumbs.select(as_warning(self._open_example), None, self.opens, **PAGE_ONLY)
 
     @staticmethod
     def show(path: str, with_mask: bool = True) -> tuple[dict[str, Any], str, Answer]:

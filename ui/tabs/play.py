@@ -20,7 +20,7 @@ from ui.components.controls import sampling, seed_row, stage_of
 from ui.components.events import AT_ONCE, ONE_AT_A_TIME, PAGE_ONLY
 from ui.components.progress import Updates, run_with_previews, status
 from ui.components.run_control import RunControl
-from ui.errors import ask, gentle
+from ui.errors import as_warning, build_request
 from ui.files import cached, workspace
 from ui.help import lead
 from ui.models import Shelf
@@ -74,7 +74,10 @@ class PlayTab:
             self.bar,
         )
         self.animation.format.change(
-            gentle(self._animate), [self.animation.format, self.gallery, self.last], self.animation.parts, **PAGE_ONLY
+            as_warning(self._animate),
+            [self.animation.format, self.gallery, self.last],
+            self.animation.parts,
+            **PAGE_ONLY,
         )
         parts: dict[Control, gr.blocks.Block] = {
             "way": self.way, "second": self.second, "turn": self.turn, "several": self.several, "blur": blur,
@@ -82,7 +85,7 @@ class PlayTab:
         changed = [self.description, self.label, self.other, steps, sampler, *parts.values(), self.filled]
         self.mode.change(partial(_mode_changed, tuple(parts)), [self.mode, self.filled], changed, **AT_ONCE)
         checkpoint.change(
-            gentle(self._offer), [checkpoint, self.mode, self.view], [self.mode, self.view],
+            as_warning(self._offer), [checkpoint, self.mode, self.view], [self.mode, self.view],
             **PAGE_ONLY, **ONE_AT_A_TIME,
         )  # fmt: skip
 
@@ -112,11 +115,11 @@ class PlayTab:
             (available_modes(model), mode, FIRST),
             (available_views(model), view, VIEW),
         )
-        modes, ways = (
+        modes, views = (
             gr.update(choices=choices, value=chosen if chosen in dict(choices).values() else first)
             for choices, chosen, first in offered
         )
-        return modes, ways
+        return modes, views
 
     def _animate(
         self, format: str, gallery: list[tuple[str, str]] | None, request: GenerateRequest | None
@@ -137,10 +140,10 @@ class PlayTab:
         message = f"Its settings are here; Make makes it again.{left_out(fields, request)}"
         return {**updates, self.filled: request, self.bar: status(message)}
 
-    def _run(self, checkpoint: str, key: str, format: str, *asked: Any) -> Iterator[Updates]:
-        mode, fields = MODES[key], dict(zip(self.fields, asked, strict=True))
+    def _run(self, checkpoint: str, key: str, format: str, *values: Any) -> Iterator[Updates]:
+        mode, fields = MODES[key], dict(zip(self.fields, values, strict=True))
         given = {name: value for name, value in fields.items() if name in mode.kind.model_fields}
-        request = ask(mode.kind, **given, count=fields[mode.count])
+        request = build_request(mode.kind, **given, count=fields[mode.count])
         model, captions = self.shelf.load(checkpoint), mode.captions(request)
 
         def preview(step: Step) -> Updates:
@@ -152,7 +155,7 @@ class PlayTab:
             made = model.pictures(step.latent)
             files = save(made, request, model, folder)
             if other := _other(mode, request, made):
-                files += save(other, request, model, folder, prefix=f"{mode.way(request)}-")
+                files += save(other, request, model, folder, prefix=f"{mode.file_suffix(request)}-")
             moving = there_and_back(made, folder, request, format) if isinstance(request, BetweenRequest) else None
             return {
                 self.gallery: _on_stage(files, captions),
@@ -180,9 +183,9 @@ def _mode_changed(parts: Sequence[Control], key: str, filled: GenerateRequest | 
     mode = MODES[key]
     first, *second = mode.classes
     names = gr.update(label=first), gr.update(label=second[0]) if second else gr.skip()
-    asked = filled if isinstance(filled, mode.kind) else mode.kind()
+    request = filled if isinstance(filled, mode.kind) else mode.kind()
     shown = (gr.update(visible=part in mode.controls) for part in parts)
-    return _description(key), *names, asked.steps, asked.sampler, *shown, None
+    return _description(key), *names, request.steps, request.sampler, *shown, None
 
 
 def _description(key: str) -> str:

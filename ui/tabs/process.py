@@ -19,7 +19,7 @@ from ui.components.controls import sampling, seed_row
 from ui.components.events import AT_ONCE, PAGE_ONLY
 from ui.components.progress import Updates, run_with_previews
 from ui.components.run_control import RunControl
-from ui.errors import ask, gentle
+from ui.errors import as_warning, build_request
 from ui.files import cached, workspace
 from ui.help import lead
 from ui.models import Shelf
@@ -28,7 +28,7 @@ from ui.run_inputs import RunInputs
 
 STRIP = 8
 LIMIT = 512  # longer side of a frame of an inpainting
-SEES, BELIEVES = "sees", "believes"
+LATENT, DENOISED = "sees", "believes"
 SECONDS = 3.0  # of a moving picture, unless asked otherwise
 SPEEDS = [("slow", 6.0), ("normal", SECONDS), ("fast", 1.5)]
 
@@ -54,29 +54,29 @@ class ProcessTab:
         made, request = examples.frames(), examples.request_of(examples.faces())
         seed = request.seed if request else 0
         pictures: Sequence[list[Image.Image]] = made or ([], [])
-        sees, believes = ([cached(frame) for frame in frames] for frames in pictures)
+        latents, denoised = ([cached(frame) for frame in frames] for frames in pictures)
         self.inputs, self.last = gr.State(None), gr.State(None)
         lead("Process", "Every picture starts as noise. Drag the slider to walk from noise to picture.")
         with gr.Row(elem_classes="studio"):
             with gr.Column(scale=3, elem_classes="picture"):
                 self.frame = gr.Image(
-                    believes[-1] if made else None, format="png", interactive=False, show_label=False,
+                    denoised[-1] if made else None, format="png", interactive=False, show_label=False,
                     buttons=["download", "fullscreen"], elem_id="process-frame", elem_classes="stage",
                 )  # fmt: skip
                 message = f"Seed {seed}, made earlier." if made else "Nothing made yet."
                 self.bar = RunControl.place_bar("process", message)
                 self.scrubber = gr.Slider(
-                    1, max(2, len(sees)), max(1, len(sees)), step=1, label="Noise → picture",
+                    1, max(2, len(latents)), max(1, len(latents)), step=1, label="Noise → picture",
                     elem_id="process-scrubber", buttons=[],
                 )  # fmt: skip
                 self.strip = gr.Gallery(
-                    [believes[i] for i in evenly(len(believes), STRIP)], columns=STRIP, show_label=False,
+                    [denoised[i] for i in evenly(len(denoised), STRIP)], columns=STRIP, show_label=False,
                     allow_preview=False, format="png", interactive=False, buttons=[], elem_id="process-strip",
                     elem_classes="thumbs strip",
                 )  # fmt: skip
-                self.sees, self.believes = (
+                self.latents, self.denoised = (
                     gr.Gallery(frames, format="png", elem_classes="unseen", interactive=False, elem_id=f"process-{n}")
-                    for n, frames in ((SEES, sees), (BELIEVES, believes))
+                    for n, frames in ((LATENT, latents), (DENOISED, denoised))
                 )
             with gr.Column(scale=1, min_width=264, elem_classes="controls"):
                 self.about = gr.HTML(_about(None), elem_id="process-about")
@@ -84,7 +84,7 @@ class ProcessTab:
                 self.seed = seed_row("process", self.last, value=seed)
                 self.label, self.guidance = class_row("process", shelf, checkpoint)
                 view = gr.Radio(
-                    [("what the model sees", SEES), ("what it believes", BELIEVES)], value=BELIEVES, label="Show",
+                    [("what the model sees", LATENT), ("what it believes", DENOISED)], value=DENOISED, label="Show",
                     elem_id="process-view",
                 )  # fmt: skip
                 control = RunControl("Show the process", "process")
@@ -97,19 +97,19 @@ class ProcessTab:
                     )
                     speed = gr.Radio(SPEEDS, value=SECONDS, label="Its speed", elem_id="process-speed")
                     self.steps, self.sampler = sampling("process")
-        frames = [view, self.sees, self.believes]
+        frames = [view, self.latents, self.denoised]
         control.wire(
             self._run,
             [checkpoint, self.inputs, *self.carried[3:], view, side, speed, self.animation.format],
-            [self.frame, self.scrubber, self.sees, self.believes, *self.animation.parts, self.last],
+            [self.frame, self.scrubber, self.latents, self.denoised, *self.animation.parts, self.last],
             self.bar,
         )
-        gr.on([view.change, self.believes.change], None, frames, self.strip, js=STRIP_OF, **AT_ONCE)
+        gr.on([view.change, self.denoised.change], None, frames, self.strip, js=STRIP_OF, **AT_ONCE)
         gr.on([view.change, self.scrubber.change], None, [self.scrubber, *frames], self.frame, js=PICK, **AT_ONCE)
-        self.strip.select(_jump, self.believes, self.scrubber, **AT_ONCE)
+        self.strip.select(_jump, self.denoised, self.scrubber, **AT_ONCE)
         gr.on(
             [view.change, side.change, speed.change, self.animation.format.change],
-            gentle(self._animate), [*frames, side, speed, self.animation.format],
+            as_warning(self._animate), [*frames, side, speed, self.animation.format],
             self.animation.parts, trigger_mode="always_last", **PAGE_ONLY,
         )  # fmt: skip
         self.plain.click(_plain, None, [self.inputs, self.about, self.plain, self.steps], **AT_ONCE)
@@ -117,24 +117,24 @@ class ProcessTab:
     @property
     def carried(self) -> list[gr.components.Component]:
         """The components `carry` fills."""
-        asked = [self.seed, self.steps, self.sampler, self.label, self.guidance]
-        return [self.inputs, self.about, self.plain, *asked]
+        values = [self.seed, self.steps, self.sampler, self.label, self.guidance]
+        return [self.inputs, self.about, self.plain, *values]
 
     def carry(self, inputs: RunInputs | None) -> tuple[Any, ...]:
         """Fill the tab with a run of another tab."""
         if inputs is None:
             return tuple(gr.skip() for _ in self.carried)
         request, inpainting = inputs.request, isinstance(inputs.request, InpaintRequest)
-        kept = inputs if inpainting else None
-        asked = request.seed, request.steps, request.sampler, request.label or "", request.guidance
-        return kept, _about(kept), gr.update(visible=inpainting), *asked
+        repeated = inputs if inpainting else None
+        values = request.seed, request.steps, request.sampler, request.label or "", request.guidance
+        return repeated, _about(repeated), gr.update(visible=inpainting), *values
 
     def _animate(
-        self, view: str, sees: Frames, believes: Frames, side: int, speed: float, format: str
+        self, view: str, latents: Frames, denoised: Frames, side: int, speed: float, format: str
     ) -> Iterator[Updates]:
         """The frames that are there already, as a moving picture."""
         yield {self.animation.group: gr.skip()}  # Gradio empties what a generator that yields nothing might have filled
-        files = [file for file, _ in (sees if view == SEES else believes) or []]
+        files = [file for file, _ in (latents if view == LATENT else denoised) or []]
         if files:
             with workspace() as folder:
                 frames = [Image.open(file) for file in files]
@@ -154,36 +154,36 @@ class ProcessTab:
         speed: float,
         format: str,
     ) -> Iterator[Updates]:
-        asked = {"seed": seed, "steps": steps, "sampler": sampler, "label": label, "guidance": guidance}
+        values = {"seed": seed, "steps": steps, "sampler": sampler, "label": label, "guidance": guidance}
         if inputs is None:
-            inputs = RunInputs(ask(GenerateRequest, **asked))
+            inputs = RunInputs(build_request(GenerateRequest, **values))
         else:
             # Seed and steps may have been changed since; what is painted and how it is used may not.
-            carried = inputs.request.model_dump() | {"count": 1} | asked
-            inputs = RunInputs(ask(InpaintRequest, **carried), inputs.picture, inputs.painted)
+            carried = inputs.request.model_dump() | {"count": 1} | values
+            inputs = RunInputs(build_request(InpaintRequest, **carried), inputs.picture, inputs.painted)
         request, model = inputs.request, self.shelf.load(checkpoint)
         run, paste = inputs.begin(model, LIMIT)
-        wanted = set(evenly(request.calls, MOST_FRAMES))
-        kept: dict[str, list[Image.Image]] = {SEES: [], BELIEVES: []}
+        shown_steps = set(evenly(request.calls, MOST_FRAMES))
+        frames_by_name: dict[str, list[Image.Image]] = {LATENT: [], DENOISED: []}
 
         def recorded() -> Iterator[Step]:
             for i, step in enumerate(run):
-                if i in wanted:
-                    for name, latent in ((SEES, step.latent), (BELIEVES, step.denoised)):
-                        kept[name].append(paste(model.pictures(latent)[0]))
+                if i in shown_steps:
+                    for name, latent in ((LATENT, step.latent), (DENOISED, step.denoised)):
+                        frames_by_name[name].append(paste(model.pictures(latent)[0]))
                 yield step
 
         def preview(step: Step) -> Updates:
-            return {self.frame: cached(kept[view][-1])}
+            return {self.frame: cached(frames_by_name[view][-1])}
 
         def result(step: Step, folder: Path) -> Updates:
-            shown = {name: [cached(frame) for frame in frames] for name, frames in kept.items()}
+            shown = {name: [cached(frame) for frame in frames] for name, frames in frames_by_name.items()}
             count = len(shown[view])
             name = f"{model.name}-seed-{request.seed}"
-            moving = animate(kept[view], folder, float(speed), int(side), name, format)
+            moving = animate(frames_by_name[view], folder, float(speed), int(side), name, format)
             return {
-                self.sees: shown[SEES],
-                self.believes: shown[BELIEVES],
+                self.latents: shown[LATENT],
+                self.denoised: shown[DENOISED],
                 self.scrubber: gr.update(maximum=max(2, count), value=count),
                 self.frame: shown[view][-1],
                 **self.animation.shows(moving),

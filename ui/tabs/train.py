@@ -20,7 +20,7 @@ from ui import theme
 from ui.components.events import AT_ONCE, PAGE_ONLY
 from ui.components.progress import status
 from ui.components.run_control import RunControl
-from ui.errors import Problem, gentle
+from ui.errors import Problem, as_warning
 from ui.files import cached
 from ui.help import lead
 from ui.models import Shelf
@@ -28,7 +28,7 @@ from ui.training.log import Curve
 from ui.training.order import Order
 from ui.training.process import Run
 from ui.training.runs import Trainings
-from ui.training.settings_form import INIT, place_settings, starts, unless_asked
+from ui.training.settings_form import INIT, place_settings, preset_values, starts
 from ui.training.uploads import pack
 
 REFRESH_SECONDS = 1.5  # seconds between refreshes of the page
@@ -62,7 +62,7 @@ class PageState:
     Attributes:
         run: the run it shows.
         state: its state.
-        taken: how many steps are drawn.
+        row_count: how many steps are drawn.
         grid: which grid is shown.
         data: what is said of the pictures.
         offered: the unfinished runs and the checkpoints that can be chosen.
@@ -70,7 +70,7 @@ class PageState:
 
     run: str = ""
     state: str = ""
-    taken: int = -1
+    row_count: int = -1
     grid: Path | None = None
     data: tuple[str, ...] = ()
     offered: tuple[tuple[str, ...], ...] = ()
@@ -80,7 +80,7 @@ class TrainTab:
     """The tab's components and what its buttons do.
 
     Attributes:
-        known: state, see `PageState`.
+        page_state: state, see `PageState`.
         use: the button that takes the finished checkpoint to the first tab.
         shows: the components that `refresh` fills.
     """
@@ -105,7 +105,7 @@ class TrainTab:
             self.closed, self.open, self.control.run, self.control.stop, self.unfinished, self.again, self.timer,
             checkpoint, self.form[INIT],
         ]  # fmt: skip
-        asked = [
+        values = [
             self.page_state,
             self.name,
             self.files,
@@ -114,16 +114,18 @@ class TrainTab:
             *self.both.values(),
             *self.form.values(),
         ]
-        self.control.run.click(gentle(self._start, self._say), asked, self.shows, **PAGE_ONLY)
-        self.control.stop.click(gentle(self._stop, self._say), self.page_state, self.shows, **PAGE_ONLY)
-        self.resume.click(gentle(self._resume, self._say), [self.page_state, self.unfinished], self.shows, **PAGE_ONLY)
+        self.control.run.click(as_warning(self._start, self._say), values, self.shows, **PAGE_ONLY)
+        self.control.stop.click(as_warning(self._stop, self._say), self.page_state, self.shows, **PAGE_ONLY)
+        self.resume.click(
+            as_warning(self._resume, self._say), [self.page_state, self.unfinished], self.shows, **PAGE_ONLY
+        )
         self.preset.change(_about, self.preset, self.about, **AT_ONCE)
         start: Any = self.form[INIT]
         gr.on(
-            [self.preset.change, start.input], gentle(self._unless_asked), [self.preset, start],
+            [self.preset.change, start.input], as_warning(self._show_preset_values), [self.preset, start],
             list(self.form.values()), **PAGE_ONLY,
         )  # fmt: skip
-        self.timer.tick(gentle(self.refresh), self.page_state, self.shows, **AT_ONCE)
+        self.timer.tick(as_warning(self.refresh), self.page_state, self.shows, **AT_ONCE)
 
     def _place_pictures(self) -> None:
         self.example = cached(open_picture(EXAMPLE)) if EXAMPLE.is_file() else None
@@ -182,15 +184,15 @@ class TrainTab:
     def _say(self, sentence: str) -> Updates:
         return {self.bar: status(sentence)}
 
-    def refresh(self, request: gr.Request, known: PageState) -> Updates:
+    def refresh(self, request: gr.Request, page_state: PageState) -> Updates:
         """What is new since it was refreshed last; nothing for those who may not train."""
         if not self.trainings.admits(request.headers):
             return {self.closed: gr.update(visible=True), self.open: gr.update(visible=False)}
         new: Updates = {}
         run = self.trainings.run
         if run is not None and not run.gone:
-            if known.run != str(run.out):
-                known = PageState(str(run.out))
+            if page_state.run != str(run.out):
+                page_state = PageState(str(run.out))
                 new = {
                     self.grid: self.example,
                     self.caption: _line(EXAMPLE_CAPTION if self.example else ""),
@@ -198,25 +200,25 @@ class TrainTab:
                 }
             progress, grid = run.progress(), run.log.grid()
             new[self.bar] = progress.status
-            if progress.state != known.state:
+            if progress.state != page_state.state:
                 new |= {
                     self.control.run: gr.update(visible=not progress.running),
                     self.control.stop: gr.update(visible=progress.running, interactive=progress.state != "stopping"),
                     self.timer: gr.Timer(active=progress.running),
                 }
-            if progress.taken != known.taken:
+            if progress.row_count != page_state.row_count:
                 new |= self._drawn(run)
-            if grid and grid.path != known.grid and (shown := _readable(grid.path)):
+            if grid and grid.path != page_state.grid and (shown := _readable(grid.path)):
                 new |= {self.grid: shown, self.caption: _line(GRID_CAPTION[grid.stage].format(grid.step))}
-                known = replace(known, grid=grid.path)
-            if (data := tuple(found_in_data(run.log.folder))) != known.data:
+                page_state = replace(page_state, grid=grid.path)
+            if (data := tuple(found_in_data(run.log.folder))) != page_state.data:
                 new[self.data] = "".join(map(_line, data))
-                known = replace(known, data=data)
-            known = replace(known, state=progress.state, taken=progress.taken)
+                page_state = replace(page_state, data=data)
+            page_state = replace(page_state, state=progress.state, row_count=progress.row_count)
         offered = tuple(self.trainings.unfinished()), tuple(self.shelf.names())
-        if offered != known.offered:
+        if offered != page_state.offered:
             new |= self._offer(*offered)
-        return new | {self.page_state: replace(known, offered=offered)}
+        return new | {self.page_state: replace(page_state, offered=offered)}
 
     def _offer(self, unfinished: Sequence[str], names: Sequence[str]) -> Updates:
         """What can be gone on with, and what can be chosen."""
@@ -241,12 +243,12 @@ class TrainTab:
     def _start(
         self,
         request: gr.Request,
-        known: PageState,
+        page_state: PageState,
         name: str,
         files: list[str] | None,
         path: str | None,
         preset: str,
-        *asked: Any,
+        *values: Any,
     ) -> Updates:
         self._must_admit(request)
         data = Path(path.strip()).expanduser().absolute() if path and path.strip() else None
@@ -254,11 +256,11 @@ class TrainTab:
             raise Problem("A folder of the machine can be used by those who are at it alone; upload pictures.")
         if data and files:
             raise Problem("There are uploaded pictures and a folder; take one of them away.")
-        fields = dict(zip([*self.both, *self.form], asked, strict=True))
+        fields = dict(zip([*self.both, *self.form], values, strict=True))
         fields[INIT] = self._start_from(fields[INIT])
         order = Order.of(preset, data, **fields)
         self.trainings.start(name, order, None if data else lambda archive: pack(files, archive))
-        return self.refresh(request, known)
+        return self.refresh(request, page_state)
 
     def _start_from(self, name: str | None) -> Path | None:
         """The folder of the checkpoint to start from; None for none. A name that is not on the shelf is no folder."""
@@ -268,24 +270,24 @@ class TrainTab:
             raise Problem(f"There is no checkpoint {name!r} to start from; choose one from the list.")
         return self.shelf.root / name
 
-    def _unless_asked(self, preset: str, start: str | None) -> list[Any]:
-        return unless_asked(self.form, preset, self._start_from(start))
+    def _show_preset_values(self, preset: str, start: str | None) -> list[Any]:
+        return preset_values(self.form, preset, self._start_from(start))
 
-    def _stop(self, request: gr.Request, known: PageState) -> Updates:
+    def _stop(self, request: gr.Request, page_state: PageState) -> Updates:
         self._must_admit(request)
         self.trainings.stop()
-        return self.refresh(request, known)
+        return self.refresh(request, page_state)
 
-    def _resume(self, request: gr.Request, known: PageState, name: str | None) -> Updates:
+    def _resume(self, request: gr.Request, page_state: PageState, name: str | None) -> Updates:
         self._must_admit(request)
         self.trainings.resume(name)
-        return self.refresh(request, known)
+        return self.refresh(request, page_state)
 
     def _must_admit(self, request: gr.Request) -> None:
         if not self.trainings.admits(request.headers):
             raise Problem("Training is off here; the app's owner can start it with --allow-training.")
 
-    def taken_along(self) -> str:
+    def trained_name(self) -> str:
         """Name of the checkpoint that the last run has made.
 
         Raises:

@@ -65,10 +65,10 @@ class Losses:
         """Take in the rows that are new; all of them if the log was written anew, as it is on resuming."""
         try:
             with open(self.log, "rb") as file:
-                about = os.fstat(file.fileno())
-                if about.st_ino != self._file or about.st_size < self._read:
+                status = os.fstat(file.fileno())
+                if status.st_ino != self._file or status.st_size < self._read:
                     self._forget()
-                    self._file = about.st_ino
+                    self._file = status.st_ino
                 file.seek(self._read)
                 for line in file:
                     if not line.endswith(b"\n") or not self._take(line):
@@ -115,7 +115,7 @@ class TrainingLog:
             for losses in self.losses.values():
                 losses.read()
 
-    def taken(self) -> int:
+    def row_count(self) -> int:
         """Steps read so far, of all stages."""
         with self._reading:
             return sum(len(losses.steps) for losses in self.losses.values())

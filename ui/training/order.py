@@ -96,9 +96,9 @@ class Order(BaseModel):
 
     def arguments(self, out: Path, device: str) -> list[str]:
         """What the command is told, to write into `out`; the same with --resume goes on."""
-        told = {"preset": self.preset, "data": self.pictures(out), "out": out, "device": device}
-        told |= {name: value for name, value in self._both() if value is not None}
-        return list(_options(merge(told, self.settings, self._always())))
+        values = {"preset": self.preset, "data": self.pictures(out), "out": out, "device": device}
+        values |= {name: value for name, value in self._both() if value is not None}
+        return list(_options(merge(values, self.settings, self._always())))
 
     def pictures(self, out: Path) -> Path:
         """Where the run's pictures are."""

@@ -26,7 +26,8 @@ ROOT = Path(__file__).resolve().parents[2]
 ORDER, OUTPUT = "order.json", "output.log"
 RESUME = "--resume"
 REFUSED = 2  # exit status of the command when it ends with a sentence
-UNHEARD = 1 if os.name == "nt" else -signal.SIGTERM  # when it is told to stop before it listens, with nothing to save
+# When it is told to stop before it listens, with nothing to save.
+ENDED_BEFORE_LISTENING = 1 if os.name == "nt" else -signal.SIGTERM
 LAST_WORDS = 8192  # bytes of its output in which that sentence is looked for
 
 log = logging.getLogger(__name__)
@@ -41,12 +42,12 @@ class Progress:
     Attributes:
         state: what it is doing, or how it ended.
         status: what the bar shows.
-        taken: rows of the logs so far; what is drawn changes with it.
+        row_count: rows of the logs so far; what is drawn changes with it.
     """
 
     state: State
     status: Status
-    taken: int
+    row_count: int
 
     @property
     def running(self) -> bool:
@@ -71,7 +72,7 @@ class Run:
         self.log = TrainingLog(out / "training", self.request.stages)
         self.log.read()
         self.output = out / "training" / OUTPUT
-        self._before, self._asked = self.log.taken(), False
+        self._before, self._stop_requested = self.log.row_count(), False
         self._pace: tuple[StageName | None, int, float] = (None, 0, 0.0)  # where and when the stage was first looked at
         self._end: State | None = None
         self._sentence = ""
@@ -95,7 +96,7 @@ class Run:
 
     def stop(self) -> None:
         """Ask it to finish its step, save and end; does not wait."""
-        self._asked = True
+        self._stop_requested = True
         self.process.terminate()
 
     def wait(self, patience: float | None = None) -> bool:
@@ -105,7 +106,7 @@ class Run:
 
     def _wait(self) -> None:
         code = self.process.wait()
-        end: State = "stopped" if code == 0 or (self._asked and code == UNHEARD) else "failed"
+        end: State = "stopped" if code == 0 or (self._stop_requested and code == ENDED_BEFORE_LISTENING) else "failed"
         try:
             if is_finished(self.out, self.request):
                 end = "finished"
@@ -128,10 +129,10 @@ class Run:
         """How far it is now."""
         end = self._end  # looked at first, so that what it wrote last is read below
         self.log.read()
-        taken = self.log.taken()
-        going: State = "stopping" if self._asked else "training" if taken != self._before else "reading"
+        row_count = self.log.row_count()
+        going: State = "stopping" if self._stop_requested else "training" if row_count != self._before else "reading"
         state = end or going
-        return Progress(state, status(self._status_text(state), self._share()), taken)
+        return Progress(state, status(self._status_text(state), self._fraction_done()), row_count)
 
     def _status_text(self, state: State) -> str:
         match state:
@@ -168,8 +169,8 @@ class Run:
 
     def _left(self, stage: StageName, step: int) -> float | None:
         """Seconds that the rest of the stage takes, by the pace since it was first looked at."""
-        known, first, since = self._pace
-        if known != stage or step < first:
+        watched_stage, first, since = self._pace
+        if watched_stage != stage or step < first:
             self._pace = stage, step, self.clock()
             return None
         return (self.clock() - since) / (step - first) * (self._iterations(stage) - step) if step > first else None
@@ -177,7 +178,7 @@ class Run:
     def _iterations(self, stage: StageName) -> int:
         return getattr(self.request, stage).iterations
 
-    def _share(self) -> float:
+    def _fraction_done(self) -> float:
         stages = self.request.stages
         stage, step = self.log.position()
         done = sum(self._iterations(each) for each in stages[: stages.index(stage)]) + step if stage else 0
@@ -187,9 +188,9 @@ class Run:
         """The sentence that the command ended with; one that names the log if it had none."""
         with open(self.output, "rb") as output:
             lines = re.split(r"[\r\n]+", output.read()[-LAST_WORDS:].decode("utf-8", errors="replace"))
-        said = [line.removeprefix("Error: ") for line in lines if line.startswith("Error: ")]
-        if code == REFUSED and said:
-            return said[-1].replace(f"{self.out.parent}/", "")
+        sentences = [line.removeprefix("Error: ") for line in lines if line.startswith("Error: ")]
+        if code == REFUSED and sentences:
+            return sentences[-1].replace(f"{self.out.parent}/", "")
         where = self.output.relative_to(self.out.parent)
         return (
             f"Training broke off (exit status {code}); {where} has what it printed. Resume goes on from its last save."

@@ -16,7 +16,7 @@ from ddpm_core.training.settings import STAGES, TrainRequest
 from ui.training.order import Order
 
 # Where pictures come from and go to has controls of its own; the machine is the app's.
-NOT_ASKED = {"data", "out", "resume", "device", "threads"}
+NOT_ON_PAGE = {"data", "out", "resume", "device", "threads"}
 INIT = "init"  # a checkpoint of the shelf; on the page nobody names folders of the machine
 
 Form = dict[str, gr.components.Component]  # by the field's place in a `TrainRequest`, "denoiser.mixer"
@@ -41,7 +41,7 @@ def place_settings(checkpoints: Sequence[str], preset: str) -> Form:
     return form
 
 
-def unless_asked(form: Form, preset: str, start: Path | None) -> list[Any]:
+def preset_values(form: Form, preset: str, start: Path | None) -> list[Any]:
     """What changes in the form's controls, in order, with the preset and the checkpoint to start from."""
     resolved = Order(preset=preset, settings={INIT: str(start)} if start else {}).request(Path("out"))
     return [
@@ -55,7 +55,7 @@ def unless_asked(form: Form, preset: str, start: Path | None) -> list[Any]:
 def _fields(model: type[BaseModel]) -> Iterator[tuple[str, FieldInfo]]:
     for name, field in model.model_fields.items():
         section = isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel)
-        if name not in NOT_ASKED and not section:
+        if name not in NOT_ON_PAGE and not section:
             yield name, field
 
 
@@ -80,18 +80,18 @@ def _shown(value: Any) -> str:
 
 def _control(place: str, field: FieldInfo, resolved: TrainRequest, checkpoints: Sequence[str]) -> Any:
     name = place.rsplit(".", 1)[-1]
-    said: dict[str, Any] = {
+    options: dict[str, Any] = {
         "label": field.title or name.replace("_", " ").capitalize(),
         "info": _in_words(field),
         "elem_id": f"train-{place.replace('.', '-').replace('_', '-')}",
     }
     if place == INIT:
-        return gr.Dropdown(starts(checkpoints), value="", filterable=False, **said)
+        return gr.Dropdown(starts(checkpoints), value="", filterable=False, **options)
     value = _value(resolved, place)
     if choices := _choices(field, value):
-        return gr.Dropdown(choices, value="", filterable=False, **said)
+        return gr.Dropdown(choices, value="", filterable=False, **options)
     # A box for text, since those for numbers cannot be left empty: they turn into 0.
-    return gr.Textbox(placeholder=_shown(value), max_length=200, max_lines=1, **said)
+    return gr.Textbox(placeholder=_shown(value), max_length=200, max_lines=1, **options)
 
 
 def starts(checkpoints: Sequence[str]) -> list[tuple[str, str]]:
@@ -114,11 +114,11 @@ def _in_words(field: FieldInfo) -> str:
         annotated_types.Ge: ("at least", "ge"), annotated_types.Gt: ("above", "gt"),
         annotated_types.Le: ("at most", "le"), annotated_types.Lt: ("below", "lt"),
     }  # fmt: skip
-    said = [
-        f"{word} {getattr(bound, name)}"
-        for bound in field.metadata
+    limits = [
+        f"{word} {getattr(limit, name)}"
+        for limit in field.metadata
         for kind, (word, name) in words.items()
-        if isinstance(bound, kind)
+        if isinstance(limit, kind)
     ]
     about = field.description or ""
-    return about[:1].upper() + about[1:] + (f" ({', '.join(said)})" if said else "")
+    return about[:1].upper() + about[1:] + (f" ({', '.join(limits)})" if limits else "")

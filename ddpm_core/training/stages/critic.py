@@ -77,15 +77,15 @@ class VaeWithCritic(nn.Module):
         self.vae, self.critic = vae, critic
 
 
-def contest(critic: Critic, real: Tensor, made: Tensor) -> dict[str, Tensor]:
+def contest(critic: Critic, real: Tensor, generated: Tensor) -> dict[str, Tensor]:
     """The two sides' terms for pictures (B, 3, H, W) and what a decoder made (N, 3, H, W), in [-1, 1].
 
     "judging" teaches the critic alone, by the hinge loss, and "passing" the decoder alone (Lim & Ye 2017, "Geometric
     GAN", section 3); so both can be minimised together.
     """
-    judging = F.relu(1 - critic(real)).mean() + F.relu(1 + critic(made.detach())).mean()
+    judging = F.relu(1 - critic(real)).mean() + F.relu(1 + critic(generated.detach())).mean()
     unmoved = {name: parameter.detach() for name, parameter in critic.named_parameters()}
-    return {"judging": judging, "passing": -functional_call(critic, unmoved, (made,)).mean()}
+    return {"judging": judging, "passing": -functional_call(critic, unmoved, (generated,)).mean()}
 
 
 class AdversarialVaeStage(VaeStage):
@@ -123,12 +123,12 @@ class AdversarialVaeStage(VaeStage):
         image = self.images(micro_batch)
 
         def adversarial_terms(restored: Tensor) -> dict[str, Tensor]:
-            made = restored
+            generated = restored
             if self.sampled is not None:
                 order = batch_index(micro_batch.number, micro_batch.batch_size, len(self.sampled), self.request.seed)
                 latent = self.sampled[micro_batch.take(order)].to(self.device, memory_format=torch.channels_last)
-                made = torch.cat([restored, model.vae.decode(latent)])
-            terms = contest(model.critic, image, made)
+                generated = torch.cat([restored, model.vae.decode(latent)])
+            terms = contest(model.critic, image, generated)
             return terms | {"passing": settings.adversarial_weight * terms["passing"]}
 
         return vae_loss(model.vae, image, **settings.weights, shard=micro_batch, more=adversarial_terms)

@@ -73,7 +73,7 @@ def test_a_finished_run_is_a_checkpoint_that_makes_pictures(trained: Path) -> No
     assert [picture.size for picture in made] == [(16, 16)] * 2
 
 
-def test_a_denoiser_learns_under_the_schedule_asked_for_and_its_checkpoint_says_so(
+def test_a_denoiser_learns_under_the_schedule_requested_and_its_checkpoint_says_so(
     tmp_path: Path, pictures: Pictures, trained: Path
 ) -> None:
     copy_vae(trained, tmp_path / "cosine")
@@ -82,7 +82,7 @@ def test_a_denoiser_learns_under_the_schedule_asked_for_and_its_checkpoint_says_
     assert LatentDiffusion.load(request.out, "cpu").diffuser.schedule == "cosine"
 
 
-def test_the_weighting_asked_for_reaches_the_loss(tmp_path: Path, pictures: Pictures, trained: Path) -> None:
+def test_the_weighting_requested_reaches_the_loss(tmp_path: Path, pictures: Pictures, trained: Path) -> None:
     losses = {}
     for weighting in ("uniform", "min-snr", "p2"):
         copy_vae(trained, tmp_path / weighting)

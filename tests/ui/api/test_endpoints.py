@@ -38,8 +38,8 @@ def test_generate(client: Client) -> None:
     paths = client.predict(seed=7, count=3, steps=STEPS, api_name="/generate")
     assert len(paths) == 3
     assert [read_parameters(path)["seed"] for path in paths] == [7, 8, 9]
-    said = read_parameters(paths[0])
-    assert (said["checkpoint"], said["steps"], said["sampler"], said["count"]) == (
+    parameters = read_parameters(paths[0])
+    assert (parameters["checkpoint"], parameters["steps"], parameters["sampler"], parameters["count"]) == (
         "tiny",
         STEPS,
         GenerateRequest().sampler,
@@ -50,7 +50,7 @@ def test_generate(client: Client) -> None:
     assert np.abs(apart).max() <= 1
 
 
-def test_what_is_not_said_is_as_on_the_page_and_in_the_shell(client: Client, tmp_path: Path) -> None:
+def test_what_is_not_set_is_as_on_the_page_and_in_the_shell(client: Client, tmp_path: Path) -> None:
     (path,) = client.predict(seed=3, api_name="/generate")
     assert read_parameters(path)["steps"] == GenerateRequest().steps
     picture = tmp_path / "photo.png"
@@ -58,10 +58,10 @@ def test_what_is_not_said_is_as_on_the_page_and_in_the_shell(client: Client, tmp
     mask, _ = mask_for(picture, tmp_path)
     given = {"picture": handle_file(picture), "mask": handle_file(mask)}
     (path,) = client.predict(**given, api_name="/inpaint")
-    said = read_parameters(path)
-    assert (said["steps"], said["crop"]) == (InpaintRequest().steps, "auto")
-    for asked, calls in (({}, GenerateRequest().calls), (given, InpaintRequest().calls)):
-        with Image.open(client.predict(**asked, size=32, seconds=3, api_name="/process")) as gif:
+    parameters = read_parameters(path)
+    assert (parameters["steps"], parameters["crop"]) == (InpaintRequest().steps, "auto")
+    for given_values, calls in (({}, GenerateRequest().calls), (given, InpaintRequest().calls)):
+        with Image.open(client.predict(**given_values, size=32, seconds=3, api_name="/process")) as gif:
             assert gif.n_frames == calls  # type: ignore[attr-defined]
 
 
@@ -138,8 +138,8 @@ def test_inpaint_can_be_shaped(client: Client, tmp_path: Path) -> None:
     mask, painted = mask_for(tmp_path / "photo.png", tmp_path)
     given = {"picture": handle_file(tmp_path / "photo.png"), "mask": handle_file(mask), "steps": STEPS}
     (path,) = client.predict(**given, grow=5, feather=2, crop="painted", api_name="/inpaint")
-    said = read_parameters(path)
-    assert (said["grow"], said["feather"], said["crop"]) == (5, 2, "painted")
+    parameters = read_parameters(path)
+    assert (parameters["grow"], parameters["feather"], parameters["crop"]) == (5, 2, "painted")
     changed = (np.asarray(Image.open(path)) != noise).any(2)
     assert changed[~painted].any()
     rows, columns = np.flatnonzero(painted.any(1)), np.flatnonzero(painted.any(0))

@@ -59,18 +59,18 @@ def test_all_that_a_request_has_can_be_given_and_what_is_not_has_its_default(par
     given = parameters[name]
     assert list(given)[: len(FIRST[name].split())] == FIRST[name].split()
     for kind in KINDS[name]:
-        for field, said in kind.model_fields.items():
+        for field, definition in kind.model_fields.items():
             if name == "process" and field in ("count", "steps"):
                 continue
             assert given[field]["parameter_has_default"]
-            assert given[field]["parameter_default"] == ("" if said.default is None else said.default)
+            assert given[field]["parameter_default"] == ("" if definition.default is None else definition.default)
     files = {"picture", "mask"} & set(given)
     assert {field for field, one in given.items() if not one["parameter_has_default"]} == (
         set() if name == "process" else files
     )
 
 
-def test_bounds_and_choices_are_told(shelf: Shelf, parameters: dict) -> None:
+def test_limits_and_choices_are_documented(shelf: Shelf, parameters: dict) -> None:
     (inpaint,) = (endpoint for endpoint in build(shelf).fns.values() if endpoint.api_name == "inpaint")
     bounds = {one.label: (one.minimum, one.maximum) for one in inpaint.inputs if isinstance(one, gr.Number)}
     assert (bounds["steps"], bounds["guidance"], bounds["grow"]) == ((1, 999), (0, 20), (-256, 256))
@@ -86,17 +86,17 @@ def test_docs_say_what_every_parameter_is(shelf: Shelf) -> None:
 
 
 def test_what_only_the_shell_could_ask_for_reaches_the_model(client: Client, tmp_path: Path) -> None:
-    asked = {"sampler": "ddim", "eta": 0.5, "spacing": "trailing", "steps": 4}
-    (path,) = client.predict(**asked, api_name="/generate")
-    assert asked.items() <= read_parameters(path).items()
+    given_values = {"sampler": "ddim", "eta": 0.5, "spacing": "trailing", "steps": 4}
+    (path,) = client.predict(**given_values, api_name="/generate")
+    assert given_values.items() <= read_parameters(path).items()
     Image.effect_noise((40, 30), 60).convert("RGB").save(tmp_path / "photo.png")
     mask = Image.new("L", (40, 30))
     mask.paste(255, (10, 10, 30, 20))
     mask.save(tmp_path / "mask.png")
     files = {"picture": handle_file(tmp_path / "photo.png"), "mask": handle_file(tmp_path / "mask.png")}
-    asked = {"steps": 4, "mask_rule": "nearest", "clamp": "clean", "resamples": 2, "jump": 2}
-    (path,) = client.predict(**files, **asked, api_name="/inpaint")
-    assert asked.items() <= read_parameters(path).items()
+    given_values = {"steps": 4, "mask_rule": "nearest", "clamp": "clean", "resamples": 2, "jump": 2}
+    (path,) = client.predict(**files, **given_values, api_name="/inpaint")
+    assert given_values.items() <= read_parameters(path).items()
     for fields, sentence in [({"resamples": 21}, "Resamples should be less"), ({"jump": 9}, "Jump must be less")]:
         with pytest.raises(AppError, match=sentence):
             client.predict(**files, **fields, api_name="/inpaint")

@@ -21,8 +21,8 @@ def test_edit_takes_any_picture_and_says_how_it_was_made(client: Client, upload:
         picture=handle_file(upload), strength=0.5, seed=4, count=2, steps=STEPS, api_name="/edit"
     )  # fmt: skip
     assert [Image.open(path).size for path in paths] == [(SIDE, SIDE)] * 2
-    said = [read_parameters(path) for path in paths]
-    assert [(one["action"], one["seed"], one["strength"], one["count"]) for one in said] == [
+    parameters = [read_parameters(path) for path in paths]
+    assert [(one["action"], one["seed"], one["strength"], one["count"]) for one in parameters] == [
         ("edit", 4, 0.5, 1),
         ("edit", 5, 0.5, 1),
     ]
@@ -37,8 +37,10 @@ def test_an_edit_of_a_picture_made_here_says_how_that_was_made(client: Client) -
 def test_between_gives_every_picture_a_name_and_what_made_it(client: Client) -> None:
     paths, gif = client.predict(seed=3, to=9, count=4, steps=STEPS, api_name="/between")
     assert len({Path(path).name for path in paths}) == 4
-    said = [read_parameters(path) for path in paths]
-    assert [(one["seed"], one["to"], one["start"]) for one in said] == [(3, 9, pytest.approx(i / 3)) for i in range(4)]
+    parameters = [read_parameters(path) for path in paths]
+    assert [(one["seed"], one["to"], one["start"]) for one in parameters] == [
+        (3, 9, pytest.approx(i / 3)) for i in range(4)
+    ]
     for seed, path in ((3, paths[0]), (9, paths[-1])):
         (alone,) = client.predict(seed=seed, steps=STEPS, api_name="/generate")
         assert np.abs(np.asarray(Image.open(alone)).astype(int) - np.asarray(Image.open(path))).max() <= 1
@@ -51,8 +53,8 @@ def test_between_gives_every_picture_a_name_and_what_made_it(client: Client) -> 
 
 def test_anagram(client: Client) -> None:
     (path,) = client.predict(seed=3, view="turned-90", steps=STEPS, api_name="/anagram")
-    said = read_parameters(path)
-    assert (said["action"], said["view"], said["seed"]) == ("anagram", "turned-90", 3)
+    parameters = read_parameters(path)
+    assert (parameters["action"], parameters["view"], parameters["seed"]) == ("anagram", "turned-90", 3)
     (plain,) = client.predict(seed=3, steps=STEPS, api_name="/generate")
     assert (np.asarray(Image.open(plain)) != np.asarray(Image.open(path))).any()
 
@@ -67,7 +69,7 @@ def test_anagram(client: Client) -> None:
         ("anagram", {"view": "negated"}, "negated"),
     ],
 )
-def test_what_cannot_be_done_is_said(client: Client, name: str, fields: dict, sentence: str) -> None:
+def test_what_cannot_be_done_is_reported(client: Client, name: str, fields: dict, sentence: str) -> None:
     picture = {"picture": None} if name == "edit" else {}
     with pytest.raises(AppError, match=sentence):
         client.predict(**picture, **fields, api_name=f"/{name}")

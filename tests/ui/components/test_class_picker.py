@@ -133,8 +133,13 @@ def test_editing_and_playing_take_classes(talk: Client, tmp_path: Path) -> None:
     (turned,) = talk.predict(**common, **two, view="turned-180", api_name="/anagram")
     (hybrid,) = talk.predict(**common, **two, blur=2, api_name="/hybrid")
     for path, action in ((turned, "anagram"), (hybrid, "hybrid")):
-        said = read_parameters(path)
-        assert (said["action"], said["label"], said["other"], said["guidance"]) == (action, "ant", "bee", 3)
+        parameters = read_parameters(path)
+        assert (parameters["action"], parameters["label"], parameters["other"], parameters["guidance"]) == (
+            action,
+            "ant",
+            "bee",
+            3,
+        )
     assert read_parameters(hybrid)["blur"] == 2
 
 

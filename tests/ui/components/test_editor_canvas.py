@@ -49,7 +49,7 @@ def test_a_canvas_pixel_never_gets_lost_in_a_smaller_upload() -> None:
         assert painted.any(0).nonzero()[0].tolist() == touched
 
 
-def test_a_canvas_pixel_covers_its_share_of_a_larger_upload() -> None:
+def test_a_canvas_pixel_covers_its_fraction_of_a_larger_upload() -> None:
     painted = editor_canvas.painted_on({"layers": [sheet((4, 4), (1, 2))]}, (12, 8))
     assert painted.sum() == 3 * 2
     assert painted[4:6, 3:6].all()

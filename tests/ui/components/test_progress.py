@@ -45,7 +45,7 @@ def test_previews_that_take_long_come_less_often(cost: float) -> None:
         time[0] += cost * tick.preview_due
         shown += tick.preview_due
     spent_on_steps = 1000 * 0.01
-    assert shown * cost <= progress.PREVIEW_SHARE * spent_on_steps + cost  # the first tells how long they take
+    assert shown * cost <= progress.PREVIEW_FRACTION * spent_on_steps + cost  # the first tells how long they take
     assert 1 < shown <= spent_on_steps / progress.PREVIEW_SECONDS
 
 
@@ -70,7 +70,7 @@ def test_watching_is_lazy() -> None:
     assert taken == [0]
 
 
-def test_where_previews_take_long_the_bar_is_told_between_them() -> None:
+def test_where_previews_take_long_the_bar_is_updated_between_them() -> None:
     time = [0.0]
 
     def steps() -> Iterator[None]:
@@ -84,10 +84,10 @@ def test_where_previews_take_long_the_bar_is_told_between_them() -> None:
         time[0] += 0.5 * tick.preview_due
         if tick.done == 199:
             break
-    told = [at for at, _, told in walked if told]
-    assert all(told for _, due, told in walked if due)
-    assert sum(due for _, due, _ in walked) < len(told) / 3
-    assert max(later - earlier for earlier, later in pairwise(told)) < progress.PREVIEW_SECONDS + 0.5 + 0.07
+    updated = [at for at, _, updated in walked if updated]
+    assert all(updated for _, due, updated in walked if due)
+    assert sum(due for _, due, _ in walked) < len(updated) / 3
+    assert max(later - earlier for earlier, later in pairwise(updated)) < progress.PREVIEW_SECONDS + 0.5 + 0.07
 
 
 class Shown:
@@ -108,7 +108,7 @@ class Shown:
 
 def test_every_tab_shows_previews_on_the_way_and_its_result_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(progress, "PREVIEW_SECONDS", 0.0)
-    monkeypatch.setattr(progress, "PREVIEW_SHARE", float("inf"))
+    monkeypatch.setattr(progress, "PREVIEW_FRACTION", float("inf"))
     shown = Shown()
     updates: Any = progress.run_with_previews(iter("abc"), 3, "bar", shown.preview, shown.result)  # type: ignore[arg-type]
     first, second, last = updates

@@ -14,7 +14,7 @@ from ddpm_core.images.crop import center_crop
 from ddpm_core.images.files import open_picture, read_parameters
 from tests.ui.conftest import grain
 from ui.components.result_view import _choose
-from ui.errors import Problem, gentle
+from ui.errors import Problem, as_warning
 from ui.models import Shelf
 from ui.tabs.edit import EditTab, _about
 
@@ -63,8 +63,8 @@ def test_a_run_shows_before_and_after_and_can_be_taken_away(edit: EditTab, photo
     assert shown[edit.last].seed == 6
     assert not shown[edit.view.variants]["visible"]
     assert shown[edit.view.bar]["text"].startswith("2 steps in ")  # half of four
-    said = read_parameters(after)
-    assert (said["action"], said["strength"], said["seed"]) == ("edit", 0.5, 6)
+    parameters = read_parameters(after)
+    assert (parameters["action"], parameters["strength"], parameters["seed"]) == ("edit", 0.5, 6)
 
 
 def test_variants_can_be_chosen_from(edit: EditTab, photo: str) -> None:
@@ -94,11 +94,11 @@ def test_going_on_from_a_result_remembers_how_it_was_made(edit: EditTab, photo: 
     first = edited(edit, photo)[edit.view.results]  # its files go with it
     again = edit._continue(first.files[0], "tiny")
     second = edited(edit, again[edit.picture], seed=9)[edit.view.results]
-    said = read_parameters(second.files[0])
-    assert (said["seed"], said["continued_from"]["seed"]) == (9, 6)
+    parameters = read_parameters(second.files[0])
+    assert (parameters["seed"], parameters["continued_from"]["seed"]) == (9, 6)
 
 
-def test_what_cannot_be_done_is_said(edit: EditTab, tmp_path: Path) -> None:
+def test_what_cannot_be_done_is_reported(edit: EditTab, tmp_path: Path) -> None:
     (tmp_path / "letter.png").write_text("not a picture")
     with pytest.raises(Problem, match="no picture yet"):
         edited(edit, None)
@@ -107,11 +107,11 @@ def test_what_cannot_be_done_is_said(edit: EditTab, tmp_path: Path) -> None:
     with pytest.raises(Problem, match="no result yet"):
         edit._continue(None, "tiny")
     told: list[str] = []
-    gentle(edit.show, told.append, tell=lambda error: None)(str(tmp_path / "letter.png"), "tiny")
+    as_warning(edit.show, told.append, tell=lambda error: None)(str(tmp_path / "letter.png"), "tiny")
     assert "letter.png is not a picture" in told[0]
 
 
-def test_a_photo_is_said_to_be_cut_to_a_face_where_faces_are_known(
+def test_a_photo_is_reported_to_be_cut_to_a_face_where_faces_are_known(
     shelf: Shelf, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert "face" not in _about(shelf.load("tiny"))

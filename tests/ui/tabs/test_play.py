@@ -13,7 +13,7 @@ from PIL import Image
 
 from ddpm_core.checkpoints.native import CODEC_WEIGHTS, write_weights
 from ddpm_core.diffusion.illusions import VIEWS, blurred
-from ddpm_core.images.files import open_picture, read_parameters, seen
+from ddpm_core.images.files import open_picture, read_parameters, transformed
 from ddpm_core.networks.codec import PixelCodec
 from ddpm_core.requests import AnagramRequest, BetweenRequest
 from ui import examples
@@ -37,7 +37,7 @@ def play(shelf: Shelf) -> PlayTab:
 
 
 @pytest.fixture(scope="module")
-def told(class_checkpoint: Path) -> PlayTab:
+def labelled(class_checkpoint: Path) -> PlayTab:
     """The same for a checkpoint with classes."""
     with gr.Blocks():
         return PlayTab(Shelf.around(class_checkpoint, "cpu"), gr.Dropdown(["insects"], value="insects"))
@@ -48,16 +48,19 @@ def played(
 ) -> tuple[dict[Any, Any], list[np.ndarray], list[dict]]:
     """What a run leaves on the page, and the pixels and parameters of its pictures while their files are there."""
     shown: dict[Any, Any] = {}
-    pictures, said = [], []
+    pictures, parameters = [], []
     for update in tab._run(tab.shelf.first, mode, format, *{**FIELDS, **fields}.values()):
         shown |= update
         files = [file for file, _ in update[tab.gallery]["value"]]
-        pictures, said = [np.asarray(open_picture(file)) for file in files], [read_parameters(file) for file in files]
+        pictures, parameters = (
+            [np.asarray(open_picture(file)) for file in files],
+            [read_parameters(file) for file in files],
+        )
         assert len(set(files)) == len(files)
         if (gif := update.get(tab.animation.gif)) and gif["value"]:
             with Image.open(gif["value"]) as moving:
                 shown["frames"] = moving.n_frames  # type: ignore[attr-defined]
-    return shown, pictures, said
+    return shown, pictures, parameters
 
 
 def captions(tab: PlayTab, shown: dict[Any, Any]) -> list[str]:
@@ -70,9 +73,9 @@ def test_the_controls_are_those_the_requests_have(play: PlayTab) -> None:
 
 
 def test_between_two_seeds_there_is_a_strip_and_it_moves(play: PlayTab) -> None:
-    shown, pictures, said = played(play, "between")
+    shown, pictures, parameters = played(play, "between")
     assert captions(play, shown) == ["seed 3", "33%", "67%", "seed 9"]
-    assert [one["start"] for one in said] == [pytest.approx(i / 3) for i in range(4)]
+    assert [one["start"] for one in parameters] == [pytest.approx(i / 3) for i in range(4)]
     assert "of-4" in shown[play.gallery]["elem_classes"]
     assert shown["frames"] == 2 * len(pictures) - 1
     view = play.animation
@@ -100,43 +103,43 @@ def test_the_strip_moves_as_an_mp4_where_that_is_chosen_and_can_be_had_in_either
 
 
 def test_two_ways_up_are_shown_one_over_the_other_and_nothing_moves(play: PlayTab) -> None:
-    shown, pictures, said = played(play, "anagram")
+    shown, pictures, parameters = played(play, "anagram")
     assert captions(play, shown) == [
         "seed 3", "seed 4", "seed 3, a quarter turn left", "seed 4, a quarter turn left",
     ]  # fmt: skip
     for as_it_is, other in zip(pictures[:2], pictures[2:], strict=True):
-        assert np.array_equal(other, np.asarray(seen(Image.fromarray(as_it_is), VIEWS["turned-90"].apply)))
+        assert np.array_equal(other, np.asarray(transformed(Image.fromarray(as_it_is), VIEWS["turned-90"].apply)))
         assert not np.array_equal(other, as_it_is)
-    assert [(one["action"], one["view"], one["seed"]) for one in said] == [
+    assert [(one["action"], one["view"], one["seed"]) for one in parameters] == [
         ("anagram", "turned-90", seed) for seed in (3, 4, 3, 4)
     ]
     assert not shown[play.animation.group]["visible"]
     assert shown[play.animation.download] is None
 
 
-def test_near_and_far_are_shown_one_over_the_other(told: PlayTab) -> None:
-    shown, pictures, said = played(told, "hybrid", label="ant", other="bee", guidance=3)
-    assert captions(told, shown) == [
+def test_near_and_far_are_shown_one_over_the_other(labelled: PlayTab) -> None:
+    shown, pictures, parameters = played(labelled, "hybrid", label="ant", other="bee", guidance=3)
+    assert captions(labelled, shown) == [
         "bee, seed 3, close by", "bee, seed 4, close by", "ant, seed 3, from afar", "ant, seed 4, from afar",
     ]  # fmt: skip
     for near, far in zip(pictures[:2], pictures[2:], strict=True):
-        assert np.array_equal(far, np.asarray(seen(Image.fromarray(near), lambda image: blurred(image, 2))))
-    assert [(one["action"], one["label"], one["other"], one["seed"]) for one in said] == [
+        assert np.array_equal(far, np.asarray(transformed(Image.fromarray(near), lambda image: blurred(image, 2))))
+    assert [(one["action"], one["label"], one["other"], one["seed"]) for one in parameters] == [
         ("hybrid", "ant", "bee", seed) for seed in (3, 4, 3, 4)
     ]
 
 
-def test_two_ways_up_say_what_either_is(told: PlayTab) -> None:
-    shown, _, said = played(told, "anagram", label="ant", pairs=1)
-    assert captions(told, shown) == ["ant, seed 3", "any, seed 3, a quarter turn left"]
-    assert (said[0]["label"], "other" in said[0]) == ("ant", False)
+def test_two_ways_up_say_what_either_is(labelled: PlayTab) -> None:
+    shown, _, parameters = played(labelled, "anagram", label="ant", pairs=1)
+    assert captions(labelled, shown) == ["ant, seed 3", "any, seed 3, a quarter turn left"]
+    assert (parameters[0]["label"], "other" in parameters[0]) == ("ant", False)
 
 
 @pytest.mark.parametrize("mode", MODES)
 def test_every_game_starts_from_its_own_defaults_and_shows_its_own_controls(mode: str) -> None:
     parts = ("way", "second", "turn", "several", "blur")
-    told, first, second, steps, sampler, *shown, _ = _mode_changed(parts, mode)  # type: ignore[arg-type]
-    assert MODES[mode].description in told
+    description, first, second, steps, sampler, *shown, _ = _mode_changed(parts, mode)  # type: ignore[arg-type]
+    assert MODES[mode].description in description
     assert [part for part, one in zip(parts, shown, strict=True) if one["visible"]] == list(MODES[mode].controls)
     assert (steps, sampler) == (MODES[mode].kind().steps, MODES[mode].kind().sampler)
     assert first["label"] == MODES[mode].classes[0]
@@ -151,7 +154,7 @@ def test_settings_of_a_saved_picture_are_not_lost_to_the_defaults_of_its_mode() 
     assert _mode_changed((), "between", saved)[3:5] == (BetweenRequest().steps, BetweenRequest().sampler)
 
 
-def test_what_is_offered_goes_with_the_checkpoint(play: PlayTab, told: PlayTab) -> None:
+def test_what_is_offered_goes_with_the_checkpoint(play: PlayTab, labelled: PlayTab) -> None:
     def keys(update: dict[str, Any]) -> list[str]:
         return [key for _, key in update["choices"]]
 
@@ -159,9 +162,9 @@ def test_what_is_offered_goes_with_the_checkpoint(play: PlayTab, told: PlayTab) 
     assert (keys(modes), modes["value"]) == (["between", "anagram"], "between")
     assert "negated" not in keys(views)
     assert views["value"] == "upside-down"
-    modes, views = told._offer("insects", "hybrid", "mirrored")
+    modes, views = labelled._offer("insects", "hybrid", "mirrored")
     assert (keys(modes), modes["value"], views["value"]) == (["between", "anagram", "hybrid"], "hybrid", "mirrored")
-    for tab, offered in ((play, ["between", "anagram"]), (told, ["between", "anagram", "hybrid"])):
+    for tab, offered in ((play, ["between", "anagram"]), (labelled, ["between", "anagram", "hybrid"])):
         assert [key for _, key in tab.mode.choices] == offered
 
 
@@ -178,10 +181,10 @@ def test_colours_are_inverted_where_latents_are_pixels_around_the_colour_in_the_
     assert kept["value"] == "negated"
     _, lost = tab._offer("insects", "anagram", "negated")
     assert "negated" not in dict(lost["choices"]).values()
-    shown, pictures, said = played(tab, "anagram", view="negated", label="ant", other="bee", pairs=1)
+    shown, pictures, parameters = played(tab, "anagram", view="negated", label="ant", other="bee", pairs=1)
     assert captions(tab, shown) == ["ant, seed 3", "bee, seed 3, colours inverted"]
     assert np.array_equal(pictures[1], 255 - pictures[0])
-    assert said[0]["view"] == "negated"
+    assert parameters[0]["view"] == "negated"
 
 
 @pytest.mark.parametrize(
@@ -195,7 +198,7 @@ def test_colours_are_inverted_where_latents_are_pixels_around_the_colour_in_the_
         ("hybrid", {}, "makes no hybrids"),
     ],
 )
-def test_what_cannot_be_done_is_said(play: PlayTab, mode: str, fields: dict, sentence: str) -> None:
+def test_what_cannot_be_done_is_reported(play: PlayTab, mode: str, fields: dict, sentence: str) -> None:
     with pytest.raises(Problem, match=sentence), as_sentence():
         played(play, mode, **fields)
 

@@ -36,5 +36,5 @@ def test_a_run_moves_in_the_format_that_was_chosen(shelf: Shelf, format: str) ->
     assert path.endswith(f"tiny-seed-5.{format}")
     shows = view.gif if format == "gif" else view.video
     assert (shown[shows]["value"], shown[shows]["visible"]) == (path, True)
-    assert len(shown[tab.sees]) == len(shown[tab.believes]) == 3
+    assert len(shown[tab.latents]) == len(shown[tab.denoised]) == 3
     assert shown[tab.scrubber]["value"] == 3

@@ -31,7 +31,7 @@ THROUGH_A_PROXY: Any = SimpleNamespace(headers={"host": "127.0.0.1:7860", "x-for
 with gr.Blocks():
     PLACES = list(place_settings([], "tiny"))
 # Preset, iterations, pictures per step, and of the settings only `about`, which is what the stand-in is to do.
-ASKED = ["tiny", "3", "", *("wait" if place == "about" else "" for place in PLACES)]
+VALUES = ["tiny", "3", "", *("wait" if place == "about" else "" for place in PLACES)]
 
 
 @pytest.fixture
@@ -72,7 +72,7 @@ def test_what_is_not_typed_is_left_to_the_preset(tab: TrainTab) -> None:
 
 
 def test_a_checkpoint_to_start_from_is_one_of_the_shelf(tab: TrainTab, tmp_path: Path) -> None:
-    fields = dict(zip(["iterations", "batch_size", *PLACES], ASKED[1:], strict=True))
+    fields = dict(zip(["iterations", "batch_size", *PLACES], VALUES[1:], strict=True))
     for stranger in ("../own", str(tab.shelf.root / "own"), "nosuch"):
         with pytest.raises(Problem, match="no checkpoint"):
             tab._start(HERE, PageState(), "mine", None, str(tmp_path), "tiny", *(fields | {"init": stranger}).values())
@@ -83,28 +83,29 @@ def test_a_checkpoint_to_start_from_is_one_of_the_shelf(tab: TrainTab, tmp_path:
     assert request.init == tab.shelf.root / "own"
     assert request.denoiser.channels == (32, 64)  # as the checkpoint's are
     assert (request.denoiser.dropout, request.flips) == (0.25, False)
-    said = tab.trainings.run.process.args
-    assert f"--init={tab.shelf.root / 'own'}" in said  # type: ignore[operator]
-    assert {"--denoiser-dropout=0.25", "--no-flips"} < set(said)  # type: ignore[arg-type]
+    arguments = tab.trainings.run.process.args
+    assert f"--init={tab.shelf.root / 'own'}" in arguments  # type: ignore[operator]
+    assert {"--denoiser-dropout=0.25", "--no-flips"} < set(arguments)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("preset", PRESETS)
-def test_every_preset_is_told(preset: str) -> None:
+def test_every_preset_is_described(preset: str) -> None:
     assert f"{PRESETS[preset].get('size', 128)} pixels" in train._about(preset)
 
 
 def test_a_run_is_shown_to_every_page_from_where_it_is(tab: TrainTab, tmp_path: Path) -> None:
-    shown = tab._start(HERE, PageState(), "mine", None, str(tmp_path), *ASKED)
+    shown = tab._start(HERE, PageState(), "mine", None, str(tmp_path), *VALUES)
     assert (shown[tab.control.run]["visible"], shown[tab.control.stop]["visible"]) == (False, True)
     assert shown[tab.timer].active
-    known = shown[tab.page_state]
+    page_state = shown[tab.page_state]
     until = time.monotonic() + PATIENCE
-    while known.grid is None or known.taken < 1:  # until it has taken its step; its grid may come in an earlier look
+    # Until it has taken its step; its grid may come in an earlier look.
+    while page_state.grid is None or page_state.row_count < 1:
         assert time.monotonic() < until
-        shown |= tab.refresh(HERE, known)
-        known = shown[tab.page_state]
+        shown |= tab.refresh(HERE, page_state)
+        page_state = shown[tab.page_state]
     assert "Autoencoder after 1 steps" in shown[tab.caption]
-    assert set(tab.refresh(HERE, known)) == {tab.page_state, tab.bar}  # what is there already is not sent again
+    assert set(tab.refresh(HERE, page_state)) == {tab.page_state, tab.bar}  # what is there already is not sent again
 
     another = tab.refresh(HERE, PageState())  # a page that has just been opened
     assert another[tab.control.stop]["visible"]
@@ -114,21 +115,21 @@ def test_a_run_is_shown_to_every_page_from_where_it_is(tab: TrainTab, tmp_path: 
     assert drawn["value"].to_dict("list") == {"step": [1.0], "loss": [1.0], "of": ["training"]}
     assert another[tab.plots["denoiser"]]["visible"] is False
 
-    assert tab._stop(HERE, known)[tab.control.stop]["interactive"] is False
+    assert tab._stop(HERE, page_state)[tab.control.stop]["interactive"] is False
     assert tab.trainings.run is not None
     assert tab.trainings.run.wait(PATIENCE)
-    shown = tab.refresh(HERE, known)
+    shown = tab.refresh(HERE, page_state)
     assert (shown[tab.control.run]["visible"], shown[tab.timer].active) == (True, False)
     assert (shown[tab.again]["visible"], shown[tab.unfinished]["value"]) == (True, "mine")
     with pytest.raises(Problem, match="no trained checkpoint yet"):
-        tab.taken_along()
+        tab.trained_name()
 
-    tab._resume(HERE, known, "mine")
+    tab._resume(HERE, page_state, "mine")
     assert tab.trainings.run.wait(PATIENCE)
-    shown = tab.refresh(HERE, known)
+    shown = tab.refresh(HERE, page_state)
     assert shown[tab.checkpoint]["choices"] == ["mine", "own"]
     assert shown[tab.use]["visible"]
-    assert tab.taken_along() == "mine"
+    assert tab.trained_name() == "mine"
     assert shown[tab.plots["denoiser"]]["value"]["of"].tolist() == ["training"] * 3 + ["held out"] * 4
 
     shutil.rmtree(tab.shelf.root / "mine")
@@ -136,7 +137,7 @@ def test_a_run_is_shown_to_every_page_from_where_it_is(tab: TrainTab, tmp_path: 
 
 
 def test_what_was_found_in_the_data_is_shown(tab: TrainTab, tmp_path: Path) -> None:
-    shown = tab._start(HERE, PageState(), "mine", None, str(tmp_path), *ASKED)
+    shown = tab._start(HERE, PageState(), "mine", None, str(tmp_path), *VALUES)
     run = tab.trainings.run
     assert run is not None
     (run.log.folder / "data.txt").write_text("4 pictures to train on, 0 held out.\nNot used: 2 .<b>.\n", "utf-8")
@@ -148,7 +149,7 @@ def test_what_was_found_in_the_data_is_shown(tab: TrainTab, tmp_path: Path) -> N
 
 def test_the_next_run_does_not_show_the_last_ones_pictures(tab: TrainTab, tmp_path: Path) -> None:
     shown = tab._start(
-        HERE, PageState("another", "finished", 6, tmp_path / "grid.png"), "mine", None, str(tmp_path), *ASKED
+        HERE, PageState("another", "finished", 6, tmp_path / "grid.png"), "mine", None, str(tmp_path), *VALUES
     )
     assert shown[tab.grid] == tab.example
     assert shown[tab.plots["vae"]] == gr.update(value=None, visible=False)
@@ -161,10 +162,10 @@ def test_a_grid_that_is_being_written_is_waited_for(tmp_path: Path) -> None:
 
 def test_pictures_come_from_one_place(tab: TrainTab, tmp_path: Path) -> None:
     with pytest.raises(Problem, match="take one of them away"):
-        tab._start(HERE, PageState(), "mine", ["a.zip"], str(tmp_path), *ASKED)
+        tab._start(HERE, PageState(), "mine", ["a.zip"], str(tmp_path), *VALUES)
     for nothing in (" ", "", None):
         with pytest.raises(Problem, match="Choose pictures first"):
-            tab._start(HERE, PageState(), "mine", None, nothing, *ASKED)
+            tab._start(HERE, PageState(), "mine", None, nothing, *VALUES)
 
 
 def test_folders_of_the_machine_are_for_those_who_are_at_it(own_shelf: Shelf, tmp_path: Path) -> None:
@@ -172,7 +173,7 @@ def test_folders_of_the_machine_are_for_those_who_are_at_it(own_shelf: Shelf, tm
     assert tab.open.visible
     assert not tab.path.visible
     with pytest.raises(Problem, match="upload pictures"):
-        tab._start(THROUGH_A_PROXY, PageState(), "mine", None, str(tmp_path), *ASKED)
+        tab._start(THROUGH_A_PROXY, PageState(), "mine", None, str(tmp_path), *VALUES)
 
 
 @pytest.mark.parametrize(("open_to", "who"), [("nobody", HERE), ("here", THROUGH_A_PROXY)])
@@ -182,7 +183,7 @@ def test_those_who_may_not_train_are_refused_and_see_nothing(
     tab = placed(own_shelf, open_to)
     assert tab.open.visible is (open_to != "nobody")
     for refused in (
-        lambda: tab._start(who, PageState(), "mine", None, str(tmp_path), *ASKED),
+        lambda: tab._start(who, PageState(), "mine", None, str(tmp_path), *VALUES),
         lambda: tab._stop(who, PageState()),
         lambda: tab._resume(who, PageState(), "mine"),
     ):
@@ -195,8 +196,8 @@ def test_those_who_may_not_train_are_refused_and_see_nothing(
     assert sorted(path.name for path in own_shelf.root.iterdir()) == ["own"]
 
 
-def test_an_app_is_closed_unless_told_and_the_server_refuses(client: Client, shelf: Shelf, tmp_path: Path) -> None:
-    answer = Page(str(client.src)).press("_start", None, "mine", None, str(tmp_path), *ASKED)
+def test_an_app_is_closed_by_default_and_the_server_refuses(client: Client, shelf: Shelf, tmp_path: Path) -> None:
+    answer = Page(str(client.src)).press("_start", None, "mine", None, str(tmp_path), *VALUES)
     assert "--allow-training" in str(answer)
     assert not (shelf.root / "mine").exists()
 
@@ -207,10 +208,10 @@ def test_an_open_app_trains_by_the_same_call(own_shelf: Shelf, tmp_path: Path) -
         _, address, _ = page.launch(server_name="127.0.0.1", prevent_thread_lock=True, **launch_settings())
         visitor = Page(str(address))
         visitor.http.headers["x-forwarded-for"] = "10.0.0.5"
-        assert "--allow-training" in str(visitor.press("_start", None, "mine", None, str(tmp_path), *ASKED))
+        assert "--allow-training" in str(visitor.press("_start", None, "mine", None, str(tmp_path), *VALUES))
         assert trainings.run is None
         del visitor.http.headers["x-forwarded-for"]
-        visitor.press("_start", None, "mine", None, str(tmp_path), *ASKED)
+        visitor.press("_start", None, "mine", None, str(tmp_path), *VALUES)
         assert trainings.run is not None
         assert trainings.run.name == "mine"
         visitor.press("_stop", None)
@@ -218,8 +219,8 @@ def test_an_open_app_trains_by_the_same_call(own_shelf: Shelf, tmp_path: Path) -
         page.close()
 
 
-def test_a_look_that_fails_is_told_gently(own_shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refresh(tab: TrainTab, request: gr.Request, known: PageState) -> None:
+def test_a_look_that_fails_is_reported_as_a_warning(own_shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refresh(tab: TrainTab, request: gr.Request, page_state: PageState) -> None:
         raise IndexError
 
     monkeypatch.setattr(TrainTab, "refresh", refresh)

@@ -54,7 +54,7 @@ def test_pages_that_look_at_once_see_whole_rows(tmp_path: Path, monkeypatch: pyt
 
     def halfway(losses: Losses, line: bytes) -> bool:
         losses.steps.append(0)
-        looks: list[Callable[[], Any]] = [notes.position, notes.taken, lambda: notes.curve("vae")]
+        looks: list[Callable[[], Any]] = [notes.position, notes.row_count, lambda: notes.curve("vae")]
         answers.extend(map(pages.submit, looks))
         wait(answers, timeout=0.1)
         losses.steps.pop()
@@ -63,9 +63,9 @@ def test_pages_that_look_at_once_see_whole_rows(tmp_path: Path, monkeypatch: pyt
     monkeypatch.setattr(Losses, "_take", halfway)
     with ThreadPoolExecutor() as pages:
         notes.read()
-    for position, taken, curve in zip(answers[::3], answers[1::3], answers[2::3], strict=True):
+    for position, row_count, curve in zip(answers[::3], answers[1::3], answers[2::3], strict=True):
         assert position.result() == ("vae", 2)
-        assert taken.result() == 2
+        assert row_count.result() == 2
         assert curve.result() == ([(1, 1.0), (2, 1.0)], [])
     assert notes.curve("denoiser") is None
 
@@ -120,7 +120,7 @@ def test_pictures_uploaded_one_by_one_become_a_zip(tmp_path: Path, picture_folde
     assert open_picture(sources[0]).tobytes() == open_picture(files[0]).tobytes()
 
 
-def test_what_cannot_be_used_is_said(tmp_path: Path, picture_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_cannot_be_used_is_reported(tmp_path: Path, picture_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     picture, kept = str(picture_folder / "00.png"), tmp_path / "kept.zip"
     letters, broken, notes = tmp_path / "letters.zip", tmp_path / "broken.zip", tmp_path / "notes.txt"
     with zipfile.ZipFile(letters, "w") as archive:

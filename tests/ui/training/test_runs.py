@@ -134,7 +134,7 @@ def test_a_run_from_beginning_to_end(trainings: Trainings, root: Path) -> None:
     run = trainings.start("mine", order(), keep)
     assert (root / "mine/training/order.json").is_file()
     progress = ended(run)
-    assert (progress.state, progress.taken, progress.status["percent"]) == ("finished", 6, 100)
+    assert (progress.state, progress.row_count, progress.status["percent"]) == ("finished", 6, 100)
     assert "mine is finished" in progress.status["text"]
     assert list_checkpoints(root) == ["mine"]
     assert trainings.unfinished() == []
@@ -154,7 +154,7 @@ def test_pictures_that_nobody_can_use_leave_nothing(trainings: Trainings, root: 
     assert list(root.iterdir()) == []
 
 
-def test_a_disk_that_cannot_be_written_is_said(trainings: Trainings, root: Path) -> None:
+def test_a_disk_that_cannot_be_written_is_reported(trainings: Trainings, root: Path) -> None:
     def full(archive: Path) -> None:
         archive.write_text("half")
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
@@ -193,7 +193,7 @@ def test_only_runs_there_are_can_be_gone_on_with(trainings: Trainings, name: str
         trainings.resume(name)
 
 
-def test_the_commands_sentence_is_told_and_the_name_is_free_again(trainings: Trainings, root: Path) -> None:
+def test_the_commands_sentence_is_reported_and_the_name_is_free_again(trainings: Trainings, root: Path) -> None:
     progress = ended(trainings.start("mine", order("refuse"), keep))
     assert (progress.state, progress.status["text"]) == ("failed", "There are no pictures in mine/training.")
     assert list(root.iterdir()) == []
@@ -210,7 +210,9 @@ def test_a_crash_names_the_log_and_can_be_gone_on_with(trainings: Trainings, roo
 
 
 @pytest.mark.parametrize("about", ["full", "wait full"])
-def test_a_last_save_that_fails_is_told_and_can_be_gone_on_with(trainings: Trainings, root: Path, about: str) -> None:
+def test_a_last_save_that_fails_is_reported_and_can_be_gone_on_with(
+    trainings: Trainings, root: Path, about: str
+) -> None:
     """All steps are in the log, or somebody has pressed Stop, and weights were saved before: still it has failed."""
     run = trainings.start("mine", order(about), keep)
     if "wait" in about:

@@ -12,7 +12,7 @@ from ddpm_core.networks.mixers import Mixer
 from ddpm_core.training.presets import PRESETS
 from ddpm_core.training.settings import DenoiserSettings, TrainRequest, VaeSettings
 from ui.training.order import Order
-from ui.training.settings_form import INIT, NOT_ASKED, Form, place_settings, unless_asked
+from ui.training.settings_form import INIT, NOT_ON_PAGE, Form, place_settings, preset_values
 
 
 @pytest.fixture
@@ -23,7 +23,7 @@ def form() -> Form:
 
 
 def test_every_setting_has_a_control(form: Form) -> None:
-    wanted = {name for name in TrainRequest.model_fields if name not in NOT_ASKED | {"vae", "denoiser"}}
+    wanted = {name for name in TrainRequest.model_fields if name not in NOT_ON_PAGE | {"vae", "denoiser"}}
     wanted |= {f"vae.{name}" for name in VaeSettings.model_fields}
     wanted |= {f"denoiser.{name}" for name in DenoiserSettings.model_fields}
     assert set(form) == wanted
@@ -62,7 +62,7 @@ def test_values_that_stand_there_go_with_the_preset_and_the_checkpoint(
     form: Form, preset: str, class_checkpoint: Path
 ) -> None:
     def standing(start: Path | None) -> dict[str, Any]:
-        return dict(zip(form, unless_asked(form, preset, start), strict=True))
+        return dict(zip(form, preset_values(form, preset, start), strict=True))
 
     alone, started = standing(None), standing(class_checkpoint)
     request = Order(preset=preset).request(Path("out"))
@@ -86,10 +86,10 @@ def test_values_that_stand_there_go_with_the_preset_and_the_checkpoint(
         ("flips", "false", "--no-flips"),
     ],
 )
-def test_the_command_is_told_what_is_asked_for(place: str, typed: str, option: str) -> None:
+def test_the_command_gets_what_is_requested(place: str, typed: str, option: str) -> None:
     assert option in Order.of("quick", **{place: typed}).arguments(Path("out"), "cpu")
 
 
-def test_what_is_left_empty_is_not_told() -> None:
+def test_what_is_left_empty_is_not_passed_on() -> None:
     told = [option.split("=")[0] for option in Order.of("quick").arguments(Path("out"), "cpu")]
     assert told == ["--preset", "--data", "--out", "--device", "--about", "--sample-every"]
