@@ -62,10 +62,10 @@ def test_a_network_made_ready_for_use_still_takes_classes(shaken) -> None:
     torch.testing.assert_close(after, before, rtol=0.1, atol=0.05)
 
 
-@pytest.mark.parametrize(("share", "least", "most"), [(0.0, 0, 0), (0.1, 900, 1100), (1.0, 10_000, 10_000)])
-def test_a_fraction_of_labels_is_dropped(share: float, least: int, most: int) -> None:
+@pytest.mark.parametrize(("probability", "least", "most"), [(0.0, 0, 0), (0.1, 900, 1100), (1.0, 10_000, 10_000)])
+def test_a_fraction_of_labels_is_dropped(probability: float, least: int, most: int) -> None:
     label = torch.arange(10_000) % 5
-    dropped = with_labels_dropped(label, share, none=5)
+    dropped = with_labels_dropped(label, probability, none=5)
     assert least <= (dropped == 5).sum() <= most
     assert torch.equal(dropped[dropped != 5], label[dropped != 5])
 

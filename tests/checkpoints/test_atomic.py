@@ -33,14 +33,14 @@ def test_an_interrupted_write_leaves_the_old_file_and_nothing_else(tmp_path: Pat
 
 
 def test_a_write_goes_through_a_neighbour_and_makes_the_folders_it_needs(tmp_path: Path) -> None:
-    path, seen = tmp_path / "a" / "b" / "x.txt", []
+    path, states = tmp_path / "a" / "b" / "x.txt", []
 
     def write(partial: Path) -> None:
-        seen.append((partial != path, path.parent in partial.parents, path.exists()))
+        states.append((partial != path, path.parent in partial.parents, path.exists()))
         partial.write_text("new")
 
     write_atomically(path, write)
-    assert seen == [(True, True, False)]
+    assert states == [(True, True, False)]
     assert path.read_text() == "new"
     assert list(path.parent.iterdir()) == [path]
 

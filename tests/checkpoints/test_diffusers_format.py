@@ -88,10 +88,10 @@ def test_what_is_predicted_at_a_state_is_what_diffusers_predicts_a_timestep_earl
     for t in (0, 7, STATES - 1):
         with torch.inference_mode():
             output = pipeline.unet(noisy, t).sample
-            wanted = pipeline.scheduler.step(output, t, noisy).pred_original_sample
+            expected = pipeline.scheduler.step(output, t, noisy).pred_original_sample
             state = torch.tensor([t + 1])
             clean = model.diffuser.denoised(noisy, model.predict(noisy, state).eps, state)
-        torch.testing.assert_close(clean, wanted, rtol=1e-4, atol=3e-4)
+        torch.testing.assert_close(clean, expected, rtol=1e-4, atol=3e-4)
 
 
 @pytest.mark.parametrize("prediction", PREDICTIONS)
@@ -177,8 +177,8 @@ def test_with_a_null_class_a_class_is_followed_or_left_out(tmp_path: Path) -> No
     assert (model.classes, model.denoiser.null_class) == (("ant", "bee", "wasp"), 3)
     for label, guidance in (("bee", 1.0), ("bee", 3.0), ("wasp", 0.5)):
         made = ours(model, seed=2, steps=5, label=label, guidance=guidance)
-        wanted = stepped(pipeline, 2, model.classes.index(label), guidance)
-        torch.testing.assert_close(made, wanted.clamp(-1, 1), **CLOSE)
+        expected = stepped(pipeline, 2, model.classes.index(label), guidance)
+        torch.testing.assert_close(made, expected.clamp(-1, 1), **CLOSE)
     torch.testing.assert_close(ours(model, seed=2, steps=5), stepped(pipeline, 2, 3).clamp(-1, 1), **CLOSE)
 
 
@@ -246,8 +246,8 @@ def test_classes_are_followed_in_the_latents_of_an_autoencoder_too(tmp_path: Pat
     for label, number in (("bee", 1), ("wasp", 2), (None, 3)):
         made = ours(model, seed=2, steps=5, label=label, guidance=3)
         with torch.inference_mode():
-            wanted = vae.decode(stepped(pipeline, 2, number, 3) / 0.3 + 0.2).sample.clamp(-1, 1)
-        torch.testing.assert_close(made, wanted, **CLOSE)
+            expected = vae.decode(stepped(pipeline, 2, number, 3) / 0.3 + 0.2).sample.clamp(-1, 1)
+        torch.testing.assert_close(made, expected, **CLOSE)
     assert (made - ours(model, seed=2, steps=5, label="bee")).abs().mean() > 1e-3
 
 

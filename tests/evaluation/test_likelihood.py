@@ -46,9 +46,9 @@ def best(diffuser: Diffuser, spread: float) -> Predictor:
         now, then, beta = diffuser.alpha_bar[t], diffuser.alpha_bar[t - 1], diffuser.betas[t]
         unsure = ((spread * noise) ** 2 / total).flatten()
         true = (1 - then) / (1 - now) * beta + then * beta**2 / (1 - now) ** 2 * unsure
-        least, most = (log_variance(diffuser, t, noisy, torch.full_like(noisy, share)) for share in (0, 1))
-        share = (true.log().view(-1, 1, 1, 1) - least) / (most - least)
-        return Prediction((noise * noisy / total).float(), share)
+        least, most = (log_variance(diffuser, t, noisy, torch.full_like(noisy, v)) for v in (0, 1))
+        v = (true.log().view(-1, 1, 1, 1) - least) / (most - least)
+        return Prediction((noise * noisy / total).float(), v)
 
     return predict
 

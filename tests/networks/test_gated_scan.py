@@ -28,7 +28,7 @@ from ddpm_core.networks.serpentine import DIRECTIONS, scan_paths
 LENGTHS = [1, 2, 7, 64, 100, 257, 323]
 GRIDS = [(1, 1), (1, 6), (5, 3), (8, 8), (9, 16)]
 CLOSE = {"rtol": 1e-5, "atol": 1e-5}
-WAYS = pytest.mark.parametrize("scan", [gated_scan, scan_in_chunks], ids=["compiled", "in chunks"])
+BOTH_SCANS = pytest.mark.parametrize("scan", [gated_scan, scan_in_chunks], ids=["compiled", "in chunks"])
 Scan = Callable[[Tensor, ScanPaths], Tensor]
 
 
@@ -44,14 +44,14 @@ def scan_by_steps(projected: Tensor, paths: ScanPaths) -> Tensor:
     return (states * F.silu(gate)).flatten(2)
 
 
-def projected(height: int, width: int, share: int = 5, batch: int = 2, offset: float = 0.0) -> Tensor:
+def projected(height: int, width: int, per_path: int = 5, batch: int = 2, offset: float = 0.0) -> Tensor:
     """Random values, step sizes about `offset`, and gates."""
-    parts = torch.randn(3, batch, height * width, DIRECTIONS * share)
+    parts = torch.randn(3, batch, height * width, DIRECTIONS * per_path)
     parts[1] = 2 * parts[1] + offset
     return torch.cat(list(parts), dim=2)
 
 
-@WAYS
+@BOTH_SCANS
 @pytest.mark.parametrize("offset", [-9.0, 0.0, 9.0], ids=["decay near 1", "any decay", "decay near 0"])
 @pytest.mark.parametrize(("height", "width"), GRIDS)
 def test_a_scan_and_its_gradient_are_those_of_the_recurrence_by_steps(
@@ -69,11 +69,11 @@ def test_a_scan_and_its_gradient_are_those_of_the_recurrence_by_steps(
     torch.testing.assert_close(ours.grad, plain.grad, **CLOSE)
 
 
-@WAYS
-@pytest.mark.parametrize("share", [1, 8, 17])
-def test_in_bf16_the_state_is_fp32_and_only_what_is_handed_over_is_rounded(share: int, scan: Scan) -> None:
+@BOTH_SCANS
+@pytest.mark.parametrize("per_path", [1, 8, 17])
+def test_in_bf16_the_state_is_fp32_and_only_what_is_handed_over_is_rounded(per_path: int, scan: Scan) -> None:
     paths = scan_paths(16, 16)
-    ours = projected(16, 16, share).bfloat16().requires_grad_()
+    ours = projected(16, 16, per_path).bfloat16().requires_grad_()
     plain = ours.detach().float().requires_grad_()
     fast, slow = scan(ours, paths), scan_by_steps(plain, paths)
     assert fast.dtype == torch.bfloat16
@@ -106,7 +106,7 @@ def test_a_long_fade_in_bf16_does_not_stop_short() -> None:
     torch.testing.assert_close(states[0, :, 0].double(), expected, rtol=0.004, atol=0)
 
 
-@WAYS
+@BOTH_SCANS
 def test_in_fp16_it_is_near_and_stays_fp16(scan: Scan) -> None:
     given, paths = projected(4, 5).half(), scan_paths(4, 5)
     mixed = scan(given, paths)
@@ -114,7 +114,7 @@ def test_in_fp16_it_is_near_and_stays_fp16(scan: Scan) -> None:
     torch.testing.assert_close(mixed.float(), scan_by_steps(given, paths), rtol=0.01, atol=0.01)
 
 
-@WAYS
+@BOTH_SCANS
 def test_a_scan_accepts_what_is_not_contiguous(scan: Scan) -> None:
     given, paths = projected(3, 4).transpose(0, 1).contiguous().transpose(0, 1), scan_paths(3, 4)
     assert not given.is_contiguous()
@@ -123,7 +123,7 @@ def test_a_scan_accepts_what_is_not_contiguous(scan: Scan) -> None:
     mixed.transpose(0, 1).backward(torch.randn(12, 2, 40))  # nor need the gradient be
 
 
-@WAYS
+@BOTH_SCANS
 def test_what_a_picture_gets_does_not_depend_on_the_batch(scan: Scan) -> None:
     given, paths = projected(8, 8, 16, batch=40).bfloat16(), scan_paths(8, 8)
     assert torch.equal(scan(given, paths)[7:8], scan(given[7:8], paths))
@@ -187,7 +187,7 @@ def test_a_second_derivative_is_refused() -> None:
         grad.sum().backward()
 
 
-@WAYS
+@BOTH_SCANS
 def test_a_scan_takes_any_order_of_the_cells(scan: Scan) -> None:
     paths = ScanPaths.of(torch.stack([torch.randperm(12) for _ in range(DIRECTIONS)]))
     given = projected(3, 4)

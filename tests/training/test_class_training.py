@@ -96,11 +96,11 @@ def test_six_steps_equal_three_an_interruption_and_three_more_bit_for_bit(shades
         assert (whole.out / name).read_bytes() == (broken.out / name).read_bytes()
 
 
-@pytest.mark.parametrize(("share", "learned"), [(0.0, [True, True, False]), (1.0, [False, False, True])])
+@pytest.mark.parametrize(("dropout", "learned"), [(0.0, [True, True, False]), (1.0, [False, False, True])])
 def test_the_fraction_of_labels_dropped_reaches_the_network(
-    shades: Path, tmp_path: Path, share: float, learned: list[bool]
+    shades: Path, tmp_path: Path, dropout: float, learned: list[bool]
 ) -> None:
-    request = request_for(shades, tmp_path / "run", denoiser=DENOISER | {"label_dropout": share})
+    request = request_for(shades, tmp_path / "run", denoiser=DENOISER | {"label_dropout": dropout})
     run_all(request, read_pictures(request))
     names = [name for name, _ in checkpoint.load_denoiser(request.out).named_parameters()]
     state, _ = checkpoint.read_tensors(state_file(request.out, "denoiser"))

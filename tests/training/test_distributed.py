@@ -19,9 +19,9 @@ from ddpm_core.checkpoints import native as checkpoint
 from ddpm_core.training import distributed
 from ddpm_core.training.distributed import World, process_group
 from ddpm_core.training.stages.run import state_file
-from tests import shared_run
+from tests import distributed_run
 from tests.commands import assert_refused
-from tests.shared_run import request_for, run
+from tests.distributed_run import request_for, run
 
 ROOT = Path(__file__).resolve().parents[2]
 TWO = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m"]
@@ -35,10 +35,10 @@ CLOSE = {"rtol": 1e-4, "atol": 3e-5}
 
 @pytest.fixture(scope="module")
 def two(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What two processes left behind: see `tests.shared_run`."""
+    """What two processes left behind: see `tests.distributed_run`."""
     folder = tmp_path_factory.mktemp("two")
     done = subprocess.run(
-        [*TWO, "tests.shared_run", str(folder)],
+        [*TWO, "tests.distributed_run", str(folder)],
         cwd=ROOT, env=ALONE, capture_output=True, text=True, check=False, timeout=PATIENCE,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-3000:]
@@ -99,7 +99,7 @@ def test_one_process_writes_each_file_and_line_once(one: Path, two: Path) -> Non
 
     assert files(two / "whole") == files(one)
     for stage in STAGES:
-        assert [row["step"] for row in rows(two / "whole", stage)] == list(range(1, shared_run.STEPS + 1))
+        assert [row["step"] for row in rows(two / "whole", stage)] == list(range(1, distributed_run.STEPS + 1))
 
 
 def test_two_processes_interrupted_and_resumed_change_nothing_bit_for_bit(two: Path) -> None:
@@ -111,7 +111,7 @@ def test_two_processes_interrupted_and_resumed_change_nothing_bit_for_bit(two: P
 
 
 def test_a_step_not_finite_in_one_process_is_skipped_in_both(reports: list[dict[str, Any]]) -> None:
-    assert reports[0]["bad"]["skipped"] == [0] * shared_run.BAD + [1, 1]
+    assert reports[0]["bad"]["skipped"] == [0] * distributed_run.BAD + [1, 1]
     assert reports[0]["bad"] == reports[1]["bad"]  # the weights too: they never part
 
 
@@ -123,7 +123,7 @@ def test_processes_draw_the_same_but_for_dropout(reports: list[dict[str, Any]]) 
 
 
 def test_processes_remember_the_losses_of_the_whole_batch(reports: list[dict[str, Any]]) -> None:
-    alone = shared_run.history_weights(World())
+    alone = distributed_run.history_weights(World())
     assert len(set(alone)) > 1  # the draw is by loss
     assert reports[0]["remembered"] == reports[1]["remembered"] == pytest.approx(alone, rel=1e-4)
 

@@ -74,36 +74,36 @@ def test_a_network_that_says_nothing_has_the_loss_of_the_noise_itself() -> None:
 
 
 @pytest.fixture
-def kept(monkeypatch: pytest.MonkeyPatch) -> Tensor:
+def mask(monkeypatch: pytest.MonkeyPatch) -> Tensor:
     """The regions the objective will keep: another one per entry."""
-    regions = torch.rand(8, 1, 6, 5) < 0.4
-    monkeypatch.setattr(objective, "random_masks", lambda batch, height, width: regions)
-    return regions
+    masks = torch.rand(8, 1, 6, 5) < 0.4
+    monkeypatch.setattr(objective, "random_masks", lambda batch, height, width: masks)
+    return masks
 
 
-def test_held_cells_are_shown_clean_and_left_out_of_the_loss(kept: Tensor) -> None:
+def test_held_cells_are_shown_clean_and_left_out_of_the_loss(mask: Tensor) -> None:
     clean = torch.randn(8, 4, 6, 5)
 
-    def loss(in_kept: float, elsewhere: float) -> float:
+    def loss(in_mask: float, elsewhere: float) -> float:
         torch.manual_seed(0)
-        network = Answer("x0", lambda noisy, t: clean + torch.where(kept, in_kept, elsewhere))
+        network = Answer("x0", lambda noisy, t: clean + torch.where(mask, in_mask, elsewhere))
         value = denoiser_loss(network, clean, Diffuser(), "uniform", clamp_share=1.0)["loss"].item()
         shown = network.shown[0][0]
-        assert torch.equal(shown[kept.expand_as(shown)], clean[kept.expand_as(shown)])
-        assert (shown != clean)[~kept.expand_as(shown)].all()
+        assert torch.equal(shown[mask.expand_as(shown)], clean[mask.expand_as(shown)])
+        assert (shown != clean)[~mask.expand_as(shown)].all()
         return value
 
-    assert loss(in_kept=0.0, elsewhere=0.0) == 0
-    assert loss(in_kept=100.0, elsewhere=0.0) == 0
-    assert loss(in_kept=100.0, elsewhere=2.0) == pytest.approx(4)  # the mean is over what is left
+    assert loss(in_mask=0.0, elsewhere=0.0) == 0
+    assert loss(in_mask=100.0, elsewhere=0.0) == 0
+    assert loss(in_mask=100.0, elsewhere=2.0) == pytest.approx(4)  # the mean is over what is left
 
 
-def test_without_a_clamp_share_every_cell_is_noisy_and_counts(kept: Tensor) -> None:
+def test_without_a_clamp_share_every_cell_is_noisy_and_counts(mask: Tensor) -> None:
     clean = torch.randn(8, 4, 6, 5)
-    network = Answer("x0", lambda noisy, t: clean + torch.where(kept, 3.0, 0.0))
+    network = Answer("x0", lambda noisy, t: clean + torch.where(mask, 3.0, 0.0))
     loss = denoiser_loss(network, clean, Diffuser(), "uniform", clamp_share=0.0)["loss"].item()
     assert (network.shown[0][0] != clean).all()
-    assert loss == pytest.approx(9 * kept.float().mean().item(), rel=1e-4)
+    assert loss == pytest.approx(9 * mask.float().mean().item(), rel=1e-4)
 
 
 def test_the_clamp_share_is_the_fraction_of_entries_with_a_held_region(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -270,8 +270,8 @@ def test_a_teacher_is_shown_what_the_network_is_and_its_answer_is_what_counts() 
     clean = torch.randn(8, 4, 8, 8)
     loss = denoiser_loss(pupil, clean, Diffuser(), "uniform", 0.5, teacher=teacher)["loss"]
     assert loss == 0
-    for seen, told in zip(pupil.shown[0], teacher.shown[0], strict=True):
-        assert torch.equal(seen, told)
+    for pupil_input, teacher_input in zip(pupil.shown[0], teacher.shown[0], strict=True):
+        assert torch.equal(pupil_input, teacher_input)
     silent = Answer("v", lambda noisy, t: torch.zeros_like(noisy))
     assert denoiser_loss(silent, clean, Diffuser(), "uniform", 0.5, teacher=teacher)["loss"] > 1
 

@@ -10,23 +10,23 @@ from ddpm_core.training.masks import masks_around_the_middle, random_masks
 
 @pytest.mark.parametrize(("height", "width"), [(16, 16), (9, 31), (2, 3), (1, 1)])
 def test_random_masks_are_boolean_maps_of_the_size_requested(height: int, width: int) -> None:
-    regions = random_masks(5, height, width)
-    assert regions.shape == (5, 1, height, width)
-    assert regions.dtype == torch.bool
+    masks = random_masks(5, height, width)
+    assert masks.shape == (5, 1, height, width)
+    assert masks.dtype == torch.bool
 
 
 def test_random_masks_cover_from_little_to_nearly_all_and_hardly_two_are_alike() -> None:
-    regions = random_masks(400, 16, 16)
-    share = regions.float().mean((1, 2, 3))
-    assert share.quantile(0.1) < 0.2
-    assert share.quantile(0.9) > 0.8
-    assert ((share > 0.3) & (share < 0.7)).float().mean() > 0.1
-    assert len(regions.flatten(1).unique(dim=0)) > 300
+    masks = random_masks(400, 16, 16)
+    fraction = masks.float().mean((1, 2, 3))
+    assert fraction.quantile(0.1) < 0.2
+    assert fraction.quantile(0.9) > 0.8
+    assert ((fraction > 0.3) & (fraction < 0.7)).float().mean() > 0.1
+    assert len(masks.flatten(1).unique(dim=0)) > 300
 
 
 def test_random_masks_hang_together_rather_than_being_grain() -> None:
-    regions = random_masks(200, 16, 16)
-    borders = (regions.diff(dim=3).float().mean() + regions.diff(dim=2).float().mean()) / 2
+    masks = random_masks(200, 16, 16)
+    borders = (masks.diff(dim=3).float().mean() + masks.diff(dim=2).float().mean()) / 2
     assert borders < 0.15  # independent cells would differ from their neighbours half of the time
 
 
@@ -41,13 +41,13 @@ def test_random_masks_follow_the_global_seed() -> None:
 
 @pytest.mark.parametrize(("height", "width"), [(16, 16), (9, 31), (1, 1)])
 def test_around_the_middle_all_is_held_but_one_upright_ellipse(height: int, width: int) -> None:
-    held = masks_around_the_middle(300, height, width)
-    assert held.shape == (300, 1, height, width)
-    assert held.dtype == torch.bool
+    mask = masks_around_the_middle(300, height, width)
+    assert mask.shape == (300, 1, height, width)
+    assert mask.dtype == torch.bool
     if height == width == 16:
-        assert not held[:, :, 7:9, 7:9].any()  # of a face near the middle, the middle
-        assert held[:, :, 0, 0].all()
-        assert 0.3 < (~held).float().mean() < 0.5
-        assert len(held.flatten(1).unique(dim=0)) > 100
-        rows, columns = (~held).any(3).sum(2).float().mean(), (~held).any(2).sum(2).float().mean()
+        assert not mask[:, :, 7:9, 7:9].any()  # of a face near the middle, the middle
+        assert mask[:, :, 0, 0].all()
+        assert 0.3 < (~mask).float().mean() < 0.5
+        assert len(mask.flatten(1).unique(dim=0)) > 100
+        rows, columns = (~mask).any(3).sum(2).float().mean(), (~mask).any(2).sum(2).float().mean()
         assert rows > columns  # higher than wide

@@ -31,7 +31,7 @@ from ddpm_core.training.stages.run import run_stage, state_file
 from ddpm_core.training.stages.stage import Stage
 from ddpm_core.training.stages.vae import VaeStage
 from ddpm_core.training.state import load_state, save_state
-from tests.shared_run import STEPS, request_for, run, some_pictures
+from tests.distributed_run import STEPS, request_for, run, some_pictures
 
 STAGES = ["vae", "denoiser"]
 CLASSES = {"vae": VaeStage, "denoiser": DenoiserStage}
@@ -41,7 +41,7 @@ COUNTED = 2  # pictures in the larger of the batches that memory is counted on
 
 
 @pytest.fixture(scope="module")
-def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def finished_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What a run makes that has memory enough."""
     out = tmp_path_factory.mktemp("whole")
     run(request_for(out))
@@ -49,9 +49,9 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def ready(whole: Path) -> dict[str, tuple[Stage, StageSettings]]:
+def ready(finished_run: Path) -> dict[str, tuple[Stage, StageSettings]]:
     """Each stage, ready to train, and its settings."""
-    request = request_for(whole)
+    request = request_for(finished_run)
     made: dict[str, Stage] = {
         "vae": VaeStage.prepare(request, some_pictures()),
         "denoiser": DenoiserStage.prepare(request, some_pictures()),
@@ -114,20 +114,20 @@ def square(model: nn.Module, micro_batch: MicroBatch) -> dict[str, Tensor]:
 
 @pytest.mark.parametrize("stage", STAGES)
 def test_a_step_that_fills_the_memory_is_taken_again_in_halves_and_nothing_else_changes(
-    stage: str, whole: Path, tmp_path: Path, full
+    stage: str, finished_run: Path, tmp_path: Path, full
 ) -> None:
     # The second micro-batch of the second step: the gradients of the first are there already, and must not count twice.
     full(stage, lambda micro_batch: micro_batch.number >= 3 and micro_batch.size == 1)
     steps = take(stage, request_for(tmp_path))
     assert [step.chunks for step in steps] == [1, 2, 2, 2]
     assert steps[-1].skipped == 0
-    assert_alike(stage, tmp_path, whole)
+    assert_alike(stage, tmp_path, finished_run)
 
 
-def test_halves_that_do_not_fit_either_are_halved_again(whole: Path, tmp_path: Path, full) -> None:
+def test_halves_that_do_not_fit_either_are_halved_again(finished_run: Path, tmp_path: Path, full) -> None:
     full("vae", lambda micro_batch: micro_batch.size < BATCH)
     assert [step.chunks for step in take("vae", request_for(tmp_path))] == [4] * STEPS
-    assert_alike("vae", tmp_path, whole)
+    assert_alike("vae", tmp_path, finished_run)
 
 
 @pytest.mark.parametrize(("batch", "parts"), [(8, [2, 4, 8]), (3, [3]), (6, [2, 6]), (100, [2, 4, 10, 20, 50, 100])])
@@ -185,10 +185,10 @@ def test_a_run_divided_and_interrupted_goes_on_divided_and_changes_nothing_bit_f
     monkeypatch.undo()  # there is memory again; the parts remain, for other sums would round otherwise
     steps = take("vae", request_for(tmp_path / "broken", resume=True))
     assert [(step.step, step.chunks) for step in steps] == [(3, 2), (4, 2)]
-    (one, told), (other, also) = (
+    (one, metadata), (other, other_metadata) = (
         checkpoint.read_tensors(state_file(tmp_path / name, "vae")) for name in ("whole", "broken")
     )
-    assert told == also
+    assert metadata == other_metadata
     assert all(torch.equal(one[name], other[name]) for name in one)
 
 
@@ -236,7 +236,7 @@ def test_what_is_not_trained_has_neither_gradients_nor_moments() -> None:
 
 @pytest.mark.parametrize("stage", STAGES)
 def test_by_estimate_a_batch_is_divided_before_the_first_step_and_nothing_else_changes(
-    stage: str, whole: Path, tmp_path: Path, ready, monkeypatch: pytest.MonkeyPatch
+    stage: str, finished_run: Path, tmp_path: Path, ready, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ready_stage, settings = ready[stage]
     needs = needs_of(Trainer(ready_stage.model, settings, "fp32"), ready_stage.loss)
@@ -245,7 +245,7 @@ def test_by_estimate_a_batch_is_divided_before_the_first_step_and_nothing_else_c
     enough_for_three = needs.gradients + needs.moments + needs.activations(3)
     monkeypatch.setattr(memory_budget, "available_memory", lambda: enough_for_three)
     assert [step.chunks for step in take(stage, request_for(tmp_path))] == [2] * STEPS
-    assert_alike(stage, tmp_path, whole)
+    assert_alike(stage, tmp_path, finished_run)
 
 
 @pytest.mark.parametrize("free", [None, 10**12])
@@ -291,27 +291,29 @@ def test_moments_that_are_there_already_need_no_room(monkeypatch: pytest.MonkeyP
 
 
 def test_processes_on_one_machine_share_its_memory_and_divide_alike(monkeypatch: pytest.MonkeyPatch) -> None:
-    heard: list[bool] = []
-    monkeypatch.setattr(World, "any", lambda self, wish: heard.append(wish) or wish or len(heard) < 3)
+    votes: list[bool] = []
+    monkeypatch.setattr(World, "any", lambda self, wish: votes.append(wish) or wish or len(votes) < 3)
     needs = needs_of(linear(), square)
     monkeypatch.setattr(
         memory_budget, "available_memory", lambda: needs.gradients + needs.moments + needs.activations(4)
     )
     trainer = linear(world=World(0, 2))
     fit(trainer, square)  # it fits here, but twice not elsewhere
-    assert (heard, trainer.chunks) == ([False] * 3, 4)
+    assert (votes, trainer.chunks) == ([False] * 3, 4)
 
-    heard.clear()
+    votes.clear()
     monkeypatch.setenv("LOCAL_WORLD_SIZE", "2")
     fit(linear(world=World(0, 2)), square)
-    assert heard[0]
+    assert votes[0]
 
 
-def test_counting_spends_no_random_number_of_the_run(whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_counting_spends_no_random_number_of_the_run(
+    finished_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
     monkeypatch.setattr("ddpm_core.training.stages.run.fit", lambda trainer, loss: None)
     run(request_for(tmp_path))
     for stage in STAGES:
-        (one, _), (other, _) = (checkpoint.read_tensors(state_file(out, stage)) for out in (whole, tmp_path))
+        (one, _), (other, _) = (checkpoint.read_tensors(state_file(out, stage)) for out in (finished_run, tmp_path))
         assert all(torch.equal(one[name], other[name]) for name in one)
 
 

@@ -37,9 +37,9 @@ def filled(losses_at: Tensor, states: int = 1000, **changes: int) -> LossAwareSa
     return history
 
 
-def test_until_every_stretch_is_filled_the_draw_is_uniform() -> None:
+def test_until_every_bin_is_filled_the_draw_is_uniform() -> None:
     history = LossAwareSampler(1000, history_length=3)
-    history.update(EVERY[:989], EVERY[:989].float())  # all stretches but the last
+    history.update(EVERY[:989], EVERY[:989].float())  # all bins but the last
     for _ in range(3):
         assert torch.equal(history.probabilities(), torch.full((999,), 1 / 999, dtype=torch.float64))
         torch.testing.assert_close(history.weights(EVERY), torch.ones(999))
@@ -57,7 +57,7 @@ def test_a_timestep_is_drawn_in_proportion_to_the_root_of_its_losses_second_mome
     torch.testing.assert_close(drawn.double(), expected, rtol=0, atol=0.01)
 
 
-def test_of_each_stretch_the_last_losses_count() -> None:
+def test_of_each_bin_the_last_losses_count() -> None:
     history = LossAwareSampler(3, bins=2, history_length=2)
     history.update(torch.tensor([1, 2, 1, 1, 2]), torch.tensor([9.0, 5.0, 1.0, 2.0, 6.0]))
     assert history.losses.tolist() == [[1, 2], [5, 6]]
@@ -76,10 +76,10 @@ def test_losses_that_are_not_finite_are_not_remembered() -> None:
 @pytest.mark.parametrize("states", [2, 3, 50, 101, 1000])
 def test_however_many_timesteps_each_can_be_drawn_and_no_other(states: int) -> None:
     history = filled(torch.arange(1.0, states), states)
-    share = history.probabilities()
-    assert share.shape == (states - 1,)
-    assert share.min() > 0
-    assert share.sum().item() == pytest.approx(1)
+    probabilities = history.probabilities()
+    assert probabilities.shape == (states - 1,)
+    assert probabilities.min() > 0
+    assert probabilities.sum().item() == pytest.approx(1)
     drawn = history.sample(5_000)
     assert drawn.dtype == torch.int64
     assert 1 <= drawn.min() <= drawn.max() <= states - 1
@@ -93,8 +93,8 @@ def test_weighed_the_mean_loss_is_that_of_a_uniform_draw() -> None:
     """Exactly: the sum over timesteps of probability, weight and loss; and by draws, which then vary less."""
     losses = 10 * torch.exp(-EVERY / 100)
     history = filled(losses)
-    share, weights = history.probabilities(), history.weights(EVERY)
-    assert (share * weights * losses).sum().item() == pytest.approx(losses.mean().item(), rel=1e-6)
+    probabilities, weights = history.probabilities(), history.weights(EVERY)
+    assert (probabilities * weights * losses).sum().item() == pytest.approx(losses.mean().item(), rel=1e-6)
     drawn = history.sample(20_000)
     by_importance = history.weights(drawn) * losses[drawn - 1]
     assert by_importance.mean().item() == pytest.approx(losses.mean().item(), rel=0.02)
@@ -118,16 +118,16 @@ def test_the_loss_of_a_batch_drawn_by_importance_is_on_average_that_of_all_times
 
 def test_a_batch_tells_the_history_its_losses_unweighed_and_without_held_cells(monkeypatch) -> None:
     diffuser, clean = Diffuser(3), torch.randn(400, 1, 2, 2)
-    regions = torch.rand(400, 1, 2, 2) < 0.5
-    regions[:50] = True
-    monkeypatch.setattr(objective, "random_masks", lambda batch, height, width: regions)
+    masks = torch.rand(400, 1, 2, 2) < 0.5
+    masks[:50] = True
+    monkeypatch.setattr(objective, "random_masks", lambda batch, height, width: masks)
     history = LossAwareSampler(3, history_length=5)
     for _ in range(3):  # the first draw is uniform, the next are not
         denoiser_loss(wrong_by(diffuser, clean), clean, diffuser, "importance", 1.0, timestep_sampler=history)
         history.commit(ALONE.gather)
     losses = 100 * (1 - diffuser.alpha_bar[1:, None].expand(2, 5))
     torch.testing.assert_close(history.losses, losses, rtol=1e-5, atol=0)
-    held_altogether = regions.flatten(1).all(1).sum().item()
+    held_altogether = masks.flatten(1).all(1).sum().item()
     assert history.seen.sum() == 3 * (400 - held_altogether)
 
 

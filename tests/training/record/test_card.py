@@ -22,7 +22,7 @@ from ddpm_core.training.record.card import SAMPLES, card, is_own, sealed, write_
 from ddpm_core.training.record.journal import rows_of
 from ddpm_core.training.record.reproduce import command
 from ddpm_core.training.settings import TrainRequest
-from tests.shared_run import request_for, run
+from tests.distributed_run import request_for, run
 
 ROOT = Path(__file__).resolve().parents[3]
 

@@ -21,7 +21,7 @@ from ddpm_core.training.shards import MicroBatch
 from ddpm_core.training.stages.denoiser import DenoiserStage
 from ddpm_core.training.stages.run import state_file
 from ddpm_core.training.stages.vae import VaeStage
-from tests.shared_run import request_for, run, some_pictures
+from tests.distributed_run import request_for, run, some_pictures
 from tests.training import small_runs
 from tests.training.small_runs import copy_vae, run_all, settings_with
 

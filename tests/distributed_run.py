@@ -1,6 +1,6 @@
 """What each of two processes does in `test_distributed`: stages run whole, broken, in parts, and with one bad step.
 
-Started by `torch.distributed.run`, in a process of its own each: `python -m tests.shared_run FOLDER`.
+Started by `torch.distributed.run`, in a process of its own each: `python -m tests.distributed_run FOLDER`.
 """
 
 from __future__ import annotations
