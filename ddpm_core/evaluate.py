@@ -77,16 +77,16 @@ def main(
             raise UserError(
                 f"{model.name} always wants a class and cannot be measured: most of what is measured is told none."
             )
-        seen = measuring.data_of_denoiser(checkpoint, data)
-        say(f"Autoencoder measured on {data}, samples and fillings on {seen}.")
+        denoiser_data = measuring.data_of_denoiser(checkpoint, data)
+        say(f"Autoencoder measured on {data}, samples and fillings on {denoiser_data}.")
         network = inception(inception_file, model.device) if inception_file else None
-        labelled = measuring.with_classes_of(model, checkpoint, seen) if model.classes else None
+        labelled = measuring.with_classes_of(model, checkpoint, denoiser_data) if model.classes else None
         classifier = measuring.classifier_of(model, labelled) if labelled else None
         network = network or (of_classes(classifier) if classifier else None)
         measures = measuring.measure_codec(model, find_pictures(data))
-        measures |= measuring.measure_denoiser(model, find_pictures(seen), samples, fills, network)
-        measures |= measure_likelihood(model, find_pictures(seen))
-        measures |= measure_denoising(model, labelled or find(seen, NONE))
+        measures |= measuring.measure_denoiser(model, find_pictures(denoiser_data), samples, fills, network)
+        measures |= measure_likelihood(model, find_pictures(denoiser_data))
+        measures |= measure_denoising(model, labelled or find(denoiser_data, NONE))
         if labelled and classifier:
             measures |= measuring.measure_classes(model, labelled, classifier, samples)
         if json_file:

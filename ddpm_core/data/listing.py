@@ -50,11 +50,11 @@ class Listing:
     def unused(self, used: Iterable[PurePosixPath]) -> str:
         """How many there are besides those that are used, by suffix: "30 .heic, 1 .txt"; empty if none."""
         kinds = Counter(_kind(name) for name in self.files.keys() - set(used)) + self.others
-        said = [
+        words = [
             f"{count:,} {_plural(kind, count)}" for kind, count in sorted(kinds.items(), key=lambda k: (-k[1], k[0]))
         ]
         rest = sum(sorted(kinds.values(), reverse=True)[KINDS:])
-        return ", ".join([*said[:KINDS], f"{rest:,} of other kinds"] if rest else said)
+        return ", ".join([*words[:KINDS], f"{rest:,} of other kinds"] if rest else words)
 
 
 def read_file(path: Path) -> bytes:

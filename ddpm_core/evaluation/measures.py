@@ -79,9 +79,9 @@ def table(measures: Mapping[str, Any]) -> Iterator[str]:
     width = max(map(len, measures))
     for name, value in measures.items():
         aim = aim_of(name, measures)
-        said = "" if aim is None else f"{aim} each" if isinstance(value, list) else str(aim)
+        aim_text = "" if aim is None else f"{aim} each" if isinstance(value, list) else str(aim)
         verdict = "" if aim is None else "ok" if aim.met(value) else "missed"
-        yield f"{name:{width}} {shown(value):>27}  {said:11} {verdict:6}  {MEANING[name]}"
+        yield f"{name:{width}} {shown(value):>27}  {aim_text:11} {verdict:6}  {MEANING[name]}"
 
 
 def aim_of(name: str, measures: Mapping[str, Any]) -> Aim | None:

@@ -53,8 +53,8 @@ def in_8_bits(picture: Image.Image) -> Image.Image:
 def _sample_format(picture: Image.Image) -> int | None:
     if not isinstance(picture, TiffImagePlugin.TiffImageFile):
         return None
-    said = picture.tag_v2.get(SAMPLE_FORMAT, (UNSIGNED,))
-    return said[0] if isinstance(said, tuple) and said else UNSIGNED
+    sample_format = picture.tag_v2.get(SAMPLE_FORMAT, (UNSIGNED,))
+    return sample_format[0] if isinstance(sample_format, tuple) and sample_format else UNSIGNED
 
 
 def _is_signed_8_bit(picture: Image.Image) -> bool:

@@ -42,7 +42,7 @@ def packed(folder: Path, path: Path, prefix: str = "") -> Path:
     return path
 
 
-def said(found: DataSet, part: str = "train") -> dict[int, str]:
+def classes_of(found: DataSet, part: str = "train") -> dict[int, str]:
     """The class of each picture, by what is in its red channel."""
     numbers = [open_picture(source).getpixel((0, 0))[0] for source in found.sources[part]]  # type: ignore[index]
     names = (*found.classes, "")
@@ -55,15 +55,15 @@ def said(found: DataSet, part: str = "train") -> dict[int, str]:
 def test_folders_are_classes(tmp_path: Path) -> None:
     found = find(fill(tmp_path, "cat/0.png", "cat/1.png", "dog/2.png"))
     assert found.classes == ("cat", "dog")
-    assert said(found) == {0: "cat", 1: "cat", 2: "dog"}
+    assert classes_of(found) == {0: "cat", 1: "cat", 2: "dog"}
 
 
 def test_classes_below_train_and_what_is_beside_it_held_out(tmp_path: Path) -> None:
     names = ["train/cat/0.png", "train/dog/1.png", "val/dog/2.png", "test/cat/3.png", "test/cow/4.png"]
     found = find(fill(tmp_path, *names))
     assert found.classes == ("cat", "dog")
-    assert said(found) == {0: "cat", 1: "dog"}
-    assert said(found, "val") == {2: "dog", 3: "cat", 4: ""}  # a class that is not trained on is none
+    assert classes_of(found) == {0: "cat", 1: "dog"}
+    assert classes_of(found, "val") == {2: "dog", 3: "cat", 4: ""}  # a class that is not trained on is none
 
 
 def test_class_names_that_are_numbers_are_ordered_by_value(tmp_path: Path) -> None:
@@ -82,7 +82,7 @@ def test_pictures_that_do_not_lie_in_folders_one_deep_have_no_classes(tmp_path: 
 def test_folders_can_be_left_out_of_account_or_requested(tmp_path: Path) -> None:
     fill(tmp_path, "a/0.png", "b/1.png", "2.png")
     assert find(tmp_path).classes == find(tmp_path, "none").classes == ()
-    assert said(find(tmp_path, "folder")) == {0: "a", 1: "b", 2: ""}
+    assert classes_of(find(tmp_path, "folder")) == {0: "a", 1: "b", 2: ""}
 
 
 # labels.csv
@@ -94,8 +94,8 @@ def test_a_column_of_the_labels_is_the_class(tmp_path: Path) -> None:
     (tmp_path / "labels.csv").write_text("file,split,kind,label\n" + rows)
     found = find(tmp_path, "kind")
     assert found.classes == ("sea", "sky")
-    assert said(found) == {0: "sky", 2: "sea", 3: ""}  # the last is not in the table
-    assert said(found, "val") == {1: "sea"}
+    assert classes_of(found) == {0: "sky", 2: "sea", 3: ""}  # the last is not in the table
+    assert classes_of(found, "val") == {1: "sea"}
     assert find(tmp_path / "in", "kind").classes == ("sea", "sky")  # the table may lie above
 
 
@@ -136,7 +136,7 @@ def test_hidden_files_and_what_macos_writes_beside_each_are_ignored(tmp_path: Pa
     hidden = [".0.png", "._1.png", "cat/._2.png", ".cache/3.png", "dog/.trash/4.png", "__MACOSX/cat/5.png"]
     folder = fill(tmp_path / ".in", *hidden, "cat/6.png", "dog/7.png")  # a folder around it may well be hidden
     found = find(folder if kind == "folder" else packed(folder, tmp_path / kind))
-    assert said(found) == {6: "cat", 7: "dog"}
+    assert classes_of(found) == {6: "cat", 7: "dog"}
 
 
 def test_links_that_go_round_in_circles_or_nowhere_do_no_harm(tmp_path: Path) -> None:
@@ -189,7 +189,7 @@ def test_an_archive_is_read_as_the_folder_in_it(tmp_path: Path, name: str, prefi
     plain, inside = find(folder), find(archive)
     assert inside.classes == plain.classes == ("cat", "dog")
     for part in ("train", "val"):
-        assert said(inside, part) == said(plain, part)
+        assert classes_of(inside, part) == classes_of(plain, part)
         one, other = (load_pictures(found.sources[part], 8).pixels for found in (plain, inside))
         assert torch.equal(one, other)
     assert sorted(tmp_path.rglob("*")) == before  # nothing is unpacked
@@ -200,8 +200,8 @@ def test_an_archive_may_have_its_labels_inside(tmp_path: Path, name: str) -> Non
     folder = fill(tmp_path / "in", "p/0.png", "p/1.png", "p/2.png")
     (folder / "labels.csv").write_text("file,split,class\np/0.png,train,a\np/1.png,val,b\np/2.png,train,b\n")
     found = find(packed(folder, tmp_path / name, "around/"))
-    assert said(found) == {0: "a", 2: "b"}
-    assert said(found, "val") == {1: "b"}
+    assert classes_of(found) == {0: "a", 2: "b"}
+    assert classes_of(found, "val") == {1: "b"}
 
 
 @pytest.mark.parametrize("name", ["x.zip", "x.tar.gz"])
@@ -267,11 +267,11 @@ def test_a_compressed_tar_is_gone_through_forwards_whatever_its_names(
     places: list[int] = []
     extract = tarfile.TarFile.extractfile
 
-    def seen(self: tarfile.TarFile, member: tarfile.TarInfo) -> Any:
+    def recorded(self: tarfile.TarFile, member: tarfile.TarInfo) -> Any:
         places.append(member.offset_data)
         return extract(self, member)
 
-    monkeypatch.setattr(tarfile.TarFile, "extractfile", seen)
+    monkeypatch.setattr(tarfile.TarFile, "extractfile", recorded)
     loaded = load_pictures(sources, 8, threads=3)
     assert len(places) == len(names)
     assert places == sorted(places)

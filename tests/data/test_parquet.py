@@ -43,7 +43,7 @@ def animals(*labels: int) -> tuple[Any, list[int]]:
     return hub.ClassLabel(names=["dog", "cat", "2"]), list(labels)
 
 
-def said(found: DataSet, part: str = "train") -> dict[int, str]:
+def classes_of(found: DataSet, part: str = "train") -> dict[int, str]:
     """The class of each picture, by what is in its red channel."""
     numbers = [open_picture(source).getpixel((0, 0))[0] for source in found.sources[part]]  # type: ignore[index]
     names = (*found.classes, "")
@@ -57,7 +57,7 @@ def test_a_file_has_pictures_and_their_classes_by_name(tmp_path: Path) -> None:
     before = sorted(tmp_path.rglob("*"))
     found = find(path)
     assert found.classes == ("2", "cat", "dog")
-    assert said(found) == {5: "cat", 6: "dog", 7: "", 8: "2"}
+    assert classes_of(found) == {5: "cat", 6: "dog", 7: "", 8: "2"}
     loaded = load_pictures(found.sources["train"], 8, labels=found.labels["train"])
     assert loaded.pixels[:, 0, 0, 0].tolist() == [5, 6, 7, 8]
     assert sorted(tmp_path.rglob("*")) == before  # no copies of the pictures in any cache
@@ -70,25 +70,25 @@ def test_a_folder_of_files_is_read_by_the_parts_they_are_named_after(tmp_path: P
     write(tmp_path / "data" / "test-00000-of-00001.parquet", [5], label=animals(0))
     (tmp_path / "README.md").write_text("about")
     found = find(tmp_path)
-    assert said(found) == {0: "dog", 1: "cat", 2: "cat", 3: "dog"}
-    assert said(found, "val") == {4: "cat", 5: "dog"}
+    assert classes_of(found) == {0: "dog", 1: "cat", 2: "cat", 3: "dog"}
+    assert classes_of(found, "val") == {4: "cat", 5: "dog"}
 
 
 def test_parts_may_be_folders(tmp_path: Path) -> None:
     write(tmp_path / "default" / "train" / "0000.parquet", [0])
     write(tmp_path / "default" / "test" / "0000.parquet", [1])
-    assert (list(said(find(tmp_path))), list(said(find(tmp_path), "val"))) == ([0], [1])
+    assert (list(classes_of(find(tmp_path))), list(classes_of(find(tmp_path), "val"))) == ([0], [1])
 
 
 def test_without_parts_every_twentieth_row_is_held_out_in_the_order_of_rows(tmp_path: Path) -> None:
     found = find(write(tmp_path / "train.parquet", range(40)))
-    assert list(said(found, "val")) == [19, 39]
-    assert list(said(found)) == [number for number in range(40) if number not in (19, 39)]
+    assert list(classes_of(found, "val")) == [19, 39]
+    assert list(classes_of(found)) == [number for number in range(40) if number not in (19, 39)]
 
 
 def test_a_column_called_split_says_what_is_held_out(tmp_path: Path) -> None:
     found = find(write(tmp_path / "x.parquet", [0, 1], split=(hub.Value("string"), ["train", "test"])))
-    assert (list(said(found)), list(said(found, "val"))) == ([0], [1])
+    assert (list(classes_of(found)), list(classes_of(found, "val"))) == ([0], [1])
 
 
 def test_classes_are_a_column_that_is_requested_the_usual_one_or_the_only_one(tmp_path: Path) -> None:
@@ -113,11 +113,11 @@ def test_pictures_are_read_a_group_of_rows_at_a_time_each_once(tmp_path: Path, m
     groups: list[int] = []
     read = pyarrow.parquet.ParquetFile.read_row_group
 
-    def seen(self: Any, group: int, *rest: Any, **options: Any) -> Any:
+    def recorded(self: Any, group: int, *rest: Any, **options: Any) -> Any:
         groups.append(group)
         return read(self, group, *rest, **options)
 
-    monkeypatch.setattr(pyarrow.parquet.ParquetFile, "read_row_group", seen)
+    monkeypatch.setattr(pyarrow.parquet.ParquetFile, "read_row_group", recorded)
     assert load_pictures(sources, 8, threads=3).pixels[:, 0, 0, 0].tolist() == list(range(10))
     assert groups == [0, 1, 2]
 
@@ -127,7 +127,7 @@ def test_pictures_that_other_programs_wrote_as_bytes_are_found(tmp_path: Path) -
     Image.new("RGB", (9, 9), (3, 0, 0)).save(content, format="PNG")
     rows = {"id": [7], "picture": [{"bytes": content.getvalue(), "path": "x.png"}]}
     pyarrow.parquet.write_table(pyarrow.table(rows), tmp_path / "x.parquet")
-    assert list(said(find(tmp_path / "x.parquet"))) == [3]
+    assert list(classes_of(find(tmp_path / "x.parquet"))) == [3]
 
 
 def test_rows_without_a_picture_are_skipped_and_paths_in_them_are_not_followed(tmp_path: Path) -> None:

@@ -28,7 +28,7 @@ def fill(folder: Path, *names: str) -> Path:
     return folder
 
 
-def known(found: DataSet) -> dict[str, str]:
+def classes_of(found: DataSet) -> dict[str, str]:
     """Class of each picture by its name, "(val)" behind those held out."""
     classes = (*found.classes, "")
     return {
@@ -73,21 +73,21 @@ WHOLE = {name: name[:3] + " (val)" * (number < 2) for number, name in enumerate(
 def test_tables_say_the_same_however_they_are_written(tmp_path: Path, text: tuple[str, str]) -> None:
     fill(tmp_path, *NAMES)
     (tmp_path / "labels.csv").write_bytes(text[1].encode())
-    assert known(find(tmp_path)) == WHOLE
+    assert classes_of(find(tmp_path)) == WHOLE
 
 
 @pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "latin-1", "cp1252"])
 def test_tables_may_be_in_any_usual_encoding(tmp_path: Path, encoding: str) -> None:
     fill(tmp_path, *NAMES)
     (tmp_path / "labels.csv").write_bytes((HEAD + rows()).encode(encoding))
-    assert known(find(tmp_path)) == WHOLE
+    assert classes_of(find(tmp_path)) == WHOLE
 
 
 def test_letters_of_files_may_be_in_pieces_as_macos_has_them(tmp_path: Path) -> None:
     fill(tmp_path, *(unicodedata.normalize("NFD", name) for name in NAMES))
     (tmp_path / "LABELS.CSV").write_text(HEAD + rows(), encoding="utf-8")
     found = find(tmp_path)
-    assert known(found) == WHOLE
+    assert classes_of(found) == WHOLE
     assert found.notes == []
 
 
@@ -100,7 +100,7 @@ def test_class_folders_of_macos_have_the_names_that_a_keyboard_gives(tmp_path: P
 def test_paths_in_tables_lead_to_files_in_folders(tmp_path: Path, before: str) -> None:
     fill(tmp_path / "in", *NAMES)
     (tmp_path / "labels.csv").write_text(HEAD + rows(before=before), encoding="utf-8")
-    assert known(find(tmp_path)) == WHOLE
+    assert classes_of(find(tmp_path)) == WHOLE
 
 
 def test_tables_in_archives_are_read_alike(tmp_path: Path) -> None:
@@ -109,13 +109,13 @@ def test_tables_in_archives_are_read_alike(tmp_path: Path) -> None:
         for name in NAMES:
             packed.write(tmp_path / "in" / name, f"around/p/{name}")
         packed.writestr("around/Labels.csv", (HEAD.replace(",", ";") + rows(";", "p\\")).encode("utf-16"))
-    assert known(find(tmp_path / "x.zip")) == WHOLE
+    assert classes_of(find(tmp_path / "x.zip")) == WHOLE
 
 
 def test_a_name_that_could_be_of_two_pictures_is_of_none(tmp_path: Path) -> None:
     fill(tmp_path, "a/1.png", "b/1.png", "c/2.png", "1.bmp", "1.gif")
     (tmp_path / "labels.csv").write_text("file,class\nx/1.png,cat\nx/2.png,dog\n")
-    assert known(find(tmp_path, "class"))["2.png"] == "dog"
+    assert classes_of(find(tmp_path, "class"))["2.png"] == "dog"
     assert find(tmp_path, "class").classes == ("dog",)
     (tmp_path / "labels.csv").write_text("file,class\n1,cat\nc/2.png,dog\n")
     assert find(tmp_path, "class").classes == ("dog",)
@@ -168,7 +168,7 @@ def test_a_picture_that_is_held_out_once_is_held_out(tmp_path: Path) -> None:
     fill(tmp_path, "1.png", "2.png")
     (tmp_path / "labels.csv").write_text("file,split\n1.png,val\n1.png,train\n2.png,train\n")
     found = find(tmp_path)
-    assert known(found) == {"1.png": " (val)", "2.png": ""}
+    assert classes_of(found) == {"1.png": " (val)", "2.png": ""}
     assert "differ (1.png)" in found.notes[0]
 
 
@@ -221,7 +221,7 @@ def test_a_table_above_that_is_about_these_and_others_is_used_and_not_counted(tm
         "File;Split;Class\npets\\A.png;val;x\npets\\b.png;train;y\ncars\\c.png;val;z\n"
     )
     found = find(tmp_path / "pets")
-    assert known(found) == {"a.png": " (val)", "b.png": "y"}
+    assert classes_of(found) == {"a.png": " (val)", "b.png": "y"}
     assert found.notes == []
 
 

@@ -29,12 +29,12 @@ def save(stage: str, **about: str) -> None:
 
 
 given = dict(word[2:].split("=", 1) for word in sys.argv[1:] if "=" in word)
-out, asked, iterations = Path(given["out"]), given["about"].split(), int(given["iterations"])
+out, words, iterations = Path(given["out"]), given["about"].split(), int(given["iterations"])
 notes, again = out / "training", "--resume" in sys.argv
-told = threading.Event()
-signal.signal(signal.SIGTERM, lambda *_: told.set())
+stopped = threading.Event()
+signal.signal(signal.SIGTERM, lambda *_: stopped.set())
 
-if "refuse" in asked:
+if "refuse" in words:
     refuse(f"There are no pictures in {out / 'training'}.")
 for stage in ("vae", "denoiser"):
     path = notes / f"{stage}.jsonl"
@@ -48,12 +48,12 @@ for stage in ("vae", "denoiser"):
             log.write(json.dumps(row | ({"held_out_loss": 2 / step} if stage == "denoiser" else {})) + "\n")
             log.flush()
             save(stage)
-            if "crash" in asked:
+            if "crash" in words:
                 raise SystemError("out of luck")
-            if "wait" in asked and not again:
-                told.wait()
-            if told.is_set() and "full" not in asked:
+            if "wait" in words and not again:
+                stopped.wait()
+            if stopped.is_set() and "full" not in words:
                 sys.exit(0)
-            if "full" in asked and not again and (told.is_set() or (stage, step) == ("denoiser", iterations)):
+            if "full" in words and not again and (stopped.is_set() or (stage, step) == ("denoiser", iterations)):
                 refuse(f"{out / stage}.safetensors cannot be written (No space left on device).")
     save(stage, finished=str(iterations))  # as `checkpoint.finished_after` reads it

@@ -49,9 +49,9 @@ def test_failures_become_sentences(failure: Exception, sentence: str) -> None:
         yield 1
         raise failure
 
-    with pytest.raises(Problem, match=sentence) as told:
+    with pytest.raises(Problem, match=sentence) as caught:
         as_problem(plain)()
-    assert "secret" not in told.value.message
+    assert "secret" not in caught.value.message
     with pytest.raises(Problem, match=sentence):
         list(as_problem(generator)())
 
@@ -99,9 +99,9 @@ def test_what_is_meant_for_whoever_asked_is_reported(kind: type[UserError], capl
 def test_a_mistake_of_the_programs_own_is_logged_whole_and_reported_to_nobody(
     mistake: Exception, caplog: pytest.LogCaptureFixture
 ) -> None:
-    with pytest.raises(Problem) as told, as_sentence():
+    with pytest.raises(Problem) as caught, as_sentence():
         raise mistake
-    assert told.value.message == WENT_WRONG
+    assert caught.value.message == WENT_WRONG
     (record,) = caplog.records
     assert record.levelno == logging.ERROR
     assert record.exc_info
@@ -109,6 +109,6 @@ def test_a_mistake_of_the_programs_own_is_logged_whole_and_reported_to_nobody(
 
 
 def test_what_is_wrong_with_several_fields_together_is_one_sentence() -> None:
-    with pytest.raises(Problem) as told:
+    with pytest.raises(Problem) as caught:
         build_request(GenerateRequest, seed=MAX_SEED, count=2)
-    assert told.value.message == f"The last seed, {MAX_SEED + 1}, is above {MAX_SEED}."
+    assert caught.value.message == f"The last seed, {MAX_SEED + 1}, is above {MAX_SEED}."

@@ -70,8 +70,8 @@ def test_the_controls_are_those_a_request_has(inpaint: InpaintTab) -> None:
 def test_a_stroke_is_answered_in_few_steps_and_can_be_taken_away(inpaint: InpaintTab, photo: str) -> None:
     shown = draft(inpaint, photo, canvas(), steps=150, count=4, sampler="ddpm")
     results = shown[inpaint.view.results]
-    said = read_parameters(results.files[0])
-    assert {name: said[name] for name in DRAFT} == DRAFT
+    parameters = read_parameters(results.files[0])
+    assert {name: parameters[name] for name in DRAFT} == DRAFT
     assert shown[inpaint.view.slider] == results.pair(0)
     assert shown[inpaint.view.download]["value"] == results.files[0]
     assert shown[inpaint.done].request.steps == DRAFT["steps"]
@@ -145,8 +145,8 @@ def test_continuing_opens_the_result_and_remembers_how_it_was_made(inpaint: Inpa
     assert not editor_canvas.painted_on(editor, (80, 60)).any()
     stroke = canvas(slice(45, 55), picture=Image.open(path))
     second = draft(inpaint, path, stroke, answered, seed=8)[inpaint.view.results]
-    said = read_parameters(second.files[0])
-    assert (said["seed"], said["continued_from"]["seed"]) == (8, 7)
+    parameters = read_parameters(second.files[0])
+    assert (parameters["seed"], parameters["continued_from"]["seed"]) == (8, 7)
     kept = (np.asarray(Image.open(second.files[0])) == np.asarray(Image.open(first.files[0]))).all(2)
     assert kept[:43].all()
 

@@ -49,8 +49,8 @@ def value(update: Any) -> Any:
 def test_a_generated_picture_gives_its_settings_back(both: Shelf, tmp_path: Path) -> None:
     request = GenerateRequest(seed=77, steps=9, sampler="ddpm", label="ant", guidance=3)
     shown = used(both, saved(tmp_path, both, "insects", request))
-    asked = {name: value(shown[f"generate-{name}"]) for name in ("seed", "count", "steps", "sampler", "guidance")}
-    assert asked == {"seed": 77, "count": 1, "steps": 9, "sampler": "ddpm", "guidance": 3}
+    values = {name: value(shown[f"generate-{name}"]) for name in ("seed", "count", "steps", "sampler", "guidance")}
+    assert values == {"seed": 77, "count": 1, "steps": 9, "sampler": "ddpm", "guidance": 3}
     assert value(shown["checkpoint"]) == "insects"
     assert value(shown["generate-class"]) == "ant"
     assert ("ant", "ant") in shown["generate-class"]["choices"]  # the page may have those of another checkpoint still
@@ -103,13 +103,13 @@ def test_what_the_page_has_no_control_for_is_reported(both: Shelf, tmp_path: Pat
 def test_a_checkpoint_that_is_not_here_is_reported(
     both: Shelf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    said: list[str] = []
-    monkeypatch.setattr(gr, "Info", said.append)
+    notices: list[str] = []
+    monkeypatch.setattr(gr, "Info", notices.append)
     path = tmp_path / "saved.png"
     save_png(Image.new("RGB", (8, 8)), path, {"action": "generate", "seed": 3, "checkpoint": "elsewhere"})
     shown = used(both, str(path), "insects")
     assert value(shown["checkpoint"]) == "insects"
-    assert "elsewhere" in said[0]
+    assert "elsewhere" in notices[0]
 
 
 @pytest.mark.parametrize(

@@ -106,9 +106,9 @@ def test_what_cannot_be_done_is_reported(edit: EditTab, tmp_path: Path) -> None:
         edited(edit, None, strength=2)
     with pytest.raises(Problem, match="no result yet"):
         edit._continue(None, "tiny")
-    told: list[str] = []
-    as_warning(edit.show, told.append, tell=lambda error: None)(str(tmp_path / "letter.png"), "tiny")
-    assert "letter.png is not a picture" in told[0]
+    sentences: list[str] = []
+    as_warning(edit.show, sentences.append, tell=lambda error: None)(str(tmp_path / "letter.png"), "tiny")
+    assert "letter.png is not a picture" in sentences[0]
 
 
 def test_a_photo_is_reported_to_be_cut_to_a_face_where_faces_are_known(

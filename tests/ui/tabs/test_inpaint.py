@@ -51,7 +51,7 @@ def test_no_text_of_the_page_speaks_of_faces_where_none_are_known(shelf: Shelf) 
             block = block.parent
         return False
 
-    said = {}
+    texts = {}
     for block in page.blocks.values():
         words = [getattr(block, name, None) for name in ("label", "info", "value", "placeholder")]
         text = " ".join(word for word in words if isinstance(word, str) and not word.startswith("/"))
@@ -59,5 +59,5 @@ def test_no_text_of_the_page_speaks_of_faces_where_none_are_known(shelf: Shelf) 
         while visible is not None and getattr(visible, "visible", True):
             visible = visible.parent
         if "face" in text.lower() and visible is None and block is not train and not inside(block, documentation):
-            said[getattr(block, "elem_id", None)] = text
-    assert said == {}
+            texts[getattr(block, "elem_id", None)] = text
+    assert texts == {}

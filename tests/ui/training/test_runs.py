@@ -238,7 +238,7 @@ def test_a_run_that_is_stopped_before_it_listens_has_not_failed(root: Path) -> N
 def test_a_run_that_is_killed_while_it_saves_after_stop_has_failed(trainings: Trainings) -> None:
     run = trainings.start("mine", order("wait"), keep)
     begun(run)
-    run._asked = True  # and before it has heard of it, the machine runs out of memory
+    run._stop_requested = True  # and before it has heard of it, the machine runs out of memory
     run.process.kill()
     assert ended(run).state == "failed"
 
@@ -279,9 +279,9 @@ def test_time_left(root: Path) -> None:
     log.write_text('{"step": 10, "loss": 1}\n{"step": 20, "loss": 1, "skipped": 2}\n')
     run.wait(PATIENCE)
     run._end = None
-    told = run.progress().status
-    assert told["text"] == "step 20 of 50 · 15 s left · stage 1 of 2: autoencoder · 2 steps skipped"
-    assert told["percent"] == 20
+    shown = run.progress().status
+    assert shown["text"] == "step 20 of 50 · 15 s left · stage 1 of 2: autoencoder · 2 steps skipped"
+    assert shown["percent"] == 20
 
 
 def test_time_left_of_a_run_gone_on_with_counts_from_its_first_new_step(root: Path) -> None:
@@ -345,10 +345,10 @@ def test_empty_boxes_leave_it_to_the_preset() -> None:
 
 
 @pytest.mark.parametrize(
-    ("preset", "asked", "steps"), [("tiny", "", 50), ("quick", "", 250), ("digits", "", 250), ("quick", "700", 700)]
+    ("preset", "requested", "steps"), [("tiny", "", 50), ("quick", "", 250), ("digits", "", 250), ("quick", "700", 700)]
 )
-def test_a_page_shows_grids_as_often_as_the_preset_or_more_often(preset: str, asked: str, steps: int) -> None:
-    made = Order.of(preset=preset, sample_every=asked)
+def test_a_page_shows_grids_as_often_as_the_preset_or_more_often(preset: str, requested: str, steps: int) -> None:
+    made = Order.of(preset=preset, sample_every=requested)
     assert made.request(Path("out")).sample_every == steps
     assert f"--sample-every={steps}" in made.arguments(Path("out"), "cpu")
 
@@ -357,12 +357,12 @@ def test_the_real_command_takes_the_order(
     picture_folder: Path, root: Path, trainings: Trainings, call: Callable[..., Outcome]
 ) -> None:
     """And an unfinished run of the page is finished by the shell's command with --resume, for the page too."""
-    asked = order("--by hand, MIT", data=picture_folder, iterations=2, batch_size=2, size=16, sample_every=1)
+    requested = order("--by hand, MIT", data=picture_folder, iterations=2, batch_size=2, size=16, sample_every=1)
     out = root / "mine"
     (out / "training").mkdir(parents=True)
-    (out / "training" / "order.json").write_text(asked.model_dump_json())
+    (out / "training" / "order.json").write_text(requested.model_dump_json())
     assert trainings.unfinished() == ["mine"]
-    done = call(train.main, *asked.arguments(out, "cpu"), "--resume")
+    done = call(train.main, *requested.arguments(out, "cpu"), "--resume")
     assert done.status == 0, done.err
     assert trainings.unfinished() == []
     assert '"--by hand, MIT"' in (out / "config.json").read_text()
