@@ -1,8 +1,7 @@
 """Data-parallel training: several processes share every batch and end with the same weights as one process would.
 
-Started by `torchrun`, every process holds the whole model and all pictures, computes its shard of each batch, and
-PyTorch's DistributedDataParallel averages the gradients (Li et al. 2020, https://arxiv.org/abs/2006.15704). How a batch
-is cut so that the result does not depend on the number of processes stands in `shards`.
+Each, started by `torchrun`, holds the whole model and all pictures and computes its shard of each batch (see `shards`);
+DistributedDataParallel averages the gradients (Li et al. 2020, https://arxiv.org/abs/2006.15704).
 """
 
 from __future__ import annotations
@@ -39,11 +38,10 @@ class Objective(nn.Module):
 
 @dataclass(frozen=True)
 class World(Shard):
-    """The processes of a training run, seen from one of them; by default it is alone and nothing is different.
+    """The processes of a training run, seen from one of them; by default it is alone.
 
     Attributes:
-        rank: number of this process, and of its shard of every batch. The first, 0, is the main one: it alone writes
-            and shows.
+        rank: number of this process and of its shard; 0 is the main one, which alone writes and shows.
         size: how many there are.
         buffer: what the few numbers that they exchange travel in.
     """
@@ -60,7 +58,7 @@ class World(Shard):
         return [MicroBatch(rank, self.size * chunks, number, batch_size) for rank in ranks]
 
     def objective(self, model: nn.Module, loss: Loss) -> Objective | DistributedDataParallel:
-        """What to call for the terms of a micro-batch, so that gradients come out averaged over the processes."""
+        """What to call for the terms of a micro-batch; gradients come out averaged over the processes."""
         objective = Objective(model, loss)
         return objective if self.size == 1 else DistributedDataParallel(objective)
 
@@ -77,15 +75,15 @@ class World(Shard):
         return dict(zip(terms, self._all_reduce(torch.stack(list(terms.values()))) / self.size, strict=True))
 
     def gather(self, rows: Tensor) -> Tensor:
-        """Numbers (B,), one per row of the batch, of those (B/size,) that each process has for its own rows."""
+        """Numbers (B,), one per row of the batch, from each process's (B/size,)."""
         if self.size == 1:
             return rows
-        gathered = torch.zeros(len(rows) * self.size)
+        gathered = torch.zeros(len(rows) * self.size)  # (B,)
         gathered[self.rows(len(gathered))] = rows.detach().cpu().float()
         return torch.cat([self._all_reduce(some) for some in gathered.split(len(self.buffer))])
 
     def any(self, wish: bool) -> bool:
-        """Whether any process wishes it; all get the same answer, and wait for it."""
+        """Whether any process wishes it; all wait for the answer."""
         return wish if self.size == 1 else bool(self._all_reduce(torch.tensor([float(wish)])))
 
     def barrier(self) -> None:
@@ -104,7 +102,7 @@ ALONE = World()
 
 
 def launched() -> World:
-    """The world that `torchrun` set up around this process, by its environment; alone without one."""
+    """The world that `torchrun` says in the environment; alone without it."""
     return World(int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1)))
 
 

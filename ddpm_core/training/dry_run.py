@@ -1,7 +1,7 @@
-"""A training run tried out before it is started: what it learns from, and how much memory and time it takes.
+"""A training run tried out: how much memory and time it takes, by a few real steps of every stage.
 
-Every stage takes a few real steps, on made-up pictures and in a temporary folder; the run's own is only read, and of
-the data a handful of files, to see whether they are pictures.
+They are on made-up pictures and in a temporary folder; the run's own is only read, and of the data a handful of files,
+to see whether they are pictures.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class Estimate:
     Attributes:
         chunks: in how many every micro-batch is computed, so that it fits.
         seconds: of an iteration.
-        done: iterations that a run which is resumed has behind it.
+        done: iterations that a resumed run has behind it.
         where: on what it was measured.
         data: bytes of pictures and of latents, by name.
     """
@@ -89,11 +89,7 @@ class Estimate:
 
 
 def dry_run_report(request: TrainRequest) -> Iterator[str]:
-    """Try a run out, and yield line after line what it would take.
-
-    Raises:
-        CheckpointError, PictureError, TrainingError: as the run itself would.
-    """
+    """Lines that say what a run would take; raises what the run itself would."""
     places = {stage: free_place(stage, request)[0] for stage in request.stages}
     for name, state in places.items():
         if state.exists():
@@ -137,13 +133,13 @@ def _looked_at(files: Sequence[Source], size: int) -> tuple[int, list[Skipped]]:
 
 
 def _stages(request: TrainRequest, folder: Path, found: DataSet) -> Iterator[tuple[StageName, Stage]]:
-    """The run's stages on made-up pictures, in a folder of their own with what codec the run's has, or a new one."""
+    """The run's stages on made-up pictures, in a folder of their own with the run's codec, or a new one."""
     codec = [request.out / name for name in (checkpoint.CONFIG, checkpoint.CODEC_WEIGHTS)]
     if all(path.is_file() for path in codec):
         for path in codec:
             shutil.copy(path, folder)
     away = request.model_copy(update={"out": folder})
-    pixels = torch.randint(0, 256, (MADE_UP, 3, request.size, request.size), dtype=torch.uint8)
+    pixels = torch.randint(0, 256, (MADE_UP, 3, request.size, request.size), dtype=torch.uint8)  # (N, 3, S, S)
     labels = torch.arange(MADE_UP) % len(found.classes) if found.classes else None
     pictures = Pictures(PictureSet(pixels, [], labels), None, MADE_UP, found.classes)
     try:

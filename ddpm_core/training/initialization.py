@@ -29,11 +29,7 @@ LABEL, TIME_BIAS = "label.weight", "time.2.bias"
 
 
 def shapes_of(folder: Path) -> dict[str, Any]:
-    """What a run that starts from a checkpoint is like unless asked otherwise, nested as a `TrainRequest` is.
-
-    Raises:
-        CheckpointError: there is no such checkpoint.
-    """
+    """What a run from a checkpoint is like unless told, nested as a `TrainRequest`; or a `CheckpointError`."""
     config = checkpoint.read_config(folder)
     settings: dict[str, Any] = {"size": config.size, "codec": config.codec}
     if config.framing != "any":
@@ -49,10 +45,9 @@ def shapes_of(folder: Path) -> dict[str, Any]:
 
 
 def start_autoencoder(request: TrainRequest, vae: VAE) -> list[str]:
-    """Fill an autoencoder that is to be trained with the weights of the checkpoint named by --init.
+    """Fill an autoencoder with the weights of --init; returns sentences that say what was taken over.
 
-    Any size of picture will do, for it is made of convolutions; all else has to fit. Returns sentences that say what
-    was taken over.
+    Any size of picture will do, for it is made of convolutions.
 
     Raises:
         CheckpointError: there are no such weights, or they are of another shape.
@@ -70,9 +65,8 @@ def start_autoencoder(request: TrainRequest, vae: VAE) -> list[str]:
 def start_denoiser(request: TrainRequest, unet: UNet, classes: tuple[str, ...]) -> list[str]:
     """The same for a denoiser.
 
-    Besides another size of picture, it may have other classes: those it knew by name are taken over, new ones begin
-    as "no class" does, and what a network with classes makes of "no class" is what one without them begins with. If
-    the latent has another number of channels, the convolutions that read and write it begin anew.
+    Classes may differ as well: those known by name are taken over, new ones and a network without any begin as "no
+    class" does. If the latent has another number of channels, the convolutions that read and write it begin anew.
 
     Raises:
         CheckpointError: there are no such weights, or they are of another shape.
@@ -117,7 +111,7 @@ def has_codec_for(request: TrainRequest, folder: Path) -> bool:
 
 
 def take_codec(request: TrainRequest) -> list[str]:
-    """Copy the codec of the checkpoint named by --init into a folder that has none; returns what to say of it."""
+    """Copy the codec of --init into a folder that has none; returns what to say of it."""
     folder, config = _start(request)
     training = {"vae": config.training["vae"]} if "vae" in config.training else {}
     parts: dict[str, Any] = {
@@ -167,12 +161,12 @@ def _refuse_misfit(path: Path, stage: str, before: dict[str, Any], now: StageSet
 def _fit_classes(weights: dict[str, Tensor], before: tuple[str, ...], now: tuple[str, ...], unet: UNet) -> list[str]:
     """Turn the class embedding in `weights` into one of the classes there are now; says what became of them."""
     embedding = weights.pop(LABEL, None)
-    none = torch.zeros_like(weights[TIME_BIAS]) if embedding is None else embedding[-1]
+    none = torch.zeros_like(weights[TIME_BIAS]) if embedding is None else embedding[-1]  # (time width,)
     if unet.label is None:
         weights[TIME_BIAS] = weights[TIME_BIAS] + none  # it was added to what this is the bias of
         return [] if embedding is None else ["There are no classes any more; what it makes of none is taken over."]
     rows = {} if embedding is None else dict(zip(before, embedding, strict=False))
-    weights[LABEL] = torch.stack([rows.get(name, none) for name in now] + [none])
+    weights[LABEL] = torch.stack([rows.get(name, none) for name in now] + [none])  # (classes + 1, time width)
     if not rows.keys() & set(now):
         return ["The classes are new, so their embedding starts anew, from what it makes of no class."]
     notes = []
@@ -194,8 +188,7 @@ def _other_codec(one: Path, other: Path) -> bool:
 def guided_output(folder: Path | None, device: torch.device) -> Callable[[Tensor, Tensor], Tensor]:
     """The raw output (B, C, h, w) of a checkpoint's denoiser and its guide together, for latents and timesteps.
 
-    What a network learns from it, it needs no guide for any more (Meng et al. 2023, "On Distillation of Guided
-    Diffusion Models", section 3.1, for one scale).
+    Who learns it needs no guide any more (Meng et al. 2023, "On Distillation of Guided Diffusion Models", section 3.1).
 
     Raises:
         CheckpointError: there is no guide, or the two put out different things.

@@ -1,9 +1,8 @@
 """How much memory training takes, counted before it starts, and batches divided so that they fit.
 
-What training must hold at once is counted, not sampled: weights, gradients, moving average and the optimiser's moments,
-and every tensor that autograd keeps for the backward pass, each storage once. The last grow in proportion to the batch,
-so two small batches tell of a large one. Not in the count: the short-lived tensors inside an operation, the allocator's
-slack, and what Python, PyTorch and a GPU's driver take for themselves.
+Counted are weights, gradients, moving average, the optimiser's moments, and each storage that autograd keeps for the
+backward pass; these grow with the batch, so two small ones tell of a large one. Not counted are short-lived tensors
+inside an operation, the allocator's slack, and what Python, PyTorch and a GPU's driver take.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ SPARE = 1.5  # bytes to have for each that is kept for the backward pass: with t
 
 
 class SavedTensors:
-    """Counts storages that autograd saves, each once however many views of it are saved, and not the model's own."""
+    """Counts storages that autograd saves, each once, and not the model's own."""
 
     def __init__(self, model: nn.Module):
         self.own = {tensor.untyped_storage().data_ptr() for tensor in [*model.parameters(), *model.buffers()]}
@@ -54,7 +53,7 @@ def saved_for_backward(trainer: Trainer, loss: Loss, count: int) -> int:
 
 @dataclass(frozen=True)
 class Needs:
-    """Bytes that training holds at once, by what they are for; those kept for the backward pass are of two kinds."""
+    """Bytes that training holds at once, by what they are for."""
 
     weights: int
     gradients: int
@@ -64,7 +63,7 @@ class Needs:
     saved_each: int  # more for every picture of the batch
 
     def activations(self, count: int) -> float:
-        """What a pass of `count` pictures takes for itself, with all that lives too short to be counted."""
+        """Bytes that a pass of `count` pictures takes, with all that lives too short to be counted."""
         return SPARE * (self.saved + self.saved_each * count)
 
     def by_purpose(self, count: int) -> dict[str, int]:
@@ -94,10 +93,9 @@ def needs_of(trainer: Trainer, loss: Loss) -> Needs:
 
 
 def fit(trainer: Trainer, loss: Loss) -> None:
-    """Divide the trainer's batches into as many chunks as the free main memory asks for, before the first step.
+    """Divide the trainer's batches, before the first step, into as many chunks as the free main memory asks for.
 
-    On CPU alone: there nobody says that memory is full before the system ends the program. Processes that share a
-    batch divide it alike.
+    On CPU alone, where nobody says that memory is full before the system ends the program. Processes divide alike.
 
     Raises:
         TrainingError: not even a batch of one fits.

@@ -1,7 +1,7 @@
 """The model card of a checkpoint, written from what its training recorded.
 
-A card that a person has changed is theirs: the trainer knows its own by the fingerprint in the last line, leaves any
-other alone, and puts what it would have written into `training/card.md`.
+The trainer knows its own cards by the fingerprint in the last line. One that a person has changed is left alone, and
+the trainer's goes into `training/card.md`.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ Record = dict[StageName, list[dict[str, Any]]]  # of each stage, rows of its log
 
 
 def write_card(out: Path) -> Path:
-    """Write the card of a checkpoint folder, and its sample grid as `samples.png`; where it was written.
+    """Write a checkpoint's card, and its sample grid as `samples.png`; returns where the card is.
 
     Raises:
         CheckpointError: the folder has no usable `config.json`.
@@ -60,7 +60,7 @@ def write_card(out: Path) -> Path:
 
 
 def sealed(text: str) -> str:
-    """A card with the fingerprint by which the trainer will know that nobody has changed it."""
+    """A card with its fingerprint, by which the trainer knows that nobody has changed it."""
     return f"{text}\n<!-- Written by the trainer, which leaves it alone once it is edited: {_print_of(text)} -->\n"
 
 

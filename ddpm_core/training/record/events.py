@@ -17,12 +17,10 @@ HELD_OUT = "held_out_"  # how the names of measures on held-out pictures begin
 
 
 class Events:
-    """Event files of one stage.
+    """Event files of one stage, in `folder`; each run adds one.
 
     Args:
-        folder: where they are; each run adds one file.
-        step: how many steps the state that the run starts from has seen. Events of later ones, written by a run that
-            lost them, are declared void, so that they are not shown beside their repetition.
+        step: how many steps the run's state has seen; events of later ones, which were lost, are declared void.
     """
 
     def __init__(self, folder: Path, step: int = 0):
@@ -36,7 +34,7 @@ class Events:
         self.norms: list[float] = []  # of the gradient, since the last histogram of them
 
     def write(self, step: TrainStep, held_out: dict[str, float]) -> None:
-        """The scalars of one step: loss terms, learning rate, size of the gradient, and what was measured."""
+        """The scalars of one step."""
         scalars = {f"train/{name}": value for name, value in step.losses.items()}
         scalars |= {"train/gradient_norm": step.gradient_norm, "train/learning_rate": step.learning_rate}
         scalars |= {"train/skipped": step.skipped}
@@ -62,7 +60,7 @@ class Events:
             threading.excepthook = self.former_hook
 
     def _ignore_disk_errors(self, failed: threading.ExceptHookArgs) -> None:
-        """A thread that cannot write to the disk need not say so: its error is raised here by the next event."""
+        """A thread that cannot write need not say so: the next event raises its error."""
         if not isinstance(failed.exc_value, OSError):
             self.former_hook(failed)
 

@@ -1,9 +1,8 @@
 """The record of a stage's run, kept in the checkpoint's `training/` folder while it runs.
 
-`<stage>.jsonl` has a row per optimiser step, and in those after which the stage was looked at its measures on
-held-out pictures; `<stage>-<step>.png` is what it looked like; `tensorboard/<stage>/` holds the same as event files.
-Rows say nothing of the clock, so that an interrupted run's are those of a whole one; how long it took, and on what,
-stands in `<stage>-runs.json`, with an entry for every time the stage was started or resumed.
+`<stage>.jsonl` has a row per optimiser step, some with measures on held-out pictures; `<stage>-<step>.png` is what the
+stage looked like; `tensorboard/<stage>/` holds the same as event files. Rows say nothing of the clock, so that an
+interrupted run's are those of a whole one; `<stage>-runs.json` does, an entry for every start.
 """
 
 from __future__ import annotations
@@ -35,7 +34,7 @@ def rows_of(log: Path) -> list[dict[str, Any]]:
 
 
 def runs_of(notes: Path, stage: str) -> list[dict[str, Any]]:
-    """What is known of each run that a stage's training took: the steps `from` and `to`, `seconds`, and its facts."""
+    """Of each run of a stage: the steps `from` and `to`, `seconds`, and its facts."""
     try:
         runs = json.loads((notes / f"{stage}-runs.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -45,19 +44,17 @@ def runs_of(notes: Path, stage: str) -> list[dict[str, Any]]:
 
 
 def grids_of(notes: Path, stage: str) -> dict[int, Path]:
-    """The pictures of what a stage looked like, by step, in order."""
+    """A stage's pictures by step, in order."""
     named = ((re.fullmatch(rf"{stage}-(\d{{6,}})\.png", path.name), path) for path in notes.glob(f"{stage}-*.png"))
     return dict(sorted((int(match[1]), path) for match, path in named if match))
 
 
 class Journal:
-    """Where a stage's run is written down as it goes; use it as a context, for it holds files open.
+    """Where a stage's run is written down as it goes; a context, for it holds files open.
 
     Args:
         notes: the `training/` folder; made if it is missing.
-        stage: whose run it is.
-        step: how many steps the state that the run starts from has seen. What the record says of later ones, which
-            were taken and lost, is forgotten.
+        step: how many steps the run's state has seen; what is recorded of later ones, which were lost, is forgotten.
         facts: what else is worth knowing of the run, as JSON takes it.
     """
 
@@ -108,7 +105,7 @@ class Journal:
         write_atomically(path, lambda partial: partial.write_text(text + "\n", encoding="utf-8"))
 
     def write(self, step: TrainStep, held_out: dict[str, float]) -> None:
-        """Add the row of one step, and the events of the same; call it when the step's grid, if any, is there."""
+        """Add the row and the events of one step, whose grid, if any, is there already."""
         row = {"step": step.step, "learning_rate": step.learning_rate, "skipped": step.skipped}
         row |= {"gradient_norm": step.gradient_norm, **step.losses, **held_out}
         with writing(self.path):
@@ -134,5 +131,5 @@ class Journal:
 
 
 def _plain(value: float) -> float | None:
-    """What JSON has a word for: of numbers that are not finite it knows none."""
+    """None for numbers that are not finite, for which JSON has no word."""
     return value if math.isfinite(value) else None

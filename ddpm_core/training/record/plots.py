@@ -39,7 +39,7 @@ def loss_file(stage: StageName) -> str:
 
 
 def draw(notes: Path, stage: StageName) -> list[Path]:
-    """Write the plots of a stage's run beside its record; the files, none if nothing is recorded."""
+    """Write the plots of a stage's run beside its record; returns their files, if anything is recorded."""
     rows = rows_of(notes / f"{stage}.jsonl")
     figures = {loss_file(stage): loss_by_step(rows, stage), BY_TIMESTEP: loss_by_timestep(rows)}
     written = []
@@ -51,7 +51,7 @@ def draw(notes: Path, stage: StageName) -> list[Path]:
 
 
 def loss_by_step(rows: Sequence[dict[str, Any]], stage: StageName) -> Figure | None:
-    """Training loss by step, with the loss on held-out pictures in the same axes, and other measures below."""
+    """Training and held-out loss by step, other measures below."""
     steps, losses = _series(rows, "loss")
     if not len(steps):
         return None
@@ -94,7 +94,7 @@ def loss_by_step(rows: Sequence[dict[str, Any]], stage: StageName) -> Figure | N
 
 
 def loss_by_timestep(rows: Sequence[dict[str, Any]]) -> Figure | None:
-    """Denoising loss by tenth of the timesteps: at the end, and at moments on the way there. None without measures."""
+    """Denoising loss by tenth of the timesteps, at the end and on the way there; None without measures."""
     prefix = next((prefix for prefix in TENTHS if any(f"{prefix}0" in row for row in rows)), None)
     if prefix is None:
         return None
@@ -124,7 +124,7 @@ def loss_by_timestep(rows: Sequence[dict[str, Any]]) -> Figure | None:
 
 
 def _blank(height: float) -> Figure:
-    """An empty sheet 8 inches wide, of one's own: pyplot would keep it among all others of the process."""
+    """An empty sheet 8 inches wide, which pyplot would keep for the process."""
     margins = ConstrainedLayoutEngine(h_pad=0.12, w_pad=0.12)
     return Figure(figsize=(8, height), dpi=120, layout=margins, facecolor=PAPER)
 

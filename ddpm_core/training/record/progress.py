@@ -17,7 +17,7 @@ COLUMNS = 80  # width of the line in a file
 
 
 def memory_in_use(device: torch.device) -> int | None:
-    """The most bytes that were in use so far: of the GPU, or of this process; None where nobody counts."""
+    """The most bytes in use so far, of the GPU or of this process; None where nobody counts."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
     if device.type == "mps":
@@ -45,12 +45,9 @@ def in_hours(seconds: float) -> str:
 
 
 class StageBar:
-    """The bar of one stage, on standard error; use it as a context.
-
-    Its line fits 80 columns. Where nobody watches, in a file, it is written anew only twice a minute.
+    """The bar of one stage, on standard error; a context. In a file, it is 80 columns twice a minute.
 
     Args:
-        stage: its name.
         iterations: steps of the whole stage, those of earlier runs included.
         device: whose memory is shown.
         shown: of several processes, one shows a bar.
@@ -81,7 +78,7 @@ class StageBar:
         self.bar.close()
 
     def show(self, step: TrainStep, held_out: dict[str, float]) -> None:
-        """Move on to `step`; what was measured on held-out pictures gets a line of its own, tenths left out."""
+        """Move on to `step`; measures on held-out pictures get a line of their own, without tenths."""
         if not self.bar.n:  # of a run resumed: what was done before counts, but not for the rate
             self.bar.initial = self.bar.n = self.bar.last_print_n = step.step - 1
         loss = step.losses["loss"]

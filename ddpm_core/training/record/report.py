@@ -15,7 +15,7 @@ from ddpm_core.training.settings import StageName
 
 @contextmanager
 def reported(out: Path, stage: StageName) -> Iterator[None]:
-    """Around a stage's run: however it ends, by itself or stopped, its plots and card say how far it came."""
+    """Around a stage's run: however it ends, its plots and card say how far it came."""
     try:
         yield
     except BaseException:
@@ -26,7 +26,7 @@ def reported(out: Path, stage: StageName) -> Iterator[None]:
 
 
 def report(out: Path, stage: StageName) -> None:
-    """Draw the plots and write the card; a run that ended before its first save left nothing to describe."""
+    """Draw the plots and write the card, unless the run ended before its first save."""
     if (out / CONFIG).exists():
         draw(out / "training", stage)
         write_card(out)

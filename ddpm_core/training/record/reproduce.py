@@ -11,12 +11,12 @@ from ddpm_core.training.settings import DenoiserSettings, TrainRequest, VaeSetti
 
 
 def command(recorded: dict[str, Any], name: str, stage: str | None = None) -> str:
-    """The command whose settings are those recorded, from the preset that is nearest to them.
+    """The command whose settings are those recorded, from the nearest preset.
 
     Args:
         recorded: what `config.json` says of a stage's run, or of both, merged.
         name: of the checkpoint.
-        stage: the one to say, because the command is to train only that.
+        stage: if the command is to train only that.
     """
     known = {"data": recorded["data"], "out": f"checkpoints/{name}"}
 
@@ -34,14 +34,14 @@ def command(recorded: dict[str, Any], name: str, stage: str | None = None) -> st
 
 
 def of_the_checkpoint() -> dict[str, Any]:
-    """The settings that a run started from another checkpoint has from there (`initialization.shapes_of`), as None."""
+    """The settings that a run has from --init (`initialization.shapes_of`), as None."""
     stages = {"vae": VaeSettings.SHAPE, "denoiser": (*DenoiserSettings.SHAPE, "schedule")}
     shapes = {stage: dict.fromkeys(names) for stage, names in stages.items()}
     return {"size": None, "codec": None, "pixel_stride": None, "framing": None, **shapes}
 
 
 def beyond(wanted: dict[str, Any], base: dict[str, Any]) -> dict[str, Any]:
-    """What of `wanted` is otherwise in `base`; what `base` does not know, and paths, left out."""
+    """What of `wanted` is otherwise in `base`, without paths and what `base` does not know."""
     found = {}
     for key, value in wanted.items():
         if key not in base or key in ("data", "init"):
