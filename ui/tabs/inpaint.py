@@ -166,8 +166,11 @@ class InpaintTab:
         fields = dict(zip(self.fields, values, strict=True)) | instead
         return InpaintTask.of(self.shelf, checkpoint, picture, editor, **fields)
 
-    def _run(self, *given: Any) -> Iterator[Updates]:
-        task = self._task(*given)
+    def _run(self, checkpoint: str, picture: str | None, editor: Any, *values: Any) -> Iterator[Updates]:
+        task = self._task(checkpoint, picture, editor, *values)
+        # A server that was started again has forgotten which file is open; the page has not.
+        if editor and editor.get("background") is not None and not editor_canvas.shows(editor, task.original):
+            raise Problem("The studio was started again and does not know this picture any more; open it again.")
         request, model, frame = task.request, task.model, task.frame()
         small = frame.reduced(PREVIEW)
         before = cached(small.picture)

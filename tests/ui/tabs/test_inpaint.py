@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
+import numpy as np
 import pytest
+from PIL import Image
 
+from ui.components import editor_canvas
+from ui.errors import Problem
 from ui.models import Shelf
 from ui.tabs.inpaint import InpaintTab
 
@@ -14,6 +19,19 @@ from ui.tabs.inpaint import InpaintTab
 def placed(shelf: Shelf) -> InpaintTab:
     with gr.Blocks():
         return InpaintTab(shelf, gr.Dropdown(["tiny"], value="tiny"))
+
+
+def test_paint_on_another_picture_than_the_open_one_is_refused(shelf: Shelf, tmp_path: Path) -> None:
+    """As after a new start of the server, which only knows the example."""
+    open_here, uploaded = (Image.effect_noise((64, 64), spread).convert("RGB") for spread in (20, 90))
+    open_here.save(tmp_path / "open.png")
+    painted = np.zeros((64, 64), dtype=bool)
+    painted[20:40, 20:40] = True
+    tab = placed(shelf)
+    values = [getattr(field, "value", None) for field in tab.fields.values()]
+    with pytest.raises(Problem, match="open it again"):
+        next(tab._run("tiny", str(tmp_path / "open.png"), editor_canvas.editor_value(uploaded, painted), *values))
+    assert next(tab._run("tiny", str(tmp_path / "open.png"), editor_canvas.editor_value(open_here, painted), *values))
 
 
 def choices(crop: Any) -> list[str]:
