@@ -23,6 +23,7 @@ from ddpm_core.networks.unet import UNet
 from ddpm_core.networks.vae import VAE
 from ddpm_core.pipeline import LatentDiffusion
 from tests.commands import Outcome
+from tests.runs import write_pictures
 
 SIZE = 32
 VAE_SHAPE = {"latent_channels": 4, "channels": (16, 32), "encoder_blocks": 1, "decoder_blocks": 1, "full_width": 8}
@@ -159,6 +160,12 @@ def picture_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         pixels = (ramp + draw.normal(0, 4, ramp.shape)).clip(0, 255).astype(np.uint8)
         Image.fromarray(pixels).save(folder / f"{number:02d}.png")
     return folder
+
+
+@pytest.fixture(scope="session")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A dozen very small pictures, for runs of a second (`tests.runs`)."""
+    return write_pictures(tmp_path_factory.mktemp("data") / "photos")
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import pytest
 from pydantic import BaseModel
 
 from ddpm_core.checkpoints.atomic import CheckpointError, UnwritableError
-from ddpm_core.cli import in_one_sentence, say_written
+from ddpm_core.cli import in_one_sentence, merge, say_written
 from ddpm_core.errors import UserError
 from ddpm_core.images.files import PictureError
 from ddpm_core.images.masks import MaskError
@@ -81,3 +81,9 @@ def test_a_name_that_the_output_has_no_letters_for_is_spelled_out(monkeypatch: p
     say_written([Path("café/\udcff.png")])
     sys.stdout.flush()
     assert shown.getvalue() == b"Wrote caf\\xe9/\\udcff.png.\n"
+
+
+def test_layers_are_merged_the_last_on_top_and_the_nested_ones_too() -> None:
+    lowest, middle, top = {"a": 1, "vae": {"x": 1, "y": 1}}, {"vae": {"y": 2, "z": 2}}, {"b": 3, "vae": {"z": 3}}
+    assert merge(lowest, middle, top) == {"a": 1, "b": 3, "vae": {"x": 1, "y": 2, "z": 3}}
+    assert lowest == {"a": 1, "vae": {"x": 1, "y": 1}}

@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
-from ddpm_core.cli import complaint, merge
 from ddpm_core.diffusion.diffuser import Diffuser
 from ddpm_core.diffusion.illusions import VIEWS
 from ddpm_core.diffusion.samplers import SAMPLERS
-from ddpm_core.diffusion.schedules import SCHEDULES
 from ddpm_core.diffusion.spacing import SPACINGS
-from ddpm_core.networks.mixers import MIXERS
 from ddpm_core.requests import (
     MAX_COUNT,
     MAX_SEED,
@@ -25,19 +20,7 @@ from ddpm_core.requests import (
     HybridRequest,
     InpaintRequest,
 )
-from ddpm_core.training.presets import PRESETS
-from ddpm_core.training.settings import DenoiserSettings, TrainRequest, VaeSettings
-
-PATHS = {"data": "in", "out": "out"}
-
-
-def complaint_of(model: type, **values) -> str:
-    with pytest.raises(ValidationError) as caught:
-        model.model_validate(values)
-    sentence = complaint(caught.value)
-    assert sentence.endswith(".")
-    assert "\n" not in sentence
-    return sentence
+from tests.complaints import complaint_of
 
 
 @pytest.mark.parametrize(
@@ -175,9 +158,6 @@ def test_no_picture_of_a_batch_has_a_seed_out_of_bounds() -> None:
 
 def test_what_is_wrong_with_several_fields_together_is_reported_without_all_that_was_given() -> None:
     assert complaint_of(GenerateRequest, seed=MAX_SEED, count=2) == ("the last seed, 2147483648, is above 2147483647.")
-    assert complaint_of(TrainRequest, **PATHS, codec="pixel", stage="vae") == (
-        "the pixel codec has nothing to learn; leave --stage out."
-    )
 
 
 @pytest.mark.parametrize(
@@ -189,23 +169,15 @@ def test_what_is_wrong_with_several_fields_together_is_reported_without_all_that
         BetweenRequest,
         AnagramRequest,
         HybridRequest,
-        TrainRequest,
-        VaeSettings,
-        DenoiserSettings,
     ],
 )
-def test_unknown_fields_are_refused(model: type) -> None:
-    values = PATHS if model is TrainRequest else {}
-    assert "flavour" in complaint_of(model, **values, flavour="vanilla")
+def test_unknown_fields_are_refused(model: type[BaseModel]) -> None:
+    assert "flavour" in complaint_of(model, flavour="vanilla")
 
 
 def test_requests_cannot_be_changed_once_made() -> None:
     with pytest.raises(ValidationError):
         GenerateRequest().seed = 5
-
-
-def test_a_missing_field_is_named() -> None:
-    assert complaint_of(TrainRequest, data="in") == "out is missing."
 
 
 def test_singles_make_each_picture_of_the_batch_alone() -> None:
@@ -217,60 +189,11 @@ def test_singles_make_each_picture_of_the_batch_alone() -> None:
         assert (single.count, single.steps, single.keep_painted) == (1, 7, True)
 
 
-def test_widths_are_read_from_a_list_or_from_the_command_line() -> None:
-    assert VaeSettings(channels="64,128").channels == (64, 128)
-    assert VaeSettings(channels=[64, 128]).channels == (64, 128)
-    assert DenoiserSettings(channels="96").channels == (96,)
-
-
-@pytest.mark.parametrize("widths", ["", "64,wide", "64,,128", "0,64", "-8,64", "1,1,1,1,1,1,1", []])
-def test_widths_no_network_can_have_are_refused(widths: object) -> None:
-    assert "channels" in complaint_of(VaeSettings, channels=widths)
-    assert "channels" in complaint_of(DenoiserSettings, channels=widths)
-
-
-@pytest.mark.parametrize(
-    ("section", "field", "value"),
-    [
-        ("vae", "iterations", 0),
-        ("vae", "batch_size", 0),
-        ("vae", "learning_rate", 0),
-        ("vae", "ema_decay", 1),
-        ("vae", "kl_weight", -1),
-        ("denoiser", "dropout", 1),
-        ("denoiser", "clamp_share", 1.1),
-        ("denoiser", "mixer", "telepathy"),
-        ("denoiser", "prediction", "score"),
-        ("denoiser", "timesteps", "never"),
-        ("denoiser", "schedule", "bus"),
-        ("denoiser", "weighting", "none"),
-        ("denoiser", "accumulate", 0),
-    ],
-)
-def test_training_settings_out_of_bounds_are_refused_by_a_sentence_naming_them(
-    section: str, field: str, value: object
-) -> None:
-    sentence = complaint_of(TrainRequest, **PATHS, **{section: {field: value}})
-    assert sentence.startswith(f"{section} {field}")
-
-
-def test_the_choices_of_the_schema_are_those_the_code_offers() -> None:
+def test_the_choices_of_requests_are_those_the_code_offers() -> None:
     for sampler in SAMPLERS:
         assert GenerateRequest(sampler=sampler).sampler == sampler
     for spacing in SPACINGS:
         assert GenerateRequest(spacing=spacing).spacing == spacing
-    for mixer in MIXERS:
-        assert DenoiserSettings(mixer=mixer).mixer == mixer
-    for schedule in SCHEDULES:
-        assert Diffuser(schedule=DenoiserSettings(schedule=schedule).schedule).schedule == schedule
-
-
-@pytest.mark.parametrize("preset", PRESETS)
-def test_every_preset_is_a_valid_request(preset: str) -> None:
-    request = TrainRequest.model_validate(PRESETS[preset] | PATHS)
-    assert request.size % 2 ** len(request.vae.channels) == 0
-    assert TrainRequest.model_validate_json(request.model_dump_json()) == request
-    assert request.data == Path("in")
 
 
 def test_every_field_says_what_it_is() -> None:
@@ -281,14 +204,7 @@ def test_every_field_says_what_it_is() -> None:
         BetweenRequest,
         AnagramRequest,
         HybridRequest,
-        TrainRequest,
     )
-    for model in (*requests, VaeSettings, DenoiserSettings):
+    for model in requests:
         for name, field in model.model_fields.items():
-            assert field.description or name in ("vae", "denoiser"), name
-
-
-def test_layers_are_merged_the_last_on_top_and_the_nested_ones_too() -> None:
-    lowest, middle, top = {"a": 1, "vae": {"x": 1, "y": 1}}, {"vae": {"y": 2, "z": 2}}, {"b": 3, "vae": {"z": 3}}
-    assert merge(lowest, middle, top) == {"a": 1, "b": 3, "vae": {"x": 1, "y": 2, "z": 3}}
-    assert lowest == {"a": 1, "vae": {"x": 1, "y": 1}}
+            assert field.description, name

@@ -1,4 +1,4 @@
-"""Pictures to train on, and the run that nothing happened to."""
+"""The run that nothing happened to."""
 
 from __future__ import annotations
 
@@ -7,12 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests import forked
-from tests.runs import flags, write_pictures
-
-
-@pytest.fixture(scope="session")
-def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_pictures(tmp_path_factory.mktemp("data") / "photos")
+from tests.runs import flags
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,4 @@
-"""What goes wrong around a run: no room, no permission, company, numbers that are not finite, other settings."""
+"""What goes wrong around a run: no room, numbers that are not finite, other settings."""
 
 from __future__ import annotations
 
@@ -18,19 +18,16 @@ import pytest
 from torch import Tensor
 
 from ddpm_core import train
-from ddpm_core.checkpoints import atomic
 from ddpm_core.checkpoints import native as checkpoint
 from ddpm_core.checkpoints.atomic import UnwritableError
-from ddpm_core.data import load as data
 from ddpm_core.training import loop
-from ddpm_core.training.output_folder import claimed
 from ddpm_core.training.record.journal import Journal, rows_of
 from ddpm_core.training.shards import MicroBatch
 from ddpm_core.training.stages import run as stage_run
 from ddpm_core.training.stages.run import state_file
 from ddpm_core.training.stages.vae import VaeStage
 from tests import forked
-from tests.commands import Outcome, assert_refused
+from tests.commands import Outcome
 from tests.runs import STEPS, assert_complete, assert_same_result, flags, progress, write_pictures
 
 
@@ -143,79 +140,6 @@ def no_room_for_events() -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     RecordWriter.write = write
-
-
-# No permission, company
-
-
-@pytest.fixture
-def unread(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No picture may be read."""
-
-    def read(*_: Any) -> None:
-        raise AssertionError("the pictures were read")
-
-    monkeypatch.setattr(data, "open_picture", read)
-
-
-@pytest.mark.usefixtures("unread")
-@pytest.mark.parametrize("where", ["file/run", "file", "/proc/self/run", "/dev/null/run"])
-def test_a_folder_that_cannot_be_made_is_reported_before_the_pictures_are_read(
-    call, photos: Path, tmp_path: Path, where: str
-) -> None:
-    (tmp_path / "file").write_text("no folder")
-    outcome = call(train.main, *flags(photos, tmp_path / where))
-    assert_refused(outcome, str(tmp_path / where), "cannot be written to", "choose another --out")
-
-
-@pytest.mark.usefixtures("unread")
-@pytest.mark.parametrize("exists", [True, False])
-def test_a_folder_that_takes_no_files_is_reported_before_the_pictures_are_read(
-    call, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, exists: bool
-) -> None:
-    out, write = tmp_path / "a" / "run", Path.write_bytes
-    if exists:
-        out.mkdir(parents=True)
-
-    def refused(path: Path, content: bytes) -> int:
-        if out in path.parents:
-            raise PermissionError(13, "Permission denied", str(path))
-        return write(path, content)
-
-    monkeypatch.setattr(Path, "write_bytes", refused)
-    outcome = call(train.main, *flags(photos, out))
-    assert_refused(outcome, f"{out} cannot be written to (Permission denied)", "--out")
-    assert sorted(path.name for path in tmp_path.rglob("*")) == (["a", "run"] if exists else [])
-
-
-@pytest.mark.usefixtures("unread")
-def test_a_folder_in_which_another_process_trains_is_refused(call, photos: Path, tmp_path: Path) -> None:
-    out = tmp_path / "run"
-    with claimed(out):
-        assert_refused(call(train.main, *flags(photos, out)), "Another process is training", str(out), "--out")
-        with claimed(tmp_path / "other"):
-            pass
-    with claimed(out):
-        pass
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_what_a_kill_leaves_of_a_claim_is_no_claim(tmp_path: Path) -> None:
-    output, out = tmp_path / "output", tmp_path / "run"
-    assert forked.finish([], output, partial(claim_and_die, out)) == -signal.SIGKILL
-    assert any((out / "training").iterdir())
-    room = out / "training" / atomic.PARTIAL.format("vae.safetensors")
-    room.mkdir()
-    (room / ".tmpAbCdEf").write_text("half")
-    with claimed(out):
-        assert not room.exists()
-    assert not any((out / "training").iterdir())
-
-
-def claim_and_die(out: Path) -> None:
-    """Be killed while a folder is claimed."""
-    with claimed(out):
-        os.kill(os.getpid(), signal.SIGKILL)
 
 
 # Numbers that are not finite

@@ -21,7 +21,7 @@ from ddpm_core import train
 from ddpm_core.checkpoints import atomic
 from ddpm_core.checkpoints import native as checkpoint
 from ddpm_core.training import loop, state
-from ddpm_core.training.interruption import STOP_SIGNALS, how_to_go_on
+from ddpm_core.training.interruption import STOP_SIGNALS
 from ddpm_core.training.record.journal import Journal
 from ddpm_core.training.stages import denoiser
 from ddpm_core.training.stages import run as stage_run
@@ -258,41 +258,6 @@ def test_a_signal_in_the_last_step_of_all_changes_nothing_but_one_between_the_st
         patch.setattr(VaeStage, "evaluate", interrupted)
         done = call(train.main, *flags(photos, tmp_path / "vae", "--stage", "vae"))
     assert f"Done: {tmp_path / 'vae'}" in done.out
-
-
-def test_what_signals_did_before_they_do_after(call, photos: Path, tmp_path: Path) -> None:
-    wanted = {number: (lambda *_: None) if number != signal.SIGHUP else signal.SIG_IGN for number in STOP_SIGNALS}
-    before = {number: signal.signal(number, handler) for number, handler in wanted.items()}
-    try:
-        assert call(train.main, *flags(photos, tmp_path / "run", "--stage", "vae", steps=1)).status == 0
-        assert {number: signal.getsignal(number) for number in STOP_SIGNALS} == wanted
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-def test_a_hangup_that_nohup_ignores_stays_ignored(
-    call, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    evaluate = VaeStage.evaluate
-
-    def hung_up(*arguments: Any) -> Any:
-        os.kill(os.getpid(), signal.SIGHUP)
-        return evaluate(*arguments)
-
-    monkeypatch.setattr(VaeStage, "evaluate", hung_up)
-    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    try:
-        outcome = call(train.main, *flags(photos, tmp_path / "run", "--stage", "vae", "--sample-every", 1))
-    finally:
-        signal.signal(signal.SIGHUP, before)
-    assert "Done" in outcome.out
-
-
-def test_the_command_to_go_on_is_quoted_and_resumes_once() -> None:
-    line = how_to_go_on("ddpm_core.train", ["--out", "my run", "--resume", "--about", "it's"])
-    assert line.startswith("python -m ddpm_core.train ")
-    assert shlex.split(line)[3:] == ["--out", "my run", "--about", "it's", "--resume"]
 
 
 # Going on

@@ -40,3 +40,11 @@ def test_what_one_says_of_the_data_is_written(call, tmp_path: Path) -> None:
     config = checkpoint.read_config(out)
     assert (config.about, config.framing) == ("Us, at home", "face")
     assert "Us, at home." in (out / checkpoint.CARD).read_text()
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_every_preset_is_a_valid_request(preset: str) -> None:
+    request = TrainRequest.model_validate(PRESETS[preset] | {"data": "in", "out": "out"})
+    assert request.size % 2 ** len(request.vae.channels) == 0
+    assert TrainRequest.model_validate_json(request.model_dump_json()) == request
+    assert request.data == Path("in")

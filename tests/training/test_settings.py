@@ -1,0 +1,109 @@
+"""What a training run can be asked for: its bounds, and what is recorded of it."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from pydantic import BaseModel
+
+from ddpm_core.diffusion.diffuser import Diffuser
+from ddpm_core.diffusion.schedules import SCHEDULES
+from ddpm_core.networks.mixers import MIXERS
+from ddpm_core.training.settings import PRIVATE, DenoiserSettings, TrainRequest, VaeSettings
+from tests.complaints import complaint_of
+
+PATHS = {"data": "in", "out": "out"}
+
+
+def test_a_missing_field_is_named() -> None:
+    assert complaint_of(TrainRequest, data="in") == "out is missing."
+
+
+def test_widths_are_read_from_a_list_or_from_the_command_line() -> None:
+    assert VaeSettings(channels="64,128").channels == (64, 128)
+    assert VaeSettings(channels=[64, 128]).channels == (64, 128)
+    assert DenoiserSettings(channels="96").channels == (96,)
+
+
+@pytest.mark.parametrize("widths", ["", "64,wide", "64,,128", "0,64", "-8,64", "1,1,1,1,1,1,1", []])
+def test_widths_no_network_can_have_are_refused(widths: object) -> None:
+    assert "channels" in complaint_of(VaeSettings, channels=widths)
+    assert "channels" in complaint_of(DenoiserSettings, channels=widths)
+
+
+@pytest.mark.parametrize(
+    ("section", "field", "value"),
+    [
+        ("vae", "iterations", 0),
+        ("vae", "batch_size", 0),
+        ("vae", "learning_rate", 0),
+        ("vae", "ema_decay", 1),
+        ("vae", "kl_weight", -1),
+        ("denoiser", "dropout", 1),
+        ("denoiser", "clamp_share", 1.1),
+        ("denoiser", "mixer", "telepathy"),
+        ("denoiser", "prediction", "score"),
+        ("denoiser", "timesteps", "never"),
+        ("denoiser", "schedule", "bus"),
+        ("denoiser", "weighting", "none"),
+        ("denoiser", "accumulate", 0),
+    ],
+)
+def test_training_settings_out_of_bounds_are_refused_by_a_sentence_naming_them(
+    section: str, field: str, value: object
+) -> None:
+    sentence = complaint_of(TrainRequest, **PATHS, **{section: {field: value}})
+    assert sentence.startswith(f"{section} {field}")
+
+
+def test_settings_that_exclude_each_other_are_refused_without_all_that_was_given() -> None:
+    assert complaint_of(TrainRequest, **PATHS, codec="pixel", stage="vae") == (
+        "the pixel codec has nothing to learn; leave --stage out."
+    )
+
+
+@pytest.mark.parametrize(
+    ("vae", "sentence"),
+    [
+        ({"sampled": 5}, "belongs to an adversarial weight above 0"),
+        ({"sampled": 5, "adversarial_weight": 0.1}, 'belongs to learns "decoder"'),
+    ],
+)
+def test_samples_for_a_critic_are_refused_where_nobody_judges_them(vae: dict[str, float], sentence: str) -> None:
+    assert sentence in complaint_of(VaeSettings, **vae)
+    assert VaeSettings(sampled=5, adversarial_weight=0.1, learns="decoder").sampled == 5
+
+
+@pytest.mark.parametrize("model", [TrainRequest, VaeSettings, DenoiserSettings])
+def test_unknown_settings_are_refused(model: type[BaseModel]) -> None:
+    paths = PATHS if model is TrainRequest else {}
+    assert "flavour" in complaint_of(model, **paths, flavour="vanilla")
+
+
+def test_the_choices_of_settings_are_those_the_code_offers() -> None:
+    for mixer in MIXERS:
+        assert DenoiserSettings(mixer=mixer).mixer == mixer
+    for schedule in SCHEDULES:
+        assert Diffuser(schedule=DenoiserSettings(schedule=schedule).schedule).schedule == schedule
+
+
+def test_every_setting_says_what_it_is() -> None:
+    for model in (TrainRequest, VaeSettings, DenoiserSettings):
+        for name, field in model.model_fields.items():
+            assert field.description or name in ("vae", "denoiser"), name
+
+
+def test_stages_run_in_order_and_pixels_need_no_autoencoder() -> None:
+    assert TrainRequest(**PATHS).stages == ("vae", "denoiser")
+    assert TrainRequest(**PATHS, codec="pixel").stages == ("denoiser",)
+    assert TrainRequest(**PATHS, stage="denoiser").stages == ("denoiser",)
+
+
+def test_what_is_recorded_of_a_stage_is_its_own_settings_and_nothing_of_this_machine() -> None:
+    request = TrainRequest(data="/home/me/photos", out="/home/me/mine", init="/home/me/faces", size=64, threads=3)
+    recorded = request.recorded("vae")
+    assert json.loads(json.dumps(recorded)) == recorded
+    assert "/home" not in json.dumps(recorded)
+    assert (recorded["size"], recorded["vae"]["iterations"]) == (64, request.vae.iterations)
+    assert not recorded.keys() & (PRIVATE | {"denoiser"})
