@@ -24,7 +24,7 @@ from ddpm_core.training.reconstruction import gradient_ratio, reconstruction_psn
 
 
 def data_of_denoiser(checkpoint: Path, data: Path) -> Path:
-    """The folder in `data` of the name that `config.json` says the denoiser was trained on, or else `data`."""
+    """The folder in `data` that the denoiser was trained on, by the name in `config.json`, or else `data`."""
     trained_on = folders.training_of(checkpoint).get("denoiser", {}).get("data")
     part = data / Path(str(trained_on)).name
     return part if trained_on and part.is_dir() else data
@@ -53,10 +53,9 @@ def measure_denoiser(
     network: FeatureNetwork | None = None,
     seed: int = 0,
 ) -> dict[str, Any]:
-    """What samples and fillings measure; distances are None if no picture is held out to compare with.
+    """What samples and fillings measure; distances are None without held-out pictures.
 
-    Args:
-        network: in whose features samples are compared as well; None to train one on the pictures (`of_turns`).
+    `network` is that in whose features samples are compared; None to train one on the pictures (`of_turns`).
     """
     measures: dict[str, Any] = {"samples": samples, "swd": None, "swd_floor": None, "swd_ratio": None}
     measures |= {"nearest_distance": None, "nearest_distance_floor": None, "memorised_share": None, "features": None}
@@ -77,11 +76,7 @@ def measure_denoiser(
 
 
 def with_classes_of(model: LatentDiffusion, checkpoint: Path, data: Path) -> DataSet:
-    """The data with the classes that the checkpoint was trained on.
-
-    Raises:
-        PictureError: it does not have these.
-    """
+    """The data with the classes that the checkpoint was trained on; a `PictureError` if it has others."""
     how = folders.training_of(checkpoint).get("denoiser", {}).get("classes", AUTO)
     found = find(data, how)
     if found.classes != model.classes:
@@ -90,7 +85,7 @@ def with_classes_of(model: LatentDiffusion, checkpoint: Path, data: Path) -> Dat
 
 
 def classifier_of(model: LatentDiffusion, found: DataSet) -> Classifier:
-    """A classifier of the model's classes, trained here on the data's training pictures at the model's size."""
+    """A classifier of the model's classes, trained here on the training pictures at the model's size."""
     training = load_pictures(found.sources["train"], model.size, labels=found.labels["train"])
     return trained_classifier(training, len(model.classes), model.device)
 
@@ -98,7 +93,7 @@ def classifier_of(model: LatentDiffusion, found: DataSet) -> Classifier:
 def measure_classes(
     model: LatentDiffusion, found: DataSet, classifier: Classifier, samples: int, seed: int = 0
 ) -> dict[str, float]:
-    """How often a picture of a class shows it, as a classifier trained on the same data reads it."""
+    """How often samples of a class, and held-out pictures, are read as such by a classifier."""
     split = "val" if found.sources["val"] else "train"
     held_out = load_pictures(found.sources[split], model.size, labels=found.labels[split])
     made = sample_classes(model, samples, seed)

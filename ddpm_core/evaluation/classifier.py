@@ -1,7 +1,6 @@
 """A small classifier, trained on a checkpoint's own data: reads whether samples show the class asked for.
 
-What it looks for in pictures is something to compare sets of them by, too. For data without classes, one learns how
-pictures are turned.
+Its features serve to compare sets of pictures, too. Without classes, one learns how pictures are turned.
 """
 
 from __future__ import annotations
@@ -26,10 +25,7 @@ MOST_TURNED = 4000  # pictures to learn turns from; each is there four times
 
 
 class Classifier(nn.Module):
-    """A plain convolutional network: scores (B, classes) of images (B, 3, H, W) in [-1, 1].
-
-    Larger pictures are looked at reduced to 64 pixels.
-    """
+    """A plain convolutional network: scores (B, classes) of images (B, 3, H, W) in [-1, 1], at most 64 pixels used."""
 
     def __init__(self, classes: int, width: int = 32):
         super().__init__()
@@ -42,11 +38,11 @@ class Classifier(nn.Module):
         self.scores = nn.Sequential(nn.Flatten(), nn.Dropout(0.3), nn.Linear(2 * width * 16, classes))
 
     def forward(self, image: Tensor) -> Tensor:
-        return self.scores(self.features(reduced(image))).float()
+        return self.scores(self.features(reduced(image))).float()  # (B, classes)
 
     def extract(self, image: Tensor) -> tuple[Tensor, Tensor]:
         """Features (B, 2*width), the mean over places, and probabilities (B, classes) of images (B, 3, H, W)."""
-        found = self.features(reduced(image))
+        found = self.features(reduced(image))  # (B, 2*width, 4, 4)
         return found.mean((2, 3)).float(), self.scores(found).float().softmax(1)
 
 
@@ -58,11 +54,7 @@ def reduced(image: Tensor) -> Tensor:
 def trained_classifier(
     pictures: PictureSet, classes: int, device: torch.device, settings: StageSettings = SETTINGS, seed: int = 0
 ) -> Classifier:
-    """A classifier that learned from labelled pictures, ready for use.
-
-    Args:
-        pictures: with labels from 0 to `classes`-1; those of `classes`, which means "not known", are passed over.
-    """
+    """A classifier trained on pictures with labels 0 to `classes`-1; `classes` means "not known" and is passed over."""
     labelled = _known(pictures, classes)
     assert labelled.labels is not None
     labels = labelled.labels
@@ -83,26 +75,20 @@ def trained_classifier(
 def trained_on_turns(
     pictures: PictureSet, device: torch.device, settings: StageSettings = TURN_SETTINGS, seed: int = 0
 ) -> Classifier:
-    """A classifier that learned by how many quarter turns a picture is turned, ready for use (Gidaris et al. 2018).
+    """A classifier that learned by how many quarter turns a picture is turned (Gidaris et al. 2018).
 
-    That takes no labels, and yet to tell which way up a picture is, one has to know what pictures show.
-
-    Args:
-        pictures: as they are, none of them turned; of many, as many as are enough, spread over the whole set.
+    That takes no labels, and yet who tells which way up a picture is knows what pictures show. Of many `pictures`,
+    `MOST_TURNED` are taken, spread over the set.
     """
     pixels = pictures.pixels[:: -(-len(pictures) // MOST_TURNED)]
-    turned = torch.cat([pixels.rot90(turns, (2, 3)) for turns in range(TURNS)])
+    turned = torch.cat([pixels.rot90(turns, (2, 3)) for turns in range(TURNS)])  # (4N, 3, S, S)
     labels = torch.arange(TURNS).repeat_interleave(len(pixels))
     return trained_classifier(PictureSet(turned, [], labels), TURNS, device, settings, seed)
 
 
 @torch.inference_mode()
 def classifier_accuracy(classifier: Classifier, pictures: PictureSet) -> float:
-    """Share of labelled pictures whose class the classifier reads as their label says, 0 to 1.
-
-    Raises:
-        UserError: no picture has a class.
-    """
+    """Share of labelled pictures that the classifier reads right, 0 to 1; a `UserError` if none has a class."""
     device, labelled = next(classifier.parameters()).device, _known(pictures, classifier.classes)
     assert labelled.labels is not None
     if not len(labelled):

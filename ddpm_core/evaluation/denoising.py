@@ -17,15 +17,14 @@ PICTURES = 1024  # at most; about as many as training looks at
 def measure_denoising(model: LatentDiffusion, found: DataSet) -> dict[str, list[float] | None]:
     """The denoiser's loss on held-out pictures by tenth of the timesteps, cleanest first (`loss_by_decile`).
 
-    It is that of the denoiser by itself, without a guide, told the classes that the data has. The noise is fixed, so
-    the same pictures give the same numbers; they compare with those of other denoisers of the same latents that
-    predict the same. None without held-out pictures.
+    Without a guide, told the data's classes, with fixed noise; None without held-out pictures. It compares with other
+    denoisers of the same latents and prediction type.
     """
     files = found.sources["val"]
     if not files:
         return {"denoising_loss": None}
     some = slice(None, None, -(-len(files) // PICTURES))
     pictures = load_pictures(files[some], model.size, labels=found.labels["val"][some] if found.classes else None)
-    latents = [model.codec.encode(image.to(model.device)) for image in pictures.batches(BATCH)]
+    latents = [model.codec.encode(image.to(model.device)) for image in pictures.batches(BATCH)]  # (B, C, h, w) each
     label = None if pictures.labels is None else pictures.labels.to(model.device)
     return {"denoising_loss": loss_by_decile(model.denoiser, torch.cat(latents), model.diffuser, BATCH, label)}

@@ -29,13 +29,13 @@ def pyramid_sizes(size: int) -> list[int]:
 
 
 def laplacian_pyramid(image: Tensor, levels: int) -> list[Tensor]:
-    """Bands of an image (B, 3, S, S), finest first, the last being what remains (Burt & Adelson 1983).
+    """Bands of an image (B, 3, S, S), each half as large, finest first (Burt & Adelson 1983).
 
-    Each level but the last is what is lost by halving; all of them enlarged and added give the image.
+    Each but the last is what halving loses; all enlarged and added give the image.
     """
     bands = []
     for _ in range(levels - 1):
-        coarser = _binomial(image)[:, :, ::2, ::2]
+        coarser = _binomial(image)[:, :, ::2, ::2]  # (B, 3, S/2, S/2)
         spread = image.new_zeros(image.shape)
         spread[:, :, ::2, ::2] = coarser
         bands.append(image - 4 * _binomial(spread))
@@ -46,15 +46,14 @@ def laplacian_pyramid(image: Tensor, levels: int) -> list[Tensor]:
 def _binomial(image: Tensor) -> Tensor:
     """Blurred by the 5x5 binomial kernel, borders mirrored."""
     line = torch.tensor([1.0, 4.0, 6.0, 4.0, 1.0], device=image.device) / 16
-    kernel = (line[:, None] * line).expand(image.shape[1], 1, 5, 5)
+    kernel = (line[:, None] * line).expand(image.shape[1], 1, 5, 5)  # (3, 1, 5, 5)
     return F.conv2d(F.pad(image, (2, 2, 2, 2), mode="reflect"), kernel, groups=image.shape[1])
 
 
 def descriptors(pictures: PictureSet, level: int, seed: int = 0) -> Tensor:
     """Random 7x7 patches of one pyramid level, 128 of each picture: (patches, 147).
 
-    Each colour channel has mean 0 and deviation 1 over the set itself, as in the paper, so a tint or a loss
-    of contrast that all pictures of a set share goes unseen.
+    Each channel has mean 0 and deviation 1 over the set, as in the paper, so a tint that all share goes unseen.
     """
     generator = torch.Generator().manual_seed(seed)
     each = min(PATCHES, max(1, MOST_PATCHES // len(pictures)))
@@ -65,20 +64,18 @@ def descriptors(pictures: PictureSet, level: int, seed: int = 0) -> Tensor:
         corners = torch.randint(band.shape[2] - PATCH + 1, (2, len(image), each, 1, 1, 1), generator=generator)
         number = torch.arange(len(image)).view(-1, 1, 1, 1, 1)
         patches.append(band[number, channel, corners[0] + along.view(-1, 1), corners[1] + along].flatten(0, 1))
-    found = torch.cat(patches)
+    found = torch.cat(patches)  # (patches, 3, 7, 7)
     deviation, mean = torch.std_mean(found, dim=(0, 2, 3), keepdim=True, correction=0)
     return ((found - mean) / deviation.clamp_min(1e-8)).flatten(1)
 
 
 def sliced_wasserstein(reference: PictureSet, sets: Sequence[PictureSet], seed: int = 0) -> Tensor:
-    """Distance of each set to the reference at each pyramid level, (sets, levels), finest level first.
+    """Distance of each set to the reference at each pyramid level, (sets, levels), finest first, in thousandths.
 
-    Sliced Wasserstein distance of patch descriptors over 4 x 128 random directions, in thousandths, as in
-    Karras et al. 2018 ("Progressive Growing of GANs", section 5). Where the paper wants equally many
-    descriptors, here the sorted projections of the smaller set are read at the quantiles of the larger one:
-    the distance of the two empirical distributions (exact if one size divides the other), so nothing of a
-    large reference is thrown away. A small set is farther from anything than a large one of the same kind;
-    compare distances of equally large sets only.
+    Sliced Wasserstein distance of patch descriptors over 4 x 128 random directions (Karras et al. 2018, "Progressive
+    Growing of GANs", section 5). Where the paper wants equally many descriptors, the sorted projections of the smaller
+    set are read at the quantiles of the larger (exact if one size divides the other). A small set is farther from
+    anything than a large one of the same kind: compare equally large sets only.
 
     Raises:
         UserError: pictures too small to cut patches from.
@@ -92,7 +89,7 @@ def sliced_wasserstein(reference: PictureSet, sets: Sequence[PictureSet], seed: 
         known = descriptors(reference, level, seed)
         others = [descriptors(pictures, level, seed + 1 + number) for number, pictures in enumerate(sets)]
         for _ in range(REPEATS):
-            directions = F.normalize(torch.randn(DIRECTIONS, known.shape[1], generator=generator))
+            directions = F.normalize(torch.randn(DIRECTIONS, known.shape[1], generator=generator))  # (128, 147)
             sorted_reference = _sorted_projections(known, directions)
             for number, other in enumerate(others):
                 distance = _wasserstein(_sorted_projections(other, directions), sorted_reference)
@@ -105,7 +102,7 @@ def _sorted_projections(points: Tensor, directions: Tensor) -> np.ndarray:
 
 
 def _wasserstein(a: np.ndarray, b: np.ndarray) -> float:
-    """Mean over directions of the Wasserstein-1 distance between the sorted rows of a and b."""
+    """Mean over directions of the Wasserstein-1 distance between sorted rows, (directions, N) and (directions, M)."""
     count = max(a.shape[1], b.shape[1])
     places = np.arange(count)
     a, b = (values if values.shape[1] == count else values[:, places * values.shape[1] // count] for values in (a, b))
@@ -113,7 +110,7 @@ def _wasserstein(a: np.ndarray, b: np.ndarray) -> float:
 
 
 def groups(pictures: PictureSet, size: int) -> list[PictureSet]:
-    """As many disjoint sets of `size` pictures as there are, each spread over the whole of `pictures`."""
+    """As many disjoint sets of `size` as there are, each spread over all of `pictures`."""
     count = len(pictures) // size
     return [PictureSet(pictures.pixels[first::count][:size], []) for first in range(count)]
 
@@ -121,13 +118,11 @@ def groups(pictures: PictureSet, size: int) -> list[PictureSet]:
 def distances_to_training(
     training: PictureSet, samples: PictureSet, held_out: PictureSet, seed: int = 0
 ) -> tuple[list[float], list[float]]:
-    """Sliced Wasserstein distance of samples, and of held-out pictures, to the training pictures, by level.
+    """Sliced Wasserstein distance of samples, and of held-out pictures, to all training pictures, by level.
 
-    The second is what new pictures of the same kind measure: the floor for the first. Both come from sets
-    of as many pictures as the smaller one has, since a thousand samples would lie closer to anything than
-    a hundred held-out pictures for their number alone: the larger is cut into disjoint groups of that
-    size and the mean of their distances taken. The reference is all training pictures for both. Both are means over
-    four draws of patches and directions.
+    The second is what new pictures of the same kind measure: the floor for the first. A thousand samples would lie
+    closer than a hundred held-out pictures for their number alone, so the larger set is cut into groups as large as
+    the smaller, and the mean taken, over four draws of patches and directions as well.
     """
     size = min(len(samples), len(held_out))
     parts = [groups(samples, size), groups(held_out, size)]
@@ -139,12 +134,11 @@ def distances_to_training(
 def nearest_distances(pictures: PictureSet, training: PictureSet) -> Tensor:
     """Root mean square difference, of 255, of each picture (N,) to the training picture or mirror image nearest to it.
 
-    Measured on pictures reduced to at most 32 pixels: who and what a picture shows is all there, while at
-    full size fine texture decides, which differs between a picture and its own reconstruction, so that a
-    copy would pass for new.
+    On pictures of at most 32 pixels, which show who and what; at full size fine texture decides, which differs between
+    a picture and its own reconstruction, so that a copy would pass for new.
     """
     known = _thumbnails(training)
-    both = torch.cat([known, known.flip(3)]).flatten(1)
+    both = torch.cat([known, known.flip(3)]).flatten(1)  # (2M, 3*side²)
     thumbnails = _thumbnails(pictures).flatten(1)
     nearest = torch.cat([torch.cdist(part, both).amin(1) for part in thumbnails.split(256)])
     return nearest / both.shape[1] ** 0.5
@@ -158,14 +152,10 @@ def _thumbnails(pictures: PictureSet) -> Tensor:
 def memorised(samples: PictureSet, held_out: PictureSet, training: PictureSet) -> dict[str, float]:
     """Whether samples copy training pictures, by how far each is from the nearest (`nearest_distances`).
 
-    "nearest_distance" is the median over samples, "nearest_distance_floor" that over held-out pictures, which are as
-    near as new pictures of the same kind come. Medians say nothing of a few copies. So "memorised_share" is the share
-    of samples closer to a training picture than the closest hundredth of held-out pictures are.
-
-    Held-out pictures were not learned, so a share of about 0.01 is what a model that copies nothing gets. The
-    hundredth is rounded up to a whole picture: with 133 held out, the threshold is the third smallest of
-    their distances. Near copies across the split lower the threshold and so hide copies among the samples;
-    rounding up passes over the first two, which in the shipped faces data lie clearly below the rest.
+    "nearest_distance" is the median over samples, "nearest_distance_floor" over held-out pictures, the nearest that new
+    ones come. For a few copies there is "memorised_share", of samples closer than the closest hundredth of held-out
+    pictures: about 0.01 where nothing is copied. The hundredth is rounded up to a whole picture, the third of 133: near
+    copies across the split hide copies among samples, and in the shipped faces the first two lie well below the rest.
     """
     ours, floor = (nearest_distances(pictures, training) for pictures in (samples, held_out))
     return {

@@ -18,8 +18,8 @@ SCALE, NEIGHBOURS = 1.05, 5
 def eyes_found(pictures: PictureSet) -> float:
     """The share of pictures in which OpenCV's cascade (Viola and Jones 2001) finds an eye in either eye's place.
 
-    For pictures that show a face each, as `images.faces` frames them. The cascade misses some real eyes and finds some
-    that are none, so compare with the share of held-out pictures, not with 1.
+    For faces as `images.faces` frames them. It misses real eyes and finds some that are none: compare with the share of
+    held-out pictures, not with 1.
     """
     import cv2  # here, for it takes a while
     from cv2.data import haarcascades

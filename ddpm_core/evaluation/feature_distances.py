@@ -49,10 +49,10 @@ def frechet_distance(a: Tensor, b: Tensor) -> float:
     """Squared Fréchet distance of the Gaussians with the moments of features a (N, D) and b (M, D).
 
     Heusel et al. 2017 ("GANs Trained by a Two Time-Scale Update Rule", eq. 6); FID, if the features are Inception's.
-    Few pictures of a kind are farther from it than many: compare distances of equally large sets only.
+    Compare equally large sets only.
     """
     apart = (a.mean(0) - b.mean(0)).square().sum()
-    first, second = a.T.cov(), b.T.cov()
+    first, second = a.T.cov(), b.T.cov()  # (D, D) each
     # The trace of the root of a product is that of a symmetric matrix with the same eigenvalues, which has real ones.
     values, vectors = torch.linalg.eigh(first)
     root = vectors * values.clamp_min(0).sqrt() @ vectors.T
@@ -63,14 +63,10 @@ def frechet_distance(a: Tensor, b: Tensor) -> float:
 def kernel_distance(
     a: Tensor, b: Tensor, subsets: int = SUBSETS, size: int = SUBSET, seed: int = 0
 ) -> tuple[float, float]:
-    """Mean and standard deviation, over random subsets, of the squared maximum mean discrepancy of features a and b.
+    """Mean and deviation, over random subsets, of the squared maximum mean discrepancy of a (N, D) and b (M, D).
 
-    Unbiased, with the kernel (x·y / D + 1)³: Bińkowski et al. 2018 ("Demystifying MMD GANs", section 4); KID, if the
-    features are Inception's. It may come out below 0.
-
-    Args:
-        a, b: (N, D) and (M, D).
-        size: pictures in a subset, 2 to the smaller of N and M.
+    Unbiased, so it may be below 0, with the kernel (x·y / D + 1)³: Bińkowski et al. 2018 ("Demystifying MMD GANs",
+    section 4); KID, if the features are Inception's. Subsets are of `size` pictures, 2 to the smaller of N and M.
     """
     generator = torch.Generator().manual_seed(seed)
 
@@ -85,7 +81,7 @@ def _discrepancy(a: Tensor, b: Tensor) -> float:
     """Unbiased estimate of the squared maximum mean discrepancy of equally many features."""
 
     def kernel(x: Tensor, y: Tensor) -> Tensor:
-        return (x @ y.T / x.shape[1] + 1) ** 3
+        return (x @ y.T / x.shape[1] + 1) ** 3  # (N, N)
 
     count = len(a)
     alike = sum((kernel(x, x).sum() - kernel(x, x).trace()) / (count * (count - 1)) for x in (a, b))
@@ -95,9 +91,8 @@ def _discrepancy(a: Tensor, b: Tensor) -> float:
 def class_score(probabilities: Tensor) -> float:
     """How surely each picture is read and how diversely all are, from probabilities (N, K): 1 to K.
 
-    exp of the mean divergence of a picture's probabilities from those of all (Salimans et al. 2016, "Improved
-    Techniques for Training GANs", section 4); Inception Score, if the probabilities are Inception's. It takes no
-    other pictures to compare with, and is higher for more pictures.
+    exp of the mean divergence from the mean (Salimans et al. 2016, "Improved Techniques for Training GANs", section 4);
+    Inception Score, if they are Inception's. More pictures score higher.
     """
     p = probabilities.clamp_min(1e-12)
     return (p * (p / p.mean(0)).log()).sum(1).mean().exp().item()
@@ -106,7 +101,7 @@ def class_score(probabilities: Tensor) -> float:
 def precision_recall(reference: Tensor, samples: Tensor, neighbour: int = NEIGHBOUR) -> tuple[float, float]:
     """Share of samples (N, D) among the reference (M, D), and of the reference among samples.
 
-    A point is among a set if it is no farther from one of the set than that one's third nearest neighbour in the set is
+    A point is among a set if it is no farther from one of them than that one's third nearest neighbour there
     (Kynkäänniemi et al. 2019, "Improved Precision and Recall Metric for Assessing Generative Models", eqs. 1 and 2).
     """
     return _fraction_among(samples, reference, neighbour), _fraction_among(reference, samples, neighbour)
@@ -114,6 +109,7 @@ def precision_recall(reference: Tensor, samples: Tensor, neighbour: int = NEIGHB
 
 def _fraction_among(points: Tensor, those: Tensor, neighbour: int) -> float:
     reach = torch.cat([torch.cdist(part, those).kthvalue(neighbour + 1).values for part in those.split(1024)])
+    # reach (M,); inside (N,)
     inside = [(torch.cdist(part, those) <= reach).any(1) for part in points.split(1024)]
     return torch.cat(inside).double().mean().item()
 
@@ -121,12 +117,11 @@ def _fraction_among(points: Tensor, those: Tensor, neighbour: int) -> float:
 def compared(
     network: FeatureNetwork, training: PictureSet, samples: PictureSet, held_out: PictureSet
 ) -> dict[str, Any]:
-    """What samples, and held-out pictures, measure beside training pictures in the features of a network, by name.
+    """What samples, and held-out pictures, measure beside training pictures in a network's features, by name.
 
-    The latter is what new pictures of the same kind measure: the floor of distances and the height of shares and
-    scores. Most of these depend on how many pictures there are, so, as in `distances_to_training`, both come from
-    sets of as many as the smaller one has, and the mean over sets is taken. The reference is all training pictures for
-    both, or 10,000 spread over them. Of each there are to be at least 8.
+    The latter is what new pictures measure: the floor of distances, the height of shares and scores. As in
+    `distances_to_training`, both are means over sets as large as the smaller; the reference is all training pictures,
+    or 10,000 of them. Of each there are to be at least 8.
     """
     size = min(len(samples), len(held_out))
     reference = extract_features(network, PictureSet(training.pixels[:: -(-len(training) // REFERENCE)], []))
@@ -144,7 +139,7 @@ def compared(
 
 
 def beside(reference: FeatureSet, pictures: FeatureSet) -> dict[str, Any]:
-    """All of `MEASURES` of what was seen in pictures, beside what was seen in a reference; each of at least 8."""
+    """All of `MEASURES` of pictures beside a reference, at least 8 of each."""
     subset = min(SUBSET, len(pictures) // 2, len(reference) // 2)
     precision, recall = precision_recall(reference.features, pictures.features)
     return {

@@ -37,7 +37,7 @@ FeatureFunction = Callable[[Tensor], tuple[Tensor, Tensor]]
 
 
 class FeatureError(UserError):
-    """A feature network that cannot be had; the message is one sentence that says why and what to do."""
+    """A feature network that cannot be had."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ class FeatureNetwork:
 
 @dataclass(frozen=True)
 class FeatureSet:
-    """What a network sees in a set of pictures: `features` (N, D) and `probabilities` (N, K), float64 on the CPU."""
+    """What a network sees in pictures: `features` (N, D) and `probabilities` (N, K), float64 on the CPU."""
 
     features: Tensor
     probabilities: Tensor
@@ -75,16 +75,13 @@ def extract_features(network: FeatureNetwork, pictures: PictureSet, batch: int =
 
 
 def of_classes(classifier: Classifier) -> FeatureNetwork:
-    """The network that a trained classifier of a data set's classes is."""
+    """The network that a classifier is."""
     device = next(classifier.parameters()).device
     return FeatureNetwork("classifier", lambda image: classifier.extract(image.to(device)))
 
 
 def of_turns(training: PictureSet, device: torch.device, settings: StageSettings = TURN_SETTINGS) -> FeatureNetwork:
-    """A network for data without classes: a classifier trained here to tell how training pictures are turned.
-
-    Its probabilities are of turns, not of what pictures show.
-    """
+    """A network for data without classes: a classifier trained here to tell how training pictures are turned."""
     pixels = [((reduced(image) + 1) * 127.5).round().to(torch.uint8) for image in training.batches(64)]
     classifier = trained_on_turns(PictureSet(torch.cat(pixels), []), device, settings)
     return FeatureNetwork("turns", lambda image: classifier.extract(image.to(device)), reads=False)
@@ -93,10 +90,9 @@ def of_turns(training: PictureSet, device: torch.device, settings: StageSettings
 def inception(file: Path, device: torch.device) -> FeatureNetwork:
     """The Inception-v3 of FID, with weights from a file of the user's.
 
-    The file is `pt_inception-2015-12-05-6726825d.pth` of pytorch-fid, which torch-fidelity calls
-    `weights-inception-2015-12-05-6726825d.pth`, or the same tensors as `.safetensors`. Pictures are enlarged to 299
-    pixels as in TensorFlow 1; features are those of the last pooling (2048), probabilities those of the logits
-    without bias, as in the original code of FID (Heusel et al. 2017) and Inception Score (Salimans et al. 2016).
+    That is `pt_inception-2015-12-05-6726825d.pth` of pytorch-fid (`weights-inception-…` of torch-fidelity), or the same
+    as `.safetensors`. As in the original FID (Heusel et al. 2017) and Inception Score (Salimans et al. 2016), pictures
+    are enlarged to 299 pixels as in TensorFlow 1, features are of the last pooling, logits without bias.
 
     Raises:
         FeatureError: the file cannot be read or holds something else, or torch-fidelity is not installed.
@@ -119,7 +115,7 @@ def inception(file: Path, device: torch.device) -> FeatureNetwork:
 
     def extract(image: Tensor) -> tuple[Tensor, Tensor]:
         pixels = ((image.to(device).clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)
-        features, logits = network(pixels)
+        features, logits = network(pixels)  # (B, 2048), (B, 1008)
         return features, logits.softmax(1)
 
     return FeatureNetwork("inception", extract)

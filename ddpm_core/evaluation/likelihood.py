@@ -1,7 +1,7 @@
 """How likely a model finds pictures it has not seen: the variational bound, in bits per dimension.
 
-The bound is that of the whole reverse process, N-1 ancestral steps (Ho et al. 2020, eq. 5). Its terms are many and very
-unequal, so of each picture some are drawn and weighed, and what they add up to is right on average.
+The bound is that of N-1 ancestral steps (Ho et al. 2020, eq. 5). Its terms are many and very unequal, so of each
+picture some are drawn and weighed; the sum is right on average.
 """
 
 from __future__ import annotations
@@ -25,18 +25,14 @@ HALF_LEVEL = 1 / 255  # of 8 bits, in pixels from -1 to 1
 
 
 def measure_likelihood(model: LatentDiffusion, files: Mapping[str, Sequence[Source]]) -> dict[str, float | None]:
-    """Bits per dimension of held-out pictures, at most `PICTURES` spread evenly over the files, and the standard error.
+    """Bits per dimension of at most `PICTURES` held-out pictures, and the standard error; None without any.
 
-    For a model of pixels the dimensions are these, all three colours of them or their one brightness, and the bound is
-    one on probabilities: "bits_per_dim". A model of latents gives pixels no probability. For it the bound is one on the
-    density of normalised latents, which may be below 0 and compares with nothing but other denoisers of the same codec:
-    "latent_bits_per_dim".
-
-    The same follows for as many training pictures, "..._train": what a model finds likelier of these than of held-out
-    ones it has memorised. Without held-out pictures all numbers are None.
+    Of a model of pixels, "bits_per_dim" bounds the probability of their colours or brightness. Of one of latents,
+    "latent_bits_per_dim" bounds the density of normalised latents: it may be below 0, and compares with other denoisers
+    of the same codec alone. "..._train" is of as many training pictures: what is likelier there is memorised.
 
     Args:
-        files: "train" and "val", as `find_pictures` gives them.
+        files: "train" and "val".
     """
     name = "bits_per_dim" if model.codec.of_pixels else "latent_bits_per_dim"
     held_out = files["val"][:: max(1, -(-len(files["val"]) // PICTURES))]
@@ -54,11 +50,10 @@ def measure_likelihood(model: LatentDiffusion, files: Mapping[str, Sequence[Sour
 def bits_per_dim(model: LatentDiffusion, pictures: PictureSet, draws: int = DRAWS, seed: int = 0) -> Tensor:
     """The bound for each picture, (N,) float64, of `model.predict` (without a class) under ancestral sampling.
 
-    Of pixels, it is for the picture as the codec keeps it, in 8 bits: what is measured of a model of grey pictures is
-    how likely it finds a picture without its colours.
+    Of pixels, it is for the picture in 8 bits as the codec keeps it, grey or in colour.
 
     Args:
-        draws: terms computed of each picture beside the first and the last; the more, the less the result varies.
+        draws: terms of each picture beside the first and the last; the more, the less the result varies.
         seed: of noise and draws; picture i has `seed` + i.
     """
     diffuser, found = model.diffuser, []
@@ -84,11 +79,10 @@ def bits_per_dim(model: LatentDiffusion, pictures: PictureSet, draws: int = DRAW
 
 
 def drawn_steps(diffuser: Diffuser, draws: int, generator: Generator) -> tuple[Tensor, Tensor]:
-    """Some of the steps from states 2..N-1, (draws,), and what their terms must be multiplied with to add up to all.
+    """Some of the steps from states 2..N-1, (draws,), and the weights (draws,) by which their terms add up to all.
 
-    A step is mostly drawn as often as its term would be large for a picture of independent normal pixels, which is the
-    difference of log(1 - alpha_bar); sometimes uniformly, so that none of the weights is large. Each draw is from a
-    part of the steps of its own.
+    They are stratified, and mostly drawn by the size of the term for independent normal pixels, the difference of
+    log(1 - alpha_bar); sometimes uniformly, so that no weight is large.
     """
     chance = torch.log1p(-diffuser.alpha_bar[1:]).diff()
     if not len(chance):
@@ -100,19 +94,18 @@ def drawn_steps(diffuser: Diffuser, draws: int, generator: Generator) -> tuple[T
 
 
 def in_8_bits(image: Tensor) -> Tensor:
-    """An image of any shape in [-1, 1], rounded to the 256 levels that there are."""
+    """An image in [-1, 1], rounded to 256 levels."""
     return ((image.clamp(-1, 1) + 1) * 127.5).round() / 127.5 - 1
 
 
 def pixel_bits(image: Tensor, mean: Tensor, log_variance: Tensor, codec: Codec) -> Tensor:
-    """Minus the logarithm of the probability of 8-bit pixels under Gaussians, (B, C, h, w), bits.
+    """Minus the logarithm of the probability of 8-bit pixels under Gaussians, (B, C, h, w), in bits.
 
-    A pixel's probability is that of what rounds to it; black and white take all that lies beyond (Ho et al. 2020,
-    eq. 13).
+    A pixel's probability is that of what rounds to it; black and white take all beyond (Ho et al. 2020, eq. 13).
 
     Args:
-        image: (B, 3, H, W), levels of 8 bits in [-1, 1]; grey if the codec keeps brightness alone.
-        mean, log_variance: (B, C, h, w), of the Gaussians, in the latents of a codec that keeps pixels.
+        image: (B, 3, H, W), of 8 bits, in [-1, 1]; grey if the codec keeps brightness alone.
+        mean, log_variance: (B, C, h, w), of the Gaussians, in the codec's latents.
     """
     infinity = torch.full_like(image, torch.inf)
     below = codec.encode(torch.where(image < -1 + HALF_LEVEL, -infinity, image - HALF_LEVEL))

@@ -1,4 +1,4 @@
-"""What `python -m ddpm_core.evaluate` measures: what each number means, how it is shown, and what it should be."""
+"""What each number of `python -m ddpm_core.evaluate` means, how it is shown, and what it should be."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ AIMS = {  # of the shipped models: class accuracy is that of digits, all else th
 
 
 def table(measures: Mapping[str, Any]) -> Iterator[str]:
-    """A line for each measure: its name, value, aim and whether that is met, where there is one, and its meaning."""
+    """A line for each measure: name, value, aim and whether it is met, and meaning."""
     width = max(map(len, measures))
     for name, value in measures.items():
         aim = aim_of(name, measures)
@@ -87,7 +87,7 @@ def table(measures: Mapping[str, Any]) -> Iterator[str]:
 def aim_of(name: str, measures: Mapping[str, Any]) -> Aim | None:
     """What a measure should be; None if it has no aim, was not measured, or cannot tell.
 
-    Class accuracy cannot tell where the classifier that reads the samples does not reach the aim on real pictures.
+    Class accuracy cannot where the classifier misses the aim on real pictures.
     """
     aim = AIMS.get(name)
     if aim is None or measures[name] is None:
@@ -98,7 +98,7 @@ def aim_of(name: str, measures: Mapping[str, Any]) -> Aim | None:
 
 
 def shown(value: Any) -> str:
-    """How a measure is written: a number, several, or a word; None says that it took more pictures."""
+    """How a measure is written; None says that it took more pictures."""
     if value is None:
         return "too few held-out pictures"
     if isinstance(value, str):

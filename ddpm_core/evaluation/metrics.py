@@ -11,7 +11,7 @@ from torch import Tensor
 
 
 class Decoder(Protocol):
-    """What `locality` asks of a codec; a codec of another library needs just these two."""
+    """What `locality` asks of a codec, another library's as well."""
 
     stride: int
 
@@ -24,9 +24,8 @@ class Locality:
     """Where pixels move when one latent cell does.
 
     Attributes:
-        radius: the farthest changed pixel, counted in pixels from the cell's own square; beyond it nothing
-            changes, not by one bit.
-        within_3x3: share of the squared change that lies in the cell's square and its eight neighbours'.
+        radius: pixels from the cell's own square to the farthest that changes, be it by one bit.
+        within_3x3: share of the squared change in the cell's square and its eight neighbours'.
     """
 
     radius: int
@@ -35,11 +34,9 @@ class Locality:
 
 @torch.inference_mode()
 def locality(codec: Decoder, latents: Tensor, cells: int = 16, seed: int = 0) -> Locality:
-    """Move single cells of `latents` (B, C, h, w) by 1 per channel, up or down at random, and decode.
+    """Move `cells` single cells of `latents` (B, C, h, w) by 1 per channel, up or down at random, and decode.
 
-    Args:
-        latents: of real pictures, normalised, so that 1 is one standard deviation; on the codec's device.
-        cells: how many cells to try, spread at random over the pictures.
+    The latents are of real pictures and normalised, so that 1 is one deviation, and on the codec's device.
     """
     generator = torch.Generator().manual_seed(seed)
     batch, channels, height, width = latents.shape
@@ -49,7 +46,7 @@ def locality(codec: Decoder, latents: Tensor, cells: int = 16, seed: int = 0) ->
         nudge = torch.randn(channels, generator=generator).sign().to(latents)
         moved = latents[b : b + 1].clone()
         moved[0, :, row, column] += nudge
-        change = (codec.decode(moved) - codec.decode(latents[b : b + 1]))[0].square().sum(0).cpu()
+        change = (codec.decode(moved) - codec.decode(latents[b : b + 1]))[0].square().sum(0).cpu()  # (H, W)
         rows, columns = torch.nonzero(change, as_tuple=True)
         reach = torch.maximum(_beyond(rows, row, codec.stride), _beyond(columns, column, codec.stride))
         radius = max(radius, int(reach.max()))
@@ -70,8 +67,8 @@ def edge_steps(pixels: np.ndarray, painted: np.ndarray) -> np.ndarray:
         pixels: (H, W, channels), 0 to 255.
         painted: bool (H, W).
     Returns:
-        (pairs,), absolute differences averaged over the channels, of 255. In a seamless filling they are no
-        larger than those of the untouched picture at the same places.
+        (pairs,), absolute differences averaged over the channels, of 255; in a seamless filling no larger than those
+        of the untouched picture there.
     """
     across = []
     for axis in (0, 1):

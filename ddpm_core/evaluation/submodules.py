@@ -9,13 +9,10 @@ from types import ModuleType
 
 
 def submodule(package: str, name: str) -> ModuleType:
-    """A module of a package whose own `__init__`, which imports all the others, is not run.
+    """A module of a package whose own `__init__`, which imports all the others, is not run, unless it was already.
 
-    For packages whose requirements outweigh the part wanted. torchvision above all is no small thing to ask for: it
-    has to be of the very build that torch is of, or else diffusers no longer works beside it.
-
-    Nothing of it stays in `sys.modules`, so that a later import of the package runs all of it. A package that is
-    loaded already is used as it is.
+    For packages whose requirements outweigh the part wanted; torchvision above all has to be of the very build that
+    torch is of, or diffusers no longer works beside it. Nothing of it stays in `sys.modules`.
 
     Raises:
         ModuleNotFoundError: the package, or something that the module itself needs, is not installed.
