@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-import shlex
 from pathlib import Path
-from typing import Any
 
 import pytest
 from PIL import Image
@@ -14,14 +12,9 @@ from PIL import Image
 from ddpm_core import train
 from ddpm_core.checkpoints import native as checkpoint
 from ddpm_core.checkpoints.native import CARD, read_config
-from ddpm_core.cli import merge
-from ddpm_core.images.files import PictureError
 from ddpm_core.pipeline import LatentDiffusion
-from ddpm_core.training.presets import PRESETS
 from ddpm_core.training.record.card import SAMPLES, card, is_own, sealed, write_card
 from ddpm_core.training.record.journal import rows_of
-from ddpm_core.training.record.reproduce import command
-from ddpm_core.training.settings import TrainRequest
 from tests.distributed_run import request_for, run
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -167,53 +160,6 @@ def test_a_card_is_known_by_its_fingerprint() -> None:
 
 
 # The command
-
-
-def given(call, monkeypatch: pytest.MonkeyPatch, line: str) -> TrainRequest:
-    """What a printed command asks for."""
-    asked = []
-
-    def read(request: TrainRequest, *_: Any) -> None:
-        asked.append(request)
-        raise PictureError("enough")
-
-    monkeypatch.setattr(train, "read_pictures", read)
-    python, _, module, *arguments = shlex.split(line)
-    assert (python, module) == ("python", "ddpm_core.train")
-    call(train.main, *arguments)
-    return asked[0]
-
-
-CHANGES: list[dict[str, Any]] = [
-    {},
-    {"flips": False, "about": "It's a “quoted” word", "denoiser": {"channels": (32, 64), "learning_rate": 3e-5}},
-    {"codec": "pixel", "size": 64, "denoiser": {"mixer": "none"}},
-    {"stage": "vae", "codec": "vae", "vae": {"iterations": 7}},
-    {"stage": "denoiser", "views": 1, "denoiser": {"iterations": 7}},
-    {"init": "checkpoints/faces-128", "vae": {"learns": "decoder"}},
-]
-
-
-@pytest.mark.parametrize("preset", PRESETS)
-@pytest.mark.parametrize("changes", CHANGES)
-def test_the_command_asks_for_the_settings_recorded(
-    call, monkeypatch: pytest.MonkeyPatch, preset: str, changes: dict[str, Any]
-) -> None:
-    known = {"data": "photos", "out": "checkpoints/mine"}
-    request = TrainRequest.model_validate(merge(PRESETS[preset], known, changes))
-    names = {"data": "photos"} | ({"init": "faces-128"} if request.init else {})
-    recorded = merge(names, *(request.recorded(stage) for stage in request.stages))
-    asked = given(call, monkeypatch, command(recorded, "mine", request.stage if request.stage != "all" else None))
-    for stage in request.stages:
-        assert asked.recorded(stage) == request.recorded(stage)
-    assert (asked.data, asked.out, asked.init) == (request.data, request.out, request.init)
-    assert asked.stages == request.stages
-
-
-def test_the_command_starts_from_the_nearest_preset() -> None:
-    request = TrainRequest.model_validate(merge(PRESETS["digits"], {"data": "mnist.npz", "out": "digits", "seed": 5}))
-    line = command({"data": "mnist.npz"} | request.recorded("denoiser"), "digits")
-    assert line == "python -m ddpm_core.train --data mnist.npz --out checkpoints/digits --preset digits --seed 5"
 
 
 def test_the_card_has_one_command_for_both_stages_if_they_shared_their_settings(trained: Path, tmp_path: Path) -> None:

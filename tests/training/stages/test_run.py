@@ -92,12 +92,6 @@ def test_the_weighting_requested_reaches_the_loss(tmp_path: Path, pictures: Pict
     assert len(set(losses.values())) == 3
 
 
-def test_the_statistics_of_the_latents_are_those_of_the_training_pictures(trained: Path, pictures: Pictures) -> None:
-    latents = checkpoint.load_vae(trained).encode(pictures.train.batch(torch.arange(10)))
-    torch.testing.assert_close(latents.mean((0, 2, 3)), torch.zeros(4), rtol=0, atol=0.01)
-    torch.testing.assert_close(latents.std((0, 2, 3)), torch.ones(4), rtol=0.01, atol=0)
-
-
 def test_the_shipped_weights_are_the_averaged_ones(trained: Path) -> None:
     state, _ = checkpoint.read_tensors(state_file(trained, "denoiser"))
     shipped, _ = checkpoint.read_tensors(trained / checkpoint.DENOISER_WEIGHTS)
@@ -192,11 +186,6 @@ def test_the_denoiser_needs_an_autoencoder_first(tmp_path: Path, pictures: Pictu
         run_all("denoiser", request_for(tmp_path / "none"), pictures)
 
 
-def test_pictures_the_stride_does_not_divide_are_refused(tmp_path: Path, pictures: Pictures) -> None:
-    with pytest.raises(CheckpointError, match="stride"):
-        run_all("vae", request_for(tmp_path / "run", size=18), pictures)
-
-
 def test_a_denoiser_of_another_size_than_its_autoencoder_is_refused_or_recorded(
     tmp_path: Path, pictures: Pictures, trained: Path
 ) -> None:
@@ -254,35 +243,3 @@ def test_a_run_may_start_from_the_weights_of_a_checkpoint(
     said = checkpoint.read_config(out).training[stage]
     assert said["init"] == trained.name
     assert str(trained.parent) not in json.dumps(said)
-
-
-def test_a_decoder_trained_alone_leaves_every_latent_as_it_was(
-    tmp_path: Path, pictures: Pictures, trained: Path
-) -> None:
-    vae = request_for(tmp_path).vae.model_copy(update={"learns": "decoder"})
-    whole, broken = (request_for(tmp_path / name, init=trained, vae=vae) for name in ("whole", "broken"))
-    run_all("vae", whole, pictures)
-    run_all("vae", broken, pictures, until=3)
-    run_all("vae", broken.model_copy(update={"resume": True}), pictures)
-    before, after, again = (checkpoint.load_vae(folder) for folder in (trained, whole.out, broken.out))
-    image = pictures.train.batch(torch.arange(4))
-    assert torch.equal(before.encode(image), after.encode(image))
-    latent = torch.randn(1, 4, 4, 4)
-    assert not torch.equal(before.decode(latent), after.decode(latent))
-    assert torch.equal(after.decode(latent), again.decode(latent))
-
-
-def test_a_decoder_alone_needs_an_encoder_to_start_from(tmp_path: Path, pictures: Pictures) -> None:
-    vae = request_for(tmp_path).vae.model_copy(update={"learns": "decoder"})
-    with pytest.raises(CheckpointError, match="--init"):
-        run_all("vae", request_for(tmp_path / "out", vae=vae), pictures)
-
-
-def test_a_start_that_is_not_there_or_does_not_fit_is_refused_by_name(
-    tmp_path: Path, pictures: Pictures, trained: Path
-) -> None:
-    with pytest.raises(CheckpointError, match="nowhere"):
-        run_all("vae", request_for(tmp_path / "a", init=tmp_path / "nowhere"), pictures)
-    wider = request_for(tmp_path).vae.model_copy(update={"full_width": 16})
-    with pytest.raises(CheckpointError, match=r"vae\.safetensors does not match"):
-        run_all("vae", request_for(tmp_path / "b", init=trained, vae=wider), pictures)

@@ -1,0 +1,56 @@
+"""What stages do alike: their grid, and their entry in `config.json`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from ddpm_core.checkpoints import native as checkpoint
+from ddpm_core.checkpoints.atomic import UnwritableError
+from ddpm_core.training.stages.stage import record, save_grid
+from tests.training.small_runs import request_for
+
+
+def test_stages_write_their_settings_beside_each_other(tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    record(request_for(out), "vae", codec_settings={"channels": [16, 16]})
+    record(request_for(out, seed=5), "denoiser")
+    config = checkpoint.read_config(out)
+    assert config.codec_settings == {"channels": [16, 16]}
+    assert [config.training[stage]["seed"] for stage in ("vae", "denoiser")] == [0, 5]
+    assert "denoiser" not in config.training["vae"]
+
+
+def test_folders_are_named_and_nothing_else_is_said_of_this_machine(tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    record(request_for(out, data=tmp_path / "photos", init=tmp_path / "faces"), "vae")
+    said = checkpoint.read_config(out).training["vae"]
+    assert (said["data"], said["init"]) == ("photos", "faces")
+    assert str(tmp_path) not in (out / checkpoint.CONFIG).read_text(encoding="utf-8")
+
+
+def test_what_was_said_of_the_pictures_stays_until_something_else_is_said(tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    record(request_for(out, about="Us (CC0)", framing="face"), "vae")
+    record(request_for(out), "denoiser")
+    assert (checkpoint.read_config(out).about, checkpoint.read_config(out).framing) == ("Us (CC0)", "face")
+    record(request_for(out, about="Cats", framing="any"), "denoiser")
+    assert (checkpoint.read_config(out).about, checkpoint.read_config(out).framing) == ("Cats", "any")
+
+
+def test_a_grid_is_whole_or_as_it_was(tmp_path: Path) -> None:
+    class Broken(Image.Image):
+        def save(self, path: Path, *_: object, **__: object) -> None:
+            Path(path).write_bytes(b"half")
+            raise OSError("no space left")
+
+    path = tmp_path / "vae-000001.png"
+    save_grid(Image.new("RGB", (4, 2), "teal"), path)
+    before = path.read_bytes()
+    with pytest.raises(UnwritableError, match=r"vae-000001\.png cannot be written"):
+        save_grid(Broken(), path)
+    assert [file.read_bytes() for file in tmp_path.iterdir()] == [before]
+    with Image.open(path) as grid:
+        assert (grid.format, grid.size) == ("PNG", (4, 2))
