@@ -1,0 +1,50 @@
+"""Controls that more than one tab has offer what requests take."""
+
+from __future__ import annotations
+
+from typing import get_args
+
+import gradio as gr
+import pytest
+
+from ddpm_core.requests import MAX_COUNT, EditRequest, GenerateRequest, InpaintRequest
+from ui.components.controls import count_row, crop_choice, sampling, shaping, stage_of
+
+
+@pytest.mark.parametrize("kind", [GenerateRequest, InpaintRequest, EditRequest])
+def test_steps_and_sampler_start_from_the_requests_defaults_and_offer_all_samplers(kind: type[GenerateRequest]) -> None:
+    with gr.Blocks():
+        steps, sampler = sampling("x", kind)
+    assert (steps.value, sampler.value) == (kind().steps, kind().sampler)
+    assert [key for _, key in sampler.choices] == list(get_args(kind.model_fields["sampler"].annotation))
+    assert kind(steps=steps.maximum).steps == steps.maximum
+
+
+def test_as_many_pictures_can_be_had_as_a_request_allows() -> None:
+    with gr.Blocks():
+        count = count_row("x")
+    assert (count.minimum, count.maximum, count.value) == (1, MAX_COUNT, 1)
+
+
+@pytest.mark.parametrize("faces", [True, False])
+def test_whatever_the_shaping_controls_offer_a_request_takes(faces: bool) -> None:
+    with gr.Blocks():
+        grow, feather, crop = shaping("x", faces)
+    for slider in (grow, feather):
+        for value in (slider.minimum, slider.value, slider.maximum):
+            InpaintRequest(**{slider.elem_id.removeprefix("x-"): value})
+    for _, key in crop.choices:
+        assert InpaintRequest(crop=key).crop == key
+
+
+def test_where_no_faces_are_known_none_are_spoken_of_and_the_whole_picture_is_the_usual() -> None:
+    known, unknown = crop_choice(True, "whole"), crop_choice(False, "whole")
+    assert (known["value"], unknown["value"]) == ("whole", "auto")
+    assert crop_choice(False, "painted")["value"] == "painted"
+    assert "face" in str(known).lower()
+    assert "face" not in str(unknown).lower()
+
+
+def test_an_empty_gallery_has_the_room_of_one_picture() -> None:
+    assert stage_of(0) == stage_of(1) == ["stage", "of-1"]
+    assert stage_of(4) == ["stage", "of-4"]
