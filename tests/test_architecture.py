@@ -15,9 +15,7 @@ WITHOUT = """
     ui/components/result_view.py
     ui/components/run_control.py
     ui/examples.py
-    ui/results.py
     ui/tabs/generate.py
-    ui/training/process.py
 """
 
 
