@@ -14,7 +14,6 @@ WITHOUT = """
     ui/components/events.py
     ui/components/result_view.py
     ui/components/run_control.py
-    ui/examples.py
     ui/tabs/generate.py
 """
 
