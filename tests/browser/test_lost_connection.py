@@ -51,12 +51,19 @@ def test_a_server_that_dies_in_a_run_takes_neither_picture_nor_paint(
     lost(page, "inpaint")
 
     drawn(page)  # picture and paint are still on the canvas
-    serve(port=app.port)  # a new process, which knows nothing of the upload: it has to be opened again
+    serve(port=app.port)  # a new process, which knows nothing of the upload and does not take another for it
+    page.locator("#inpaint-run").click()
+    expect(page.locator("#inpaint-bar p")).to_have_text(re.compile("open it again"), timeout=LONG)
+    upload(page, tmp_path / "photo.png")
+    drawn(page)
+    stroke(page, (0.4, 0.45), (0.6, 0.55))
     number(page, "#inpaint-count", 1)
     number(page, "#inpaint-steps", 3)
     run(page, "inpaint")
     path = downloaded(page, "#inpaint-download", tmp_path)
     assert read_parameters(path)["seed"] == 31
+    with Image.open(path) as result:
+        assert result.size == (90, 60)
 
 
 def test_a_server_that_falls_silent_is_noticed(visit: Callable[..., Page], serve: Callable[..., App]) -> None:
