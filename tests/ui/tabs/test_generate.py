@@ -1,0 +1,55 @@
+"""The Generate tab without a browser: what a press puts on the page."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gradio as gr
+import pytest
+
+from ddpm_core.images.files import read_parameters
+from ddpm_core.requests import GenerateRequest
+from ui.errors import Problem
+from ui.models import Shelf
+from ui.tabs.generate import GenerateTab, captions_of
+
+
+@pytest.fixture
+def tab(shelf: Shelf) -> GenerateTab:
+    with gr.Blocks():
+        return GenerateTab(shelf, gr.Dropdown(["tiny"], value="tiny"))
+
+
+def press(tab: GenerateTab, **changes: Any) -> dict[Any, Any]:
+    """What a press leaves on the page: the last value of every output."""
+    values = {"seed": 5, "count": 1, "steps": 3, "sampler": "ddim", "label": "", "guidance": 2} | changes
+    shown: dict[Any, Any] = {}
+    for update in tab._run("tiny", *(values[name] for name in tab.fields)):
+        shown |= update
+        if tab.last in update:  # Gradio copies the files before it asks for more; then they are gone
+            shown["seeds"] = [read_parameters(file)["seed"] for file, _ in update[tab.gallery]["value"]]
+    return shown
+
+
+def test_a_press_makes_a_picture_a_seed_and_says_which(tab: GenerateTab) -> None:
+    shown = press(tab, count=2)
+    assert [caption for _, caption in shown[tab.gallery]["value"]] == ["seed 5", "seed 6"]
+    assert shown["seeds"] == [5, 6]
+    assert shown[tab.last] == GenerateRequest(seed=5, count=2, steps=3, sampler="ddim")
+    assert shown[tab.chosen] == 0
+
+
+def test_an_empty_seed_is_a_sentence(tab: GenerateTab) -> None:
+    with pytest.raises(Problem, match="seed is empty"):
+        press(tab, seed=None)
+
+
+def test_captions_name_the_class() -> None:
+    assert captions_of(GenerateRequest(seed=3, label="7")) == ["7, seed 3"]
+
+
+def test_settings_of_a_saved_picture_come_back_into_the_controls(tab: GenerateTab) -> None:
+    updates = tab.fill(GenerateRequest(seed=77, count=3, steps=9, sampler="unipc"), tab.shelf.load("tiny"))
+    assert updates[tab.fields["seed"]] == 77
+    assert updates[tab.fields["sampler"]] == "unipc"
+    assert "Generate makes it again" in updates[tab.bar]["text"]
