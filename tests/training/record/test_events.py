@@ -9,9 +9,17 @@ import numpy as np
 import pytest
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.summary.writer import event_file_writer
 
 from ddpm_core.training.loop import TrainStep
 from ddpm_core.training.record.journal import EVENTS, Journal
+
+
+@pytest.fixture(autouse=True)
+def files_numbered_from_zero(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Readers take event files by name. Those of one second and process differ in a running number alone, and the
+    tenth comes before the ninth; runs in real life are more than a second apart."""
+    monkeypatch.setattr(event_file_writer, "_global_uid", event_file_writer.AtomicCounter(0))
 
 
 def taken(step: int, loss: float = 0.5, norm: float = 2.0, skipped: int = 0) -> TrainStep:
