@@ -169,8 +169,10 @@ class InpaintTab:
     def _run(self, checkpoint: str, picture: str | None, editor: Any, *values: Any) -> Iterator[Updates]:
         task = self._task(checkpoint, picture, editor, *values)
         # A server that was started again has forgotten which file is open; the page has not.
-        if editor and editor.get("background") is not None and not editor_canvas.shows(editor, task.original):
-            raise Problem("The studio was started again and does not know this picture any more; open it again.")
+        # Without paint it may be a canvas that has not drawn its picture yet.
+        painted = task.inputs.painted
+        if painted is not None and painted.any() and not editor_canvas.shows(editor, task.original):
+            raise Problem("The canvas shows another picture than the studio has open, as after a new start of it; open it again.")
         request, model, frame = task.request, task.model, task.frame()
         small = frame.reduced(PREVIEW)
         before = cached(small.picture)
