@@ -172,7 +172,7 @@ class InpaintTab:
         # Without paint it may be a canvas that has not drawn its picture yet.
         painted = task.inputs.painted
         if painted is not None and painted.any() and not editor_canvas.shows(editor, task.original):
-            raise Problem("The canvas shows another picture than the studio has open, as after a new start of it; open it again.")
+            raise Problem("The canvas shows another picture than the studio has open; open it again.")
         request, model, frame = task.request, task.model, task.frame()
         small = frame.reduced(PREVIEW)
         before = cached(small.picture)
