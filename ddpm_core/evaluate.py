@@ -3,10 +3,10 @@
 Example:
     python -m ddpm_core.evaluate --checkpoint checkpoints/faces-128 --data photos --json measures.json
 
-Held out are the pictures `labels.csv` says, a folder `val` or `test`, or every twentieth (see `datasets.find`). The
-autoencoder is measured on all of them. The denoiser may have learned from only a part of the data: if its
-`config.json` names a folder that DATA has inside, then samples and fillings are measured against the
-pictures of that folder, otherwise against all of DATA.
+Held out are the pictures `labels.csv` says, a folder `val` or `test`, or as many as the checkpoint's run held out (see
+`data.find`). The autoencoder is measured on all of them. The denoiser may have learned from only a part of the data: if
+its `config.json` names a folder that DATA has inside, then samples and fillings are measured against the pictures of
+that folder, otherwise against all of DATA.
 
 Samples are compared with training pictures in the features of a network, too. FID, KID and Inception Score, and
 precision and recall beside published ones, take the weights of FID's Inception-v3, from a file of yours:
@@ -83,10 +83,11 @@ def main(
         labelled = measuring.with_classes_of(model, checkpoint, denoiser_data) if model.classes else None
         classifier = measuring.classifier_of(model, labelled) if labelled else None
         network = network or (of_classes(classifier) if classifier else None)
-        measures = measuring.measure_codec(model, find_pictures(data))
-        measures |= measuring.measure_denoiser(model, find_pictures(denoiser_data), samples, fills, network)
-        measures |= measure_likelihood(model, find_pictures(denoiser_data))
-        measures |= measure_denoising(model, labelled or find(denoiser_data, NONE))
+        measures = measuring.measure_codec(model, find_pictures(data, measuring.held_out_by(checkpoint, "vae")))
+        found = find(denoiser_data, NONE, measuring.held_out_by(checkpoint, "denoiser"))
+        measures |= measuring.measure_denoiser(model, found.sources, samples, fills, network)
+        measures |= measure_likelihood(model, found.sources)
+        measures |= measure_denoising(model, labelled or found)
         if labelled and classifier:
             measures |= measuring.measure_classes(model, labelled, classifier, samples)
         if json_file:

@@ -11,6 +11,7 @@ import re
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from fractions import Fraction
 from pathlib import Path, PurePath, PurePosixPath
 
 from ddpm_core.data import arrays, parquet, tables
@@ -28,6 +29,7 @@ ADVICE = {  # on what is not used, by suffix
 }
 
 AUTO, NONE, FOLDER = "auto", "none", "folder"
+HELD_OUT_FRACTION = 0.05  # of data that does not say itself what is held out
 ACCEPTED = "a folder of pictures, a .zip or .tar of one, or a .parquet or .npz file"
 
 
@@ -74,7 +76,7 @@ class _Found:
     unused: str = ""
 
 
-def find(data: Path, classes: str = AUTO) -> DataSet:
+def find(data: Path, classes: str = AUTO, fraction: float = HELD_OUT_FRACTION) -> DataSet:
     """The pictures of a folder or archive, sorted by name.
 
     What is hidden (its name, or that of a folder around it, begins with a dot), systems keep there or training wrote
@@ -83,8 +85,8 @@ def find(data: Path, classes: str = AUTO) -> DataSet:
 
     Held out is what `labels.csv`, in the folder or the one above it, gives the `split` "val" or "test"; without such
     a column, what lies in a folder `val` or `test` beside a folder `train`, parquet files named so, or the test part
-    of a `.npz`; without these, every twentieth picture (none if there are fewer than twenty). A table that names none
-    of the pictures counts as none, and one of the notes says so.
+    of a `.npz`; without these, a `fraction` of the pictures, evenly spread: at 0.05 every twentieth, none of fewer than
+    twenty. A table that names none of the pictures counts as none, and one of the notes says so.
 
     Args:
         classes: what tells a picture's class: "folder" for the folder it lies in, another word for the column of
@@ -92,6 +94,7 @@ def find(data: Path, classes: str = AUTO) -> DataSet:
             there is no `labels.csv` and all pictures lie in folders, one deep (or in `train/<class>/`). Parquet has
             columns of its own; of these "auto" also takes another one if no second one is of classes. A `.npz` has
             its own classes, and takes "auto" and "none" alone.
+        fraction: 0 to 1, of the pictures, held out where the data does not say which.
 
     Raises:
         PictureError: no such data, no picture in it, none left to train on, no such classes, or a table that cannot
@@ -109,7 +112,7 @@ def find(data: Path, classes: str = AUTO) -> DataSet:
     elif not data.exists():
         raise PictureError(f"{data} does not exist; --data needs {ACCEPTED}.")
     elif name.endswith(".npz"):
-        return _in_arrays(data, classes)
+        return _in_arrays(data, classes, fraction)
     elif is_archive(data):
         found = _in_archive(of_archive(data))
     elif name.endswith(parquet.SUFFIX):
@@ -122,7 +125,7 @@ def find(data: Path, classes: str = AUTO) -> DataSet:
         raise PictureError(
             f"There are no pictures in {data} (looked for {', '.join(sorted(SUFFIXES))} and .parquet). {unused}".strip()
         )
-    held_out = _held_out(entries, found.columns)
+    held_out = _held_out(entries, found.columns, fraction)
     if all(held_out):
         raise PictureError(f"Every picture in {data} is held out by its {SPLIT}; nothing is left to train on.")
     names = _classes(data, found, how)
@@ -243,16 +246,18 @@ def _almost_splits(found: _Found) -> list[str]:
     ]
 
 
-def _held_out(entries: Sequence[_Entry], columns: list[str] | None) -> list[bool]:
+def _held_out(entries: Sequence[_Entry], columns: list[str] | None, fraction: float) -> list[bool]:
     if column_named(columns or [], SPLIT):
         return [is_held_out(entry.row, columns or []) for entry in entries]
     if _has_splits(entries) and _tops(entries) & HELD_OUT:
         return [entry.name.parts[0].lower() in HELD_OUT for entry in entries]
-    return _every_twentieth(len(entries))
+    return _evenly(len(entries), fraction)
 
 
-def _every_twentieth(count: int) -> list[bool]:
-    return [number % 20 == 19 for number in range(count)]
+def _evenly(count: int, fraction: float) -> list[bool]:
+    """Which of `count` pictures make up a fraction of them: each that brings the number due to a whole one more."""
+    part, whole = Fraction(str(fraction)).as_integer_ratio()  # as it is written: in binary, 0.05 is no twentieth
+    return [part * (number + 1) // whole > part * number // whole for number in range(count)]
 
 
 def _classes(data: Path, found: _Found, how: str) -> list[str]:
@@ -275,11 +280,11 @@ def _classes(data: Path, found: _Found, how: str) -> list[str]:
     return [entry.row.get(column) or "" for entry in entries]
 
 
-def _in_arrays(path: Path, classes: str) -> DataSet:
+def _in_arrays(path: Path, classes: str, fraction: float) -> DataSet:
     if classes not in (AUTO, NONE):
         raise PictureError(f"{path} has its own classes, so there is no {classes!r} to take them from.")
     found = arrays.read(path)
-    held_out = _every_twentieth(len(found.pictures)) if found.held_out is None else found.held_out
+    held_out = _evenly(len(found.pictures), fraction) if found.held_out is None else found.held_out
     dataset = _data_set(found.pictures, held_out, [""] * len(held_out) if classes == NONE else found.labels)
     if found.unused:
         dataset.unused = f"the arrays {', '.join(found.unused)}"

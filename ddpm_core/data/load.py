@@ -20,7 +20,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from ddpm_core.data.find import NONE, find
+from ddpm_core.data.find import HELD_OUT_FRACTION, NONE, find
 from ddpm_core.images.files import Member, PictureError, Source, as_rgb, open_picture
 from ddpm_core.machine import available_memory
 
@@ -32,13 +32,13 @@ THREADS = min(8, os.cpu_count() or 1)  # each holds a whole decoded picture
 AHEAD = 4  # files per thread that are on their way; they come back as squares, which are small
 
 
-def find_pictures(data: Path) -> dict[str, list[Source]]:
+def find_pictures(data: Path, fraction: float = HELD_OUT_FRACTION) -> dict[str, list[Source]]:
     """The pictures of a folder or archive, split into "train" and "val", as `find` has them.
 
     Raises:
         PictureError: no such data, or no picture in it.
     """
-    return find(data, NONE).sources
+    return find(data, NONE, fraction).sources
 
 
 class Skipped(NamedTuple):

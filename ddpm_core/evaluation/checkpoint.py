@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from ddpm_core.checkpoints import folders
-from ddpm_core.data.find import AUTO, DataSet, find
+from ddpm_core.data.find import AUTO, HELD_OUT_FRACTION, DataSet, find
 from ddpm_core.data.load import load_pictures
 from ddpm_core.evaluation import metrics
 from ddpm_core.evaluation.classifier import Classifier, classifier_accuracy, trained_classifier
@@ -21,6 +21,7 @@ from ddpm_core.evaluation.samples import sample, sample_classes
 from ddpm_core.images.files import PictureError, Source
 from ddpm_core.pipeline import LatentDiffusion
 from ddpm_core.training.reconstruction import gradient_ratio, reconstruction_psnr
+from ddpm_core.training.settings import StageName
 
 
 def data_of_denoiser(checkpoint: Path, data: Path) -> Path:
@@ -28,6 +29,11 @@ def data_of_denoiser(checkpoint: Path, data: Path) -> Path:
     trained_on = folders.training_of(checkpoint).get("denoiser", {}).get("data")
     part = data / Path(str(trained_on)).name
     return part if trained_on and part.is_dir() else data
+
+
+def held_out_by(checkpoint: Path, stage: StageName) -> float:
+    """The fraction of its pictures that a stage's run held out: what it learned is nothing to measure it on."""
+    return folders.training_of(checkpoint).get(stage, {}).get("held_out", HELD_OUT_FRACTION)
 
 
 def measure_codec(model: LatentDiffusion, files: dict[str, list[Source]]) -> dict[str, Any]:
@@ -78,7 +84,7 @@ def measure_denoiser(
 def with_classes_of(model: LatentDiffusion, checkpoint: Path, data: Path) -> DataSet:
     """The data with the classes that the checkpoint was trained on; a `PictureError` if it has others."""
     how = folders.training_of(checkpoint).get("denoiser", {}).get("classes", AUTO)
-    found = find(data, how)
+    found = find(data, how, held_out_by(checkpoint, "denoiser"))
     if found.classes != model.classes:
         raise PictureError(f"{data} does not have the classes that {checkpoint} has, so these cannot be measured.")
     return found

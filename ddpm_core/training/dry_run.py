@@ -94,7 +94,7 @@ def dry_run_report(request: TrainRequest) -> Iterator[str]:
     for name, state in places.items():
         if state.exists():
             yield from changes(name, request)
-    found = find(request.data, request.classes)
+    found = find(request.data, request.classes, request.held_out)
     pictures = len(found.sources["train"]) * request.views + len(found.sources["val"])
     pixels = pictures * 3 * request.size**2
     looked_at, skipped = _looked_at(found.sources["train"], request.size)

@@ -56,7 +56,7 @@ def introduction(files: int, held_out: int, classes: Sequence[str], notes: Itera
 
 def read_pictures(request: TrainRequest, watch: Callable[[Iterable[Source]], Iterable[Source]] = iter) -> Pictures:
     """Read the data; `watch` may wrap the files to show progress. Raises `PictureError`."""
-    found = find(request.data, request.classes)
+    found = find(request.data, request.classes, request.held_out)
     files, labels = found.sources, found.labels
     how = request.size, request.views, request.zoom, request.seed
     train = load_pictures(files["train"], *how, labels=labels["train"], watch=watch)

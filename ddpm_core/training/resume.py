@@ -11,6 +11,7 @@ from typing import Any
 from ddpm_core.checkpoints import native as checkpoint
 from ddpm_core.checkpoints.atomic import CheckpointError
 from ddpm_core.cli import plain
+from ddpm_core.data.find import HELD_OUT_FRACTION
 from ddpm_core.training.settings import StageName, TrainRequest
 
 # What does not change what is learned: where and how often things are written, on what they are computed.
@@ -40,7 +41,8 @@ def changes(stage: StageName, request: TrainRequest) -> list[str]:
         if name in before and not _same(name, before[name], now[name])
     }
     for name, sentence in others.items():
-        if name in {f"{stage}_{fixed}" for fixed in getattr(request, stage).SHAPE}:
+        # Weights would not fit, or what was learned would count as held out.
+        if name in {"held_out", *(f"{stage}_{fixed}" for fixed in getattr(request, stage).SHAPE)}:
             raise CheckpointError(
                 f"The run in {request.out} has other settings: {sentence} cannot become {plain(now[name])}; "
                 "resume it with what it had, or choose another --out."
@@ -75,6 +77,7 @@ def refuse_other_classes(folder: Path, classes: tuple[str, ...]) -> None:
 def _settings(stage: StageName, request: dict[str, Any]) -> dict[str, Any]:
     """The settings that a stage's result depends on, by the name of their flag."""
     common = {name: value for name, value in request.items() if name not in ASIDE | {"vae", "denoiser"}}
+    common.setdefault("held_out", HELD_OUT_FRACTION)  # before it was a setting
     return common | {f"{stage}_{name}": value for name, value in request[stage].items()}
 
 

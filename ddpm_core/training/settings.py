@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 from pydantic import BeforeValidator, Field, ValidationInfo, field_validator, model_validator
 
 from ddpm_core.checkpoints.native import Framing
+from ddpm_core.data.find import HELD_OUT_FRACTION
 from ddpm_core.diffusion.prediction import PredictionType
 from ddpm_core.diffusion.schedules import SCHEDULES
 from ddpm_core.machine import Precision
@@ -148,6 +149,12 @@ class TrainRequest(Request):
     )
     classes: str = Field(
         "auto", description='what tells classes apart: "folder", a column of labels.csv, "none", or "auto" to find out'
+    )
+    held_out: float = Field(
+        HELD_OUT_FRACTION,
+        ge=0,
+        le=0.5,
+        description="fraction of the pictures to measure on and never learn, where the data itself holds none out",
     )
     flips: bool = Field(True, description="mirror pictures at random")
     views: int = Field(1, ge=1, le=64, description="squares cut from each picture, the first the whole")

@@ -315,3 +315,22 @@ def test_labels_stay_with_their_pictures_through_views_and_unreadable_files(tmp_
     assert loaded.labels is not None
     assert loaded.labels.tolist() == [4, 4, 6, 6]
     assert loaded.pixels[:, 0, 0, 0].tolist() == [0, 0, 2, 2]
+
+
+@pytest.mark.parametrize(("fraction", "held_out"), [(0, []), (0.05, [19]), (0.1, [9, 19]), (0.25, [3, 7, 11, 15, 19])])
+def test_as_many_are_held_out_as_one_asks_for_evenly_spread(
+    tmp_path: Path, fraction: float, held_out: list[int]
+) -> None:
+    found = find(fill(tmp_path, *(f"{number:02d}.png" for number in range(20))), fraction=fraction)
+    assert sorted(classes_of(found, "val")) == held_out
+    assert len(found.sources["train"]) == 20 - len(held_out)
+
+
+def test_arrays_without_a_test_part_hold_out_the_fraction_one_asks_for(tmp_path: Path) -> None:
+    np.savez(tmp_path / "x.npz", x_train=np.zeros((8, 4, 4), np.uint8), y_train=np.arange(8))
+    assert len(find(tmp_path / "x.npz", fraction=0.25).sources["val"]) == 2
+
+
+def test_what_the_data_itself_holds_out_is_not_asked_for(tmp_path: Path) -> None:
+    found = find(fill(tmp_path, "train/0.png", "train/1.png", "val/2.png"), fraction=0.5)
+    assert [len(found.sources[part]) for part in ("train", "val")] == [2, 1]

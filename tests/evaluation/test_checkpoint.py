@@ -24,6 +24,14 @@ def test_a_denoiser_is_measured_on_the_part_of_the_data_that_it_was_trained_on(
     assert measuring.data_of_denoiser(own_checkpoint, tmp_path) == tmp_path / "synthetic"
 
 
+def test_what_the_run_learned_is_not_what_it_is_measured_on(own_checkpoint: Path) -> None:
+    config = own_checkpoint / CONFIG
+    runs = {"vae": {}, "denoiser": {"held_out": 0.2}}
+    config.write_text(json.dumps(json.loads(config.read_text()) | {"training": runs}))
+    assert measuring.held_out_by(own_checkpoint, "denoiser") == 0.2
+    assert measuring.held_out_by(own_checkpoint, "vae") == 0.05  # of versions in which it was no setting
+
+
 @pytest.mark.parametrize("framing", ["any", "face"])
 def test_eyes_are_looked_for_where_faces_are_known(
     tiny_checkpoint: Path, picture_folder: Path, framing: str, monkeypatch: pytest.MonkeyPatch

@@ -46,6 +46,11 @@ def test_the_basis_tells_other_pictures_and_other_classes_under_the_same_names(t
     assert read(tmp_path / "in").basis["pixels"] != before["pixels"]
 
 
+def test_a_run_holds_out_what_it_is_asked_to(tmp_path: Path) -> None:
+    pictures = read(fill(tmp_path / "in"), held_out=0.5)
+    assert (len(pictures.train), len(pictures.held_out or [])) == (3, 3)
+
+
 def test_a_run_says_and_keeps_what_was_found(call, tmp_path: Path) -> None:
     data, out = fill(tmp_path / "in"), tmp_path / "mine"
     for name in ("a.xyz", "b.xyz", "broken.png"):

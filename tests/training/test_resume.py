@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import unicodedata
 from pathlib import Path
 
@@ -9,7 +10,8 @@ import pytest
 
 from ddpm_core.checkpoints import native as checkpoint
 from ddpm_core.checkpoints.native import CheckpointConfig, CheckpointError
-from ddpm_core.training.resume import other_basis, refuse_other_classes
+from ddpm_core.training.resume import changes, other_basis, refuse_other_classes
+from ddpm_core.training.settings import TrainRequest
 
 BASIS = {"pictures": "10", "pixels": "ab", "classes": "cd", "autoencoder": "5 steps"}
 
@@ -41,3 +43,14 @@ def test_classes_are_the_same_however_their_letters_are_composed(tmp_path: Path)
     refuse_other_classes(tmp_path, ("café", "tea"))
     with pytest.raises(CheckpointError, match="has other classes"):
         refuse_other_classes(tmp_path, ("tea", "café"))
+
+
+@pytest.mark.parametrize("noted", [True, False], ids=["0.05", "not a setting yet"])
+def test_what_was_learned_is_never_held_out_later(tmp_path: Path, noted: bool) -> None:
+    request = TrainRequest(data=tmp_path / "in", out=tmp_path)
+    before = request.model_dump(mode="json", exclude=set() if noted else {"held_out"})
+    (tmp_path / "training").mkdir()
+    (tmp_path / "training" / "denoiser.json").write_text(json.dumps(before))
+    assert changes("denoiser", request) == []
+    with pytest.raises(CheckpointError, match=r"--held-out was 0.05 and cannot become 0.2; resume it with"):
+        changes("denoiser", request.model_copy(update={"held_out": 0.2}))
