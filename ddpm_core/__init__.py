@@ -4,6 +4,7 @@ What follows is a table of contents; a name is loaded from its module when it is
 """
 
 from importlib import import_module
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -17,6 +18,10 @@ if TYPE_CHECKING:
     from ddpm_core.networks.vae import VAE
     from ddpm_core.pipeline import LatentDiffusion
     from ddpm_core.requests import EditRequest, GenerateRequest, InpaintRequest
+
+# `python -m ddpm_core.sample` and `from ddpm_core.train import …` are what people type, wherever commands lie. Code of
+# this package says `ddpm_core.commands`: a module under both its names would be loaded twice.
+__path__.append(str(Path(__file__).with_name("commands")))
 
 __all__ = [
     "SAMPLERS",

@@ -22,7 +22,7 @@ from ddpm_core.networks.codec import PixelCodec
 from ddpm_core.networks.unet import UNet
 from ddpm_core.networks.vae import VAE
 from ddpm_core.pipeline import LatentDiffusion
-from tests.commands import Outcome
+from tests.command_lines import Outcome
 from tests.runs import write_pictures
 
 SIZE = 32

@@ -13,7 +13,7 @@ import torch
 import torch._dynamo
 
 from ddpm_core import cli as options
-from ddpm_core import train
+from ddpm_core.commands import train
 
 # A server forks them. It is a fresh process: one in which threads ran, as safetensors starts some, cannot be forked.
 _CONTEXT = multiprocessing.get_context("forkserver")

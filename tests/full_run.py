@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from ddpm_core import cli as options
-from ddpm_core import train
+from ddpm_core.commands import train
 from ddpm_core.training.shards import MicroBatch
 from ddpm_core.training.stages.vae import VaeStage
 

@@ -10,9 +10,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from ddpm_core import sample
 from ddpm_core.checkpoints import native as checkpoint
 from ddpm_core.checkpoints.atomic import CheckpointError
+from ddpm_core.commands import sample
 from ddpm_core.diffusion.guidance import classifier_free_guidance
 from ddpm_core.diffusion.prediction import Prediction, predictor
 from ddpm_core.diffusion.samplers import SAMPLERS, last
@@ -22,7 +22,7 @@ from ddpm_core.networks.unet import UNet
 from ddpm_core.pipeline import LatentDiffusion
 from ddpm_core.requests import EditRequest, GenerateRequest, InpaintRequest
 from ddpm_core.training.losses import with_labels_dropped
-from tests.commands import assert_refused
+from tests.command_lines import assert_refused
 from tests.conftest import CLASSES, write_class_checkpoint
 
 SHAPE = {"latent_channels": 3, "channels": (32, 32), "blocks": 1, "mixer": "none"}

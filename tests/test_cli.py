@@ -16,7 +16,7 @@ from ddpm_core.images.files import PictureError
 from ddpm_core.images.masks import MaskError
 from ddpm_core.machine import NoSuchDevice
 from ddpm_core.training.loop import TrainingError
-from tests.commands import assert_refused
+from tests.command_lines import assert_refused
 
 
 class Shape(BaseModel):

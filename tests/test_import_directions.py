@@ -20,12 +20,12 @@ FLOORS = [
     {"pipeline"},
     {"training"},
     {"evaluation"},
+    {"commands"},
 ]
 
 
 def floor_of(room: str) -> int:
-    """Commands, which are all other modules of the package, are on top."""
-    return next((number for number, rooms in enumerate(FLOORS) if room in rooms), len(FLOORS))
+    return next(number for number, rooms in enumerate(FLOORS) if room in rooms)
 
 
 def imports_of(file: Path) -> Iterator[str]:

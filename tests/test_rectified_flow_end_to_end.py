@@ -13,7 +13,7 @@ import torch
 from diffusers import FlowMatchEulerDiscreteScheduler
 from torch import Tensor
 
-from ddpm_core import sample, train
+from ddpm_core.commands import sample, train
 from ddpm_core.diffusion.diffuser import Diffuser
 from ddpm_core.diffusion.noise import SeededNoise
 from ddpm_core.diffusion.prediction import Prediction, Predictor, to_eps, training_target

@@ -14,7 +14,7 @@ from benchmarks.results import Result, report
 from ddpm_core.checkpoints import native as checkpoint
 from ddpm_core.networks.unet import UNet
 from ddpm_core.networks.vae import VAE
-from tests.commands import assert_refused
+from tests.command_lines import assert_refused
 
 
 def by_name(file: Path) -> dict[str, dict]:

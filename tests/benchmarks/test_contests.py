@@ -15,7 +15,7 @@ from ddpm_core.diffusion.diffuser import Diffuser
 from ddpm_core.networks.unet import UNet
 from ddpm_core.pipeline import LatentDiffusion
 from ddpm_core.requests import InpaintRequest
-from tests.commands import assert_refused
+from tests.command_lines import assert_refused
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ from ddpm_core.pipeline import LatentDiffusion
 from ddpm_core.requests import GenerateRequest
 from ddpm_core.training.settings import DenoiserSettings
 from tests.benchmarks.test_benchmarks import by_name
-from tests.commands import assert_refused
+from tests.command_lines import assert_refused
 
 SHIPPED = Path(__file__).resolve().parents[2] / pipeline.CHECKPOINT
 

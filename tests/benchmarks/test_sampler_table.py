@@ -18,7 +18,7 @@ from ddpm_core.evaluation.classifier import SETTINGS, trained_classifier
 from ddpm_core.images.files import PictureError
 from ddpm_core.pipeline import LatentDiffusion
 from ddpm_core.requests import GenerateRequest
-from tests.commands import assert_refused
+from tests.command_lines import assert_refused
 from tests.conftest import CLASSES
 
 

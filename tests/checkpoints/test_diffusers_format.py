@@ -25,9 +25,9 @@ from diffusers import (
 from PIL import Image
 from torch import Tensor
 
-from ddpm_core import edit, evaluate, sample
 from ddpm_core.checkpoints import diffusers_format, folders
 from ddpm_core.checkpoints.atomic import CheckpointError
+from ddpm_core.commands import edit, evaluate, sample
 from ddpm_core.diffusion.samplers import last
 from ddpm_core.evaluation import checkpoint as measuring
 from ddpm_core.evaluation.classifier import Classifier
@@ -35,7 +35,7 @@ from ddpm_core.images.files import read_parameters
 from ddpm_core.networks.cpu import packed as inference
 from ddpm_core.pipeline import LatentDiffusion
 from ddpm_core.requests import EditRequest, GenerateRequest, InpaintRequest
-from tests.commands import assert_refused
+from tests.command_lines import assert_refused
 from tests.tiny_pipelines import SIDE, STATES, autoencoder, ddim, unet
 
 CLOSE = {"rtol": 0, "atol": 3e-4}  # theirs counts betas in fp32; levels of a picture lie 8e-3 apart

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ddpm_core import sample, train
 from ddpm_core.checkpoints import native as checkpoint
+from ddpm_core.commands import sample, train
 from ddpm_core.images.files import open_picture, read_parameters
 from ddpm_core.pipeline import LatentDiffusion
 

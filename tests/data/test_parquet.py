@@ -14,11 +14,11 @@ import pytest
 import torch
 from PIL import Image
 
-from ddpm_core import train
+from ddpm_core.commands import train
 from ddpm_core.data.find import DataSet, find
 from ddpm_core.data.load import load_pictures
 from ddpm_core.images.files import PictureError, open_picture
-from tests.commands import assert_refused
+from tests.command_lines import assert_refused
 
 
 @pytest.fixture(autouse=True)

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Normal, kl_divergence
 
-from ddpm_core import sample, train
 from ddpm_core.checkpoints import native as checkpoint
+from ddpm_core.commands import sample, train
 from ddpm_core.diffusion.diffuser import Diffuser
 from ddpm_core.diffusion.noise import SeededNoise
 from ddpm_core.diffusion.prediction import Prediction, Predictor, predictor, split_variance

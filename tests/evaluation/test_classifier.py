@@ -10,12 +10,12 @@ import pytest
 import torch
 from PIL import Image
 
-from ddpm_core import evaluate
+from ddpm_core.commands import evaluate
 from ddpm_core.data.load import PictureSet
 from ddpm_core.evaluation import checkpoint as measuring
 from ddpm_core.evaluation.classifier import SETTINGS, classifier_accuracy, trained_classifier
 from ddpm_core.pipeline import LatentDiffusion
-from tests.commands import assert_refused
+from tests.command_lines import assert_refused
 from tests.conftest import CLASSES
 
 SHORT = SETTINGS.model_copy(update={"iterations": 40, "batch_size": 16, "warmup": 5})

@@ -15,7 +15,7 @@ from PIL import Image
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from ddpm_core import evaluate
+from ddpm_core.commands import evaluate
 from ddpm_core.data.load import PictureSet
 from ddpm_core.evaluation import checkpoint as measuring
 from ddpm_core.evaluation import classifier as classifiers
@@ -29,7 +29,7 @@ from ddpm_core.evaluation.features import (
     of_turns,
 )
 from ddpm_core.evaluation.submodules import submodule
-from tests.commands import assert_refused
+from tests.command_lines import assert_refused
 from tests.conftest import CLASSES
 
 SHORT = SETTINGS.model_copy(update={"iterations": 60, "batch_size": 16, "warmup": 5})

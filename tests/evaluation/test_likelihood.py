@@ -13,7 +13,7 @@ from PIL import Image
 from torch import Generator, Tensor
 from torch.distributions import Normal
 
-from ddpm_core import evaluate
+from ddpm_core.commands import evaluate
 from ddpm_core.data.load import PictureSet
 from ddpm_core.diffusion.diffuser import Diffuser
 from ddpm_core.diffusion.prediction import Prediction, Predictor

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from ddpm_core import evaluate
+from ddpm_core.commands import evaluate
 from ddpm_core.evaluation.measures import AIMS, MEANING, table
 
 # What a number has to be to be just right, and one that is just wrong.

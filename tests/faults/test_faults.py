@@ -17,9 +17,9 @@ import numpy as np
 import pytest
 from torch import Tensor
 
-from ddpm_core import train
 from ddpm_core.checkpoints import native as checkpoint
 from ddpm_core.checkpoints.atomic import UnwritableError
+from ddpm_core.commands import train
 from ddpm_core.training import loop
 from ddpm_core.training.record.journal import Journal, rows_of
 from ddpm_core.training.shards import MicroBatch
@@ -27,7 +27,7 @@ from ddpm_core.training.stages import run as stage_run
 from ddpm_core.training.stages.run import state_file
 from ddpm_core.training.stages.vae import VaeStage
 from tests import forked
-from tests.commands import Outcome
+from tests.command_lines import Outcome
 from tests.runs import STEPS, assert_complete, assert_same_result, flags, progress, write_pictures
 
 

@@ -17,9 +17,9 @@ from typing import Any
 
 import pytest
 
-from ddpm_core import train
 from ddpm_core.checkpoints import atomic
 from ddpm_core.checkpoints import native as checkpoint
+from ddpm_core.commands import train
 from ddpm_core.training import loop, state
 from ddpm_core.training.interruption import STOP_SIGNALS
 from ddpm_core.training.record.journal import Journal

@@ -14,7 +14,7 @@ import torch
 from PIL import Image, ImageChops
 from torch import Tensor
 
-from ddpm_core import train
+from ddpm_core.commands import train
 from ddpm_core.data.listing import SUFFIXES
 from ddpm_core.data.load import load_pictures
 from ddpm_core.training.pictures import Pictures, describe, read_pictures, skipped_file

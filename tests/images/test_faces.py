@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ddpm_core import edit, inpaint
+from ddpm_core.commands import edit, inpaint
 from ddpm_core.images.crop import Frame, center_crop
 from ddpm_core.images.faces import LARGER, Box, center_box, find_faces
 from ddpm_core.images.files import open_picture

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from ddpm_core import train
+from ddpm_core.commands import train
 from ddpm_core.machine import BACKGROUND_NICENESS, let_others_go_first, memory_is_full, use_threads
-from tests.commands import assert_refused
+from tests.command_lines import assert_refused
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -49,7 +49,7 @@ def test_every_command_has_a_console_script(wheel: Path) -> None:
         (name,) = (name for name in archive.namelist() if name.endswith("entry_points.txt"))
         said = ConfigParser()
         said.read_string(archive.read(name).decode())
-    expected = {f"ddpm-{name}": f"ddpm_core.{name}:command" for name in COMMANDS}
+    expected = {f"ddpm-{name}": f"ddpm_core.commands.{name}:command" for name in COMMANDS}
     assert dict(said["console_scripts"]) == expected | {"ddpm-studio": "ui.studio:command"}
 
 

@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 import torch
 
-from ddpm_core import sample, train
 from ddpm_core.checkpoints import folders
 from ddpm_core.checkpoints import native as checkpoint
 from ddpm_core.checkpoints.atomic import CheckpointError
 from ddpm_core.cli import merge
+from ddpm_core.commands import sample, train
 from ddpm_core.images.files import open_picture
 from ddpm_core.networks.codec import PixelCodec
 from ddpm_core.pipeline import LatentDiffusion
@@ -23,7 +23,7 @@ from ddpm_core.training.presets import PRESETS
 from ddpm_core.training.settings import TrainRequest
 from ddpm_core.training.stages.denoiser import DenoiserStage
 from ddpm_core.training.stages.run import run_stage, state_file
-from tests.commands import assert_refused
+from tests.command_lines import assert_refused
 
 DENOISER = {"channels": (32, 32), "blocks": 1, "mixer": "none", "warmup": 2, "batch_size": 3, "iterations": 6}
 

@@ -14,13 +14,13 @@ from typing import Any
 import pytest
 import torch
 
-from ddpm_core import train
 from ddpm_core.checkpoints import native as checkpoint
+from ddpm_core.commands import train
 from ddpm_core.training import distributed
 from ddpm_core.training.distributed import World, process_group
 from ddpm_core.training.stages.run import state_file
 from tests import distributed_run
-from tests.commands import assert_refused
+from tests.command_lines import assert_refused
 from tests.distributed_run import request_for, run
 
 ROOT = Path(__file__).resolve().parents[2]

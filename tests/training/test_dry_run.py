@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from ddpm_core import train
 from ddpm_core.checkpoints import native as checkpoint
+from ddpm_core.commands import train
 from ddpm_core.data import load as data
 from ddpm_core.images.files import open_picture
 from ddpm_core.networks.unet import UNet
@@ -20,7 +20,7 @@ from ddpm_core.networks.vae import VAE
 from ddpm_core.training import dry_run, memory_budget
 from ddpm_core.training.presets import PRESETS
 from ddpm_core.training.record.progress import in_bytes, in_hours
-from tests.commands import Outcome, assert_refused
+from tests.command_lines import Outcome, assert_refused
 
 TINY = ["--preset", "tiny", "--device", "cpu", "--precision", "fp32", "--batch-size", 2]
 

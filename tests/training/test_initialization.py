@@ -12,17 +12,17 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from ddpm_core import train
 from ddpm_core.checkpoints import folders
 from ddpm_core.checkpoints import native as checkpoint
 from ddpm_core.checkpoints.native import CheckpointConfig
+from ddpm_core.commands import train
 from ddpm_core.diffusion.diffuser import Diffuser
 from ddpm_core.networks.codec import PixelCodec
 from ddpm_core.networks.unet import UNet
 from ddpm_core.networks.vae import VAE
 from ddpm_core.pipeline import LatentDiffusion
 from ddpm_core.training.initialization import shapes_of
-from tests.commands import Outcome, assert_refused
+from tests.command_lines import Outcome, assert_refused
 from tests.runs import flags, progress, write_pictures
 
 VAE_SHAPE = {"latent_channels": 6, "channels": [16, 24], "decoder_blocks": 1, "full_width": 8}

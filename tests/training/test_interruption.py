@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from ddpm_core import train
+from ddpm_core.commands import train
 from ddpm_core.training.interruption import STOP_SIGNALS, Interruption, Stop, how_to_go_on, stop_on_signals
 from ddpm_core.training.stages.vae import VaeStage
 from tests.runs import flags

@@ -11,8 +11,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from ddpm_core import train
 from ddpm_core.checkpoints import native as checkpoint
+from ddpm_core.commands import train
 from ddpm_core.training import memory_budget
 from ddpm_core.training.distributed import World
 from ddpm_core.training.loop import Trainer, TrainingError, TrainStep

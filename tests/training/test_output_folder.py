@@ -10,13 +10,13 @@ from typing import Any
 
 import pytest
 
-from ddpm_core import train
 from ddpm_core.checkpoints import atomic
 from ddpm_core.checkpoints.atomic import CheckpointError
+from ddpm_core.commands import train
 from ddpm_core.data import load as data
 from ddpm_core.training.output_folder import claimed
 from tests import forked
-from tests.commands import assert_refused
+from tests.command_lines import assert_refused
 from tests.runs import flags
 
 

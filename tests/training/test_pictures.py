@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from ddpm_core import train
 from ddpm_core.checkpoints import native as checkpoint
+from ddpm_core.commands import train
 from ddpm_core.images.files import open_picture
 from ddpm_core.training.pictures import Pictures, found_in_data, read_pictures
 from ddpm_core.training.settings import TrainRequest

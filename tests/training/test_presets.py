@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from ddpm_core import train
 from ddpm_core.checkpoints import native as checkpoint
+from ddpm_core.commands import train
 from ddpm_core.training.presets import PRESETS
 from ddpm_core.training.settings import TrainRequest
 from tests.runs import flags, write_pictures

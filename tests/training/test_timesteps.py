@@ -10,8 +10,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from ddpm_core import train
 from ddpm_core.checkpoints import native as checkpoint
+from ddpm_core.commands import train
 from ddpm_core.diffusion.diffuser import Diffuser
 from ddpm_core.networks.unet import UNet
 from ddpm_core.training import losses as objective

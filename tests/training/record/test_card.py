@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from ddpm_core import train
 from ddpm_core.checkpoints import native as checkpoint
 from ddpm_core.checkpoints.native import CARD, read_config
+from ddpm_core.commands import train
 from ddpm_core.pipeline import LatentDiffusion
 from ddpm_core.training.record.card import SAMPLES, card, is_own, sealed, write_card
 from ddpm_core.training.record.journal import rows_of

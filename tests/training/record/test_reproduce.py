@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from ddpm_core import train
 from ddpm_core.cli import merge
+from ddpm_core.commands import train
 from ddpm_core.images.files import PictureError
 from ddpm_core.training.presets import PRESETS
 from ddpm_core.training.record.reproduce import command

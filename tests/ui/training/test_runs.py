@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from ddpm_core import train
 from ddpm_core.checkpoints.folders import list_checkpoints
-from tests.commands import Outcome
+from ddpm_core.commands import train
+from tests.command_lines import Outcome
 from ui.errors import Problem
 from ui.training.order import Order
 from ui.training.process import Progress, Run

@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from ddpm_core import anagram
+from ddpm_core.commands import anagram
 from ddpm_core.images.files import read_parameters
-from tests.commands import assert_refused
+from tests.command_lines import assert_refused
 
 
 def test_every_picture_is_written_as_it_is_and_as_it_is_seen_otherwise(

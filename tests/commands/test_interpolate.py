@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ddpm_core import interpolate, sample
+from ddpm_core.commands import interpolate, sample
 from ddpm_core.images.files import read_parameters
-from tests.commands import assert_refused
+from tests.command_lines import assert_refused
 
 
 def test_the_pictures_between_two_seeds_are_numbered_and_end_at_those_of_the_seeds(

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ddpm_core import process
+from ddpm_core.commands import process
 from ddpm_core.requests import InpaintRequest
-from tests.commands import assert_refused
+from tests.command_lines import assert_refused
 
 
 @pytest.fixture

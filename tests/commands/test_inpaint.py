@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ddpm_core import inpaint
+from ddpm_core.commands import inpaint
 from ddpm_core.images.files import read_parameters
-from tests.commands import assert_refused
+from tests.command_lines import assert_refused
 
 
 @pytest.fixture

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from ddpm_core import evaluate
-from tests.commands import assert_refused
+from ddpm_core.commands import evaluate
+from tests.command_lines import assert_refused
 
 
 def test_evaluating_prints_and_writes_the_measures(call, tiny_checkpoint: Path, picture_folder: Path, tmp_path: Path):

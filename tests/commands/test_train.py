@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from ddpm_core import sample, train
 from ddpm_core.checkpoints import folders
 from ddpm_core.checkpoints import native as checkpoint
+from ddpm_core.commands import sample, train
 from ddpm_core.training.settings import TrainRequest
-from tests.commands import ALONE, ROOT, assert_refused, module
+from tests.command_lines import ALONE, ROOT, assert_refused, module
 
 TINY = ["--preset", "tiny", "--device", "cpu", "--precision", "fp32", "--batch-size", 2]
 

@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ddpm_core import sample
 from ddpm_core.checkpoints import native as checkpoint
+from ddpm_core.commands import sample
 from ddpm_core.images.files import read_parameters, to_pictures
 from ddpm_core.requests import MAX_COUNT, MAX_SEED
-from tests.commands import ALONE, ROOT, assert_refused, module
+from tests.command_lines import ALONE, ROOT, assert_refused, module
 
 
 def test_samples_are_files_named_by_seed_with_their_parameters_in_them(call, tiny_checkpoint: Path, tmp_path: Path):
