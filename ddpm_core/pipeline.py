@@ -58,6 +58,7 @@ class LatentDiffusion:
         codec: image <-> latent, see `Codec.encode` and `Codec.decode`.
         denoiser: the network.
         guide: a weaker network for the same latents, from whose mistakes it is steered away; None without one.
+        guidance: how far it is steered, see `autoguidance`.
         predict: its `Predictor`, guided if there is a guide. Requests that name a class go by `class_predictor`.
         wrappers: what is around all of its predictors, the innermost first; `with_wrapper` adds one.
         diffuser: the noise schedule.
@@ -82,7 +83,7 @@ class LatentDiffusion:
         limit: float | None = None,
         framing: Framing = "any",
     ):
-        self.codec, self.denoiser, self.guide, self.diffuser = codec, denoiser, guide, diffuser
+        self.codec, self.denoiser, self.guide, self.guidance, self.diffuser = codec, denoiser, guide, guidance, diffuser
         self.size, self.name, self.about, self.classes, self.limit = size, name, about, tuple(classes), limit
         self.framing = framing
         self.device = codec.latent_mean.device

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from itertools import pairwise
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, Self
 
@@ -10,6 +11,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationIn
 from ddpm_core.diffusion.constraints import CLAMPS, MASK_RULES, repaint_timesteps
 from ddpm_core.diffusion.illusions import VIEWS
 from ddpm_core.diffusion.samplers import SAMPLERS
+from ddpm_core.diffusion.schedules import SCHEDULES
 from ddpm_core.diffusion.spacing import SPACINGS
 from ddpm_core.images.animation import FORMATS
 from ddpm_core.images.crop import Crop
@@ -17,6 +19,7 @@ from ddpm_core.images.crop import Crop
 MAX_SEED = 2**31 - 1
 MAX_COUNT = 8
 MAX_STRIP = 16  # pictures between two seeds: the parts of one thing, so more are worth waiting for
+MAX_COMPARED = 8  # values of one setting in a comparison
 
 # The registries say what there is to choose, so that a line there is all it takes to offer one thing more.
 if TYPE_CHECKING:  # type checkers cannot read literals made at run time
@@ -34,6 +37,34 @@ else:
     MaskRuleName = Literal[tuple(MASK_RULES)]
     FormatName = Literal[tuple(FORMATS)]
 
+
+def _distinct(table: Mapping[str, object]) -> tuple[str, ...]:
+    """Names in a registry; of several names for one thing the first."""
+    first: dict[int, str] = {}
+    for name, value in table.items():
+        first.setdefault(id(value), name)
+    return tuple(first.values())
+
+
+# What can be compared, and by which values unless they are named; all but the last two are fields of requests.
+COMPARED: dict[str, tuple[str, ...]] = {
+    "sampler": ("ddpm", "ddim", "heun", "dpm-solver++"),
+    "steps": ("2", "5", "10", "20"),
+    "spacing": _distinct(SPACINGS),
+    "eta": ("0", "0.3", "0.6", "1"),
+    "guidance": ("1", "2", "4", "8", "20"),
+    "seed": ("0", "1", "2", "3"),
+    "clamp": tuple(CLAMPS),
+    "resamples": ("1", "2", "4", "8"),
+    "schedule": _distinct(SCHEDULES),
+    "checkpoint": (),
+}
+if TYPE_CHECKING:
+    ComparedName = str
+    SecondName = str
+else:
+    ComparedName = Literal[tuple(COMPARED)]
+    SecondName = Literal[(*COMPARED, "none")]
 
 Label = Annotated[  # an empty box, or a number without quotes
     str | None, BeforeValidator(lambda value: None if value == "" else str(value) if isinstance(value, int) else value)
@@ -226,3 +257,34 @@ class WalkSettings(AnimationSettings):
     """How the way between two seeds is walked, there and back."""
 
     seconds: float = Field(4.0, ge=0.1, le=60, description="how long it runs")
+
+
+class CompareRequest(Request):
+    """One or two settings whose values are laid out as a grid of pictures; the request beside it says all others."""
+
+    action: ClassVar[str] = "compare"
+
+    across: ComparedName = Field("steps", description="setting that differs from column to column")
+    across_values: str = Field("", max_length=400, description="its values, parted by commas; empty for the usual ones")
+    down: SecondName = Field("sampler", description="setting that differs from row to row, or none")
+    down_values: str = Field("", max_length=400, description="its values, parted by commas; empty for the usual ones")
+
+    @model_validator(mode="after")
+    def _two_settings(self) -> Self:
+        if self.across == self.down:
+            raise ValueError(f"across and down are both {self.across}; choose two different settings")
+        for name, setting in (("across", self.across), ("down", self.down)):
+            number = len(self.values(name))
+            if not number:
+                raise ValueError(f"{name} is {setting}; name those to compare in {name}_values")
+            if number > MAX_COMPARED:
+                raise ValueError(f"{name}_values are {number}, and {MAX_COMPARED} are the most")
+        return self
+
+    def values(self, name: str) -> tuple[str, ...]:
+        """The values of "across" or "down" as they were typed, or its usual ones; one "" where there is none."""
+        setting = getattr(self, name)
+        if setting == "none":
+            return ("",)
+        typed = tuple(value for part in getattr(self, f"{name}_values").split(",") if (value := part.strip()))
+        return typed or COMPARED[setting]

@@ -20,6 +20,7 @@ FLOORS = [
     {"pipeline"},
     {"training"},
     {"evaluation"},
+    {"inspection"},
     {"commands"},
 ]
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-COMMANDS = ("sample", "inpaint", "edit", "process", "interpolate", "anagram", "hybrid", "train", "evaluate")
+COMMANDS = ("sample", "inpaint", "edit", "process", "interpolate", "anagram", "hybrid", "train", "evaluate", "compare")
 
 
 @pytest.fixture(scope="module")

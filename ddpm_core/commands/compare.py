@@ -1,0 +1,90 @@
+"""`python -m ddpm_core.compare`: one seed by different settings, as a labelled grid with the time that each took.
+
+Examples:
+    python -m ddpm_core.compare --seed 7 --across steps --across-values 2,5,10,20 --down sampler --out grid.png
+    python -m ddpm_core.compare --checkpoint checkpoints/digits --class 7 --across guidance --down none --out grid.png
+    python -m ddpm_core.compare photo.jpg --region face --across clamp --down resamples --out grid.png
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from tqdm import tqdm
+
+from ddpm_core.cli import (
+    CHECKPOINT,
+    Checkpoint,
+    Device,
+    Mask,
+    Region,
+    in_one_sentence,
+    output_file,
+    output_folder,
+    part,
+    run,
+    say_written,
+    takes,
+)
+from ddpm_core.errors import UserError
+from ddpm_core.images.files import open_picture, save_png
+from ddpm_core.images.masks import check_choice, painted_on
+from ddpm_core.inspection.compare import Upload, compare, facts, places, sheet
+from ddpm_core.pipeline import LatentDiffusion
+from ddpm_core.requests import CompareRequest, GenerateRequest, InpaintRequest
+
+
+@takes(CompareRequest, GenerateRequest, InpaintRequest, without=("count",))
+def main(
+    given: dict[str, Any],
+    out: Annotated[Path, typer.Option(help="PNG to write")],
+    picture: Annotated[Path | None, typer.Argument(help="compare inpaintings of this picture instead")] = None,
+    mask: Mask = None,
+    region: Region = None,
+    checkpoint: Checkpoint = CHECKPOINT,
+    device: Device = "auto",
+) -> None:
+    """Write OUT, a grid of the pictures of one seed by two settings; of inpaintings if PICTURE is given.
+
+    Checkpoints that are compared are named as folders beside that of --checkpoint.
+    """
+    with in_one_sentence():
+        output_file(out, ".png")
+        wanted = part(given, CompareRequest)
+        upload = None
+        kind: type[GenerateRequest] = GenerateRequest
+        if picture is not None:
+            check_choice(mask, region)
+            original = open_picture(picture)
+            kind, upload = InpaintRequest, Upload(original, painted_on(original, mask, region))
+        elif mask is not None or region is not None:
+            raise UserError("a mask or region belongs to an inpainting; name the picture as well.")
+        base = part(given, kind)
+        grid = places(wanted, base, checkpoint.name)
+        LatentDiffusion.load(checkpoint, device)  # says what is wrong before anything is made
+
+        def load(name: str) -> LatentDiffusion:
+            return LatentDiffusion.load(checkpoint.parent / name, device)
+
+        output_folder(out.parent)
+        made = list(tqdm(compare(grid, load, upload), total=len(grid), desc="comparing", unit="picture", disable=None))
+        says = {"action": wanted.action, "checkpoint": checkpoint.name, **base.model_dump(mode="json")}
+        says |= wanted.model_dump(mode="json") | {"made": [facts(one, wanted) for one in made]}
+        save_png(sheet(wanted, made, title(checkpoint.name, base)), out, says)
+        say_written([out])
+
+
+def title(checkpoint: str, base: GenerateRequest) -> str:
+    """What stands above the grid."""
+    return f"{checkpoint}, seed {base.seed}" + (f", class {base.label}" if base.label is not None else "")
+
+
+def command() -> None:
+    """The console script `ddpm-compare`."""
+    run(main)
+
+
+if __name__ == "__main__":
+    command()

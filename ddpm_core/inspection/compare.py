@@ -1,0 +1,267 @@
+"""One seed by different settings, side by side: a labelled grid, with seconds and calls of the model in each place."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image, ImageDraw, ImageFont
+from pydantic import ValidationError
+from torch import Tensor
+
+from ddpm_core.cli import complaint
+from ddpm_core.diffusion.prediction import Prediction, Predictor
+from ddpm_core.diffusion.samplers import last
+from ddpm_core.diffusion.schedules import SCHEDULES
+from ddpm_core.errors import UserError
+from ddpm_core.images.files import as_rgb
+from ddpm_core.inspection.rescheduled import under_schedule
+from ddpm_core.pipeline import LatentDiffusion
+from ddpm_core.requests import CompareRequest, GenerateRequest, InpaintRequest
+
+MOST_CALLS = 4000  # of one comparison: minutes on two cores, and nobody waits longer for a grid
+TILE = 128  # pixels of a picture in the grid, at least
+
+Load = Callable[[str], LatentDiffusion]  # a model by its checkpoint's name
+
+
+@dataclass(frozen=True)
+class Place:
+    """What belongs to one place of the grid.
+
+    Attributes:
+        row, column: where it is.
+        request: what makes its picture; None where its settings do not go together.
+        checkpoint, schedule: by which model, and under which schedule; None for that it was trained on.
+        note: why there is no picture.
+    """
+
+    row: int
+    column: int
+    request: GenerateRequest | None
+    checkpoint: str
+    schedule: str | None = None
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Made:
+    """A place that is done.
+
+    Attributes:
+        place: which.
+        picture: what was made; None where nothing could be.
+        calls: of the model; each sampler's own number of them a step, see `GenerateRequest.calls`.
+        seconds: that they took, without making pixels of the latent.
+        note: why there is no picture.
+    """
+
+    place: Place
+    picture: Image.Image | None = None
+    calls: int = 0
+    seconds: float = 0.0
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Upload:
+    """A picture (any size) and what is painted on it, bool (H, W), for comparisons of inpaintings."""
+
+    picture: Image.Image
+    painted: np.ndarray
+
+
+@dataclass
+class CountedCalls:
+    """A wrapper that counts how often what it is around is asked."""
+
+    number: int = field(default=0)
+
+    def __call__(self, predict: Predictor) -> Predictor:
+        def counted(noisy: Tensor, t: Tensor) -> Prediction:
+            self.number += 1
+            return predict(noisy, t)
+
+        return counted
+
+
+def places(wanted: CompareRequest, base: GenerateRequest, checkpoint: str) -> list[Place]:
+    """All places of the grid, row by row.
+
+    Args:
+        base: settings that are not compared; an `InpaintRequest` for a comparison of inpaintings.
+        checkpoint: the model's, unless checkpoints are compared.
+
+    Raises:
+        UserError: a value is none of its setting's, a setting does not belong to this kind of request, or it would be
+            more than `MOST_CALLS` calls.
+    """
+    settings = [setting for setting in (wanted.across, wanted.down) if setting != "none"]
+    for setting in settings:
+        if setting in ("clamp", "resamples") and not isinstance(base, InpaintRequest):
+            raise UserError(f"{setting} belongs to an inpainting; give a picture and what is painted on it as well.")
+        if setting == "guidance" and base.label is None:
+            raise UserError("guidance is how closely a class is followed; choose a class as well.")
+    plain = base.model_dump() | {"count": 1}
+    if "eta" in settings and "sampler" not in settings:
+        plain["sampler"] = "ddim"  # the only one that has it
+    found: list[Place] = []
+    for row, down in enumerate(wanted.values("down")):
+        for column, across in enumerate(wanted.values("across")):
+            chosen = {wanted.across: across, wanted.down: down}
+            found.append(_place(row, column, type(base), plain, chosen, checkpoint))
+    if all(place.request is None for place in found):
+        raise UserError(found[0].note)
+    calls = sum(place.request.calls for place in found if place.request)
+    if calls > MOST_CALLS:
+        raise UserError(
+            f"that is {calls} steps in all, and {MOST_CALLS} are the most; take fewer values or fewer steps."
+        )
+    return found
+
+
+def _place(
+    row: int, column: int, kind: type[GenerateRequest], plain: dict[str, Any], chosen: dict[str, str], checkpoint: str
+) -> Place:
+    schedule, checkpoint = chosen.get("schedule"), chosen.get("checkpoint", checkpoint)
+    if schedule is not None and schedule not in SCHEDULES:
+        raise UserError(f"there is no noise schedule {schedule[:60]!r}; choose from: {', '.join(SCHEDULES)}.")
+    fields = {name: value for name, value in chosen.items() if name in kind.model_fields}
+    for name, value in fields.items():  # a value that its setting never has, as against two that do not go together
+        try:
+            kind.model_validate({name: value, **({"sampler": "ddim"} if name == "eta" else {})})
+        except ValidationError as error:
+            raise UserError(complaint(error)) from None
+    try:
+        request = kind.model_validate(plain | fields)
+    except ValidationError as error:
+        return Place(row, column, None, checkpoint, schedule, complaint(error))
+    return Place(row, column, request, checkpoint, schedule)
+
+
+def compare(wanted: Iterable[Place], load: Load, upload: Upload | None = None) -> Iterator[Made]:
+    """Make the pictures of a grid, one after the other.
+
+    A place that a checkpoint cannot make, for it has no such class or is not there, has a note instead.
+    """
+    models: dict[str, LatentDiffusion] = {}
+    for place in wanted:
+        if place.request is None:
+            yield Made(place, note=place.note)
+            continue
+        try:
+            if place.checkpoint not in models:
+                model = models[place.checkpoint] = load(place.checkpoint)
+                _made(model, _shortest(place.request), upload)  # what is set up at first is no sampler's fault
+            model = models[place.checkpoint]
+            calls = CountedCalls()
+            counted = model.with_wrapper(calls)
+            if place.schedule is not None:
+                counted = under_schedule(counted, place.schedule)
+            picture, seconds = _made(counted, place.request, upload)
+        except UserError as error:  # a class that one of the checkpoints does not have, say
+            yield Made(place, note=str(error))
+            continue
+        yield Made(place, picture, calls.number, seconds)
+
+
+def _made(model: LatentDiffusion, request: GenerateRequest, upload: Upload | None) -> tuple[Image.Image, float]:
+    """The picture of a request, and the seconds that its steps took."""
+    if not isinstance(request, InpaintRequest):
+        latent, seconds = _timed(lambda: last(model.generate(request)).latent)
+        return model.pictures(latent)[0], seconds
+    if upload is None:
+        raise UserError("an inpainting needs a picture and what is painted on it.")
+    frame = model.frame(request, upload.picture, upload.painted)
+    latent, seconds = _timed(lambda: last(model.inpaint(request, frame.image(), frame.mask())).latent)
+    return as_rgb(frame.reduced(model.size).paste(model.pictures(latent)[0])), seconds
+
+
+def _shortest(request: GenerateRequest) -> GenerateRequest:
+    """The same in a single step."""
+    single: dict[str, Any] = {name: 1 for name in ("steps", "resamples", "jump") if hasattr(request, name)}
+    return request.model_copy(update=single)
+
+
+def _timed(work: Callable[[], Tensor]) -> tuple[Tensor, float]:
+    began = time.perf_counter()
+    result = work()
+    if result.device.type == "cuda":
+        torch.cuda.synchronize()
+    return result, time.perf_counter() - began
+
+
+def sheet(wanted: CompareRequest, made: Iterable[Made], title: str = "") -> Image.Image:
+    """The grid as one RGB picture: settings and values around it, seconds and calls under each picture.
+
+    Places that are not `made` yet are grey.
+    """
+    done = {(one.place.row, one.place.column): one for one in made}
+    rows, columns = wanted.values("down"), wanted.values("across")
+    tile = max([TILE, *(max(_enlarged(one.picture).size) for one in done.values() if one.picture)])
+    font, small = ImageFont.load_default(15), ImageFont.load_default(12)
+    left = 12 if wanted.down == "none" else 24 + max(int(font.getlength(text)) for text in (*rows, wanted.down))
+    top, below, gap = 62, 24, 8
+    size = left + len(columns) * (tile + gap) + 4, top + len(rows) * (tile + below + gap)
+    canvas = Image.new("RGB", (max(size[0], 24 + int(small.getlength(title))), size[1]), "white")
+    draw = ImageDraw.Draw(canvas)
+    draw.text((12, 8), title, "#555555", small)
+    if wanted.down != "none":
+        draw.text((12, 36), wanted.down, "#777777", small)
+    for column, value in enumerate(columns):
+        text = f"{wanted.across} {value}" if column == 0 else value
+        draw.text((left + column * (tile + gap) + tile // 2, 44), text, "black", font, anchor="mm")
+    for row, value in enumerate(rows):
+        y = top + row * (tile + below + gap)
+        draw.text((12, y + tile // 2), value, "black", font, anchor="lm")
+        for column in range(len(columns)):
+            x = left + column * (tile + gap)
+            draw.rectangle((x, y, x + tile - 1, y + tile - 1), "#eeeeee")
+            if one := done.get((row, column)):
+                _draw_place(canvas, draw, one, x, y, tile, small)
+    return canvas
+
+
+def _draw_place(
+    canvas: Image.Image, draw: ImageDraw.ImageDraw, one: Made, x: int, y: int, tile: int, font: Any
+) -> None:
+    if one.picture is None:
+        draw.multiline_text((x + 8, y + 8), _wrapped(one.note, tile - 16, font), "#777777", font)
+        return
+    picture = _enlarged(one.picture)
+    canvas.paste(picture, (x + (tile - picture.width) // 2, y + (tile - picture.height) // 2))
+    draw.text((x + tile // 2, y + tile + 11), numbers(one), "#333333", font, anchor="mm")
+
+
+def numbers(one: Made) -> str:
+    """What stands under a picture: "20 calls, 0.41 s"."""
+    return f"{one.calls} call{'s' * (one.calls != 1)}, {one.seconds:.2f} s"
+
+
+def _enlarged(picture: Image.Image) -> Image.Image:
+    """A small picture at a whole multiple of its size, so that its pixels stay sharp."""
+    times = max(1, TILE // max(picture.size))
+    return picture.resize((times * picture.width, times * picture.height), Image.Resampling.NEAREST)
+
+
+def _wrapped(text: str, width: int, font: Any) -> str:
+    lines = [""]
+    for word in text.split():
+        longer = f"{lines[-1]} {word}".strip()
+        if font.getlength(longer) <= width:
+            lines[-1] = longer
+        else:
+            lines.append(word)
+    return "\n".join(lines).strip()
+
+
+def facts(one: Made, wanted: CompareRequest) -> dict[str, Any]:
+    """A place as plain values, for other programs: its settings, calls and seconds, or the note."""
+    across, down = wanted.values("across")[one.place.column], wanted.values("down")[one.place.row]
+    settings = {wanted.across: across} | ({wanted.down: down} if wanted.down != "none" else {})
+    outcome = {"note": one.note} if one.note else {"calls": one.calls, "seconds": round(one.seconds, 4)}
+    return settings | outcome

@@ -1,0 +1,58 @@
+"""A model that walks another noise schedule than it was trained on, without being trained anew.
+
+What a network knows is how to denoise at a noise level; the timestep is its name for one. So a sampler may pass
+through the levels of any schedule, if the network is told the timestep at which it was trained on that level. (So k-
+diffusion and diffusers place steps by noise level; Karras et al. 2022, table 1, put all models on one footing so.)
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from ddpm_core.diffusion.diffuser import Diffuser
+from ddpm_core.networks.unet import Denoiser
+from ddpm_core.pipeline import LatentDiffusion
+
+
+def same_noise(asked: Diffuser, trained: Diffuser) -> Tensor:
+    """For each state of one schedule the state of another whose log-SNR is nearest, int64 (N,); the clean one stays 0.
+
+    Noise beyond the trained schedule's last state is answered by that state.
+    """
+    levels = torch.logit(trained.alpha_bar[1:]).flip(0).contiguous()  # (N-1,), rising
+    wanted = torch.logit(asked.alpha_bar[1:])
+    above = torch.searchsorted(levels, wanted).clamp(1, len(levels) - 1)
+    nearer_below = wanted - levels[above - 1] < levels[above] - wanted
+    found = torch.where(nearer_below, above - 1, above)
+    return torch.cat([torch.zeros(1, dtype=torch.int64), len(levels) - found])
+
+
+class Rescheduled(Denoiser):
+    """A network asked by the timesteps of another schedule; its weights are shared."""
+
+    def __init__(self, network: Denoiser, asked: Diffuser, trained: Diffuser):
+        super().__init__(network.latent_channels, network.prediction, network.classes, network.null_class)
+        self.network, self.states = network, same_noise(asked, trained)
+
+    def forward(self, noisy: Tensor, t: Tensor, label: Tensor | None = None) -> Tensor:
+        return self.network(noisy, self.states[t.cpu()].to(t), label)
+
+
+def under_schedule(model: LatentDiffusion, schedule: str) -> LatentDiffusion:
+    """The model with the schedule of that name in `SCHEDULES`, of as many states and the same ends.
+
+    Networks are shared. Under the schedule that it was trained on it is the model itself.
+    """
+    trained = model.diffuser
+    if schedule == trained.schedule:
+        return model
+    asked = Diffuser(trained.num_timesteps, trained.beta_start, trained.beta_end, schedule)
+    guide = None if model.guide is None else Rescheduled(model.guide, asked, trained)
+    other = LatentDiffusion(
+        model.codec, Rescheduled(model.denoiser, asked, trained), asked, model.size, model.name, model.about, guide,
+        model.guidance, model.classes, model.limit, model.framing,
+    )  # fmt: skip
+    for wrapper in model.wrappers[len(other.wrappers) :]:
+        other = other.with_wrapper(wrapper)
+    return other
