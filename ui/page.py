@@ -22,6 +22,7 @@ from ui.saved_settings import saved_settings
 from ui.tabs.edit import EditTab
 from ui.tabs.generate import GenerateTab
 from ui.tabs.inpaint import InpaintTab
+from ui.tabs.inside.tab import InsideTab
 from ui.tabs.play import PlayTab
 from ui.tabs.process import ProcessTab
 from ui.tabs.train import TrainTab
@@ -58,6 +59,8 @@ def build(shelf: Shelf, trainings: Trainings | None = None) -> gr.Blocks:
                 play = PlayTab(shelf, checkpoint)
             with gr.Tab("Process", id="process"):
                 process = ProcessTab(shelf, checkpoint)
+            with gr.Tab("Look inside", id="inside") as looked_into:
+                InsideTab(shelf, checkpoint, looked_into)
             with gr.Tab("Train", id="train") as opened:
                 train = TrainTab(shelf, checkpoint, trainings or Trainings(shelf.root))
         footer = gr.HTML(_facts(shelf, shelf.first), elem_id="footer")

@@ -30,12 +30,22 @@ SHADES = {
     "on-picture": ("rgb(0 0 0 / 55%)",) * 2,  # behind words on a picture
     "words-on-picture": ("#fff",) * 2,
 }
+# Lines of charts, told apart by those who see fewer colours, too; after Okabe and Ito.
+SERIES = {
+    f"series-{i}": shades
+    for i, shades in enumerate(
+        [
+            ("#0f766e", "#3fb3a7"), ("#b45309", "#e69f00"), ("#1d5fa8", "#56b4e9"),
+            ("#a33b7a", "#e08bbd"), ("#57534c", "#a19c93"), ("#7a6a00", "#f0e442"),
+        ]
+    )
+}  # fmt: skip
 HELD_OUT = "#d97706"  # the second line of a plot, beside one in the accent colour
 
 
 def colours() -> str:
-    """`SHADES` as style sheet, for `launch`."""
-    light, dark = ("".join(f"--{name}: {shade[at]}; " for name, shade in SHADES.items()) for at in (0, 1))
+    """`SHADES` and `SERIES` as style sheet, for `launch`."""
+    light, dark = ("".join(f"--{name}: {shade[at]}; " for name, shade in {**SHADES, **SERIES}.items()) for at in (0, 1))
     return f".gradio-container {{ {light}}} .dark .gradio-container, .dark.gradio-container {{ {dark}}}"
 
 

@@ -16,6 +16,7 @@ from ddpm_core.images.animation import spread
 from ddpm_core.images.files import open_picture, to_tensor
 from ddpm_core.images.masks import open_mask
 from ddpm_core.requests import EditRequest, GenerateRequest, InpaintRequest, ProcessSettings
+from ui.api import inside as api_inside
 from ui.api import play as api_play
 from ui.api.fields import Parameter, checkpoint, expose, file, limits, number, parameters_of
 from ui.errors import Problem, build_request_from
@@ -112,6 +113,7 @@ def build(shelf: Shelf) -> None:
             gr.Files(label="pictures"), "One PNG file per variant, at the model's size.",
         )  # fmt: skip
         api_play.build(shelf, door)
+        api_inside.build(shelf, door)
     gr.api(checkpoints, api_name="checkpoints", queue=False)
 
 

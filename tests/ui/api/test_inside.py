@@ -1,0 +1,35 @@
+"""/inside_noise and the other views as other programs see them, with the tiny checkpoint."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from gradio_client import Client, handle_file
+from gradio_client.exceptions import AppError
+from PIL import Image
+
+from ddpm_core.diffusion.diffuser import Diffuser
+from ddpm_core.inspection.noising import NoiseRequest
+from ui.tabs.inside.views import VIEWS
+
+
+def test_every_view_is_an_endpoint_with_what_its_request_has(client: Client) -> None:
+    endpoints = client.view_api(return_format="dict")["named_endpoints"]
+    for name, view in VIEWS.items():
+        given = {one["parameter_name"] for one in endpoints[f"/inside_{name}"]["parameters"]}
+        expected = {*view.request.model_fields, "checkpoint"} | ({"picture"} if view.of_a_picture else set())
+        assert given == expected
+
+
+def test_a_view_answers_with_a_picture_and_its_numbers(client: Client, tmp_path: Path) -> None:
+    path, numbers = client.predict(seed=3, t=400, api_name="/inside_noise")
+    assert Image.open(path).format == "PNG"
+    assert numbers["alpha_bar"] == Diffuser().alpha_bar[400].item()
+    _, numbers = client.predict(api_name="/inside_noise")
+    assert numbers["t"] == NoiseRequest().t
+    Image.new("RGB", (40, 30), "teal").save(tmp_path / "own.png")
+    own, _ = client.predict(picture=handle_file(tmp_path / "own.png"), seed=3, t=400, api_name="/inside_noise")
+    assert Path(own).read_bytes() != Path(path).read_bytes()
+    with pytest.raises(AppError, match="T should be less"):
+        client.predict(t=1000, api_name="/inside_noise")

@@ -1,0 +1,88 @@
+"""The tab without a browser: what its handlers leave on the page."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+import pytest
+from PIL import Image
+
+from ui import examples
+from ui.errors import Problem
+from ui.models import Shelf
+from ui.tabs.inside.tab import InsideTab, _choose, _guided
+from ui.tabs.inside.tour import Stop
+from ui.tabs.inside.views import VIEWS
+
+
+@pytest.fixture(scope="module")
+def tab(shelf: Shelf) -> InsideTab:
+    """The tab, on a page nobody looks at."""
+    with gr.Blocks(), gr.Tabs(), gr.Tab("Look inside") as opened:
+        return InsideTab(shelf, gr.Dropdown(["tiny"], value="tiny"), opened)
+
+
+def shown(tab: InsideTab, view: str, picture: str | None = None, seed: Any = 3, **fields: Any) -> dict[Any, Any]:
+    """What the tab puts on the page with a view chosen, its controls as they are at first but for `fields`."""
+    values = [
+        fields.get(field, control.value) if name == view else control.value
+        for name, part in tab.parts.items()
+        for field, control in part.controls.items()
+    ]
+    updates: dict[Any, Any] = {}
+    for update in tab._draw(view, "tiny", picture, seed, *values):
+        updates |= update
+    return updates
+
+
+def test_the_chosen_view_alone_is_drawn_and_can_be_taken_away(tab: InsideTab) -> None:
+    for name, part in tab.parts.items():
+        updates = shown(tab, name)
+        assert set(updates) == {part.stage, part.download}
+        assert Path(updates[part.download]).suffix in {".png", ".gif"}
+
+
+def test_the_controls_of_the_view_are_heard(tab: InsideTab) -> None:
+    part = tab.parts["noise"]
+    early, late = (shown(tab, "noise", t=t)[part.stage] for t in (10, 900))
+    assert early != late
+    assert next(iter(tab._draw_one(part, "tiny", None, 3, 900, "checkpoint")))[part.stage] == late
+    with pytest.raises(Problem, match="T should be less"):
+        shown(tab, "noise", t=5000)
+    with pytest.raises(Problem, match="seed is empty"):
+        shown(tab, "noise", seed=None)
+
+
+def test_one_looks_into_ones_own_picture_and_the_shipped_faces_are_for_models_of_faces(
+    tab: InsideTab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Image.effect_noise((60, 40), 60).convert("RGB").save(tmp_path / "own.png")
+    stage = tab.parts["noise"].stage
+    of_the_seed, own = shown(tab, "noise")[stage], shown(tab, "noise", str(tmp_path / "own.png"))[stage]
+    assert own != of_the_seed
+    face = str(examples.faces()[0])
+    assert shown(tab, "noise", face)[stage] == of_the_seed
+    monkeypatch.setattr(tab.shelf.load("tiny"), "framing", "face")
+    assert shown(tab, "noise", face)[stage] != of_the_seed
+
+
+def test_choosing_shows_one_view_and_the_picture_where_the_view_is_about_one() -> None:
+    for name, view in VIEWS.items():
+        about, *columns = _choose(name)
+        assert about["visible"] == view.of_a_picture
+        assert [column["visible"] for column in columns] == [each == name for each in VIEWS]
+
+
+def test_what_is_pressed_on_the_stage_sets_controls(tab: InsideTab) -> None:
+    part = tab.parts["noise"]
+    assert part.pressed(gr.EventData(None, {"t": 7, "nosuch": 1})) == [7, gr.skip()]
+    assert part.pressed(gr.EventData(None, None)) == [gr.skip(), gr.skip()]
+
+
+def test_a_stop_of_the_tour_chooses_its_view_and_says_its_text() -> None:
+    view, guide, t = _guided(Stop("Why?", "noise", {"t": 5}, "So."))
+    assert (view, t, guide["visible"]) == ("noise", 5, True)
+    assert "Why?" in guide["value"]
+    assert "So." in guide["value"]

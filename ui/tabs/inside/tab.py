@@ -1,0 +1,180 @@
+"""The frame of the tab: the row that chooses a view, the picture views are about, and each view around its stage."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from functools import partial
+from typing import Any
+
+import gradio as gr
+
+from ddpm_core.inspection.subject import InsideRequest
+from ddpm_core.pipeline import LatentDiffusion
+from ui import examples
+from ui.components.controls import seed_row
+from ui.components.events import AT_ONCE, ONE_AT_A_TIME, PAGE_ONLY
+from ui.components.progress import Updates
+from ui.errors import as_warning, build_request
+from ui.files import workspace
+from ui.help import lead
+from ui.models import Shelf, knows_faces
+from ui.tabs.inside.tour import TOUR, Stop
+from ui.tabs.inside.view import View, code_of, subject
+from ui.tabs.inside.views import VIEWS
+
+SEED = InsideRequest.model_fields["seed"].default
+
+
+class InsideTab:
+    """The tab's components and what its controls do.
+
+    Attributes:
+        picture: state, the file that is looked into; None for the picture of the seed.
+        chooser: the row that chooses a view.
+        parts: the views on the page, by name.
+    """
+
+    def __init__(self, shelf: Shelf, checkpoint: gr.Dropdown, opened: gr.Tab):
+        """Build the tab inside the current layout, which is that of `opened`."""
+        self.shelf, self.checkpoint = shelf, checkpoint
+        shipped = [str(path) for path in examples.faces()]
+        self.picture = gr.State(shipped[0] if shipped else None)
+        self.last = gr.State(None)
+        lead("Look inside", "See why it works: drag, press, and the model answers.")
+        stops = [stop for stop in TOUR if stop.view in VIEWS]
+        with gr.Row(elem_classes="inside-tour"):
+            asked = [gr.Button(stop.question, size="sm", elem_id=f"inside-tour-{stop.view}") for stop in stops]
+        self.guide = gr.HTML("", visible=False, elem_id="inside-guide", elem_classes="inside-guide")
+        first = next(iter(VIEWS))
+        self.chooser = gr.Radio(
+            [(view.title, view.name) for view in VIEWS.values()], value=first, label="View", show_label=False,
+            container=False, elem_id="inside-view", elem_classes="inside-chooser",
+        )  # fmt: skip
+        with gr.Row(elem_classes="inside-picture", equal_height=True) as self.about:
+            self.seed = seed_row("inside", self.last, value=SEED, label="Picture of seed")
+            upload = gr.UploadButton(
+                "Your own picture", file_types=["image"], size="sm", elem_id="inside-upload", scale=0
+            )
+            if shipped:
+                thumbs = gr.Gallery(
+                    shipped, columns=8, show_label=False, allow_preview=False, format="png", interactive=False,
+                    buttons=[], elem_id="inside-examples", elem_classes="thumbs",
+                )  # fmt: skip
+                thumbs.select(_example, None, self.picture, **AT_ONCE)
+        self.seed.change(lambda: None, None, self.picture, **AT_ONCE)  # who asks for a seed wants its picture
+        upload.upload(lambda path: path, upload, self.picture, **AT_ONCE)
+        self.parts = {view.name: ViewPart(view, view.name == first) for view in VIEWS.values()}
+        self.chooser.change(_choose, self.chooser, [self.about, *self._columns], **AT_ONCE)
+        for button, stop in zip(asked, stops, strict=True):
+            controls = self.parts[stop.view].controls
+            button.click(
+                partial(_guided, stop),
+                None,
+                [self.chooser, self.guide, *(controls[name] for name in stop.sets)],
+                **AT_ONCE,
+            )
+        self._wire(opened)
+
+    def _wire(self, opened: gr.Tab) -> None:
+        """Draw the chosen view whenever what it is about changes, and when it is first looked at."""
+        about = [self.chooser, self.checkpoint, self.picture, self.seed]
+        values = [control for part in self.parts.values() for control in part.controls.values()]
+        shows = [each for part in self.parts.values() for each in (part.stage, part.download)]
+        how: dict[str, Any] = {"trigger_mode": "always_last", **PAGE_ONLY, **ONE_AT_A_TIME}
+        begins = [opened.select, *(one.change for one in (self.chooser, self.picture, self.seed, self.checkpoint))]
+        gr.on(begins, as_warning(self._draw), [*about, *values], shows, **how)
+        for part in self.parts.values():
+            if part.controls:
+                own = list(part.controls.values())
+                draw = as_warning(partial(self._draw_one, part))
+                gr.on(
+                    [one.change for one in own],
+                    draw,
+                    [*about[1:], *own],
+                    [part.stage, part.download],
+                    **how,
+                )
+                part.stage.select(part.pressed, None, own, **AT_ONCE)
+
+    def _draw(self, chosen: str, checkpoint: str, picture: str | None, seed: int, *values: Any) -> Iterator[Updates]:
+        """What is shown of the chosen view, given the controls of all of them."""
+        left = iter(values)
+        own = {name: [next(left) for _ in part.controls] for name, part in self.parts.items()}
+        yield from self._draw_one(self.parts[chosen], checkpoint, picture, seed, *own[chosen])
+
+    def _draw_one(
+        self, part: ViewPart, checkpoint: str, picture: str | None, seed: int, *values: Any
+    ) -> Iterator[Updates]:
+        """First the drawing, then what can be downloaded."""
+        given = dict(zip(part.controls, values, strict=True))
+        if part.view.of_a_picture:
+            given["seed"] = seed
+        request, model = build_request(part.view.request, **given), self.shelf.load(checkpoint)
+        drawing = part.view.draw(model, self._subject(part.view, model, picture, seed), request)
+        yield {part.stage: drawing.shown}
+        with workspace() as folder:
+            yield {part.download: drawing.save(folder)}
+
+    def _subject(self, view: View, model: LatentDiffusion, picture: str | None, seed: int) -> Any:
+        """What is looked into. The shipped faces are for models that know faces; others show their seed's picture."""
+        if not view.of_a_picture:
+            return None
+        shipped = {str(path) for path in examples.faces()}
+        request = build_request(InsideRequest, seed=seed)
+        return subject(model, None if picture in shipped and not knows_faces(model) else picture, request.seed)
+
+    @property
+    def _columns(self) -> list[gr.Column]:
+        return [part.column for part in self.parts.values()]
+
+
+class ViewPart:
+    """A view on the page.
+
+    Attributes:
+        column: all of it; hidden while another is looked at.
+        controls: by the request's field.
+        stage: what it is drawn on.
+        download: the button.
+    """
+
+    def __init__(self, view: View, shown: bool):
+        """Place it here."""
+        self.view = view
+        name = f"inside-{view.name}"
+        with gr.Column(visible=shown, elem_id=name, elem_classes="inside-column") as self.column:
+            gr.HTML(f'<p class="lead">{view.sentence}</p>')
+            with gr.Row(elem_classes="inside-controls"):
+                self.controls: dict[str, Any] = {
+                    field: make(f"{name}-{field}", view.request.model_fields[field].default)
+                    for field, make in view.controls.items()
+                }
+            self.stage = view.stage(f"{name}-stage")
+            with gr.Row(elem_classes="actions"):
+                self.download = gr.DownloadButton("Download", size="sm", elem_id=f"{name}-download", scale=0)
+            with gr.Accordion("Formula and code", open=False, elem_id=f"{name}-code"):
+                gr.Markdown(f"{view.formula}\n\n{code_of(view.functions)}", latex_delimiters=LATEX)
+
+    def pressed(self, event: gr.EventData) -> list[Any]:
+        """What was pressed on the stage sets controls; values out of their bounds are refused by the request."""
+        given: Mapping[str, Any] = event._data or {}
+        return [given.get(name, gr.skip()) for name in self.controls]
+
+
+LATEX: list[dict[str, str | bool]] = [
+    {"left": "$$", "right": "$$", "display": True},
+    {"left": "$", "right": "$", "display": False},
+]
+
+
+def _example(event: gr.SelectData) -> str:
+    return str(examples.faces()[event.index])
+
+
+def _choose(chosen: str) -> list[Any]:
+    return [gr.update(visible=VIEWS[chosen].of_a_picture), *(gr.update(visible=name == chosen) for name in VIEWS)]
+
+
+def _guided(stop: Stop) -> list[Any]:
+    text = f"<h3>{stop.question}</h3><p>{stop.text}</p>"
+    return [stop.view, gr.update(value=text, visible=True), *stop.sets.values()]

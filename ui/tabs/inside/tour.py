@@ -1,0 +1,56 @@
+"""The guided tour: three questions, and the view that answers each."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Stop:
+    """A stop of the tour.
+
+    Attributes:
+        question: what is asked.
+        view: name of the view that answers it.
+        sets: values of its controls to begin with.
+        text: what to do there, what one sees, and what that means.
+    """
+
+    question: str
+    view: str
+    sets: Mapping[str, Any]
+    text: str
+
+
+TOUR = (
+    Stop(
+        "Why do far cells need the mixer?",
+        "paths",
+        {},
+        "Press a cell. A convolution passes news on by a cell or two in each layer, so a cell on the left hears little "
+        "of one on the right: two eyes would be made by two strangers. The serpentine mixer walks the whole grid along "
+        "eight paths, and every cell is somewhere behind every other on one of them: all of them reach the pressed "
+        "cell in a single layer. Attention does that, too, but at a cost that grows with the square of the cells; the "
+        "paths' grows with their number.",
+    ),
+    Stop(
+        "Why do the kept pixels stay?",
+        "clamp",
+        {},
+        "Walk through the steps of an inpainting. After each, the kept cells are put back to what they were, so "
+        "whatever the model did there is undone, and what it paints next has to go with them. That holds the latent. "
+        "The pixels stay bit for bit because, at the end, those of the upload are pasted over all that was kept: a "
+        "decoded latent alone would be close, never equal (see Your photo).",
+    ),
+    Stop(
+        "Why do twenty steps suffice?",
+        "points",
+        {},
+        "Here the predictor is exact, so only the steps are to blame. With one step every point lands in the middle "
+        "of all: the safest guess. The ways from noise to points bend early and late and are nearly straight in "
+        "between, so five steps already find the shape and twenty leave hardly anything to a thousand; read the "
+        "distance to the finest ways under the picture. A solver that looks back at its last step needs fewer still.",
+    ),
+)

@@ -1,0 +1,114 @@
+"""What a view of the tab is: a sentence, controls made from its request, what is drawn, and where that comes from."""
+
+from __future__ import annotations
+
+import inspect
+import textwrap
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+from gradio.components import Component
+from PIL import Image
+
+from ddpm_core.inspection.subject import Subject, subject_of_file, subject_of_seed
+from ddpm_core.pipeline import LatentDiffusion
+from ddpm_core.requests import Request
+from ui.files import written
+
+ROOT = Path(__file__).resolve().parents[3]
+MakeControl = Callable[[str, Any], Component]  # make(elem_id, default)
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """What a view answers.
+
+    Attributes:
+        shown: value of the view's stage; HTML, unless it has a stage of its own.
+        numbers: the numbers that are shown, by name, as programs get them. Nothing that JSON has no word for.
+        save: writes what can be taken away into a folder; its path.
+    """
+
+    shown: Any
+    numbers: Mapping[str, Any]
+    save: Callable[[Path], str]
+
+
+@dataclass(frozen=True)
+class View:
+    """A view of the tab. A new one is a module that makes one of these, and its line in `views.VIEWS`.
+
+    Attributes:
+        name: in ids, and in the endpoint, /inside_NAME.
+        title: what it is called.
+        sentence: what one sees, in one sentence.
+        request: what may be asked; of a view that is about a picture an `InsideRequest`, whose seed all views share.
+        draw: answers a request; of a view that is about no picture the subject is None.
+        controls: make the controls of fields, given an id and the default; fields without one are for programs alone.
+        formula: the formula with its source, in Markdown.
+        functions: what computes it; their source is shown.
+        of_a_picture: whether it is about a picture.
+        stage: makes what it is drawn on, given an id; its event `select` may name new values of controls.
+    """
+
+    name: str
+    title: str
+    sentence: str
+    request: type[Request]
+    draw: Callable[[LatentDiffusion, Subject, Any], Drawing]
+    controls: Mapping[str, MakeControl]
+    formula: str
+    functions: tuple[Callable[..., Any], ...]
+    of_a_picture: bool = True
+    stage: Callable[[str], gr.HTML] = field(default=lambda elem_id: html_stage(elem_id))
+
+
+# Whatever is pressed that bears data-set='{"field": value}' sets controls.
+PRESSED = """
+element.addEventListener("click", (event) => {
+  const pressed = event.target.closest("[data-set]");
+  if (pressed) trigger("select", JSON.parse(pressed.dataset.set));
+});
+"""
+
+
+def html_stage(elem_id: str) -> gr.HTML:
+    """A stage for HTML: figures and charts."""
+    return gr.HTML("", elem_id=elem_id, elem_classes="inside-stage", js_on_load=PRESSED, apply_default_css=False)
+
+
+def slider(label: str, low: float, high: float, step: float = 1, info: str | None = None) -> MakeControl:
+    """Makes the control of a number, for `View.controls`."""
+    return lambda elem_id, default: gr.Slider(
+        low, high, default, step=step, label=label, info=info, elem_id=elem_id, buttons=[]
+    )
+
+
+def choice(label: str, choices: Sequence[tuple[str, Any]], info: str | None = None) -> MakeControl:
+    """Makes the control of one of a few, (what it is called, value) each."""
+    return lambda elem_id, default: gr.Radio(list(choices), value=default, label=label, info=info, elem_id=elem_id)
+
+
+def png(picture: Callable[[], Image.Image], name: str) -> Callable[[Path], str]:
+    """What saves a picture, which is made only when it is to be saved."""
+    return lambda folder: written(picture(), folder, name)
+
+
+def subject(model: LatentDiffusion, picture: str | None, seed: int) -> Subject:
+    """What is looked into: the picture in a file, or, without one, that of a seed."""
+    return subject_of_seed(model, seed) if picture is None else subject_of_file(model, picture)
+
+
+def code_of(functions: tuple[Callable[..., Any], ...]) -> str:
+    """Where functions stand and what they say, in Markdown."""
+    parts = []
+    for function in functions:
+        plain = inspect.unwrap(function)
+        lines, first = inspect.getsourcelines(plain)
+        path = Path(inspect.getfile(plain)).resolve()
+        place = path.relative_to(ROOT).as_posix() if path.is_relative_to(ROOT) else path.name
+        parts.append(f"`{place}`, line {first}:\n\n```python\n{textwrap.dedent(''.join(lines)).rstrip()}\n```")
+    return "\n\n".join(parts)

@@ -1,0 +1,13 @@
+"""The views of the tab, in their order: one module and one line here each."""
+
+from __future__ import annotations
+
+from ui.tabs.inside import noise
+from ui.tabs.inside.view import View
+
+VIEWS: dict[str, View] = {
+    view.name: view
+    for view in (
+        noise.VIEW,
+    )
+}  # fmt: skip
