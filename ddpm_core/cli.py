@@ -21,7 +21,7 @@ from ddpm_core.images.masks import FACE_PARTS
 Model = TypeVar("Model", bound=BaseModel)
 
 CHECKPOINT = Path("checkpoints/faces-128")  # unless another is named
-Checkpoint = Annotated[Path, typer.Option(help="checkpoint folder")]
+Checkpoint = Annotated[Path, typer.Option(help="checkpoint folder, or user/name[@revision] on the Hugging Face Hub")]
 Device = Annotated[str, typer.Option(help="cpu, cuda, mps, or auto")]
 Mask = Annotated[Path | None, typer.Option(help="picture of that shape, light or opaque where painted")]
 Region = Annotated[str | None, typer.Option(help=f"a ready-made mask instead: {', '.join(FACE_PARTS)}")]

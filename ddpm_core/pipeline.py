@@ -14,6 +14,7 @@ from PIL import Image
 from torch import Tensor
 
 from ddpm_core.checkpoints import folders
+from ddpm_core.checkpoints.hub import HubMixin, Repository
 from ddpm_core.checkpoints.native import Framing
 from ddpm_core.diffusion.constraints import CLAMPS, MASK_RULES, Constraint, repaint_timesteps, unconstrained
 from ddpm_core.diffusion.diffuser import Diffuser
@@ -48,7 +49,7 @@ from ddpm_core.requests import (
 )
 
 
-class LatentDiffusion:
+class LatentDiffusion(HubMixin):
     """A trained model ready for use.
 
     `generate`, `inpaint`, `edit`, `between`, `anagram` and `hybrid` yield every reverse step of their batch. They
@@ -67,6 +68,7 @@ class LatentDiffusion:
         classes: names of what it can be asked for, by number; empty without classes.
         limit: how far from 0 the clean latents it predicts may lie; None for any distance.
         framing: "face" if it knows faces, framed as `images.faces.find_faces` frames those in photos.
+        folder: where it was loaded from; None if it was put together from parts.
     """
 
     def __init__(
@@ -96,18 +98,29 @@ class LatentDiffusion:
         self.predict = self._wrapped(predict)
 
     @classmethod
-    def load(cls, folder: str | Path, device: str = "auto") -> LatentDiffusion:
-        """Load a checkpoint folder, or one in which diffusers saved a pipeline (see `checkpoints.diffusers_format`).
+    def load(cls, checkpoint: str | Path, device: str = "auto") -> LatentDiffusion:
+        """Load a checkpoint: a folder of ours, one in which diffusers saved a pipeline, or "user/name" on the Hub.
+
+        See `checkpoints.diffusers_format`, and `checkpoints.hub` for what is fetched and when.
 
         Raises:
             CheckpointError: something in it is missing, damaged or does not fit; the message names the file.
             NoSuchDevice: there is no such device.
         """
-        folder, target = Path(folder), pick_device(device)
+        folder, target = Path(checkpoint), pick_device(device)
+        if Repository.of(checkpoint):
+            return cls.from_pretrained(checkpoint, device=device)
         parts = folders.load_parts(folder, target)
         for network in filter(None, (parts.denoiser, parts.guide)):
             ready(network, target)
-        return cls(**vars(parts), name=folder.resolve().name)
+        model = cls(**vars(parts), name=folder.resolve().name)
+        model.folder = folder
+        return model
+
+    @property
+    def stem(self) -> str:
+        """Its name as it can stand in the name of a file."""
+        return self.name.replace("/", "--")
 
     def with_wrapper(self, wrapper: Wrapper) -> LatentDiffusion:
         """The same model with `wrapper` around whatever it predicts with; networks and codec are shared."""

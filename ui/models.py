@@ -3,45 +3,58 @@
 from __future__ import annotations
 
 import functools
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from ddpm_core.checkpoints.atomic import CheckpointError
 from ddpm_core.checkpoints.folders import files, list_checkpoints
+from ddpm_core.checkpoints.hub import Repository, without_front_matter
 from ddpm_core.checkpoints.native import CARD
+from ddpm_core.cli import CHECKPOINT
 from ddpm_core.machine import pick_device
 from ddpm_core.pipeline import LatentDiffusion
 
 
 @functools.lru_cache(maxsize=2)
-def _load(folder: Path, changed: tuple[int, ...], device: str) -> LatentDiffusion:
+def _load(folder: Path, name: str, changed: tuple[int, ...], device: str) -> LatentDiffusion:
     # `changed` is part of the key only: retraining into the same folder makes a new entry.
-    return LatentDiffusion.load(folder, device)
+    model = LatentDiffusion.load(folder, device)
+    model.name = name  # the cache of the Hub calls folders by their commits
+    return model
 
 
 @dataclass(frozen=True)
 class Shelf:
-    """All complete checkpoints in one folder.
+    """All complete checkpoints in one folder, and those that were fetched from the Hub.
 
     Attributes:
         root: the folder that holds them.
         first: name of the one chosen when the page opens.
         device: where models run.
+        fetched: folders of the Hub's cache, by the name that was asked for.
     """
 
     root: Path
     first: str
     device: str = "auto"
+    fetched: Mapping[str, Path] = field(default_factory=dict)
 
     @classmethod
     def around(cls, checkpoint: Path, device: str = "auto") -> Shelf:
-        """The shelf on which `checkpoint` (a folder) stands. The checkpoint is loaded, so faults show now.
+        """The shelf on which `checkpoint` stands. The checkpoint is loaded, so faults show now.
+
+        Beside one of the Hub's stand those of the folder `checkpoints`: what is trained is not put into the cache.
 
         Raises:
             CheckpointError: it is missing or broken.
             NoSuchDevice: there is no such device.
         """
         pick_device(device)
+        if repository := Repository.of(checkpoint):
+            shelf = cls(CHECKPOINT.parent.resolve(), str(repository), device, {str(repository): repository.fetch()})
+            shelf.load(shelf.first)
+            return shelf
         shelf = cls(checkpoint.resolve().parent, checkpoint.resolve().name, device)
         if not checkpoint.is_dir():
             others = ", ".join(shelf.names())
@@ -52,7 +65,7 @@ class Shelf:
 
     def names(self) -> list[str]:
         """Names of the complete checkpoints, as they are on disk now."""
-        return list_checkpoints(self.root)
+        return sorted({*list_checkpoints(self.root), *self.fetched})
 
     def load(self, name: str | None) -> LatentDiffusion:
         """The model of that name; a second call is free until its files change.
@@ -66,14 +79,18 @@ class Shelf:
             if name == self.first:
                 LatentDiffusion.load(self.root / name, self.device)  # says which file is missing
             raise CheckpointError(f"There is no checkpoint {name!r}; choose from: {', '.join(self.names())}.")
-        folder = self.root / name
+        folder = self._folder(name)
         changed = tuple(file.stat().st_mtime_ns for file in files(folder))
-        return _load(folder, changed, self.device)
+        return _load(folder, name, changed, self.device)
 
     def card(self, name: str) -> str:
         """Text of the model card, empty if there is none."""
-        path = self.root / name / CARD
-        return path.read_text(encoding="utf-8") if name in self.names() and path.is_file() else ""
+        path = self._folder(name) / CARD
+        known = name in self.names() and path.is_file()
+        return without_front_matter(path.read_text(encoding="utf-8")) if known else ""
+
+    def _folder(self, name: str) -> Path:
+        return self.fetched.get(name) or self.root / name
 
 
 def parameter_count(model: LatentDiffusion) -> int:

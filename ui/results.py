@@ -40,7 +40,7 @@ def save(
     of = "" if onto is None else f"{Path(onto).stem[:60]}-"  # results of two uploads are told apart by their names
     paths = []
     for picture, one in zip(pictures, request.singles(), strict=True):
-        path = folder / f"{prefix}{of}{model.name}-{one.stem}.png"
+        path = folder / f"{prefix}{of}{model.stem}-{one.stem}.png"
         save_png(picture, path, model.png_parameters(one) | before)
         paths.append(str(path))
     return paths

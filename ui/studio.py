@@ -17,7 +17,11 @@ def main(
     host: Annotated[str, typer.Option(help="address to listen on; 0.0.0.0 lets other machines in")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=1, max=65535, help="port to listen on")] = 7860,
     checkpoint: Annotated[
-        Path, typer.Option(help="checkpoint folder; those beside it can be chosen on the page")
+        Path,
+        typer.Option(
+            help="checkpoint folder, or user/name[@revision] on the Hugging Face Hub; those beside it can be chosen on "
+            "the page"
+        ),
     ] = Path("checkpoints/faces-128"),
     share: Annotated[bool, typer.Option("--share", help="also open a public address on Gradio's servers")] = False,
     device: Annotated[str, typer.Option(help="cpu, cuda, mps, or auto")] = "auto",

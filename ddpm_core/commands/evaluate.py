@@ -28,7 +28,7 @@ from typing import Annotated
 
 import typer
 
-from ddpm_core.cli import in_one_sentence, output_file, output_folder, run, say, say_written
+from ddpm_core.cli import CHECKPOINT, Checkpoint, in_one_sentence, output_file, output_folder, run, say, say_written
 from ddpm_core.data.find import NONE, find
 from ddpm_core.data.load import find_pictures
 from ddpm_core.errors import UserError
@@ -48,7 +48,7 @@ def main(
             "subfolder the denoiser was trained on, if there is one of that name, and else against all of it"
         ),
     ],
-    checkpoint: Annotated[Path, typer.Option(help="checkpoint folder")] = Path("checkpoints/faces-128"),
+    checkpoint: Checkpoint = CHECKPOINT,
     samples: Annotated[int, typer.Option(min=1, help="pictures to make and compare with the training pictures")] = 1000,
     fills: Annotated[int, typer.Option(min=1, help="held-out pictures to inpaint, at most")] = 64,
     inception_file: Annotated[
@@ -71,6 +71,7 @@ def main(
         if json_file:
             output_file(json_file, ".json")
         model = LatentDiffusion.load(checkpoint, device)
+        checkpoint = model.folder or checkpoint  # of one on the Hub, where it was fetched to
         if json_file:  # before the work, which takes minutes
             output_folder(json_file.parent)
         if not model.unconditional:

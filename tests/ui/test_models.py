@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from ddpm_core.checkpoints.atomic import CheckpointError
+from ddpm_core.checkpoints.hub import Repository
 from ddpm_core.checkpoints.native import CARD
 from ui.models import Shelf, parameter_count
 
@@ -49,3 +50,20 @@ def test_the_card_is_the_text_beside_the_weights(own_checkpoint: Path) -> None:
     assert shelf.card("own") == ""
     (own_checkpoint / CARD).write_text("# Größe\n", encoding="utf-8")
     assert shelf.card("own") == "# Größe\n"
+
+
+def test_one_of_the_hub_stands_beside_the_own_ones(
+    tiny_checkpoint: Path, own_checkpoint: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(own_checkpoint.parents[1])
+    fetched = {"someone/tiny@v1": tiny_checkpoint}
+    monkeypatch.setattr(Repository, "fetch", lambda repository: fetched[str(repository)])
+    shelf = Shelf.around(Path("someone/tiny@v1"), "cpu")
+    assert shelf.root == own_checkpoint.parent  # what is trained on the page goes there
+    assert shelf.names() == ["own", "someone/tiny@v1"]
+    assert shelf.load("someone/tiny@v1").name == shelf.load(None).name == "someone/tiny@v1"
+    assert shelf.load("own").name == "own"
+    with pytest.raises(CheckpointError, match="There is no checkpoint 'someone/other'"):  # no visitor has one fetched
+        shelf.load("someone/other")
+    (own_checkpoint / CARD).write_text("---\nlicense: mit\n---\n# own\n", encoding="utf-8")
+    assert shelf.card("own") == "# own\n"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import copy
 from pathlib import Path
 
 from PIL import Image
@@ -21,6 +22,14 @@ def test_every_picture_of_a_batch_is_a_file_that_says_how_it_alone_was_made(
     paths = save([TEAL, TEAL], GenerateRequest(seed=5, count=2), tiny_model, tmp_path)
     assert len({Path(path).name for path in paths}) == 2
     assert [(read_parameters(path)["seed"], read_parameters(path)["count"]) for path in paths] == [(5, 1), (6, 1)]
+
+
+def test_pictures_of_a_model_of_the_hub_are_files_too(tiny_model: LatentDiffusion, tmp_path: Path) -> None:
+    model = copy(tiny_model)
+    model.name = "someone/tiny@refs/pr/1"
+    (path,) = save([TEAL], GenerateRequest(seed=5), model, tmp_path)
+    assert Path(path).parent == tmp_path
+    assert read_parameters(path)["checkpoint"] == "someone/tiny@refs/pr/1"
 
 
 def test_a_picture_painted_on_one_made_here_says_how_that_was_made_and_bears_its_name(

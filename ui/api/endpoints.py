@@ -66,7 +66,7 @@ def build(shelf: Shelf) -> None:
             for step in spread(run, request.calls)
         ]
         with workspace() as folder:
-            name = f"{model.name}-seed-{request.seed}"
+            name = f"{model.stem}-seed-{request.seed}"
             yield animate(frames, folder, shown.seconds, shown.size, name, shown.format)
 
     def edit(given: dict[str, Any]) -> Iterator[list[str]]:

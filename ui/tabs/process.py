@@ -179,7 +179,7 @@ class ProcessTab:
         def result(step: Step, folder: Path) -> Updates:
             shown = {name: [cached(frame) for frame in frames] for name, frames in frames_by_name.items()}
             count = len(shown[view])
-            name = f"{model.name}-seed-{request.seed}"
+            name = f"{model.stem}-seed-{request.seed}"
             moving = animate(frames_by_name[view], folder, float(speed), int(side), name, format)
             return {
                 self.latents: shown[LATENT],
