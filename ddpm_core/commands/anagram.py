@@ -6,17 +6,19 @@ Example:
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from torch import Tensor
 
 from ddpm_core.cli import CHECKPOINT, Checkpoint, Device, in_one_sentence, output_folder, run, say_written, takes
 from ddpm_core.diffusion.illusions import VIEWS
-from ddpm_core.diffusion.samplers import last
+from ddpm_core.diffusion.samplers import Step, last
 from ddpm_core.images.files import save_png, transformed
 from ddpm_core.pipeline import LatentDiffusion
-from ddpm_core.requests import AnagramRequest
+from ddpm_core.requests import AnagramRequest, PairRequest
 
 
 @takes(AnagramRequest)
@@ -30,16 +32,25 @@ def main(
     with in_one_sentence():
         request = AnagramRequest.model_validate(given)
         model = LatentDiffusion.load(checkpoint, device)
-        steps = model.anagram(request)
-        output_folder(out)
-        written: list[Path] = []
-        for one, picture in zip(request.singles(), model.pictures(last(steps).latent), strict=True):
-            parameters, other = model.png_parameters(one), transformed(picture, VIEWS[request.view].apply)
-            paths = [out / f"{one.seed}.png", out / f"{one.seed}-{request.view}.png"]
-            save_png(picture, paths[0], parameters)
-            save_png(other, paths[1], parameters)
-            written += paths
-        say_written(written, out)
+        write_pairs(model, request, model.anagram(request), VIEWS[request.view].apply, request.view, out)
+
+
+def write_pairs(
+    model: LatentDiffusion,
+    request: PairRequest,
+    steps: Iterator[Step],
+    view: Callable[[Tensor], Tensor],
+    name: str,
+    out: Path,
+) -> None:
+    """Write each picture at the end of `steps` as OUT/SEED.png and, after `view` of (B, C, H, W), OUT/SEED-NAME.png."""
+    output_folder(out)
+    written: list[Path] = []
+    for one, picture in zip(request.singles(), model.pictures(last(steps).latent), strict=True):
+        for each, file in ((picture, f"{one.seed}.png"), (transformed(picture, view), f"{one.seed}-{name}.png")):
+            written.append(out / file)
+            save_png(each, written[-1], model.png_parameters(one))
+    say_written(written, out)
 
 
 def command() -> None:

@@ -12,10 +12,9 @@ from typing import Annotated, Any
 
 import typer
 
-from ddpm_core.cli import CHECKPOINT, Checkpoint, Device, in_one_sentence, output_folder, run, say_written, takes
+from ddpm_core.cli import CHECKPOINT, Checkpoint, Device, in_one_sentence, run, takes
+from ddpm_core.commands.anagram import write_pairs
 from ddpm_core.diffusion.illusions import blurred
-from ddpm_core.diffusion.samplers import last
-from ddpm_core.images.files import save_png, transformed
 from ddpm_core.pipeline import LatentDiffusion
 from ddpm_core.requests import HybridRequest
 
@@ -31,19 +30,8 @@ def main(
     with in_one_sentence():
         request = HybridRequest.model_validate(given)
         model = LatentDiffusion.load(checkpoint, device)
-        steps = model.hybrid(request)
-        output_folder(out)
-        written: list[Path] = []
-        for one, picture in zip(request.singles(), model.pictures(last(steps).latent), strict=True):
-            parameters, other = (
-                model.png_parameters(one),
-                transformed(picture, partial(blurred, deviation=request.blur)),
-            )
-            paths = [out / f"{one.seed}.png", out / f"{one.seed}-from-afar.png"]
-            save_png(picture, paths[0], parameters)
-            save_png(other, paths[1], parameters)
-            written += paths
-        say_written(written, out)
+        view = partial(blurred, deviation=request.blur)
+        write_pairs(model, request, model.hybrid(request), view, "from-afar", out)
 
 
 def command() -> None:
