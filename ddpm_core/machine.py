@@ -17,7 +17,7 @@ from typing import Any, Literal, get_args
 import torch
 from torch.nn import functional as F
 
-from ddpm_core.errors import UserError
+from ddpm_core.errors import UserError, lookup
 
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
 Choice = Literal["fp32", "bf16"]  # between which a processor's timing decides
@@ -74,7 +74,7 @@ def resolve_precision(precision: Precision, device: torch.device) -> torch.dtype
     two thirds of the time of fp32, and Intel's up to twice.
     """
     if precision != "auto":
-        return DTYPES[precision]
+        return lookup(DTYPES, "precision", precision)
     if device.type == "cuda":
         return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float16
     return DTYPES[faster_precision()] if device.type == "cpu" else torch.float32

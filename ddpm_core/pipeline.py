@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from copy import copy
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import torch
@@ -29,7 +29,7 @@ from ddpm_core.diffusion.illusions import VIEWS, anagram, hybrid, rearranged
 from ddpm_core.diffusion.noise import Noise, SeededNoise, interpolated, starting_at
 from ddpm_core.diffusion.prediction import Predictor, predictor
 from ddpm_core.diffusion.samplers import SAMPLERS, Step, sample_loop
-from ddpm_core.errors import UserError
+from ddpm_core.errors import UserError, lookup, no_such
 from ddpm_core.images.crop import Frame, box_crop, center_crop
 from ddpm_core.images.faces import Box, center_box, find_faces
 from ddpm_core.images.files import as_picture, to_pictures
@@ -69,6 +69,9 @@ class LatentDiffusion(HubMixin):
         limit: how far from 0 the clean latents it predicts may lie; None for any distance.
         framing: "face" if it knows faces, framed as `images.faces.find_faces` frames those in photos.
         folder: where it was loaded from; None if it was put together from parts.
+
+    Raises:
+        UserError: there is no such framing.
     """
 
     def __init__(
@@ -85,6 +88,8 @@ class LatentDiffusion(HubMixin):
         limit: float | None = None,
         framing: Framing = "any",
     ):
+        if framing not in get_args(Framing):
+            raise no_such("framing", framing, get_args(Framing))
         self.codec, self.denoiser, self.guide, self.guidance, self.diffuser = codec, denoiser, guide, guidance, diffuser
         self.size, self.name, self.about, self.classes, self.limit = size, name, about, tuple(classes), limit
         self.framing = framing
@@ -218,9 +223,10 @@ class LatentDiffusion(HubMixin):
                 the image's latent at every step; pasting the pixels themselves back is `Frame.paste`'s.
         """
         anchor = self.codec.encode(image.to(self.device))  # (1, C, h, w)
-        cells = MASK_RULES[request.mask_rule](mask, self.codec.stride).to(self.device)  # (1, 1, h, w)
+        rule = lookup(MASK_RULES, "mask rule", request.mask_rule)
+        cells = rule(mask, self.codec.stride).to(self.device)  # (1, 1, h, w)
         noise = self._noise(request)
-        clamp = CLAMPS[request.clamp](anchor, cells, self.diffuser, noise)
+        clamp = lookup(CLAMPS, "clamp", request.clamp)(anchor, cells, self.diffuser, noise)
         timesteps = repaint_timesteps(self._timesteps(request), request.resamples, request.jump)
         return self._run(request, noise, timesteps=timesteps, constrain=clamp)
 
@@ -315,7 +321,7 @@ class LatentDiffusion(HubMixin):
         """The request's sampler; predictor and timesteps are the request's, too, unless given."""
         predict = predict or self._predictor(request, request.label)
         timesteps = timesteps or self._timesteps(request)
-        take_step = partial(SAMPLERS[request.sampler], **request.extras)
+        take_step = partial(lookup(SAMPLERS, "sampler", request.sampler), **request.extras)
         return _without_gradients(sample_loop(take_step, predict, self.diffuser, timesteps, noise, constrain))
 
     @torch.inference_mode()

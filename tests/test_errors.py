@@ -3,13 +3,31 @@
 from __future__ import annotations
 
 import ast
+import re
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any, cast
 
+import numpy as np
 import pytest
+import torch
+from PIL import Image
 
 from ddpm_core.checkpoints.atomic import UnwritableError
+from ddpm_core.diffusion.diffuser import Diffuser
+from ddpm_core.diffusion.prediction import to_eps, training_target
 from ddpm_core.errors import UserError
+from ddpm_core.images.crop import Frame
 from ddpm_core.images.files import PictureError, open_picture
+from ddpm_core.images.masks import check_choice, face_mask
+from ddpm_core.machine import resolve_precision
+from ddpm_core.networks.unet import UNet
+from ddpm_core.pipeline import LatentDiffusion
+from ddpm_core.requests import InpaintRequest
+from ddpm_core.training.losses import denoiser_loss, loss_weights
+from ddpm_core.training.settings import TrainRequest
+from ddpm_core.training.stages.run import run_stage
+from ddpm_core.training.timesteps import draw_timesteps
 
 CORE = Path(__file__).resolve().parents[1] / "ddpm_core"
 NOT_TOLD = {"UserError", "Interruption"}  # the root of them, and what ends a program that nothing is wrong with
@@ -52,3 +70,54 @@ def test_a_file_that_is_no_picture_is_refused_in_one_sentence_that_names_it(tmp_
         open_picture(tmp_path / "letter.png")
     assert isinstance(told.value, PictureError)
     assert "\n" not in str(told.value)
+
+
+PICTURE, PAINTED = Image.new("RGB", (8, 8)), np.eye(8, dtype=bool)
+LATENT, T = torch.zeros(1, 4, 4, 4), torch.tensor([5])
+TINY: dict[str, Any] = {"channels": (32,), "blocks": 1}
+UNKNOWN: dict[str, Callable[[Any], object]] = {
+    "noise schedule": lambda name: Diffuser(schedule=name),
+    "spacing": lambda name: Diffuser().spaced_timesteps(3, name),
+    "mixer": lambda name: UNet(**TINY, mixer=name),
+    "prediction type": lambda name: UNet(**TINY, prediction=name),
+    "variance": lambda name: UNet(**TINY, variance=name),
+    "prediction type of an output": lambda name: to_eps(LATENT, LATENT, T, name, Diffuser()),
+    "prediction type to learn": lambda name: training_target(LATENT, LATENT, T, name, Diffuser()),
+    "weighting": lambda name: loss_weights(T, name, "v", Diffuser()),
+    "draw of timesteps": lambda name: draw_timesteps(3, name, Diffuser()),
+    "draw for examples with a clean region": lambda name: denoiser_loss(
+        UNet(**TINY), LATENT, Diffuser(), "uniform", 0.0, clamp_timesteps=name
+    ),
+    "crop": lambda name: Frame.around(PICTURE, PAINTED, 8, crop=name),
+    "ready-made mask": lambda name: face_mask(name, PICTURE),
+    "ready-made mask of a command": lambda name: check_choice(None, name),
+    "precision": lambda name: resolve_precision(name, torch.device("cpu")),
+    "stage": lambda name: next(run_stage(name, TrainRequest(data=CORE, out=CORE), cast(Any, None))),
+}
+
+
+@pytest.mark.parametrize("name", ["telepathy", ["v"]])
+@pytest.mark.parametrize("what", UNKNOWN)
+def test_a_name_that_is_in_no_table_is_refused_in_a_sentence_that_lists_those_that_are(what: str, name: Any) -> None:
+    kind = re.split(r" of an | to learn| of a ", what)[0]
+    with pytest.raises(UserError, match=rf"^there is no {kind} {re.escape(repr(name))}; choose from: \S.*\.$"):
+        UNKNOWN[what](name)
+
+
+@pytest.mark.parametrize(
+    ("what", "changes"),
+    [("sampler", {"sampler": "ddin"}), ("clamp", {"clamp": "hard"}), ("mask rule", {"mask_rule": "lax"})],
+)
+def test_a_request_whose_names_nobody_checked_is_refused_likewise(
+    tiny_model: LatentDiffusion, what: str, changes: dict[str, str]
+) -> None:
+    request = InpaintRequest(steps=2).model_copy(update=changes)  # which checks nothing
+    size = tiny_model.size
+    with pytest.raises(UserError, match=f"^there is no {what} '{changes[what.replace(' ', '_')]}'; choose from: "):
+        tiny_model.inpaint(request, torch.zeros(1, 3, size, size), torch.ones(1, 1, size, size).bool())
+
+
+def test_a_model_of_no_known_framing_is_refused(tiny_model: LatentDiffusion) -> None:
+    parts = (tiny_model.codec, tiny_model.denoiser, tiny_model.diffuser, tiny_model.size)
+    with pytest.raises(UserError, match="there is no framing 'feet'; choose from: any, face"):
+        LatentDiffusion(*parts, framing=cast(Any, "feet"))

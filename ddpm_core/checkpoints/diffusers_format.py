@@ -226,7 +226,7 @@ class SavedPipeline:
         try:
             return settings, Diffuser(states, *ends, SCHEDULES[settings["beta_schedule"]])
         except ValueError as error:
-            raise CheckpointError(f"{path} cannot be used: {error}.") from None
+            raise CheckpointError(f"{path} cannot be used: {str(error).rstrip('.')}.") from None
 
     def side(self, config: Mapping[str, Any]) -> int:
         """How many cells the UNet of that config has along a side.

@@ -137,7 +137,9 @@ def build(part: type[Part], arguments: dict[str, Any], folder: Path) -> Part:
     try:
         return part(**arguments)
     except (TypeError, ValueError, LookupError, RuntimeError, ArithmeticError) as error:
-        raise CheckpointError(f"{Path(folder) / CONFIG} does not describe a {part.__name__}: {error}.") from None
+        raise CheckpointError(
+            f"{Path(folder) / CONFIG} does not describe a {part.__name__}: {str(error).rstrip('.')}."
+        ) from None
 
 
 def read_weights(path: Path, model: Network, device: str | torch.device = "cpu") -> Network:

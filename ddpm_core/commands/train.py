@@ -16,6 +16,7 @@ from tqdm import tqdm
 
 from ddpm_core.checkpoints.atomic import UnwritableError
 from ddpm_core.cli import fail, in_one_sentence, merge, run, say, takes
+from ddpm_core.errors import lookup
 from ddpm_core.machine import keep_freed_memory, let_others_go_first, pick_device, use_threads
 from ddpm_core.training.distributed import World, launched, process_group
 from ddpm_core.training.dry_run import dry_run_report
@@ -52,13 +53,12 @@ def main(
     world = launched()
     for_both_stages = {"iterations": iterations, "batch_size": batch_size}
     both = {name: value for name, value in for_both_stages.items() if value is not None}
-    if preset not in PRESETS:
-        fail(f"there is no preset {preset!r}; choose from: {', '.join(PRESETS)}.")
     watch = partial(tqdm, desc="reading pictures", unit="", leave=False, disable=not world.is_main)
     stop = Stop(waits=world.size > 1)  # several have to end after the same step
     with in_one_sentence(), full_memory_in_one_sentence():
         base = shapes_of(given["init"]) if "init" in given else {}
-        request = TrainRequest.model_validate(merge(PRESETS[preset], base, {"vae": both, "denoiser": both}, given))
+        row = lookup(PRESETS, "preset", preset)
+        request = TrainRequest.model_validate(merge(row, base, {"vae": both, "denoiser": both}, given))
         use_threads(request.threads)
         if dry_run:
             if world.size > 1:

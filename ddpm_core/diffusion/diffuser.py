@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ddpm_core.diffusion.schedules import SCHEDULES
 from ddpm_core.diffusion.spacing import SPACINGS, distinct
-from ddpm_core.errors import UserError
+from ddpm_core.errors import UserError, lookup
 
 
 class Diffuser:
@@ -34,13 +34,11 @@ class Diffuser:
     ):
         if num_timesteps < 2:
             raise ValueError(f"a diffuser needs at least 2 timesteps, not {num_timesteps}")
-        if schedule not in SCHEDULES:
-            raise ValueError(f"there is no noise schedule {schedule!r}; choose from: {', '.join(SCHEDULES)}")
         if not (0 < beta_start < 1 and 0 < beta_end < 1):
             raise ValueError(f"betas must lie between 0 and 1, not run from {beta_start} to {beta_end}")
         self.num_timesteps, self.schedule = num_timesteps, schedule
         self.beta_start, self.beta_end = beta_start, beta_end
-        steps = SCHEDULES[schedule](num_timesteps - 1, beta_start, beta_end)
+        steps = lookup(SCHEDULES, "noise schedule", schedule)(num_timesteps - 1, beta_start, beta_end)
         self.betas = torch.cat([torch.zeros(1, dtype=torch.float64), steps])
         self.alpha_bar = torch.cumprod(1 - self.betas, dim=0)
 
@@ -54,10 +52,25 @@ class Diffuser:
         }
 
     def signal_and_noise(self, t: Tensor, like: Tensor) -> tuple[Tensor, Tensor]:
-        """sqrt(alpha_bar_t) and sqrt(1 - alpha_bar_t) for `t` (B,), shaped to multiply `like` (B, ...)."""
+        """sqrt(alpha_bar_t) and sqrt(1 - alpha_bar_t) for `t` (B,), shaped to multiply `like` (B, ...).
+
+        Raises:
+            ValueError: a timestep is not in 0..N-1.
+        """
         shape = (-1,) + (1,) * (like.ndim - 1)
-        alpha_bar = self.alpha_bar[t.cpu()].view(shape)  # (B, 1, ...)
+        alpha_bar = self.alpha_bar[self.within(t)].view(shape)  # (B, 1, ...)
         return alpha_bar.sqrt().to(like), (1 - alpha_bar).sqrt().to(like)
+
+    def within(self, t: Tensor, least: int = 0) -> Tensor:
+        """Timesteps `t` (B,), on the CPU.
+
+        Raises:
+            ValueError: one is not in `least`..N-1; -1 would otherwise count from the end.
+        """
+        t = t.cpu()
+        if t.numel() and not (least <= t.min() and t.max() < self.num_timesteps):
+            raise ValueError(f"timesteps must be from {least} to {self.num_timesteps - 1}, not {t.min()} to {t.max()}")
+        return t
 
     def half_log_snr(self, t: int) -> float:
         """lambda_t = ln(alpha_t / sigma_t), half the logarithm of the signal-to-noise ratio; infinite at state 0."""
@@ -90,6 +103,4 @@ class Diffuser:
         """
         if not 1 <= steps <= self.num_timesteps - 1:
             raise UserError(f"steps must be from 1 to {self.num_timesteps - 1}, not {steps}")
-        if spacing not in SPACINGS:
-            raise UserError(f"there is no spacing {spacing!r}; choose from: {', '.join(SPACINGS)}")
-        return distinct(SPACINGS[spacing](self.alpha_bar, steps), self.num_timesteps)
+        return distinct(lookup(SPACINGS, "spacing", spacing)(self.alpha_bar, steps), self.num_timesteps)

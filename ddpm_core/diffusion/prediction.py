@@ -9,11 +9,12 @@ In the formulas alpha is sqrt(alpha_bar) and sigma is sqrt(1 - alpha_bar), so th
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Literal, NamedTuple, Protocol
+from typing import Literal, NamedTuple, Protocol, get_args
 
 from torch import Tensor
 
 from ddpm_core.diffusion.diffuser import Diffuser
+from ddpm_core.errors import no_such
 
 PredictionType = Literal["eps", "x0", "v", "velocity"]
 
@@ -66,7 +67,8 @@ def split_variance(output: Tensor, channels: int) -> tuple[Tensor, Tensor | None
 def to_eps(output: Tensor, noisy: Tensor, t: Tensor, prediction: PredictionType, diffuser: Diffuser) -> Tensor:
     """The noise (B, C, h, w) that a network's `output` implies for `noisy` at `t` (B,).
 
-    It is the inverse of `training_target` (Salimans & Ho 2022, section 4, unnumbered).
+    It is the inverse of `training_target` (Salimans & Ho 2022, section 4, unnumbered). Raises `UserError`: there is no
+    such prediction type.
     """
     if prediction == "eps":
         return output
@@ -75,7 +77,9 @@ def to_eps(output: Tensor, noisy: Tensor, t: Tensor, prediction: PredictionType,
         return (noisy - alpha * output) / sigma
     if prediction == "velocity":
         return (noisy + alpha * output) / (alpha + sigma)
-    return sigma * noisy + alpha * output
+    if prediction == "v":
+        return sigma * noisy + alpha * output
+    raise no_such("prediction type", prediction, get_args(PredictionType))
 
 
 def training_target(clean: Tensor, eps: Tensor, t: Tensor, prediction: PredictionType, diffuser: Diffuser) -> Tensor:
@@ -83,6 +87,7 @@ def training_target(clean: Tensor, eps: Tensor, t: Tensor, prediction: Predictio
 
     "eps" and "x0" are the noise and the clean latent themselves; "v" is alpha eps - sigma x0 (Salimans & Ho 2022,
     section 4); "velocity", eps - x0, is the direction of rectified flow's line (Liu et al. 2022, eq. 1).
+    Raises `UserError`: there is no such prediction type.
     """
     if prediction == "eps":
         return eps
@@ -90,5 +95,7 @@ def training_target(clean: Tensor, eps: Tensor, t: Tensor, prediction: Predictio
         return clean
     if prediction == "velocity":
         return eps - clean
-    alpha, sigma = diffuser.signal_and_noise(t, clean)  # (B, 1, 1, 1) each
-    return alpha * eps - sigma * clean
+    if prediction == "v":
+        alpha, sigma = diffuser.signal_and_noise(t, clean)  # (B, 1, 1, 1) each
+        return alpha * eps - sigma * clean
+    raise no_such("prediction type", prediction, get_args(PredictionType))

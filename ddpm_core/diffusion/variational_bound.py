@@ -25,8 +25,9 @@ def log_variances(diffuser: Diffuser, t: Tensor, like: Tensor) -> tuple[Tensor, 
     They are those of beta~ and beta (Ho et al. 2020, eq. 7 and section 3.2). The least of the step to state 0 would be
     0; that of the step before it stands in (Nichol & Dhariwal 2021, in their code).
     """
-    most = diffuser.betas[t.cpu()]
-    at = t.cpu().clamp_min(min(2, diffuser.num_timesteps - 1))
+    steps = diffuser.within(t, least=1)
+    most = diffuser.betas[steps]
+    at = steps.clamp_min(min(2, diffuser.num_timesteps - 1))
     least = (1 - diffuser.alpha_bar[at - 1]) / (1 - diffuser.alpha_bar[at]) * diffuser.betas[at]
     least = torch.where(least > 0, least, most)  # of a diffuser with one step
     shape = (-1,) + (1,) * (like.ndim - 1)
@@ -56,8 +57,11 @@ def step_bits(clean: Tensor, denoised: Tensor, t: Tensor, diffuser: Diffuser, va
         clean: (B, C, h, w), the latent.
         denoised: what the model takes it for, in its state t.
         variance: if it is learned, `Prediction.variance`.
+
+    Raises:
+        ValueError: a timestep is not in 1..N-1.
     """
-    shape, steps = (-1,) + (1,) * (clean.ndim - 1), t.cpu()
+    shape, steps = (-1,) + (1,) * (clean.ndim - 1), diffuser.within(t, least=1)
     scale = diffuser.alpha_bar[steps - 1].sqrt() * diffuser.betas[steps] / (1 - diffuser.alpha_bar[steps])  # eq. 7
     apart = scale.view(shape).to(clean) * (clean - denoised)
     ours, theirs = log_variance(diffuser, t, clean, variance), log_variances(diffuser, t, clean)[0]

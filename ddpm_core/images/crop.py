@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 import torch
 from PIL import Image, ImageOps
 from torch import Tensor
 
+from ddpm_core.errors import no_such
 from ddpm_core.images.blending import blend
 from ddpm_core.images.colors import in_colors_of, with_colors_of
 from ddpm_core.images.faces import Box
@@ -84,7 +85,12 @@ class Frame:
         the model cannot paint, and never more than the "whole" window's. With "auto" it is the first of `faces`
         that holds all that is painted, or nearly does and is widened a little, and keeps some of it; "whole"
         without one. `masks.inpainting_mask` sees to it that something is painted, and something not.
+
+        Raises:
+            UserError: there is no such crop.
         """
+        if crop not in get_args(Crop):
+            raise no_such("crop", crop, get_args(Crop))
         rows, columns = np.flatnonzero(painted.any(1)), np.flatnonzero(painted.any(0))
         spans = [(columns[0], columns[-1] + 1, picture.width), (rows[0], rows[-1] + 1, picture.height)]
         box = int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1

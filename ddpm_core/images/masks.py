@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from ddpm_core.errors import UserError
+from ddpm_core.errors import UserError, lookup
 from ddpm_core.images import levels, metadata
 from ddpm_core.images.faces import EYE_LINE, Box, center_box, find_faces
 from ddpm_core.images.files import as_picture, read_picture
@@ -155,6 +155,7 @@ def outside(mask: MaskOf) -> MaskOf:
 
 
 # Where the parts of a face lie in a square that shows it as the training pictures do, with its eyes on `EYE_LINE`.
+READY_MADE = "ready-made mask"
 FACE_PARTS: dict[str, MaskOf] = {
     "face": ellipse(0.5, 0.56, 0.29, 0.36),
     "eyes": ellipse(0.5, EYE_LINE, 0.26, 0.095),
@@ -172,15 +173,15 @@ def face_mask(name: str, picture: Image.Image, size: tuple[int, int] | None = No
     width, height = size or picture.size
     faces = find_faces(picture)
     box = faces[0].scaled(width / picture.width) if faces else center_box(width, height)
-    return FACE_PARTS[name](width, height, box)
+    return lookup(FACE_PARTS, READY_MADE, name)(width, height, box)
 
 
 def check_choice(mask: Path | None, region: str | None) -> None:
     """Refuse what does not say what is painted. Raises `UserError`."""
     if (mask is None) == (region is None):
         raise UserError("say what to make anew: either --mask FILE or --region NAME.")
-    if region is not None and region not in FACE_PARTS:
-        raise UserError(f"there is no ready-made mask {region!r}; choose from: {', '.join(FACE_PARTS)}.")
+    if region is not None:
+        lookup(FACE_PARTS, READY_MADE, region)
 
 
 def painted_on(picture: Image.Image, mask: Path | None, region: str | None) -> np.ndarray:

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ddpm_core.diffusion.prediction import PredictionType
+from ddpm_core.errors import lookup, no_such
 from ddpm_core.networks.layers import Conv3x3, NormSiLU, closing, reads_apart, starting_at_zero
 from ddpm_core.networks.mixers import MIXERS, Mixer
 
@@ -57,7 +58,7 @@ class Stage(nn.Module):
     def __init__(self, channels: int, blocks: int, mixer: Mixer, dropout: float):
         super().__init__()
         self.blocks = nn.ModuleList(TimeBlock(channels, dropout) for _ in range(blocks))  # all (B, C, H, W)
-        self.mixer = MIXERS[mixer](channels)
+        self.mixer = lookup(MIXERS, "mixer", mixer)(channels)
 
     def forward(self, x: Tensor, modulations: Iterator[Tensor]) -> Tensor:
         for block in self.blocks:
@@ -108,7 +109,7 @@ class UNet(Denoiser):
             section 4). There is one of "no class" as well (Ho & Salimans 2022, section 3.2).
 
     Raises:
-        ValueError: there is no such prediction type or variance, or `classes` is below 0.
+        ValueError: there is no such mixer, prediction type or variance, or `classes` is below 0.
     """
 
     def __init__(
@@ -123,9 +124,9 @@ class UNet(Denoiser):
         variance: Variance = "fixed",
     ):
         if prediction not in get_args(PredictionType):
-            raise ValueError(f"there is no prediction type {prediction!r}")
+            raise no_such("prediction type", prediction, get_args(PredictionType))
         if variance not in get_args(Variance):
-            raise ValueError(f"there is no variance {variance!r}")
+            raise no_such("variance", variance, get_args(Variance))
         if classes < 0:
             raise ValueError(f"there cannot be {classes} classes")
         super().__init__(latent_channels, prediction, classes, null_class=classes or None)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor
@@ -13,6 +13,7 @@ from torch.nn import functional as F
 from ddpm_core.diffusion.diffuser import Diffuser
 from ddpm_core.diffusion.prediction import PredictionType, split_variance, to_eps, training_target
 from ddpm_core.diffusion.variational_bound import step_bits
+from ddpm_core.errors import no_such
 from ddpm_core.networks.unet import Denoiser, UNet
 from ddpm_core.networks.vae import VAE
 from ddpm_core.training.masks import masks_around_the_middle, random_masks
@@ -23,6 +24,8 @@ DECILES = 10
 VARIATIONAL_BOUND_WEIGHT = 0.001  # of the bound beside the squared error, Nichol & Dhariwal 2021, section 3.1
 
 Weighting = Literal["uniform", "min-snr", "p2"]
+
+ClampDraw = Literal["drawn", "uniform"]
 
 # Weight of the clean latent's squared error, by signal-to-noise ratio.
 CLEAN_WEIGHTS: dict[Weighting, Callable[[Tensor], Tensor]] = {
@@ -38,7 +41,12 @@ def loss_weights(t: Tensor, weighting: Weighting, prediction: PredictionType, di
     and "p2" weigh the error of the clean latent that the output implies, so they mean the same for every prediction
     type: "min-snr", min(SNR, 5) (Hang et al. 2023, section 3.4), takes weight from the nearly clean states; "p2",
     SNR / (1 + SNR) (Choi et al. 2022, eq. 8, there 1 / (1 + SNR) of the noise's error), in addition from the details.
+
+    Raises:
+        UserError: there is no such weighting.
     """
+    if weighting not in get_args(Weighting):
+        raise no_such("weighting", weighting, get_args(Weighting))
     if weighting == "uniform":
         return torch.ones(t.shape, device=t.device)
     one = torch.ones((len(t), 1, 1, 1), dtype=torch.float64)
@@ -67,7 +75,7 @@ def denoiser_loss(
     shard: Shard = WHOLE,
     timestep_sampler: LossAwareSampler | None = None,
     *,
-    clamp_timesteps: Literal["drawn", "uniform"] = "drawn",
+    clamp_timesteps: ClampDraw = "drawn",
     clamp_middle: float = 0.0,
     recoloured: Tensor | None = None,
     clamp_recolour: float = 0.0,
@@ -96,7 +104,12 @@ def denoiser_loss(
             and light are is decided at high noise, which other draws seldom visit.
         clamp_middle: share of those examples whose region is `masks_around_the_middle`.
         recoloured: (B, C, h, w), the same pictures in another light, for a share `clamp_recolour` of those examples.
+
+    Raises:
+        UserError: there is no such weighting, draw, or draw for examples with a clean region.
     """
+    if clamp_timesteps not in get_args(ClampDraw):
+        raise no_such("draw for examples with a clean region", clamp_timesteps, get_args(ClampDraw))
     batch, channels, height, width = clean.shape
     t = draw_timesteps(batch, timesteps, diffuser) if timestep_sampler is None else timestep_sampler.sample(batch)
     t = t.to(clean.device)  # (B,)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor
 
 from ddpm_core.diffusion.diffuser import Diffuser
+from ddpm_core.errors import no_such
 from ddpm_core.training.shards import LossState
 
 BINS = 100
@@ -26,7 +27,12 @@ def draw_timesteps(count: int, how: TimestepDraw, diffuser: Diffuser) -> Tensor:
     0.2 and deviation 1.3. That spends the effort where pictures are decided; the linear schedule alone
     puts 3 of 4 steps where noise outweighs the signal. "importance" needs a `LossAwareSampler`; without one it is
     "uniform", which it equals on average.
+
+    Raises:
+        UserError: there is no such draw.
     """
+    if how not in get_args(TimestepDraw):
+        raise no_such("draw of timesteps", how, get_args(TimestepDraw))
     if how in ("uniform", "importance"):
         return torch.randint(1, diffuser.num_timesteps, (count,))
     alpha_bar = diffuser.alpha_bar[1:]  # (N-1,)

@@ -119,3 +119,10 @@ def test_a_schedule_without_a_noising_step_is_refused() -> None:
 def test_the_config_builds_the_same_schedule() -> None:
     diffuser = Diffuser(77, 2e-4, 3e-2)
     assert torch.equal(Diffuser(**diffuser.config()).alpha_bar, diffuser.alpha_bar)
+
+
+@pytest.mark.parametrize("t", [-1, 1000])
+def test_a_timestep_that_is_no_state_is_refused(t: int) -> None:
+    latent = torch.zeros(2, 4, 4, 4)
+    with pytest.raises(ValueError, match=f"timesteps must be from 0 to 999, not {min(3, t)} to {max(3, t)}"):
+        Diffuser().add_noise(latent, latent, torch.tensor([3, t]))

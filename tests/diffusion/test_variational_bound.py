@@ -293,3 +293,14 @@ def test_a_learned_variance_goes_from_the_command_line_into_a_checkpoint_that_sa
     samples = call(sample.main, "--checkpoint", out, "--sampler", "ddpm", "--steps", 3, "--out", tmp_path / "samples")
     assert samples.status == 0
     assert (tmp_path / "samples" / "0.png").is_file()
+
+
+@pytest.mark.parametrize("t", [-1, 0, 1000])
+def test_the_bound_has_no_term_for_what_is_no_step(t: int) -> None:
+    latent = torch.zeros(1, 4, 4, 4)
+    for term in (step_bits(latent, latent, at(1, latent), Diffuser()), log_variance(Diffuser(), at(1, latent), latent)):
+        assert term.isfinite().all()
+    with pytest.raises(ValueError, match="timesteps must be from 1 to 999"):
+        step_bits(latent, latent, at(t, latent), Diffuser())
+    with pytest.raises(ValueError, match="timesteps must be from 1 to 999"):
+        log_variance(Diffuser(), at(t, latent), latent)

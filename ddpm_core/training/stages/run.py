@@ -8,6 +8,7 @@ from pathlib import Path
 
 from ddpm_core.checkpoints.atomic import CheckpointError
 from ddpm_core.checkpoints.native import finished_after
+from ddpm_core.errors import lookup
 from ddpm_core.training.distributed import ALONE, World
 from ddpm_core.training.loop import Trainer, TrainingError, TrainStep
 from ddpm_core.training.memory_budget import divided, fit
@@ -15,7 +16,7 @@ from ddpm_core.training.pictures import Pictures, describe
 from ddpm_core.training.record.journal import Journal
 from ddpm_core.training.record.report import reported
 from ddpm_core.training.resume import changes, other_basis, refuse_other_classes
-from ddpm_core.training.settings import StageName, StageSettings, TrainRequest
+from ddpm_core.training.settings import STAGES, StageName, StageSettings, TrainRequest
 from ddpm_core.training.stages.critic import AdversarialVaeStage
 from ddpm_core.training.stages.denoiser import DenoiserStage
 from ddpm_core.training.stages.stage import Stage
@@ -56,6 +57,7 @@ def free_place(stage: StageName, request: TrainRequest) -> tuple[Path, Path]:
 
 def prepare(stage: StageName, request: TrainRequest, pictures: Pictures, world: World = ALONE) -> Stage:
     """A stage ready to train: its model, and all that it learns from. Raises `CheckpointError`."""
+    lookup(STAGES, "stage", stage)
     if stage == "denoiser":
         return DenoiserStage.prepare(request, pictures, world)
     return (AdversarialVaeStage if request.vae.adversarial_weight else VaeStage).prepare(request, pictures)
@@ -89,6 +91,7 @@ def run_stage(
         TrainingError: training diverged, no step at all could be taken, or it does not fit into the memory.
         UnwritableError: a file could not be written.
     """
+    lookup(STAGES, "stage", name)
     settings: StageSettings = getattr(request, name)
     state, weights = free_place(name, request)
     world.barrier()  # what an earlier run of these processes had to write is written

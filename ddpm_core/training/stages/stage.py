@@ -51,11 +51,16 @@ def save_grid(sheet: Image.Image, path: Path) -> None:
 
 
 def record(request: TrainRequest, stage: StageName, **parts: Any) -> None:
-    """Bring `config.json` up to date with what a stage built and the settings it used."""
+    """Bring `config.json` up to date with what a stage built and the settings it used.
+
+    Raises:
+        pydantic.ValidationError: `parts` are none of its fields, or not of their types.
+    """
     path = request.out / checkpoint.CONFIG
     config = checkpoint.read_config(request.out) if path.exists() else CheckpointConfig(size=request.size)
     names = {"data": request.data.resolve().name} | ({"init": request.init.resolve().name} if request.init else {})
     training = config.training | {stage: names | request.recorded(stage)}
     of_data: dict[str, Any] = {"about": request.about or config.about}
     of_data["framing"] = config.framing if request.framing == "auto" else request.framing
-    checkpoint.write_config(request.out, config.model_copy(update={**parts, **of_data, "training": training}))
+    said = dict(config) | parts | of_data | {"training": training}
+    checkpoint.write_config(request.out, CheckpointConfig.model_validate(said))  # a copy would not be checked

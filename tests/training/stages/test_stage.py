@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
+from pydantic import ValidationError
 
 from ddpm_core.checkpoints import native as checkpoint
 from ddpm_core.checkpoints.atomic import UnwritableError
@@ -38,6 +39,16 @@ def test_what_was_said_of_the_pictures_stays_until_something_else_is_said(tmp_pa
     assert (checkpoint.read_config(out).about, checkpoint.read_config(out).framing) == ("Us (CC0)", "face")
     record(request_for(out, about="Cats", framing="any"), "denoiser")
     assert (checkpoint.read_config(out).about, checkpoint.read_config(out).framing) == ("Cats", "any")
+
+
+@pytest.mark.parametrize("parts", [{"codec": "telepathy"}, {"clases": ["cat"]}, {"size": 0}, {"classes": "cat"}])
+def test_a_stage_writes_nothing_that_could_not_be_read_again(tmp_path: Path, parts: dict[str, object]) -> None:
+    out = tmp_path / "run"
+    record(request_for(out), "vae")
+    before = (out / checkpoint.CONFIG).read_bytes()
+    with pytest.raises(ValidationError, match=next(iter(parts))):
+        record(request_for(out), "vae", **parts)
+    assert (out / checkpoint.CONFIG).read_bytes() == before
 
 
 def test_a_grid_is_whole_or_as_it_was(tmp_path: Path) -> None:
