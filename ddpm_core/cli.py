@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryFile
+from types import MappingProxyType
 from typing import Annotated, Any, Literal, NoReturn, TypeVar, get_origin
 
 import typer
@@ -29,16 +30,17 @@ NAMED = 4  # of the files that were written
 FLAGS = {"label": "class"}  # fields called otherwise because Python keeps the word to itself
 
 
-def _parameters(model: type[BaseModel], prefix: str = "") -> list[inspect.Parameter]:
+def _parameters(model: type[BaseModel], panels: Mapping[str, str], prefix: str = "") -> list[inspect.Parameter]:
     parameters = []
     for name, field in model.model_fields.items():
         if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
-            parameters += _parameters(field.annotation, f"{prefix}{name}__")
+            parameters += _parameters(field.annotation, panels, f"{prefix}{name}__")
             continue
         flag = flag_of(name, prefix)
         negative = f"/--no-{flag[2:]}" if field.annotation is bool else ""
         # None, "not given", lets presets and the model's own defaults speak.
-        option = typer.Option(None, f"{flag}{negative}", help=_help(field), show_default=False)
+        panel = panels.get((prefix + name).replace("__", "."))
+        option = typer.Option(None, f"{flag}{negative}", help=_help(field), show_default=False, rich_help_panel=panel)
         kind = _option_type(field) | None
         parameters.append(
             inspect.Parameter(prefix + name, inspect.Parameter.KEYWORD_ONLY, default=option, annotation=kind)
@@ -72,8 +74,29 @@ def _option_type(field: FieldInfo) -> Any:
 
 
 def _help(field: FieldInfo) -> str:
-    default = "required" if field.is_required() else f"default: {plain(field.default)}"
-    return f"{field.description} [{default}]"
+    default = "required" if field.is_required() else f"default: {plain(field.default) or 'empty'}"
+    words = bounds(field)
+    return f"{field.description}{f' ({words})' if words else ''} [{default}]"
+
+
+def limits(field: FieldInfo) -> tuple[Any, Any]:
+    """The least and the greatest value, None without; a bound that is itself excluded counts."""
+    return _limit(field, "ge", "gt"), _limit(field, "le", "lt")
+
+
+def bounds(field: FieldInfo) -> str:
+    """The same in words: "1 to 999", "above 0 to 1", "at least 1"; empty if anything goes."""
+    low, high = (f"{limit:g}" if isinstance(limit, float) else limit for limit in limits(field))
+    above = "above " * (_limit(field, "gt") is not None)
+    below = "below " * (_limit(field, "lt") is not None)
+    if low is None:
+        return "" if high is None else f"{below or 'at most '}{high}"
+    return f"{above or 'at least '}{low}" if high is None else f"{above}{low} to {below}{high}"
+
+
+def _limit(field: FieldInfo, *rules: str) -> Any:
+    given = (getattr(constraint, rule, None) for constraint in field.metadata for rule in rules)
+    return next((limit for limit in given if limit is not None), None)
 
 
 def plain(value: Any) -> str:
@@ -81,19 +104,26 @@ def plain(value: Any) -> str:
     return ",".join(map(str, value)) if isinstance(value, tuple | list) else "none" if value is None else str(value)
 
 
-def takes(*models: type[BaseModel], without: Sequence[str] = ()) -> Callable:
+def takes(
+    *models: type[BaseModel], without: Sequence[str] = (), groups: Mapping[str, Sequence[str]] = MappingProxyType({})
+) -> Callable:
     """Give a command `f(given, **extra)` one option per field of some models, nested fields joined by a dash.
 
-    Fields named in `without` get none; a field that several models have is the first one's.
+    Fields named in `without` get none; a field that several models have is the first one's. `groups` names the parts of
+    the help, and their fields by place ("vae.channels").
 
     `given` receives what the user typed, nested as the models are, and nothing else; `part` parts it.
     """
 
+    panels = {place: group for group, places in groups.items() for place in places}
+
     def decorate(command: Callable) -> Callable:
         own = [p for p in inspect.signature(command, eval_str=True).parameters.values() if p.name != "given"]
-        every = {p.name: p for model in reversed(models) for p in _parameters(model)}
-        ordered = dict.fromkeys(p.name for model in models for p in _parameters(model))
+        every = {p.name: p for model in reversed(models) for p in _parameters(model, panels)}
+        ordered = dict.fromkeys(p.name for model in models for p in _parameters(model, panels))
         fields = [every[name] for name in ordered if name not in without]
+        shown = [None, *groups]  # panels come in the order of their first options
+        fields.sort(key=lambda parameter: shown.index(parameter.default.rich_help_panel))
         names = {p.name for p in fields}
 
         def run(**values: Any) -> None:
@@ -186,7 +216,8 @@ def merge(*layers: dict[str, Any]) -> dict[str, Any]:
 
 def run(command: Callable) -> None:
     """Run a command built with `takes`; a mistake of the program's own ends it with its traceback and exit status 1."""
-    app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+    # Markdown, since in rich's own markup a default in brackets is taken for a tag, and not shown.
+    app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="markdown")
     app.command()(command)
     try:
         app()

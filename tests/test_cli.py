@@ -7,10 +7,10 @@ import sys
 from pathlib import Path
 
 import pytest
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from ddpm_core.checkpoints.atomic import CheckpointError, UnwritableError
-from ddpm_core.cli import in_one_sentence, merge, say_written
+from ddpm_core.cli import bounds, in_one_sentence, merge, say_written, takes
 from ddpm_core.errors import UserError
 from ddpm_core.images.files import PictureError
 from ddpm_core.images.masks import MaskError
@@ -87,3 +87,36 @@ def test_layers_are_merged_the_last_on_top_and_the_nested_ones_too() -> None:
     lowest, middle, top = {"a": 1, "vae": {"x": 1, "y": 1}}, {"vae": {"y": 2, "z": 2}}, {"b": 3, "vae": {"z": 3}}
     assert merge(lowest, middle, top) == {"a": 1, "b": 3, "vae": {"x": 1, "y": 2, "z": 3}}
     assert lowest == {"a": 1, "vae": {"x": 1, "y": 1}}
+
+
+class Bounded(BaseModel):
+    steps: int = Field(20, ge=1, le=999, description="reverse steps")
+    rate: float = Field(5e-4, gt=0, le=1)
+    decay: float = Field(0.5, ge=0, lt=1)
+    clip: float = Field(1.0, gt=0)
+    warmup: int = Field(300, ge=0)
+    few: int = Field(1, lt=9)
+    word: str = Field("", description="a word")
+    shape: Shape = Shape(sides=3)
+
+
+def test_bounds_are_put_into_words() -> None:
+    assert {name: bounds(field) for name, field in Bounded.model_fields.items()} == {
+        "steps": "1 to 999", "rate": "above 0 to 1", "decay": "0 to below 1", "clip": "above 0",
+        "warmup": "at least 0", "few": "below 9", "word": "", "shape": "",
+    }  # fmt: skip
+
+
+def test_help_says_defaults_and_bounds_and_parts_options_by_what_belongs_together(
+    call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    @takes(Bounded, groups={"First part": ("word", "shape.sides"), "Second part": ("steps",)})
+    def command(given: dict[str, object]) -> None:
+        """Do it."""
+
+    monkeypatch.setenv("COLUMNS", "120")
+    shown = call(command, "--help").out
+    words = ["First part", "--word", "a word [default: empty]", "--shape-sides", "Second part", "--steps"]
+    places = [shown.index(word) for word in [*words, "reverse steps (1 to 999) [default: 20]"]]
+    assert places == sorted(places)
+    assert shown.index("--rate") < places[0]

@@ -27,11 +27,11 @@ from ddpm_core.training.output_folder import claimed
 from ddpm_core.training.pictures import Pictures, introduced, name_in, read_pictures, skipped_file
 from ddpm_core.training.presets import PRESETS
 from ddpm_core.training.record.progress import StageBar
-from ddpm_core.training.settings import StageName, TrainRequest
+from ddpm_core.training.settings import GROUPS, StageName, TrainRequest
 from ddpm_core.training.stages.run import run_stage
 
 
-@takes(TrainRequest)
+@takes(TrainRequest, groups=GROUPS)
 def main(
     given: dict[str, Any],
     preset: Annotated[str, typer.Option(help=f"row of the preset table to start from: {', '.join(PRESETS)}")] = "quick",

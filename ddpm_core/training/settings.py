@@ -49,7 +49,7 @@ class StageSettings(Request):
     warmup: int = Field(300, ge=0, description="steps of linear learning-rate warm-up")
     weight_decay: float = Field(0.01, ge=0, le=1, description="weight decay of AdamW")
     clip: float = Field(1.0, gt=0, description="largest norm of the gradient")
-    ema_decay: float = Field(0.999, ge=0, lt=1, description="decay of the weights' moving average")
+    ema_decay: float = Field(0.999, ge=0, lt=1, title="EMA decay", description="decay of the weights' moving average")
 
 
 class VaeSettings(StageSettings):
@@ -66,7 +66,7 @@ class VaeSettings(StageSettings):
         default(VAE, "decoder_blocks"), ge=1, le=8, description="residual blocks per resolution, decoder"
     )
     full_width: int = Field(default(VAE, "full_width"), ge=8, le=256, description="decoder width at full resolution")
-    kl_weight: float = Field(3e-4, ge=0, le=1, description="weight of the KL term")
+    kl_weight: float = Field(3e-4, ge=0, le=1, title="KL weight", description="weight of the KL term")
     edge_weight: float = Field(0.25, ge=0, le=10, description="weight of the error of neighbouring differences")
     texture_weight: float = Field(1.0, ge=0, le=100, description="weight of the difference in local texture")
     learns: Literal["all", "decoder"] = Field(
@@ -76,7 +76,7 @@ class VaeSettings(StageSettings):
         0.0, ge=0, le=1, description="weight of passing for real with a critic that learns beside it; better late"
     )
     sampled: int = Field(
-        0, ge=0, le=100_000, description="latents that the denoiser of --init makes for the critic to judge as well"
+        0, ge=0, le=100_000, description="latents that the denoiser to start from makes for the critic to judge as well"
     )
 
     @property
@@ -111,7 +111,7 @@ class DenoiserSettings(StageSettings):
     timesteps: TimestepDraw = Field("lognormal", description="how training timesteps are drawn; importance: by loss")
     weighting: Weighting = Field("uniform", description="what errors count at which timestep")
     learns: Literal["data", "guided"] = Field(
-        "data", description="pictures, or what the checkpoint named by --init predicts together with its guide"
+        "data", description="pictures, or what the checkpoint to start from predicts together with its guide"
     )
     clamp_share: float = Field(0.3, ge=0, le=1, description="share of examples with a region held clean")
     clamp_timesteps: Literal["drawn", "uniform"] = Field(
@@ -137,7 +137,7 @@ class TrainRequest(Request):
     stage: Literal["all", "vae", "denoiser"] = Field("all", description="which of the two to train")
     size: int = Field(128, ge=8, le=1024, description="side of the training pictures, pixels")
     resume: bool = Field(False, description="continue the interrupted run in --out")
-    init: Path | None = Field(None, description="checkpoint folder whose weights to start from")
+    init: Path | None = Field(None, title="Start from", description="checkpoint whose weights to start from")
     codec: Literal["vae", "pixel"] = Field(
         "vae", description='what latents are: an autoencoder\'s, or the pixels themselves; "pixel" has no stage "vae"'
     )
@@ -174,7 +174,7 @@ class TrainRequest(Request):
     framing: Literal["auto", Framing] = Field(
         "auto",
         description='what the pictures show: one "face" each, which is then looked for in photos, or "any" thing; '
-        '"auto" for what the checkpoint of --init or --out says',
+        '"auto" for what the checkpoint to start from, or to go on with, says',
     )
     vae: VaeSettings = VaeSettings()
     denoiser: DenoiserSettings = DenoiserSettings()
@@ -195,3 +195,22 @@ class TrainRequest(Request):
     def recorded(self, stage: StageName) -> dict[str, Any]:
         """The settings that one stage's run resolved to, as JSON takes them, without what is of this machine alone."""
         return self.model_dump(mode="json", exclude=PRIVATE | (set(STAGES) - {stage}))
+
+
+OPTIMISER = tuple(StageSettings.model_fields)
+GROUPS: dict[str, tuple[str, ...]] = {  # settings by their place, as the page's folds and the command's help part them
+    "Start": ("init", "stage", "size", "framing", "about"),
+    "Pictures": ("classes", "held_out", "flips", "views", "zoom"),
+    "Autoencoder": ("codec", "pixel_stride", *(f"vae.{name}" for name in VaeSettings.SHAPE)),
+    "What the autoencoder learns": (
+        "vae.learns", "vae.kl_weight", "vae.edge_weight", "vae.texture_weight", "vae.adversarial_weight", "vae.sampled",
+    ),
+    "How the autoencoder learns": tuple(f"vae.{name}" for name in OPTIMISER),
+    "Denoiser": (*(f"denoiser.{name}" for name in DenoiserSettings.SHAPE), "denoiser.dropout", "denoiser.schedule"),
+    "What the denoiser learns": (
+        "denoiser.learns", "denoiser.timesteps", "denoiser.weighting", "denoiser.label_dropout",
+    ),
+    "Fills": tuple(f"denoiser.clamp_{name}" for name in ("share", "timesteps", "middle", "recolour")),
+    "How the denoiser learns": tuple(f"denoiser.{name}" for name in OPTIMISER),
+    "Run": ("precision", "seed", "save_every", "sample_every", "device", "threads"),
+}  # fmt: skip

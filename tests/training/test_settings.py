@@ -10,7 +10,7 @@ from pydantic import BaseModel
 from ddpm_core.diffusion.diffuser import Diffuser
 from ddpm_core.diffusion.schedules import SCHEDULES
 from ddpm_core.networks.mixers import MIXERS
-from ddpm_core.training.settings import PRIVATE, DenoiserSettings, TrainRequest, VaeSettings
+from ddpm_core.training.settings import GROUPS, PRIVATE, STAGES, DenoiserSettings, TrainRequest, VaeSettings
 from tests.complaints import complaint_of
 
 PATHS = {"data": "in", "out": "out"}
@@ -107,3 +107,11 @@ def test_what_is_recorded_of_a_stage_is_its_own_settings_and_nothing_of_this_mac
     assert "/home" not in json.dumps(recorded)
     assert (recorded["size"], recorded["vae"]["iterations"]) == (64, request.vae.iterations)
     assert not recorded.keys() & (PRIVATE | {"denoiser"})
+
+
+def test_every_setting_stands_in_one_group() -> None:
+    places = [place for group in GROUPS.values() for place in group]
+    wanted = set(TrainRequest.model_fields) - {*STAGES, "data", "out", "resume"}
+    wanted |= {f"vae.{name}" for name in VaeSettings.model_fields}
+    wanted |= {f"denoiser.{name}" for name in DenoiserSettings.model_fields}
+    assert sorted(places) == sorted(wanted)

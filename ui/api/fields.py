@@ -11,6 +11,7 @@ import gradio as gr
 from gradio.components import Component
 from pydantic.fields import FieldInfo
 
+from ddpm_core.cli import bounds, limits
 from ddpm_core.requests import Request
 from ui.components.events import ONE_AT_A_TIME
 from ui.errors import as_problem
@@ -103,22 +104,10 @@ def _component(name: str, field: FieldInfo) -> Component:
     return gr.Textbox(field.default or "", label=name)
 
 
-def limits(field: FieldInfo) -> tuple[Any, Any]:
-    """The least and the greatest value, None without; a bound that is itself excluded counts."""
-
-    def of(*rules: str) -> Any:
-        given = (getattr(constraint, rule, None) for constraint in field.metadata for rule in rules)
-        return next((limit for limit in given if limit is not None), None)
-
-    return of("ge", "gt"), of("le", "lt")
-
-
 def _doc(field: FieldInfo) -> str:
     lines = [field.description or ""]
     if get_origin(field.annotation) is Literal:
         lines.append(" or ".join(f'"{choice}"' for choice in get_args(field.annotation)))
-    low, high = limits(field)
-    if low is not None and high is not None:
-        above = "above " * any(getattr(rule, "gt", None) is not None for rule in field.metadata)
-        lines.append(f"{above}{low:g} to {high:g}" if isinstance(high, float) else f"{above}{low} to {high}")
+    if words := bounds(field):
+        lines.append(words)
     return "; ".join(lines)

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
-import annotated_types
 import gradio as gr
-from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from ddpm_core.cli import plain
-from ddpm_core.training.settings import STAGES, TrainRequest
+from ddpm_core.cli import bounds, plain
+from ddpm_core.training.settings import GROUPS, TrainRequest
 from ui.training.order import Order
 
 # Where pictures come from and go to has controls of its own; the machine is the app's.
@@ -23,21 +21,22 @@ Form = dict[str, gr.components.Component]  # by the field's place in a `TrainReq
 
 
 def place_settings(checkpoints: Sequence[str], preset: str) -> Form:
-    """Place a control for every setting here, those of each stage in a fold of its own; all start empty.
+    """Place a control for every setting here, in folds of what belongs together; all start empty.
 
     Args:
         checkpoints: names of those that can be started from.
         preset: the preset whose values stand where nothing is asked for.
     """
     resolved = Order(preset=preset).request(Path("out"))
-    form: Form = {place: _control(place, field, resolved, checkpoints) for place, field in _fields(TrainRequest)}
-    for stage, called in STAGES.items():
-        with gr.Accordion(called.capitalize(), open=False, elem_id=f"train-{stage}-settings"):
-            kind = type(getattr(resolved, stage))
-            form |= {
-                f"{stage}.{name}": _control(f"{stage}.{name}", field, resolved, checkpoints)
-                for name, field in _fields(kind)
-            }
+    form: Form = {}
+    with gr.Column(elem_classes="folds"):
+        for group, places in GROUPS.items():
+            with gr.Accordion(group, open=False):
+                form |= {
+                    place: _control(place, _field(place), resolved, checkpoints)
+                    for place in places
+                    if place not in NOT_ON_PAGE
+                }
     return form
 
 
@@ -50,13 +49,6 @@ def preset_values(form: Form, preset: str, start: Path | None) -> list[Any]:
         else gr.update(placeholder=_shown(_value(resolved, place)))
         for place, control in form.items()
     ]  # fmt: skip
-
-
-def _fields(model: type[BaseModel]) -> Iterator[tuple[str, FieldInfo]]:
-    for name, field in model.model_fields.items():
-        section = isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel)
-        if name not in NOT_ON_PAGE and not section:
-            yield name, field
 
 
 def _field(place: str) -> FieldInfo:
@@ -110,15 +102,5 @@ def _choices(field: FieldInfo, value: Any) -> list[tuple[str, str]]:
 
 def _in_words(field: FieldInfo) -> str:
     """What a field says of itself, and its bounds."""
-    words = {
-        annotated_types.Ge: ("at least", "ge"), annotated_types.Gt: ("above", "gt"),
-        annotated_types.Le: ("at most", "le"), annotated_types.Lt: ("below", "lt"),
-    }  # fmt: skip
-    limits = [
-        f"{word} {getattr(limit, name)}"
-        for limit in field.metadata
-        for kind, (word, name) in words.items()
-        if isinstance(limit, kind)
-    ]
-    about = field.description or ""
-    return about[:1].upper() + about[1:] + (f" ({', '.join(limits)})" if limits else "")
+    about, words = field.description or "", bounds(field)
+    return about[:1].upper() + about[1:] + (f" ({words})" if words else "")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 from typing import Any, get_args
 
@@ -10,7 +11,7 @@ import pytest
 
 from ddpm_core.networks.mixers import Mixer
 from ddpm_core.training.presets import PRESETS
-from ddpm_core.training.settings import DenoiserSettings, TrainRequest, VaeSettings
+from ddpm_core.training.settings import GROUPS, DenoiserSettings, TrainRequest, VaeSettings
 from ui.training.order import Order
 from ui.training.settings_form import INIT, NOT_ON_PAGE, Form, place_settings, preset_values
 
@@ -30,6 +31,7 @@ def test_every_setting_has_a_control(form: Form) -> None:
     assert {
         "codec",
         "classes",
+        "held_out",
         "denoiser.schedule",
         "denoiser.prediction",
         "denoiser.mixer",
@@ -45,11 +47,24 @@ def test_a_control_says_what_its_field_says(form: Form) -> None:
     channels: Any = form["vae.channels"]
     assert channels.placeholder == "16,32"  # of the preset
     batch: Any = form["vae.batch_size"]
-    assert batch.info.endswith("(at least 1, at most 4096)")
-    seed: Any = form["seed"]
-    assert "at most 2147483647" in seed.info
+    assert batch.info.endswith("(1 to 4096)")
+    rate: Any = form["vae.learning_rate"]
+    assert rate.info.endswith("(above 0 to 1)")
     start: Any = form[INIT]
     assert start.choices == [("nothing", ""), ("faces", "faces"), ("digits", "digits")]
+
+
+MOST = 8  # controls in a fold: what a phone shows on about one screen and a half
+
+
+def test_folds_are_short_and_closed(form: Form) -> None:
+    def fold_of(control: Any) -> gr.Accordion:
+        return control if isinstance(control, gr.Accordion) else fold_of(control.parent)
+
+    folds = [fold_of(control) for control in form.values()]
+    assert [*dict.fromkeys(fold.label for fold in folds)] == [*GROUPS]
+    assert not any(fold.open for fold in folds)
+    assert max(Counter(fold.label for fold in folds).values()) <= MOST
 
 
 def test_all_of_it_left_as_it_is_is_the_preset(form: Form) -> None:
