@@ -1,7 +1,6 @@
 """Inpainting on the latent grid: constraints that hold what is kept, and RePaint's path of timesteps.
 
-A mask is True where things are made anew, as in all inpainting tools. What it leaves is kept: `keep = ~mask` stands in
-this file alone.
+A mask is True where things are made anew; `keep = ~mask` stands in this file alone.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ def unconstrained(latent: Tensor, t: int) -> Tensor:
 def clamp_to_mean(anchor: Tensor, mask: Tensor, diffuser: Diffuser, noise: Noise) -> Constraint:
     """Puts the kept cells of a latent back to the clean `anchor` after every step.
 
-    The original project's own, without a paper. RePaint's (Lugmayr et al. 2022, eq. 8a) is `clamp_noised`.
+    The original project's own, without a paper; RePaint's is `clamp_noised`.
 
     Args:
         anchor: (1 or B, C, h, w), the posterior mean of the picture to keep.
@@ -42,7 +41,7 @@ def clamp_to_mean(anchor: Tensor, mask: Tensor, diffuser: Diffuser, noise: Noise
 
 
 def clamp_noised(anchor: Tensor, mask: Tensor, diffuser: Diffuser, noise: Noise) -> Constraint:
-    """Puts the kept cells to `anchor` with as much noise as belongs to the state reached.
+    """Puts the kept cells to `anchor` with as much noise as the state has.
 
     RePaint's (Lugmayr et al. 2022, eq. 8a): the network sees one noise level everywhere, as in plain training.
 
@@ -69,7 +68,7 @@ CLAMPS: dict[str, Callable[[Tensor, Tensor, Diffuser, Noise], Constraint]] = {
 
 
 def any_pixel(mask: Tensor, stride: int) -> Tensor:
-    """A cell is made anew if any of its pixels is, so that every painted pixel is made anew."""
+    """A cell is made anew if any of its pixels is."""
     return F.max_pool2d(mask.float(), stride) > 0
 
 
@@ -86,15 +85,17 @@ def repaint_timesteps(timesteps: Sequence[int], resamples: int, jump: int = 1) -
     """`timesteps` with every `jump` steps but the last one taken several times over, going back up in between.
 
     RePaint's resampling (Lugmayr et al. 2022, section 4.2 and algorithm 1, line 10; `jump` is its jump length j): a
-    fill that was made before it knew its neighbours is made again now that it does, and with a longer jump from so
-    much noise that more than details can change. Stretches of `jump` steps are counted up from the last step, which
-    is taken once; so is what is left over at the start. The paper rises one state at a time. Here the path rises at
-    once, and all that noise is added together (`Diffuser.add_noise_between`), which is the same in distribution.
+    fill
+    made before it knew its neighbours is made again; a longer jump lets more than details change. Stretches are counted
+    up
+    from the last step, which is taken once; so is what is left over at the start. The paper rises state by state, the
+    path
+    here at once under all that noise together (`Diffuser.add_noise_between`), the same in distribution.
 
     Args:
         timesteps: states to pass through, falling to 0.
-        resamples: how often each stretch is taken; 1 leaves the path as it is.
-        jump: steps in a stretch, at least 1; with more than there are before the last, there is none.
+        resamples: how often each stretch is taken, from 1.
+        jump: steps in a stretch, from 1; with more than there are before the last, there is none.
     """
     path = list(timesteps[:1])
     for done, s in enumerate(timesteps[1:], start=1):

@@ -1,6 +1,6 @@
-"""The noise schedule and the arithmetic of noising: what every sampler and the trainer share.
+"""The noise schedule and the arithmetic of noising, for samplers and trainer.
 
-Timesteps are states: 0 is the clean image, N-1 is (nearly) pure noise, and N-1 noising steps lie between.
+Timesteps are states: 0 is the clean image, N-1 (nearly) pure noise, with N-1 noising steps between.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ class Diffuser:
 
     Args:
         num_timesteps: N; timesteps are 0..N-1.
-        beta_start, beta_end: variance added by the first and the last of the N-1 noising steps, each in (0, 1).
-        schedule: how the betas between them run, a name in `SCHEDULES`.
+        beta_start, beta_end: variance added by the first and the last noising step, in (0, 1).
+        schedule: how the betas between them run, of `SCHEDULES`.
 
     Attributes:
         betas: (N,) float64, `betas[t]` leads from state t-1 to state t; `betas[0]` is 0.
-        alpha_bar: (N,) float64, share of the signal's variance left at state t; `alpha_bar[0]` is 1.
+        alpha_bar: (N,) float64, fraction of the signal's variance left at state t; `alpha_bar[0]` is 1.
 
     Raises:
         ValueError: there is no such schedule, or no noising step, or betas lie outside (0, 1).
@@ -82,12 +82,12 @@ class Diffuser:
         return signal * clean + noise * eps
 
     def add_noise_between(self, noisy: Tensor, t: int, later: int, eps: Tensor) -> Tensor:
-        """State `later` of what is `noisy` at state t < `later`, under fresh noise (Ho et al. 2020, eq. 2, chained)."""
+        """State `later` > t of what is `noisy` at state t, under fresh noise (Ho et al. 2020, eq. 2, chained)."""
         left = (self.alpha_bar[later] / self.alpha_bar[t]).item()
         return left**0.5 * noisy + (1 - left) ** 0.5 * eps
 
     def denoised(self, noisy: Tensor, eps: Tensor, t: Tensor) -> Tensor:
-        """The clean latent that `noisy` at state t and its noise `eps` imply (Ho et al. 2020, eq. 4 solved for x0)."""
+        """The clean latent implied by `noisy` at state t and its noise `eps` (Ho et al. 2020, eq. 4 solved for x0)."""
         signal, noise = self.signal_and_noise(t, noisy)
         return (noisy - noise * eps) / signal
 
@@ -96,7 +96,7 @@ class Diffuser:
 
         Args:
             steps: reverse steps, 1..N-1.
-            spacing: how the states are spread, a name in `SPACINGS`.
+            spacing: how the states are spread, of `SPACINGS`.
 
         Raises:
             UserError: `steps` is not in 1..N-1, or there is no such spacing.

@@ -1,7 +1,7 @@
-"""Wrappers around predictors that return another: guidance, which changes the picture without touching a sampler.
+"""Guidance: wrappers that take predictors and return one, for any sampler and constraint.
 
-A wrapper takes predictors and gives one back, so wrappers go around each other, and any sampler and any constraint
-works with the result. All pass on what is said of the variance. `illusions.py` has those that make two pictures of one.
+They go around each other, and pass on what is said of the variance. `illusions.py` has those that make two pictures of
+one.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ def extrapolate(weaker: Tensor, stronger: Tensor, scale: float) -> Tensor:
 
 
 def classifier_free_guidance(predict: LabelPredictor, label: int, null_label: int, scale: float) -> Predictor:
-    """Classifier-free guidance towards a class (Ho & Salimans 2022, eq. 6, with `scale` = 1 + w), in one call.
+    """Classifier-free guidance towards a class (Ho & Salimans 2022, eq. 6, `scale` = 1 + w), in one call.
 
     Args:
         predict: a predictor for a batch 2B that takes labels (2B,).
-        label, null_label: the class, and what stands for "no class".
+        label, null_label: the class, and "no class".
         scale: 1 for the class alone; above 1 follows it more closely, at the price of variety.
     """
 
@@ -49,11 +49,13 @@ def classifier_free_guidance(predict: LabelPredictor, label: int, null_label: in
 
 
 def autoguidance(predict: Predictor, weaker: Predictor, scale: float) -> Predictor:
-    """A model steered away from the mistakes of a worse one (Karras et al. 2024, "Guiding a Diffusion Model
-    with a Bad Version of Itself", eq. 3).
+    """A model steered away from the mistakes of a worse one (Karras et al. 2024, "Guiding a Diffusion Model with a Bad
+    Version
+    of Itself", eq. 3).
 
-    Where the two agree nothing happens; where the weaker one, smaller and less trained, is more undecided,
-    the step goes further in the direction in which the better one is surer. The variance is the better one's.
+    Where the weaker one, smaller and less trained, is more undecided, the step goes further in the direction in which
+    the
+    better one is surer. The variance is the better one's.
 
     Args:
         predict, weaker: two predictors for the same latents.
@@ -70,9 +72,8 @@ def autoguidance(predict: Predictor, weaker: Predictor, scale: float) -> Predict
 def static_thresholding(predict: Predictor, diffuser: Diffuser, limit: float) -> Predictor:
     """The noise predicted, but such that no cell of the clean latent it implies is further from 0 than `limit`.
 
-    Where latents are pixels, whose range is known, it keeps what is predicted inside of it, x0 <- clip(x0, -limit,
-    limit) (Saharia et al. 2022, "Photorealistic Text-to-Image Diffusion Models", section 2.3, unnumbered;
-    `clip_sample` in diffusers).
+    For pixels, whose range is known: x0 <- clip(x0, -limit, limit) (Saharia et al. 2022, "Photorealistic Text-to-Image
+    Diffusion Models", section 2.3, unnumbered; `clip_sample` in diffusers).
     """
 
     def thresholded(noisy: Tensor, t: Tensor) -> Prediction:

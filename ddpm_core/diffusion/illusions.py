@@ -1,6 +1,6 @@
-"""Wrappers that make one picture two things: the views of anagrams, and the two distances of hybrids.
+"""Wrappers that make one picture two things: anagrams, in two views, and hybrids, from two distances.
 
-They take predictors and return one, as those in `guidance.py` do, variance included.
+They take predictors and return one, variance included.
 """
 
 from __future__ import annotations
@@ -16,10 +16,9 @@ from ddpm_core.diffusion.prediction import Prediction, Predictor
 
 
 def rearranged(predict: Predictor, to: Callable[[Tensor], Tensor], back: Callable[[Tensor], Tensor]) -> Predictor:
-    """A predictor for latents that are laid out in another way: `to` leads to what `predict` knows, `back` from there.
+    """A predictor for latents laid out in another way: `to` leads to what `predict` knows, `back` from there.
 
-    Both only move numbers, so that noise stays noise and each variance stays with its number (see `Codec.unfold`). It
-    is no method of a paper's.
+    Both only move numbers, so noise stays noise and variances stay with theirs (see `Codec.unfold`). No paper's method.
     """
 
     def rearranged_predict(noisy: Tensor, t: Tensor) -> Prediction:
@@ -35,8 +34,9 @@ class View(NamedTuple):
 
     Attributes:
         apply, undo: (B, C, h, w) to what is seen and back. They move numbers, and may turn their sign.
-        of_latents: whether the view of a latent is, nearly, the latent of the view. It is for flips and turns, as
-            far as the codec treats all directions alike; negation inverts colours only where channels are colours.
+        of_latents: whether the view of a latent is, nearly, the latent of the view. So for flips and turns, as far as
+            the
+            codec treats directions alike; negation inverts colours only where channels are colours.
     """
 
     apply: Callable[[Tensor], Tensor]
@@ -44,7 +44,7 @@ class View(NamedTuple):
     of_latents: bool = True
 
     def undo_variance(self, variance: Tensor) -> Tensor:
-        """What was said of a variance in this view, back: moved as the noise is, but its sign left alone."""
+        """A variance (B, C, h, w) in this view, back: moved as the noise is, its sign left alone."""
         return self.undo(variance) * self.undo(torch.ones_like(variance))
 
 
@@ -72,11 +72,11 @@ VIEWS: dict[str, View] = {
 def anagram(predictors: Sequence[tuple[Predictor, View]]) -> Predictor:
     """A picture that is, in every view, what that view's predictor makes of it (Geng et al. 2024, "Visual Anagrams").
 
-    What is predicted in each view is turned back and averaged: eps = mean_i undo_i(eps_i(see_i(z), t)), in their
-    section "Parallel Denoising"; a learned variance likewise (so their code), unless one of them has none.
+    Predictions are turned back and averaged: eps = mean_i undo_i(eps_i(see_i(z), t)), in their section "Parallel
+    Denoising"; a learned variance likewise (so their code), unless one has none.
 
     Args:
-        predictors: at least one predictor with its view; with one model for all, the same predictor every time.
+        predictors: at least one, each with its view; one model may stand several times.
 
     Raises:
         ValueError: there is no view.
@@ -96,13 +96,15 @@ def anagram(predictors: Sequence[tuple[Predictor, View]]) -> Predictor:
 def hybrid(low: Predictor, high: Predictor, blur: float = 1.0) -> Predictor:
     """A picture that is one thing from afar and another from close by (Geng et al. 2024, "Factorized Diffusion").
 
-    Low frequencies of the noise are taken from one predictor and high ones from the other: eps = G(eps_low) +
-    eps_high - G(eps_high) with G a Gaussian blur, in their section on the method, which splits by frequency so. The
-    noise of a step has all frequencies in every cell, so a learned variance is the mean of both.
+    Low frequencies of the noise are one predictor's, high ones the other's: eps = G(eps_low) + eps_high - G(eps_high),
+    G a
+    Gaussian blur (their section on the method). A step's noise has all frequencies in every cell, so a learned variance
+    is
+    the mean of both.
 
     Args:
         low, high: predictors for the same latents.
-        blur: standard deviation of the Gaussian that splits the frequencies, cells of what is predicted, above 0.
+        blur: standard deviation of the Gaussian, cells of what is predicted, above 0.
 
     Raises:
         ValueError: `blur` is not above 0.

@@ -1,4 +1,4 @@
-"""Sources of noise: functions that give the next draw (B, C, h, w), the first of which starts a sampler."""
+"""Noise: functions that give the next draw (B, C, h, w), the first of which starts a sampler."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Noise = Callable[[], Tensor]
 class SeededNoise:
     """Gaussian noise for a batch in which every picture has a seed, and a CPU generator, of its own.
 
-    So picture i is the same whatever else is in the batch, and its noise the same on every device.
+    So picture i is the same in any batch, and its noise on every device.
 
     Args:
         seeds: one per picture.
@@ -30,7 +30,7 @@ class SeededNoise:
 
 
 def starting_at(start: Tensor, noise: Noise) -> Noise:
-    """Noise whose first draw is `start` (B, C, h, w): what makes a sampler begin there; then come those of `noise`."""
+    """Noise whose first draw is `start` (B, C, h, w), where a sampler then begins; the others are those of `noise`."""
 
     def draws() -> Iterator[Tensor]:
         yield start
@@ -41,23 +41,24 @@ def starting_at(start: Tensor, noise: Noise) -> Noise:
 
 
 def interpolated(first: Noise, second: Noise, fraction: float | Tensor) -> Noise:
-    """Noise on the way from one source to another, so that a sampler makes pictures between theirs (see `slerp`)."""
+    """Noise between two others, so that a sampler makes pictures between theirs (see `slerp`)."""
     return lambda: slerp(first(), second(), fraction)
 
 
 def slerp(first: Tensor, second: Tensor, fraction: float | Tensor) -> Tensor:
     """Spherical linear interpolation (Shoemake 1985, section 3.3), for each entry of a batch.
 
-    sin((1 - s) a) / sin(a) first + sin(s a) / sin(a) second, with s the fraction and a the angle between the two.
-    Between two draws of Gaussian noise a straight line passes through latents too short to be noise; the arc keeps
-    their length (used so by Song et al. 2021, "Denoising diffusion implicit models", section 5.3).
+    sin((1 - s) a) / sin(a) first + sin(s a) / sin(a) second, s the fraction and a the angle between the two. A straight
+    line between two draws of Gaussian noise passes through latents too short to be noise; the arc keeps their length
+    (used
+    so by Song et al. 2021, "Denoising diffusion implicit models", section 5.3).
 
     Args:
         first, second: (B, ...), the same shape.
         fraction: how far from `first` (0) to `second` (1): a number, or one for each entry, (B,).
 
     Returns:
-        (B, ...); entries that point the same way are interpolated linearly, where the arc is the line.
+        (B, ...); linear between entries that point the same way, where the arc is the line.
     """
     shape = (-1,) + (1,) * (first.ndim - 1)
     fraction = torch.as_tensor(fraction, dtype=first.dtype, device=first.device).view(shape)

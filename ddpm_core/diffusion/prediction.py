@@ -1,9 +1,9 @@
-"""What a network says of a noisy latent, and its translation into what samplers and losses compute with.
+"""What a network says of a noisy latent, in the terms that samplers and losses compute with.
 
-Networks differ in what their output means (`PredictionType`). Samplers and wrappers see one thing only: a
-`Predictor`, which returns the noise and, if it learned it, the variance of the reverse step.
+Outputs of networks differ in meaning (`PredictionType`). Samplers and wrappers see a `Predictor` only, which returns
+the noise and, if learned, the variance of the reverse step.
 
-In the formulas alpha is sqrt(alpha_bar) and sigma is sqrt(1 - alpha_bar), so that z = alpha x0 + sigma eps.
+In the formulas alpha is sqrt(alpha_bar) and sigma sqrt(1 - alpha_bar), so that z = alpha x0 + sigma eps.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ class Prediction(NamedTuple):
 
     Attributes:
         eps: (B, C, h, w), the noise in it.
-        variance: (B, C, h, w), where the log variance of a reverse step lies between its least (0) and its greatest
-            (1) value: v of Nichol & Dhariwal 2021, eq. 15. Nothing holds it between the two. None if it is fixed.
+        variance: (B, C, h, w), where the log variance of a reverse step lies between its least (0) and its greatest (1)
+            value: v of Nichol & Dhariwal 2021, eq. 15; nothing holds it there. None if it is fixed.
     """
 
     eps: Tensor
@@ -57,7 +57,7 @@ def predictor(network: Network, diffuser: Diffuser) -> Callable[..., Prediction]
 def split_variance(output: Tensor, channels: int) -> tuple[Tensor, Tensor | None]:
     """A network's raw output for C `channels` in two: its prediction (B, C, h, w), and `Prediction.variance`.
 
-    The latter is None if the output has C channels only, and 1/2 everywhere in a new network (Nichol & Dhariwal 2021,
+    The latter is None if there are C channels only, and 1/2 everywhere in a new network (Nichol & Dhariwal 2021,
     section 3.1).
     """
     prediction, *raw = output.split(channels, dim=1)  # (B, C, h, w) each
@@ -67,8 +67,8 @@ def split_variance(output: Tensor, channels: int) -> tuple[Tensor, Tensor | None
 def to_eps(output: Tensor, noisy: Tensor, t: Tensor, prediction: PredictionType, diffuser: Diffuser) -> Tensor:
     """The noise (B, C, h, w) that a network's `output` implies for `noisy` at `t` (B,).
 
-    It is the inverse of `training_target` (Salimans & Ho 2022, section 4, unnumbered). Raises `UserError`: there is no
-    such prediction type.
+    The inverse of `training_target` (Salimans & Ho 2022, section 4, unnumbered). Raises `UserError`: no such prediction
+    type.
     """
     if prediction == "eps":
         return output
@@ -85,9 +85,8 @@ def to_eps(output: Tensor, noisy: Tensor, t: Tensor, prediction: PredictionType,
 def training_target(clean: Tensor, eps: Tensor, t: Tensor, prediction: PredictionType, diffuser: Diffuser) -> Tensor:
     """What a network should put out for `clean` (B, C, h, w) under noise `eps` at `t` (B,).
 
-    "eps" and "x0" are the noise and the clean latent themselves; "v" is alpha eps - sigma x0 (Salimans & Ho 2022,
-    section 4); "velocity", eps - x0, is the direction of rectified flow's line (Liu et al. 2022, eq. 1).
-    Raises `UserError`: there is no such prediction type.
+    "eps" and "x0" are noise and clean latent; "v" is alpha eps - sigma x0 (Salimans & Ho 2022, section 4); "velocity",
+    eps - x0, is the direction of rectified flow's line (Liu et al. 2022, eq. 1). Raises `UserError`: no such type.
     """
     if prediction == "eps":
         return eps

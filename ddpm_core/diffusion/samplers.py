@@ -1,7 +1,7 @@
-"""Reverse processes as generators: from noise to a clean latent, one yielded `Step` at a time.
+"""Reverse processes as generators: from noise to a clean latent, one `Step` at a time.
 
-Preview, progress, cancelling, animation and tests all consume the same generator. A new sampler is one function for a
-single step, as in `steps.py`, and one line in `SAMPLERS`.
+Preview, progress, cancelling, animation and tests consume the same generator. A new sampler is a function for a single
+step, as in `steps.py`, and a line in `SAMPLERS`.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class Step:
     Attributes:
         t: timestep of `latent`; 0 when done.
         latent: (B, C, h, w), the state at `t`.
-        denoised: (B, C, h, w), the clean latent that was predicted when taking the step.
+        denoised: (B, C, h, w), the clean latent predicted when taking the step.
     """
 
     t: int
@@ -70,11 +70,11 @@ def sample_loop(
     """The reverse process: the one loop that all samplers share.
 
     Args:
-        take_step: how to take a single step, a value of `SAMPLERS`.
+        take_step: how to take a single step, of `SAMPLERS`.
         predict: the noise predictor.
-        timesteps: states to pass through, from where to start to 0 (`Diffuser.spaced_timesteps`). Where they
-            rise, noise is added to get there, without a call of the predictor and without a yield.
-        noise: first draw starts the process, further ones are the step's and that of rising timesteps.
+        timesteps: states to pass through down to 0 (`Diffuser.spaced_timesteps`). Where they rise, noise is added,
+            without a call of the predictor and without a yield.
+        noise: the first draw starts the process, further ones are for steps and rising timesteps.
         constrain: applied to the start and after every step.
     """
 

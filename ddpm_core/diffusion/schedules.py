@@ -1,7 +1,7 @@
-"""Noise schedules: how much variance each of the noising steps adds, from the clean image to noise.
+"""Noise schedules: how much variance each noising step adds, from the clean image to noise.
 
-A schedule is `schedule(steps, beta_start, beta_end) -> betas`, (steps,) float64 in (0, 1), first step first. A new
-one is one function here and one line in `SCHEDULES`.
+A schedule is `schedule(steps, beta_start, beta_end) -> betas`, (steps,) float64 in (0, 1), first step first. A new one
+is a function here and a line in `SCHEDULES`.
 """
 
 from __future__ import annotations
@@ -28,8 +28,9 @@ def linear(steps: int, beta_start: float, beta_end: float) -> Tensor:
 def scaled_linear(steps: int, beta_start: float, beta_end: float) -> Tensor:
     """Betas whose square roots are evenly spaced (Rombach et al. 2022, latent diffusion's code, unnumbered).
 
-    beta_i = (sqrt(beta_start) + u_i (sqrt(beta_end) - sqrt(beta_start)))^2, with u_i evenly from 0 to 1. The curve
-    that Ho et al. 2020's code calls quadratic; it keeps more of the picture for longer than `linear`.
+    beta_i = (sqrt(beta_start) + u_i (sqrt(beta_end) - sqrt(beta_start)))^2, with u_i evenly from 0 to 1: "quadratic" in
+    Ho
+    et al. 2020's code. It keeps more of the picture for longer than `linear`.
     """
     return torch.linspace(beta_start**0.5, beta_end**0.5, steps, dtype=torch.float64).square()
 
@@ -37,7 +38,7 @@ def scaled_linear(steps: int, beta_start: float, beta_end: float) -> Tensor:
 def cosine(steps: int, beta_start: float, beta_end: float) -> Tensor:
     """Betas under which alpha_bar falls like a squared cosine (Nichol & Dhariwal 2021, eq. 17, s = 0.008).
 
-    The curve has no free ends: `beta_start` and `beta_end` are not used.
+    `beta_start` and `beta_end` are not used: the curve has no free ends.
     """
     time = torch.linspace(0, 1, steps + 1, dtype=torch.float64)
     left = torch.cos((time + 0.008) / 1.008 * math.pi / 2).square()
@@ -55,9 +56,11 @@ def sigmoid(steps: int, beta_start: float, beta_end: float) -> Tensor:
 def flow(steps: int, beta_start: float, beta_end: float) -> Tensor:
     """Betas of the straight line from picture to noise, (1 - u) x0 + u eps, of rectified flow (Liu et al. 2022, eq. 1).
 
-    State t lies at u = t / N. Latents here keep unit variance, so they are that line divided by
-    sqrt((1 - u)^2 + u^2), which a sampler does not notice: DDIM's step in one is Euler's along the other (Gao et al.
-    2024, "Diffusion Meets Flow Matching"). The curve has no free ends: `beta_start` and `beta_end` are not used.
+    State t lies at u = t / N. To keep unit variance the line is divided by sqrt((1 - u)^2 + u^2), which a sampler does
+    not
+    notice: DDIM's step in one is Euler's along the other (Gao et al. 2024, "Diffusion Meets Flow Matching").
+    `beta_start`
+    and `beta_end` are not used: the curve has no free ends.
     """
     u = torch.arange(steps + 1, dtype=torch.float64) / (steps + 1)
     left = (1 - u).square() / ((1 - u).square() + u.square())

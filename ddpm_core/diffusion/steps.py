@@ -1,10 +1,10 @@
-"""One reverse step, one function per method: `ddim_step`, `ddpm_step`, `dpm_solver_pp_2m_step`, ...
+"""One reverse step, a function per method: `ddim_step`, `ddpm_step`, `dpm_solver_pp_2m_step`, ...
 
-A step function is `step(context) -> latent`: from a latent at state t, which the `StepContext` holds, to the latent
-(B, C, h, w) at the earlier state s. It knows nothing of the loop around it, `samplers.sample_loop`.
+A step function is `step(context) -> latent`: from the latent at state t in its `StepContext` to that at the earlier
+state s, (B, C, h, w). The loop around it is `samplers.sample_loop`.
 
 In the formulas alpha is sqrt(alpha_bar), sigma is sqrt(1 - alpha_bar), and lambda is ln(alpha / sigma), half the
-logarithm of the signal-to-noise ratio; it is infinite at state 0, where every method ends on the clean latent that is
+logarithm of the signal-to-noise ratio; it is infinite at state 0, where every method ends on the clean latent
 predicted.
 """
 
@@ -44,15 +44,15 @@ class StepContext:
 
     Attributes:
         diffuser: the noise schedule.
-        t, s: timestep it leaves, and the earlier one it goes to.
+        t, s: the timestep it leaves, and the earlier one it goes to.
         latent: (B, C, h, w) at state t.
-        eps, denoised: the noise predicted in it, and the clean latent that this implies.
+        eps, denoised: the noise predicted in it, and the clean latent this implies.
         variance: `Prediction.variance`, (B, C, h, w) or None.
-        predict: what is predicted for any latent (B, C, h, w) at any timestep: one more call of the predictor. What
-            is shown to it within a step is not constrained; constraints hold where steps end.
+        predict: one more call of the predictor, for any latent (B, C, h, w) and timestep. Constraints hold only where
+            steps end.
         noise: the next draw of fresh noise (B, C, h, w).
-        history: the last states that a multistep method left here for itself; empty at the start of a descent, so also
-            where timesteps rose, since what was predicted before the noise was added fits no more.
+        history: the last states that a multistep method left for itself; empty at the start, and where timesteps rose:
+            what was predicted before noise was added fits no more.
     """
 
     diffuser: Diffuser
@@ -88,8 +88,9 @@ def ddim_step(context: StepContext, eta: float = 0.0) -> Tensor:
 def ddpm_step(context: StepContext) -> Tensor:
     """Ancestral sampling (Ho et al. 2020, algorithm 2, with the posterior variance of eq. 7).
 
-    It is DDIM at eta 1 (Song et al. 2021, section 4.1), which also says what to do when timesteps are left out. A
-    learned variance is taken between the bounds of the step, however long (Nichol & Dhariwal 2021, section 4).
+    DDIM at eta 1 (Song et al. 2021, section 4.1), for steps of any length. A learned variance is taken between the
+    step's
+    bounds (Nichol & Dhariwal 2021, section 4).
     """
     if context.variance is None or context.s == 0:
         return ddim_step(context, eta=1.0)
@@ -105,7 +106,7 @@ def ddpm_step(context: StepContext) -> Tensor:
 def euler_step(context: StepContext) -> Tensor:
     """Euler's method on the probability-flow ODE in the noise-to-signal ratio (Karras et al. 2022, eq. 4).
 
-    In that variable it is DDIM at eta 0 (Song et al. 2021, eq. 14), and gives the same latents.
+    In that variable it is DDIM at eta 0 (Song et al. 2021, eq. 14): the same latents.
     """
     alpha_bar_t, alpha_bar_s = context.alpha_bars()
     ratio_t, ratio_s = ((1 - alpha_bar_t) / alpha_bar_t) ** 0.5, ((1 - alpha_bar_s) / alpha_bar_s) ** 0.5
@@ -116,7 +117,7 @@ def euler_step(context: StepContext) -> Tensor:
 def heun_step(context: StepContext) -> Tensor:
     """Heun's method on the same ODE, second order (Karras et al. 2022, algorithm 1).
 
-    It calls the predictor at either end of the step; once where the step ends at 0.
+    Two calls of the predictor, one where the step ends at 0.
     """
     guess = euler_step(context)  # (B, C, h, w)
     if context.s == 0:
@@ -144,7 +145,7 @@ def dpm_solver_pp_2m_step(context: StepContext) -> Tensor:
 def unipc_step(context: StepContext) -> Tensor:
     """UniPC-2 with B(h) = e^h - 1, data prediction, one call a step (Zhao et al. 2023, algorithms 1 and 2).
 
-    What is predicted at state t first corrects the step that led there, then leads to the next.
+    The prediction at state t first corrects the step that led there, then leads to the next.
     """
     diffuser, current = context.diffuser, State(context.t, context.latent, context.denoised)
     if context.history:
@@ -161,8 +162,8 @@ def unipc_step(context: StepContext) -> Tensor:
 def unipc_update(diffuser: Diffuser, start: State, s: int, nodes: Sequence[State]) -> Tensor:
     """UniPC's update from `start` to s (Zhao et al. 2023, theorem 3.1, in its data-prediction form).
 
-    z_s = sigma_s / sigma_t z_t - alpha_s (e^-h - 1) (x0 + sum_m a_m / r_m (x0_m - x0)), with h the step in lambda,
-    r_m where node m lies in units of it, and a_m such that as many orders agree as there are nodes.
+    z_s = sigma_s / sigma_t z_t - alpha_s (e^-h - 1) (x0 + sum_m a_m / r_m (x0_m - x0)), h the step in lambda, r_m where
+    node m lies in units of it, and a_m such that as many orders agree as there are nodes.
 
     Args:
         nodes: up to two other states; a predictor's lie behind, a corrector has s itself among them.
@@ -194,8 +195,9 @@ def unipc_update(diffuser: Diffuser, start: State, s: int, nodes: Sequence[State
 def langevin_step(context: StepContext) -> Tensor:
     """A predictor-corrector step (Song et al. 2021, "Score-based generative modeling", algorithms 1 and 5).
 
-    An ancestral step, then one of Langevin dynamics at the state reached: a second call of the predictor. The norms
-    are each picture's own, not their mean over the batch, so that no picture depends on others.
+    An ancestral step, then one of Langevin dynamics at the state reached, a second call of the predictor. Norms are
+    each
+    picture's own, not their mean over the batch: no picture depends on others.
     """
     latent = ddpm_step(context)  # (B, C, h, w)
     if context.s == 0:

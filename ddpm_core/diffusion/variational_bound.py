@@ -1,10 +1,10 @@
-"""The variational bound on the likelihood, term by term, and the variance of the reverse steps that is in it.
+"""The variational bound on the likelihood, term by term, and the variance of the reverse steps in it.
 
-The reverse process takes Gaussian steps from state t to t-1. The bound on -log p(clean) has one term for each of
-them, and one for what is left of the picture in the last state (Ho et al. 2020, eq. 5); all are in bits, per entry.
+The bound on -log p(clean) has a term for each Gaussian step from state t to t-1, and one for what is left of the
+picture in the last state (Ho et al. 2020, eq. 5); all in bits, per entry.
 
-A learned variance lies between two bounds of its own, the variance of the step if the picture were known and that of
-the noising step. Where in between, on a logarithmic scale, is what a network says (`Prediction.variance`).
+A learned variance lies between that of the step if the picture were known and that of the noising step; a network says
+where, on a logarithmic scale (`Prediction.variance`).
 """
 
 from __future__ import annotations
@@ -22,8 +22,9 @@ BITS = 1 / math.log(2)  # in a nat
 def log_variances(diffuser: Diffuser, t: Tensor, like: Tensor) -> tuple[Tensor, Tensor]:
     """Logarithms of the least and the greatest variance of steps from `t` (B,) to t-1, shaped to multiply `like`.
 
-    They are those of beta~ and beta (Ho et al. 2020, eq. 7 and section 3.2). The least of the step to state 0 would be
-    0; that of the step before it stands in (Nichol & Dhariwal 2021, in their code).
+    Those of beta~ and beta (Ho et al. 2020, eq. 7 and section 3.2). The least of the step to state 0 would be 0; that
+    of
+    the step before it stands in (Nichol & Dhariwal 2021, in their code).
     """
     steps = diffuser.within(t, least=1)
     most = diffuser.betas[steps]
@@ -39,7 +40,7 @@ def log_variance(diffuser: Diffuser, t: Tensor, like: Tensor, variance: Tensor |
 
     Args:
         like: (B, ...), what the result can be multiplied with.
-        variance: 0 for the least, 1 for the greatest, in the shape of `like`; None is 0, what ancestral sampling takes.
+        variance: 0 for the least, 1 for the greatest, shaped as `like`; None is 0, as in ancestral sampling.
     """
     least, most = log_variances(diffuser, t, like)
     return least if variance is None else variance * most + (1 - variance) * least
@@ -48,15 +49,15 @@ def log_variance(diffuser: Diffuser, t: Tensor, like: Tensor, variance: Tensor |
 def step_bits(clean: Tensor, denoised: Tensor, t: Tensor, diffuser: Diffuser, variance: Tensor | None = None) -> Tensor:
     """The bound's terms for the steps from `t` (B,) to t-1: (B, C, h, w), bits.
 
-    For t > 1 it is how far the model's step is from that of a known picture (Ho et al. 2020, eq. 5, L_{t-1}): the
-    divergence of two Gaussians whose means are as far apart as `clean` and `denoised`, scaled. For t = 1 it is minus
-    the logarithm of the density of `clean` under the model's step; pixels of 8 bits have a probability instead, for
-    which see `likelihood`.
+    For t > 1, how far the model's step is from that of a known picture (Ho et al. 2020, eq. 5, L_{t-1}): the divergence
+    of
+    two Gaussians whose means are as far apart as `clean` and `denoised`, scaled. For t = 1, minus the logarithm of the
+    density of `clean` under the model's step; 8-bit pixels have a probability instead, see `likelihood`.
 
     Args:
         clean: (B, C, h, w), the latent.
         denoised: what the model takes it for, in its state t.
-        variance: if it is learned, `Prediction.variance`.
+        variance: if learned, `Prediction.variance`.
 
     Raises:
         ValueError: a timestep is not in 1..N-1.

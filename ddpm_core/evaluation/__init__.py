@@ -1,1 +1,1 @@
-"""How good a model is: measures of its parts, and distances of its pictures to those it learned from."""
+"""How good a model is: measures of its parts, distances of its pictures to what it learned from."""

@@ -1,4 +1,4 @@
-"""What is measured of a checkpoint: its codec, its denoiser's pictures, and whether classes show."""
+"""What is measured of a checkpoint: codec, denoiser, classes."""
 
 from __future__ import annotations
 
@@ -25,19 +25,19 @@ from ddpm_core.training.settings import StageName
 
 
 def data_of_denoiser(checkpoint: Path, data: Path) -> Path:
-    """The folder in `data` that the denoiser was trained on, by the name in `config.json`, or else `data`."""
+    """The folder in `data` that `config.json` names as the denoiser's, or else `data`."""
     trained_on = folders.training_of(checkpoint).get("denoiser", {}).get("data")
     part = data / Path(str(trained_on)).name
     return part if trained_on and part.is_dir() else data
 
 
 def held_out_by(checkpoint: Path, stage: StageName) -> float:
-    """The fraction of its pictures that a stage's run held out: what it learned is nothing to measure it on."""
+    """The fraction of its pictures that a stage's run held out."""
     return folders.training_of(checkpoint).get(stage, {}).get("held_out", HELD_OUT_FRACTION)
 
 
 def measure_codec(model: LatentDiffusion, files: dict[str, list[Source]]) -> dict[str, Any]:
-    """What the autoencoder measures on the held-out pictures (on all of them, if none is held out)."""
+    """What the autoencoder measures on held-out pictures, or on all if none is held out."""
     pictures = load_pictures(files["val"] or files["train"], model.size)
     with torch.inference_mode():
         latents = model.codec.encode(pictures.batch(torch.arange(min(16, len(pictures)))).to(model.device))
@@ -59,9 +59,9 @@ def measure_denoiser(
     network: FeatureNetwork | None = None,
     seed: int = 0,
 ) -> dict[str, Any]:
-    """What samples and fillings measure; distances are None without held-out pictures.
+    """What samples and fills measure; distances are None without held-out pictures.
 
-    `network` is that in whose features samples are compared; None to train one on the pictures (`of_turns`).
+    Samples are compared in the features of `network`; None trains one on the pictures (`of_turns`).
     """
     measures: dict[str, Any] = {"samples": samples, "swd": None, "swd_floor": None, "swd_ratio": None}
     measures |= {"nearest_distance": None, "nearest_distance_floor": None, "memorised_share": None, "features": None}
@@ -82,7 +82,7 @@ def measure_denoiser(
 
 
 def with_classes_of(model: LatentDiffusion, checkpoint: Path, data: Path) -> DataSet:
-    """The data with the classes that the checkpoint was trained on; a `PictureError` if it has others."""
+    """The data with the checkpoint's classes; a `PictureError` if it has others."""
     how = folders.training_of(checkpoint).get("denoiser", {}).get("classes", AUTO)
     found = find(data, how, held_out_by(checkpoint, "denoiser"))
     if found.classes != model.classes:
@@ -91,7 +91,7 @@ def with_classes_of(model: LatentDiffusion, checkpoint: Path, data: Path) -> Dat
 
 
 def classifier_of(model: LatentDiffusion, found: DataSet) -> Classifier:
-    """A classifier of the model's classes, trained here on the training pictures at the model's size."""
+    """A classifier of the model's classes, trained here on the training pictures."""
     training = load_pictures(found.sources["train"], model.size, labels=found.labels["train"])
     return trained_classifier(training, len(model.classes), model.device)
 
@@ -99,7 +99,7 @@ def classifier_of(model: LatentDiffusion, found: DataSet) -> Classifier:
 def measure_classes(
     model: LatentDiffusion, found: DataSet, classifier: Classifier, samples: int, seed: int = 0
 ) -> dict[str, float]:
-    """How often samples of a class, and held-out pictures, are read as such by a classifier."""
+    """How often a classifier reads samples of a class, and held-out pictures, as such."""
     split = "val" if found.sources["val"] else "train"
     held_out = load_pictures(found.sources[split], model.size, labels=found.labels[split])
     made = sample_classes(model, samples, seed)

@@ -1,6 +1,6 @@
-"""A small classifier, trained on a checkpoint's own data: reads whether samples show the class asked for.
+"""A small classifier, trained on a checkpoint's own data: do samples show the class asked for?
 
-Its features serve to compare sets of pictures, too. Without classes, one learns how pictures are turned.
+Its features serve to compare sets of pictures. Without classes, it learns how pictures are turned.
 """
 
 from __future__ import annotations
@@ -47,14 +47,14 @@ class Classifier(nn.Module):
 
 
 def reduced(image: Tensor) -> Tensor:
-    """Square images (B, 3, H, H) at no more pixels a side than a classifier looks at."""
+    """Square images (B, 3, H, H) at no more pixels a side than a classifier uses."""
     return F.adaptive_avg_pool2d(image, min(LARGEST, image.shape[2]))
 
 
 def trained_classifier(
     pictures: PictureSet, classes: int, device: torch.device, settings: StageSettings = SETTINGS, seed: int = 0
 ) -> Classifier:
-    """A classifier trained on pictures with labels 0 to `classes`-1; `classes` means "not known" and is passed over."""
+    """A classifier trained on pictures with labels 0 to `classes`-1; `classes`, for "not known", is passed over."""
     labelled = _known(pictures, classes)
     assert labelled.labels is not None
     labels = labelled.labels
@@ -75,10 +75,9 @@ def trained_classifier(
 def trained_on_turns(
     pictures: PictureSet, device: torch.device, settings: StageSettings = TURN_SETTINGS, seed: int = 0
 ) -> Classifier:
-    """A classifier that learned by how many quarter turns a picture is turned (Gidaris et al. 2018).
+    """A classifier of the quarter turns that a picture is turned by (Gidaris et al. 2018), which needs no labels.
 
-    That takes no labels, and yet who tells which way up a picture is knows what pictures show. Of many `pictures`,
-    `MOST_TURNED` are taken, spread over the set.
+    Of many `pictures`, `MOST_TURNED` are taken, spread over the set.
     """
     pixels = pictures.pixels[:: -(-len(pictures) // MOST_TURNED)]
     turned = torch.cat([pixels.rot90(turns, (2, 3)) for turns in range(TURNS)])  # (4N, 3, S, S)
@@ -88,7 +87,7 @@ def trained_on_turns(
 
 @torch.inference_mode()
 def classifier_accuracy(classifier: Classifier, pictures: PictureSet) -> float:
-    """Share of labelled pictures that the classifier reads right, 0 to 1; a `UserError` if none has a class."""
+    """Fraction of labelled pictures that the classifier reads right; a `UserError` if none has a class."""
     device, labelled = next(classifier.parameters()).device, _known(pictures, classifier.classes)
     assert labelled.labels is not None
     if not len(labelled):

@@ -1,4 +1,4 @@
-"""How well a denoiser tells the noise in held-out pictures: the loss it was trained on, by how noisy they are."""
+"""The loss that a denoiser was trained on, on held-out pictures, by how noisy they are."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ PICTURES = 1024  # at most; about as many as training looks at
 def measure_denoising(model: LatentDiffusion, found: DataSet) -> dict[str, list[float] | None]:
     """The denoiser's loss on held-out pictures by tenth of the timesteps, cleanest first (`loss_by_decile`).
 
-    Without a guide, told the data's classes, with fixed noise; None without held-out pictures. It compares with other
+    Without its guide, given the data's classes, with fixed noise; None without held-out pictures. Comparable among
     denoisers of the same latents and prediction type.
     """
     files = found.sources["val"]

@@ -31,7 +31,7 @@ def pyramid_sizes(size: int) -> list[int]:
 def laplacian_pyramid(image: Tensor, levels: int) -> list[Tensor]:
     """Bands of an image (B, 3, S, S), each half as large, finest first (Burt & Adelson 1983).
 
-    Each but the last is what halving loses; all enlarged and added give the image.
+    Each but the last is what halving loses; enlarged and added they give the image.
     """
     bands = []
     for _ in range(levels - 1):
@@ -53,7 +53,7 @@ def _binomial(image: Tensor) -> Tensor:
 def descriptors(pictures: PictureSet, level: int, seed: int = 0) -> Tensor:
     """Random 7x7 patches of one pyramid level, 128 of each picture: (patches, 147).
 
-    Each channel has mean 0 and deviation 1 over the set, as in the paper, so a tint that all share goes unseen.
+    Each channel has mean 0 and deviation 1 over the set, as in the paper: a tint that all have goes unseen.
     """
     generator = torch.Generator().manual_seed(seed)
     each = min(PATCHES, max(1, MOST_PATCHES // len(pictures)))
@@ -73,9 +73,9 @@ def sliced_wasserstein(reference: PictureSet, sets: Sequence[PictureSet], seed: 
     """Distance of each set to the reference at each pyramid level, (sets, levels), finest first, in thousandths.
 
     Sliced Wasserstein distance of patch descriptors over 4 x 128 random directions (Karras et al. 2018, "Progressive
-    Growing of GANs", section 5). Where the paper wants equally many descriptors, the sorted projections of the smaller
-    set are read at the quantiles of the larger (exact if one size divides the other). A small set is farther from
-    anything than a large one of the same kind: compare equally large sets only.
+    Growing of GANs", section 5). The paper wants equally many descriptors; otherwise the sorted projections of the
+    smaller set are read at the quantiles of the larger (exact if one size divides the other). Smaller sets lie farther
+    from anything, so compare equally large ones.
 
     Raises:
         UserError: pictures too small to cut patches from.
@@ -118,11 +118,10 @@ def groups(pictures: PictureSet, size: int) -> list[PictureSet]:
 def distances_to_training(
     training: PictureSet, samples: PictureSet, held_out: PictureSet, seed: int = 0
 ) -> tuple[list[float], list[float]]:
-    """Sliced Wasserstein distance of samples, and of held-out pictures, to all training pictures, by level.
+    """Sliced Wasserstein distance to all training pictures, of samples and of held-out pictures, by level.
 
-    The second is what new pictures of the same kind measure: the floor for the first. A thousand samples would lie
-    closer than a hundred held-out pictures for their number alone, so the larger set is cut into groups as large as
-    the smaller, and the mean taken, over four draws of patches and directions as well.
+    The second, what new pictures of the same kind measure, is the floor of the first. Since larger sets lie closer, the
+    larger is cut into groups as large as the smaller. Means are over these, and four draws of patches and directions.
     """
     size = min(len(samples), len(held_out))
     parts = [groups(samples, size), groups(held_out, size)]
@@ -132,10 +131,11 @@ def distances_to_training(
 
 
 def nearest_distances(pictures: PictureSet, training: PictureSet) -> Tensor:
-    """Root mean square difference, of 255, of each picture (N,) to the training picture or mirror image nearest to it.
+    """Root mean square difference, of 255, of each picture (N,) to the nearest training picture or its mirror image.
 
-    On pictures of at most 32 pixels, which show who and what; at full size fine texture decides, which differs between
-    a picture and its own reconstruction, so that a copy would pass for new.
+    At 32 pixels at most, which show who and what: fine texture differs between a picture and its own reconstruction, so
+    a
+    copy would pass for new.
     """
     known = _thumbnails(training)
     both = torch.cat([known, known.flip(3)]).flatten(1)  # (2M, 3*side²)
@@ -152,10 +152,12 @@ def _thumbnails(pictures: PictureSet) -> Tensor:
 def memorised(samples: PictureSet, held_out: PictureSet, training: PictureSet) -> dict[str, float]:
     """Whether samples copy training pictures, by how far each is from the nearest (`nearest_distances`).
 
-    "nearest_distance" is the median over samples, "nearest_distance_floor" over held-out pictures, the nearest that new
-    ones come. For a few copies there is "memorised_share", of samples closer than the closest hundredth of held-out
-    pictures: about 0.01 where nothing is copied. The hundredth is rounded up to a whole picture, the third of 133: near
-    copies across the split hide copies among samples, and in the shipped faces the first two lie well below the rest.
+    "nearest_distance" is the median over samples, "nearest_distance_floor" over held-out pictures. "memorised_share"
+    shows
+    a few copies: the fraction of samples closer than the closest hundredth of held-out pictures, about 0.01 if nothing
+    is
+    copied. The hundredth is rounded up to a whole picture, the third of 133: near copies across the split hide copies
+    among samples, and in the shipped faces the first two lie well below the rest.
     """
     ours, floor = (nearest_distances(pictures, training) for pictures in (samples, held_out))
     return {

@@ -1,4 +1,4 @@
-"""Whether faces have come out: in how many of a set of pictures a detector finds both eyes where they belong."""
+"""Whether faces have come out: how often a detector finds both eyes where they belong."""
 
 from __future__ import annotations
 
@@ -16,10 +16,9 @@ SCALE, NEIGHBOURS = 1.05, 5
 
 
 def eyes_found(pictures: PictureSet) -> float:
-    """The share of pictures in which OpenCV's cascade (Viola and Jones 2001) finds an eye in either eye's place.
+    """The fraction of pictures with an eye in either eye's place, by OpenCV's cascade (Viola and Jones 2001).
 
-    For faces as `images.faces` frames them. It misses real eyes and finds some that are none: compare with the share of
-    held-out pictures, not with 1.
+    For faces as `images.faces` frames them. It errs both ways: compare with held-out pictures, not with 1.
     """
     import cv2  # here, for it takes a while
     from cv2.data import haarcascades

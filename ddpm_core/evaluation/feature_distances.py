@@ -1,4 +1,4 @@
-"""How sets of pictures differ in the features of a network (see `features.py`): each a plain function of tensors."""
+"""How sets of pictures differ in a network's features (`features.py`): plain functions of tensors."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def kernel_distance(
 ) -> tuple[float, float]:
     """Mean and deviation, over random subsets, of the squared maximum mean discrepancy of a (N, D) and b (M, D).
 
-    Unbiased, so it may be below 0, with the kernel (x·y / D + 1)³: Bińkowski et al. 2018 ("Demystifying MMD GANs",
+    Unbiased, so perhaps below 0, with the kernel (x·y / D + 1)³: Bińkowski et al. 2018 ("Demystifying MMD GANs",
     section 4); KID, if the features are Inception's. Subsets are of `size` pictures, 2 to the smaller of N and M.
     """
     generator = torch.Generator().manual_seed(seed)
@@ -99,9 +99,9 @@ def class_score(probabilities: Tensor) -> float:
 
 
 def precision_recall(reference: Tensor, samples: Tensor, neighbour: int = NEIGHBOUR) -> tuple[float, float]:
-    """Share of samples (N, D) among the reference (M, D), and of the reference among samples.
+    """Fraction of samples (N, D) among the reference (M, D), and of the reference among samples.
 
-    A point is among a set if it is no farther from one of them than that one's third nearest neighbour there
+    A point is among a set if it is no farther from one of its points than that one's third nearest neighbour there
     (Kynkäänniemi et al. 2019, "Improved Precision and Recall Metric for Assessing Generative Models", eqs. 1 and 2).
     """
     return _fraction_among(samples, reference, neighbour), _fraction_among(reference, samples, neighbour)
@@ -119,9 +119,8 @@ def compared(
 ) -> dict[str, Any]:
     """What samples, and held-out pictures, measure beside training pictures in a network's features, by name.
 
-    The latter is what new pictures measure: the floor of distances, the height of shares and scores. As in
-    `distances_to_training`, both are means over sets as large as the smaller; the reference is all training pictures,
-    or 10,000 of them. Of each there are to be at least 8.
+    The latter are the floor of distances, the height of fractions and scores. Both are means over sets as large as the
+    smaller, at least 8; the reference is all training pictures, or 10,000 of them.
     """
     size = min(len(samples), len(held_out))
     reference = extract_features(network, PictureSet(training.pixels[:: -(-len(training) // REFERENCE)], []))

@@ -1,9 +1,10 @@
-"""Feature networks: what sets of pictures are compared in, where pixels say too little.
+"""Feature networks, in which sets of pictures are compared where pixels say too little.
 
-A feature network is `extract(image (B, 3, H, W) in [-1, 1]) -> features (B, D), probabilities (B, K)`, and a name that
-goes with every number measured in it. There are three: Inception-v3, in whose features FID, KID and Inception Score
-are defined, with weights from a file; and, without such a file, a small classifier trained on the spot, of the data's
-classes or else of quarter turns. Numbers of one network say nothing about those of another.
+One is `extract(image (B, 3, H, W) in [-1, 1]) -> features (B, D), probabilities (B, K)`, and a name that goes with
+every
+number measured in it, for numbers of different networks do not compare. There are three: Inception-v3, in which FID,
+KID and Inception Score are defined, with weights from a file; without it, a small classifier trained on the spot, of
+the data's classes or of quarter turns.
 """
 
 from __future__ import annotations
@@ -45,10 +46,9 @@ class FeatureNetwork:
     """A network to compare pictures in.
 
     Attributes:
-        name: which of `NETWORKS` it is; measures in its features are called after it.
-        extract: features (B, D) of images (B, 3, H, W) in [-1, 1] on any device, and probabilities (B, K) of what it
-            was taught to tell.
-        reads: whether that is what pictures show, so that samples can be scored by it.
+        name: of `NETWORKS`; measures are called after it.
+        extract: features (B, D) and probabilities (B, K) of images (B, 3, H, W) in [-1, 1] on any device.
+        reads: whether it tells what pictures show, so that it can score samples.
     """
 
     name: str
@@ -58,7 +58,7 @@ class FeatureNetwork:
 
 @dataclass(frozen=True)
 class FeatureSet:
-    """What a network sees in pictures: `features` (N, D) and `probabilities` (N, K), float64 on the CPU."""
+    """`features` (N, D) and `probabilities` (N, K) of pictures, float64 on the CPU."""
 
     features: Tensor
     probabilities: Tensor
@@ -69,7 +69,7 @@ class FeatureSet:
 
 @torch.inference_mode()
 def extract_features(network: FeatureNetwork, pictures: PictureSet, batch: int = 64) -> FeatureSet:
-    """What a network sees in a set of pictures, looked at `batch` at a time."""
+    """What a network says of a set of pictures, `batch` at a time."""
     outputs = [network.extract(image) for image in pictures.batches(batch)]
     return FeatureSet(*(torch.cat(part).double().cpu() for part in zip(*outputs, strict=True)))
 
@@ -81,7 +81,7 @@ def of_classes(classifier: Classifier) -> FeatureNetwork:
 
 
 def of_turns(training: PictureSet, device: torch.device, settings: StageSettings = TURN_SETTINGS) -> FeatureNetwork:
-    """A network for data without classes: a classifier trained here to tell how training pictures are turned."""
+    """A network for data without classes: a classifier of turns, trained here on the training pictures."""
     pixels = [((reduced(image) + 1) * 127.5).round().to(torch.uint8) for image in training.batches(64)]
     classifier = trained_on_turns(PictureSet(torch.cat(pixels), []), device, settings)
     return FeatureNetwork("turns", lambda image: classifier.extract(image.to(device)), reads=False)

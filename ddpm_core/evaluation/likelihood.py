@@ -1,7 +1,7 @@
 """How likely a model finds pictures it has not seen: the variational bound, in bits per dimension.
 
-The bound is that of N-1 ancestral steps (Ho et al. 2020, eq. 5). Its terms are many and very unequal, so of each
-picture some are drawn and weighed; the sum is right on average.
+That is of N-1 ancestral steps (Ho et al. 2020, eq. 5). Its terms are many and very unequal, so of each picture some are
+drawn and weighed; the sum is right on average.
 """
 
 from __future__ import annotations
@@ -27,9 +27,11 @@ HALF_LEVEL = 1 / 255  # of 8 bits, in pixels from -1 to 1
 def measure_likelihood(model: LatentDiffusion, files: Mapping[str, Sequence[Source]]) -> dict[str, float | None]:
     """Bits per dimension of at most `PICTURES` held-out pictures, and the standard error; None without any.
 
-    Of a model of pixels, "bits_per_dim" bounds the probability of their colours or brightness. Of one of latents,
-    "latent_bits_per_dim" bounds the density of normalised latents: it may be below 0, and compares with other denoisers
-    of the same codec alone. "..._train" is of as many training pictures: what is likelier there is memorised.
+    For pixels, "bits_per_dim" bounds the probability of colours or brightness. For latents, "latent_bits_per_dim"
+    bounds
+    the density of normalised latents: perhaps below 0, comparable for one codec alone. "..._train" is of as many
+    training
+    pictures: what is likelier there is memorised.
 
     Args:
         files: "train" and "val".
@@ -50,10 +52,10 @@ def measure_likelihood(model: LatentDiffusion, files: Mapping[str, Sequence[Sour
 def bits_per_dim(model: LatentDiffusion, pictures: PictureSet, draws: int = DRAWS, seed: int = 0) -> Tensor:
     """The bound for each picture, (N,) float64, of `model.predict` (without a class) under ancestral sampling.
 
-    Of pixels, it is for the picture in 8 bits as the codec keeps it, grey or in colour.
+    For pixels, it is that of the 8-bit picture as the codec keeps it, grey or in colour.
 
     Args:
-        draws: terms of each picture beside the first and the last; the more, the less the result varies.
+        draws: terms of each picture beside the first and the last; more make the result vary less.
         seed: of noise and draws; picture i has `seed` + i.
     """
     diffuser, found = model.diffuser, []
@@ -79,9 +81,9 @@ def bits_per_dim(model: LatentDiffusion, pictures: PictureSet, draws: int = DRAW
 
 
 def drawn_steps(diffuser: Diffuser, draws: int, generator: Generator) -> tuple[Tensor, Tensor]:
-    """Some of the steps from states 2..N-1, (draws,), and the weights (draws,) by which their terms add up to all.
+    """Some of the steps from states 2..N-1, (draws,), and weights (draws,) by which their terms add up to all.
 
-    They are stratified, and mostly drawn by the size of the term for independent normal pixels, the difference of
+    Stratified, and mostly drawn by the size of the term for independent normal pixels, the difference of
     log(1 - alpha_bar); sometimes uniformly, so that no weight is large.
     """
     chance = torch.log1p(-diffuser.alpha_bar[1:]).diff()
@@ -101,7 +103,7 @@ def in_8_bits(image: Tensor) -> Tensor:
 def pixel_bits(image: Tensor, mean: Tensor, log_variance: Tensor, codec: Codec) -> Tensor:
     """Minus the logarithm of the probability of 8-bit pixels under Gaussians, (B, C, h, w), in bits.
 
-    A pixel's probability is that of what rounds to it; black and white take all beyond (Ho et al. 2020, eq. 13).
+    A pixel's is that of what rounds to it; black and white take all beyond (Ho et al. 2020, eq. 13).
 
     Args:
         image: (B, 3, H, W), of 8 bits, in [-1, 1]; grey if the codec keeps brightness alone.

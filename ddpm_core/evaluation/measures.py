@@ -75,7 +75,7 @@ AIMS = {  # of the shipped models: class accuracy is that of digits, all else th
 
 
 def table(measures: Mapping[str, Any]) -> Iterator[str]:
-    """A line for each measure: name, value, aim and whether it is met, and meaning."""
+    """A line for each measure: name, value, aim, whether it is met, meaning."""
     width = max(map(len, measures))
     for name, value in measures.items():
         aim = aim_of(name, measures)

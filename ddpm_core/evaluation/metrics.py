@@ -1,4 +1,4 @@
-"""Measures of pictures and of the codec, each a plain function of tensors or arrays."""
+"""Measures of pictures and of the codec: plain functions of tensors or arrays."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ class Locality:
     """Where pixels move when one latent cell does.
 
     Attributes:
-        radius: pixels from the cell's own square to the farthest that changes, be it by one bit.
-        within_3x3: share of the squared change in the cell's square and its eight neighbours'.
+        radius: pixels from the cell's square to the farthest that changes by a bit.
+        within_3x3: fraction of the squared change in the cell's and its eight neighbours' squares.
     """
 
     radius: int
@@ -34,9 +34,9 @@ class Locality:
 
 @torch.inference_mode()
 def locality(codec: Decoder, latents: Tensor, cells: int = 16, seed: int = 0) -> Locality:
-    """Move `cells` single cells of `latents` (B, C, h, w) by 1 per channel, up or down at random, and decode.
+    """Move `cells` single cells by 1 per channel, up or down at random, and decode.
 
-    The latents are of real pictures and normalised, so that 1 is one deviation, and on the codec's device.
+    `latents` (B, C, h, w) are of real pictures, normalised, so that 1 is a deviation, and on the codec's device.
     """
     generator = torch.Generator().manual_seed(seed)
     batch, channels, height, width = latents.shape
@@ -61,14 +61,13 @@ def _beyond(pixels: Tensor, cell: int, stride: int) -> Tensor:
 
 
 def edge_steps(pixels: np.ndarray, painted: np.ndarray) -> np.ndarray:
-    """Differences across a mask's edge: one for every kept pixel and painted one beside, above or below it.
+    """Differences across a mask's edge, for every pair of a kept and a painted pixel beside, above or below it.
 
     Args:
         pixels: (H, W, channels), 0 to 255.
         painted: bool (H, W).
     Returns:
-        (pairs,), absolute differences averaged over the channels, of 255; in a seamless filling no larger than those
-        of the untouched picture there.
+        (pairs,), absolute, of 255, averaged over channels; in a seamless fill no larger than in the untouched picture.
     """
     across = []
     for axis in (0, 1):

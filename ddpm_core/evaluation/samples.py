@@ -27,7 +27,7 @@ def sample(model: LatentDiffusion, count: int, seed: int = 0, request: GenerateR
 def sample_classes(
     model: LatentDiffusion, count: int, seed: int = 0, request: GenerateRequest | None = None
 ) -> PictureSet:
-    """At least `count` pictures, equally many of each class, labelled with it; made as `sample` makes them."""
+    """At least `count` pictures, equally many of each class, labelled; made as `sample` makes them."""
     request, each = request or GenerateRequest(), -(-count // len(model.classes))
     made = [
         sample(model, each, seed + number * each, request.model_copy(update={"label": label})).pixels

@@ -11,11 +11,12 @@ from types import ModuleType
 def submodule(package: str, name: str) -> ModuleType:
     """A module of a package whose own `__init__`, which imports all the others, is not run, unless it was already.
 
-    For packages whose requirements outweigh the part wanted; torchvision above all has to be of the very build that
-    torch is of, or diffusers no longer works beside it. Nothing of it stays in `sys.modules`.
+    For packages whose requirements outweigh the module; torchvision above all has to be of torch's very build, or
+    diffusers
+    no longer works beside it. Nothing of it stays in `sys.modules`.
 
     Raises:
-        ModuleNotFoundError: the package, or something that the module itself needs, is not installed.
+        ModuleNotFoundError: the package, or what the module itself needs, is not installed.
     """
     if package in sys.modules:
         return importlib.import_module(f"{package}.{name}")

@@ -1,1 +1,1 @@
-"""The networks: codec and VAE, the UNet with its serpentine mixers, and kernels for inference on CPUs."""
+"""Networks: codec and VAE, the UNet with its serpentine mixers, kernels for CPUs."""

@@ -1,4 +1,4 @@
-"""Codecs, which turn images into latents and back: what they share, and the one that keeps the pixels."""
+"""Codecs between images and latents: what they share, and the one that keeps pixels."""
 
 from __future__ import annotations
 
@@ -14,14 +14,15 @@ LEAST = 1 / 255  # deviation that latents are divided by; of pixels, half the di
 
 
 class Codec(nn.Module, ABC):
-    """An image <-> latent mapping with normalised latents; subclasses say how, in `means` and `restored`.
+    """An image <-> latent mapping; subclasses define `means` and `restored`.
 
-    Over the training set, latents have per channel mean 0 and deviation 1, or less where a channel hardly varies; the
-    statistics are buffers and travel with the weights (`measure_latents`).
+    Each channel of latents has, over the training set, mean 0 and deviation 1, or less if it hardly varies. The
+    statistics
+    are buffers (`measure_latents`).
 
     Attributes:
         latent_channels, stride: C of the latent, and pixels per cell along a side.
-        of_pixels: whether latents are pixels, only laid out and scaled otherwise.
+        of_pixels: whether latents are rearranged pixels.
     """
 
     of_pixels = False
@@ -40,13 +41,13 @@ class Codec(nn.Module, ABC):
 
     @abstractmethod
     def restored(self, latent: Tensor) -> Tensor:
-        """Image (B, 3, h*stride, w*stride) of a `latent` (B, C, h, w) that is not normalised."""
+        """Image (B, 3, h*stride, w*stride) of a `latent` (B, C, h, w), not normalised."""
 
     def encode(self, image: Tensor) -> Tensor:
         """Normalised latent (B, C, H/stride, W/stride) of `image` (B, 3, H, W) in [-1, 1].
 
         Raises:
-            UserError: the picture's sides are no multiples of the stride.
+            UserError: a side is no multiple of the stride.
         """
         if image.shape[2] % self.stride or image.shape[3] % self.stride:
             raise UserError(f"picture sides must be multiples of {self.stride}, not {tuple(image.shape[2:])}")
@@ -57,7 +58,7 @@ class Codec(nn.Module, ABC):
         return self.restored(latent * self.latent_std[:, None, None] + self.latent_mean[:, None, None]).float()
 
     def unfold(self, latent: Tensor) -> Tensor:
-        """The numbers of a latent (B, C, h, w) laid out so that neighbours in it are neighbours in the picture."""
+        """A latent (B, C, h, w) laid out so that neighbours are neighbours in the picture."""
         return latent
 
     def fold(self, laid_out: Tensor) -> Tensor:
@@ -65,16 +66,16 @@ class Codec(nn.Module, ABC):
         return laid_out
 
     def measure_latents(self, means: Tensor) -> None:
-        """Store each channel's mean and deviation, at least `LEAST`, over `means` (N, C, h, w) of the training set."""
+        """Store mean and deviation, at least `LEAST`, per channel of `means` (N, C, h, w)."""
         self.latent_mean.copy_(means.mean((0, 2, 3)))  # (C,)
         self.latent_std.copy_(means.std((0, 2, 3)).clamp_min(LEAST))
 
 
 class PixelCodec(Codec):
-    """Pixels as they are: `stride` x `stride` of them become the channels of one cell, and nothing is lost.
+    """Pixels as they are: `stride` x `stride` of them are the channels of a cell (Shi et al. 2016, section 2.2,
+    backwards).
 
-    So diffusion of pixels is latent diffusion too; a larger stride leaves fewer, deeper cells, which is faster (Shi et
-    al. 2016, section 2.2, run backwards). A stride that is no whole number from 1 on is a `ValueError`.
+    A larger stride leaves fewer, deeper cells, which is faster. `ValueError` unless it is a whole number from 1 on.
     """
 
     of_pixels = True

@@ -1,4 +1,4 @@
-"""The gated scan along serpentine paths, a selective linear recurrence: compiled on CPU, in chunks elsewhere."""
+"""The gated scan along serpentine paths: compiled on CPU, in chunks elsewhere."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ SHORT = 16  # up to so many cells, one after the other is fastest
 
 @dataclass(frozen=True, eq=False)  # equal is the very same one, by which what is made of it is remembered
 class ScanPaths:
-    """In which order each path visits the cells of a grid: data, so every order of all cells will do.
+    """The order in which each path visits the cells of a grid; any order of all cells will do.
 
     Attributes:
-        permutation: int64 (8, cells), contiguous; of each path its cells, one after the other.
-        inverse: int64 (8, cells); of each path, at which step it is at each cell.
+        permutation: int64 (8, cells), contiguous; cells of each path in order.
+        inverse: int64 (8, cells); of each path, the step at which it is at a cell.
     """
 
     permutation: Tensor
@@ -38,12 +38,12 @@ class ScanPaths:
 
 
 def gated_scan(projected: Tensor, paths: ScanPaths) -> Tensor:
-    """Scan a grid of cells along paths, one for every C/8 channels, and gate the states.
+    """Scan a grid of cells along paths, each with C/8 of the channels, and gate the states.
 
-    Along its path, with w = sigmoid(delta), each channel's state is h <- (1 - w) h + w value, from h = 0, in fp32.
+    With w = sigmoid(delta), a channel's state along its path is h <- (1 - w) h + w value, from 0, in fp32.
 
     Args:
-        projected: (B, cells, 3C): C values, C step sizes delta and C gates of each cell.
+        projected: (B, cells, 3C): C values, C step sizes delta, C gates.
     Returns:
         (B, cells, C): h silu(gate), in the type of `projected`.
     """
@@ -56,7 +56,7 @@ def gated_scan(projected: Tensor, paths: ScanPaths) -> Tensor:
 
 
 def _scanned(projected: Tensor, paths: Tensor, saved: Tensor | None) -> Tensor:
-    """What `gated_scan` returns; what its gradient needs is put into `saved`, (B, cells, 3C): see `kernels.scan`."""
+    """What `gated_scan` returns; fills `saved`, (B, cells, 3C), for its gradient: see `kernels.scan`."""
     mixed = projected.new_empty(*projected.shape[:-1], projected.shape[-1] // 3)
     kernels().run(kernels().scan, _sizes(mixed, paths), projected, paths, mixed, saved)
     return mixed
@@ -102,9 +102,9 @@ def scan_in_chunks(projected: Tensor, paths: ScanPaths) -> Tensor:
 @lru_cache(maxsize=32)  # by the very paths, which a mixer keeps as well
 @torch.inference_mode(False)
 def _order(paths: ScanPaths, parts: int) -> tuple[Tensor, Tensor]:
-    """Order and inverse order of the rows of (cells * parts * 8, channels): per cell and part, one per direction.
+    """Order and inverse order of the rows of (cells * parts * 8, channels), one per direction in each cell and part.
 
-    So one `index_select` moves all eight at once. The parts come out one after the other.
+    So one `index_select` moves all eight. The parts come out one after the other.
     """
     directions, cells = paths.permutation.shape
     row = torch.arange(parts * directions, device=paths.permutation.device).view(parts, 1, directions)  # of one cell
@@ -115,7 +115,7 @@ def _order(paths: ScanPaths, parts: int) -> tuple[Tensor, Tensor]:
 
 
 class _Reorder(torch.autograd.Function):
-    """`index_select` along dim 1 by a permutation, whose gradient gathers by the inverse; PyTorch's own scatters."""
+    """`index_select` along dim 1 by a permutation; its gradient gathers by the inverse, where PyTorch's scatters."""
 
     @staticmethod
     def forward(ctx, rows: Tensor, order: Tensor, inverse: Tensor) -> Tensor:
@@ -129,9 +129,9 @@ class _Reorder(torch.autograd.Function):
 
 
 class _ChunkedScan(torch.autograd.Function):
-    """States of h[l] = (1 - w[l]) h[l-1] + w[l] value[l] with w = sigmoid(delta), all (B, L, D); inside, fp32.
+    """States of h[l] = (1 - w[l]) h[l-1] + w[l] value[l], w = sigmoid(delta), all (B, L, D), in fp32 inside.
 
-    Backward is the same from the end, see `kernels.scan_backward`.
+    Backward runs the same from the end, see `kernels.scan_backward`.
     """
 
     @staticmethod
@@ -151,7 +151,7 @@ class _ChunkedScan(torch.autograd.Function):
 
 
 def recurrence_by_steps(decay: Tensor, update: Tensor, reverse: bool = False) -> Tensor:
-    """`h[t] = decay[t] * h[t-1] + update[t]` from 0, (B, L, D) each: what `linear_recurrence` computes, plainly."""
+    """`h[t] = decay[t] * h[t-1] + update[t]` from 0, (B, L, D) each: `linear_recurrence` plainly."""
     turn = -1 if reverse else 1
     state, states = torch.zeros_like(update[:, 0]), []
     for factor, new in zip(decay.unbind(1)[::turn], update.unbind(1)[::turn], strict=True):
@@ -163,12 +163,14 @@ def recurrence_by_steps(decay: Tensor, update: Tensor, reverse: bool = False) ->
 def linear_recurrence(decay: Tensor, update: Tensor, reverse: bool = False) -> Tensor:
     """`recurrence_by_steps` in some 3 * `CHUNK` vector operations for every factor of `CHUNK` in L.
 
-    Chunks are scanned side by side for what each hands on, were it handed nothing, and by how much it fades what it is
-    handed: a sequence of one cell per chunk, and the same recurrence. Once that is known, chunks are scanned for good.
-    All products are of decays in [0, 1], so nothing overflows (unlike forms that divide by a product).
+    Chunks are scanned side by side as if handed nothing. What each hands on then is a sequence of one cell per chunk
+    with
+    the same recurrence; once that is solved, chunks are scanned for good. All products are of decays in [0, 1], so
+    nothing
+    overflows, unlike forms that divide by a product.
 
     Args:
-        decay, update: (B, L, D) fp32; no gradient flows through, `_ChunkedScan` has its own.
+        decay, update: (B, L, D) fp32, without gradient.
         reverse: run from the end: `h[t] = decay[t] * h[t+1] + update[t]`.
     """
     batch, length, channels = update.shape
@@ -192,7 +194,7 @@ def linear_recurrence(decay: Tensor, update: Tensor, reverse: bool = False) -> T
 
 
 def _shifted(by_chunk: Tensor, reverse: bool = False) -> Tensor:
-    """What each chunk (B, chunks, D) receives, from what each hands on: the one before it, or after it in reverse."""
+    """What each chunk (B, chunks, D) receives of what they hand on: from the one before, in reverse the one after."""
     received = torch.zeros_like(by_chunk)
     if reverse:
         received[:, :-1] = by_chunk[:, 1:]

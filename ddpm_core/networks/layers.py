@@ -1,4 +1,4 @@
-"""What codec and denoiser share: a norm, a convolution, a start at zero, a place in memory."""
+"""What codec and denoiser share: a norm, a convolution, a start at zero, memory layout."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Model = TypeVar("Model", bound=nn.Module)
 class ChannelNorm(nn.LayerNorm):
     """Layer norm over the channels of each pixel of (B, C, H, W) (Ba et al. 2016).
 
-    Unlike group norm it spreads no local change over the picture; in channels-last memory it is a norm over rows.
+    Unlike group norm it spreads no local change over the picture.
     """
 
     def forward(self, x: Tensor) -> Tensor:
@@ -32,7 +32,7 @@ class NormSiLU(ChannelNorm):
     """`ChannelNorm`, then a scale and shift if they are given, then SiLU."""
 
     def forward(self, x: Tensor, modulation: Tensor | None = None) -> Tensor:
-        """(B, C, H, W), for a `modulation` (B, 2C, 1, 1) that holds C scales, less 1, and C shifts."""
+        """(B, C, H, W); `modulation` (B, 2C, 1, 1) holds C scales, less 1, and C shifts."""
         x = super().forward(x)
         if modulation is not None:
             scale, shift = modulation.chunk(2, dim=1)  # (B, C, 1, 1) each
@@ -43,15 +43,16 @@ class NormSiLU(ChannelNorm):
 class Conv3x3(nn.Conv2d):
     """A 3x3 convolution of (B, C, H, W) that keeps its shape.
 
-    On CPU, over few cells, it is one matrix product of their neighbourhoods, the same sum in another order: there
-    oneDNN's gradient of the weights alone takes two to four times as long.
+    On CPU, over few cells, it is a matrix product of neighbourhoods: oneDNN's gradient of the weights alone takes two
+    to
+    four times as long there.
     """
 
     def __init__(self, channels: int):
         super().__init__(channels, channels, 3, padding=1)
 
     def forward(self, x: Tensor, residual: Tensor | None = None) -> Tensor:
-        """(B, C, H, W), with the residual (B, C, H, W) added if there is one."""
+        """(B, C, H, W), plus the residual (B, C, H, W) if given."""
         if x.device.type != "cpu" or not has_few_cells(x):
             h = super().forward(x)
         else:
@@ -67,7 +68,7 @@ class ResidualLinear(nn.Linear):
 
 
 def rows_of(convolution: nn.Conv2d) -> Tensor:
-    """Its weights (out, cells * in) as they meet `neighbourhoods`; of channels-last weights no copy is made."""
+    """Its weights (out, cells * in) as `neighbourhoods` meet them; no copy if they are channels-last."""
     return convolution.weight.permute(0, 2, 3, 1).flatten(1)
 
 
@@ -77,14 +78,14 @@ def has_few_cells(x: Tensor) -> bool:
 
 
 def neighbourhoods(x: Tensor) -> Tensor:
-    """(B, H, W, 9C) of (B, C, H, W): each cell's 3x3 neighbours row by row, zeros where there are none."""
+    """(B, H, W, 9C) of (B, C, H, W): each cell's 3x3 neighbours row by row, zeros outside."""
     return _Neighbourhoods.apply(x) if x.requires_grad else _gathered(x)
 
 
 @lru_cache(maxsize=32)
 @torch.inference_mode(False)
 def _neighbours(height: int, width: int) -> Tensor:
-    """int64 (H * W * 9): each cell's 3x3 neighbours by number, H * W where there is none."""
+    """int64 (H * W * 9): each cell's 3x3 neighbours by number, H * W outside."""
     cells = torch.arange(height * width).view(height, width)
     numbers = F.pad(cells, (1, 1, 1, 1), value=height * width)  # (H+2, W+2)
     return numbers.unfold(0, 3, 1).unfold(1, 3, 1).flatten()
@@ -97,7 +98,7 @@ def _gathered(x: Tensor) -> Tensor:
 
 
 class _Neighbourhoods(torch.autograd.Function):
-    """One gather there, nine additions in place back, where PyTorch's own gradient fills and adds nine whole maps."""
+    """One gather; back, nine additions in place, where PyTorch's gradient fills and adds nine maps."""
 
     @staticmethod
     def forward(ctx, x: Tensor) -> Tensor:
@@ -122,7 +123,7 @@ def kernels() -> ModuleType:
 
 
 def reads_apart(module: nn.Module, name: str, apart: Sequence[str]) -> None:
-    """Let a module load weights saved when its linear layer `name` was several, `apart`, of the same input."""
+    """Let a module load weights of when its linear layer `name` was several, `apart`, of one input."""
 
     def join(_: nn.Module, state: dict[str, Tensor], prefix: str, *rest: Any) -> None:
         for kind in ("weight", "bias"):
@@ -134,17 +135,17 @@ def reads_apart(module: nn.Module, name: str, apart: Sequence[str]) -> None:
 
 
 def closing(channels: int, last: nn.Module) -> nn.Sequential:
-    """A norm and SiLU, then what brings a network's result; it is number 2, as files have it."""
+    """A norm, SiLU and a network's last layer, which is number 2, as files have it."""
     return nn.Sequential(OrderedDict({"0": NormSiLU(channels), "2": last}))
 
 
 def starting_at_zero(layer: Layer) -> Layer:
-    """The layer with weights and bias zero, so that what it is added to starts unchanged."""
+    """The layer with weights and bias zero: what it is added to starts unchanged."""
     for parameter in layer.parameters():
         nn.init.zeros_(parameter)
     return layer
 
 
 def placed(model: Model, device: torch.device | str) -> Model:
-    """The model on `device`, laid out channels-last, the fast way for convolutions on CPU and GPU alike."""
+    """The model on `device`, channels-last, which is fast for convolutions on CPU and GPU."""
     return model.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]

@@ -1,4 +1,4 @@
-"""Mixers, by which far cells of a map see each other: a new one is a class or function and a line in `MIXERS`."""
+"""Mixers, by which far cells see each other; a new one is a class or function and a line in `MIXERS`."""
 
 from __future__ import annotations
 
@@ -13,10 +13,7 @@ from ddpm_core.networks.serpentine import SerpentineMixer
 
 
 class AttentionMixer(nn.Module):
-    """Multi-head self-attention over all cells of (B, C, H, W); starts as the identity.
-
-    The usual choice, kept so that the serpentine mixer can be compared with it.
-    """
+    """Multi-head self-attention over all cells of (B, C, H, W); starts as the identity. Kept for comparison."""
 
     def __init__(self, channels: int, head_size: int = 64):
         super().__init__()

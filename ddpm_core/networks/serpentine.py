@@ -1,8 +1,7 @@
-"""Serpentine mixing: scan a grid of cells along many paths with a selective linear recurrence.
+"""Serpentine mixing: a selective linear recurrence along many paths over a grid of cells.
 
-A path visits every cell once and only ever steps to a neighbour, like a snake. A recurrence along it carries
-information from any cell to any later one at linear cost, where attention pays the square. Eight directed paths share
-the channels, so more directions cost nothing.
+A path visits every cell once, stepping to a neighbour each time, like a snake. A recurrence along it carries
+information to all later cells at linear cost, where attention pays the square. Eight paths share the channels.
 """
 
 from __future__ import annotations
@@ -19,9 +18,9 @@ DIRECTIONS = 8
 
 
 def scan_paths(height: int, width: int) -> ScanPaths:
-    """The eight serpentine paths over `height` x `width` cells, of which cell (y, x) is number `y * width + x`.
+    """The eight paths over `height` x `width` cells; cell (y, x) is number `y * width + x`.
 
-    Rows, columns, diagonals, anti-diagonals, then the same four backwards; consecutive cells touch, if at a corner.
+    Rows, columns, diagonals, anti-diagonals, then these backwards; consecutive cells touch, if at a corner.
     """
     cells = torch.arange(height * width).view(height, width)
     forward = [_snake_rows(cells), _snake_rows(cells.T), _snake_diagonals(cells), _snake_diagonals(cells.flip(1))]
@@ -48,13 +47,13 @@ def _paths_on(device: torch.device, height: int, width: int) -> ScanPaths:
 
 
 class SerpentineMixer(nn.Module):
-    """Mixes all cells of a (B, C, H, W) map along eight serpentine paths; starts as the identity.
+    """Mixes all cells of (B, C, H, W) along eight serpentine paths; starts as the identity.
 
-    A selective state space of size one under zero-order hold, which is the gated recurrence of `gated_scan` (Gu & Dao
-    2023, "Mamba", Theorem 1) since exp(-softplus(x)) = sigmoid(-x). Time scales start spread from 1 to 64 cells.
+    A selective state space of size one under zero-order hold, the recurrence of `gated_scan` (Gu & Dao 2023, "Mamba",
+    Theorem 1), since exp(-softplus(x)) = sigmoid(-x). Time scales start spread from 1 to 64 cells.
 
     Args:
-        channels: C, a multiple of 8, each direction getting C/8; a `ValueError` otherwise.
+        channels: C, a multiple of 8; a `ValueError` otherwise.
     """
 
     def __init__(self, channels: int):

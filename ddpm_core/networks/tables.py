@@ -1,4 +1,4 @@
-"""The networks by the names in `config.json`: a new one is a class and a line here, or a mixer one in `mixers.py`."""
+"""Networks by their names in `config.json`: a new one is a class and a line here, a mixer one in `mixers.py`."""
 
 from __future__ import annotations
 

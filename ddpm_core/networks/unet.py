@@ -1,4 +1,4 @@
-"""The noise predictor: a UNet over the latent grid with a mixer at the finer levels."""
+"""The noise predictor: a UNet over the latent grid with mixers."""
 
 from __future__ import annotations
 
@@ -35,9 +35,9 @@ def _frequencies(count: int, device: torch.device) -> Tensor:
 
 
 class TimeBlock(nn.Module):
-    """Residual block on (B, C, H, W) with adaptive normalisation by the time embedding; starts as the identity.
-
-    Its norms are scaled and shifted (Dhariwal & Nichol 2021, section 4, there with group norm).
+    """Residual block on (B, C, H, W), its norms scaled and shifted by the time embedding (Dhariwal & Nichol 2021,
+    section 4,
+    there group norm); starts as the identity.
     """
 
     def __init__(self, channels: int, dropout: float):
@@ -47,7 +47,7 @@ class TimeBlock(nn.Module):
         self.dropout = nn.Dropout2d(dropout)  # whole channels: far fewer random numbers to draw
 
     def forward(self, x: Tensor, modulation: Tensor) -> Tensor:
-        """(B, C, H, W), for a `modulation` (B, 2C, 1, 1) that holds C scales, less 1, and C shifts."""
+        """(B, C, H, W); `modulation` (B, 2C, 1, 1) holds C scales, less 1, and C shifts."""
         h = self.norm2(self.conv1(self.norm1(x)), modulation)  # (B, C, H, W)
         return self.conv2(self.dropout(h), residual=x)
 
@@ -67,12 +67,12 @@ class Stage(nn.Module):
 
 
 class Denoiser(nn.Module, ABC):
-    """A network that tells noise from picture in a noisy latent; subclasses say how, in `forward`.
+    """A network that tells noise from picture in a noisy latent; subclasses define `forward`.
 
     Attributes:
         prediction: what its output means, see `prediction.training_target`.
-        classes: how many it can be asked for; 0 if it was trained without.
-        null_class: the label that stands for "no class"; None if it has none.
+        classes: how many it knows, or 0.
+        null_class: the label of "no class", or None.
     """
 
     def __init__(self, latent_channels: int, prediction: PredictionType, classes: int, null_class: int | None):
@@ -82,31 +82,33 @@ class Denoiser(nn.Module, ABC):
 
     @abstractmethod
     def forward(self, noisy: Tensor, t: Tensor, label: Tensor | None = None) -> Tensor:
-        """The raw output (B, C, h, w), in its own prediction type, for `noisy` (B, C, h, w) at `t` (B,).
-
-        With a learned variance it is (B, 2C, h, w), see `prediction.split_variance`.
+        """The raw output (B, C, h, w), or (B, 2C, h, w) with a learned variance (see `prediction.split_variance`).
 
         Args:
-            label: the class of each, (B,) from 0 to `classes`, the last standing for "no class"; None for no class
-                throughout. A network without classes takes None alone.
+            noisy, t: (B, C, h, w) at timesteps (B,).
+            label: classes (B,) from 0 to `classes`, the last for "no class"; None for no class throughout, and for a
+                network
+                without classes.
         """
 
 
 class UNet(Denoiser):
-    """Predicts from a noisy latent and its timestep, at all resolutions at once (Ronneberger et al. 2015).
+    """Predicts from a noisy latent and its timestep at all resolutions at once (Ronneberger et al. 2015).
 
-    Going down, each level is a `Stage`, then a halving; going up, a 1x1 convolution joins the coarser result with the
-    level's skip connection, then a `Stage`.
+    Down, each level is a `Stage`, then a halving; up, a 1x1 convolution joins the coarser result and the skip
+    connection,
+    then a `Stage`.
 
     Args:
-        channels: width per level, finest first, multiples of 32; each level but the first halves the grid.
+        channels: width per level, finest first, multiples of 32; each further level halves the grid.
         blocks: time blocks per level and direction.
         mixer: of `MIXERS`, at every level.
-        dropout: share of channels dropped inside blocks while training.
+        dropout: fraction of channels dropped in training.
         prediction: what the output means, see `prediction.training_target`.
-        variance: "learned" for as many output channels more, see `prediction.split_variance`.
-        classes: how many it knows; the embedding of a class is added to that of the time (Nichol & Dhariwal 2021,
-            section 4). There is one of "no class" as well (Ho & Salimans 2022, section 3.2).
+        variance: "learned" doubles the output channels, see `prediction.split_variance`.
+        classes: how many it knows; their embedding is added to the time's (Nichol & Dhariwal 2021, section 4), as is
+            that
+            of "no class" (Ho & Salimans 2022, section 3.2).
 
     Raises:
         ValueError: there is no such mixer, prediction type or variance, or `classes` is below 0.
@@ -174,7 +176,7 @@ class UNet(Denoiser):
         return self.output(x).float()  # (B, C or 2C, h, w)
 
     def modulations(self, t: Tensor, label: Tensor | None = None) -> Tensor:
-        """Scales and shifts of all blocks in their turn, of `t` (B,) and `label` (B,): (B, sum of 2C, 1, 1)."""
+        """Scales and shifts of all blocks in turn for `t` (B,) and `label` (B,): (B, sum of 2C, 1, 1)."""
         embedding = timestep_embedding(t, self.time_features)  # (B, channels[0])
         time = self.time(embedding.to(next(self.parameters()).dtype))  # (B, 2 * channels[0])
         if self.label is not None:

@@ -1,7 +1,7 @@
 """The learned codec: a variational autoencoder whose decoder is strictly local.
 
-The encoder may look anywhere; the decoder may not, so that repainting one latent cell changes pixels near it alone.
-That leaves it convolution and a norm over each pixel's channels: no attention, pooling or statistics over space.
+Repainting a latent cell changes pixels near it alone. So the decoder has convolutions and a norm over each pixel's
+channels: no attention, pooling or statistics over space. The encoder may look anywhere.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from ddpm_core.networks.layers import ChannelNorm, NormSiLU, closing, starting_a
 
 
 class SqueezeExcitation(nn.Module):
-    """Scales each channel by what the picture as a whole contains (Hu et al. 2018, eqs. 2-4)."""
+    """Scales channels by what the whole picture contains (Hu et al. 2018, eqs. 2-4)."""
 
     def __init__(self, channels: int, reduction: int = 4):
         super().__init__()
@@ -33,7 +33,7 @@ class SqueezeExcitation(nn.Module):
 class ResidualBlock(nn.Module):
     """Two convolutions of `kernel` 1 or 3 on (B, C, H, W), added to the input; starts as the identity.
 
-    `squeeze` adds squeeze-and-excitation, for encoders only: it looks at the whole picture.
+    `squeeze` adds squeeze-and-excitation, which looks at the whole picture: for encoders only.
     """
 
     def __init__(self, channels: int, kernel: int = 3, squeeze: bool = False):
@@ -51,7 +51,7 @@ class ResidualBlock(nn.Module):
 class Encoder(nn.Module):
     """(B, 3, H, W) -> (B, 2*latent_channels, H/stride, W/stride): posterior mean and log-variance.
 
-    Halvings fold 2x2 pixels into channels, so nothing is lost before a convolution saw it.
+    Halvings fold 2x2 pixels into channels, so nothing is lost before a convolution.
     """
 
     def __init__(self, channels: Sequence[int], blocks: int, latent_channels: int):
@@ -70,9 +70,8 @@ class Encoder(nn.Module):
 
 
 class Decoder(nn.Module):
-    """(B, latent_channels, h, w) -> (B, 3, h*stride, w*stride), strictly local.
-
-    Kernels are 1x1 on the latent grid and 3x3 above it, where reach is few pixels.
+    """(B, latent_channels, h, w) -> (B, 3, h*stride, w*stride), strictly local: 1x1 kernels on the latent grid, 3x3
+    above.
     """
 
     def __init__(self, channels: Sequence[int], blocks: int, latent_channels: int, full_width: int):
@@ -91,12 +90,12 @@ class Decoder(nn.Module):
 
 
 class VAE(Codec):
-    """Variational autoencoder (Kingma & Welling 2014) and codec of the latent diffusion model.
+    """Variational autoencoder (Kingma & Welling 2014), the learned codec.
 
     Args:
-        channels: width at each halving, finest first; their number sets the stride (three: stride 8).
+        channels: width at each halving, finest first; as many as halvings (three: stride 8).
         encoder_blocks: residual blocks after each halving.
-        decoder_blocks: after each doubling but the last, which has one; the latent grid has one more.
+        decoder_blocks: after each doubling, but one after the last; one more on the latent grid.
         full_width: width of the decoder at full resolution.
     """
 
@@ -113,7 +112,7 @@ class VAE(Codec):
         self.decoder = Decoder(channels, decoder_blocks, latent_channels, full_width)
 
     def moments(self, image: Tensor) -> tuple[Tensor, Tensor]:
-        """Posterior mean and log-variance (B, C, h, w) of `image` (B, 3, H, W) in [-1, 1], not normalised."""
+        """Posterior mean and log-variance (B, C, h, w), not normalised, of `image` (B, 3, H, W) in [-1, 1]."""
         mean, log_variance = self.encoder(image).float().chunk(2, dim=1)  # (B, C, H/stride, W/stride) each
         return mean, log_variance.clamp(-20, 10)
 

@@ -1,1 +1,1 @@
-"""Compiled kernels and packed layers for inference on CPUs; a reader of the method may skip this wing."""
+"""Kernels and packed layers for CPUs; a reader of the method may skip this wing."""

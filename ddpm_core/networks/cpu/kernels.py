@@ -1,11 +1,11 @@
 """What numba compiles for CPUs, since PyTorch has no operation for it.
 
-That is the gated scan, which is a hundred of PyTorch's operations, each too small for two cores; and norm, scale, shift
-and SiLU in one for inference, for with one small latent each of the four takes longer to start than to compute.
+The gated scan would be a hundred of PyTorch's operations, each too small for two cores; and of norm, scale, shift and
+SiLU of one small latent each takes longer to start than to compute.
 
-Kernels are given addresses, which takes Python less time than a small scan itself, after `run` has checked what lies
-there: fp32, or bf16, which NumPy lacks, as its bits in uint16; they compute in fp32. Indices are unsigned, for LLVM
-makes vector instructions only where it need not ask whether one counts from the end.
+Kernels are given addresses, which takes Python less time than a small scan, after `run` has checked what lies there:
+fp32, or bf16, which NumPy lacks, as bits in uint16. They compute in fp32. Indices are unsigned: LLVM makes vector
+instructions only where none can count from the end.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ Named = tuple[tuple[str, Shape], ...]
 def run(kernel: Callable[..., None], sizes: tuple[int, ...], *tensors: Tensor | None) -> None:
     """Call a kernel of `TENSORS` with its sizes, whose product is how many numbers it computes, and its tensors.
 
-    It takes as many threads as PyTorch, if there is enough to do, and lets other Python threads go on.
+    It takes PyTorch's threads if there is enough to do, and lets other Python threads go on.
 
     Raises:
         TypeError: a tensor is not as in `TENSORS`, contiguous on the CPU and of the first's type, one of `STORED`;
@@ -64,9 +64,9 @@ def run(kernel: Callable[..., None], sizes: tuple[int, ...], *tensors: Tensor | 
 
 
 def _lies_as(tensor: Tensor, shape: Shape) -> bool:
-    """Whether a tensor lies on the CPU as a kernel sees it; channels-last (B, C, H, W) lies as (B, cells, C) does.
+    """Whether a tensor lies on the CPU as a kernel sees it: (B, C, H, W) in channels-last is (B, cells, C).
 
-    To make such a view would take longer than all of this.
+    Making such a view would take longer.
     """
     if tensor.dim() == 4 and len(shape) == 3:
         fits = tensor.numel() == math.prod(shape) and tensor.shape[1] == shape[2]
@@ -87,7 +87,7 @@ _one_at_a_time = threading.Lock()  # some of the thread pools numba may find can
 
 
 def _start_threads() -> None:
-    """Have numba start its threads, which where they are OpenMP's sets how many PyTorch has, and set that back."""
+    """Have numba start its threads; OpenMP's then change how many PyTorch has, which is set back."""
     threads = torch.get_num_threads()
     set_num_threads(1)
     torch.set_num_threads(threads)
@@ -97,9 +97,9 @@ _start_threads()
 
 
 def _compiled(function: Callable[..., None]) -> Callable[..., None]:
-    """Compiled at the first call, over several threads, and kept beside Python's own bytecode where that can be.
+    """Compiled at the first call, over several threads, and cached beside Python's bytecode where possible.
 
-    Sums may be added up in another order than written, and not rounded before they are.
+    Sums may be reordered, and not rounded in between.
     """
     options = {"parallel": True, "nogil": True, "error_model": "numpy", "fastmath": {"reassoc", "contract", "nsz"}}
     try:
@@ -134,7 +134,7 @@ def _read(typing, stored):
 
 @intrinsic
 def _rounded(typing, number, array):
-    """What to put into an array for fp32 `number`, the nearest that it can hold, of two equally near the even one."""
+    """What to store for fp32 `number`: the nearest the array can hold, halves to even."""
 
     def narrowed(context, builder, signature, arguments):
         bits = builder.bitcast(arguments[0], BITS)
@@ -149,9 +149,9 @@ def _rounded(typing, number, array):
 
 @njit(inline="always", error_model="numpy")
 def _sigmoid(x):
-    """1 / (1 + exp(-x)) of fp32, but for its last digits, in vector instructions, which `exp` lacks.
+    """1 / (1 + exp(-x)) of fp32, but for the last digits, in vector instructions, which `exp` lacks.
 
-    exp(-x) is 2^n exp(r) with n whole and r at most ln(2) / 2; its series ends with the sixth power.
+    exp(-x) is 2^n exp(r), n whole, r at most ln(2) / 2; the series ends with the sixth power.
     """
     x = min(max(x, np.float32(-87)), np.float32(87))
     n = np.floor(np.float32(0.5) - x * LOG2_E)
@@ -165,8 +165,9 @@ def _sigmoid(x):
 def scan(stored, batch, cells, directions, width, projected_at, paths_at, mixed_at, saved_at):
     """States h <- h + w (value - h) along each path, and `mixed`, which is h silu(gate).
 
-    Fills `mixed` and, if there is to be a gradient, `saved`: the sigmoids of delta, which is w, and of gate, and the
-    states. Without it the kernel is compiled apart.
+    Fills `mixed` and, for a gradient, `saved`: the sigmoids of delta (w) and of gate, and the states. Without it the
+    kernel
+    is compiled apart.
     """
     paths = carray(_pointer(paths_at, cells), (directions, cells))
     projected = carray(_pointer(projected_at, stored), (batch, cells, 3, directions, width))
@@ -223,7 +224,7 @@ def scan_backward(
 
 @_compiled
 def norm_silu(stored, batch, cells, channels, weight_at, bias_at, modulation_at, x_at, out_at):
-    """Fills `out` with SiLU of (1 + scale) norm(x) + shift, the norm that of each cell's channels."""
+    """Fills `out` with SiLU of (1 + scale) norm(x) + shift, each cell's channels normed."""
     weight = carray(_pointer(weight_at, stored), (channels,))
     bias = carray(_pointer(bias_at, stored), (channels,))
     modulation = carray(_pointer(modulation_at, stored), (batch, 2, channels))

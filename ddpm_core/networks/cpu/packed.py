@@ -1,6 +1,5 @@
-"""A trained network made ready for use: in the machine's fast type, its weights in the order its kernels want them.
-
-What is computed is the same but for rounding, and cannot be trained.
+"""A trained network made ready for use, no more to be trained: in the machine's fast type, weights in its kernels'
+order.
 """
 
 from __future__ import annotations
@@ -45,10 +44,7 @@ class PackedConv2d(nn.Module):
 
 
 class PackedConv3x3(PackedConv2d):
-    """The same of a `Conv3x3`; a residual is overwritten by the sum, which so costs next to nothing.
-
-    Nobody needs a block's input any more: what skips to the way up comes out of a stage.
-    """
+    """The same of a `Conv3x3`; the sum overwrites the residual, a block's input, which nobody needs any more."""
 
     def forward(self, x: Tensor, residual: Tensor | None = None) -> Tensor:
         if residual is None:
@@ -58,7 +54,7 @@ class PackedConv3x3(PackedConv2d):
 
 
 class PackedByProduct(PackedConv3x3):
-    """The same of a convolution cell by cell, or a `Conv3x3` over few cells, as a packed product. Made for bf16."""
+    """The same of a convolution cell by cell, or a `Conv3x3` over few cells, as a packed product in bf16."""
 
     def __init__(self, plain: nn.Conv2d):
         super().__init__(plain)
@@ -82,7 +78,7 @@ def is_by_cell(layer: nn.Conv2d) -> bool:
 
 
 class PackedLinear(nn.Module):
-    """The same of a linear layer, one order for any number of rows; a residual is added before rounding. In bf16."""
+    """The same of a linear layer in bf16, one order for any number of rows; a residual is added before rounding."""
 
     def __init__(self, plain: nn.Linear):
         super().__init__()
@@ -126,7 +122,7 @@ class CompiledNormSiLU(nn.Module):
 
 
 class RememberedModulations:
-    """`UNet.modulations` on CPU, computed once per timestep and class, for every picture asks for the same."""
+    """`UNet.modulations` on CPU, computed once per timestep and class: every picture asks for the same."""
 
     def __init__(self, network: UNet):
         self.compute = network.modulations
@@ -144,9 +140,10 @@ class RememberedModulations:
 def ready(network: Model, device: torch.device) -> Model:
     """The network, itself changed, for inference on `device`, where it already is.
 
-    Weights are in bf16 where the machine is fast in it. On CPUs convolutions are packed where oneDNN has them, and so
-    are linear layers in bf16 (in fp32 PyTorch's library has no such order); norm, scale, shift and SiLU are one
-    operation, and a `UNet` keeps its modulations.
+    Weights are in bf16 where that is fast. On CPUs convolutions are packed where oneDNN has them, and linear layers in
+    bf16
+    (PyTorch's library has no such order in fp32); norm, scale, shift and SiLU are one operation, and a `UNet` keeps its
+    modulations.
     """
     if resolve_precision("auto", device) == torch.bfloat16:
         network.to(torch.bfloat16)

@@ -1,1 +1,1 @@
-"""What is kept of a run: journal, events, plots, progress, and the model card."""
+"""What is kept of a run: journal, events, plots, progress, model card."""

@@ -1,7 +1,7 @@
 """The model card of a checkpoint, written from what its training recorded.
 
-The trainer knows its own cards by the fingerprint in the last line. One that a person has changed is left alone, and
-the trainer's goes into `training/card.md`.
+The trainer knows its own cards by the fingerprint in the last line; one that a person has changed stays, and the
+trainer's goes into `training/card.md`.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ Record = dict[StageName, list[dict[str, Any]]]  # of each stage, rows of its log
 
 
 def write_card(out: Path) -> Path:
-    """Write a checkpoint's card, and its sample grid as `samples.png`; returns where the card is.
+    """Write a checkpoint's card, and its sample grid as `samples.png`; returns the card's file.
 
     Raises:
         CheckpointError: the folder has no usable `config.json`.
@@ -60,7 +60,7 @@ def write_card(out: Path) -> Path:
 
 
 def sealed(text: str) -> str:
-    """A card with its fingerprint, by which the trainer knows that nobody has changed it."""
+    """A card with the fingerprint that shows whether somebody changed it."""
     return f"{text}\n<!-- Written by the trainer, which leaves it alone once it is edited: {_print_of(text)} -->\n"
 
 
@@ -75,7 +75,7 @@ def _print_of(text: str) -> str:
 
 
 def card(out: Path, samples: str) -> str:
-    """The text of a checkpoint's card; `samples` is the file of its sample grid, seen from the card."""
+    """The text of a checkpoint's card; `samples` is its sample grid, seen from the card."""
     config, notes = read_config(out), out / "training"
     rows = {stage: rows_of(notes / f"{stage}.jsonl") for stage in STAGES}
     runs = {stage: runs_of(notes, stage) for stage in STAGES}

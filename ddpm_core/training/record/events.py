@@ -1,4 +1,4 @@
-"""A run as TensorBoard event files: what the JSONL log says, the grids, and how large gradients were."""
+"""A run as TensorBoard event files: the log, the grids, and how large gradients were."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Events:
     """Event files of one stage, in `folder`; each run adds one.
 
     Args:
-        step: how many steps the run's state has seen; events of later ones, which were lost, are declared void.
+        step: steps the run's state has seen; events of later ones, which were lost, are declared void.
     """
 
     def __init__(self, folder: Path, step: int = 0):

@@ -1,8 +1,8 @@
 """The record of a stage's run, kept in the checkpoint's `training/` folder while it runs.
 
-`<stage>.jsonl` has a row per optimiser step, some with measures on held-out pictures; `<stage>-<step>.png` is what the
-stage looked like; `tensorboard/<stage>/` holds the same as event files. Rows say nothing of the clock, so that an
-interrupted run's are those of a whole one; `<stage>-runs.json` does, an entry for every start.
+`<stage>.jsonl` has a row per optimiser step, some with measures on held-out pictures, and nothing of the clock, so that
+an interrupted run's are those of a whole one; `<stage>-<step>.png` are grids; `tensorboard/<stage>/` has the same as
+event files; `<stage>-runs.json` has an entry for every start, with times.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ PUNCTUAL = 60.0  # seconds, about, between two notes of how long a run has taken
 
 
 def rows_of(log: Path) -> list[dict[str, Any]]:
-    """The rows of a JSONL log in order; a last line that was cut off by a kill is left out."""
+    """The rows of a JSONL log in order, without a last line that a kill cut off."""
     rows = []
     for line in log.read_text(encoding="utf-8", errors="replace").splitlines() if log.exists() else []:
         try:
@@ -50,12 +50,12 @@ def grids_of(notes: Path, stage: str) -> dict[int, Path]:
 
 
 class Journal:
-    """Where a stage's run is written down as it goes; a context, for it holds files open.
+    """The record of a stage's run; a context, for it holds files open.
 
     Args:
-        notes: the `training/` folder; made if it is missing.
-        step: how many steps the run's state has seen; what is recorded of later ones, which were lost, is forgotten.
-        facts: what else is worth knowing of the run, as JSON takes it.
+        notes: the `training/` folder; made if missing.
+        step: steps the run's state has seen; records of later ones, which were lost, are dropped.
+        facts: what else to record of the run, as JSON takes it.
     """
 
     def __init__(self, notes: Path, stage: str, step: int = 0, facts: dict[str, Any] | None = None):

@@ -39,7 +39,7 @@ def loss_file(stage: StageName) -> str:
 
 
 def draw(notes: Path, stage: StageName) -> list[Path]:
-    """Write the plots of a stage's run beside its record; returns their files, if anything is recorded."""
+    """Write the plots of a stage's run beside its record; returns their files, if any."""
     rows = rows_of(notes / f"{stage}.jsonl")
     figures = {loss_file(stage): loss_by_step(rows, stage), BY_TIMESTEP: loss_by_timestep(rows)}
     written = []
@@ -94,7 +94,7 @@ def loss_by_step(rows: Sequence[dict[str, Any]], stage: StageName) -> Figure | N
 
 
 def loss_by_timestep(rows: Sequence[dict[str, Any]]) -> Figure | None:
-    """Denoising loss by tenth of the timesteps, at the end and on the way there; None without measures."""
+    """Denoising loss by tenth of the timesteps, at the end and on the way; None without measures."""
     prefix = next((prefix for prefix in TENTHS if any(f"{prefix}0" in row for row in rows)), None)
     if prefix is None:
         return None

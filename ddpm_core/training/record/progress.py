@@ -1,4 +1,4 @@
-"""What a training run shows while it goes: one line with loss, rate, time left and memory."""
+"""The line a training run shows while it goes: loss, rate, time left, memory."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ COLUMNS = 80  # width of the line in a file
 
 
 def memory_in_use(device: torch.device) -> int | None:
-    """The most bytes in use so far, of the GPU or of this process; None where nobody counts."""
+    """The most bytes in use so far, of the GPU or this process; None where nobody counts."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
     if device.type == "mps":
@@ -45,10 +45,10 @@ def in_hours(seconds: float) -> str:
 
 
 class StageBar:
-    """The bar of one stage, on standard error; a context. In a file, it is 80 columns twice a minute.
+    """The bar of one stage on standard error, a context; in a file, 80 columns twice a minute.
 
     Args:
-        iterations: steps of the whole stage, those of earlier runs included.
+        iterations: steps of the whole stage, earlier runs included.
         device: whose memory is shown.
         shown: of several processes, one shows a bar.
     """

@@ -1,4 +1,4 @@
-"""What is left of a stage's run when it ends: plots and model card, drawn from its record."""
+"""What a stage's run leaves when it ends: plots and model card."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The command line that a training run can be repeated by, worked out from its settings."""
+"""The command line that repeats a training run, worked out from its settings."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def of_the_checkpoint() -> dict[str, Any]:
 
 
 def beyond(wanted: dict[str, Any], base: dict[str, Any]) -> dict[str, Any]:
-    """What of `wanted` is otherwise in `base`, without paths and what `base` does not know."""
+    """What of `wanted` differs from `base`, without paths and what `base` lacks."""
     found = {}
     for key, value in wanted.items():
         if key not in base or key in ("data", "init"):
