@@ -47,12 +47,17 @@ def locality(codec: Decoder, latents: Tensor, cells: int = 16, seed: int = 0) ->
         moved = latents[b : b + 1].clone()
         moved[0, :, row, column] += nudge
         change = (codec.decode(moved) - codec.decode(latents[b : b + 1]))[0].square().sum(0).cpu()  # (H, W)
-        rows, columns = torch.nonzero(change, as_tuple=True)
-        reach = torch.maximum(_beyond(rows, row, codec.stride), _beyond(columns, column, codec.stride))
-        radius = max(radius, int(reach.max()))
-        near += change[rows, columns][reach <= codec.stride].sum().item()
+        reach = reach_of(change, row, column, codec.stride)
+        radius = max(radius, int(reach[change > 0].max()))
+        near += change[reach <= codec.stride].sum().item()
         total += change.sum().item()
     return Locality(radius, near / total)
+
+
+def reach_of(change: Tensor, row: int, column: int, stride: int) -> Tensor:
+    """How many pixels each pixel of `change` (H, W) lies outside a latent cell's own square, int64 (H, W); 0 inside."""
+    rows, columns = (torch.arange(extent) for extent in change.shape)
+    return torch.maximum(_beyond(rows, row, stride)[:, None], _beyond(columns, column, stride)[None])
 
 
 def _beyond(pixels: Tensor, cell: int, stride: int) -> Tensor:

@@ -7,6 +7,8 @@ diffusion and diffusers place steps by noise level; Karras et al. 2022, table 1,
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
@@ -48,10 +50,16 @@ def under_schedule(model: LatentDiffusion, schedule: str) -> LatentDiffusion:
     if schedule == trained.schedule:
         return model
     asked = Diffuser(trained.num_timesteps, trained.beta_start, trained.beta_end, schedule)
-    guide = None if model.guide is None else Rescheduled(model.guide, asked, trained)
+    return with_networks(model, lambda network: Rescheduled(network, asked, trained), asked)
+
+
+def with_networks(
+    model: LatentDiffusion, change: Callable[[Denoiser], Denoiser], diffuser: Diffuser | None = None
+) -> LatentDiffusion:
+    """The same model with what `change` makes of its networks, and another schedule if one is given."""
     other = LatentDiffusion(
-        model.codec, Rescheduled(model.denoiser, asked, trained), asked, model.size, model.name, model.about, guide,
-        model.guidance, model.classes, model.limit, model.framing,
+        model.codec, change(model.denoiser), diffuser or model.diffuser, model.size, model.name, model.about,
+        None if model.guide is None else change(model.guide), model.guidance, model.classes, model.limit, model.framing,
     )  # fmt: skip
     for wrapper in model.wrappers[len(other.wrappers) :]:
         other = other.with_wrapper(wrapper)

@@ -5,7 +5,9 @@ order.
 from __future__ import annotations
 
 import platform
+from copy import copy
 from functools import lru_cache
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -155,6 +157,22 @@ def ready(network: Model, device: torch.device) -> Model:
         if isinstance(network, UNet):
             network.modulations = RememberedModulations(network)  # type: ignore[method-assign]
     return network
+
+
+def unpacked(network: Model) -> Model:
+    """The network as it was before `ready`, in fp32, for gradients with respect to its input, which packed ones lack.
+
+    One of its own; that given is left as it is. Its weights want no gradient.
+    """
+    packed = isinstance(network, PackedConv2d | PackedLinear | CompiledNormSiLU)
+    plain: Any = copy(network.plain if packed else network)
+    plain.__dict__.pop("modulations", None)  # those that a `UNet` keeps
+    plain._parameters = {
+        name: None if one is None else nn.Parameter(one.detach().float(), requires_grad=False)
+        for name, one in plain._parameters.items()
+    }
+    plain._modules = {name: None if child is None else unpacked(child) for name, child in plain._modules.items()}
+    return plain
 
 
 def _faster(layer: nn.Module) -> type[nn.Module] | None:

@@ -16,6 +16,7 @@ from ddpm_core.networks.cpu.packed import (
     PackedConv3x3,
     PackedLinear,
     ready,
+    unpacked,
 )
 from ddpm_core.networks.layers import Conv3x3, NormSiLU, ResidualLinear, placed
 from ddpm_core.networks.unet import UNet
@@ -158,3 +159,20 @@ def test_what_a_timestep_and_a_class_say_is_computed_once_and_is_the_same(shaken
 def test_no_parameter_is_lost_or_counted_twice(unet: UNet) -> None:
     counts = [sum(p.numel() for p in network.parameters()) for network in (unet, ready(copy.deepcopy(unet), CPU))]
     assert counts[0] == counts[1]
+
+
+@pytest.mark.parametrize("precision", [torch.float32, torch.bfloat16])
+def test_unpacked_again_it_is_the_plain_network_and_has_gradients(
+    unet: UNet, monkeypatch: pytest.MonkeyPatch, precision: torch.dtype
+) -> None:
+    monkeypatch.setattr(inference, "resolve_precision", lambda _, device: precision)
+    packed = ready(copy.deepcopy(unet), CPU)
+    before = difference(packed, packed)
+    plain = unpacked(packed)
+    assert difference(unet.to(precision).float(), plain) < 1e-5
+    assert difference(packed, packed) == before == 0
+    noisy = torch.randn(1, 4, 8, 8, requires_grad=True)
+    plain(noisy, torch.tensor([5])).sum().backward()
+    assert noisy.grad is not None
+    assert noisy.grad.abs().sum() > 0
+    assert not any(parameter.requires_grad for parameter in plain.parameters())

@@ -1,0 +1,160 @@
+"""An inpainting step by step: what is kept, what the model is shown and what it answers, by three rules of clamping."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+
+import numpy as np
+import torch
+from PIL import Image
+from pydantic import Field
+from torch import Tensor
+
+from ddpm_core.diffusion.constraints import MASK_RULES
+from ddpm_core.diffusion.prediction import Prediction, Predictor
+from ddpm_core.diffusion.samplers import last
+from ddpm_core.evaluation.metrics import edge_steps
+from ddpm_core.images.crop import Frame
+from ddpm_core.images.masks import FACE_PARTS, face_mask
+from ddpm_core.inspection.remember import remembered
+from ddpm_core.inspection.subject import InsideRequest, Subject
+from ddpm_core.pipeline import LatentDiffusion
+from ddpm_core.requests import MAX_SEED, InpaintRequest
+
+# What sets the rules apart; that with resampling takes fewer steps, each several times, and so about as many calls.
+RULES: dict[str, dict[str, Any]] = {
+    "clean clamp": {"clamp": "clean", "resamples": 1},
+    "noised clamp": {"clamp": "noised", "resamples": 1},
+    "RePaint": {"clamp": "noised", "resamples": 4},
+}
+TINT = (224, 69, 123)  # of cells that are made anew
+
+if TYPE_CHECKING:
+    RegionName = str
+else:
+    RegionName = Literal[tuple(FACE_PARTS)]
+
+
+class ClampRequest(InsideRequest):
+    """An inpainting of a picture, and how far into it one looks."""
+
+    region: RegionName = Field("eyes", description="what is made anew")
+    fill: int = Field(1, ge=0, le=MAX_SEED, description="seed of what is made there")
+    steps: int = Field(20, ge=4, le=60, description="reverse steps; by RePaint's rule a quarter, each taken four times")
+    at: int = Field(50, ge=0, le=100, description="how far the run is, from 0, noise, to 100, the end")
+
+
+class Moment(NamedTuple):
+    """A call of the model: the state `t`, what it is shown there and what it answers, (1, C, h, w) each."""
+
+    t: int
+    shown: Tensor
+    answer: Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """An inpainting by one rule.
+
+    Attributes:
+        moments: one for every call of the model.
+        latent: (1, C, h, w), the end.
+        filled: the end as a picture, kept pixels pasted back.
+        edge: mean difference of neighbouring pixels across the edge of what is made anew, of 255 (`edge`).
+    """
+
+    moments: list[Moment]
+    latent: Tensor
+    filled: Image.Image
+    edge: float
+
+
+@dataclass(frozen=True, eq=False)
+class Runs:
+    """The same inpainting by all rules.
+
+    Attributes:
+        by_rule: by the names in `RULES`.
+        cells: bool (1, 1, h, w), True where cells are made anew.
+        picture: the subject with the cells that are made anew tinted.
+        edge: as `Run.edge`, in the untouched picture.
+    """
+
+    by_rule: dict[str, Run]
+    cells: Tensor
+    picture: Image.Image
+    edge: float
+
+
+def requests_of(request: ClampRequest) -> dict[str, InpaintRequest]:
+    """The inpainting that each rule makes; all start from one seed."""
+    made = {}
+    for name, rule in RULES.items():
+        steps = max(2, round(request.steps / rule["resamples"]) + (rule["resamples"] > 1))
+        made[name] = InpaintRequest(seed=request.fill, steps=steps, crop="whole", **rule)
+    return made
+
+
+def runs(model: LatentDiffusion, subject: Subject, request: ClampRequest) -> Runs:
+    """The inpainting by every rule. Raises `UserError` if the model always wants a class."""
+    return _runs(model, subject, request.region, request.fill, request.steps)
+
+
+@remembered(4)
+def _runs(model: LatentDiffusion, subject: Subject, region: str, fill: int, steps: int) -> Runs:
+    request = ClampRequest(region=region, fill=fill, steps=steps)
+    painted = face_mask(region, subject.picture)  # bool (S, S)
+    mask = torch.from_numpy(painted)[None, None]
+    made = {}
+    for name, inpainting in requests_of(request).items():
+        frame = model.frame(inpainting, subject.picture, painted)
+        moments, latent = recorded(model, inpainting, frame)
+        filled = frame.paste(model.pictures(latent)[0])
+        made[name] = Run(moments, latent, filled, edge(filled, painted))
+    cells = MASK_RULES["safe"](mask, model.codec.stride)
+    return Runs(made, cells, tinted(subject.picture, cells, model.codec.stride), edge(subject.picture, painted))
+
+
+def recorded(model: LatentDiffusion, request: InpaintRequest, frame: Frame) -> tuple[list[Moment], Tensor]:
+    """An inpainting, call by call, and the latent that it ends with."""
+    moments: list[Moment] = []
+
+    def record(predict: Predictor) -> Predictor:
+        def seen(noisy: Tensor, t: Tensor) -> Prediction:
+            said = predict(noisy, t)
+            moments.append(Moment(int(t[0]), noisy, model.diffuser.denoised(noisy, said.eps, t)))
+            return said
+
+        return seen
+
+    end = last(model.with_wrapper(record).inpaint(request, frame.image(), frame.mask()))
+    return moments, end.latent
+
+
+def moment_at(run: Run, at: int) -> Moment:
+    """The moment that lies `at` percent into a run, from its first call of the model (0) to its last (100)."""
+    return run.moments[round(at / 100 * (len(run.moments) - 1))]
+
+
+def moved_kept(answer: Tensor, anchor: Tensor, cells: Tensor) -> float:
+    """How far an answer (1, C, h, w) would move the kept cells from `anchor`: root mean square, in deviations.
+
+    Args:
+        cells: bool (1, 1, h, w), True where cells are made anew; all others are kept.
+    """
+    kept = (~cells).to(answer.device).expand_as(answer)
+    return (answer - anchor)[kept].square().mean().sqrt().item()
+
+
+def edge(picture: Image.Image, painted: np.ndarray) -> float:
+    """Mean difference of neighbouring pixels across the edge of what is painted, of 255 (`metrics.edge_steps`)."""
+    return float(edge_steps(np.asarray(picture.convert("RGB")), painted).mean())
+
+
+def tinted(picture: Image.Image, cells: Tensor, stride: int) -> Image.Image:
+    """The picture with some cells, bool (1, 1, h, w), tinted: those that are made anew."""
+    mask = cells[0, 0].cpu().numpy().repeat(stride, 0).repeat(stride, 1)
+    pixels = np.asarray(picture.convert("RGB")).copy()
+    pixels[mask] = (pixels[mask] * 0.35 + np.array(TINT) * 0.65).astype(np.uint8)
+    return Image.fromarray(pixels)

@@ -1,0 +1,176 @@
+"""The density that a model gives a picture's latent: by the probability-flow ODE, beside the variational bound.
+
+Of a model of latents it is a density of normalised latents, and says nothing of pixels: it may be above 1, so bits may
+be below 0, and compares denoisers of one codec alone.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from itertools import pairwise
+
+import torch
+from pydantic import Field
+from torch import Generator, Tensor
+
+from ddpm_core.diffusion.diffuser import Diffuser
+from ddpm_core.diffusion.prediction import Predictor
+from ddpm_core.diffusion.variational_bound import BITS, prior_bits, step_bits
+from ddpm_core.evaluation.likelihood import drawn_steps
+from ddpm_core.inspection.remember import remembered
+from ddpm_core.inspection.rescheduled import with_networks
+from ddpm_core.inspection.subject import InsideRequest, Subject
+from ddpm_core.networks.cpu.packed import unpacked
+from ddpm_core.pipeline import LatentDiffusion
+
+
+class LikelihoodRequest(InsideRequest):
+    """How finely the likelihood of a picture is computed."""
+
+    steps: int = Field(12, ge=2, le=200, description="steps of the ODE, two calls of the network each")
+    probes: int = Field(2, ge=1, le=16, description="random directions by which the divergence is estimated")
+    draws: int = Field(32, ge=1, le=512, description="terms of the bound that are drawn, beside the first and the last")
+    noise: int = Field(0, ge=0, le=2**31 - 1, description="seed of directions and draws")
+
+
+@dataclass(frozen=True)
+class Terms:
+    """The variational bound's three terms (Ho et al. 2020, eq. 5), bits per latent dimension.
+
+    Attributes:
+        prior: L_T, how far the last state is from noise.
+        steps: L_1 + ... + L_{T-1}, how far the model's steps are from those of the known picture.
+        reconstruction: L_0, minus the logarithm of the density of the clean latent after the last step.
+    """
+
+    prior: float
+    steps: float
+    reconstruction: float
+
+    @property
+    def total(self) -> float:
+        return self.prior + self.steps + self.reconstruction
+
+
+@dataclass(frozen=True)
+class Likelihood:
+    """How likely a picture's latent is.
+
+    Attributes:
+        bits: minus the logarithm of its density, bits per latent dimension.
+        error: standard error of `bits` over the probes; None with one.
+        bound: the variational bound on it.
+        dimensions: of the latent.
+        calls: of the network, for `bits` alone.
+    """
+
+    bits: float
+    error: float | None
+    bound: Terms
+    dimensions: int
+    calls: int
+
+
+def probability_flow(
+    predict: Predictor, diffuser: Diffuser, clean: Tensor, steps: int, probes: int, generator: Generator
+) -> tuple[Tensor, int]:
+    """Logarithm of the density of `clean` (1, C, h, w) by the probability-flow ODE, once per probe: (probes,), nats.
+
+    With x = z / alpha and lambda = ln(alpha / sigma), the ODE is dx / dlambda = -(sigma / alpha) eps(z, t) (Song et al.
+    2021, "Score-Based Generative Modeling through SDEs", eq. 13; in these variables Karras et al. 2022, eq. 4), and
+    along it (Song et al., eq. 39, the instantaneous change of variables)
+
+        ln p(x_0) = ln p_T(x_T) + int_{lambda_T}^{lambda_1} sigma tr(d eps / d z) dlambda.
+
+    The trace is the mean of v^T (d eps / d z) v over random signs v (Hutchinson 1990; Song et al., eq. 40). It
+    starts at state 1, the first with any noise, as theirs starts at 1e-5. Steps are even in lambda, by Heun's method;
+    the integral is by the trapezoidal rule.
+
+    Returns:
+        The density's logarithm, and how often `predict` was called.
+    """
+    states = diffuser.spaced_timesteps(steps + 1, "logsnr")[:-1][::-1]  # from 1 up to N-1
+    signs = torch.randint(0, 2, (probes, *clean.shape), generator=generator).to(clean) * 2 - 1  # (probes, 1, C, h, w)
+    calls = 0
+
+    def alpha_sigma(t: int) -> tuple[float, float]:
+        alpha_bar = diffuser.alpha_bar[t].item()
+        return alpha_bar**0.5, (1 - alpha_bar) ** 0.5
+
+    def eps_at(x: Tensor, t: int) -> Tensor:
+        nonlocal calls
+        calls += 1
+        return predict(alpha_sigma(t)[0] * x, torch.full((1,), t, device=x.device)).eps
+
+    def traced(x: Tensor, t: int) -> tuple[Tensor, Tensor]:
+        """eps at x, and sigma tr(d eps / d z) by each probe, (probes,)."""
+        alpha, sigma = alpha_sigma(t)
+        x = x.detach().requires_grad_()
+        eps = eps_at(x, t)
+        traces = []
+        for number, v in enumerate(signs):
+            (back,) = torch.autograd.grad(eps, x, v, retain_graph=number + 1 < probes)  # alpha v^T d eps / d z
+            traces.append((back * v).sum() / alpha)
+        return eps.detach(), sigma * torch.stack(traces)
+
+    with torch.inference_mode(False), torch.enable_grad():
+        x = clean.clone()
+        eps, trace = traced(x, states[0])
+        integral = torch.zeros(probes, dtype=torch.float64)
+        for t, later in pairwise(states):
+            (alpha, sigma), (alpha_later, sigma_later) = alpha_sigma(t), alpha_sigma(later)
+            h = sigma_later / alpha_later - sigma / alpha  # dx = eps d(sigma / alpha), which is exact where eps is even
+            with torch.no_grad():
+                guess = eps_at(x + h * eps, later)
+            x = x + h * (eps + guess) / 2
+            before, width = trace, diffuser.half_log_snr(t) - diffuser.half_log_snr(later)
+            eps, trace = traced(x, later)
+            integral += width * (before + trace).detach().cpu().double() / 2
+    alpha, _ = alpha_sigma(states[-1])
+    end, size = alpha * x.double(), clean.numel()
+    prior = -0.5 * (end.square().sum() + size * math.log(2 * math.pi)) + size * math.log(alpha)
+    return prior.cpu() + integral, calls
+
+
+@torch.inference_mode()
+def bound_terms(model: LatentDiffusion, clean: Tensor, draws: int, generator: Generator) -> Terms:
+    """The variational bound of a latent (1, C, h, w) in its three terms, as `likelihood.bits_per_dim` sums them.
+
+    Of the many steps `draws` are drawn and weighed, so that it is right on average.
+    """
+    diffuser = model.diffuser
+    t, weights = drawn_steps(diffuser, draws, generator)
+    t = torch.cat([torch.ones(1, dtype=t.dtype), t])
+    noise = torch.randn((len(t), *clean.shape[1:]), generator=generator).to(clean)
+    found = []
+    for state, eps in zip(t.split(BATCH), noise.split(BATCH), strict=True):
+        state = state.to(clean.device)
+        noisy = diffuser.add_noise(clean, eps, state)
+        said, variance = model.predict(noisy, state)
+        terms = step_bits(clean, diffuser.denoised(noisy, said, state), state, diffuser, variance)
+        found.append(terms.mean((1, 2, 3)).cpu().double())
+    each = torch.cat(found)
+    return Terms(prior_bits(clean, diffuser).mean().item(), (weights * each[1:]).sum().item(), each[0].item())
+
+
+BATCH = 16  # states at once
+
+
+@remembered(16)
+def likelihood(model: LatentDiffusion, subject: Subject, request: LikelihoodRequest) -> Likelihood:
+    """How likely a model finds a picture's latent. Takes seconds: see `calls`, each about three of the network's own.
+
+    Raises:
+        UserError: the model always wants a class, or has fewer states than steps.
+    """
+    plain = with_networks(model, unpacked)
+    generator = Generator().manual_seed(request.noise)
+    nats, calls = probability_flow(
+        plain.predict, model.diffuser, subject.latent, request.steps, request.probes, generator
+    )
+    size = subject.latent.numel()
+    bits = -BITS * nats / size  # (probes,)
+    error = None if len(bits) == 1 else (bits.std() / len(bits) ** 0.5).item()
+    bound = bound_terms(model, subject.latent, request.draws, generator)
+    return Likelihood(bits.mean().item(), error, bound, size, calls)
