@@ -1,1 +1,1 @@
-"""How a model is trained: the loop, its two stages, their record, and what a run does to survive and to fit."""
+"""How a model is trained: the loop, its two stages, their record, and how a run survives and fits."""

@@ -1,4 +1,4 @@
-"""Data-parallel training: several processes share every batch and end with the same weights as one process would.
+"""Data-parallel training: several processes share every batch and learn what one would.
 
 Each, started by `torchrun`, holds the whole model and all pictures and computes its shard of each batch (see `shards`);
 DistributedDataParallel averages the gradients (Li et al. 2020, https://arxiv.org/abs/2006.15704).
@@ -43,7 +43,7 @@ class World(Shard):
     Attributes:
         rank: number of this process and of its shard; 0 is the main one, which alone writes and shows.
         size: how many there are.
-        buffer: what the few numbers that they exchange travel in.
+        buffer: in which the few numbers that they exchange travel.
     """
 
     buffer: Tensor = field(default_factory=lambda: torch.zeros(256), repr=False, compare=False)
@@ -111,7 +111,7 @@ def process_group(world: World, device: torch.device) -> Iterator[None]:
     """Connect the processes: gloo for CPU tensors, NCCL for GPU tensors, one GPU per process.
 
     Raises:
-        UserError: there are fewer GPUs than processes on this machine, or the launcher did not say where to meet.
+        UserError: this machine has fewer GPUs than processes, or the launcher did not say where to meet.
         ConnectionError: another process has ended while this one waited for it.
     """
     if world.size == 1:

@@ -1,7 +1,6 @@
-"""A training run tried out: how much memory and time it takes, by a few real steps of every stage.
+"""A training run tried out: what memory and time it takes, by a few real steps of every stage.
 
-They are on made-up pictures and in a temporary folder; the run's own is only read, and of the data a handful of files,
-to see whether they are pictures.
+On made-up pictures, in a temporary folder; the run's own is only read, and of the data a handful of files.
 """
 
 from __future__ import annotations
@@ -46,9 +45,9 @@ class Estimate:
     """What a stage takes.
 
     Attributes:
-        chunks: in how many every micro-batch is computed, so that it fits.
+        chunks: in how many every micro-batch is computed.
         seconds: of an iteration.
-        done: iterations that a resumed run has behind it.
+        done: iterations behind a resumed run.
         where: on what it was measured.
         data: bytes of pictures and of latents, by name.
     """
@@ -117,10 +116,10 @@ def dry_run_report(request: TrainRequest) -> Iterator[str]:
 
 
 def _looked_at(files: Sequence[Source], size: int) -> tuple[int, list[Skipped]]:
-    """How many files were opened, the first few or up to one that can be used, and which of them cannot be.
+    """How many files were opened, the first few or up to a usable one, and which cannot be used.
 
     Raises:
-        NoPictures: not one of all can, as the run would.
+        NoPictures: not one of all can be used.
     """
     skipped: list[Skipped] = []
     for start in range(0, len(files), LOOKED_AT):

@@ -45,9 +45,9 @@ def shapes_of(folder: Path) -> dict[str, Any]:
 
 
 def start_autoencoder(request: TrainRequest, vae: VAE) -> list[str]:
-    """Fill an autoencoder with the weights of --init; returns sentences that say what was taken over.
+    """Fill an autoencoder with the weights of --init; returns sentences on what was taken over.
 
-    Any size of picture will do, for it is made of convolutions.
+    Pictures may be of any size: all is convolution.
 
     Raises:
         CheckpointError: there are no such weights, or they are of another shape.
@@ -65,8 +65,9 @@ def start_autoencoder(request: TrainRequest, vae: VAE) -> list[str]:
 def start_denoiser(request: TrainRequest, unet: UNet, classes: tuple[str, ...]) -> list[str]:
     """The same for a denoiser.
 
-    Classes may differ as well: those known by name are taken over, new ones and a network without any begin as "no
-    class" does. If the latent has another number of channels, the convolutions that read and write it begin anew.
+    Classes known by name are taken over; new ones, and a network without any, begin as "no class" does. If the latent
+    has
+    another number of channels, the convolutions that read and write it begin anew.
 
     Raises:
         CheckpointError: there are no such weights, or they are of another shape.

@@ -22,8 +22,7 @@ class Stop:
 
     Attributes:
         requested: so it is.
-        waits: what is going on will be finished and `requested` looked at then; otherwise the signal is an
-            `Interruption`.
+        waits: what is going on is finished first; otherwise the signal is an `Interruption`.
     """
 
     requested: bool = False
@@ -36,10 +35,7 @@ class Stop:
 
 @contextlib.contextmanager
 def stop_on_signals(stop: Stop) -> Iterator[None]:
-    """Inside, signals to end are noted in `stop`, however many come; after, they are what they were before.
-
-    One that the program was started to ignore, as `nohup` has it, stays ignored.
-    """
+    """Inside, signals to end are noted in `stop`, however many come; one already ignored, as by `nohup`, stays so."""
 
     def note(number: int, frame: object) -> None:
         stop.requested = True

@@ -1,8 +1,8 @@
-"""The training loop, one for both stages: mixed precision, EMA, clipping, accumulation, resumable.
+"""The training loop of both stages: mixed precision, EMA, clipping, accumulation, resumable.
 
-`train` is a generator: it yields after every optimiser step and leaves showing, logging and sampling to
-its consumer. All randomness of micro-batch k is a function of (seed, k), so a resumed run needs no saved
-generator state to continue exactly as the uninterrupted one would, and a micro-batch can be computed again, in chunks.
+`train` is a generator that yields after every optimiser step; showing, logging and sampling are its consumer's. All
+randomness of micro-batch k is a function of (seed, k), so a resumed run continues exactly as the uninterrupted one
+would, and a micro-batch can be computed again, in chunks.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class TrainingError(UserError):
 class TrainStep:
     """What one optimiser step did; `step` and `skipped` count from the start of the run, `taken` is of this one.
 
-    `chunks` is in how many every micro-batch was computed, one after the other, because it is too large for the memory.
+    `chunks` is in how many every micro-batch was computed, where it is too large for the memory.
     """
 
     step: int
@@ -76,15 +76,15 @@ def ema_with_warmup(decay: float):
 
 
 class Trainer:
-    """A model with everything that must survive an interruption: weights, EMA, optimiser, scaler, loss state, step.
+    """A model with all that must survive an interruption: weights, EMA, optimiser, scaler, loss state, step.
 
     Args:
-        model: the model to train, already on its device.
+        model: the model to train, on its device.
         settings: of the stage.
-        precision: autocast type, "auto" to choose by machine.
+        precision: autocast type; "auto" chooses by machine.
         seed: of everything random in the run.
-        world: the processes that train together; `settings.batch_size` is that of all of them.
-        loss_state: buffers of what the loss remembers from step to step, if anything.
+        world: the processes that train together; `settings.batch_size` is that of all.
+        loss_state: buffers of what the loss remembers from step to step.
     """
 
     def __init__(
@@ -112,9 +112,11 @@ class Trainer:
     def train(self, loss: Loss) -> Iterator[TrainStep]:
         """Run the remaining iterations; `loss(model, micro_batch)` gives the terms of a micro-batch, or of a shard.
 
-        The term named "loss" is minimised; each shard, of several processes or chunks, gives the mean over its rows of
-        the micro-batch, and what is minimised, reported and judged is the mean over all. A step whose loss or
-        gradient is not finite is skipped and counted. A step that fills the memory is taken again in smaller chunks.
+        The term "loss" is minimised. Each shard, of several processes or chunks, gives the mean over its rows; the mean
+        over
+        all is minimised, reported and judged. A step whose loss or gradient is not finite is skipped and counted; one
+        that
+        fills the memory is taken again in smaller chunks.
 
         Raises:
             TrainingError: many steps in a row were not finite; the memory is too small.
@@ -154,7 +156,8 @@ class Trainer:
             yield TrainStep(self.step, losses, rate, norm.item(), self.skipped, taken, self.chunks)
 
     def accumulate_gradients(self, objective: nn.Module) -> dict[str, Tensor]:
-        """Leave the next step's gradients in the parameters; the terms of its loss, averaged over its micro-batches.
+        """Leave the next step's gradients in the parameters; returns the terms of its loss, means over its
+        micro-batches.
 
         Raises:
             TrainingError: the memory is full and chunks cannot be smaller, or other processes wait for the gradients.

@@ -37,10 +37,10 @@ CLEAN_WEIGHTS: dict[Weighting, Callable[[Tensor], Tensor]] = {
 def loss_weights(t: Tensor, weighting: Weighting, prediction: PredictionType, diffuser: Diffuser) -> Tensor:
     """What the squared error of a network's output counts at timesteps (B,) in 1..N-1; (B,), above 0.
 
-    "uniform" counts all alike, in the network's own prediction type (Ho et al. 2020, eq. 14, for the noise). "min-snr"
-    and "p2" weigh the error of the clean latent that the output implies, so they mean the same for every prediction
-    type: "min-snr", min(SNR, 5) (Hang et al. 2023, section 3.4), takes weight from the nearly clean states; "p2",
-    SNR / (1 + SNR) (Choi et al. 2022, eq. 8, there 1 / (1 + SNR) of the noise's error), in addition from the details.
+    "uniform" counts all alike, in the network's own prediction type (Ho et al. 2020, eq. 14, for the noise). The others
+    weigh the error of the clean latent implied, so they mean the same for every prediction type: "min-snr", min(SNR, 5)
+    (Hang et al. 2023, section 3.4), takes weight from the nearly clean states; "p2", SNR / (1 + SNR) (Choi et al. 2022,
+    eq. 8, there 1 / (1 + SNR) of the noise's error), from the details as well.
 
     Raises:
         UserError: there is no such weighting.
@@ -58,8 +58,10 @@ def loss_weights(t: Tensor, weighting: Weighting, prediction: PredictionType, di
 
 
 def with_labels_dropped(label: Tensor, probability: float, none: int) -> Tensor:
-    """Classes (B,) with a random share of them `none`, so that one network learns to do without as well
-    (Ho & Salimans 2022, algorithm 1)."""
+    """Classes (B,) with a random fraction of them `none`, so that one network learns to do without as well (Ho &
+    Salimans
+    2022, algorithm 1).
+    """
     return torch.where((torch.rand(len(label)) < probability).to(label.device), none, label)
 
 
@@ -82,28 +84,32 @@ def denoiser_loss(
 ) -> dict[str, Tensor]:
     """Mean squared error of the network's output on a batch of normalised latents (B, C, h, w), as "loss".
 
-    If the network learns its variance it is the hybrid objective (Nichol & Dhariwal 2021, eq. 16): a little of the
-    variational bound is added, which teaches the variance and nothing else. "bound" is that bound in bits per entry,
-    less its constant last term, and true if timesteps are drawn uniformly or by importance. The variance is learned
-    under other draws too, for what is best at one timestep does not depend on the rest.
+    With a learned variance it is the hybrid objective (Nichol & Dhariwal 2021, eq. 16): a little of the variational
+    bound
+    is added, which teaches the variance alone. "bound" is that bound in bits per entry, less its constant last term,
+    true
+    if timesteps are drawn uniformly or by importance; other draws teach the variance too, for what is best at one
+    timestep
+    does not depend on the rest.
 
     Args:
         timesteps: how they are drawn, see `draw_timesteps`.
-        clamp_share: share of the batch in which a random region is put to its clean latent and left out
-            of the loss. Inpainting by clamping shows the network just that; without such examples it
-            would never have seen clean cells beside noisy ones.
+        clamp_share: fraction of the batch in which a random region is put to its clean latent and left out of the loss:
+            inpainting by clamping shows the network clean cells beside noisy ones.
         weighting: what errors count at which timestep, see `loss_weights`.
-        label: the class of each (B,), as the network is given it; None for one without classes.
-        teacher: what gives the right output for a noisy latent and its timestep, if not what the latent was made
-            from. It is shown the same, clean regions included.
-        shard: which rows to compute. Each of several shards is given the whole batch, computes its own rows, and
-            counts cells over all, so that the mean over shards is the mean over the batch.
-        timestep_sampler: if given, timesteps are drawn by it, it is given their losses, and all is weighed so that it
-            is on average what it is with a uniform draw.
-        clamp_timesteps: "uniform" draws those of examples with a clean region apart, as DDPM does: what a fill's tone
-            and light are is decided at high noise, which other draws seldom visit.
-        clamp_middle: share of those examples whose region is `masks_around_the_middle`.
-        recoloured: (B, C, h, w), the same pictures in another light, for a share `clamp_recolour` of those examples.
+        label: classes (B,) as the network is given them; None for one without classes.
+        teacher: gives the right output for a noisy latent and its timestep, clean regions included, if that is not what
+            the latent was made from.
+        shard: which rows to compute. Each shard is given the whole batch and counts cells over all, so that the mean
+            over
+            shards is that over the batch.
+        timestep_sampler: draws timesteps and is given their losses; all is weighed to be, on average, what it is with a
+            uniform draw.
+        clamp_timesteps: "uniform" draws those of examples with a clean region apart, as DDPM does: a fill's tone and
+            light
+            are decided at high noise, which other draws seldom visit.
+        clamp_middle: fraction of those examples whose region is `masks_around_the_middle`.
+        recoloured: (B, C, h, w), the same pictures in another light, for a fraction `clamp_recolour` of those examples.
 
     Raises:
         UserError: there is no such weighting, draw, or draw for examples with a clean region.
@@ -164,7 +170,7 @@ def loss_by_decile(
 ) -> list[float]:
     """Mean squared error on latents (B, C, h, w) of classes `label` (B,) per tenth of the timesteps, cleanest first.
 
-    Timesteps are even inside each tenth and the noise is fixed, so values of one run can be compared.
+    Timesteps are even inside each tenth and the noise is fixed, so values of one run compare.
     """
     count, last = len(clean), diffuser.num_timesteps - 1
     within = (torch.arange(count) + 0.5) / count
@@ -193,16 +199,14 @@ def vae_loss(
 ) -> dict[str, Tensor]:
     """Terms of the training loss for a batch (B, 3, H, W) in [-1, 1]; "loss" is the one to minimise.
 
-    Each of several shards is given its own rows of the batch; every term is a mean over pictures, so the mean over
-    shards is that over the batch.
+    Every term is a mean over pictures, so the mean over shards, each given its own rows, is that over the batch.
 
-    Reconstruction is each picture's root mean squared error (what PSNR counts), the absolute error at half
-    and quarter resolution and that of horizontal and vertical differences, which keeps edges, and that of
-    the texture (see `texture`); KL is to the standard normal, averaged over latent entries (Kingma & Welling
-    2014, appendix B).
+    Reconstruction is each picture's root mean squared error (what PSNR counts), the absolute error at half and quarter
+    resolution, that of horizontal and vertical differences, which keeps edges, and that of the `texture`; KL is to the
+    standard normal, averaged over latent entries (Kingma & Welling 2014, appendix B).
 
     Args:
-        more: further terms of what was restored, (B, 3, H, W) in about [-1, 1]; they are minimised as well.
+        more: further terms to minimise of what was restored, (B, 3, H, W) in about [-1, 1].
     """
     mean, log_variance = vae.moments(image)
     latent = mean + torch.exp(0.5 * log_variance) * shard.randn_like(mean)
@@ -223,10 +227,11 @@ def vae_loss(
 def texture(image: Tensor) -> Tensor:
     """How strong each spatial frequency is in each neighbourhood of images (B, 3, H, W): (3B, 15, h, w).
 
-    An absolute or squared error is smallest where fine detail is averaged away. Asking that every
-    neighbourhood has as much of every frequency as the original, without saying where each hair lies, brings
-    detail back at little cost in error. It takes all frequencies, those of the 4x4 cosine transform but the
-    constant: asked for strong gradients alone, a decoder answers with a checkerboard.
+    A plain error is smallest where fine detail is averaged away. That every neighbourhood has as much of every
+    frequency as
+    the original brings detail back at little cost in error, without saying where each hair lies. Frequencies are those
+    of
+    the 4x4 cosine transform but the constant: asked for strong gradients alone, a decoder answers with a checkerboard.
     """
     frequency, place = torch.arange(4.0)[:, None], torch.arange(4.0)
     cosines = torch.cos(math.pi / 4 * (place + 0.5) * frequency) / 2**0.5

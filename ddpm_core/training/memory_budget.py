@@ -1,8 +1,8 @@
 """How much memory training takes, counted before it starts, and batches divided so that they fit.
 
-Counted are weights, gradients, moving average, the optimiser's moments, and each storage that autograd keeps for the
-backward pass; these grow with the batch, so two small ones tell of a large one. Not counted are short-lived tensors
-inside an operation, the allocator's slack, and what Python, PyTorch and a GPU's driver take.
+Counted are weights, gradients, moving average, the optimiser's moments, and what autograd keeps for the backward pass;
+these grow with the batch, so two small ones tell of a large one. Not counted are short-lived tensors inside an
+operation, the allocator's slack, and what Python, PyTorch and a GPU's driver take.
 """
 
 from __future__ import annotations
@@ -95,7 +95,7 @@ def needs_of(trainer: Trainer, loss: Loss) -> Needs:
 def fit(trainer: Trainer, loss: Loss) -> None:
     """Divide the trainer's batches, before the first step, into as many chunks as the free main memory asks for.
 
-    On CPU alone, where nobody says that memory is full before the system ends the program. Processes divide alike.
+    On CPU alone, where the system ends the program when memory is full. Processes divide alike.
 
     Raises:
         TrainingError: not even a batch of one fits.

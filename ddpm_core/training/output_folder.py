@@ -18,8 +18,8 @@ LOCK, PROBE = ".lock", ".probe"  # in training/
 def claimed(out: Path) -> Iterator[None]:
     """Have a checkpoint folder for this process alone, cleared of what interrupted writes left in it.
 
-    Folders that are missing are made, and removed again if nothing was put into them. The lock is the operating
-    system's, so it ends with the process, however that ends.
+    Missing folders are made, and removed again if still empty. The lock is the operating system's: it ends with the
+    process.
 
     Raises:
         CheckpointError: another process trains there.

@@ -47,7 +47,7 @@ def _fingerprint(tensor: Tensor) -> str:
 
 
 def introduction(files: int, held_out: int, classes: Sequence[str], notes: Iterable[str] = ()) -> Iterator[str]:
-    """What there is to learn from, in a line or two, and what else there is to say of the data."""
+    """What there is to learn from, in a line or two, and whatever else there is to say of the data."""
     yield f"{files} pictures to train on, {held_out} held out."
     if classes:
         yield f"{len(classes)} classes: {', '.join(classes)[:200]}."
@@ -84,7 +84,7 @@ def introduced(pictures: Pictures) -> list[str]:
 def describe(request: TrainRequest, pictures: Pictures) -> None:
     """Write what was found into `training/data.txt`, and which files were left out, and why, a line each.
 
-    Without any of these, the list of an earlier time is removed.
+    With none left out, an earlier list is removed.
     """
     lines = introduced(pictures)
     if count := len(pictures.skipped):

@@ -1,7 +1,4 @@
-"""The table of training presets: what each changes against the defaults in `settings.py`.
-
-A preset says nothing of the data: whose pictures they are, and what they show, nobody knows before the run.
-"""
+"""Training presets: what each changes against the defaults in `settings.py`. They say nothing of the data."""
 
 from __future__ import annotations
 

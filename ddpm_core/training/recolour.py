@@ -1,4 +1,4 @@
-"""Pictures in another light: what a fill has to match is then what is kept, and not what most pictures look like."""
+"""Pictures in another light, so that a fill learns to match what is kept, not what most pictures look like."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ DRAWN = 7  # numbers for a picture
 
 
 def recolour(image: Tensor, seeds: Tensor) -> Tensor:
-    """Pictures (B, 3, H, W) in [-1, 1], each in a light and colour of its own, which follow its seed in `seeds` (B,).
+    """Pictures (B, 3, H, W) in [-1, 1], each in a light and colour of its own, by its seed in `seeds` (B,).
 
     In this order: gamma, brightness with a tint, saturation, contrast.
     """

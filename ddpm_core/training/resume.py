@@ -1,4 +1,4 @@
-"""A run that goes on: whether it can with what it is asked now, and what is not as it was."""
+"""A run that goes on: whether it can with its new settings, and which of them differ."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ FINGERPRINTS = {  # of a basis, and what to say if one is another
 
 
 def changes(stage: StageName, request: TrainRequest) -> list[str]:
-    """A sentence for every setting that is not what the stage's run in `request.out` had so far.
+    """A sentence for every setting that differs from those of the stage's run in `request.out` so far.
 
     Raises:
         CheckpointError: one of them cannot change.

@@ -1,7 +1,7 @@
-"""A batch computed in equal shards, by several processes or one after the other, as if it were computed at once.
+"""A batch computed in equal shards, by several processes or one after the other, as if at once.
 
 Whoever computes a shard draws the random numbers of the whole batch, from one seed, and cuts them. So what is learned
-depends neither on how many shards there are nor on whether that changed on the way, but for rounding and dropout.
+does not depend on how many shards there are, but for rounding and dropout.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class Shard:
         """Which rows of a batch are this shard's.
 
         Raises:
-            UserError: there cannot be equally many in each, and a mean of means would not be the batch's mean.
+            UserError: shards cannot be equally large, and a mean of means would not be the batch's.
         """
         if batch_size % self.size:
             raise UserError(
@@ -65,7 +65,7 @@ class MicroBatch(Shard):
     """What is computed at once: a micro-batch, or a shard of it.
 
     Attributes:
-        number: of the micro-batch, counted from the start of the run.
+        number: of the micro-batch, from the start of the run.
         batch_size: pictures in the whole micro-batch.
     """
 
@@ -76,8 +76,7 @@ class MicroBatch(Shard):
 class LossState(nn.Module):
     """What a loss remembers from step to step, in buffers; this one remembers nothing.
 
-    It is given losses shard by shard, and must not change before the step is whole: all shards of a batch have to meet
-    it as it was.
+    It is given losses shard by shard, and must not change before the step is whole: all shards have to meet it alike.
     """
 
     def discard_pending(self) -> None:

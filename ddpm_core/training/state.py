@@ -1,4 +1,4 @@
-"""A run's state in one safetensors file: all that it needs to go on exactly as if it had not been interrupted."""
+"""A run's state in one safetensors file: all it needs to go on as if uninterrupted."""
 
 from __future__ import annotations
 

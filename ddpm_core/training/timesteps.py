@@ -22,11 +22,12 @@ TimestepDraw = Literal["uniform", "lognormal", "importance"]
 def draw_timesteps(count: int, how: TimestepDraw, diffuser: Diffuser) -> Tensor:
     """Timesteps (count,) in 1..N-1 from the global CPU generator.
 
-    "uniform" is DDPM's (Ho et al. 2020, algorithm 1). "lognormal" draws the noise-to-signal ratio sigma
-    log-normally (Karras et al. 2022, table 1), in units of the data's standard deviation: ln sigma has mean
-    0.2 and deviation 1.3. That spends the effort where pictures are decided; the linear schedule alone
-    puts 3 of 4 steps where noise outweighs the signal. "importance" needs a `LossAwareSampler`; without one it is
-    "uniform", which it equals on average.
+    "uniform" is DDPM's (Ho et al. 2020, algorithm 1). "lognormal" draws the noise-to-signal ratio sigma log-normally
+    (Karras et al. 2022, table 1), in units of the data's standard deviation: ln sigma has mean 0.2 and deviation 1.3.
+    That
+    spends effort where pictures are decided; of uniform draws in the linear schedule, 3 of 4 have more noise than
+    signal.
+    "importance" needs a `LossAwareSampler`; without one it is "uniform", which it equals on average.
 
     Raises:
         UserError: there is no such draw.
@@ -45,10 +46,12 @@ class LossAwareSampler(LossState):
     """Importance sampling of timesteps by the last losses met in each bin of them.
 
     A timestep's probability is proportional to the root of its loss's second moment, which of all unbiased draws makes
-    the loss vary least (Nichol & Dhariwal 2021, "Improved Denoising Diffusion Probabilistic Models", eq. 18). Until
-    all of the history is filled it is the same for all. There the history is kept per timestep; here for bins of
-    neighbours, which share one probability, so that it is filled within some tens of steps instead of a thousand
-    and never long out of date. It lives on CPU; a run that is resumed needs it as it was.
+    the
+    loss vary least (Nichol & Dhariwal 2021, "Improved Denoising Diffusion Probabilistic Models", eq. 18), and the same
+    for
+    all until the history is filled. Theirs is kept per timestep; bins of neighbours fill within tens of steps instead
+    of a
+    thousand, and are never long out of date. It lives on CPU; a resumed run needs it as it was.
 
     Args:
         num_timesteps: N of the diffuser; timesteps are drawn from 1..N-1.
@@ -81,9 +84,9 @@ class LossAwareSampler(LossState):
         return 1 + torch.multinomial(self.probabilities(), count, replacement=True)
 
     def weights(self, t: Tensor) -> Tensor:
-        """What the losses at sampled timesteps (B,) are to be multiplied with, (B,): 1 / (p_t (N-1)).
+        """What losses at sampled timesteps (B,) are to be multiplied with, (B,): 1 / (p_t (N-1)).
 
-        Their mean is then, on average, that of timesteps drawn uniformly.
+        Their mean is then, on average, that of a uniform draw.
         """
         return (1 / (len(self.bin) * self.probabilities()[t.cpu() - 1])).float().to(t.device)
 

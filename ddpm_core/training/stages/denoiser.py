@@ -44,8 +44,8 @@ class DenoiserStage:
     """Trains the UNet on the latents of a codec; `prepare` makes one from a request.
 
     Attributes:
-        train, held_out: latents with their classes; without held-out pictures, None.
-        teacher: what gives the right output, if not what the latents were made from.
+        train, held_out: latents with their classes; `held_out` may be None.
+        teacher: gives the right output, if that is not what the latents were made from.
     """
 
     request: TrainRequest
@@ -66,8 +66,9 @@ class DenoiserStage:
 
     @classmethod
     def prepare(cls, request: TrainRequest, pictures: Pictures, world: World = ALONE) -> DenoiserStage:
-        """The stage with all it needs: the codec of `request.out`, written there if there is none; a UNet, new or of
-        the checkpoint named by --init; the latents of all pictures.
+        """The stage with all it needs: the codec of `request.out`, written there if missing; a UNet, new or of --init;
+        the
+        latents of all pictures.
 
         Raises:
             CheckpointError: codec, checkpoint and pictures do not fit each other.
@@ -116,7 +117,7 @@ class DenoiserStage:
         )
 
     def batch(self, latents: LatentSet, micro_batch: MicroBatch) -> tuple[Tensor, Tensor, Tensor | None]:
-        """Index (B,), latents (B, C, h, w) and classes (B,), some of them dropped, of the whole of a micro-batch."""
+        """Index (B,), latents (B, C, h, w) and classes (B,), some dropped, of the whole of a micro-batch."""
         settings = self.request.denoiser
         index = batch_index(micro_batch.number, micro_batch.batch_size, len(latents.clean), self.request.seed)
         clean = latents.clean[index].to(self.device, memory_format=torch.channels_last)
@@ -129,7 +130,7 @@ class DenoiserStage:
     def evaluate(self, unet: UNet, grid: Path) -> dict[str, float]:
         """Samples of fixed seeds as a picture; the loss on held-out latents with fixed noise.
 
-        That is the plain loss, whatever else is done to training examples, so that runs can be compared.
+        It is the plain loss, whatever is done to training examples, so that runs compare.
         """
         model = LatentDiffusion(self.codec, unet, self.diffuser, self.request.size, classes=self.classes)
         labels = self.classes[:: len(self.classes) // 8 + 1] or (None, None)  # a row of each of some, or two of any

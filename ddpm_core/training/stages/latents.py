@@ -1,7 +1,7 @@
 """Latents of all pictures, made once per run and kept beside it, since encoding a large set takes minutes.
 
-What is kept is what was made, bit for bit (so a resumed run is the run it resumes), together with a fingerprint of all
-that it was made from: other pictures, other weights or other flips, and it is made anew.
+They are kept bit for bit, so that a resumed run is the run it resumes, with a fingerprint of what they were made from:
+with other pictures, weights or flips they are made anew.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ class LatentSet:
 
     Attributes:
         clean: (N, C, h, w), normalised, on the CPU.
-        labels: the class (N,) of each; None without classes.
-        recoloured: (N, C, h, w), of the same pictures in another light (`recolour`); None if nobody asked for it.
+        labels: classes (N,), or None.
+        recoloured: (N, C, h, w), of the same pictures in another light (`recolour`), or None.
     """
 
     clean: Tensor
@@ -43,7 +43,7 @@ class LatentSet:
 
 
 class Views(NamedTuple):
-    """Pictures as they are encoded: alone, or each batch followed by its mirror images; in their own light or not."""
+    """Pictures as they are encoded: each batch followed by its mirror images or not; in another light or not."""
 
     pictures: PictureSet
     flips: bool
@@ -53,7 +53,7 @@ class Views(NamedTuple):
 def encode_pictures(
     request: TrainRequest, codec: Codec, pictures: Pictures, write: bool
 ) -> tuple[LatentSet, LatentSet | None]:
-    """Latents of the pictures to train on, and of those held out; made once, if `write` allows to keep them.
+    """Latents of the pictures to train on, and of those held out; kept if `write` allows it.
 
     Pixels for latents are not kept: they are made in no time, and several times as large as the pictures.
     """
@@ -100,8 +100,7 @@ def labels_of(views: Views) -> Tensor | None:
 def cached(codec: Codec, views: Mapping[str, Views], file: Path, write: bool = True) -> dict[str, Tensor]:
     """What `encoded` makes of each, from `file` if that has it, which is then written if `write` allows it.
 
-    A file that is damaged or of something else counts as none, and one that cannot be written (a full disk) is done
-    without.
+    A damaged or foreign file counts as none; one that cannot be written (a full disk) is done without.
     """
     origin = {f"{name} of": fingerprint(codec, each) for name, each in views.items()}
     with contextlib.suppress(CheckpointError):

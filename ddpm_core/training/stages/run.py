@@ -73,17 +73,20 @@ def run_stage(
 ) -> Generator[Update]:
     """Train one stage to its end, yielding after every step.
 
-    Writes below `request.out`: the weights and `config.json` (a usable checkpoint at every save),
-    `training/` with resumable state, resolved settings, a log as JSONL and as TensorBoard events, picture grids and
-    plots, and the model card. Of several processes,
-    all call this and stop after the same step; the first writes and measures, for a folder that all can read.
+    Writes below `request.out`: weights and `config.json` (a usable checkpoint at every save), in `training/` resumable
+    state, resolved settings, a log as JSONL and as TensorBoard events, picture grids and plots, and the model card. Of
+    several processes all call this and stop after the same step; the first writes and measures, for a folder that all
+    can
+    read.
 
-    Killed at any moment, it leaves what was saved last, whole: the step's row goes into the log before the state is
-    saved, and the state before the weights, so that a state never lacks a row, nor weights their state.
+    Killed at any moment, it leaves what was saved last, whole: a step's row is logged before the state is saved, and
+    the
+    state before the weights, so that a state never lacks a row, nor weights their state.
 
     Args:
-        say: given a sentence for all that is not plain: before the first step, what is taken over from another
-            checkpoint, and which settings are not those that a resumed run had; batches too large for the memory.
+        say: given a sentence for all that is not plain: what is taken over from another checkpoint, which settings
+            differ
+            from those that a resumed run had, batches too large for the memory.
         begin: called when all is prepared, and what is done from then on is worth saving.
 
     Raises:
@@ -155,7 +158,7 @@ def run_stage(
 
 
 def facts_of(trainer: Trainer, pictures: Pictures) -> dict[str, str | int]:
-    """What the record says of a run besides its settings: on what it ran, and how many pictures it had."""
+    """What the record says of a run besides its settings: on what it ran, how many pictures it had."""
     return {
         "device": str(trainer.device),
         "precision": str(trainer.dtype).removeprefix("torch."),
@@ -168,7 +171,7 @@ def facts_of(trainer: Trainer, pictures: Pictures) -> dict[str, str | int]:
 
 
 def refuse_to_have_learned_nothing(step: TrainStep, settings: StageSettings) -> None:
-    """Raises `TrainingError` after the last step of a run of which not one was taken: that is no finished model."""
+    """Raises `TrainingError` after the last step if not one was taken: that is no finished model."""
     if step.step == settings.iterations and step.skipped == step.step:
         raise TrainingError(
             f"None of the {step.step} steps gave numbers that are finite, so nothing was learned; try a lower "

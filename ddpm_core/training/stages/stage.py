@@ -51,7 +51,7 @@ def save_grid(sheet: Image.Image, path: Path) -> None:
 
 
 def record(request: TrainRequest, stage: StageName, **parts: Any) -> None:
-    """Bring `config.json` up to date with what a stage built and the settings it used.
+    """Bring `config.json` up to date with what a stage built and its settings.
 
     Raises:
         pydantic.ValidationError: `parts` are none of its fields, or not of their types.

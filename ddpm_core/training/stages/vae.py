@@ -77,7 +77,7 @@ class VaeStage:
 
 
 def build_vae(request: TrainRequest) -> tuple[VAE, list[str]]:
-    """The autoencoder that a run trains, on its device, and sentences on what weights it starts from.
+    """The autoencoder that a run trains, on its device, and sentences on the weights it starts from.
 
     Raises:
         CheckpointError: the pictures' size does not suit it, or the checkpoint named by --init is missing or does not.
