@@ -1,4 +1,4 @@
-"""The machine: which device to compute on, in which floating type, with how many threads and how much memory."""
+"""The machine: device, floating type, threads, memory."""
 
 from __future__ import annotations
 
@@ -68,10 +68,14 @@ def pick_device(name: str = "auto") -> torch.device:
 
 
 def resolve_precision(precision: Precision, device: torch.device) -> torch.dtype:
-    """The autocast type for "auto": what the machine is faster in of bf16 and fp32; fp16 on GPUs too old for bf16.
+    """The autocast type of that name; "auto" is the faster of bf16 and fp32, and fp16 on GPUs too old for bf16.
 
     Processors are timed, since their flags do not tell: with bf16 vector instructions alone (avx512_bf16), AMD's take
-    two thirds of the time of fp32, and Intel's up to twice.
+    two
+    thirds of the time of fp32, and Intel's up to twice.
+
+    Raises:
+        UserError: there is no such precision.
     """
     if precision != "auto":
         return lookup(DTYPES, "precision", precision)
@@ -84,8 +88,9 @@ def resolve_precision(precision: Precision, device: torch.device) -> torch.dtype
 def faster_precision() -> Choice:
     """What this machine's processor computes faster in, timed once and kept in the user's cache folder.
 
-    Kept, because a second timing might say otherwise on a busy day, and a seed's picture would change by a rounding.
-    Of processes that begin at once, all go by what the first has written.
+    A second timing might say otherwise on a busy day, and a seed's picture would change by a rounding. Of processes
+    that
+    begin at once, all go by what the first has written.
     """
     machine = f"{_processor()}, torch {torch.__version__}"
     file = _cache_folder() / "precision.json"
@@ -99,7 +104,7 @@ def faster_precision() -> Choice:
 
 @torch.inference_mode()
 def seconds_in(precision: Choice) -> float:
-    """Seconds that a matrix product and a convolution such as the networks ask for take; the best of a few turns."""
+    """Seconds for a matrix product and a convolution such as the networks have; the best of a few turns."""
     dtype = DTYPES[precision]
     rows, matrix = torch.ones(1024, 512, dtype=dtype), torch.ones(512, 512, dtype=dtype)
     cells = torch.ones(8, 128, 16, 16, dtype=dtype).contiguous(memory_format=torch.channels_last)
@@ -157,8 +162,9 @@ def _keep_choice(file: Path, machine: str, choice: Choice) -> None:
 def use_threads(count: int | None) -> int:
     """Have PyTorch compute with so many threads, and say with how many.
 
-    None leaves it at what PyTorch takes by itself, a thread per core, but for one core of four or more, which stays
-    free for whoever uses the machine; and wholly at that if OMP_NUM_THREADS says how many.
+    None is PyTorch's own choice, a thread per core, but for one core of four or more, which stays free for whoever uses
+    the
+    machine; and that wholly if OMP_NUM_THREADS says how many.
     """
     if count is None:
         count = torch.get_num_threads()
@@ -177,8 +183,7 @@ def let_others_go_first() -> None:
 def available_memory() -> int | None:
     """Bytes of main memory that programs can still take; None where it cannot be found out.
 
-    On Linux what the kernel thinks it could give, or what a container's limit leaves of it; elsewhere, for want of
-    better, all that is built in.
+    On Linux what the kernel could give, or what a container's limit leaves of it; elsewhere all that is built in.
     """
     try:
         free = 1024 * int(_entry(MEMINFO, "MemAvailable:"))
@@ -219,11 +224,11 @@ def memory_is_full(error: RuntimeError) -> bool:
 def keep_freed_memory() -> bool:
     """Have glibc keep what is freed for the next allocation; whether it does (never but on Linux with glibc).
 
-    By default glibc maps every large block anew, hands it back when it is freed, and gives the free top of its heap
-    back too. A training step frees all its activations and allocates as many in the next, so on a CPU the kernel
-    would map the same pages and fill them with zeros at every step. Here no block is mapped apart (M_MMAP_MAX 0) and
-    the heap is never trimmed (M_TRIM_THRESHOLD -1), so that after the first steps nothing is asked of the kernel. The
-    process keeps its peak, which it reaches at every step anyway.
+    By default glibc maps every large block anew, hands it back when freed, and trims its heap. A training step frees
+    all
+    its activations and allocates as many in the next, so on a CPU the kernel would map and zero the same pages at every
+    step. Here no block is mapped apart (M_MMAP_MAX 0) and the heap is never trimmed (M_TRIM_THRESHOLD -1). The process
+    keeps its peak, which it reaches at every step anyway.
 
     Not by a higher M_MMAP_THRESHOLD: glibc has refused more than 32 MiB, and one activation may be larger.
     """
@@ -232,7 +237,7 @@ def keep_freed_memory() -> bool:
 
 
 def give_back_freed_memory() -> bool:
-    """Have glibc hand back what is free now, once, so that the kernel knows what is; whether there was anything.
+    """Have glibc hand back, once, what is free now; whether there was anything.
 
     Between two stages: what the first has kept would look as if it were in use.
     """

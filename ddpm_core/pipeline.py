@@ -142,7 +142,7 @@ class LatentDiffusion(HubMixin):
     def class_predictor(self, label: str, guidance: float) -> Predictor:
         """The predictor for a class, with `classifier_free_guidance` of that scale.
 
-        A guide was never trained on classes, and steers predictions without one only: here it has no part.
+        A guide, never trained on classes, has no part here.
 
         Args:
             label: the class, by name or, if none has that name, by number.
@@ -166,7 +166,7 @@ class LatentDiffusion(HubMixin):
 
     @property
     def unconditional(self) -> bool:
-        """Whether it makes pictures without being given a class, too; if not, it cannot be guided to one."""
+        """Whether it makes pictures without a class, too; if not, it cannot be guided to one."""
         return not self.classes or self.denoiser.null_class is not None
 
     def _predictor(self, request: GenerateRequest, label: str | None) -> Predictor:
@@ -202,7 +202,7 @@ class LatentDiffusion(HubMixin):
     def square(self, picture: Image.Image) -> Image.Image:
         """An upload of any shape as the model sees it: RGB, `size` pixels a side.
 
-        What it sees is the largest square in the picture's middle; if the model knows faces, the largest face.
+        That is the largest square in the picture's middle; if the model knows faces, the largest face.
         """
         upload = as_picture(picture)
         largest = next(iter(self._faces(upload)), None)
@@ -219,8 +219,9 @@ class LatentDiffusion(HubMixin):
 
         Args:
             image: (1, 3, S, S) in [-1, 1].
-            mask: bool (1, 1, S, S), True where pixels are to be made anew. The cells of all others are clamped to
-                the image's latent at every step; pasting the pixels themselves back is `Frame.paste`'s.
+            mask: bool (1, 1, S, S), True where pixels are to be made anew. All other cells are clamped to the image's
+                latent at
+                every step; `Frame.paste` puts the pixels themselves back.
         """
         anchor = self.codec.encode(image.to(self.device))  # (1, C, h, w)
         rule = lookup(MASK_RULES, "mask rule", request.mask_rule)
@@ -234,8 +235,9 @@ class LatentDiffusion(HubMixin):
     def edit(self, request: EditRequest, image: Tensor) -> Iterator[Step]:
         """Make `image` anew from a noised version of itself, once per seed.
 
-        SDEdit (Meng et al. 2022, algorithm 1, but for the process whose variance is preserved, as in their appendix):
-        noise hides what is small, and the model makes up what fits the rest. It starts from alpha x + sigma eps.
+        SDEdit (Meng et al. 2022, algorithm 1, but for the process that preserves variance, as in their appendix): noise
+        hides
+        what is small, and the model makes up what fits. It starts from alpha x + sigma eps.
 
         Args:
             image: (1, 3, S, S) in [-1, 1].
@@ -248,26 +250,27 @@ class LatentDiffusion(HubMixin):
     def between(self, request: BetweenRequest) -> Iterator[Step]:
         """Pictures on the way from one seed to another, along the arc between their noise (`noise.slerp`).
 
-        The ends are what `generate` makes of the two seeds.
+        The ends are what `generate` makes of them.
         """
         first, second = (self._noise_of([seed] * request.count) for seed in request.seeds)
         return self._run(request, interpolated(first, second, torch.tensor(request.fractions)))
 
     @property
     def views(self) -> tuple[str, ...]:
-        """Names of the views in which anagrams can be made, the plain one left out.
+        """Names of the views in which anagrams can be made, without the plain one.
 
-        A flip or a turn of latents is, nearly, that of the picture (see `illusions.View`). Negation inverts colours
-        where latents are pixels whose 0 is the colour in the middle.
+        A flip or turn of latents is, nearly, that of the picture (see `illusions.View`). Negation inverts colours where
+        latents
+        are pixels whose 0 is the middle colour.
         """
         colours = self.codec.of_pixels and not self.codec.latent_mean.any()
         return tuple(name for name, view in VIEWS.items() if name != "identity" and (view.of_latents or colours))
 
     @property
     def hybrids(self) -> bool:
-        """Whether hybrids can be made: of two classes, by the frequencies of pixels.
+        """Whether it makes hybrids: of two classes, by the frequencies of pixels.
 
-        What is fine in a picture and what is coarse lie in the same cell of a learned latent.
+        In a learned latent, fine and coarse lie in the same cell.
         """
         return self.codec.of_pixels and len(self.classes) > 1
 

@@ -1,7 +1,4 @@
-"""Files that are whole or not there: written beside their place and put there at once; tensors as safetensors.
-
-No pickle: a file is read without running any of it.
-"""
+"""Files that are whole or not there, put in place at once; tensors as safetensors. No pickle: reading runs nothing."""
 
 from __future__ import annotations
 
@@ -58,8 +55,9 @@ def writing(path: Path) -> Iterator[None]:
 def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
     """Have `write` fill a file, then put it in place at once: readers never meet half a file.
 
-    The file is made in a hidden folder beside its place, so that whatever a kill leaves of it lies there
-    (`forget_partials`): libraries write through temporary files of their own.
+    It is made in a hidden folder beside its place, for libraries write through temporary files of their own, and a kill
+    may
+    leave all of these there (`forget_partials`).
 
     Raises:
         UnwritableError: it could not be written; what was there before is untouched.

@@ -1,11 +1,11 @@
 """Pretrained models in the format of diffusers: a folder in which `DiffusionPipeline.save_pretrained` left a pipeline.
 
-Each part has a folder inside, or, as in the DDPMs that were published first, the files of UNet and scheduler lie beside
-the list of parts. Weights may be there as a variant alone, `*.fp16.safetensors`.
+Each part has a folder inside, or, as in the first DDPMs published, UNet and scheduler lie beside the list of parts.
+Weights may be there as a variant alone, `*.fp16.safetensors`.
 
-What is read are its `UNet2DModel`, the betas of its scheduler and, if it has one, its autoencoder; how steps are taken
-is up to our samplers. Diffusers has no clean state: its timestep 0 is ours 1, and N of its timesteps are N + 1 states
-here (see `Diffuser`). It is imported where a folder is read, weights come as safetensors only, and nothing is fetched.
+Read are its `UNet2DModel`, the betas of its scheduler and, if there is one, its autoencoder; steps are our samplers'.
+Diffusers has no clean state: its timestep 0 is ours 1, and N of its timesteps are N + 1 states here (see `Diffuser`).
+It is imported where a folder is read, weights come as safetensors only, and nothing is fetched.
 """
 
 from __future__ import annotations
@@ -200,9 +200,8 @@ class SavedPipeline:
         return network.float()
 
     def scheduler(self) -> tuple[dict[str, Any], Diffuser]:
-        """All settings of the scheduler, those it leaves to their defaults included, and its noise schedule.
-
-        That is one state longer than theirs: the clean one.
+        """All settings of the scheduler, its defaults included, and its noise schedule, one state longer: the clean
+        one.
 
         Raises:
             CheckpointError: it is missing, or there is something to it that cannot be done here.
@@ -242,10 +241,11 @@ class SavedPipeline:
         return sides.pop()
 
     def classes(self, config: Mapping[str, Any]) -> tuple[tuple[str, ...], int | None]:
-        """Names of the classes that the UNet of that config is told, and its null class.
+        """Names of the classes of the UNet of that config, and its null class.
 
-        The list of parts may have them as "id2label", as `DiTPipeline` keeps them. If the UNet knows one more, that is
-        the null class, told where none is asked for. Without names, classes are called by their numbers.
+        The list of parts may have them as "id2label", as `DiTPipeline` keeps them; else they are called by their
+        numbers. If
+        the UNet knows one more, that is the null class, for where none is asked for.
 
         Raises:
             CheckpointError: the UNet is told something else, or there are more names, or fewer, than classes.

@@ -1,4 +1,4 @@
-"""Folders that stand for a checkpoint, in whichever format: ours, or that of a pipeline that diffusers saved."""
+"""Folders that stand for a checkpoint, in our format or that of diffusers."""
 
 from __future__ import annotations
 

@@ -1,8 +1,7 @@
 """Our own format: config.json, safetensors and a model card.
 
-A checkpoint folder holds `config.json` (what to build), `vae.safetensors` and `denoiser.safetensors`
-(what to fill it with) and `README.md` (the model card). If its codec is "pixel", `vae.safetensors` holds
-the latents' statistics and nothing else.
+A checkpoint folder holds `config.json` (what to build), `vae.safetensors` and `denoiser.safetensors` (what to fill it
+with) and `README.md` (the model card). Of a codec "pixel", `vae.safetensors` holds the latents' statistics alone.
 """
 
 from __future__ import annotations
@@ -48,7 +47,7 @@ class Parts:
     """What a checkpoint folder holds, loaded: the attributes of `pipeline.LatentDiffusion` but for its name.
 
     Attributes:
-        limit: how far from 0 the clean latents it believes in may lie (`guidance.clipped`); None for any distance.
+        limit: how far from 0 the clean latents may lie (`guidance.static_thresholding`); None for any distance.
         framing: "face" if its training pictures show one face each, as `images.faces.find_faces` finds them in photos.
     """
 
@@ -113,7 +112,7 @@ def write_weights(path: Path, model: nn.Module, finished: int | None = None) -> 
     """Write a model's weights: matrices and kernels in half precision, vectors (norms, biases, statistics) in full.
 
     Args:
-        finished: how many steps they took to train, if they are what the run was to end with; see `finished_after`.
+        finished: if the run ends with them, how many steps they took; see `finished_after`.
     """
     tensors = {name: t.half() if t.ndim > 1 else t.float() for name, t in model.state_dict().items()}
     write_tensors(path, tensors, None if finished is None else {FINISHED: str(finished)})
@@ -143,7 +142,7 @@ def build(part: type[Part], arguments: dict[str, Any], folder: Path) -> Part:
 
 
 def read_weights(path: Path, model: Network, device: str | torch.device = "cpu") -> Network:
-    """Fill a model with the weights in a file; returns it in fp32 on `device`, set to evaluate, laid out channels-last.
+    """Fill a model with the weights in a file; returns it in fp32 on `device`, in eval mode, channels-last.
 
     Raises:
         CheckpointError: the file is missing, damaged, or holds the weights of a differently built model.

@@ -4,20 +4,19 @@ Example:
     python -m ddpm_core.evaluate --checkpoint checkpoints/faces-128 --data photos --json measures.json
 
 Held out are the pictures `labels.csv` says, a folder `val` or `test`, or as many as the checkpoint's run held out (see
-`data.find`). The autoencoder is measured on all of them. The denoiser may have learned from only a part of the data: if
-its `config.json` names a folder that DATA has inside, then samples and fillings are measured against the pictures of
-that folder, otherwise against all of DATA.
+`data.find`). The autoencoder is measured on all of them; samples and fills against the folder in DATA that the
+checkpoint's `config.json` names as the denoiser's, or all of DATA.
 
-Samples are compared with training pictures in the features of a network, too. FID, KID and Inception Score, and
-precision and recall beside published ones, take the weights of FID's Inception-v3, from a file of yours:
+Samples are compared with training pictures in a network's features, too. FID, KID and Inception Score, and precision
+and recall beside published ones, take the weights of FID's Inception-v3, from a file of yours:
 
     python -m ddpm_core.evaluate --data photos --inception pt_inception-2015-12-05-6726825d.pth
 
-Without it, the same is computed in the features of a small classifier that is trained on DATA on the spot, and called
-after it; see `evaluation/features.py`.
+Without it, the features are those of a small classifier trained on DATA on the spot, and measures are called after it;
+see `evaluation/features.py`.
 
-What is printed has aims beside some numbers (`evaluation/measures.py`): those of the shipped faces-128, and of digits
-for class accuracy. What is written as JSON are the numbers alone.
+Some numbers are printed with aims (`evaluation/measures.py`): those of the shipped faces-128, and of digits for class
+accuracy. The JSON has the numbers alone.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Pictures in archives, `.zip` and `.tar`: nothing is unpacked to disk, and no name in one is taken for a path."""
+"""Pictures in `.zip` and `.tar`: nothing is unpacked to disk, and no name inside is taken for a path."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ def is_archive(path: Path) -> bool:
 
 
 def members(path: Path, needed: Collection[str] = ()) -> tuple[dict[str, Member], int]:
-    """The files in an archive by their names in it, which have no slash in front, and how many links are left out.
+    """The files in an archive by their names in it, without a slash in front, and how many links are left out.
 
     Args:
         needed: suffixes of the files that have to be readable.
 
     Raises:
-        PictureError: it is damaged, encrypted or no archive, or a file that is needed is packed in a way that Python
-            does not know.
+        PictureError: it is damaged, encrypted or no archive, or a needed file is packed in a way that Python does not
+            know.
     """
     kind, found = ("zip", _in_zip) if path.name.lower().endswith(ZIPS) else ("tar", _in_tar)
     try:
@@ -71,9 +71,9 @@ def _in_zip(path: Path, needed: Collection[str]) -> tuple[list[Member], int]:
 def _in_tar(path: Path, needed: Collection[str]) -> tuple[list[Member], int]:
     """The same for a `.tar`, compressed or not.
 
-    A compressed one is a single stream: seeking forwards in it decompresses what lies between, seeking backwards
-    begins again. So members cost one pass together if they are read in the order of their places, in any other order
-    up to one pass each.
+    A compressed one is a single stream: seeking forwards decompresses what lies between, seeking backwards begins
+    again.
+    So members cost one pass together in the order of their places, else up to one each.
     """
     archive = tarfile.open(path)  # noqa: SIM115
 

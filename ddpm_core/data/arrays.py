@@ -1,7 +1,7 @@
 """Pictures in a `.npz` in MNIST's layout, as Keras hands it out: `x_train`, `y_train`, `x_test`, `y_test`.
 
-The spellings of that layout that mean one thing only are all read: a channel written out or left out, first or last,
-and labels as numbers or names, in a column or not.
+All spellings of it that mean one thing only are read: a channel written out or left out, first or last, and labels as
+numbers or names, in a column or not.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ CHANNELS = (1, 3)  # of grey pictures and of those in colour
 class Arrays(NamedTuple):
     """The pictures of a `.npz` in order, each one's class (empty without), and whether it is of the test part.
 
-    `held_out` is None if there is no test part; `unused` has the names of the arrays that nobody asked for.
+    `held_out` is None without a test part; `unused` names further arrays.
     """
 
     pictures: list[Image.Image]

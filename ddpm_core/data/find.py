@@ -1,8 +1,8 @@
 """What there is to train on: the pictures of a folder or an archive, what is held out, and their classes.
 
-Four shapes are read: a folder; a `.zip` or `.tar` of one; parquet, one file or a folder of them, as Hugging Face
+Four shapes are read: a folder; a `.zip` or `.tar` of one; parquet, a file or a folder of them, as Hugging Face
 `datasets` writes it; and a `.npz` in MNIST's layout (`x_train`, `y_train`, `x_test`, `y_test`). Nothing is unpacked to
-disk. To find is not to read: it takes a look at names and tables, and at the pictures themselves only in a `.npz`.
+disk. Names and tables are read, pictures themselves only in a `.npz`.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class DataSet:
 
     Attributes:
         sources: by part, where each picture is read from.
-        labels: by part, the number of each picture's class, `len(classes)` where it is not known.
+        labels: by part, the number of each picture's class, `len(classes)` where unknown.
         classes: their names; empty if the pictures have none.
         unused: what is there besides, counted by suffix: "30 .heic, 1 .txt".
         notes: sentences on what a table says and pictures do not, and on what is not used.
@@ -66,7 +66,7 @@ class _Found:
     """Pictures with what is known of them.
 
     Attributes:
-        columns: of their table; None without one.
+        columns: of their table, or None.
         notes: see `DataSet`; those of a table that is not used tell why its columns are not there.
     """
 
@@ -79,26 +79,26 @@ class _Found:
 def find(data: Path, classes: str = AUTO, fraction: float = HELD_OUT_FRACTION) -> DataSet:
     """The pictures of a folder or archive, sorted by name.
 
-    What is hidden (its name, or that of a folder around it, begins with a dot), systems keep there or training wrote
-    does not count (see `listing`), linked folders are not followed, and parquet files are looked at in a folder that
-    has no pictures.
+    Hidden files and folders (names that begin with a dot), what systems keep there and what training wrote do not count
+    (see `listing`), nor do linked folders; parquet files count in a folder without pictures.
 
-    Held out is what `labels.csv`, in the folder or the one above it, gives the `split` "val" or "test"; without such
-    a column, what lies in a folder `val` or `test` beside a folder `train`, parquet files named so, or the test part
-    of a `.npz`; without these, a `fraction` of the pictures, evenly spread: at 0.05 every twentieth, none of fewer than
-    twenty. A table that names none of the pictures counts as none, and one of the notes says so.
+    Held out is what `labels.csv`, in the folder or the one above it, gives the `split` "val" or "test"; without such a
+    column, what lies in a folder `val` or `test` beside a folder `train`, parquet files named so, or the test part of a
+    `.npz`; without these, a `fraction` of the pictures, evenly spread: at 0.05 every twentieth, none of fewer than
+    twenty.
+    A table that names none of the pictures counts as none, and one of the notes says so.
 
     Args:
         classes: what tells a picture's class: "folder" for the folder it lies in, another word for the column of
             `labels.csv` of that name, "none" for nothing. "auto" takes a column `class` or `label`, or the folders if
-            there is no `labels.csv` and all pictures lie in folders, one deep (or in `train/<class>/`). Parquet has
-            columns of its own; of these "auto" also takes another one if no second one is of classes. A `.npz` has
-            its own classes, and takes "auto" and "none" alone.
+            there is no `labels.csv` and all pictures lie in folders, one deep (or in `train/<class>/`). Parquet has its
+            own
+            columns; "auto" takes any that is the only one of classes. A `.npz` has its own classes: "auto" or "none".
         fraction: 0 to 1, of the pictures, held out where the data does not say which.
 
     Raises:
-        PictureError: no such data, no picture in it, none left to train on, no such classes, or a table that cannot
-            be read or holds out pictures that are not there.
+        PictureError: no such data, no picture in it, none left to train on, no such classes, or a table that cannot be
+            read or holds out pictures that are not there.
     """
     data = Path(data)
     name, how = data.name.lower(), classes
@@ -174,7 +174,7 @@ def _in_folder(folder: Path, listing: Listing) -> _Found:
 
 
 def _in_archive(listing: Listing) -> _Found:
-    """The same for an archive, which has its table inside; a folder around everything in it does not count."""
+    """The same for an archive with its table inside; a folder around everything does not count."""
     pictures = listing.of(SUFFIXES)
     found = sorted((n for n in listing.files if n.name.casefold() == LABELS), key=lambda name: len(name.parts))[:1]
     labels = tables.Labels(None, {}, [])
@@ -213,7 +213,7 @@ def _in_parquet(files: Sequence[Path], classes: str) -> tuple[_Found, str]:
 
 
 def _split_of(path: PurePath) -> str:
-    """The part of the data that a parquet file is of: `train-00000-of-00002`, `train/0000`; empty if it says none."""
+    """The part of the data that a parquet file is of, as `train-00000-of-00002` and `train/0000` say; else empty."""
     words = (re.split(r"[-_.]", path.name.lower())[0], path.parent.name.lower())
     return next((word for word in words if word in TRAINED | HELD_OUT), "")
 

@@ -1,7 +1,7 @@
 """What lies in a folder or an archive: the files that are somebody's, and a count of those that nobody reads.
 
-Left out are hidden files, what systems and programs keep beside pictures (thumbnails, trash), and the checkpoints that
-training writes: their grids and samples are no pictures to learn from, above all not by the model that made them.
+Left out are hidden files, what systems keep beside pictures (thumbnails, trash), and the checkpoints that training
+writes: a model must not learn from its own samples.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class Listing:
         return file.read() if isinstance(file, Member) else read_file(Path(str(file)))
 
     def unused(self, used: Iterable[PurePosixPath]) -> str:
-        """How many there are besides those that are used, by suffix: "30 .heic, 1 .txt"; empty if none."""
+        """How many there are besides those used, by suffix: "30 .heic, 1 .txt"; empty if none."""
         kinds = Counter(_kind(name) for name in self.files.keys() - set(used)) + self.others
         words = [
             f"{count:,} {_plural(kind, count)}" for kind, count in sorted(kinds.items(), key=lambda k: (-k[1], k[0]))
@@ -98,7 +98,7 @@ def of_archive(path: Path) -> Listing:
 
 
 def is_shown(parts: Iterable[str]) -> bool:
-    """Whether nothing on a path is hidden or a system's own, as are thumbnails, trash and what macOS adds."""
+    """Whether nothing on a path is hidden or a system's own: thumbnails, trash, what macOS adds."""
     for part in parts:
         name = part.casefold()
         if name.startswith(".") or name in SYSTEM or name.endswith(SYSTEM_ENDS):

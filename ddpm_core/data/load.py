@@ -1,7 +1,6 @@
-"""Pictures in memory, read from where `find` found them: all of them, before the first training step.
+"""Pictures in memory, all of them, before the first training step: what a step needs is a row of one array.
 
-Training never waits for a file: what a step needs is a row of one array. The price is memory, three bytes a pixel,
-which is asked about before anything is read.
+The price is three bytes a pixel, which is asked about before anything is read.
 """
 
 from __future__ import annotations
@@ -33,7 +32,7 @@ AHEAD = 4  # files per thread that are on their way; they come back as squares, 
 
 
 def find_pictures(data: Path, fraction: float = HELD_OUT_FRACTION) -> dict[str, list[Source]]:
-    """The pictures of a folder or archive, split into "train" and "val", as `find` has them.
+    """The pictures of a folder or archive, split into "train" and "val" by `find`.
 
     Raises:
         PictureError: no such data, or no picture in it.
@@ -60,7 +59,7 @@ class NoPictures(PictureError):
 class PictureSet:
     """Pictures in memory: `pixels` (N, 3, size, size) uint8, and the files that could not be used.
 
-    `labels` (N,) has the number of each one's class, see `find.DataSet`; None without classes.
+    `labels` (N,) are classes by number, see `find.DataSet`; None without classes.
     """
 
     pixels: Tensor
@@ -93,12 +92,13 @@ def load_pictures(
 ) -> PictureSet:
     """Read files as squares of `size` pixels (centre crop, Lanczos); what cannot be used is left out and listed.
 
-    Left out are files that are no whole picture and pictures that would have to be enlarged more than `ENLARGED`
-    times. Files are decoded by several threads, what comes out does not depend on how many.
+    Left out are files that are no whole picture and pictures that would have to be enlarged more than `ENLARGED` times.
+    Several threads decode; what comes out does not depend on how many.
 
     Args:
-        views: copies of each picture; the first is the whole centre square, each further one a random
-            square of it, up to `zoom` (a share of its side) smaller. Resampled from the original pixels.
+        views: copies of each picture; the first is the whole centre square, others random squares of it, up to `zoom`
+            (a
+            fraction of its side) smaller. Resampled from the original pixels.
         seed: of the random squares, which belong to a file's number, whatever became of those before it.
         labels: the number of each file's class, if there are classes.
         watch: may wrap the files to show progress.
@@ -170,7 +170,7 @@ def _started(
 
 
 def _at_hand(source: Source) -> Source:
-    """A file in an archive with its bytes in memory: an archive is read by one thread, in order; all may decode."""
+    """A file in an archive with its bytes in memory: one thread reads an archive, in order; all may decode."""
     if not isinstance(source, Member):
         return source
     content = source.read()

@@ -1,7 +1,7 @@
-"""Pictures in parquet files as Hugging Face `datasets` writes them; needs that library, which brings pyarrow along.
+"""Pictures in parquet files as Hugging Face `datasets` writes them; needs that library, and so pyarrow.
 
-The library's own way of opening them copies all pictures into its cache first. Here it says what the columns mean,
-and the pictures are read from where they are, one group of rows at a time.
+The library says what the columns mean. It would copy all pictures into its cache first; here they are read from where
+they are, one group of rows at a time.
 """
 
 from __future__ import annotations

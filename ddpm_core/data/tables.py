@@ -1,8 +1,8 @@
 """`labels.csv`, as people write it: what it says of which picture.
 
-Spreadsheets of every country, editors of every system and scripts write such tables, each with its own separator,
-encoding and way to spell a path. What has one reading is read; what is left over is counted, for a row that names no
-picture is a mistake more often than not, and one that holds a picture out would otherwise do nothing, in silence.
+Spreadsheets, editors and scripts have their own separators, encodings and ways to spell a path. What has one reading is
+read; what is left over is counted, for a row that names no picture is mostly a mistake, and one that holds a picture
+out would otherwise do nothing, in silence.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ class Table:
 class Labels:
     """What a table says of pictures: a row for each that it names, and in sentences what did not fit.
 
-    `columns` is None if it names none of them; it then counts as no table.
+    `columns` is None if it names none: it then counts as no table.
     """
 
     columns: list[str] | None
@@ -142,11 +142,12 @@ def match(table: Table, pictures: Sequence[PurePosixPath], name: str, above: str
 
     Args:
         name: what a sentence calls the table.
-        above: the folder of all pictures, for a table that lies outside of it and may be about other things: it has to
-            name them from there on, and what it says of others does not matter.
+        above: the folder of all pictures, for a table outside of it, which may be about other things: it has to name
+            them
+            from there on, and what it says of others does not matter.
 
     Raises:
-        PictureError: it has no header; or it holds pictures out and none of those that there are is among them.
+        PictureError: it has no header, or holds pictures out and none of those that there are is among them.
     """
     above = _key(above)
     if set(_paired(table.columns, pictures, (_as_it_is, str.casefold))):
@@ -234,7 +235,7 @@ def _as_it_is(key: str) -> str:
 
 
 def _bare(key: str) -> str:
-    """Without the suffix of a picture, of which tables often say nothing or, after a conversion, another one."""
+    """Without the suffix of a picture, which tables often leave out or, after a conversion, have wrong."""
     stem, suffix = posixpath.splitext(key)
     return (stem if suffix.casefold() in SUFFIXES else key).casefold()
 
@@ -257,9 +258,9 @@ def _paired(
 
 
 def _paired_by_ends(named: Sequence[str], pictures: Sequence[PurePosixPath]) -> dict[str, PurePosixPath]:
-    """The same where the two begin in different folders, say on another machine, or where one has no folders.
+    """The same where the two begin in different folders, say on another machine, or one has none.
 
-    What is cut off the names is the same for all, so that none finds a picture by chance.
+    The same is cut off all names, so that none finds a picture by chance.
     """
     for form in FORMS[1:]:
         ends = _only((end, picture) for picture in pictures for end in _ends(form(_key(str(picture)))))

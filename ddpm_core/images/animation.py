@@ -1,4 +1,4 @@
-"""Frames as a moving picture: a GIF, which everything shows, or an MP4, smaller and in all its colours."""
+"""Frames as a moving picture: a GIF, which everything shows, or an MP4, smaller and in all colours."""
 
 from __future__ import annotations
 
@@ -36,10 +36,9 @@ def there_and_back(frames: Sequence[Image.Image]) -> list[Image.Image]:
 
 
 def save_gif(frames: Sequence[Image.Image], path: str | Path, seconds: float, side: int) -> None:
-    """Write frames as a looping GIF of about `seconds`, scaled so that the longer side is `side` pixels.
+    """Write frames as a looping GIF of about `seconds`, its longer side `side` pixels.
 
-    The last frame stays for a second more. Every frame gets its own palette, which is kinder to faces
-    than one for all.
+    The last frame stays for a second more. Every frame has its own palette, which is kinder to faces.
     """
     scaled = [_in_256_colours(frame) for frame in _scaled(frames, side)]
     pause = max(20, round(100 * seconds / len(frames)) * 10)  # GIF counts hundredths; browsers slow down below 20 ms
@@ -74,9 +73,9 @@ SUFFIXES = tuple(f".{name}" for name in FORMATS)
 
 
 def _scaled(frames: Sequence[Image.Image], side: int, multiple: int = 1) -> list[Image.Image]:
-    """The frames with `side` pixels along the longer side, both sides multiples of `multiple`.
-
-    Neither format has profiles or half transparency: they are in sRGB and on white.
+    """The frames with `side` pixels along the longer side, both sides multiples of `multiple`; in sRGB and on white,
+    for
+    neither format has profiles or half transparency.
     """
     scale = side / max(frames[0].size) / multiple
     width, height = (multiple * max(1, round(extent * scale)) for extent in frames[0].size)
@@ -84,6 +83,6 @@ def _scaled(frames: Sequence[Image.Image], side: int, multiple: int = 1) -> list
 
 
 def _in_256_colours(frame: Image.Image) -> Image.Image:
-    """In colours chosen from some of its pixels: about as near as from all of them, and much sooner."""
+    """In colours chosen from some of its pixels: about as near as from all, and much sooner."""
     some = frame.resize((min(frame.width, 64), min(frame.height, 64)), Image.Resampling.NEAREST)
     return frame.quantize(palette=some.quantize(), dither=Image.Dither.NONE)

@@ -1,7 +1,7 @@
 """Joining what was made to what was kept: the fill takes on the tone of the picture at its edge.
 
-An autoencoder gives colours back nearly, not exactly, and the eye sees the step where its pixels meet the
-upload's. Kept pixels are never touched, so the fill has to give way.
+An autoencoder gives colours back nearly, not exactly, and the eye sees the step. Kept pixels are never touched, so the
+fill has to give way.
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ WIDTHS, LARGE = 12, 2**18  # how many widths are told apart in fading a fill in,
 def blend(picture: Image.Image, fill: Image.Image, painted: np.ndarray, feather: int = 0) -> Image.Image:
     """`fill` where `painted`, `picture` elsewhere, without a step in tone between them.
 
-    The difference between the two at the edge of the painted area is spread over that area as a membrane
-    and added to the fill, which is Poisson cloning (Perez et al. 2003, eq. 9). What is kept stays identical,
-    bit for bit.
+    The difference at the edge of the painted area is spread over it as a membrane and added to the fill: Poisson
+    cloning
+    (Perez et al. 2003, eq. 9). What is kept stays identical, bit for bit.
 
     Args:
         picture, fill: of one size, mode (RGB or RGBA) and colour profile.
         painted: bool (H, W).
-        feather: pixels inside the painted area over which the picture fades into the fill, at most to half its
-            local width.
+        feather: pixels inside the painted area over which the picture fades into the fill, at most half its local
+            width.
     """
     rows, columns = (np.flatnonzero(painted.any(axis)) for axis in (1, 0))
     if not len(rows):
@@ -59,8 +59,9 @@ def blend(picture: Image.Image, fill: Image.Image, painted: np.ndarray, feather:
 def membrane(values: Tensor, known: Tensor) -> Tensor:
     """`values` (B, C, H, W) where `known` (B, 1, H, W), elsewhere the smoothest surface that joins them.
 
-    Solves Laplace's equation from coarse to fine: each resolution starts from the coarser one's solution
-    and is relaxed by Jacobi sweeps (a cascadic multigrid, Bornemann & Deuflhard 1996).
+    Laplace's equation from coarse to fine: each resolution starts from the coarser solution and is relaxed by Jacobi
+    sweeps
+    (a cascadic multigrid, Bornemann & Deuflhard 1996).
     """
     height, width = values.shape[2:]
     if known.all():
@@ -83,8 +84,7 @@ def membrane(values: Tensor, known: Tensor) -> Tensor:
 def _fade_in(painted: np.ndarray, feather: int) -> np.ndarray:
     """Weight of the fill (H, W): 0 outside, rising with the distance from the painted area's edge to 1.
 
-    It is 1 `feather` pixels inside, or at half the local width where that is less: a stroke is made anew in its
-    middle, however narrow it is.
+    It is 1 `feather` pixels inside, or at half the local width: a stroke is made anew in its middle, however narrow.
     """
     import cv2  # here, for it takes a while, and only a feather needs it
 
@@ -104,9 +104,11 @@ def _fade_in(painted: np.ndarray, feather: int) -> np.ndarray:
 def _half_width(depth: np.ndarray, factor: int) -> np.ndarray:
     """Half the local width (h, w) of an area from how deep in it each place lies, 0 outside, `factor` pixels apart.
 
-    It is the radius of the largest disc in the area that holds the place, as the local thickness of Hildebrand and
-    Ruegsegger (1997), but falls off over as far again beyond the disc: so it has no steps where a narrow part begins,
-    and in the corners of a square it is nearly that of the square. Discs count only in their own piece of the area.
+    The radius of the largest disc in the area that holds the place (local thickness, Hildebrand and Ruegsegger 1997),
+    but
+    falling off over as far again beyond the disc: so it has no steps where a narrow part begins, and is nearly that of
+    a
+    square in its corners. Discs count only in their own piece of the area.
     """
     import cv2
 

@@ -1,7 +1,7 @@
 """Colour profiles: a model sees sRGB, and what it makes goes back into the colours of the upload.
 
-An RGB or RGBA picture whose numbers are not sRGB has the profile that says what they are in `info["icc_profile"]`,
-where Pillow looks when it writes a file. Nothing else hands profiles on.
+The profile of an RGB or RGBA picture that is not sRGB is in `info["icc_profile"]`, where Pillow looks when it writes a
+file. Nothing else hands profiles on.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ SPACES = {"L": "GRAY", "LA": "GRAY", "CMYK": "CMYK", "RGB": "RGB", "RGBA": "RGB"
 def in_rgb(picture: Image.Image) -> Image.Image:
     """A picture of any mode in `SPACES` as RGB or RGBA, with its profile if that is one of RGB.
 
-    Grey and CMYK are brought to sRGB if they have a profile of their kind, and so is RGB of a profile that knows no
-    way back, as scanners have them. A profile that cannot be used is left out: viewers ignore it, too.
+    Grey and CMYK with a profile of their kind are brought to sRGB, and so is RGB whose profile knows no way back, as
+    scanners' do. A profile that cannot be used is left out, as viewers ignore it.
     """
     given, profile = picture.mode, picture.info.get(PROFILE)
     mode = "RGBA" if picture.has_transparency_data else "RGB"
@@ -46,7 +46,7 @@ def in_srgb(picture: Image.Image) -> Image.Image:
 
 
 def in_colors_of(made: Image.Image, picture: Image.Image) -> Image.Image:
-    """What was made, RGB in sRGB, as an RGB picture in the colours of an upload, with its profile."""
+    """What was made, RGB in sRGB, as an RGB picture in an upload's colours, with its profile."""
     profile = picture.info.get(PROFILE)
     if not profile or _is_srgb(profile):
         return _with_profile(made.copy(), profile)

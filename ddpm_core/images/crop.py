@@ -25,7 +25,7 @@ CONTEXT = 2.0  # side of a "painted" window over the painted extent: as much aro
 
 
 def center_crop(picture: Image.Image, size: int) -> Image.Image:
-    """The largest square in the middle of an upload of any shape, as a model sees it: RGB, `size` pixels a side."""
+    """The largest square in the middle of an upload, as a model sees it: RGB, `size` pixels a side."""
     return ImageOps.fit(as_rgb(picture), (size, size), Image.Resampling.LANCZOS)
 
 
@@ -47,13 +47,13 @@ def _inside(pixels: np.ndarray, square: Box) -> np.ndarray:
 class Frame:
     """A square window of an upload: what the model sees, and the way back.
 
-    The window is as large as the upload's shorter side, or larger if the painted area needs it, and its middle
-    lies as near to the painted area's as the upload allows. Where it reaches beyond the upload, the border
-    pixels are repeated. The aspect ratio is kept. Cropped to what is painted, it is smaller where that is; and
-    a painted face is shown as the model knows faces, wherever in the upload it is.
+    It is as large as the upload's shorter side, or larger if the painted area needs it, and lies as near to that area's
+    middle as the upload allows; beyond the upload the border pixels are repeated. The aspect ratio is kept. Other
+    crops:
+    see `around`.
 
     Attributes:
-        picture: the upload, RGB or RGBA; what is kept keeps its transparency and its colour profile.
+        picture: the upload, RGB or RGBA; what is kept keeps its transparency and colour profile.
         painted: bool (H, W), True where it is to be made anew.
         left, top, side: the window, in the upload's pixels; may reach beyond it.
         size: side of the model's square, pixels.
@@ -78,13 +78,16 @@ class Frame:
         feather: int = 0,
         faces: Iterable[Box] = (),
     ) -> Frame:
-        """The window for what is `painted` (H, W) on `picture`.
+        """The window for what is `painted` (H, W) on `picture`; something is, and something not
+        (`masks.inpainting_mask`).
 
-        With `crop` "painted" its side is only `CONTEXT` times the painted extent, so that a small part of a large
-        upload is made at more of the upload's resolution; but at least `size`, for finer than its own pixels
-        the model cannot paint, and never more than the "whole" window's. With "auto" it is the first of `faces`
-        that holds all that is painted, or nearly does and is widened a little, and keeps some of it; "whole"
-        without one. `masks.inpainting_mask` sees to it that something is painted, and something not.
+        With `crop` "painted" its side is `CONTEXT` times the painted extent, so that a small part of a large upload is
+        made at
+        more of its resolution; but at least `size`, for finer the model cannot paint, and at most the "whole" window's.
+        With
+        "auto" it is the first of `faces` that holds, at most widened a little, all that is painted and keeps some of
+        it;
+        "whole" without one.
 
         Raises:
             UserError: there is no such crop.
@@ -127,7 +130,7 @@ class Frame:
     def paste(self, square: Image.Image) -> Image.Image:
         """The upload at its own size with `square` (the model's square) in the painted pixels, no other touched.
 
-        What was made is sRGB and is brought into the upload's colours; the profile that names them goes along.
+        What was made, sRGB, is brought into the upload's colours; their profile goes along.
         """
         fill = in_colors_of(square, self.picture).convert(self.picture.mode)
         fill = fill.resize((self.side, self.side), Image.Resampling.LANCZOS)
@@ -138,7 +141,7 @@ class Frame:
     def reduced(self, limit: int) -> Frame:
         """The same frame on a copy of the upload at most `limit` pixels wide and high, for quick previews.
 
-        A pixel of the copy is painted if any share of it was: a stroke may be thinner than the copy's pixels.
+        A pixel of the copy is painted if any of it was: a stroke may be thinner than that.
         """
         factor = limit / max(self.picture.size)
         if factor >= 1:

@@ -48,10 +48,10 @@ def center_box(width: int, height: int) -> Box:
 
 
 def find_faces(picture: Image.Image) -> list[Box]:
-    """The squares in which the faces of a picture lie as they do in the training pictures, the largest first.
+    """The squares in which faces lie as they do in the training pictures, the largest first.
 
-    Faces are found by OpenCV's trained cascade (Viola and Jones 2001): seen from the front, upright, and from about
-    a sixteenth of the picture's longer side.
+    Found by OpenCV's trained cascade (Viola and Jones 2001): from the front, upright, and from about a sixteenth of the
+    picture's longer side.
     """
     import cv2  # here, for it takes a while, and only photos need it
     from cv2.data import haarcascades

@@ -28,7 +28,7 @@ kinds.register()
 
 
 class PictureError(UserError):
-    """A file that cannot be used as a picture; the message is one sentence meant for the user."""
+    """A file that cannot be used as a picture."""
 
 
 @dataclass(frozen=True)
@@ -37,8 +37,8 @@ class Member:
 
     Attributes:
         name: what it is called there; never a path to anything.
-        place: where it lies. Members read in the order of their places are read in one go; what is compressed as a
-            whole may have to be gone through from its beginning for each that is not.
+        place: where it lies. Members read in the order of their places are read in one go; of what is compressed as a
+            whole, each other one may cost a pass from the beginning.
         content: gives its bytes, to one thread at a time.
     """
 
@@ -65,12 +65,14 @@ Source = Path | Member | Image.Image  # a file, a file in an archive, or a pictu
 def open_picture(path: str | Source, side: int | None = None) -> Image.Image:
     """The picture in a file as `as_picture` gives it: upright 8-bit RGB, or RGBA if any of it is transparent.
 
-    Of an animation it is the first frame. One in memory is treated alike. What the file holds beside pixels, however
-    much or broken, does not keep it from being opened.
+    Of an animation it is the first frame. One in memory is treated alike. Whatever the file holds beside pixels does
+    not
+    keep it from being opened.
 
     Args:
-        side: pixels that are enough for its shorter side. A JPEG is then decoded at the smallest of the sizes it
-            can be (a half, a quarter or an eighth) that has them, in a fraction of the time.
+        side: pixels that are enough for its shorter side. A JPEG is then decoded at the smallest size (a half, a
+            quarter or
+            an eighth) that has them, in a fraction of the time.
 
     Raises:
         PictureError: the file is missing, no picture, truncated, absurdly large or of a kind that cannot be read.
@@ -153,7 +155,7 @@ def _unreadable(name: str, file: str | Path | BinaryIO) -> str:
 def as_picture(picture: Image.Image) -> Image.Image:
     """Any Pillow picture upright and 8-bit: EXIF turns applied, wide ranges scaled, RGB, or RGBA if transparent.
 
-    RGB keeps its colour profile (`colors`), and of all that a file says nothing else.
+    Of what a file says beside pixels, its colour profile alone stays (`colors`).
     """
     picture = metadata.upright(picture)
     if levels.is_wide(picture):
@@ -196,7 +198,7 @@ def transformed(picture: Image.Image, transform: Callable[[Tensor], Tensor]) -> 
 
 
 def contact_sheet(image: Tensor, columns: int | None = None, gap: int = 2) -> Image.Image:
-    """All entries of an image tensor (B, 3, H, W) side by side on white, `columns` to a row (default: a square)."""
+    """All of an image tensor (B, 3, H, W) side by side on white, `columns` to a row (default: a square)."""
     pixels = to_bytes(image)
     count, height, width, _ = pixels.shape
     columns = columns or max(1, round(count**0.5))
@@ -208,7 +210,7 @@ def contact_sheet(image: Tensor, columns: int | None = None, gap: int = 2) -> Im
 
 
 def save_png(picture: Image.Image, path: str | Path, parameters: Mapping[str, Any]) -> None:
-    """Write a lossless PNG whose text chunk "parameters" holds, as JSON, what made the picture; with its profile."""
+    """Write a lossless PNG with its profile and, as JSON in the text chunk "parameters", what made it."""
     info = PngInfo()
     info.add_text(PARAMETERS, json.dumps(dict(parameters)))
     profile = picture.info.get(PROFILE)
@@ -216,7 +218,7 @@ def save_png(picture: Image.Image, path: str | Path, parameters: Mapping[str, An
 
 
 def read_parameters(path: str | Path) -> dict[str, Any]:
-    """What `save_png` wrote beside the pixels; empty if there is nothing, or the file is none of ours.
+    """What `save_png` wrote beside the pixels; empty if the file is none of ours.
 
     Raises:
         PictureError: there is no such file, or it may not be read.

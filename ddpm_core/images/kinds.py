@@ -1,4 +1,4 @@
-"""Kinds of files that people take for pictures and that may not be readable here: named, with what to do."""
+"""Kinds of files that people take for pictures and that may not be readable here, and what to do."""
 
 from __future__ import annotations
 

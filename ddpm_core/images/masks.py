@@ -1,4 +1,4 @@
-"""Masks of a picture: bool (H, W), True inside; from files, of parts of a face, at another size, dilated."""
+"""Masks of a picture, bool (H, W), True inside: from files, of parts of a face, resized, dilated."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class MaskError(UserError):
 
 
 def open_mask(path: str | Path, size: tuple[int, int]) -> np.ndarray:
-    """Bool (H, W) of a mask file for a picture of `size` (width, height): see `painted_in` for what is painted.
+    """Bool (H, W) of a mask file for a picture of `size` (width, height), see `painted_in`.
 
     Raises:
         PictureError: it is no picture.
@@ -37,9 +37,8 @@ def open_mask(path: str | Path, size: tuple[int, int]) -> np.ndarray:
 def painted_in(picture: Image.Image) -> np.ndarray:
     """Bool (H, W), what is painted in a picture that is a mask, as it is stored.
 
-    Where an alpha channel says something, paint is what is opaque, whatever its colour: a stroke on a transparent
-    layer. Else paint is what is light, or coloured brightly, in the range that the file has. Of two colours that are
-    both dark, as 0 and 1 are, it is the lighter one.
+    Where an alpha channel says something, paint is what is opaque, of any colour: a stroke on a transparent layer. Else
+    it is what is light, or coloured brightly, in the file's range; of two dark colours, as 0 and 1 are, the lighter.
 
     Raises:
         MaskError: nobody can tell what is painted.
@@ -106,7 +105,7 @@ def inpainting_mask(
 
 
 def resize_mask(mask: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """A mask bool (h, w) at another `size` (width, height): inside wherever any share of a pixel was inside."""
+    """A mask bool (h, w) at another `size` (width, height): inside wherever any of a pixel was."""
     for axis, extent in ((0, size[1]), (1, size[0])):
         given, at = mask.shape[axis], np.arange(extent)
         if given == extent:
@@ -120,8 +119,7 @@ def resize_mask(mask: np.ndarray, size: tuple[int, int]) -> np.ndarray:
 def dilate(mask: np.ndarray, by: int) -> np.ndarray:
     """A mask bool (H, W) reaching `by` pixels further in all eight directions; below 0 it is eroded as far.
 
-    The picture's border is neither inside nor outside: dilation stops at it, and erosion does not begin there.
-    The time does not depend on `by`.
+    At the picture's border dilation stops, and erosion does not begin. The time does not depend on `by`.
     """
     if by < 0:
         return ~dilate(~mask, -by)
@@ -139,7 +137,7 @@ def _dilated_along(mask: np.ndarray, by: int, axis: int) -> np.ndarray:
 
 
 def ellipse(x: float, y: float, across: float, down: float) -> MaskOf:
-    """An ellipse around (x, y) with those half axes, all in shares of a square of the picture."""
+    """An ellipse around (x, y) with those half axes, in fractions of a square of the picture."""
 
     def mask(width: int, height: int, box: Box) -> np.ndarray:
         columns = (np.arange(width) + 0.5 - box.left) / box.side - x
@@ -165,10 +163,13 @@ FACE_PARTS: dict[str, MaskOf] = {
 
 
 def face_mask(name: str, picture: Image.Image, size: tuple[int, int] | None = None) -> np.ndarray:
-    """One of `FACE_PARTS`, bool (H, W), of the largest face in a picture; of where one would be if none is found.
+    """One of `FACE_PARTS`, bool (H, W), of the largest face in a picture, or of where one would be.
 
     Args:
         size: width and height of the copy of the picture it is for; the picture's own if left out.
+
+    Raises:
+        UserError: there is no such part.
     """
     width, height = size or picture.size
     faces = find_faces(picture)
@@ -185,7 +186,7 @@ def check_choice(mask: Path | None, region: str | None) -> None:
 
 
 def painted_on(picture: Image.Image, mask: Path | None, region: str | None) -> np.ndarray:
-    """Bool (H, W), what is painted on a picture by a file or, without one, by a ready-made mask. Raises `MaskError`."""
+    """Bool (H, W), what is painted on a picture by a file or else by a ready-made mask. Raises `MaskError`."""
     if mask is not None:
         return open_mask(mask, picture.size)
     assert region is not None
