@@ -185,7 +185,7 @@ class EditRequest(GenerateRequest):
 
 
 class BetweenRequest(GenerateRequest):
-    """Pictures on the way from seed `seed` to seed `to`, evenly spaced from fraction `start` to fraction `end` of it."""
+    """Pictures on the way from seed `seed` to seed `to`, evenly spaced from fraction `start` to `end` of it."""
 
     action: ClassVar[str] = "between"
 
