@@ -79,14 +79,10 @@ def _help(field: FieldInfo) -> str:
     return f"{field.description}{f' ({words})' if words else ''} [{default}]"
 
 
-def limits(field: FieldInfo) -> tuple[Any, Any]:
-    """The least and the greatest value, None without; a bound that is itself excluded counts."""
-    return _limit(field, "ge", "gt"), _limit(field, "le", "lt")
-
-
 def bounds(field: FieldInfo) -> str:
-    """The same in words: "1 to 999", "above 0 to 1", "at least 1"; empty if anything goes."""
-    low, high = (f"{limit:g}" if isinstance(limit, float) else limit for limit in limits(field))
+    """A number's bounds in words: "1 to 999", "above 0 to 1", "at least 1"; empty if anything goes."""
+    limits = _limit(field, "ge", "gt"), _limit(field, "le", "lt")
+    low, high = (f"{limit:g}" if isinstance(limit, float) else limit for limit in limits)
     above = "above " * (_limit(field, "gt") is not None)
     below = "below " * (_limit(field, "lt") is not None)
     if low is None:

@@ -11,6 +11,7 @@ from typing import Any
 import gradio as gr
 from PIL import Image
 
+from ddpm_core.cli import bounds
 from ddpm_core.diffusion.samplers import last
 from ddpm_core.images.animation import spread
 from ddpm_core.images.files import open_picture, to_tensor
@@ -18,7 +19,7 @@ from ddpm_core.images.masks import open_mask
 from ddpm_core.requests import EditRequest, GenerateRequest, InpaintRequest, ProcessSettings
 from ui.api import inside as api_inside
 from ui.api import play as api_play
-from ui.api.fields import Parameter, checkpoint, expose, file, limits, number, parameters_of
+from ui.api.fields import Parameter, checkpoint, expose, file, number, parameters_of, properties
 from ui.errors import Problem, build_request_from
 from ui.files import workspace
 from ui.models import Shelf
@@ -119,9 +120,10 @@ def build(shelf: Shelf) -> None:
 
 def steps_of_either() -> dict[str, Parameter]:
     """Steps of a run that may be of two kinds."""
-    _, most = limits(GenerateRequest.model_fields["steps"])
-    doc = f"reverse steps, 1 to {most}; 0 for as many as /generate or, for an inpainting, /inpaint takes by default"
-    return {"steps": Parameter(number("steps", 0, 0, most), doc)}
+    schema = properties(GenerateRequest)["steps"] | {"minimum": 0}
+    words = bounds(GenerateRequest.model_fields["steps"])
+    doc = f"reverse steps, {words}; 0 for as many as /generate or, for an inpainting, /inpaint takes by default"
+    return {"steps": Parameter(number("steps", 0, schema), doc)}
 
 
 def inputs_of(request: InpaintRequest, picture: str | None, mask: str | None) -> tuple[RunInputs, Image.Image]:

@@ -11,10 +11,12 @@ import gradio as gr
 from gradio.components import Component
 from pydantic.fields import FieldInfo
 
-from ddpm_core.cli import bounds, limits
+from ddpm_core.cli import bounds
 from ddpm_core.requests import Request
 from ui.components.events import ONE_AT_A_TIME
 from ui.errors import as_problem
+
+BOUNDS = ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum")
 
 Act = Callable[[dict[str, Any]], Iterator[Any]]
 
@@ -38,9 +40,17 @@ def parameters_of(*kinds: type[Request], without: Iterable[str] = ()) -> dict[st
     """A parameter for every field of some requests, by name; a field that several have is the first one's."""
     fields = {name: field for kind in reversed(kinds) for name, field in kind.model_fields.items()}
     ordered = dict.fromkeys(name for kind in kinds for name in kind.model_fields)
+    schemas = {name: schema for kind in reversed(kinds) for name, schema in properties(kind).items()}
     return {
-        name: Parameter(_component(name, fields[name]), _doc(fields[name])) for name in ordered if name not in without
+        name: Parameter(_component(name, fields[name], schemas[name]), _doc(fields[name]))
+        for name in ordered
+        if name not in without
     }
+
+
+def properties(kind: type[Request]) -> dict[str, dict[str, Any]]:
+    """What JSON schema says of each field: type and bounds, among others."""
+    return kind.model_json_schema()["properties"]
 
 
 def checkpoint() -> dict[str, Parameter]:
@@ -54,10 +64,12 @@ def file(name: str, doc: str, optional: bool = False) -> dict[str, Parameter]:
     return {name: Parameter(gr.File(label=name, type="filepath"), doc, optional)}
 
 
-def number(name: str, default: float, low: float | None, high: float | None) -> gr.Number:
-    """A number whose bounds a program can read; those beyond are refused by the request, which names the field."""
-    box = gr.Number(default, minimum=low, maximum=high, label=name)
-    setattr(box, "raise_if_out_of_bounds", lambda *_: None)  # noqa: B010  # it would say nothing of the field
+def number(name: str, default: float, schema: Mapping[str, Any]) -> gr.Number:
+    """A number whose bounds, given as in JSON schema, a program can read; those beyond are refused by the request."""
+    said = {key: value for key, value in schema.items() if key in ("type", *BOUNDS)}
+    box = gr.Number(default, label=name)
+    # Gradio's schema of a number has no bounds. It can check them itself, but would say nothing of the field.
+    setattr(box, "api_info", lambda: said)  # noqa: B010
     return box
 
 
@@ -93,14 +105,13 @@ def _signed(name: str, parameter: Parameter) -> inspect.Parameter:
     return inspect.Parameter(name, inspect.Parameter.POSITIONAL_OR_KEYWORD, default=default)
 
 
-def _component(name: str, field: FieldInfo) -> Component:
+def _component(name: str, field: FieldInfo, schema: Mapping[str, Any]) -> Component:
     if get_origin(field.annotation) is Literal:
         return gr.Radio(list(get_args(field.annotation)), value=field.default, label=name)
     if field.annotation is bool:
         return gr.Checkbox(field.default, label=name)
     if field.annotation in (int, float):
-        low, high = limits(field)
-        return number(name, field.default, low, high)
+        return number(name, field.default, schema)
     return gr.Textbox(field.default or "", label=name)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import gradio as gr
 import pytest
 from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
@@ -70,11 +69,14 @@ def test_all_that_a_request_has_can_be_given_and_what_is_not_has_its_default(par
     )
 
 
-def test_limits_and_choices_are_documented(shelf: Shelf, parameters: dict) -> None:
-    (inpaint,) = (endpoint for endpoint in build(shelf).fns.values() if endpoint.api_name == "inpaint")
-    bounds = {one.label: (one.minimum, one.maximum) for one in inpaint.inputs if isinstance(one, gr.Number)}
-    assert (bounds["steps"], bounds["guidance"], bounds["grow"]) == ((1, 999), (0, 20), (-256, 256))
-    assert set(parameters["inpaint"]["mask_rule"]["type"]["enum"]) == {"safe", "nearest"}
+def test_schemas_have_the_requests_bounds_and_choices(parameters: dict) -> None:
+    inpaint, edit, process = (parameters[name] for name in ("inpaint", "edit", "process"))
+    assert inpaint["steps"]["type"] == {"type": "integer", "minimum": 1, "maximum": 999}
+    assert inpaint["guidance"]["type"] == {"type": "number", "minimum": 0, "maximum": 20}
+    assert inpaint["grow"]["type"] == {"type": "integer", "minimum": -256, "maximum": 256}
+    assert edit["strength"]["type"] == {"type": "number", "exclusiveMinimum": 0, "maximum": 1}
+    assert process["steps"]["type"] == {"type": "integer", "minimum": 0, "maximum": 999}
+    assert set(inpaint["mask_rule"]["type"]["enum"]) == {"safe", "nearest"}
 
 
 def test_docs_say_what_every_parameter_is(shelf: Shelf) -> None:
