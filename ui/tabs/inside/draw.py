@@ -14,7 +14,7 @@ from typing import Any
 from PIL import Image
 
 WIDTH, HEIGHT = 360, 220  # of a chart, in units that are pixels on a phone
-LEFT, RIGHT, TOP, BOTTOM = 44, 10, 12, 34
+LEFT, RIGHT, TOP, BOTTOM = 44, 10, 22, 34
 COLOURS = 6  # `--series-0` to `--series-5`, as `ui.theme` has them
 
 Point = tuple[float, float]
@@ -116,7 +116,7 @@ def chart(
     names = (
         f'<text class="name" text-anchor="middle" x="{(LEFT + WIDTH - RIGHT) / 2}" y="{HEIGHT - 4}">'
         f"{html.escape(x)}</text>"
-        f'<text class="name" x="{LEFT + 6}" y="{TOP + 4}">{html.escape(y)}</text>'
+        f'<text class="name" x="{LEFT}" y="12">{html.escape(y)}</text>'
     )
     marker = ""
     if at is not None:
@@ -143,6 +143,16 @@ def charts(*drawn: str) -> str:
 def note(text: str) -> str:
     """A line of words under what is drawn; `text` is plain."""
     return f'<p class="note">{html.escape(text)}</p>'
+
+
+def finite(value: float) -> float | None:
+    """A number for programs: JSON has no infinity."""
+    return value if math.isfinite(value) else None
+
+
+def decibels(value: float) -> str:
+    """A PSNR in words."""
+    return f"{value:.1f} dB" if math.isfinite(value) else "the same, bit for bit"
 
 
 def _range(values: Sequence[float]) -> Point:

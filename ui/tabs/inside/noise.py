@@ -9,7 +9,7 @@ from ddpm_core.inspection.noising import OWN, NoiseRequest, levels_at, noised, s
 from ddpm_core.inspection.sheet import labelled_sheet
 from ddpm_core.inspection.subject import MOST_STATES, Subject
 from ddpm_core.pipeline import LatentDiffusion
-from ui.tabs.inside.draw import Figure, Line, chart, charts, figures
+from ui.tabs.inside.draw import Figure, Line, chart, charts, figures, finite
 from ui.tabs.inside.view import Drawing, View, choice, png, slider
 
 FORMULA = r"""
@@ -51,9 +51,9 @@ def draw(model: LatentDiffusion, subject: Subject, request: NoiseRequest) -> Dra
         + '<p class="note">What the network is shown: the latent at this state, channel by channel.</p>'
         + figures(channels, small=True),
         {
-            "t": request.t, "alpha_bar": made.alpha_bar, "log_snr": _finite(made.log_snr),
+            "t": request.t, "alpha_bar": made.alpha_bar, "log_snr": finite(made.log_snr),
             "schedules": {
-                name: {"alpha_bar": level.alpha_bar, "log_snr": _finite(level.log_snr)}
+                name: {"alpha_bar": level.alpha_bar, "log_snr": finite(level.log_snr)}
                 for name, level in levels.items()
             },
         },
@@ -69,10 +69,6 @@ def draw(model: LatentDiffusion, subject: Subject, request: NoiseRequest) -> Dra
 
 def _number(value: float) -> str:
     return f"{value:.3g}" if math.isfinite(value) else "∞"
-
-
-def _finite(value: float) -> float | None:
-    return value if math.isfinite(value) else None  # JSON has no infinity
 
 
 VIEW = View(

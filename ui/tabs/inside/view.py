@@ -92,6 +92,16 @@ def choice(label: str, choices: Sequence[tuple[str, Any]], info: str | None = No
     return lambda elem_id, default: gr.Radio(list(choices), value=default, label=label, info=info, elem_id=elem_id)
 
 
+def switch(label: str) -> MakeControl:
+    """Makes the control of what is on or off."""
+    return lambda elem_id, default: gr.Checkbox(default, label=label, elem_id=elem_id)
+
+
+def unseen() -> MakeControl:
+    """Makes a control that only the stage sets."""
+    return lambda elem_id, default: gr.Textbox(default, label=elem_id, elem_id=elem_id, elem_classes="unseen")
+
+
 def png(picture: Callable[[], Image.Image], name: str) -> Callable[[Path], str]:
     """What saves a picture, which is made only when it is to be saved."""
     return lambda folder: written(picture(), folder, name)

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from ui.tabs.inside import noise
+from ui.tabs.inside import autoencoder, beliefs, noise, one_step, points
 from ui.tabs.inside.view import View
 
 VIEWS: dict[str, View] = {
     view.name: view
     for view in (
         noise.VIEW,
+        one_step.VIEW,
+        beliefs.VIEW,
+        autoencoder.VIEW,
+        points.VIEW,
     )
 }  # fmt: skip

@@ -1,0 +1,66 @@
+"""What the autoencoder alone makes of a picture: the ceiling of everything that is decoded."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from PIL import Image
+from torch import Tensor
+
+from ddpm_core.images.files import to_pictures, to_tensor
+from ddpm_core.inspection.remember import remembered
+from ddpm_core.inspection.subject import SUBJECTS, InsideRequest, Subject
+from ddpm_core.pipeline import LatentDiffusion
+
+AMPLIFIED = 8  # times that a difference is shown larger than it is
+
+
+class AutoencoderRequest(InsideRequest):
+    """A picture through the autoencoder and back."""
+
+
+@dataclass(frozen=True)
+class RoundTrip:
+    """A picture and what is left of it.
+
+    Attributes:
+        reconstruction: decoded from the latent, in 8 bits.
+        difference: grey where the two agree, `AMPLIFIED` where they do not (see `difference_picture`).
+        psnr: decibels; infinite if not a bit differs.
+        values, pixels: numbers in the latent, and in the picture.
+    """
+
+    reconstruction: Image.Image
+    difference: Image.Image
+    psnr: float
+    values: int
+    pixels: int
+
+
+@remembered(SUBJECTS)
+@torch.inference_mode()
+def round_trip(model: LatentDiffusion, subject: Subject) -> RoundTrip:
+    """The picture encoded to the posterior mean and decoded."""
+    (made,) = model.pictures(subject.latent)
+    difference = difference_picture(subject.picture, made)
+    return RoundTrip(
+        made, difference, psnr(subject.picture, made), subject.latent.numel(), subject.image.numel()
+    )  # fmt: skip
+
+
+def difference_picture(first: Image.Image, second: Image.Image, times: float = AMPLIFIED) -> Image.Image:
+    """`second` minus `first`, so many times larger, about the grey in the middle; what lies beyond is cut off."""
+    apart = to_tensor(second) - to_tensor(first)  # (1, 3, H, W) in [-2, 2]
+    return to_pictures(times * apart / 2)[0]
+
+
+def psnr(first: Image.Image, second: Image.Image) -> float:
+    """Peak signal-to-noise ratio of two RGB pictures of 8 bits, 10 log10(255^2 / MSE), in decibels."""
+    return psnr_of(to_tensor(first), to_tensor(second))
+
+
+def psnr_of(first: Tensor, second: Tensor) -> float:
+    """The same of image tensors (1, 3, H, W) in [-1, 1], whose peak is 2."""
+    error = (first.double() - second.double()).square().mean()
+    return (10 * torch.log10(4 / error)).item()

@@ -1,0 +1,93 @@
+"""The view Beliefs: the predicted clean picture along a run, its spectrum, and what is settled when."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import get_args
+
+from ddpm_core.inspection.beliefs import BANDS, BeliefsRequest, agreement, beliefs, power_spectrum
+from ddpm_core.inspection.subject import Subject
+from ddpm_core.pipeline import LatentDiffusion
+from ui.components.controls import SAMPLERS
+from ui.results import SIDE, animate
+from ui.tabs.inside.draw import Figure, Line, chart, charts, figures
+from ui.tabs.inside.view import Drawing, View, choice, slider
+
+FORMULA = r"""
+$$\hat x_0(t) = \frac{z_t - \sqrt{1 - \bar\alpha_t}\, \epsilon_\theta(z_t, t)}{\sqrt{\bar\alpha_t}}, \qquad
+P(f) = \big\langle |\mathcal{F} \hat x_0|^2 \big\rangle_{|k| = f}, \qquad
+\rho_B = \frac{\sum_{k \in B} \mathrm{Re}\, a_k \bar b_k}{\sqrt{\sum_B |a_k|^2 \sum_B |b_k|^2}}$$
+
+Prediction: Ho et al. 2020, equation 15. Spectra of pictures: van der Schaaf & van Hateren 1996, section 2. That
+diffusion goes from coarse to fine because noise hides what is weak, and in pictures the fine is weak: Rissanen et al.
+2023, [Generative Modelling with Inverse Heat Dissipation](https://arxiv.org/abs/2206.13397), section 2.
+"""
+SECONDS = 3.0
+LEAST = 1e-6  # power that is drawn
+
+
+def draw(model: LatentDiffusion, subject: Subject, request: BeliefsRequest) -> Drawing:
+    """The belief after a step, what it changed, its spectrum beside the last one's, and the bands' agreement."""
+    run = beliefs(model, request.seed, request.steps, request.sampler)
+    at = min(request.at, len(run))
+    now, final = run[at - 1], run[-1]
+    states = [one.t for one in run]
+    bands = [
+        Line(
+            [(i, one.agreement[band]) for i, one in enumerate(run, start=1)],
+            f"{band}, {low} to {high} waves" if high else f"{band}, from {low} waves",
+            f"{now.agreement[band]:.0%}",
+        )
+        for band, (low, high) in BANDS.items()
+    ]
+    strip = [Figure(run[i - 1].picture, f"step {i}", sets={"at": i}) for i in range(1, len(run) + 1)]
+    return Drawing(
+        figures(
+            [
+                Figure(now.picture, f"step {at} of {len(run)}: what it believes in state {now.t}"),
+                Figure(now.change, "what this step changed, 4 times as strong"),
+                Figure(final.picture, "where it ends"),
+            ]
+        )
+        + charts(
+            chart("How much of the final picture is settled", bands, "step", "agreement", at, (0, 1)),
+            chart(
+                "Spectrum of the belief",
+                [
+                    Line(_logarithms(now.spectrum), f"step {at}"),
+                    Line(_logarithms(final.spectrum), "the end", faint=True),
+                ],
+                "waves across the picture, log10", "power, log10",
+            ),
+        )
+        + figures(strip, small=True),
+        {
+            "at": at, "states": states, "spectrum": now.spectrum, "spectrum_of_the_end": final.spectrum,
+            "agreement": {band: [one.agreement[band] for one in run] for band in BANDS},
+        },
+        lambda folder: animate([one.picture for one in run], folder, SECONDS, SIDE, f"beliefs-seed-{request.seed}"),
+    )  # fmt: skip
+
+
+def _logarithms(spectrum: Sequence[float]) -> list[tuple[float, float]]:
+    """Points of a line in which a power law is straight."""
+    return [(math.log10(wave), math.log10(max(power, LEAST))) for wave, power in enumerate(spectrum, start=1)]
+
+
+VIEW = View(
+    "beliefs",
+    "What it believes",
+    "Drag through the seed's run: the model expects the coarse of its picture first and the fine last.",
+    BeliefsRequest,
+    draw,
+    {
+        "at": slider("After step", 1, BeliefsRequest.model_fields["steps"].default),
+        "sampler": choice(
+            "Sampler",
+            [(SAMPLERS.get(name, name), name) for name in get_args(BeliefsRequest.model_fields["sampler"].annotation)],
+        ),
+    },
+    FORMULA,
+    (beliefs, power_spectrum, agreement),
+)
