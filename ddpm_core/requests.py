@@ -18,6 +18,7 @@ from ddpm_core.images.crop import Crop
 
 MAX_SEED = 2**31 - 1
 MAX_COUNT = 8
+CALLED_TWICE = ("heun", "langevin")  # samplers that call the denoiser twice in a step
 MAX_STRIP = 16  # pictures between two seeds: the parts of one thing, so more are worth waiting for
 MAX_COMPARED = 8  # values of one setting in a comparison
 
@@ -130,6 +131,12 @@ class GenerateRequest(Request):
         return self.steps
 
     @property
+    def model_calls(self) -> int:
+        """Calls of the denoiser, counted once for each picture: what the run costs, at most."""
+        guided = bool(self.labels) and self.guidance != 1
+        return self.count * self.calls * (1 + (self.sampler in CALLED_TWICE)) * (1 + guided)
+
+    @property
     def extras(self) -> dict[str, float]:
         """What the sampler is told beside what all samplers are."""
         return {"eta": self.eta} if self.eta else {}
@@ -216,6 +223,10 @@ class PairRequest(GenerateRequest):
     """Pictures that are to be two things at once, the first of class `label`."""
 
     other: Label = Field(None, description="class of the second thing")
+
+    @property
+    def model_calls(self) -> int:
+        return 2 * super().model_calls
 
 
 class AnagramRequest(PairRequest):

@@ -12,6 +12,7 @@
   const LOST = "The connection to the studio was lost. All on the page is still here: press the button again once it is back.";
   const stopped = new Map(); // what a tab's bar says since Stop was pressed
   let lost = false;
+  let refused = ""; // why the last request was not taken
   const visible = (shown) => ({ __type__: "update", visible: shown });
   const idle = (bar) => [visible(true), visible(false), bar];
 
@@ -25,6 +26,7 @@
     ended(name, bar) {
       if (stopped.has(name)) return idle(stopped.get(name));
       if (lost) return idle({ ...bar, text: LOST });
+      if (refused && bar.text === "Starting …") return idle({ text: refused, percent: 0 });
       return idle(bar.text === "Starting …" ? { text: "Nothing was made.", percent: 0 } : bar);
     },
     stopped(name, bar) {
@@ -97,7 +99,9 @@
       try {
         const answer = await ask(target, ...rest);
         lost = false;
-        return answer;
+        refused = answer.status === 503 ? (await answer.json()).detail : "";
+        // Of this status Gradio would say something of its own.
+        return refused ? new Response(JSON.stringify({ detail: refused }), { status: 429 }) : answer;
       } catch {
         lost = true;
         return new Response(JSON.stringify({ error: LOST }), { status: 500 });
@@ -112,6 +116,27 @@
       }
     }
   };
+
+  // Where a run that waits stands in line, in its tab's bar.
+  function place(line) {
+    if (!/"msg": ?"(estimation|process_starts)"/.test(line)) return;
+    let said;
+    try {
+      said = JSON.parse(line.replace(/^data: ?/, ""));
+    } catch {
+      return; // parted between two reads; there will be another
+    }
+    const waits = { text: "Starting …" };
+    if (said.msg === "estimation") {
+      const eta = said.rank_eta;
+      const ready = eta === null ? "" : ` · ready in about ${eta < 90 ? `${Math.ceil(eta)} s` : `${Math.ceil(eta / 60)} min`}`;
+      waits.text = `${said.rank ? `Place ${said.rank + 1} in line` : "Next in line"}${ready}`;
+    }
+    for (const stop of stops()) {
+      const bar = document.querySelector(`#${stop.id.replace("-stop", "-bar")} p`);
+      if (bar && /^(Starting|Next in|Place)/.test(bar.textContent)) bar.textContent = waits.text;
+    }
+  }
 
   function unbroken(answer) {
     const reader = answer.body.getReader();
@@ -140,7 +165,9 @@
             if (done) return breaks();
             out.enqueue(value);
             heard = Date.now();
-            if (/"msg": ?"close_stream"/.test(text.decode(value, { stream: true }))) close();
+            const said = text.decode(value, { stream: true });
+            said.split("\n").forEach(place);
+            if (/"msg": ?"close_stream"/.test(said)) close();
           }
           out.close();
         })().catch((error) => {

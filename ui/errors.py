@@ -16,7 +16,8 @@ from starlette.requests import ClientDisconnect
 
 from ddpm_core.cli import complaint
 from ddpm_core.errors import UserError
-from ddpm_core.requests import MAX_SEED, Request
+from ddpm_core.requests import MAX_SEED, GenerateRequest, Request
+from ui.serving.limits import too_much
 
 WENT_WRONG = "Something went wrong here; nothing is lost, and it is in the log."  # the server's
 
@@ -38,17 +39,20 @@ def build_request(kind: type[RequestT], **fields: Any) -> RequestT:
     """A request from what stands in the controls.
 
     Raises:
-        Problem: something is out of bounds; the message says what.
+        Problem: something is out of bounds, or more than one request may take (`ui.serving.limits`).
     """
     if "seed" in kind.model_fields and fields.get("seed") is None:
         raise Problem(f"The seed is empty; type a number from 0 to {MAX_SEED}.")
     # A number box hands over 7.0 or 7; what is not whole is left for the schema to refuse.
     whole = {k: int(v) if isinstance(v, float) and v.is_integer() else v for k, v in fields.items()}
     try:
-        return kind.model_validate(whole)
+        request = kind.model_validate(whole)
     except ValidationError as error:
         sentence = complaint(error)
         raise Problem(sentence[0].upper() + sentence[1:]) from None
+    if isinstance(request, GenerateRequest) and (too_long := too_much(request)):
+        raise Problem(too_long)
+    return request
 
 
 def build_request_from(kind: type[RequestT], given: Mapping[str, Any]) -> RequestT:

@@ -18,6 +18,7 @@ from ui.components import editor_canvas
 from ui.errors import Problem, build_request
 from ui.models import Shelf
 from ui.run_inputs import RunInputs
+from ui.serving.turns import in_turns
 
 # What a draft is made with. Seven calls of the denoiser: shapes and colours already stand, and on two CPU cores
 # they are there before the hand has reached for the next stroke.
@@ -97,7 +98,7 @@ class InpaintTask:
     def make(self, frame: Frame) -> Image.Image:
         """The first seed's square, without looking at the steps on the way."""
         made = self.model.inpaint(self.request, frame.image(), frame.mask())
-        return self.model.pictures(last(made).latent)[0]
+        return self.model.pictures(last(in_turns(made)).latent)[0]
 
 
 def is_new(task: InpaintTask, editor: Mapping[str, Any] | None, answered: Answer | None) -> bool:

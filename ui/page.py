@@ -19,6 +19,9 @@ from ui.models import Shelf, parameter_count
 from ui.play_modes import MODES
 from ui.run_inputs import RunInputs
 from ui.saved_settings import saved_settings
+from ui.serving.line import Line
+from ui.serving.metrics import Metrics
+from ui.serving.settings import ServingSettings
 from ui.tabs.edit import EditTab
 from ui.tabs.generate import GenerateTab
 from ui.tabs.inpaint import InpaintTab
@@ -30,11 +33,10 @@ from ui.theme import STATIC, colours, theme
 from ui.training.runs import Trainings
 
 TITLE = "Latent diffusion studio"
-WAITING = 32  # requests that may stand in line; more are told to come back
 DAY = 24 * 60 * 60
 
 
-def build(shelf: Shelf, trainings: Trainings | None = None) -> gr.Blocks:
+def build(shelf: Shelf, trainings: Trainings | None = None, settings: ServingSettings | None = None) -> gr.Blocks:
     """The page for the checkpoints on a shelf; start it with `launch(**launch_settings())`.
 
     Without `trainings`, nobody may train.
@@ -86,7 +88,8 @@ def build(shelf: Shelf, trainings: Trainings | None = None) -> gr.Blocks:
             [tabs, checkpoint],
             **PAGE_ONLY,
         )
-    return page.queue(max_size=WAITING)
+    page._queue = Line(page, settings or ServingSettings(), Metrics())
+    return page
 
 
 def _connect(tabs: gr.Tabs, generate: GenerateTab, inpaint: InpaintTab, process: ProcessTab) -> None:

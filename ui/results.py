@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -17,6 +17,7 @@ from ddpm_core.pipeline import LatentDiffusion
 from ddpm_core.requests import BetweenRequest, GenerateRequest, WalkSettings
 from ui.files import written
 from ui.run_inputs import RunInputs
+from ui.serving.turns import end_if_left
 
 SIDE = WalkSettings().size  # longer side of a moving picture, pixels, unless asked otherwise
 WALK_SECONDS = WalkSettings().seconds  # of the way between two seeds, there and back
@@ -24,7 +25,7 @@ SHOWN = 1024  # longer side of a result on the page; the file to download has th
 
 
 def save(
-    pictures: Sequence[Image.Image],
+    pictures: Iterable[Image.Image],
     request: GenerateRequest,
     model: LatentDiffusion,
     folder: Path,
@@ -40,6 +41,7 @@ def save(
     of = "" if onto is None else f"{Path(onto).stem[:60]}-"  # results of two uploads are told apart by their names
     paths = []
     for picture, one in zip(pictures, request.singles(), strict=True):
+        end_if_left()  # a large picture takes seconds
         path = folder / f"{prefix}{of}{model.stem}-{one.stem}.png"
         save_png(picture, path, model.png_parameters(one) | before)
         paths.append(str(path))
@@ -66,7 +68,7 @@ class Results:
         """Paste the model's squares back into the upload and write everything."""
         folder = TemporaryDirectory(prefix="studio-")
         root, small = Path(folder.name), frame.reduced(SHOWN)
-        pasted = [frame.paste(square) for square in made]
+        pasted = (frame.paste(square) for square in made)  # one at a time: an upload may be large
         files = save(pasted, inputs.request, model, root, prefix="inpainted-", onto=inputs.picture)
         before = written(small.picture, root, "before")
         if small is frame:

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
+import threading
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from ddpm_core.cli import fail, run
+from ddpm_core.cli import fail, in_one_sentence, part, run, takes
 from ddpm_core.errors import UserError
+from ui.serving.settings import ServingSettings
 
 
+@takes(ServingSettings)
 def main(
+    given: dict[str, Any],
     host: Annotated[str, typer.Option(help="address to listen on; 0.0.0.0 lets other machines in")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=1, max=65535, help="port to listen on")] = 7860,
     checkpoint: Annotated[
@@ -34,26 +39,42 @@ def main(
     from ui.errors import forgive_leaving
     from ui.models import Shelf
     from ui.page import build, launch_settings
+    from ui.serving.ending import block_until_told
+    from ui.serving.limits import limit_pixels
+    from ui.serving.line import line_of
+    from ui.serving.metrics import log_to_stderr
     from ui.training.runs import Trainings, audience
 
+    with in_one_sentence():
+        settings = part(given, ServingSettings)
+        visitors = settings.visitors()
     try:
         shelf = Shelf.around(checkpoint, device)
         trainings = Trainings(shelf.root, device, audience(host, share, allow_training))
-        page = build(shelf, trainings)
+        page = build(shelf, trainings, settings)
     except UserError as error:
         fail(str(error))
     forgive_leaving()
+    limit_pixels()
+    log_to_stderr()
+    os.environ["FORWARDED_ALLOW_IPS"] = settings.trust_proxy  # what uvicorn goes by
+    told = threading.Event()
+    # What is being trained is saved, and what is being made is finished; whoever says it twice does not want to wait.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit() if told.is_set() else told.set())
     try:
-        page.launch(server_name=host, server_port=port, share=share, prevent_thread_lock=True, **launch_settings())
+        page.launch(
+            server_name=host, server_port=port, share=share, prevent_thread_lock=True, auth=visitors,
+            root_path=settings.root_path or None, **launch_settings(),
+        )  # fmt: skip
     except OSError:
         fail(f"{host}:{port} cannot be listened on; it may be taken: try another --port.")
     except ValueError:  # Gradio calls its own address before it lets anyone in
         proxy = f"if a proxy is set, exempt the address with NO_PROXY={host}"
         fail(f"the page did not answer at {host}:{port}; the machine may be too busy, or {proxy}.")
     typer.echo(f"The studio is open at http://{'127.0.0.1' if host == '0.0.0.0' else host}:{port} (Ctrl+C ends it).")
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit())  # so that what is being trained is saved
     with trainings:
-        page.block_thread()
+        line_of(page).metrics.warmed_up(shelf.load(shelf.first))
+        block_until_told(page, told)
 
 
 def command() -> None:

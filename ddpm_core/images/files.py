@@ -98,7 +98,8 @@ def read_picture(path: str | Source, use: Callable[[Image.Image], Used], side: i
     except FileNotFoundError:
         raise PictureError(f"{path} does not exist.") from None
     except Image.DecompressionBombError:
-        raise PictureError(f"{name} has too many pixels to open; make it smaller first.") from None
+        most = 2 * (Image.MAX_IMAGE_PIXELS or 0) // 10**6  # Pillow refuses from twice its limit on
+        raise PictureError(f"{name} has too many pixels to open, over {most} million; make it smaller first.") from None
     except MemoryError:
         raise PictureError(f"There is not enough memory to open {name}; make it smaller first.") from None
     except Exception:  # damaged files make Pillow's many readers stumble in as many ways

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import socket
 import subprocess
 import sys
@@ -153,6 +154,56 @@ def test_a_file_made_by_one_process_can_be_fetched_from_the_other(apps: list[str
     (made,) = client.predict(seed=1, steps=2, api_name="/generate")
     path = f"/gradio_api/file={made['path']}"
     assert httpx.get(apps[1] + path).content == httpx.get(apps[0] + path).content != b""
+
+
+@pytest.fixture
+def through_nginx(apps: list[str], tmp_path: Path) -> Iterator[str]:
+    """The address of nginx with the configuration as it is, but for the ports."""
+    port, text = free_port(), (ROOT / "deploy" / "nginx.conf").read_text().replace("listen 80;", "listen LISTEN;")
+    for number, address in zip(("7861", "7862"), apps, strict=True):
+        text = text.replace(f"127.0.0.1:{number};", f"{address.removeprefix('http://')};")
+    folders = "".join(
+        f"{name}_temp_path {tmp_path}/{name};\n" for name in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+    )
+    (tmp_path / "nginx.conf").write_text(
+        f"daemon off; pid {tmp_path}/pid; error_log {tmp_path}/error.log;\nevents {{}}\n"
+        f"http {{\naccess_log off;\n{folders}{text.replace('LISTEN', f'127.0.0.1:{port}')}\n}}\n"
+    )
+    process = subprocess.Popen(["nginx", "-e", tmp_path / "error.log", "-p", tmp_path, "-c", tmp_path / "nginx.conf"])
+    until = time.monotonic() + PATIENCE
+    while True:
+        try:
+            httpx.get(f"http://127.0.0.1:{port}/healthz").raise_for_status()
+            break
+        except httpx.HTTPError:
+            assert process.poll() is None, (tmp_path / "error.log").read_text()
+            assert time.monotonic() < until
+            time.sleep(0.1)
+    yield f"http://127.0.0.1:{port}"
+    process.terminate()
+    process.wait(30)
+
+
+def made_by(address: str) -> float:
+    """How many pictures' runs an app has finished."""
+    lines = httpx.get(f"{address}/metrics").text.splitlines()
+    named = 'studio_requests_total{kind="generate",outcome="done"}'
+    return next((float(line.split()[-1]) for line in lines if line.startswith(named)), 0.0)
+
+
+@pytest.mark.skipif(shutil.which("nginx") is None, reason="nginx is not installed")
+def test_behind_nginx_visitors_keep_their_process_and_both_have_some(apps: list[str], through_nginx: str) -> None:
+    before, served = [made_by(address) for address in apps], [0.0, 0.0]
+    visitors: list[Page] = []
+    while 0.0 in served:  # which process a visitor gets is a matter of chance
+        assert len(visitors) < 40
+        visitors.append(Page(through_nginx))
+        visitors[-1].generate(1000 + len(visitors))
+        served = [made_by(address) - begun for address, begun in zip(apps, before, strict=True)]
+    assert [page.carried_seed() for page in visitors] == [1001 + number for number in range(len(visitors))]
+    assert httpx.get(f"{through_nginx}/metrics").status_code == httpx.codes.NOT_FOUND
+    config = visitors[0].http.get("/config").json()
+    assert config["root"] == through_nginx  # as visitors see it, not as the process is called
 
 
 # What is tested above is a stand-in; these hold the file that visitors are served by to it, and to the manual.

@@ -6,6 +6,7 @@ From Python: `gradio_client.Client("http://127.0.0.1:7860").predict(seed=7, coun
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import gradio as gr
@@ -25,6 +26,7 @@ from ui.files import workspace
 from ui.models import Shelf
 from ui.results import animate, save
 from ui.run_inputs import RunInputs
+from ui.serving.turns import in_turns
 
 PICTURE = "the picture, any size and format"
 MASK = "a picture of the same shape, light (or opaque) where `picture` is painted"
@@ -38,7 +40,7 @@ def build(shelf: Shelf) -> None:
         request = build_request_from(GenerateRequest, given)
         model = shelf.load(given["checkpoint"])
         with workspace() as folder:
-            yield save(model.pictures(last(model.generate(request)).latent), request, model, folder)
+            yield save(model.pictures(last(in_turns(model.generate(request))).latent), request, model, folder)
 
     def inpaint(given: dict[str, Any]) -> Iterator[list[str]]:
         """Part of a picture made anew."""
@@ -46,17 +48,15 @@ def build(shelf: Shelf) -> None:
         inputs, original = inputs_of(request, given["picture"], given["mask"])
         model = shelf.load(given["checkpoint"])
         frame = inputs.frame(model, original)
-        made = model.pictures(last(model.inpaint(request, frame.image(), frame.mask())).latent)
+        made = model.pictures(last(in_turns(model.inpaint(request, frame.image(), frame.mask()))).latent)
         with workspace() as folder:
-            pasted = [frame.paste(square) for square in made]
+            pasted = (frame.paste(square) for square in made)  # one at a time: an upload may be large
             yield save(pasted, request, model, folder, prefix="inpainted-", onto=given["picture"])
 
     def process(given: dict[str, Any]) -> Iterator[str]:
         """How a picture comes out of noise, step after step; of an inpainting, if a picture is given."""
         shown = build_request_from(ProcessSettings, given)
-        kind = GenerateRequest if given["picture"] is None else InpaintRequest
-        chosen = {name: value for name, value in given.items() if name != "steps" or value}
-        request = build_request_from(kind, chosen)
+        request = request_of_process(given)
         inputs = RunInputs(request)
         if isinstance(request, InpaintRequest):
             inputs, _ = inputs_of(request, given["picture"], given["mask"])
@@ -64,7 +64,7 @@ def build(shelf: Shelf) -> None:
         run, dress = inputs.begin(model, shown.size)
         frames = [
             dress(model.pictures(step.denoised if shown.view == "believes" else step.latent)[0])
-            for step in spread(run, request.calls)
+            for step in spread(in_turns(run), request.calls)
         ]
         with workspace() as folder:
             name = f"{model.stem}-seed-{request.seed}"
@@ -77,7 +77,7 @@ def build(shelf: Shelf) -> None:
             raise Problem("A picture is needed.")
         model = shelf.load(given["checkpoint"])
         square = model.square(open_picture(picture))
-        made = model.pictures(last(model.edit(request, to_tensor(square))).latent)
+        made = model.pictures(last(in_turns(model.edit(request, to_tensor(square)))).latent)
         with workspace() as folder:
             yield save(made, request, model, folder, prefix="edited-", onto=picture)
 
@@ -91,12 +91,14 @@ def build(shelf: Shelf) -> None:
             generate, door, parameters_of(GenerateRequest) | checkpoint(),
             "seed count steps sampler checkpoint label guidance",
             gr.Files(label="pictures"), "One PNG file per picture, its parameters in the PNG's text.",
+            partial(build_request_from, GenerateRequest),
         )  # fmt: skip
         expose(
             inpaint, door, parameters_of(InpaintRequest) | checkpoint() | file("picture", PICTURE) | file("mask", MASK),
             "picture mask keep_painted seed count steps sampler checkpoint grow feather crop label guidance",
             gr.Files(label="pictures"),
             "One PNG file per variant, at the picture's size; what is kept is identical to the picture.",
+            partial(build_request_from, InpaintRequest),
         )  # fmt: skip
         of_a_run = parameters_of(GenerateRequest, InpaintRequest, ProcessSettings, without=("count", "steps"))
         expose(
@@ -105,17 +107,24 @@ def build(shelf: Shelf) -> None:
             | file("mask", f"for an inpainting, {MASK}", optional=True),
             "seed steps sampler view size seconds keep_painted checkpoint picture mask grow feather crop label "
             "guidance",
-            gr.File(label="gif"), "The GIF or MP4 file.",
+            gr.File(label="gif"), "The GIF or MP4 file.", request_of_process,
         )  # fmt: skip
         expose(
             edit, door, parameters_of(EditRequest) | checkpoint()
             | file("picture", f"{PICTURE}; the face in it is used, or the square in its middle"),
             "picture strength seed count steps sampler checkpoint label guidance",
             gr.Files(label="pictures"), "One PNG file per variant, at the model's size.",
+            partial(build_request_from, EditRequest),
         )  # fmt: skip
         api_play.build(shelf, door)
         api_inside.build(shelf, door)
     gr.api(checkpoints, api_name="checkpoints", queue=False)
+
+
+def request_of_process(given: dict[str, Any]) -> GenerateRequest:
+    """The run that /process shows: an inpainting, if there is a picture."""
+    chosen = {name: value for name, value in given.items() if name != "steps" or value}
+    return build_request_from(GenerateRequest if given["picture"] is None else InpaintRequest, chosen)
 
 
 def steps_of_either() -> dict[str, Parameter]:

@@ -12,8 +12,8 @@ from gradio.components import Component
 from pydantic.fields import FieldInfo
 
 from ddpm_core.cli import bounds
-from ddpm_core.requests import Request
-from ui.components.events import ONE_AT_A_TIME
+from ddpm_core.requests import GenerateRequest, Request
+from ui.components.events import ONE_AT_A_TIME, announced
 from ui.errors import as_problem
 
 BOUNDS = ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum")
@@ -73,7 +73,15 @@ def number(name: str, default: float, schema: Mapping[str, Any]) -> gr.Number:
     return box
 
 
-def expose(act: Act, door: gr.Button, given: Mapping[str, Parameter], first: str, outputs: Any, returns: str) -> None:
+def expose(
+    act: Act,
+    door: gr.Button,
+    given: Mapping[str, Parameter],
+    first: str,
+    outputs: Any,
+    returns: str,
+    request_of: Callable[[dict[str, Any]], GenerateRequest] | None = None,
+) -> None:
     """Register `act` under its name, its docs made from its docstring and what is `given`.
 
     Args:
@@ -82,6 +90,7 @@ def expose(act: Act, door: gr.Button, given: Mapping[str, Parameter], first: str
         first: names, parted by spaces, of the parameters that come first, in this order: programs hand them over by
             place. All others follow as they stand.
         returns: what it answers.
+        request_of: the request in what it is given, by which the line knows how long it takes; None if it takes no run.
     """
     names = list(dict.fromkeys([*first.split(), *given]))
 
@@ -95,7 +104,12 @@ def expose(act: Act, door: gr.Button, given: Mapping[str, Parameter], first: str
         [_signed(name, given[name]) for name in names]
     )
     components = [given[name].component for name in names]
-    door.click(as_problem(endpoint), components, outputs, api_name=act.__name__, **ONE_AT_A_TIME)
+
+    def expects(*values: Any) -> int:
+        return request_of(dict(zip(names, values, strict=True))).model_calls if request_of else 1
+
+    handler = announced(as_problem(endpoint), act.__name__, expects)
+    door.click(handler, components, outputs, api_name=act.__name__, **ONE_AT_A_TIME)
 
 
 def _signed(name: str, parameter: Parameter) -> inspect.Parameter:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import gradio as gr
@@ -15,6 +16,7 @@ from ui.errors import build_request_from
 from ui.files import workspace
 from ui.models import Shelf
 from ui.results import animate, save
+from ui.serving.turns import in_turns
 
 
 def build(shelf: Shelf, door: gr.Button) -> None:
@@ -25,7 +27,7 @@ def build(shelf: Shelf, door: gr.Button) -> None:
         request = build_request_from(BetweenRequest, given)
         shown = build_request_from(WalkSettings, given)
         model = shelf.load(given["checkpoint"])
-        made = model.pictures(last(model.between(request)).latent)
+        made = model.pictures(last(in_turns(model.between(request))).latent)
         with workspace() as folder:
             files = save(made, request, model, folder)
             walk = there_and_back(made)
@@ -36,28 +38,29 @@ def build(shelf: Shelf, door: gr.Button) -> None:
         request = build_request_from(AnagramRequest, given)
         model = shelf.load(given["checkpoint"])
         with workspace() as folder:
-            yield save(model.pictures(last(model.anagram(request)).latent), request, model, folder)
+            yield save(model.pictures(last(in_turns(model.anagram(request))).latent), request, model, folder)
 
     def hybrid(given: dict[str, Any]) -> Iterator[list[str]]:
         """Pictures that are one class from afar and another close by; for classes, and pixels that are diffused."""
         request = build_request_from(HybridRequest, given)
         model = shelf.load(given["checkpoint"])
         with workspace() as folder:
-            yield save(model.pictures(last(model.hybrid(request)).latent), request, model, folder)
+            yield save(model.pictures(last(in_turns(model.hybrid(request))).latent), request, model, folder)
 
     expose(
         between, door, parameters_of(BetweenRequest, WalkSettings) | checkpoint(),
         "seed to count steps sampler checkpoint label guidance",
         [gr.Files(label="pictures"), gr.File(label="gif")],
         "One PNG file per picture, and a GIF or MP4 that goes there and back.",
+        partial(build_request_from, BetweenRequest),
     )  # fmt: skip
     expose(
         anagram, door, parameters_of(AnagramRequest) | checkpoint(),
         "seed count view steps sampler checkpoint label other guidance",
-        gr.Files(label="pictures"), "One PNG file per picture, as it is.",
+        gr.Files(label="pictures"), "One PNG file per picture, as it is.", partial(build_request_from, AnagramRequest),
     )  # fmt: skip
     expose(
         hybrid, door, parameters_of(HybridRequest) | checkpoint(),
         "seed count label other guidance blur steps sampler checkpoint",
-        gr.Files(label="pictures"), "One PNG file per picture.",
+        gr.Files(label="pictures"), "One PNG file per picture.", partial(build_request_from, HybridRequest),
     )  # fmt: skip

@@ -2,10 +2,27 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+Handler = TypeVar("Handler", bound=Callable)
 
 # Buttons of different tabs share one line: the limit is per id, and the machine has one model's worth of memory.
 ONE_AT_A_TIME: dict[str, Any] = {"concurrency_id": "model", "concurrency_limit": 1}
 # Handlers of the page itself; what other programs may call stands in `ui.api`.
 PAGE_ONLY: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
 AT_ONCE: dict[str, Any] = {**PAGE_ONLY, "queue": False}
+
+
+def announced(handler: Handler, kind: str, expects: Callable[..., int] | None = None) -> Handler:
+    """The handler, with what the line and the log want to know of it.
+
+    Args:
+        kind: what it does, in a word.
+        expects: how many calls of the model its inputs ask for, one picture each; raises what it likes if they are
+            not what they should be.
+    """
+    setattr(handler, "kind", kind)  # noqa: B010
+    if expects is not None:
+        setattr(handler, "expects", expects)  # noqa: B010
+    return handler

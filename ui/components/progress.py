@@ -12,6 +12,7 @@ import gradio as gr
 
 from ddpm_core.diffusion.samplers import Step
 from ui.files import workspace
+from ui.serving.turns import in_turns
 
 PREVIEW_SECONDS = 0.125  # between previews; the page cannot show many more and has no way to say so
 PREVIEW_FRACTION = 0.1  # what previews may cost of the time between them: the picture is what is waited for
@@ -89,7 +90,7 @@ def run_with_previews(
         result: what the last step puts on the page. It may write files into the folder it is given, which goes
             when they have been handed over.
     """
-    for tick in watch(steps, total):
+    for tick in watch(in_turns(steps), total):
         if tick.preview_due:
             yield {**preview(tick.step), bar: tick.status}
         elif tick.bar_due:

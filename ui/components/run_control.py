@@ -9,7 +9,7 @@ import gradio as gr
 from gradio.components import Component
 from gradio.events import Dependency
 
-from ui.components.events import AT_ONCE, ONE_AT_A_TIME, PAGE_ONLY
+from ui.components.events import AT_ONCE, ONE_AT_A_TIME, PAGE_ONLY, announced
 from ui.components.progress import status
 from ui.errors import as_warning
 
@@ -43,17 +43,19 @@ class RunControl:
         outputs: Sequence[Component],
         bar: gr.HTML,
         supersedes: Sequence[Dependency] = (),
+        expects: Callable[..., int] | None = None,
     ) -> None:
         """Have the button run the generator `work`, whose dictionaries update `outputs` and `bar`.
 
-        Whatever it `supersedes` is cancelled when it begins.
+        Whatever it `supersedes` is cancelled when it begins; what it `expects` is how many calls of the model its
+        inputs ask for (`events.announced`).
         """
         # Buttons and bar change in the browser: it needs no answer for that, and there may be nobody to give one.
         shows = [self.run, self.stop, bar]
         began = self.run.click(
             None, outputs=shows, js=f"() => window.studio.began('{self.name}')", cancels=list(supersedes), **AT_ONCE
         )
-        handler = as_warning(work, lambda sentence: {bar: status(sentence)})
+        handler = announced(as_warning(work, lambda sentence: {bar: status(sentence)}), self.name, expects)
         job = began.then(handler, list(inputs), [*outputs, bar], **PAGE_ONLY, **ONE_AT_A_TIME)
         ended = f"(bar) => window.studio.ended('{self.name}', bar)"
         job.then(None, bar, shows, js=ended, **AT_ONCE)

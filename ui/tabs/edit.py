@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -79,6 +79,7 @@ class EditTab:
             [checkpoint, self.picture, *self.fields.values()],
             [*self.view.parts, self.last],
             self.view.bar,
+            expects=lambda checkpoint, picture, *values: self._request(values).model_calls,
         )
         upload.upload(as_warning(self.show), [upload, checkpoint], self.opens, **PAGE_ONLY)
         self.view.go_on.click(as_warning(self._continue), [self.view.download, checkpoint], self.opens, **PAGE_ONLY)
@@ -118,8 +119,11 @@ class EditTab:
         # Gradio keeps what can be downloaded in its cache, so the file stays when the next result replaces this one.
         return self.show(result, checkpoint)
 
+    def _request(self, values: Sequence[Any]) -> EditRequest:
+        return build_request(EditRequest, **dict(zip(self.fields, values, strict=True)))
+
     def _run(self, checkpoint: str, picture: str | None, *values: Any) -> Iterator[Updates]:
-        request = build_request(EditRequest, **dict(zip(self.fields, values, strict=True)))
+        request = self._request(values)
         if picture is None:
             raise Problem("There is no picture yet; open one or take an example.")
         model = self.shelf.load(checkpoint)

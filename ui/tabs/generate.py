@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -76,6 +76,7 @@ class GenerateTab:
             [checkpoint, *self.fields.values()],
             [self.gallery, self.last, self.chosen],
             self.bar,
+            expects=lambda checkpoint, *values: self._request(values).model_calls,
         )
         self.gallery.select(_index, outputs=self.chosen, **AT_ONCE)
 
@@ -84,8 +85,11 @@ class GenerateTab:
         message = f"Its settings are here; Generate makes it again.{left_out(self.fields, request)}"
         return {**filled(self.fields, request, model), self.bar: status(message)}
 
+    def _request(self, values: Sequence[Any]) -> GenerateRequest:
+        return build_request(GenerateRequest, **dict(zip(self.fields, values, strict=True)))
+
     def _run(self, checkpoint: str, *values: Any) -> Iterator[Updates]:
-        request = build_request(GenerateRequest, **dict(zip(self.fields, values, strict=True)))
+        request = self._request(values)
         model, captions = self.shelf.load(checkpoint), captions_of(request)
 
         def on_stage(files: Iterable[str]) -> Updates:

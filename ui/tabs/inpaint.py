@@ -18,11 +18,11 @@ from ui import examples
 from ui.components import editor_canvas
 from ui.components.class_picker import class_row
 from ui.components.controls import count_row, crop_choice, sampling, seed_row, shaping
-from ui.components.events import ONE_AT_A_TIME, PAGE_ONLY
+from ui.components.events import ONE_AT_A_TIME, PAGE_ONLY, announced
 from ui.components.progress import Updates, run_with_previews, seconds, status
 from ui.components.result_view import DRAG, ResultView
 from ui.components.run_control import RunControl
-from ui.errors import Problem, as_warning, without_warning
+from ui.errors import Problem, as_warning, build_request, without_warning
 from ui.files import cached
 from ui.help import lead
 from ui.live_draft import DRAFT, Answer, InpaintTask, is_new
@@ -87,9 +87,10 @@ class InpaintTab:
         checkpoint.change(as_warning(self._fit), [checkpoint, crop], [self.ready, crop], **PAGE_ONLY, **ONE_AT_A_TIME)
         given = [checkpoint, self.picture, self.editor, *self.fields.values()]
         shows = [*self.view.parts, self.to_process, self.done, self.answered]
+        draft = without_warning(self._draft, lambda sentence: {self.view.bar: status(sentence)})
         drafting = gr.on(
             [self.editor.input, seed.change, region.input, grow.change, feather.change, crop.input, label.input],
-            without_warning(self._draft, lambda sentence: {self.view.bar: status(sentence)}),
+            announced(draft, "draft", lambda *values: InpaintRequest(**DRAFT).model_calls),
             [live, self.answered, *given],
             [*shows, self.view.bar],
             js=IF_IDLE,
@@ -97,7 +98,10 @@ class InpaintTab:
             **PAGE_ONLY,
             **ONE_AT_A_TIME,
         )
-        control.wire(self._run, given, [*shows, self.last], self.view.bar, supersedes=[drafting])
+        control.wire(
+            self._run, given, [*shows, self.last], self.view.bar, supersedes=[drafting],
+            expects=lambda checkpoint, picture, editor, *values: self._calls(values),
+        )  # fmt: skip
         self.view.go_on.click(as_warning(self._continue), self.view.download, [*self.opens, self.view.bar], **PAGE_ONLY)
 
     def _place_editor(self, canvas: dict[str, Any] | None, shipped: list[str]) -> None:
@@ -161,6 +165,9 @@ class InpaintTab:
             raise Problem("There is no result yet to continue from; inpaint something first.")
         # Gradio keeps what can be downloaded in its cache, so the file stays when the next result replaces this one.
         return *self.show(result, with_mask=False), status("Now paint over what should change next.")
+
+    def _calls(self, values: Sequence[Any]) -> int:
+        return build_request(InpaintRequest, **dict(zip(self.fields, values, strict=True))).model_calls
 
     def _task(self, checkpoint: str, picture: str | None, editor: Any, *values: Any, **instead: Any) -> InpaintTask:
         fields = dict(zip(self.fields, values, strict=True)) | instead

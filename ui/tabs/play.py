@@ -72,6 +72,7 @@ class PlayTab:
             [checkpoint, self.mode, self.animation.format, *self.fields.values()],
             [self.gallery, *self.animation.parts, self.last],
             self.bar,
+            expects=lambda checkpoint, key, format, *values: self._request(key, values).model_calls,
         )
         self.animation.format.change(
             as_warning(self._animate),
@@ -140,10 +141,13 @@ class PlayTab:
         message = f"Its settings are here; Make makes it again.{left_out(fields, request)}"
         return {**updates, self.filled: request, self.bar: status(message)}
 
-    def _run(self, checkpoint: str, key: str, format: str, *values: Any) -> Iterator[Updates]:
+    def _request(self, key: str, values: Sequence[Any]) -> GenerateRequest:
         mode, fields = MODES[key], dict(zip(self.fields, values, strict=True))
         given = {name: value for name, value in fields.items() if name in mode.kind.model_fields}
-        request = build_request(mode.kind, **given, count=fields[mode.count])
+        return build_request(mode.kind, **given, count=fields[mode.count])
+
+    def _run(self, checkpoint: str, key: str, format: str, *values: Any) -> Iterator[Updates]:
+        mode, request = MODES[key], self._request(key, values)
         model, captions = self.shelf.load(checkpoint), mode.captions(request)
 
         def preview(step: Step) -> Updates:

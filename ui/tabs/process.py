@@ -103,6 +103,7 @@ class ProcessTab:
             [checkpoint, self.inputs, *self.carried[3:], view, side, speed, self.animation.format],
             [self.frame, self.scrubber, self.latents, self.denoised, *self.animation.parts, self.last],
             self.bar,
+            expects=self._calls,
         )
         gr.on([view.change, self.denoised.change], None, frames, self.strip, js=STRIP_OF, **AT_ONCE)
         gr.on([view.change, self.scrubber.change], None, [self.scrubber, *frames], self.frame, js=PICK, **AT_ONCE)
@@ -139,6 +140,11 @@ class ProcessTab:
             with workspace() as folder:
                 frames = [Image.open(file) for file in files]
                 yield self.animation.shows(animate(frames, folder, float(speed), int(side), "process", format))
+
+    @staticmethod
+    def _calls(checkpoint: str, inputs: Any, seed: float, steps: float, sampler: str, *others: Any) -> int:
+        # What is carried over stays with the server; of an inpainting each step is taken several times.
+        return build_request(GenerateRequest, seed=seed, steps=steps, sampler=sampler).model_calls
 
     def _run(
         self,

@@ -1,0 +1,41 @@
+"""Waiting for others, as the page says it: the place in line, and why a request was not taken."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+from playwright.sync_api import Page, expect
+
+from tests.browser.conftest import DESKTOP, App
+from tests.browser.test_studio import LONG, advanced, number, run
+from tests.visitor import Visitor
+
+
+def test_who_waits_sees_a_place_and_who_is_refused_a_sentence(
+    visit: Callable[..., Page], serve: Callable[..., App]
+) -> None:
+    app = serve("--max-waiting", "1")
+    with Visitor(app.address) as first, Visitor(app.address) as third:
+        first.learn()
+        third.learn()
+        before = first.ask("generate", steps=999, count=8)
+        page = visit(app.address, viewport=DESKTOP, color_scheme="light")
+        bar = page.locator("#generate-bar p")
+        advanced(page, "generate", 100)
+        number(page, "#generate-count", 8)
+        page.locator("#generate-run").click()
+        expect(bar).to_have_text(re.compile("^Next in line"), timeout=LONG)
+        page.locator("#generate-stop").click()
+        third.ask("generate", steps=999, count=8)
+        page.locator("#generate-run").click()
+        expect(bar).to_have_text(
+            "The studio is busy: as many as may wait are waiting, 1. Try again in a minute.", timeout=LONG
+        )
+        expect(page.locator("#generate-run")).to_be_visible()
+        given = {"session_hash": first.session, "fn_index": first.numbers["generate"], "event_id": before}
+        first.http.post("/gradio_api/cancel", json=given).raise_for_status()
+        next(third.events())  # and gone
+        number(page, "#generate-count", 1)
+        number(page, "#generate-steps", 3)
+        run(page, "generate")

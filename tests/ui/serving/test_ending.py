@@ -1,0 +1,57 @@
+"""The app's end: what is in line is finished, or the time for it is up. The end-to-end test ends a real process."""
+
+from __future__ import annotations
+
+import threading
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from ui.serving import ending
+
+
+class Page(SimpleNamespace):
+    """A page that is served, with a line of which all but `looks` looks find something in it."""
+
+    def __init__(self, looks: float):
+        super().__init__(is_running=True, looks=looks, closed=False, refuses=False)
+
+    @property
+    def idle(self) -> bool:
+        self.looks -= 1
+        return self.looks < 0
+
+    def close_to_new(self) -> None:
+        self.refuses = True
+
+    def close(self, verbose: bool) -> None:
+        assert not verbose
+        self.closed = True
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ending, "HANDED_OVER", 0.0)
+    monkeypatch.setattr(ending, "line_of", lambda page: page)
+
+
+@pytest.mark.parametrize(("looks", "grace"), [(0, 60.0), (3, 60.0), (float("inf"), 0.0)])
+def test_it_closes_when_nothing_is_left_to_make_or_the_time_is_up(looks: float, grace: float) -> None:
+    told, page = threading.Event(), Page(looks)
+    told.set()
+    ending.block_until_told(page, told, grace)  # type: ignore[arg-type]
+    assert page.closed
+    assert page.refuses
+    assert page.looks < 0 or grace == 0
+
+
+def test_ctrl_c_does_not_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Told(threading.Event):
+        def wait(self, timeout: float | None = None) -> bool:
+            raise KeyboardInterrupt
+
+    page: Any = Page(float("inf"))
+    ending.block_until_told(page, Told())
+    assert page.closed
+    assert not page.refuses

@@ -1,0 +1,49 @@
+"""What is told of the app: whether it is ready, numbers, and a line a request."""
+
+from __future__ import annotations
+
+import json
+import logging
+
+import pytest
+from fastapi import FastAPI
+from fastapi.testclient import TestClient
+
+from ddpm_core.pipeline import LatentDiffusion
+from ui.serving.metrics import Metrics
+
+
+def test_healthz_says_503_until_the_model_has_computed_and_when_the_app_closes(tiny_model: LatentDiffusion) -> None:
+    metrics, app = Metrics(), FastAPI()
+    metrics.attach(app)
+    metrics.watch(lambda: 3, lambda: 1, lambda: 2)
+    web = TestClient(app)
+    answer = web.get("/healthz")
+    assert (answer.status_code, answer.json()) == (503, {"status": "loading", "model": None, "waiting": 3})
+    metrics.warmed_up(tiny_model)
+    answer = web.get("/healthz")
+    assert (answer.status_code, answer.json()) == (200, {"status": "ok", "model": tiny_model.name, "waiting": 3})
+    metrics.closing = True
+    assert (web.get("/healthz").status_code, web.get("/healthz").json()["status"]) == (503, "closing")
+
+
+def test_a_model_that_always_wants_a_class_computes_with_one(class_model: LatentDiffusion) -> None:
+    metrics = Metrics()
+    metrics.warmed_up(class_model)
+    assert metrics.model == class_model.name
+
+
+def test_metrics_count_and_the_log_has_a_line_for_each(caplog: pytest.LogCaptureFixture) -> None:
+    metrics, app = Metrics(), FastAPI()
+    metrics.attach(app)
+    with caplog.at_level(logging.INFO, "studio.requests"):
+        metrics.done("inpaint", "done", 0.5, 2.0, 21)
+        metrics.refused("edit", "full")
+    text = TestClient(app).get("/metrics").text
+    assert 'studio_requests_total{kind="inpaint",outcome="done"} 1.0' in text
+    assert 'studio_request_seconds_sum{kind="inpaint"} 2.0' in text
+    assert 'studio_refusals_total{reason="full"} 1.0' in text
+    first, second = (json.loads(record.message) for record in caplog.records)
+    assert first.pop("at") <= second.pop("at")
+    assert first == {"kind": "inpaint", "outcome": "done", "waited": 0.5, "seconds": 2.0, "calls": 21}
+    assert second == {"kind": "edit", "outcome": "refused", "reason": "full"}

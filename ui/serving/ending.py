@@ -1,0 +1,39 @@
+"""The end of the app: what is in line is made and handed over, what comes new is told to come back."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+import gradio as gr
+
+from ui.serving.line import line_of
+
+GRACE = 25.0  # seconds for what is in line; those who send SIGTERM tend to wait for 30 before they kill
+HANDED_OVER = 2.0  # seconds in which pages fetch the last pictures
+
+
+def block_until_told(page: gr.Blocks, told: threading.Event, grace: float = GRACE) -> None:
+    """Serve until `told` to end; then finish what is in line, within `grace` seconds, and close.
+
+    Ctrl+C ends at once.
+    """
+    try:
+        while page.is_running and not told.wait(0.1):
+            pass
+        if told.is_set():
+            finish(page, grace)
+    except KeyboardInterrupt:
+        pass
+    page.close(verbose=False)
+
+
+def finish(page: gr.Blocks, grace: float) -> None:
+    """Take nothing new, and wait until what is in line has been made."""
+    line, until = line_of(page), time.monotonic() + grace
+    line.close_to_new()
+    if line.idle:
+        return
+    while not line.idle and time.monotonic() < until:
+        time.sleep(0.05)
+    time.sleep(HANDED_OVER)

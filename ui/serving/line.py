@@ -1,0 +1,245 @@
+"""The line in front of the model: who is next, who has to come back later, and how long it takes.
+
+Gradio's queue serves first come, first served. Here a visitor who asks for much waits behind those who ask for little,
+a short request need not wait for the end of a long one, nobody holds more than a share of the line, and what is said of
+waiting is reckoned from what each request asks of the model.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
+from ipaddress import ip_address
+from typing import Any, NoReturn
+
+from fastapi import HTTPException
+from gradio import route_utils
+from gradio.blocks import Blocks
+from gradio.queueing import Event, Queue
+from gradio.server_messages import EstimationMessage
+
+from ui.components.events import ONE_AT_A_TIME
+from ui.serving.metrics import Metrics
+from ui.serving.settings import ServingSettings
+
+MODEL = ONE_AT_A_TIME["concurrency_id"]
+SHORT = 200  # calls of the model, a picture each: 8 pictures in 20 steps and some more
+LANES = 2  # a long request and a short one beside it
+PAGE = "page"  # kind of what a page does by itself, when another checkpoint is chosen say
+OF_A_PAGE = 24  # of these at a time; they are quick, and there are several at once
+STAYS = 300.0  # seconds that a visitor counts as one after a request
+COME_BACK = 10  # seconds after which one who was refused may try again
+OUTCOMES = {"success": "done", "cancelled": "stopped"}  # by what Gradio says
+
+CLOSING = "The studio is closing for a moment; what is on your page stays. Try again soon."
+FULL = "The studio is busy: as many as may wait are waiting, {count}. Try again in a minute."
+SHARE = "You have {count} requests waiting or running, which is as many as one visitor may have; wait for one of them."
+VISITORS = "The studio is full: {count} visitors are being served. Try again in a few minutes."
+
+
+class Line(Queue):
+    """Gradio's queue with shares, lanes and honest times.
+
+    Waiting requests stand in the order in which they are served, that of their start tags (start-time fair queueing,
+    Goyal, Vin and Cheng 1996): a visitor's next request starts where the last one ends, in calls of the model. Time
+    goes on by the calls made, shared out among those who ask (as in Demers, Keshav and Shenker 1989), so that whoever
+    has asked for much is not overtaken for ever by those who have just come.
+    """
+
+    def __init__(
+        self,
+        page: Blocks,
+        settings: ServingSettings,
+        metrics: Metrics,
+        clock: Callable[[], float] = time.monotonic,
+    ):
+        super().__init__(True, page.max_threads, 1, settings.max_waiting, page)
+        self.settings, self.metrics, self.clock = settings, metrics, clock
+        self.running: dict[Event, float] = {}  # since when
+        self.seen: dict[str, float] = {}  # when each visitor last asked
+        self.finish: dict[str, float] = {}  # tags: where each visitor's requests that were begun end
+        self.now = 0.0  # where a request starts whose visitor has had nothing lately
+        self.pace: float | None = None  # seconds per call of the model
+        metrics.watch(lambda: len(self), lambda: len(self.running), lambda: len(self.visitors()))
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing waits, runs, or has yet to be handed over."""
+        return not self.running and not len(self) and not any(self.pending_event_ids_session.values())
+
+    def set_server_app(self, app: Any) -> None:
+        """The server this is the line of; it answers for it."""
+        super().set_server_app(app)
+        self.metrics.attach(app)
+
+    def close_to_new(self) -> None:
+        """Refuse whatever is asked from now on; what is in line is still made."""
+        self.metrics.closing = True
+
+    def visitors(self) -> set[str]:
+        """Sessions that asked for something lately, or have something in line."""
+        since = self.clock() - STAYS
+        self.seen = {session: at for session, at in self.seen.items() if at > since}
+        return set(self.seen) | {event.session_hash for event in self._held()}
+
+    def _held(self) -> list[Event]:
+        waiting = self.event_queue_per_concurrency_id.get(MODEL)
+        return [*self.running, *(waiting.queue if waiting else ())]
+
+    async def push(self, body: Any, request: Any, username: str | None) -> Any:
+        """Take a request into the line.
+
+        Raises:
+            HTTPException: it is refused; the detail is a sentence, and the status 503.
+        """
+        if body.fn_index is None:
+            return await super().push(body, request, username)
+        fn = route_utils.get_fn(self.blocks, None, body)
+        if self.metrics.closing:
+            self._refuse(fn, "closing", CLOSING)
+        if fn.concurrency_id != MODEL:
+            return await super().push(body, request, username)
+        self._admit(fn, body.session_hash or "", address_of(request))
+        answer = await super().push(body, request, username)
+        if answer[0] and (event := self.event_ids_to_events.get(str(answer[1]))):
+            self._line_up(event)
+        return answer
+
+    def _admit(self, fn: Any, session: str, address: str | None) -> None:
+        if len(self) >= self.settings.max_waiting:
+            self._refuse(fn, "full", FULL.format(count=len(self)))
+        held = self._held()
+        most = self.settings.per_visitor if kind_of(fn) != PAGE else OF_A_PAGE
+        mine = (event for event in held if (kind_of(event.fn) == PAGE) == (kind_of(fn) == PAGE))
+        if sum(event.session_hash == session for event in mine) >= most:
+            self._refuse(fn, "share", SHARE.format(count=most))
+        if address and sum(address_of(event.request) == address for event in held) >= self.settings.per_address:
+            self._refuse(fn, "share", SHARE.format(count=self.settings.per_address))
+        if session not in (visitors := self.visitors()) and len(visitors) >= self.settings.max_visitors:
+            self._refuse(fn, "visitors", VISITORS.format(count=self.settings.max_visitors))
+        self.seen[session] = self.clock()
+
+    def _refuse(self, fn: Any, reason: str, sentence: str) -> NoReturn:
+        self.metrics.refused(kind_of(fn), reason)
+        raise HTTPException(503, sentence, {"Retry-After": str(COME_BACK)})
+
+    def _line_up(self, event: Event) -> None:
+        line, session = self.event_queue_per_concurrency_id[MODEL].queue, event.session_hash
+        event.calls = calls_of(event)  # type: ignore[attr-defined]
+        ahead = (_tag(one) + _calls(one) for one in line if one.session_hash == session and one is not event)
+        event.tag = max(self.now, self.finish.get(session, 0.0), *ahead)  # type: ignore[attr-defined]
+        line.sort(key=_tag)
+        self.broadcast_estimations(MODEL)
+
+    def get_events(self) -> tuple[list[Event], bool, str] | None:
+        """The next request to begin: the first in line, or beside a long one the first that is short."""
+        line = self.event_queue_per_concurrency_id.get(MODEL)
+        found = super().get_events()
+        if found is None and line is not None and self._has_a_lane(line.current_concurrency):
+            short = next((event for event in line.queue if _calls(event) <= SHORT), None)
+            if short is not None:
+                line.queue.remove(short)
+                found = [short], False, MODEL
+        if found is not None and found[2] == MODEL:
+            (event,) = found[0]
+            # Here, not when its task begins: until then the lane would look free.
+            self.running[event] = self.clock()
+            self.finish[event.session_hash] = _tag(event) + _calls(event)
+            asking = len({one.session_hash for one in self._held()})
+            self.now = max(self.now, _tag(event)) + _calls(event) / asking
+            self.finish = {session: tag for session, tag in self.finish.items() if tag > self.now}
+        return found
+
+    def _has_a_lane(self, running: int) -> bool:
+        """Whether a short request may begin beside what is running."""
+        return 0 < running < LANES and all(_calls(event) > SHORT for event in self.running)
+
+    async def process_events(self, events: list[Event], batch: bool, begin_time: float, fn: Any) -> None:
+        """Work on a request; when it is cancelled, its thread is told, which goes on until then."""
+        begun, waited = self.clock(), time.monotonic() - events[0].enqueue_time
+        work = asyncio.ensure_future(super().process_events(events, batch, begin_time, fn))
+        stopped = False
+        try:
+            await asyncio.shield(work)
+        except asyncio.CancelledError:
+            stopped = True
+            for event in events:
+                event.alive = False  # `turns.in_turns` looks at it between two steps
+            work.cancel()
+            with suppress(asyncio.CancelledError):
+                await work
+            raise
+        finally:
+            for event in events:
+                self.running.pop(event, None)
+            if fn.concurrency_id == MODEL:
+                stopped |= not events[0].alive
+                self._note(events[0], fn, waited, self.clock() - begun, stopped)
+
+    def _note(self, event: Event, fn: Any, waited: float, seconds: float, stopped: bool) -> None:
+        said = str(self.event_analytics.get(event._id, {}).get("status"))
+        outcome = "stopped" if stopped else OUTCOMES.get(said, "failed")
+        if stopped:
+            self.finish.pop(event.session_hash, None)  # what was not made is not put to its account
+        if outcome == "done" and _calls(event) > 1:
+            pace = seconds / _calls(event)
+            self.pace = pace if self.pace is None else 0.7 * self.pace + 0.3 * pace
+        self.metrics.done(kind_of(fn), outcome, waited, seconds, _calls(event))
+
+    def broadcast_estimations(self, concurrency_id: str, after: int | None = None) -> None:
+        """Tell all who wait for the model which place they have and when their result is likely to be there."""
+        if concurrency_id != MODEL:
+            return super().broadcast_estimations(concurrency_id, after)
+        queue = self.event_queue_per_concurrency_id[MODEL].queue
+        for rank, (event, ahead) in enumerate(zip(queue, self._ahead(queue), strict=True)):
+            if after is None or rank >= after:
+                self.send_message(event, EstimationMessage(rank=rank, rank_eta=ahead, queue_size=len(queue)))
+        return None
+
+    def _ahead(self, queue: Sequence[Event]) -> Iterable[float | None]:
+        """Seconds until each result; None before it is known how fast the model is."""
+        if self.pace is None:
+            return [None] * len(queue)
+        pace, now = self.pace, self.clock()
+        left = sum(max(0.0, _calls(event) * pace - (now - since)) for event, since in self.running.items())
+        return [left := left + _calls(event) * pace for event in queue]
+
+
+def line_of(page: Blocks) -> Line:
+    """The line of a page that `ui.page.build` has built."""
+    assert isinstance(page._queue, Line)
+    return page._queue
+
+
+def address_of(request: Any) -> str | None:
+    """Where a request comes from, behind proxies that are trusted, too; None for this machine, and if unknown."""
+    host = str(getattr(getattr(request, "client", None), "host", None) or "")
+    with suppress(ValueError):
+        return None if ip_address(host).is_loopback else host
+    return host or None
+
+
+def kind_of(fn: Any) -> str:
+    """What a handler does, in a word."""
+    return getattr(fn.fn, "kind", PAGE)
+
+
+def calls_of(event: Event) -> int:
+    """Calls of the model that a request asks for, one picture each; 1 where that is not known."""
+    expects = getattr(event.fn.fn, "expects", None)
+    if expects is None or event.data is None:
+        return 1
+    try:
+        return int(expects(*event.data.data))
+    except Exception:  # whatever programs send, its handler says what is wrong with it
+        return 1
+
+
+def _tag(event: Event) -> float:
+    return getattr(event, "tag", 0.0)
+
+
+def _calls(event: Event) -> int:
+    return getattr(event, "calls", 1)

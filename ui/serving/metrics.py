@@ -1,0 +1,114 @@
+"""What the app tells whoever runs it: /healthz, /metrics, and a line in the log for each request.
+
+Nothing of it says who asked, for what, or with which file: kinds, numbers and seconds alone.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+from fastapi import FastAPI
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.platform_collector import PlatformCollector
+from prometheus_client.process_collector import ProcessCollector
+from starlette.responses import JSONResponse, Response
+
+from ddpm_core.diffusion.samplers import last
+from ddpm_core.pipeline import LatentDiffusion
+from ddpm_core.requests import GenerateRequest
+from ui.serving.turns import in_turns
+
+SECONDS = (0.1, 0.3, 1, 3, 10, 30, 100, 300)  # buckets
+
+log = logging.getLogger("studio.requests")
+
+
+class Metrics:
+    """Counts of one app, in a registry of its own.
+
+    Attributes:
+        model: name of the one that is loaded and has computed once; None until then.
+        closing: whether the app finishes what runs and takes nothing more.
+    """
+
+    def __init__(self) -> None:
+        self.model: str | None = None
+        self.closing = False
+        self.registry = CollectorRegistry()
+        ProcessCollector(registry=self.registry)  # memory, processor time, open files: on Linux
+        PlatformCollector(registry=self.registry)
+        self._requests = Counter(
+            "studio_requests", "Requests that were worked on, by how they ended.", ["kind", "outcome"],
+            registry=self.registry,
+        )  # fmt: skip
+        self._refusals = Counter(
+            "studio_refusals", "Requests that were turned away.", ["reason"], registry=self.registry
+        )
+        self._seconds = Histogram(
+            "studio_request_seconds", "From when a request began to its end.", ["kind"], buckets=SECONDS,
+            registry=self.registry,
+        )  # fmt: skip
+        self._waited = Histogram(
+            "studio_waiting_seconds", "From when a request came to when it began.", ["kind"], buckets=SECONDS,
+            registry=self.registry,
+        )  # fmt: skip
+        self._waiting = Gauge("studio_waiting", "Requests in line.", registry=self.registry)
+        self._running = Gauge("studio_running", "Requests that are worked on.", registry=self.registry)
+        self._visitors = Gauge("studio_visitors", "Visitors who asked for something lately.", registry=self.registry)
+
+    def done(self, kind: str, outcome: str, waited: float, seconds: float, calls: int) -> None:
+        """A request has ended: "done", "failed" or "stopped", after so many seconds, for so many calls of the model."""
+        self._requests.labels(kind, outcome).inc()
+        self._seconds.labels(kind).observe(seconds)
+        self._waited.labels(kind).observe(waited)
+        _say(kind=kind, outcome=outcome, waited=round(waited, 3), seconds=round(seconds, 3), calls=calls)
+
+    def refused(self, kind: str, reason: str) -> None:
+        """A request was turned away."""
+        self._refusals.labels(reason).inc()
+        _say(kind=kind, outcome="refused", reason=reason)
+
+    def watch(self, waiting: Callable[[], int], running: Callable[[], int], visitors: Callable[[], int]) -> None:
+        """Where the gauges are read."""
+        self._waiting.set_function(waiting)
+        self._running.set_function(running)
+        self._visitors.set_function(visitors)
+
+    def warmed_up(self, model: LatentDiffusion) -> None:
+        """The model computes once, which compiles what it needs for that; then the app is ready."""
+        label = None if model.unconditional else model.classes[0]
+        model.pictures(last(in_turns(model.generate(GenerateRequest(steps=1, label=label, guidance=1)))).latent)
+        self.model = model.name
+
+    def attach(self, app: FastAPI) -> None:
+        """Answer /healthz and /metrics, before whatever else the app answers."""
+
+        def healthz() -> Response:
+            status = "closing" if self.closing else "loading" if self.model is None else "ok"
+            waiting = int(self.registry.get_sample_value("studio_waiting") or 0)
+            answer = {"status": status, "model": self.model, "waiting": waiting}
+            return JSONResponse(answer, 200 if status == "ok" else 503)
+
+        def metrics() -> Response:
+            return Response(generate_latest(self.registry), media_type=CONTENT_TYPE_LATEST)
+
+        for path, answer in (("/healthz", healthz), ("/metrics", metrics)):
+            app.add_api_route(path, answer, include_in_schema=False)
+            app.router.routes.insert(0, app.router.routes.pop())
+
+
+def _say(**what: Any) -> None:
+    log.info(json.dumps({"at": datetime.now(UTC).isoformat(timespec="milliseconds"), **what}))
+
+
+def log_to_stderr() -> None:
+    """Have each request's line written to standard error, as it is."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(logging.Formatter("%(message)s"))
+    log.addHandler(handler)
+    log.setLevel(logging.INFO)
+    log.propagate = False

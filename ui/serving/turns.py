@@ -1,0 +1,103 @@
+"""Runs that go on at the same time share the machine: one step at a time, the next to whom has had least of it.
+
+Two runs may be under way, a long one and a short one beside it (`ui.serving.line`). If both computed at once, each
+would stand in the other's way, and the memory of a step would be taken twice.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import TypeVar
+
+from gradio.context import LocalContext
+
+from ui.errors import Problem
+
+Item = TypeVar("Item")
+
+
+class Left(Problem):
+    """Whoever asked for a run has stopped it or closed the page."""
+
+    def __init__(self) -> None:
+        super().__init__("It was stopped.")
+
+
+class Turns:
+    """Takes turns by the seconds each run has had; a new one starts with as many as the run that has had least."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic):
+        self._clock, self._changed = clock, threading.Condition()
+        self._seconds: dict[object, float] = {}  # of each run under way
+        self._waiting: set[object] = set()
+        self._busy = False
+
+    @contextmanager
+    def taking_part(self) -> Iterator[object]:
+        """A run, from its beginning to its end."""
+        run = object()
+        with self._changed:
+            self._seconds[run] = min(self._seconds.values(), default=0.0)
+        try:
+            yield run
+        finally:
+            with self._changed:
+                del self._seconds[run]
+                self._changed.notify_all()
+
+    @contextmanager
+    def turn(self, run: object) -> Iterator[None]:
+        """Wait for the machine, and have it for one step."""
+        with self._changed:
+            self._waiting.add(run)
+            self._changed.wait_for(lambda: not self._busy and min(self._waiting, key=self._seconds.__getitem__) is run)
+            self._waiting.discard(run)
+            self._busy = True
+        begun = self._clock()
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._seconds[run] += self._clock() - begun
+                self._busy = False
+                self._changed.notify_all()
+
+
+MACHINE = Turns()  # a process has one model's worth of processor
+
+
+def in_turns(steps: Iterable[Item], turns: Turns = MACHINE) -> Iterator[Item]:
+    """The steps of a sampler, each taken when it is its run's turn.
+
+    Raises:
+        Left: whoever asked for them is not there any more; told between two steps.
+    """
+    taken = iter(steps)
+    try:
+        with turns.taking_part() as run:
+            while True:
+                with turns.turn(run):
+                    end_if_left()
+                    try:
+                        step = next(taken)
+                    except StopIteration:
+                        return
+                yield step
+    finally:
+        if close := getattr(taken, "close", None):
+            close()
+
+
+def end_if_left() -> None:
+    """End a handler here if its request has been given up; nothing happens outside of one.
+
+    Raises:
+        Left: that is so.
+    """
+    page, number = LocalContext.blocks.get(None), LocalContext.event_id.get(None)
+    event = None if page is None or number is None else page._queue.event_ids_to_events.get(number)
+    if event is not None and not event.alive:
+        raise Left
