@@ -10,12 +10,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryFile
 from types import MappingProxyType
-from typing import Annotated, Any, Literal, NoReturn, TypeVar, get_origin
+from typing import Annotated, Any, Literal, NoReturn, TypeVar, get_args, get_origin
 
 import typer
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
+from ddpm_core.aliases import aliases_of
 from ddpm_core.errors import UserError
 from ddpm_core.images.masks import FACE_PARTS
 
@@ -40,8 +41,12 @@ def _parameters(model: type[BaseModel], panels: Mapping[str, str], prefix: str =
         negative = f"/--no-{flag[2:]}" if field.annotation is bool else ""
         # None, "not given", lets presets and the model's own defaults speak.
         panel = panels.get((prefix + name).replace("__", "."))
-        option = typer.Option(None, f"{flag}{negative}", help=_help(field), show_default=False, rich_help_panel=panel)
+        how: dict[str, Any] = {"help": _help(field), "show_default": False, "rich_help_panel": panel}
         kind = _option_type(field) | None
+        if aliases := aliases_of(field):
+            how |= {"parser": aliases, "metavar": f"<{'|'.join(get_args(field.annotation))}>"}
+            kind = str | None
+        option = typer.Option(None, f"{flag}{negative}", **how)
         parameters.append(
             inspect.Parameter(prefix + name, inspect.Parameter.KEYWORD_ONLY, default=option, annotation=kind)
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 from typing import Any, TypeVar
 
 Entry = TypeVar("Entry")
@@ -20,8 +21,16 @@ def no_such(what: str, name: object, choices: Iterable[str]) -> UserError:
     return UserError(f"there is no {what} {repr(name)[:80]}; choose from: {', '.join(choices)}.")
 
 
-def lookup(table: Mapping[Any, Entry], what: str, name: str) -> Entry:
-    """The entry of that name in a table of choices. Raises `UserError`, which lists them: there is none."""
+def lookup(
+    table: Mapping[Any, Entry], what: str, name: str, aliases: Mapping[str, str] = MappingProxyType({})
+) -> Entry:
+    """The entry of that name, or of that alias of one, in a table of choices.
+
+    Raises:
+        UserError: there is none; it lists them.
+    """
+    if isinstance(name, str):
+        name = aliases.get(name, name)
     if not isinstance(name, str) or name not in table:  # a config file may have anything for a name
         raise no_such(what, name, table)
     return table[name]

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from itertools import pairwise
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
+from ddpm_core.aliases import Aliases
 from ddpm_core.diffusion.constraints import CLAMPS, MASK_RULES, repaint_timesteps
 from ddpm_core.diffusion.illusions import VIEWS
 from ddpm_core.diffusion.samplers import SAMPLERS
 from ddpm_core.diffusion.schedules import SCHEDULES
-from ddpm_core.diffusion.spacing import SPACINGS
+from ddpm_core.diffusion.spacing import SPACING_ALIASES, SPACINGS
 from ddpm_core.images.animation import FORMATS
 from ddpm_core.images.crop import Crop
 
@@ -32,32 +32,24 @@ if TYPE_CHECKING:  # type checkers cannot read literals made at run time
     FormatName = str
 else:
     SamplerName = Literal[tuple(SAMPLERS)]
-    SpacingName = Literal[tuple(SPACINGS)]
+    SpacingName = Annotated[Literal[tuple(SPACINGS)], Aliases(SPACING_ALIASES)]
     ViewName = Literal[tuple(name for name in VIEWS if name != "identity")]
     ClampName = Literal[tuple(CLAMPS)]
     MaskRuleName = Literal[tuple(MASK_RULES)]
     FormatName = Literal[tuple(FORMATS)]
 
 
-def _distinct(table: Mapping[str, object]) -> tuple[str, ...]:
-    """Names in a registry; of several names for one thing the first."""
-    first: dict[int, str] = {}
-    for name, value in table.items():
-        first.setdefault(id(value), name)
-    return tuple(first.values())
-
-
 # What can be compared, and by which values unless they are named; all but the last two are fields of requests.
 COMPARED: dict[str, tuple[str, ...]] = {
     "sampler": ("ddpm", "ddim", "heun", "dpm-solver++"),
     "steps": ("2", "5", "10", "20"),
-    "spacing": _distinct(SPACINGS),
+    "spacing": tuple(SPACINGS),
     "eta": ("0", "0.3", "0.6", "1"),
     "guidance": ("1", "2", "4", "8", "20"),
     "seed": ("0", "1", "2", "3"),
     "clamp": tuple(CLAMPS),
     "resamples": ("1", "2", "4", "8"),
-    "schedule": _distinct(SCHEDULES),
+    "schedule": tuple(SCHEDULES),
     "checkpoint": (),
 }
 if TYPE_CHECKING:

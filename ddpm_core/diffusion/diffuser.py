@@ -8,8 +8,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ddpm_core.diffusion.schedules import SCHEDULES
-from ddpm_core.diffusion.spacing import SPACINGS, distinct
+from ddpm_core.diffusion.schedules import SCHEDULE_ALIASES, SCHEDULES
+from ddpm_core.diffusion.spacing import SPACING_ALIASES, SPACINGS, distinct
 from ddpm_core.errors import UserError, lookup
 
 
@@ -36,9 +36,10 @@ class Diffuser:
             raise ValueError(f"a diffuser needs at least 2 timesteps, not {num_timesteps}")
         if not (0 < beta_start < 1 and 0 < beta_end < 1):
             raise ValueError(f"betas must lie between 0 and 1, not run from {beta_start} to {beta_end}")
-        self.num_timesteps, self.schedule = num_timesteps, schedule
+        betas = lookup(SCHEDULES, "noise schedule", schedule, SCHEDULE_ALIASES)
+        self.num_timesteps, self.schedule = num_timesteps, SCHEDULE_ALIASES.get(schedule, schedule)
         self.beta_start, self.beta_end = beta_start, beta_end
-        steps = lookup(SCHEDULES, "noise schedule", schedule)(num_timesteps - 1, beta_start, beta_end)
+        steps = betas(num_timesteps - 1, beta_start, beta_end)
         self.betas = torch.cat([torch.zeros(1, dtype=torch.float64), steps])
         self.alpha_bar = torch.cumprod(1 - self.betas, dim=0)
 
@@ -103,4 +104,5 @@ class Diffuser:
         """
         if not 1 <= steps <= self.num_timesteps - 1:
             raise UserError(f"steps must be from 1 to {self.num_timesteps - 1}, not {steps}")
-        return distinct(lookup(SPACINGS, "spacing", spacing)(self.alpha_bar, steps), self.num_timesteps)
+        positions = lookup(SPACINGS, "spacing", spacing, SPACING_ALIASES)
+        return distinct(positions(self.alpha_bar, steps), self.num_timesteps)

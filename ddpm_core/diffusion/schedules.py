@@ -70,8 +70,8 @@ def flow(steps: int, beta_start: float, beta_end: float) -> Tensor:
 SCHEDULES: dict[str, Schedule] = {
     "linear": linear,
     "scaled-linear": scaled_linear,
-    "quadratic": scaled_linear,  # its older name
     "cosine": cosine,
     "sigmoid": sigmoid,
     "flow": flow,
 }
+SCHEDULE_ALIASES = {"quadratic": "scaled-linear"}  # an older one for it, which checkpoints and command lines have

@@ -45,9 +45,9 @@ def even_logsnr(alpha_bar: Tensor, steps: int) -> Tensor:
 SPACINGS: dict[str, Spacing] = {
     "uniform": uniform,
     "quadratic": quadratic,
-    "trailing": uniform,  # its name in diffusers
     "logsnr": even_logsnr,
 }
+SPACING_ALIASES = {"trailing": "uniform"}  # diffusers' for it
 
 
 def distinct(positions: Tensor, states: int) -> list[int]:

@@ -16,8 +16,8 @@ from torch import Tensor
 from ddpm_core.cli import complaint
 from ddpm_core.diffusion.prediction import Prediction, Predictor
 from ddpm_core.diffusion.samplers import last
-from ddpm_core.diffusion.schedules import SCHEDULES
-from ddpm_core.errors import UserError
+from ddpm_core.diffusion.schedules import SCHEDULE_ALIASES, SCHEDULES
+from ddpm_core.errors import UserError, lookup
 from ddpm_core.images.files import as_rgb
 from ddpm_core.inspection.rescheduled import under_schedule
 from ddpm_core.pipeline import LatentDiffusion
@@ -128,8 +128,8 @@ def _place(
     row: int, column: int, kind: type[GenerateRequest], plain: dict[str, Any], chosen: dict[str, str], checkpoint: str
 ) -> Place:
     schedule, checkpoint = chosen.get("schedule"), chosen.get("checkpoint", checkpoint)
-    if schedule is not None and schedule not in SCHEDULES:
-        raise UserError(f"there is no noise schedule {schedule[:60]!r}; choose from: {', '.join(SCHEDULES)}.")
+    if schedule is not None:
+        lookup(SCHEDULES, "noise schedule", schedule, SCHEDULE_ALIASES)
     fields = {name: value for name, value in chosen.items() if name in kind.model_fields}
     for name, value in fields.items():  # a value that its setting never has, as against two that do not go together
         try:

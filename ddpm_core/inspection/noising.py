@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple
 
 import torch
 from PIL import Image
 from pydantic import Field
 
+from ddpm_core.aliases import Aliases
 from ddpm_core.diffusion.diffuser import Diffuser
 from ddpm_core.diffusion.noise import SeededNoise
-from ddpm_core.diffusion.schedules import SCHEDULES
+from ddpm_core.diffusion.schedules import SCHEDULE_ALIASES, SCHEDULES
 from ddpm_core.images.files import to_pictures
 from ddpm_core.inspection.remember import remembered
 from ddpm_core.inspection.subject import MOST_STATES, InsideRequest, Subject, channels, check_state
@@ -19,13 +20,12 @@ from ddpm_core.pipeline import LatentDiffusion
 from ddpm_core.requests import MAX_SEED
 
 OWN = "checkpoint"  # the checkpoint's own schedule
-CURVES = tuple(name for name in SCHEDULES if name != "quadratic")  # which is scaled-linear under its older name
 EVERY = 8  # states from one point of a curve to the next
 
 if TYPE_CHECKING:
     ScheduleName = str
 else:
-    ScheduleName = Literal[(OWN, *SCHEDULES)]
+    ScheduleName = Annotated[Literal[(OWN, *SCHEDULES)], Aliases(SCHEDULE_ALIASES)]
 
 
 class NoiseRequest(InsideRequest):
@@ -100,7 +100,7 @@ def schedule_curves(model: LatentDiffusion) -> dict[str, dict[int, Level]]:
     states = sorted({1, *range(0, model.diffuser.num_timesteps, EVERY), model.diffuser.num_timesteps - 1})
     return {
         name: {t: level(diffuser, t) for t in states}
-        for name in (OWN, *CURVES)
+        for name in (OWN, *SCHEDULES)
         for diffuser in [diffuser_of(model, name)]
     }
 
@@ -108,4 +108,4 @@ def schedule_curves(model: LatentDiffusion) -> dict[str, dict[int, Level]]:
 def levels_at(model: LatentDiffusion, t: int) -> dict[str, Level]:
     """The level of state `t` by every schedule's name, the model's own first."""
     check_state(model, t)
-    return {name: level(diffuser_of(model, name), t) for name in (OWN, *CURVES)}
+    return {name: level(diffuser_of(model, name), t) for name in (OWN, *SCHEDULES)}

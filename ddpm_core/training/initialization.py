@@ -75,7 +75,7 @@ def start_denoiser(request: TrainRequest, unet: UNet, classes: tuple[str, ...]) 
     folder, config = _start(request)
     path = folder / checkpoint.DENOISER_WEIGHTS
     before = _built(config.denoiser, DenoiserSettings())
-    prediction, schedule = before.pop("prediction"), config.diffuser.get("schedule", DenoiserSettings().schedule)
+    prediction, schedule = before.pop("prediction"), checkpoint.load_diffuser(folder).schedule
     _refuse_misfit(path, "denoiser", before, request.denoiser)
     weights = checkpoint.load_denoiser(folder).state_dict()
     notes = [f"The denoiser starts from the weights of {folder}{_other_size(request, config)}."]

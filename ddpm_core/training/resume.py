@@ -12,6 +12,7 @@ from ddpm_core.checkpoints import native as checkpoint
 from ddpm_core.checkpoints.atomic import CheckpointError
 from ddpm_core.cli import plain
 from ddpm_core.data.find import HELD_OUT_FRACTION
+from ddpm_core.diffusion.schedules import SCHEDULE_ALIASES
 from ddpm_core.training.settings import StageName, TrainRequest
 
 # What does not change what is learned: where and how often things are written, on what they are computed.
@@ -82,4 +83,6 @@ def _settings(stage: StageName, request: dict[str, Any]) -> dict[str, Any]:
 
 
 def _same(name: str, before: Any, now: Any) -> bool:
+    if name.endswith("schedule"):
+        before = SCHEDULE_ALIASES.get(before, before)
     return before == now or (name == "data" and Path(before).resolve() == Path(now).resolve())

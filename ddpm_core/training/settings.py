@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import BeforeValidator, Field, ValidationInfo, field_validator, model_validator
 
+from ddpm_core.aliases import Aliases
 from ddpm_core.checkpoints.native import Framing
 from ddpm_core.data.find import HELD_OUT_FRACTION
 from ddpm_core.diffusion.prediction import PredictionType
-from ddpm_core.diffusion.schedules import SCHEDULES
+from ddpm_core.diffusion.schedules import SCHEDULE_ALIASES, SCHEDULES
 from ddpm_core.machine import Precision
 from ddpm_core.networks.codec import PixelCodec
 from ddpm_core.networks.mixers import Mixer
@@ -28,7 +29,7 @@ PRIVATE = {"data", "out", "stage", "resume", "device", "threads", "init"}  # of 
 if TYPE_CHECKING:  # type checkers cannot read literals made at run time
     ScheduleName = str
 else:
-    ScheduleName = Literal[tuple(SCHEDULES)]
+    ScheduleName = Annotated[Literal[tuple(SCHEDULES)], Aliases(SCHEDULE_ALIASES)]
 
 Widths = Annotated[  # "64,128,192" on the command line
     tuple[Annotated[int, Field(ge=8, le=4096, multiple_of=8)], ...],

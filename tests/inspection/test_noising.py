@@ -46,8 +46,7 @@ def test_state_0_is_the_picture_and_states_beyond_the_last_are_refused(tiny_mode
 
 def test_the_curves_are_those_of_every_schedule(tiny_model: LatentDiffusion) -> None:
     curves, here = schedule_curves(tiny_model), levels_at(tiny_model, 500)
-    assert {*curves} == {*here} == {OWN, *SCHEDULES} - {"quadratic"}
-    assert SCHEDULES["quadratic"] is SCHEDULES["scaled-linear"]
+    assert {*curves} == {*here} == {OWN, *SCHEDULES}
     for name in set(curves) - {OWN}:
         alpha_bar = Diffuser(schedule=name).alpha_bar
         assert {t: level.alpha_bar for t, level in curves[name].items()} == {

@@ -54,3 +54,12 @@ def test_what_was_learned_is_never_held_out_later(tmp_path: Path, noted: bool) -
     assert changes("denoiser", request) == []
     with pytest.raises(CheckpointError, match=r"--held-out was 0.05 and cannot become 0.2; resume it with"):
         changes("denoiser", request.model_copy(update={"held_out": 0.2}))
+
+
+def test_the_same_schedule_under_another_name_is_no_news(tmp_path: Path) -> None:
+    request = TrainRequest(data=tmp_path / "in", out=tmp_path, denoiser={"schedule": "scaled-linear"})
+    before = request.model_dump(mode="json")
+    before["denoiser"]["schedule"] = "quadratic"
+    (tmp_path / "training").mkdir()
+    (tmp_path / "training" / "denoiser.json").write_text(json.dumps(before))
+    assert changes("denoiser", request) == []

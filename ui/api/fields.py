@@ -11,6 +11,7 @@ import gradio as gr
 from gradio.components import Component
 from pydantic.fields import FieldInfo
 
+from ddpm_core.aliases import aliases_of
 from ddpm_core.cli import bounds
 from ddpm_core.requests import GenerateRequest, Request
 from ui.components.events import ONE_AT_A_TIME, announced
@@ -121,7 +122,10 @@ def _signed(name: str, parameter: Parameter) -> inspect.Parameter:
 
 def _component(name: str, field: FieldInfo, schema: Mapping[str, Any]) -> Component:
     if get_origin(field.annotation) is Literal:
-        return gr.Radio(list(get_args(field.annotation)), value=field.default, label=name)
+        choice = gr.Radio(list(get_args(field.annotation)), value=field.default, label=name)
+        if aliases_of(field):  # which Gradio would refuse; what is none is refused by the request
+            setattr(choice, "preprocess", lambda value: value)  # noqa: B010
+        return choice
     if field.annotation is bool:
         return gr.Checkbox(field.default, label=name)
     if field.annotation in (int, float):

@@ -55,7 +55,8 @@ def sampling(name: str, request: type[GenerateRequest] = GenerateRequest) -> tup
     choices = [(SAMPLERS.get(key, key), key) for key in get_args(fields["sampler"].annotation)]
     sampler = gr.Radio(
         choices, value=fields["sampler"].default, label="Sampler", elem_id=f"{name}-sampler",
-        info="DDPM and Langevin add fresh noise and want more steps. Heun and Langevin take twice as long for each.",
+        info="DDPM and Langevin add fresh noise and want more steps. Heun and Langevin take twice as long for each. "
+        "Euler's pictures are DDIM's.",
     )  # fmt: skip
     return steps, sampler
 

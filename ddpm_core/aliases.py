@@ -1,0 +1,34 @@
+"""Older and other names of choices: understood wherever one is named, and never offered."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import GetCoreSchemaHandler
+from pydantic.fields import FieldInfo
+from pydantic_core import CoreSchema, core_schema
+
+
+@dataclass(frozen=True)
+class Aliases:
+    """Put into a field's `Annotated`: a value that is one of these names becomes the name it stands for.
+
+    Attributes:
+        names: by other name, the one in the table of choices.
+    """
+
+    names: Mapping[str, str]
+
+    def __call__(self, value: Any) -> Any:
+        """The name in the table; what is no alias, as it is."""
+        return self.names.get(value, value) if isinstance(value, str) else value
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_before_validator_function(self, handler(source))
+
+
+def aliases_of(field: FieldInfo) -> Aliases | None:
+    """Those of a field; None if all its choices have one name."""
+    return next((one for one in field.metadata if isinstance(one, Aliases)), None)
