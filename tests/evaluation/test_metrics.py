@@ -9,20 +9,7 @@ from torch import Tensor, nn
 
 from ddpm_core.evaluation.metrics import edge_steps, locality
 from ddpm_core.networks.vae import VAE
-
-
-class Codec(nn.Module):
-    """A codec of single pixels that puts out a function of its input."""
-
-    stride, latent_channels = 1, 3
-
-    def __init__(self, decode) -> None:
-        super().__init__()
-        self.decode = decode
-        self.latent_mean = torch.zeros(3)
-
-    def encode(self, image: Tensor) -> Tensor:
-        return image
+from tests.codecs import PixelwiseCodec
 
 
 class DecoderOnly:
@@ -36,8 +23,8 @@ class DecoderOnly:
 
 def test_locality_measures_how_far_a_codec_spreads_a_change() -> None:
     image = torch.rand(2, 3, 16, 16)
-    assert locality(Codec(lambda latent: latent), image).radius == 0
-    wide = locality(Codec(lambda latent: nn.functional.avg_pool2d(latent, 7, 1, 3)), image)
+    assert locality(PixelwiseCodec(lambda latent: latent), image).radius == 0
+    wide = locality(PixelwiseCodec(lambda latent: nn.functional.avg_pool2d(latent, 7, 1, 3)), image)
     assert wide.radius == 3
     assert wide.within_3x3 == pytest.approx(9 / 49, abs=0.15)
 

@@ -6,24 +6,11 @@ import math
 
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from ddpm_core.data.load import PictureSet
 from ddpm_core.training.reconstruction import gradient_ratio, psnr, reconstruction_psnr
-
-
-class Codec(nn.Module):
-    """A codec of single pixels that puts out a function of its input."""
-
-    stride, latent_channels = 1, 3
-
-    def __init__(self, decode) -> None:
-        super().__init__()
-        self.decode = decode
-        self.latent_mean = torch.zeros(3)
-
-    def encode(self, image: Tensor) -> Tensor:
-        return image
+from tests.codecs import PixelwiseCodec
 
 
 def pictures() -> PictureSet:
@@ -38,12 +25,12 @@ def test_psnr_is_that_of_levels_of_255() -> None:
 
 
 def test_a_perfect_codec_loses_nothing_and_is_as_sharp_as_the_originals() -> None:
-    perfect = Codec(lambda latent: latent)
+    perfect = PixelwiseCodec(lambda latent: latent)
     assert reconstruction_psnr(perfect, pictures()) > 100
     assert gradient_ratio(perfect, pictures()) == pytest.approx(1)
 
 
 def test_a_codec_that_blurs_has_a_gradient_ratio_below_1() -> None:
-    blurring = Codec(lambda latent: nn.functional.avg_pool2d(latent, 3, 1, 1))
+    blurring = PixelwiseCodec(lambda latent: nn.functional.avg_pool2d(latent, 3, 1, 1))
     assert gradient_ratio(blurring, pictures()) < 0.6
     assert reconstruction_psnr(blurring, pictures()) < 20

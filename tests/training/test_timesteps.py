@@ -37,6 +37,39 @@ def filled(losses_at: Tensor, states: int = 1000, **changes: int) -> LossAwareSa
     return history
 
 
+@pytest.mark.parametrize("how", ["uniform", "lognormal"])
+@pytest.mark.parametrize("states", [2, 10, 1000])
+def test_timesteps_are_drawn_between_1_and_the_last(how: str, states: int) -> None:
+    t = draw_timesteps(20_000, how, Diffuser(states))
+    assert t.shape == (20_000,)
+    assert t.dtype == torch.int64
+    assert 1 <= t.min() <= t.max() <= states - 1
+    if states == 10:
+        assert set(t.tolist()) == set(range(1, 10))
+
+
+def test_uniform_timesteps_are_uniform() -> None:
+    counts = draw_timesteps(90_000, "uniform", Diffuser(10)).bincount()[1:]
+    assert (counts - 10_000).abs().max() < 500
+
+
+def test_lognormal_timesteps_have_the_noise_to_signal_ratios_of_karras_et_al() -> None:
+    diffuser = Diffuser()
+    alpha_bar = diffuser.alpha_bar[draw_timesteps(100_000, "lognormal", diffuser)]
+    log_sigma = 0.5 * torch.log((1 - alpha_bar) / alpha_bar)
+    assert log_sigma.mean().item() == pytest.approx(0.2, abs=0.03)
+    assert log_sigma.std().item() == pytest.approx(1.3, abs=0.03)
+
+
+def test_timesteps_follow_the_global_seed() -> None:
+    draws = []
+    for seed in (1, 1, 2):
+        torch.manual_seed(seed)
+        draws.append(draw_timesteps(50, "lognormal", Diffuser()))
+    assert torch.equal(draws[0], draws[1])
+    assert not torch.equal(draws[0], draws[2])
+
+
 def test_until_every_bin_is_filled_the_draw_is_uniform() -> None:
     history = LossAwareSampler(1000, history_length=3)
     history.update(EVERY[:989], EVERY[:989].float())  # all bins but the last
