@@ -41,7 +41,7 @@ else:
 
 # What can be compared, and by which values unless they are named; all but the last two are fields of requests.
 COMPARED: dict[str, tuple[str, ...]] = {
-    "sampler": ("ddpm", "ddim", "heun", "dpm-solver++"),
+    "sampler": ("ddpm", "ddim", "dpm-solver++"),
     "steps": ("2", "5", "10", "20"),
     "spacing": tuple(SPACINGS),
     "eta": ("0", "0.3", "0.6", "1"),

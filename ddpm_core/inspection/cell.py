@@ -99,14 +99,14 @@ def painted_by_cell(model: LatentDiffusion, subject: Subject, request: CellReque
     return Painted(
         to_pictures(before)[0],
         to_pictures(after)[0],
-        _framed(Image.fromarray(shown), request.row, request.column, model.codec.stride, promised),
+        framed(Image.fromarray(shown), request.row, request.column, model.codec.stride, promised),
         int(outside[change > 0].max()) if total else 0,
         promised,
         change[outside <= model.codec.stride].sum().item() / total if total else 1.0,
     )
 
 
-def _framed(picture: Image.Image, row: int, column: int, stride: int, radius: int | None) -> Image.Image:
+def framed(picture: Image.Image, row: int, column: int, stride: int, radius: int | None) -> Image.Image:
     """The picture twice as large, so that a frame of one pixel lies between pixels, with the cell and its reach."""
     large = picture.resize((2 * picture.width, 2 * picture.height), Image.Resampling.NEAREST)
     draw = ImageDraw.Draw(large)

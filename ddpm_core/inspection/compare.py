@@ -5,12 +5,12 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import torch
 from PIL import Image, ImageDraw, ImageFont
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 from torch import Tensor
 
 from ddpm_core.cli import complaint
@@ -19,12 +19,18 @@ from ddpm_core.diffusion.samplers import last
 from ddpm_core.diffusion.schedules import SCHEDULE_ALIASES, SCHEDULES
 from ddpm_core.errors import UserError, lookup
 from ddpm_core.images.files import as_rgb
+from ddpm_core.images.masks import FACE_PARTS, face_mask
 from ddpm_core.inspection.rescheduled import under_schedule
 from ddpm_core.pipeline import LatentDiffusion
-from ddpm_core.requests import CompareRequest, GenerateRequest, InpaintRequest
+from ddpm_core.requests import MAX_SEED, CompareRequest, GenerateRequest, InpaintRequest
 
 MOST_CALLS = 4000  # of one comparison: minutes on two cores, and nobody waits longer for a grid
 TILE = 128  # pixels of a picture in the grid, at least
+
+if TYPE_CHECKING:
+    RegionName = str
+else:
+    RegionName = Literal[("none", *FACE_PARTS)]
 
 Load = Callable[[str], LatentDiffusion]  # a model by its checkpoint's name
 
@@ -87,6 +93,21 @@ class CountedCalls:
             return predict(noisy, t)
 
         return counted
+
+
+class ComparisonRequest(CompareRequest, InpaintRequest):
+    """A comparison with all that is not compared: of pictures of the seed, or of fillings of a part of a picture."""
+
+    seed: int = Field(127, ge=0, le=MAX_SEED, description="seed of all pictures; of all fillings as well")
+    steps: int = Field(20, ge=1, le=999, description="reverse steps")
+    resamples: int = Field(1, ge=1, le=20, description="times each reverse step is taken, of fillings")
+    region: RegionName = Field("none", description="part of the picture that is made anew; none for pictures of a seed")
+
+    @property
+    def base(self) -> GenerateRequest:
+        """The request that all places share."""
+        kind = GenerateRequest if self.region == "none" else InpaintRequest
+        return kind.model_validate({name: getattr(self, name) for name in kind.model_fields})
 
 
 def places(wanted: CompareRequest, base: GenerateRequest, checkpoint: str) -> list[Place]:
@@ -265,3 +286,13 @@ def facts(one: Made, wanted: CompareRequest) -> dict[str, Any]:
     settings = {wanted.across: across} | ({wanted.down: down} if wanted.down != "none" else {})
     outcome = {"note": one.note} if one.note else {"calls": one.calls, "seconds": round(one.seconds, 4)}
     return settings | outcome
+
+
+def comparison(name: str, picture: Image.Image, request: ComparisonRequest, load: Load) -> list[Made]:
+    """All places of a comparison by the checkpoint `name`, made; fillings are of a part of the `picture`.
+
+    Raises:
+        UserError: as `places`.
+    """
+    upload = None if request.region == "none" else Upload(picture, face_mask(request.region, picture))
+    return list(compare(places(request, request.base, name), load, upload))

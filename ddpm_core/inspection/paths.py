@@ -15,7 +15,7 @@ from ddpm_core.inspection.remember import remembered
 from ddpm_core.inspection.subject import MOST_STATES, InsideRequest, Subject, check_state
 from ddpm_core.networks.cpu.packed import unpacked
 from ddpm_core.networks.mixers import AttentionMixer
-from ddpm_core.networks.serpentine import DIRECTIONS, SerpentineMixer, scan_paths
+from ddpm_core.networks.serpentine import SerpentineMixer, scan_paths
 from ddpm_core.networks.unet import UNet
 from ddpm_core.pipeline import LatentDiffusion
 
@@ -32,7 +32,6 @@ class PathsRequest(InsideRequest):
     row: int = Field(6, ge=0, lt=MOST_CELLS, description="row of the cell, from 0 at the top")
     column: int = Field(5, ge=0, lt=MOST_CELLS, description="column of the cell, from 0 at the left")
     t: int = Field(300, ge=1, le=MOST_STATES - 1, description="state in which the network meets the picture")
-    path: int = Field(0, ge=0, le=DIRECTIONS, description="which of the eight paths is drawn, 1 to 8; 0 for all")
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,9 +40,11 @@ class Reach:
 
     Attributes:
         by_layer: (h, w) each, fp32 on the CPU, by the names in `LAYERS`; shares that sum to 1, the cell's own left out.
+        channels: C, of what the layers are fed.
     """
 
     by_layer: dict[str, Tensor]
+    channels: int
 
     def cells(self, layer: str) -> int:
         """How many other cells reach it at all, be it by the last bit that fp32 has beside the strongest."""
@@ -89,7 +90,7 @@ def reach(model: LatentDiffusion, subject: Subject, request: PathsRequest) -> Re
         strength = influence(layer, x, request.row, request.column).cpu()
         strength[request.row, request.column] = 0
         by_layer[name] = strength / strength.sum()
-    return Reach(by_layer)
+    return Reach(by_layer, x.shape[1])
 
 
 @remembered(4)

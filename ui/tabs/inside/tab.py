@@ -88,7 +88,7 @@ class InsideTab:
                 own = list(part.controls.values())
                 draw = as_warning(partial(self._draw_one, part))
                 gr.on(
-                    [one.change for one in own],
+                    [event for one in own for event in _finished(one)],
                     draw,
                     [*about[1:], *own],
                     [part.stage, part.download],
@@ -165,6 +165,12 @@ LATEX: list[dict[str, str | bool]] = [
     {"left": "$$", "right": "$$", "display": True},
     {"left": "$", "right": "$", "display": False},
 ]
+
+
+def _finished(control: Any) -> list[Any]:
+    """The events of a control after which a view is drawn: not every letter of what is still being typed."""
+    typed = isinstance(control, gr.Textbox) and "unseen" not in control.elem_classes
+    return [control.submit, control.blur] if typed else [control.change]
 
 
 def _example(event: gr.SelectData) -> str:

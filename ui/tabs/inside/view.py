@@ -102,6 +102,13 @@ def unseen() -> MakeControl:
     return lambda elem_id, default: gr.Textbox(default, label=elem_id, elem_id=elem_id, elem_classes="unseen")
 
 
+def number(label: str, low: float, high: float) -> MakeControl:
+    """Makes the control of a number too wide for a slider, for `View.controls`."""
+    return lambda elem_id, default: gr.Number(
+        default, minimum=low, maximum=high, step=1, precision=0, label=label, elem_id=elem_id
+    )
+
+
 def png(picture: Callable[[], Image.Image], name: str) -> Callable[[Path], str]:
     """What saves a picture, which is made only when it is to be saved."""
     return lambda folder: written(picture(), folder, name)

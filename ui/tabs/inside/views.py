@@ -2,7 +2,18 @@
 
 from __future__ import annotations
 
-from ui.tabs.inside import autoencoder, beliefs, noise, one_step, points
+from ui.tabs.inside import (
+    autoencoder,
+    beliefs,
+    cell,
+    clamp,
+    compare,
+    likelihood,
+    noise,
+    one_step,
+    paths,
+    points,
+)
 from ui.tabs.inside.view import View
 
 VIEWS: dict[str, View] = {
@@ -11,7 +22,12 @@ VIEWS: dict[str, View] = {
         noise.VIEW,
         one_step.VIEW,
         beliefs.VIEW,
+        paths.VIEW,
+        cell.VIEW,
         autoencoder.VIEW,
+        clamp.VIEW,
+        compare.VIEW,
         points.VIEW,
+        likelihood.VIEW,
     )
 }  # fmt: skip

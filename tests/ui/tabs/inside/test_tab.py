@@ -86,3 +86,13 @@ def test_a_stop_of_the_tour_chooses_its_view_and_says_its_text() -> None:
     assert (view, t, guide["visible"]) == ("noise", 5, True)
     assert "Why?" in guide["value"]
     assert "So." in guide["value"]
+
+
+def test_what_is_typed_is_heard_when_it_is_finished_and_a_slider_at_once(shelf: Shelf) -> None:
+    with gr.Blocks() as page:
+        tab = InsideTab(shelf, gr.Dropdown(["tiny"], value="tiny"), gr.Tab("Look inside"))
+    compare = tab.parts["compare"].controls
+    heard = {(component, event) for one in page.fns.values() for component, event in one.targets}
+    assert {(compare["across_values"]._id, "submit"), (compare["across_values"]._id, "blur")} <= heard
+    assert (compare["across_values"]._id, "change") not in heard
+    assert (tab.parts["paths"].controls["row"]._id, "change") in heard

@@ -1,0 +1,36 @@
+"""The view Clamp: it shows what `inspection.clamping` says."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from PIL import Image
+
+from ddpm_core.inspection.clamping import RULES, ClampRequest, moment_at, moved_kept, runs
+from ddpm_core.inspection.subject import subject_of_seed
+from ddpm_core.pipeline import LatentDiffusion
+from ui.tabs.inside.clamp import VIEW
+from ui.tabs.inside.draw import data_uri
+from ui.tabs.inside.view import Drawing
+
+
+def test_the_numbers_are_those_of_the_functions(
+    draw: Callable[..., Drawing], model: LatentDiffusion, tmp_path: Path
+) -> None:
+    asked = {"steps": 4, "at": 60, "region": "mouth"}
+    drawn, subject = draw(VIEW, **asked), subject_of_seed(model, 3)
+    made = runs(model, subject, ClampRequest(seed=3, **asked))  # type: ignore[arg-type]
+    assert data_uri(made.picture) in drawn.shown
+    assert drawn.numbers["edge_of_the_picture"] == made.edge
+    for name in RULES:
+        run = made.by_rule[name]
+        moment = moment_at(run, 60)
+        moved = moved_kept(moment.answer, subject.latent, made.cells)
+        expected = {"t": moment.t, "moved_kept": moved, "edge": run.edge, "calls": len(run.moments)}
+        assert drawn.numbers[name] == expected
+        for picture in (run.filled, *(model.pictures(latent)[0] for latent in (moment.shown, moment.answer))):
+            assert data_uri(picture) in drawn.shown
+        assert f"<strong>{moved:.2f}</strong>" in drawn.shown
+    with Image.open(drawn.save(tmp_path)) as film:
+        assert film.format == "GIF"

@@ -1,0 +1,33 @@
+"""The view Paths: it shows what `inspection.paths` says."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from PIL import Image
+
+from ddpm_core.inspection.paths import LAYERS, PathsRequest, multiplications, path_cells, reach
+from ddpm_core.inspection.subject import subject_of_seed
+from ddpm_core.pipeline import LatentDiffusion
+from ui.tabs.inside.paths import SAID, VIEW
+from ui.tabs.inside.view import Drawing
+
+
+def test_the_numbers_are_those_of_the_functions(
+    draw: Callable[..., Drawing], model: LatentDiffusion, tmp_path: Path
+) -> None:
+    drawn = draw(VIEW, row=2, column=4)
+    found = reach(model, subject_of_seed(model, 3), PathsRequest(seed=3, row=2, column=4))
+    for layer in LAYERS:
+        said = drawn.numbers[layer]
+        assert said["strength"] == found.by_layer[layer].tolist()
+        assert (said["cells"], said["beyond_4_cells"]) == (found.cells(layer), found.beyond(layer, 2, 4))
+        assert f"{SAID[layer]}: {found.cells(layer)} of 63 cells" in drawn.shown
+        assert f"<strong>{found.beyond(layer, 2, 4):.0%}</strong>" in drawn.shown
+        expected = {str(n): count for n, count in multiplications(model.denoiser.channels[0])[layer]}
+        assert said["multiplications"] == expected
+    for path in path_cells(8, 8):
+        assert " ".join(f"{cell % 8 + 0.5:g},{cell // 8 + 0.5:g}" for cell in path) in drawn.shown
+    with Image.open(drawn.save(tmp_path)) as film:
+        assert (film.format, film.n_frames > 8) == ("GIF", True)

@@ -1,0 +1,102 @@
+"""The view Clamp: an inpainting step by step, by three rules of holding what is kept, side by side."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ddpm_core.diffusion.constraints import clamp_noised, clamp_to_mean, repaint_timesteps
+from ddpm_core.images.animation import save_gif
+from ddpm_core.images.masks import FACE_PARTS
+from ddpm_core.inspection.clamping import RULES, ClampRequest, edge, moment_at, moved_kept, recorded, runs
+from ddpm_core.inspection.sheet import labelled_sheet
+from ddpm_core.inspection.subject import Subject
+from ddpm_core.pipeline import LatentDiffusion
+from ddpm_core.requests import MAX_SEED
+from ui.tabs.inside.draw import Figure, Line, chart, charts, figures
+from ui.tabs.inside.view import Drawing, View, choice, number, slider
+
+FRAMES = 12
+SIDE = 160
+
+FORMULA = r"""
+$$\text{clean: } z_s \leftarrow m \odot z_s + (1 - m) \odot x_0, \qquad
+\text{noised: } z_s \leftarrow m \odot z_s + (1 - m) \odot
+\big(\sqrt{\bar\alpha_s}\, x_0 + \sqrt{1 - \bar\alpha_s}\, \epsilon\big)$$
+
+after every step, $m$ being 1 where cells are made anew. The noised clamp, and going back up to take steps again, are
+Lugmayr et al. 2022, [RePaint](https://arxiv.org/abs/2201.09865), equations 8a to 8c and algorithm 1. The clean clamp is
+the original project's own.
+"""
+
+
+def draw(model: LatentDiffusion, subject: Subject, request: ClampRequest) -> Drawing:
+    """What the model is shown and answers at one moment, and the end, by each rule."""
+    made = runs(model, subject, request)
+    rows, numbers = [], {}
+    for name, run in made.by_rule.items():
+        moment = moment_at(run, request.at)
+        moved = moved_kept(moment.answer, subject.latent, made.cells)
+        shown, answer = (model.pictures(latent)[0] for latent in (moment.shown, moment.answer))
+        rows.append(
+            figures(
+                [
+                    Figure(shown, f"{name}: what the model is shown at t = {moment.t}"),
+                    Figure(answer, "what it answers; it would move kept cells by, in deviations,", f"{moved:.2f}"),
+                    Figure(
+                        run.filled,
+                        f"the end, after {len(run.moments)} calls; step across the edge, of 255 "
+                        f"({made.edge:.1f} in the picture itself)",
+                        f"{run.edge:.1f}",
+                    ),
+                ]
+            )
+        )
+        numbers[name] = {"t": moment.t, "moved_kept": moved, "edge": run.edge, "calls": len(run.moments)}
+    lines = [
+        Line(
+            [
+                (100 * i / max(1, len(run.moments) - 1), moved_kept(one.answer, subject.latent, made.cells))
+                for i, one in enumerate(run.moments)
+            ],
+            name,
+            f"{numbers[name]['moved_kept']:.2f}",
+        )
+        for name, run in made.by_rule.items()
+    ]
+    over_time = chart(
+        "How far its answers would move what is kept, were it not put back", lines, "percent of the run", "deviations",
+        request.at,
+    )  # fmt: skip
+
+    def save(folder: Path) -> str:
+        frames = []
+        for i in range(FRAMES):
+            at = round(100 * i / (FRAMES - 1))
+            moments = [moment_at(run, at) for run in made.by_rule.values()]
+            pictures = [model.pictures(latent)[0] for one in moments for latent in (one.shown, one.answer)]
+            words = [f"{name}\n{kind}" for name in RULES for kind in ("is shown", "answers")]
+            order = [0, 2, 4, 1, 3, 5]
+            frames.append(labelled_sheet([pictures[j] for j in order], [words[j] for j in order], columns=3, side=SIDE))
+        path = folder / f"clamp-{request.region}-{request.fill}.gif"
+        save_gif(frames, path, 4.0, max(frames[0].size))
+        return str(path)
+
+    kept = figures([Figure(made.picture, "tinted cells are made anew; all others are kept")])
+    return Drawing("".join(rows) + charts(over_time, kept), {**numbers, "edge_of_the_picture": made.edge}, save)
+
+
+VIEW = View(
+    "clamp",
+    "Clamp",
+    "Drag through an inpainting: after every step the kept cells are put back, and what is painted has to follow.",
+    ClampRequest,
+    draw,
+    {
+        "at": slider("How far, percent", 0, 100),
+        "region": choice("Made anew", [(name, name) for name in FACE_PARTS]),
+        "fill": number("Seed of the filling", 0, MAX_SEED),
+        "steps": slider("Steps", 4, 60),
+    },
+    FORMULA,
+    (clamp_to_mean, clamp_noised, repaint_timesteps, recorded, moved_kept, edge),
+)

@@ -1,0 +1,86 @@
+"""The latent's grid over a picture, as SVG: cells to press, paths that crawl, and how strongly cells matter."""
+
+from __future__ import annotations
+
+import html
+import json
+from collections.abc import Sequence
+
+from PIL import Image
+
+from ui.tabs.inside.draw import data_uri
+
+
+def cells_over(
+    picture: Image.Image,
+    height: int,
+    width: int,
+    chosen: tuple[int, int],
+    caption: str,
+    strong: str = "",
+    strength: Sequence[Sequence[float]] | None = None,
+) -> str:
+    """A figure: the picture under a grid of `height` x `width` cells, each of which sets `row` and `column`.
+
+    The grid is for pointers; from the keyboard the same is set by the view's sliders.
+
+    Args:
+        chosen: (row, column) that is framed.
+        strength: 0 or more for every cell; drawn as the square root of its share of the strongest, so that the weak
+            are seen too.
+    """
+    most = max((value for row in strength for value in row), default=0) if strength is not None else 0
+    drawn = []
+    for row in range(height):
+        for column in range(width):
+            share = (strength[row][column] / most) ** 0.5 if strength is not None and most > 0 else 0
+            sets = html.escape(json.dumps({"row": row, "column": column}))
+            drawn.append(
+                f"<rect class='cell' x='{column}' y='{row}' width='1' height='1' fill-opacity='{share:.3f}' "
+                f"data-set='{sets}'/>"
+            )
+    faint = " faint" * (strength is not None)
+    row, column = chosen
+    grid = (
+        f"<image class='under{faint}' href='{data_uri(picture)}' width='{width}' height='{height}' "
+        f"preserveAspectRatio='none'/>{''.join(drawn)}"
+        f"<rect class='chosen' x='{column}' y='{row}' width='1' height='1'/>"
+    )
+    return _figure(grid, height, width, caption, strong)
+
+
+def snake_over(picture: Image.Image, path: Sequence[int], height: int, width: int, caption: str, colour: int) -> str:
+    """A figure: a path through the cells `y * width + x` over the picture, along which a snake crawls."""
+    points = " ".join(f"{cell % width + 0.5:g},{cell // width + 0.5:g}" for cell in path)
+    line = f"<polyline points='{points}' pathLength='100' style='stroke:var(--series-{colour})'"
+    grid = (
+        f"<image class='under faint' href='{data_uri(picture)}' width='{width}' height='{height}' "
+        f"preserveAspectRatio='none'/>{line} class='track'/>{line} class='snake'/>"
+    )
+    return _figure(grid, height, width, caption)
+
+
+def _figure(grid: str, height: int, width: int, caption: str, strong: str = "") -> str:
+    said = f"{caption} {strong}".strip()
+    first = f"<strong>{html.escape(strong)}</strong> " if strong else ""
+    return (
+        f"<figure><svg class='cells' viewBox='0 0 {width} {height}' role='img' aria-label='{html.escape(said)}'>"
+        f"{grid}</svg><figcaption>{first}{html.escape(caption)}</figcaption></figure>"
+    )
+
+
+def side_by_side(*drawn: str, small: bool = False) -> str:
+    """Figures side by side, as many as there is room for."""
+    return f"<div class='figures{' small' * small}'>{''.join(drawn)}</div>"
+
+
+def bars(rows: Sequence[tuple[str, float, str]]) -> str:
+    """Named numbers as bars, from 0 to the right, below 0 to the left: (name, number, how it is said) each."""
+    low, high = min([0.0, *(value for _, value, _ in rows)]), max([0.0, *(value for _, value, _ in rows)])
+    span = high - low or 1
+    lines = [
+        f"<li><span>{html.escape(name)}</span><i style='margin-left:{100 * (min(value, 0) - low) / span:.2f}%;"
+        f"width:{100 * abs(value) / span:.2f}%'></i><strong>{html.escape(said)}</strong></li>"
+        for name, value, said in rows
+    ]
+    return f"<ul class='bars'>{''.join(lines)}</ul>"

@@ -1,0 +1,76 @@
+"""The view Likelihood: what a picture's latent costs, exactly and by the bound."""
+
+from __future__ import annotations
+
+from ddpm_core.diffusion.variational_bound import step_bits
+from ddpm_core.inspection.exact_likelihood import LikelihoodRequest, bound_terms, likelihood, probability_flow
+from ddpm_core.inspection.sheet import labelled_sheet
+from ddpm_core.inspection.subject import Subject
+from ddpm_core.pipeline import LatentDiffusion
+from ui.tabs.inside.draw import Figure, charts, figures, note
+from ui.tabs.inside.grids import bars
+from ui.tabs.inside.view import Drawing, View, png, slider
+
+FORMULA = r"""
+$$\frac{d x}{d \lambda} = -\frac{\sigma}{\alpha}\, \hat\epsilon(z, t), \qquad
+\ln p(x_0) = \ln p_T(x_T) + \int_{\lambda_T}^{\lambda_1} \sigma \,
+\mathrm{tr}\, \frac{\partial \hat\epsilon}{\partial z} \, d\lambda, \qquad \mathrm{tr}\, J = \mathbb{E}_v [v^T J v]$$
+
+with $x = z / \alpha$ and $\lambda = \ln(\alpha / \sigma)$: Song et al. 2021,
+[Score-based generative modeling](https://arxiv.org/abs/2011.13456), equations 39 and 40. The bound is Ho et al. 2020,
+equation 5: $L_T + \sum_t L_{t-1} + L_0$. "Exact" means without a bound: steps of the ODE and random directions $v$
+leave an error, of which the second is given. It is a density of normalised latents, not a probability of pixels, so
+below 0 bits is possible, and only denoisers of one autoencoder can be compared.
+"""
+
+
+def draw(model: LatentDiffusion, subject: Subject, request: LikelihoodRequest) -> Drawing:
+    """The exact number and the bound's three terms as bars."""
+    found = likelihood(model, subject, request)
+    bound = found.bound
+    error = "" if found.error is None else f" ± {found.error:.2f}"
+    rows = [
+        ("exactly, along the flow", found.bits, f"{found.bits:.2f}{error}"),
+        ("the bound, all three terms", bound.total, f"{bound.total:.2f}"),
+        ("· how far the last state is from noise", bound.prior, f"{bound.prior:.4f}"),
+        ("· how far its steps are from the right ones", bound.steps, f"{bound.steps:.2f}"),
+        ("· the last step, to the clean latent", bound.reconstruction, f"{bound.reconstruction:.2f}"),
+    ]
+    words = [f"{said}  {name}" for name, _, said in rows]
+    return Drawing(
+        charts(figures([Figure(subject.picture, "the picture")]), bars(rows))
+        + note(
+            f"Bits for each of the latent's {found.dimensions:,} numbers, from {found.calls} calls of the network; "
+            "fewer is likelier, and below 0 is possible: it is a density. A bound can only be too high."
+        ),
+        {
+            "bits_per_latent_dimension": found.bits,
+            "error": found.error,
+            "bound": {
+                "total": bound.total, "prior": bound.prior, "steps": bound.steps,
+                "reconstruction": bound.reconstruction,
+            },
+            "dimensions": found.dimensions,
+            "calls": found.calls,
+        },
+        png(
+            lambda: labelled_sheet([subject.picture], ["\n".join(words)], side=512),
+            "likelihood",
+        ),
+    )  # fmt: skip
+
+
+VIEW = View(
+    "likelihood",
+    "Likelihood",
+    "How many bits this picture's latent costs the model, exactly and by the bound; it takes some seconds.",
+    LikelihoodRequest,
+    draw,
+    {
+        "steps": slider("Steps of the flow", 2, 60),
+        "probes": slider("Random directions", 1, 16),
+        "draws": slider("Terms of the bound drawn", 1, 256),
+    },
+    FORMULA,
+    (probability_flow, bound_terms, step_bits),
+)
