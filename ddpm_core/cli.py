@@ -133,8 +133,8 @@ def takes(
                 if (value := values.pop(name)) is not None:
                     *path, last = name.split("__")
                     section = given
-                    for part in path:
-                        section = section.setdefault(part, {})
+                    for key in path:
+                        section = section.setdefault(key, {})
                     section[last] = value
             command(given=given, **values)
 

@@ -94,8 +94,8 @@ def faster_precision() -> Choice:
     """
     machine = f"{_processor()}, torch {torch.__version__}"
     file = _cache_folder() / "precision.json"
-    if kept := _read_choices(file).get(machine):
-        return kept
+    if known := _read_choices(file).get(machine):
+        return known
     choice: Choice = "bf16" if seconds_in("bf16") < GAIN * seconds_in("fp32") else "fp32"
     with contextlib.suppress(OSError):  # without a place to keep it, it is timed anew by every process
         _keep_choice(file, machine, choice)

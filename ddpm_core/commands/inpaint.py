@@ -57,13 +57,13 @@ def main(
         frame = model.frame(request, original, painted)
         steps = model.inpaint(request, frame.image(), frame.mask())
         output_folder(out)
-        made = model.pictures(last(steps).latent)
-        source, written = fingerprint(picture), []
-        for one, fill in zip(request.singles(), made, strict=True):
-            path = result_file(out, one.seed, picture, source)
+        pictures = model.pictures(last(steps).latent)
+        digest, written = fingerprint(picture), []
+        for one, fill in zip(request.singles(), pictures, strict=True):
+            path = result_file(out, one.seed, picture, digest)
             if path.stem != str(one.seed):
                 say(f"{path}, since {one.seed}.png is another picture's.")
-            save_png(frame.paste(fill), path, model.png_parameters(one) | {"picture": source})
+            save_png(frame.paste(fill), path, model.png_parameters(one) | {"picture": digest})
             written.append(path)
         say_written(written, out)
 
@@ -74,11 +74,11 @@ def fingerprint(picture: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()[:16]
 
 
-def result_file(out: Path, seed: int, picture: Path, source: str) -> Path:
+def result_file(out: Path, seed: int, picture: Path, digest: str) -> Path:
     """Where a result belongs: on a former one of the same picture, or where nothing lies yet."""
     names = chain([f"{seed}", f"{picture.stem}-{seed}"], (f"{picture.stem}-{seed}-{i}" for i in count(2)))
     paths = (out / f"{name}.png" for name in names)
-    return next(path for path in paths if not path.exists() or read_parameters(path).get("picture") == source)
+    return next(path for path in paths if not path.exists() or read_parameters(path).get("picture") == digest)
 
 
 def command() -> None:

@@ -46,13 +46,13 @@ def main(
         model = LatentDiffusion.load(checkpoint, device)
         steps = model.between(request)
         output_folder(out.parent if moving else out)
-        made = model.pictures(last(steps).latent)
+        pictures = model.pictures(last(steps).latent)
         if moving:
-            FORMATS[out.suffix[1:].lower()](there_and_back(made), out, shown.seconds, shown.size)
+            FORMATS[out.suffix[1:].lower()](there_and_back(pictures), out, shown.seconds, shown.size)
             say_written([out])
             return
-        paths = [out / f"{number:02d}.png" for number in range(len(made))]
-        for path, one, picture in zip(paths, request.singles(), made, strict=True):
+        paths = [out / f"{number:02d}.png" for number in range(len(pictures))]
+        for path, one, picture in zip(paths, request.singles(), pictures, strict=True):
             save_png(picture, path, model.png_parameters(one))
         say_written(paths, out)
 

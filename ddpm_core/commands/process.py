@@ -78,7 +78,7 @@ def of_a_seed(
     if strangers:
         raise UserError(f"{flag_of(strangers[0])} belongs to an inpainting; name the picture as well.")
     request = part(given, GenerateRequest)
-    return request, lambda model: (model.generate(request), lambda made: made)
+    return request, lambda model: (model.generate(request), lambda picture: picture)
 
 
 def of_an_inpainting(

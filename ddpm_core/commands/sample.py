@@ -55,12 +55,12 @@ def main(
         images: list[Tensor] = []
         written: list[Path] = []
         for batch in tqdm(batches, desc="sampling", unit="batch", disable=len(batches) == 1 or None):
-            made = model.codec.decode(last(model.generate(batch)).latent)  # (B, 3, H, W)
-            for one, picture in zip(batch.singles(), to_pictures(made), strict=True):
+            image = model.codec.decode(last(model.generate(batch)).latent)  # (B, 3, H, W)
+            for one, picture in zip(batch.singles(), to_pictures(image), strict=True):
                 written.append(out / f"{one.seed}.png")
                 save_png(picture, written[-1], model.png_parameters(one))
             if grid:  # otherwise none has to stay in memory
-                images.append(made)
+                images.append(image)
         if grid:
             contact_sheet(torch.cat(images)).save(grid)
         say_written(written, out)

@@ -49,13 +49,13 @@ def read(path: Path) -> Arrays:
     pictures: list[Image.Image] = []
     labels: list[str] = []
     held_out: list[bool] = []
-    for part in ("train", "test"):
-        if part == "test" and "x_test" not in found:
+    for split in ("train", "test"):
+        if split == "test" and "x_test" not in found:
             break
-        pixels = _pixels(path, f"x_{part}", found.get(f"x_{part}"), [*found, *unused])
+        pixels = _pixels(path, f"x_{split}", found.get(f"x_{split}"), [*found, *unused])
         pictures += [Image.fromarray(picture) for picture in _padded(pixels)]
-        labels += _labels(path, f"y_{part}", found.get(f"y_{part}"), len(pixels))
-        held_out += [part == "test"] * len(pixels)
+        labels += _labels(path, f"y_{split}", found.get(f"y_{split}"), len(pixels))
+        held_out += [split == "test"] * len(pixels)
     if not pictures or all(held_out):
         raise PictureError(f"There are no pictures in {path}.")
     return Arrays(pictures, labels, held_out if "x_test" in found else None, unused)

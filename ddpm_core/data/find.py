@@ -202,12 +202,12 @@ def _in_parquet(files: Sequence[Path], classes: str) -> tuple[_Found, str]:
     if classes == AUTO:
         usual = [column for column in COLUMNS if column_named(found.columns, column)]
         classes = usual[0] if usual else found.named[0] if len(found.named) == 1 else NONE
-    asked = {column_named(found.columns, column) for column in (classes, SPLIT)} - {None}
-    columns = {column: found.words(column) for column in found.columns if column in asked}
-    parts = [_split_of(path) for path, rows in zip(files, found.rows, strict=True) for _ in range(rows)]
+    used = {column_named(found.columns, column) for column in (classes, SPLIT)} - {None}
+    columns = {column: found.words(column) for column in found.columns if column in used}
+    splits = [_split_of(path) for path, rows in zip(files, found.rows, strict=True) for _ in range(rows)]
     entries = [
-        _Entry(member, PurePosixPath(part, member.name), {column: words[number] for column, words in columns.items()})
-        for number, (member, part) in enumerate(zip(found.members(), parts, strict=True))
+        _Entry(member, PurePosixPath(split, member.name), {column: words[number] for column, words in columns.items()})
+        for number, (member, split) in enumerate(zip(found.members(), splits, strict=True))
     ]
     return _Found(entries, found.columns), classes
 
@@ -256,8 +256,8 @@ def _held_out(entries: Sequence[_Entry], columns: list[str] | None, fraction: fl
 
 def _evenly(count: int, fraction: float) -> list[bool]:
     """Which of `count` pictures make up a fraction of them: each that brings the number due to a whole one more."""
-    part, whole = Fraction(str(fraction)).as_integer_ratio()  # as it is written: in binary, 0.05 is no twentieth
-    return [part * (number + 1) // whole > part * number // whole for number in range(count)]
+    exact = Fraction(str(fraction))  # as it is written: in binary, 0.05 is no twentieth
+    return [int(exact * (number + 1)) > int(exact * number) for number in range(count)]
 
 
 def _classes(data: Path, found: _Found, how: str) -> list[str]:

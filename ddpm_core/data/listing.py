@@ -97,10 +97,10 @@ def of_archive(path: Path) -> Listing:
     return _without_checkpoints(files, Counter({"link": links}))
 
 
-def is_shown(parts: Iterable[str]) -> bool:
+def is_shown(components: Iterable[str]) -> bool:
     """Whether nothing on a path is hidden or a system's own: thumbnails, trash, what macOS adds."""
-    for part in parts:
-        name = part.casefold()
+    for component in components:
+        name = component.casefold()
         if name.startswith(".") or name in SYSTEM or name.endswith(SYSTEM_ENDS):
             return False
     return True
@@ -110,13 +110,13 @@ def _without_checkpoints(files: dict[PurePosixPath, Source], others: Counter[str
     top, found = PurePosixPath(), _checkpoints(files)
     own = {top / "training", top / "samples.png"} if top in found else set()  # pictures beside them may be the data
     left_out = (found - {top}) | own
-    kept = (
+    shown = (
         {name: file for name, file in files.items() if left_out.isdisjoint((name, *name.parents))}
         if left_out
         else files
     )
     others["checkpoint folder"] += sum(left_out.isdisjoint(folder.parents) for folder in found)
-    return Listing(kept, +others)
+    return Listing(shown, +others)
 
 
 def _checkpoints(names: Iterable[PurePosixPath]) -> set[PurePosixPath]:

@@ -130,16 +130,16 @@ def load_pictures(
         except PictureError as error:
             unusable[number] = str(error)
     skipped = [Skipped(paths[number], unusable[number]) for number in sorted(unusable)]
-    kept = [number for number in range(len(paths)) if number not in unusable]
-    if not kept:
+    usable = [number for number in range(len(paths)) if number not in unusable]
+    if not usable:
         raise NoPictures(skipped)
-    for place, number in enumerate(kept):  # closes the gaps without a second array
+    for place, number in enumerate(usable):  # closes the gaps without a second array
         if place != number:
             pixels[place] = pixels[number]
     return PictureSet(
-        torch.from_numpy(pixels[: len(kept)]).flatten(0, 1),
+        torch.from_numpy(pixels[: len(usable)]).flatten(0, 1),
         skipped,
-        None if labels is None else torch.tensor([labels[number] for number in kept]).repeat_interleave(views),
+        None if labels is None else torch.tensor([labels[number] for number in usable]).repeat_interleave(views),
     )
 
 

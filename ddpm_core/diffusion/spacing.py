@@ -36,9 +36,9 @@ def even_logsnr(alpha_bar: Tensor, steps: int) -> Tensor:
     The clean state has no noise, so the last step leads from state 1 on to 0.
     """
     log_snr = torch.logit(alpha_bar[1:]).numpy()
-    wanted = np.linspace(log_snr[0], log_snr[-1], steps) if steps > 1 else log_snr[-1:]
+    targets = np.linspace(log_snr[0], log_snr[-1], steps) if steps > 1 else log_snr[-1:]
     # `np.interp` wants what it looks up in to rise; the ratio falls.
-    states = np.interp(-wanted, -log_snr, np.arange(1, len(alpha_bar)))
+    states = np.interp(-targets, -log_snr, np.arange(1, len(alpha_bar)))
     return torch.from_numpy(np.concatenate([[0.0], states]))
 
 

@@ -27,8 +27,8 @@ from ddpm_core.training.settings import StageName
 def data_of_denoiser(checkpoint: Path, data: Path) -> Path:
     """The folder in `data` that `config.json` names as the denoiser's, or else `data`."""
     trained_on = folders.training_of(checkpoint).get("denoiser", {}).get("data")
-    part = data / Path(str(trained_on)).name
-    return part if trained_on and part.is_dir() else data
+    inside = data / Path(str(trained_on)).name
+    return inside if trained_on and inside.is_dir() else data
 
 
 def held_out_by(checkpoint: Path, stage: StageName) -> float:
@@ -69,15 +69,15 @@ def measure_denoiser(
         measures |= {"eyes_found": None, "eyes_found_floor": None}
     if files["val"]:
         training, held_out = (load_pictures(files[split], model.size) for split in ("train", "val"))
-        made = sample(model, samples, seed)
-        ours, floor = distances_to_training(training, made, held_out)
+        sampled = sample(model, samples, seed)
+        ours, floor = distances_to_training(training, sampled, held_out)
         ratio = [distance / max(least, 1e-9) for distance, least in zip(ours, floor, strict=True)]
         measures |= {"swd": ours, "swd_floor": floor, "swd_ratio": ratio}
-        measures |= memorised(made, held_out, training)
+        measures |= memorised(sampled, held_out, training)
         if model.framing == "face":
-            measures |= {"eyes_found": eyes_found(made), "eyes_found_floor": eyes_found(held_out)}
-        if min(len(training), len(made), len(held_out)) >= FEWEST:
-            measures |= compared(network or of_turns(training, model.device), training, made, held_out)
+            measures |= {"eyes_found": eyes_found(sampled), "eyes_found_floor": eyes_found(held_out)}
+        if min(len(training), len(sampled), len(held_out)) >= FEWEST:
+            measures |= compared(network or of_turns(training, model.device), training, sampled, held_out)
     return measures | measure_fills(model, some_pictures(files["val"] or files["train"], fills))
 
 
@@ -102,9 +102,9 @@ def measure_classes(
     """How often a classifier reads samples of a class, and held-out pictures, as such."""
     split = "val" if found.sources["val"] else "train"
     held_out = load_pictures(found.sources[split], model.size, labels=found.labels[split])
-    made = sample_classes(model, samples, seed)
+    sampled = sample_classes(model, samples, seed)
     return {
-        "class_samples": len(made),
-        "class_accuracy": classifier_accuracy(classifier, made),
+        "class_samples": len(sampled),
+        "class_accuracy": classifier_accuracy(classifier, sampled),
         "classifier_accuracy": classifier_accuracy(classifier, held_out),
     }

@@ -124,9 +124,9 @@ def distances_to_training(
     larger is cut into groups as large as the smaller. Means are over these, and four draws of patches and directions.
     """
     size = min(len(samples), len(held_out))
-    parts = [groups(samples, size), groups(held_out, size)]
-    draws = [sliced_wasserstein(training, [*parts[0], *parts[1]], seed + draw) for draw in range(DRAWS)]
-    ours, floor = torch.stack(draws).mean(0).split([len(part) for part in parts])
+    sets = [groups(samples, size), groups(held_out, size)]
+    draws = [sliced_wasserstein(training, [*sets[0], *sets[1]], seed + draw) for draw in range(DRAWS)]
+    ours, floor = torch.stack(draws).mean(0).split([len(each) for each in sets])
     return ours.mean(0).tolist(), floor.mean(0).tolist()
 
 
@@ -140,7 +140,7 @@ def nearest_distances(pictures: PictureSet, training: PictureSet) -> Tensor:
     known = _thumbnails(training)
     both = torch.cat([known, known.flip(3)]).flatten(1)  # (2M, 3*side²)
     thumbnails = _thumbnails(pictures).flatten(1)
-    nearest = torch.cat([torch.cdist(part, both).amin(1) for part in thumbnails.split(256)])
+    nearest = torch.cat([torch.cdist(some, both).amin(1) for some in thumbnails.split(256)])
     return nearest / both.shape[1] ** 0.5
 
 

@@ -108,9 +108,9 @@ def precision_recall(reference: Tensor, samples: Tensor, neighbour: int = NEIGHB
 
 
 def _fraction_among(points: Tensor, those: Tensor, neighbour: int) -> float:
-    reach = torch.cat([torch.cdist(part, those).kthvalue(neighbour + 1).values for part in those.split(1024)])
+    reach = torch.cat([torch.cdist(some, those).kthvalue(neighbour + 1).values for some in those.split(1024)])
     # reach (M,); inside (N,)
-    inside = [(torch.cdist(part, those) <= reach).any(1) for part in points.split(1024)]
+    inside = [(torch.cdist(some, those) <= reach).any(1) for some in points.split(1024)]
     return torch.cat(inside).double().mean().item()
 
 

@@ -71,7 +71,7 @@ class FeatureSet:
 def extract_features(network: FeatureNetwork, pictures: PictureSet, batch: int = 64) -> FeatureSet:
     """What a network says of a set of pictures, `batch` at a time."""
     outputs = [network.extract(image) for image in pictures.batches(batch)]
-    return FeatureSet(*(torch.cat(part).double().cpu() for part in zip(*outputs, strict=True)))
+    return FeatureSet(*(torch.cat(batches).double().cpu() for batches in zip(*outputs, strict=True)))
 
 
 def of_classes(classifier: Classifier) -> FeatureNetwork:

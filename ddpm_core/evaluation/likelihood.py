@@ -40,11 +40,12 @@ def measure_likelihood(model: LatentDiffusion, files: Mapping[str, Sequence[Sour
     held_out = files["val"][:: max(1, -(-len(files["val"]) // PICTURES))]
     learned = files["train"][:: max(1, len(files["train"]) // max(1, len(held_out)))][: len(held_out)]
     measures: dict[str, float | None] = {}
-    for part, some in ((name, held_out), (f"{name}_train", learned)):
-        measures |= {part: None, f"{part}_error": None}
+    for measure, some in ((name, held_out), (f"{name}_train", learned)):
+        measures |= {measure: None, f"{measure}_error": None}
         if some:
             bits = bits_per_dim(model, load_pictures(some, model.size))
-            measures |= {part: bits.mean().item(), f"{part}_error": (bits.var(correction=0) / len(bits)).sqrt().item()}
+            error = (bits.var(correction=0) / len(bits)).sqrt().item()
+            measures |= {measure: bits.mean().item(), f"{measure}_error": error}
     return measures
 
 

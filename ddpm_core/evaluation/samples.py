@@ -29,11 +29,11 @@ def sample_classes(
 ) -> PictureSet:
     """At least `count` pictures, equally many of each class, labelled; made as `sample` makes them."""
     request, each = request or GenerateRequest(), -(-count // len(model.classes))
-    made = [
+    images = [
         sample(model, each, seed + number * each, request.model_copy(update={"label": label})).pixels
         for number, label in enumerate(model.classes)
     ]
-    return PictureSet(torch.cat(made), [], torch.arange(len(model.classes)).repeat_interleave(each))
+    return PictureSet(torch.cat(images), [], torch.arange(len(model.classes)).repeat_interleave(each))
 
 
 @torch.inference_mode()

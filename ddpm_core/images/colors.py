@@ -45,14 +45,14 @@ def in_srgb(picture: Image.Image) -> Image.Image:
     return _with_profile(_applied(picture, profile, alpha=picture), None)
 
 
-def in_colors_of(made: Image.Image, picture: Image.Image) -> Image.Image:
+def in_colors_of(result: Image.Image, picture: Image.Image) -> Image.Image:
     """What was made, RGB in sRGB, as an RGB picture in an upload's colours, with its profile."""
     profile = picture.info.get(PROFILE)
     if not profile or _is_srgb(profile):
-        return _with_profile(made.copy(), profile)
+        return _with_profile(result.copy(), profile)
     transform = _transform(profile, "RGB", False)
     assert transform is not None  # `in_rgb` leaves no other profile on a picture
-    return _with_profile(transform.apply(made), profile)
+    return _with_profile(transform.apply(result), profile)
 
 
 def with_colors_of(pixels: np.ndarray, picture: Image.Image) -> Image.Image:
@@ -63,10 +63,10 @@ def with_colors_of(pixels: np.ndarray, picture: Image.Image) -> Image.Image:
 def _applied(color: Image.Image, profile: bytes, alpha: Image.Image) -> Image.Image:
     transform = _transform(profile, SPACES[color.mode], True)
     assert transform is not None
-    made = transform.apply(color.convert("RGB") if SPACES[color.mode] == "RGB" else color)
+    converted = transform.apply(color.convert("RGB") if SPACES[color.mode] == "RGB" else color)
     if alpha.mode == "RGBA":
-        made.putalpha(alpha.getchannel("A"))
-    return made
+        converted.putalpha(alpha.getchannel("A"))
+    return converted
 
 
 def _with_profile(picture: Image.Image, profile: bytes | None) -> Image.Image:

@@ -116,21 +116,21 @@ def _chunks(file: BinaryIO) -> Iterator[tuple[bytes, int]]:
 
 
 def _bare_png(content: bytes) -> Bare:
-    file, kept, exif, profile = io.BytesIO(content), [PNG], b"", None
+    file, pieces, exif, profile = io.BytesIO(content), [PNG], b"", None
     file.seek(len(PNG))
     for name, length in _chunks(file):
         start = file.tell()
         if name in PIXELS:
-            kept.append(content[start - 8 : start + length + 4])
+            pieces.append(content[start - 8 : start + length + 4])
         elif name == b"eXIf":
             exif = content[start : start + length]
         elif name == b"iCCP":
             profile = _unpacked(content[start : start + length].partition(b"\0")[2][1:], LARGEST)
-    return Bare(b"".join(kept), exif, profile)
+    return Bare(b"".join(pieces), exif, profile)
 
 
 def _bare_jpeg(content: bytes) -> Bare:
-    kept, exif, at = [content[:2]], b"", 2
+    pieces, exif, at = [content[:2]], b"", 2
     while content[at : at + 1] == b"\xff" and at + 4 <= len(content):
         marker, length = content[at + 1], struct.unpack_from(">H", content, at + 2)[0]
         if marker == 0xDA or marker == 0xFF:  # the pixels begin, or a filling byte stands before them
@@ -141,13 +141,13 @@ def _bare_jpeg(content: bytes) -> Bare:
         # JFIF and Adobe's word say how colours are stored; among the second kind are profiles and other pictures
         dropped = (0xE1 <= marker <= 0xEF and marker != 0xEE) or marker == 0xFE
         if not dropped or segment[4:16] == b"ICC_PROFILE\0":
-            kept.append(segment)
+            pieces.append(segment)
         at += 2 + length
-    return Bare(b"".join([*kept, content[at:]]), exif)
+    return Bare(b"".join([*pieces, content[at:]]), exif)
 
 
 def _bare_webp(content: bytes) -> Bare:
-    kept, exif, profile, at = [], b"", None, 12
+    pieces, exif, profile, at = [], b"", None, 12
     while at + 8 <= len(content):
         name, length = struct.unpack_from("<4sI", content, at)
         chunk, body = content[at : at + 8 + length + length % 2], content[at + 8 : at + 8 + length]
@@ -156,11 +156,11 @@ def _bare_webp(content: bytes) -> Bare:
         elif name == b"ICCP":
             profile = body
         elif name == b"VP8X":  # says which of the others there are
-            kept.append(chunk[:8] + bytes([chunk[8] & ~0x2C]) + chunk[9:])
+            pieces.append(chunk[:8] + bytes([chunk[8] & ~0x2C]) + chunk[9:])
         elif name != b"XMP ":
-            kept.append(chunk)
+            pieces.append(chunk)
         at += 8 + length + length % 2
-    body = b"WEBP" + b"".join(kept)
+    body = b"WEBP" + b"".join(pieces)
     return Bare(b"RIFF" + struct.pack("<I", len(body)) + body, exif, profile)
 
 

@@ -108,9 +108,9 @@ class _Neighbourhoods(torch.autograd.Function):
     def backward(ctx, grad: Tensor):
         batch, height, width, channels = grad.shape  # of neighbourhoods: 9C channels
         framed = grad.new_zeros(batch, height + 2, width + 2, channels // 9)
-        for place, part in enumerate(grad.split(channels // 9, dim=3)):
+        for place, neighbour in enumerate(grad.split(channels // 9, dim=3)):
             i, j = divmod(place, 3)
-            framed[:, i : i + height, j : j + width] += part
+            framed[:, i : i + height, j : j + width] += neighbour
         return framed[:, 1:-1, 1:-1].permute(0, 3, 1, 2)  # (B, C, H, W)
 
 
@@ -127,9 +127,9 @@ def reads_apart(module: nn.Module, name: str, apart: Sequence[str]) -> None:
 
     def join(_: nn.Module, state: dict[str, Tensor], prefix: str, *rest: Any) -> None:
         for kind in ("weight", "bias"):
-            parts = [f"{prefix}{part}.{kind}" for part in apart]
-            if all(part in state for part in parts):
-                state[f"{prefix}{name}.{kind}"] = torch.cat([state.pop(part) for part in parts])
+            keys = [f"{prefix}{old}.{kind}" for old in apart]
+            if all(key in state for key in keys):
+                state[f"{prefix}{name}.{kind}"] = torch.cat([state.pop(key) for key in keys])
 
     module.register_load_state_dict_pre_hook(join)
 

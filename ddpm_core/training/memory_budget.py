@@ -109,8 +109,8 @@ def fit(trainer: Trainer, loss: Loss) -> None:
 
     def too_large() -> bool:
         each = trainer.settings.batch_size // (trainer.world.size * trainer.chunks)
-        wanted = needs.gradients + (0 if held else needs.moments) + needs.activations(each)
-        return free is not None and beside * wanted > free
+        needed = needs.gradients + (0 if held else needs.moments) + needs.activations(each)
+        return free is not None and beside * needed > free
 
     while trainer.world.any(too_large()):
         trainer.divide()

@@ -26,7 +26,7 @@ def claimed(out: Path) -> Iterator[None]:
         UnwritableError: nothing can be written there.
     """
     notes = out / "training"
-    made = [folder for folder in (notes, *notes.parents) if not os.path.lexists(folder)]
+    created = [folder for folder in (notes, *notes.parents) if not os.path.lexists(folder)]
     lock = FileLock(notes / LOCK, timeout=0)
     try:
         try:
@@ -52,5 +52,5 @@ def claimed(out: Path) -> Iterator[None]:
                 (notes / LOCK).unlink()
             lock.release()
         with contextlib.suppress(OSError):  # they are not empty, or were never made
-            for folder in made:
+            for folder in created:
                 folder.rmdir()

@@ -76,9 +76,9 @@ def _lies_as(tensor: Tensor, shape: Shape) -> bool:
 
 def _mismatch(kernel: Callable[..., None], name: str, shape: Shape, tensor: Tensor, stored: torch.dtype) -> str:
     """What a kernel takes and what it was given instead."""
-    wanted = torch.int64 if name == "paths" else stored
+    dtype = torch.int64 if name == "paths" else stored
     return (
-        f"{kernel.__name__} takes {name} {shape}, contiguous, {wanted} on cpu; "
+        f"{kernel.__name__} takes {name} {shape}, contiguous, {dtype} on cpu; "
         f"it was given {tuple(tensor.shape)} with strides {tensor.stride()}, {tensor.dtype} on {tensor.device}"
     )
 

@@ -132,7 +132,7 @@ class RememberedModulations:
 
     def __call__(self, t: Tensor, label: Tensor | None = None) -> Tensor:
         labels = [None] * len(t) if label is None else label.tolist()
-        rows = [self.of(*asked) for asked in zip(t.tolist(), labels, strict=True)]  # (1, sum of 2C, 1, 1) each
+        rows = [self.of(*key) for key in zip(t.tolist(), labels, strict=True)]  # (1, sum of 2C, 1, 1) each
         return rows[0] if len(rows) == 1 else torch.cat(rows)
 
     def _of(self, t: float, label: int | None) -> Tensor:

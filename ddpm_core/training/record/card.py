@@ -81,29 +81,29 @@ def card(out: Path, samples: str) -> str:
     runs = {stage: runs_of(notes, stage) for stage in STAGES}
     name = out.resolve().name
     what = "Pictures" if not config.classes else f"Pictures of {len(config.classes)} classes"
-    made = "by diffusion of pixels" if config.codec == "pixel" else "by latent diffusion"
-    parts = [f"# {name}", f"{what} at {config.size}x{config.size} pixels, made from noise {made}."]
+    how = "by diffusion of pixels" if config.codec == "pixel" else "by latent diffusion"
+    paragraphs = [f"# {name}", f"{what} at {config.size}x{config.size} pixels, made from noise {how}."]
     if config.denoiser:
-        parts += _samples(notes, samples, config)
+        paragraphs += _samples(notes, samples, config)
     else:
-        parts.append("Its denoiser is not trained yet: it restores pictures, and makes none.")
-    parts += ["## Measured", *_measured(rows, runs)]
-    parts.append(
+        paragraphs.append("Its denoiser is not trained yet: it restores pictures, and makes none.")
+    paragraphs += ["## Measured", *_measured(rows, runs)]
+    paragraphs.append(
         "The whole set of measures is printed by\n"
         f"`python -m ddpm_core.evaluate --checkpoint checkpoints/{name} --data {_data(config)}`."
     )
-    parts += ["## Made of", _parts(config, out)]
-    parts.append("The files hold the moving average of the weights, matrices in half precision.")
-    parts += ["## Trained with", *_trained(rows, runs, config), *_commands(config, name)]
+    paragraphs += ["## Made of", _parts(config, out)]
+    paragraphs.append("The files hold the moving average of the weights, matrices in half precision.")
+    paragraphs += ["## Trained with", *_trained(rows, runs, config), *_commands(config, name)]
     if config.training:
-        parts += ["Its settings, which `python -m ddpm_core.train --help` explains:", _settings(config)]
-    parts += ["## Data", _pictures(config, runs)]
-    parts += [
+        paragraphs += ["Its settings, which `python -m ddpm_core.train --help` explains:", _settings(config)]
+    paragraphs += ["## Data", _pictures(config, runs)]
+    paragraphs += [
         "## Limits",
         f"It knows what its training pictures show, framed as they are, at {config.size} pixels. This card was written "
         "by the trainer from the record of its runs; how good the pictures are to the eye, nobody has said yet.",
     ]
-    return "\n\n".join(parts) + "\n"
+    return "\n\n".join(paragraphs) + "\n"
 
 
 def _samples(notes: Path, samples: str, config: CheckpointConfig) -> list[str]:
@@ -242,10 +242,10 @@ def _pictures(config: CheckpointConfig, runs: Record) -> str:
             if run.get("unused"):
                 unused[run["unused"]] = f"In the data and not used: {run['unused']}."
     classes = f"\n\nClasses: {', '.join(config.classes)}." if config.classes else ""
-    source = config.about.rstrip(".") if config.about else "Their source and licence were not stated (`--about`)"
+    stated = config.about.rstrip(".") if config.about else "Their source and licence were not stated (`--about`)"
     table = _table(["of the", "data", "trained on", "held out", "left out as unusable"], lines)
-    parts = [(table if lines else f"`{_data(config)}`") + classes, *unused.values(), f"{source}."]
-    return "\n\n".join(parts)
+    paragraphs = [(table if lines else f"`{_data(config)}`") + classes, *unused.values(), f"{stated}."]
+    return "\n\n".join(paragraphs)
 
 
 def _data(config: CheckpointConfig) -> str:

@@ -66,8 +66,8 @@ class Journal:
         notes.mkdir(parents=True, exist_ok=True)
         self.notes, self.stage = notes, stage
         path = self.path = notes / f"{stage}.jsonl"
-        kept = "".join(json.dumps(row) + "\n" for row in rows_of(path) if row["step"] <= step)
-        write_atomically(path, lambda partial: partial.write_text(kept, encoding="utf-8"))
+        lines = "".join(json.dumps(row) + "\n" for row in rows_of(path) if row["step"] <= step)
+        write_atomically(path, lambda partial: partial.write_text(lines, encoding="utf-8"))
         for number, grid in grids_of(notes, stage).items():
             if number > step:
                 grid.unlink()

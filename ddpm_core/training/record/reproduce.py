@@ -40,10 +40,10 @@ def of_the_checkpoint() -> dict[str, Any]:
     return {"size": None, "codec": None, "pixel_stride": None, "framing": None, **shapes}
 
 
-def beyond(wanted: dict[str, Any], base: dict[str, Any]) -> dict[str, Any]:
-    """What of `wanted` differs from `base`, without paths and what `base` lacks."""
+def beyond(settings: dict[str, Any], base: dict[str, Any]) -> dict[str, Any]:
+    """What of `settings` differs from `base`, without paths and what `base` lacks."""
     found = {}
-    for key, value in wanted.items():
+    for key, value in settings.items():
         if key not in base or key in ("data", "init"):
             continue
         if isinstance(value, dict):

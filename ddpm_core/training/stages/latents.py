@@ -65,8 +65,8 @@ def encode_pictures(
     sets = {name: LatentSet(clean[name], labels_of(each) if known else None) for name, each in views.items()}
     if request.denoiser.clamp_share and request.denoiser.clamp_recolour:
         other_light = {"recoloured": views["train"]._replace(recoloured=True)}
-        made = _latents(codec, other_light, request.out / "training" / RECOLOURED, write)
-        sets["train"].recoloured = made["recoloured"]
+        latents = _latents(codec, other_light, request.out / "training" / RECOLOURED, write)
+        sets["train"].recoloured = latents["recoloured"]
     return sets["train"], sets.get("held_out")
 
 

@@ -54,8 +54,8 @@ class VaeStage:
     @torch.inference_mode()
     def evaluate(self, vae: VAE, grid: Path) -> dict[str, float]:
         """Originals and their reconstructions side by side as a picture; PSNR and sharpness of the held-out ones."""
-        source = self.pictures.held_out or self.pictures.train
-        original = source.batch(torch.arange(min(SHOWN, len(source))))  # (B, 3, H, W)
+        shown = self.pictures.held_out or self.pictures.train
+        original = shown.batch(torch.arange(min(SHOWN, len(shown))))  # (B, 3, H, W)
         restored = vae.decode(vae.encode(original.to(self.device))).cpu()
         save_grid(contact_sheet(torch.stack([original, restored], dim=1).flatten(0, 1), columns=8), grid)
         if self.pictures.held_out is None:
