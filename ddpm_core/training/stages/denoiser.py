@@ -31,7 +31,7 @@ from ddpm_core.training.pictures import Pictures
 from ddpm_core.training.settings import DenoiserSettings, TrainRequest
 from ddpm_core.training.shards import MicroBatch
 from ddpm_core.training.stages.latents import ENCODED, LatentSet, encode_pictures
-from ddpm_core.training.stages.stage import record, save_grid
+from ddpm_core.training.stages.stage import save_grid, write_checkpoint
 from ddpm_core.training.timesteps import LossAwareSampler
 
 DENOISER_SHAPE = (*DenoiserSettings.SHAPE, "dropout")
@@ -160,8 +160,7 @@ class DenoiserStage:
         shape |= {"latent_channels": self.codec.latent_channels, "classes": len(self.classes)}
         parts: dict[str, Any] = {"denoiser": shape, "diffuser": self.diffuser.config(), "classes": list(self.classes)}
         parts |= {"guide": {}, "guidance": 1.0}  # of the denoiser that was there before, if any
-        record(self.request, "denoiser", size=self.request.size, **parts)
-        checkpoint.write_weights(self.request.out / checkpoint.DENOISER_WEIGHTS, unet, finished)
+        write_checkpoint(self.request, "denoiser", unet, finished, size=self.request.size, **parts)
 
 
 def write_codec(request: TrainRequest, pictures: PictureSet) -> list[str]:
@@ -193,5 +192,5 @@ def write_pixel_codec(request: TrainRequest, pictures: PictureSet) -> None:
     config = CheckpointConfig(
         size=request.size, codec="pixel", codec_settings={"stride": codec.stride}, about=request.about
     )
-    checkpoint.write_config(request.out, config)  # first, as in `Stage.export`
+    checkpoint.write_config(request.out, config)  # first, as in `write_checkpoint`
     checkpoint.write_weights(request.out / checkpoint.CODEC_WEIGHTS, codec)

@@ -19,7 +19,7 @@ from ddpm_core.training.resume import changes, other_basis, refuse_other_classes
 from ddpm_core.training.settings import STAGES, StageName, StageSettings, TrainRequest
 from ddpm_core.training.stages.critic import AdversarialVaeStage
 from ddpm_core.training.stages.denoiser import DenoiserStage
-from ddpm_core.training.stages.stage import Stage
+from ddpm_core.training.stages.stage import Stage, weights_file
 from ddpm_core.training.stages.vae import VaeStage
 from ddpm_core.training.state import load_state, save_state
 
@@ -44,7 +44,7 @@ def free_place(stage: StageName, request: TrainRequest) -> tuple[Path, Path]:
     Raises:
         CheckpointError: the folder already holds this stage and `resume` is off, or what it holds cannot be resumed.
     """
-    state, weights = state_file(request.out, stage), request.out / f"{stage}.safetensors"
+    state, weights = state_file(request.out, stage), weights_file(request.out, stage)
     if weights.exists() and not state.exists():
         raise CheckpointError(
             f"{weights} is a finished model without {state}, so it cannot be resumed; choose another --out, "

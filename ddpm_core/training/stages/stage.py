@@ -1,4 +1,4 @@
-"""What `run_stage` asks of a stage, and what stages do alike: their sample grid and their entry in `config.json`."""
+"""What `run_stage` asks of a stage, and what stages do alike: their sample grid, and writing the checkpoint."""
 
 from __future__ import annotations
 
@@ -39,15 +39,28 @@ class Stage(Protocol):
         """Write a picture that shows how well `model` does to `grid`; returns measures on held-out pictures."""
 
     def export(self, model: Any, finished: int | None) -> None:
-        """Write config and weights of `model` into the checkpoint folder; `finished` is the number of the last step.
-
-        In this order: killed in between, there is a config without weights, which nobody takes for a checkpoint.
-        """
+        """Write config and weights of `model` (`write_checkpoint`); `finished` is the number of the last step."""
 
 
 def save_grid(sheet: Image.Image, path: Path) -> None:
     """Write a sample grid, atomically."""
     checkpoint.write_atomically(path, lambda partial: sheet.save(partial, format="PNG"))
+
+
+def weights_file(out: Path, stage: StageName) -> Path:
+    """Where a run leaves the weights that a stage learned."""
+    return out / f"{stage}.safetensors"
+
+
+def write_checkpoint(
+    request: TrainRequest, stage: StageName, model: nn.Module, finished: int | None, **parts: Any
+) -> None:
+    """Write config, see `record`, and weights of what a stage learned: the one place where a run does.
+
+    In this order: killed in between, there is a config without weights, which nobody takes for a checkpoint.
+    """
+    record(request, stage, **parts)
+    checkpoint.write_weights(weights_file(request.out, stage), model, finished)
 
 
 def record(request: TrainRequest, stage: StageName, **parts: Any) -> None:

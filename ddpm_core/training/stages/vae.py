@@ -8,7 +8,6 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from ddpm_core.checkpoints import native as checkpoint
 from ddpm_core.checkpoints.atomic import CheckpointError
 from ddpm_core.images.files import contact_sheet
 from ddpm_core.machine import pick_device
@@ -21,7 +20,7 @@ from ddpm_core.training.pictures import Pictures
 from ddpm_core.training.reconstruction import gradient_ratio, reconstruction_psnr
 from ddpm_core.training.settings import TrainRequest, VaeSettings
 from ddpm_core.training.shards import MicroBatch
-from ddpm_core.training.stages.stage import record, save_grid
+from ddpm_core.training.stages.stage import save_grid, write_checkpoint
 
 SHOWN = 16  # pictures in a grid of reconstructions
 
@@ -72,8 +71,7 @@ class VaeStage:
             images = islice(self.pictures.train.batches(32), None if finished else 8)
             vae.measure_latents(torch.cat([vae.moments(image.to(self.device))[0].cpu() for image in images]))
         shape = {name: getattr(self.request.vae, name) for name in VaeSettings.SHAPE}
-        record(self.request, "vae", size=self.request.size, codec_settings=shape)
-        checkpoint.write_weights(self.request.out / checkpoint.CODEC_WEIGHTS, vae, finished)
+        write_checkpoint(self.request, "vae", vae, finished, size=self.request.size, codec_settings=shape)
 
 
 def build_vae(request: TrainRequest) -> tuple[VAE, list[str]]:

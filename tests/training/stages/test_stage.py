@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image
 from pydantic import ValidationError
+from torch import nn
 
 from ddpm_core.checkpoints import native as checkpoint
 from ddpm_core.checkpoints.atomic import UnwritableError
-from ddpm_core.training.stages.stage import record, save_grid
+from ddpm_core.training.settings import StageName
+from ddpm_core.training.stages.stage import record, save_grid, weights_file, write_checkpoint
 from tests.training.small_runs import request_for
 
 
@@ -49,6 +52,25 @@ def test_a_stage_writes_nothing_that_could_not_be_read_again(tmp_path: Path, par
     with pytest.raises(ValidationError, match=next(iter(parts))):
         record(request_for(out), "vae", **parts)
     assert (out / checkpoint.CONFIG).read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("stage", "name"), [("vae", checkpoint.CODEC_WEIGHTS), ("denoiser", checkpoint.DENOISER_WEIGHTS)]
+)
+def test_killed_while_it_writes_there_is_a_config_without_weights_and_weights_are_where_checkpoints_have_them(
+    tmp_path: Path, stage: StageName, name: str
+) -> None:
+    class Killed(nn.Linear):
+        def state_dict(self, *_: Any, **__: Any) -> dict[str, Any]:
+            raise KeyboardInterrupt
+
+    out = tmp_path / "run"
+    with pytest.raises(KeyboardInterrupt):
+        write_checkpoint(request_for(out), stage, Killed(2, 2), 3, size=16)
+    assert [path.name for path in out.iterdir()] == [checkpoint.CONFIG]
+    write_checkpoint(request_for(out), stage, nn.Linear(2, 2), 3, size=16)
+    assert weights_file(out, stage) == out / name
+    assert checkpoint.finished_after(out / name) == 3
 
 
 def test_a_grid_is_whole_or_as_it_was(tmp_path: Path) -> None:
