@@ -68,6 +68,13 @@
     },
   };
 
+  addEventListener("click", (event) => {
+    const link = event.target.closest?.("a[data-help]");
+    if (!link) return;
+    event.preventDefault();
+    window.studio.help(link.dataset.help);
+  });
+
   // A line to the server brings what runs yield. When it breaks, Gradio waits for the server and then loads the page
   // anew, which takes a visitor's picture and paint away; or, where the line only falls silent, waits for good. Here a
   // broken line ends the runs it was for with a failure, which Gradio takes for theirs, and the page stays as it is.

@@ -14,7 +14,7 @@ CHAPTERS = ("What you can do", "Train your own", "Limits")
 
 def lead(tab: str, text: str) -> gr.HTML:
     """A tab's line of explanation, with a link to where the page's fold of documentation speaks of the tab."""
-    link = f"<a href='#help' onclick=\"window.studio.help('{tab}'); return false\">More</a>"
+    link = f"<a href='#help' data-help='{tab}'>More</a>"  # studio.js listens; the page runs no script in attributes
     return gr.HTML(f'<p class="lead">{text} {link}</p>')
 
 

@@ -11,11 +11,11 @@ from PIL import Image
 
 from ddpm_core.diffusion.samplers import last
 from ddpm_core.images.crop import Frame
-from ddpm_core.images.files import open_picture
 from ddpm_core.pipeline import LatentDiffusion
 from ddpm_core.requests import InpaintRequest
 from ui.components import editor_canvas
 from ui.errors import Problem, build_request
+from ui.files import opened_upload
 from ui.models import Shelf
 from ui.run_inputs import RunInputs
 from ui.serving.turns import in_turns
@@ -75,7 +75,7 @@ class InpaintTask:
         request = build_request(InpaintRequest, **fields)
         if picture is None:
             raise Problem("There is no picture yet; open one or take an example.")
-        original = open_picture(picture)
+        original = opened_upload(picture)
         inputs = RunInputs(request, picture, editor_canvas.painted_on(editor, original.size))
         return cls(inputs, shelf.load(checkpoint), original)
 

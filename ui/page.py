@@ -7,6 +7,7 @@ import re
 from typing import Any
 
 import gradio as gr
+from starlette.middleware import Middleware
 
 from ddpm_core.requests import GenerateRequest
 from ui.api import endpoints as api
@@ -19,9 +20,12 @@ from ui.models import Shelf, parameter_count
 from ui.play_modes import MODES
 from ui.run_inputs import RunInputs
 from ui.saved_settings import saved_settings
+from ui.serving import sweep
+from ui.serving.calls import Page
+from ui.serving.guard import Guard
 from ui.serving.line import Line
 from ui.serving.metrics import Metrics
-from ui.serving.settings import ServingSettings
+from ui.serving.settings import FRAMED_BY, ServingSettings
 from ui.tabs.edit import EditTab
 from ui.tabs.generate import GenerateTab
 from ui.tabs.inpaint import InpaintTab
@@ -33,7 +37,6 @@ from ui.theme import STATIC, colours, theme
 from ui.training.runs import Trainings
 
 TITLE = "Latent diffusion studio"
-DAY = 24 * 60 * 60
 
 
 def build(shelf: Shelf, trainings: Trainings | None = None, settings: ServingSettings | None = None) -> gr.Blocks:
@@ -41,7 +44,7 @@ def build(shelf: Shelf, trainings: Trainings | None = None, settings: ServingSet
 
     Without `trainings`, nobody may train.
     """
-    with gr.Blocks(title=TITLE, analytics_enabled=False, delete_cache=(60 * 60, DAY)) as page:
+    with Page(title=TITLE, analytics_enabled=False, delete_cache=(sweep.EVERY, sweep.HOUR)) as page:
         with gr.Row(elem_id="header", equal_height=True):
             logo = (STATIC / "logo.svg").read_text(encoding="utf-8")
             gr.HTML(f"<h1>{logo}<span>{TITLE}</span></h1>", elem_id="title")
@@ -159,8 +162,12 @@ def _picked(gallery: list[tuple[str, str]] | None, index: int) -> str:
     return gallery[min(index, len(gallery) - 1)][0]
 
 
-def launch_settings() -> dict[str, Any]:
-    """How the page wants to be launched: its looks, and what Gradio adds or leaves out."""
+def launch_settings(framed_by: str = FRAMED_BY) -> dict[str, Any]:
+    """How the page wants to be launched: its looks, what Gradio adds or leaves out, and what guards it.
+
+    Args:
+        framed_by: addresses of pages, parted by spaces, that may show this one in a frame.
+    """
     script = (STATIC / "studio.js").read_text(encoding="utf-8")
     return {
         "theme": theme(),
@@ -173,6 +180,10 @@ def launch_settings() -> dict[str, Any]:
         "show_error": False,  # what is worth telling is told by ui.errors
         "max_file_size": "100mb",
         "ssr_mode": False,
+        "app_kwargs": {
+            "middleware": [Middleware(Guard, scripts=[script], framed_by=framed_by)],
+            "lifespan": sweep.lifespan,
+        },
         "quiet": True,
     }
 

@@ -15,7 +15,7 @@ from ddpm_core.images.crop import Frame
 from ddpm_core.images.files import read_parameters, save_png
 from ddpm_core.pipeline import LatentDiffusion
 from ddpm_core.requests import BetweenRequest, GenerateRequest, WalkSettings
-from ui.files import written
+from ui.files import scratch, written
 from ui.run_inputs import RunInputs
 from ui.serving.turns import end_if_left
 
@@ -66,7 +66,7 @@ class Results:
     @classmethod
     def of(cls, frame: Frame, made: Sequence[Image.Image], inputs: RunInputs, model: LatentDiffusion) -> Results:
         """Paste the model's squares back into the upload and write everything."""
-        folder = TemporaryDirectory(prefix="studio-")
+        folder = scratch()
         root, small = Path(folder.name), frame.reduced(SHOWN)
         pasted = (frame.paste(square) for square in made)  # one at a time: an upload may be large
         files = save(pasted, inputs.request, model, root, prefix="inpainted-", onto=inputs.picture)
@@ -82,7 +82,7 @@ class Results:
         cls, before: Image.Image, made: Sequence[Image.Image], inputs: RunInputs, model: LatentDiffusion
     ) -> Results:
         """Write what was made of the square `before`; nothing is pasted."""
-        folder = TemporaryDirectory(prefix="studio-")
+        folder = scratch()
         root = Path(folder.name)
         files = save(made, inputs.request, model, root, prefix="edited-", onto=inputs.picture)
         return cls(files, written(before, root, "before"), files, folder)

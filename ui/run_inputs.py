@@ -10,9 +10,9 @@ from PIL import Image
 
 from ddpm_core.diffusion.samplers import Step
 from ddpm_core.images.crop import Frame
-from ddpm_core.images.files import open_picture
 from ddpm_core.pipeline import LatentDiffusion
 from ddpm_core.requests import GenerateRequest, InpaintRequest
+from ui.files import opened_upload
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class RunInputs:
         assert isinstance(self.request, InpaintRequest)
         assert self.picture is not None
         assert self.painted is not None
-        return model.frame(self.request, original or open_picture(self.picture), self.painted)
+        return model.frame(self.request, original or opened_upload(self.picture), self.painted)
 
     def begin(self, model: LatentDiffusion, limit: int) -> tuple[Iterator[Step], Callable[[Image.Image], Image.Image]]:
         """The sampler's steps, and how to show one of the model's pictures, at most `limit` pixels wide or high."""

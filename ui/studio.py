@@ -64,7 +64,7 @@ def main(
     try:
         page.launch(
             server_name=host, server_port=port, share=share, prevent_thread_lock=True, auth=visitors,
-            root_path=settings.root_path or None, **launch_settings(),
+            root_path=settings.root_path or None, **launch_settings(settings.framed_by),
         )  # fmt: skip
     except OSError:
         fail(f"{host}:{port} cannot be listened on; it may be taken: try another --port.")

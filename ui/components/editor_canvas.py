@@ -7,10 +7,16 @@ are carried over to the upload's own pixels.
 
 from __future__ import annotations
 
+import io
+from abc import ABCMeta
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import gradio as gr
 import numpy as np
+from gradio.component_meta import ComponentMeta
+from gradio.components.base import server
+from gradio.components.image_editor import AcceptBlobs
 from PIL import Image
 
 from ddpm_core.images.colors import in_srgb
@@ -22,6 +28,57 @@ CANVAS = 768  # longer side of the canvas, pixels
 BRUSH = CANVAS // 16  # radius
 GLANCE, ALIKE = 16, 8  # two canvases are of one picture if so many fields a side differ by no more than so many levels
 PAINT = (*rgb(ACCENT.c600), 166)  # the accent colour, see-through
+
+MOST_LAYERS = 8  # of paint; the page's canvas has one
+MOST_BYTES = 8 * 2**20  # of a part of the canvas, as PNG
+MOST_WAITING = 64  # canvases that were sent and not asked about yet
+
+
+class _WithoutStub(ComponentMeta):
+    """Makes a component as Gradio does, but writes no stub for type checkers beside its file."""
+
+    def __new__(cls, name: str, bases: tuple[type, ...], attributes: dict[str, Any]) -> Any:
+        return ABCMeta.__new__(cls, name, bases, attributes)
+
+
+class Canvas(gr.ImageEditor, metaclass=_WithoutStub):
+    """Gradio's editor that takes only what the page's canvas can be; else anyone could fill the memory with it."""
+
+    is_template = True  # on the page it is the one it is made from
+
+    @server
+    def accept_blobs(self, data: AcceptBlobs) -> None:
+        """A part of a canvas, sent before the call that is about it; what is none is forgotten.
+
+        Raises:
+            gr.Error: it is too large, or no picture.
+        """
+        index = str(data.data.get("index"))
+        if index not in ("null", "None", "") and not (index.isdecimal() and int(index) < MOST_LAYERS):
+            raise gr.Error(f"A canvas has {MOST_LAYERS} layers at most.", print_exception=False)
+        for _, content in data.files:
+            _refuse(content)
+        while len(self.blob_storage) >= MOST_WAITING:
+            self.blob_storage.pop(next(iter(self.blob_storage)), None)
+        super().accept_blobs(data)
+
+    def convert_and_format_image(self, file: Any, flatten_on_white: bool = False) -> Any:
+        """As Gradio does it, but of a canvas."""
+        if file is not None:
+            _refuse(file if isinstance(file, bytes) else file.path)
+        return super().convert_and_format_image(file, flatten_on_white)
+
+
+def _refuse(file: bytes | str) -> None:
+    """Raises `gr.Error` if this is not a picture of a canvas's size."""
+    try:
+        if isinstance(file, bytes) and len(file) > MOST_BYTES:
+            raise ValueError
+        with Image.open(io.BytesIO(file) if isinstance(file, bytes) else file) as picture:
+            if max(picture.size) > 2 * CANVAS:
+                raise ValueError
+    except Exception:  # damaged files make Pillow's many readers stumble in as many ways
+        raise gr.Error("This is no canvas of the page; open the picture again.", print_exception=False) from None
 
 
 def canvas(picture: Image.Image) -> Image.Image:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
-from ui.components.events import AT_ONCE
+from ui.components.events import PAGE_ONLY
 from ui.components.progress import Updates
 from ui.components.run_control import RunControl
+from ui.errors import Problem, as_warning
 from ui.results import Results
 
 DRAG = "Drag the line: before on the left, after on the right."
@@ -55,7 +57,9 @@ class ResultView:
             columns=8, show_label=False, allow_preview=False, format="png", interactive=False, buttons=[],
             elem_id=f"{name}-variants", elem_classes="thumbs", visible=False,
         )  # fmt: skip
-        self.variants.select(_choose, self.results, [self.slider, self.download, self.chosen], **AT_ONCE)
+        self.variants.select(
+            as_warning(_choose_if_there), self.results, [self.slider, self.download, self.chosen], **PAGE_ONLY
+        )
 
     @property
     def parts(self) -> list[gr.components.Component]:
@@ -87,6 +91,12 @@ class ResultView:
     def _variants(self, made: Sequence[str]) -> Updates:
         several = len(made) > 1
         return {self.variants: gr.update(value=list(made) if several else [], visible=several)}
+
+
+def _choose_if_there(results: Results | None, event: gr.SelectData) -> tuple[Any, Any, int]:
+    if results is not None and not Path(results.folder.name).is_dir():  # see `ui.serving.sweep`
+        raise Problem("These pictures are gone, for they are more than an hour old; make them anew.")
+    return _choose(results, event)
 
 
 def _choose(results: Results | None, event: gr.SelectData) -> tuple[Any, Any, int]:

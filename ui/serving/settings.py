@@ -10,6 +10,8 @@ from pydantic import AfterValidator, BeforeValidator, Field
 from ddpm_core.errors import UserError
 from ddpm_core.requests import Request
 
+FRAMED_BY = "https://huggingface.co https://*.hf.space"  # where a Space is shown
+
 
 def _root(path: str) -> str:
     if path and not path.startswith("/"):
@@ -38,6 +40,9 @@ class ServingSettings(Request):
     trust_proxy: str = Field(
         "",
         description="addresses of proxies, parted by commas, whose X-Forwarded-For is believed: 127.0.0.1 for one here",
+    )
+    framed_by: str = Field(
+        FRAMED_BY, description="addresses of pages, parted by spaces, that may show this one in a frame"
     )
     auth: Annotated[Path | None, BeforeValidator(_chosen)] = Field(
         None, description="file of visitors who may come in, a line each: name:password"

@@ -20,7 +20,7 @@ from ui.components.progress import Updates, run_with_previews, status
 from ui.components.result_view import DRAG, ResultView
 from ui.components.run_control import RunControl
 from ui.errors import Problem, as_warning, build_request
-from ui.files import cached
+from ui.files import cached, opened_upload
 from ui.help import lead
 from ui.models import Shelf, knows_faces
 from ui.results import Results
@@ -127,7 +127,7 @@ class EditTab:
         if picture is None:
             raise Problem("There is no picture yet; open one or take an example.")
         model = self.shelf.load(checkpoint)
-        square = model.square(open_picture(picture))
+        square = model.square(opened_upload(picture))
         before = cached(square)
 
         def preview(step: Step) -> Updates:

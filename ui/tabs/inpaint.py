@@ -23,7 +23,7 @@ from ui.components.progress import Updates, run_with_previews, seconds, status
 from ui.components.result_view import DRAG, ResultView
 from ui.components.run_control import RunControl
 from ui.errors import Problem, as_warning, build_request, without_warning
-from ui.files import cached
+from ui.files import cached, opened_upload
 from ui.help import lead
 from ui.live_draft import DRAFT, Answer, InpaintTask, is_new
 from ui.models import Shelf, knows_faces
@@ -105,7 +105,7 @@ class InpaintTab:
         self.view.go_on.click(as_warning(self._continue), self.view.download, [*self.opens, self.view.bar], **PAGE_ONLY)
 
     def _place_editor(self, canvas: dict[str, Any] | None, shipped: list[str]) -> None:
-        self.editor = gr.ImageEditor(
+        self.editor = editor_canvas.Canvas(
             canvas,  # type: ignore[arg-type]
             type="pil", image_mode="RGBA", format="png", sources=[], transforms=(), layers=False,
             brush=gr.Brush(default_size=editor_canvas.BRUSH, colors=[_paint()], color_mode="fixed"),
@@ -235,7 +235,7 @@ def _ready(name: str) -> Any:
     def paint(picture: str | None) -> dict[str, Any]:
         if picture is None:
             raise Problem("Open a picture first, then choose what to paint on it.")
-        original = open_picture(picture)
+        original = opened_upload(picture)
         return _on_page(
             editor_canvas.editor_value(original, face_mask(name, original, editor_canvas.canvas_size(original.size)))
         )
@@ -246,7 +246,7 @@ def _ready(name: str) -> Any:
 def _masked(path: str, picture: str | None) -> dict[str, Any]:
     if picture is None:
         raise Problem("Open a picture first, then the mask for it.")
-    original = open_picture(picture)
+    original = opened_upload(picture)
     return _on_page(editor_canvas.editor_value(original, open_mask(path, original.size)))
 
 

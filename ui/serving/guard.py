@@ -1,0 +1,235 @@
+"""What the server answers, and to what: a middleware around Gradio's own server.
+
+Gradio serves more than the page needs (files by their path, addresses it fetches, links to a session's state) and says
+nothing to browsers of what a page may do. Here the first is refused, and the second is said with every answer.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import logging
+import os
+import re
+from collections.abc import Iterable, Iterator, MutableMapping
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+from gradio.utils import get_upload_folder
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import ClientDisconnect
+from starlette.responses import JSONResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from ui.errors import WENT_WRONG
+from ui.serving.settings import FRAMED_BY
+from ui.theme import STATIC
+
+API = "/gradio_api/"
+FILE = "file="
+# What Gradio offers under `API` and the page has no use for: a fetcher of addresses, links to what a session has open,
+# its tools for developers, converters of recordings.
+UNUSED = re.compile(
+    r"(proxy=|file/|deep_link|dev/|vibe|undo-vibe|process_recording|run-history|runs\b|profiling|custom_component|"
+    r"token\b|stream/)"
+)
+UNUSED_AT_ROOT = re.compile(r"/monitoring\b")
+PLACE = re.compile(
+    r"[0-9a-f]{64}"
+)  # Gradio's name for the folder of one file in its cache: a keyed digest of its bytes
+ADDRESS = re.compile(r"\s*[a-zA-Z][a-zA-Z0-9+.-]+:|\s*[/\\]{2}")  # a path on a disk has no scheme, or one letter of it
+MOST_JSON = 2**20  # bytes of a call; pictures are uploaded beside it
+DEEPEST = 32  # lists and objects in one another
+
+SCRIPTS = re.compile(rb"<script(?![^>]*\ssrc=)[^>]*>(.*?)</script>", re.DOTALL)
+
+log = logging.getLogger(__name__)
+
+
+class Refused(Exception):
+    """A request that is not answered; the message says why."""
+
+    def __init__(self, status: int, sentence: str):
+        super().__init__(sentence)
+        self.status = status
+
+
+class Guard:
+    """The middleware: refuses what the page has no use for, and adds headers that browsers heed.
+
+    Args:
+        app: the server.
+        scripts: those in the page's own words that Gradio puts into it by script.
+        framed_by: addresses of pages, parted by spaces, that may show this one in a frame.
+    """
+
+    def __init__(self, app: ASGIApp, scripts: Iterable[str] = (), framed_by: str = FRAMED_BY):
+        self.app, self.framed_by = app, framed_by
+        self.scripts = [_digest(script.encode()) for script in scripts]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        answer = _Answer(send, self, scope["path"])
+        try:
+            refuse_path(scope["path"])
+            if scope["method"] == "POST":
+                receive = await _checked_body(Headers(scope=scope), receive)
+            await self.app(scope, receive, answer)
+        except Refused as refused:
+            await JSONResponse({"detail": str(refused)}, refused.status)(scope, receive, answer)
+        except gr.Error as error:
+            await JSONResponse({"detail": error.message}, 400)(scope, receive, answer)
+        except ClientDisconnect:
+            raise
+        except Exception:  # of Gradio's, on what no page sends
+            if answer.begun:
+                raise
+            log.exception("a request failed")
+            await JSONResponse({"detail": WENT_WRONG}, 500)(scope, receive, answer)
+
+    def policy(self, html: bytes = b"") -> str:
+        """What a page of these words may do: run the scripts in them, and ask nobody but this server."""
+        scripts = [_digest(script) for script in SCRIPTS.findall(html)]
+        hashes = " ".join(f"'sha256-{digest}'" for digest in dict.fromkeys([*self.scripts, *scripts]))
+        return "; ".join([
+            "default-src 'self'",
+            # Gradio makes functions out of its components' scripts, hence eval; an attribute such as onerror is inert.
+            f"script-src 'self' 'unsafe-eval' {hashes}".rstrip(),
+            "style-src 'self' 'unsafe-inline'",
+            "img-src 'self' data: blob:",
+            "media-src 'self' data: blob:",
+            "font-src 'self' data:",
+            "connect-src 'self' data: blob:",
+            "worker-src 'self' blob:",
+            "object-src 'none'",
+            "base-uri 'self'",
+            "form-action 'self'",
+            f"frame-ancestors 'self' {self.framed_by}".rstrip(),
+        ])  # fmt: skip
+
+
+class _Answer:
+    """Passes an answer on with its headers; a page only when all of it is there, for its scripts are named in them."""
+
+    def __init__(self, send: Send, guard: Guard, path: str):
+        self.send, self.guard, self.path = send, guard, path
+        self.begun = False
+        self.held: Message | None = None
+        self.html = b""
+
+    async def __call__(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.begun = True
+            headers = MutableHeaders(scope=message)
+            headers["X-Content-Type-Options"] = "nosniff"
+            headers["Referrer-Policy"] = "same-origin"
+            headers["Permissions-Policy"] = "camera=(), microphone=(), geolocation=(), payment=(), usb=()"
+            if headers.get("content-type", "").startswith("text/html"):
+                self.held = message
+                return
+            if API + FILE in self.path:  # opened by itself, a file is nothing but what it shows
+                headers["Content-Security-Policy"] = "default-src 'none'; style-src 'unsafe-inline'; sandbox"
+                headers["Cache-Control"] = "private, max-age=3600"
+            else:
+                headers["Content-Security-Policy"] = self.guard.policy()
+        elif self.held is not None:
+            self.html += message.get("body", b"")
+            if message.get("more_body"):
+                return
+            MutableHeaders(scope=self.held)["Content-Security-Policy"] = self.guard.policy(self.html)
+            await self.send(self.held)
+            self.held, message = None, {"type": "http.response.body", "body": self.html}
+        await self.send(message)
+
+
+def _digest(script: bytes) -> str:
+    return base64.b64encode(hashlib.sha256(script).digest()).decode()
+
+
+def refuse_path(path: str) -> None:
+    """Raises `Refused` for what the page does not need served: see `UNUSED` and `is_served`."""
+    _, api, call = path.partition(API)
+    if UNUSED_AT_ROOT.search(path.partition(API)[0]) or (api and UNUSED.match(call)):
+        raise Refused(404, "There is nothing here.")
+    if api and call.startswith(FILE) and not is_served(call.removeprefix(FILE), Path(get_upload_folder())):
+        raise Refused(403, "This is no file of the studio's page; it is gone, or never was one.")
+
+
+def is_served(path: str, cache: Path) -> bool:
+    """Whether a file may be handed out: an upload or a result in the `cache`, or an icon of the page.
+
+    What counts is where it really is, whatever links lead there.
+    """
+    try:
+        real = Path(os.path.realpath(path, strict=True))
+        if not real.is_file():
+            return False
+    except (OSError, ValueError):  # not there, or a name that no file can have
+        return False
+    if real.is_relative_to(STATIC.resolve()):
+        return True
+    try:
+        place = real.relative_to(cache.resolve()).parts
+    except ValueError:
+        return False
+    return len(place) == 2 and PLACE.fullmatch(place[0]) is not None and not place[1].startswith(".")
+
+
+async def _checked_body(headers: Headers, receive: Receive) -> Receive:
+    """What gives the app the body of a call again, once it was looked through.
+
+    Uploads are not: Gradio writes them to its cache as they come, and refuses those that are too large.
+
+    Raises:
+        Refused: it is no JSON, too large or too deep, or names a file by an address.
+    """
+    kind = headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind == "multipart/form-data":
+        return receive
+    body, more = b"", True
+    while more:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ClientDisconnect
+        body += message.get("body", b"")
+        more = message.get("more_body", False)
+        if len(body) > MOST_JSON:
+            raise Refused(413, f"A call may have {MOST_JSON // 2**20} MB; upload pictures beside it.")
+    if kind != "application/x-www-form-urlencoded":  # as who logs in sends it; all else Gradio takes for JSON
+        refuse_call(body)
+    given = iter([{"type": "http.request", "body": body, "more_body": False}])
+
+    async def again() -> MutableMapping[str, Any]:
+        return next(given, None) or await receive()
+
+    return again
+
+
+def refuse_call(body: bytes) -> None:
+    """Raises `Refused` for a call that is no JSON, too deep, or names a file by an address."""
+    try:
+        content = json.loads(body or b"null")
+        files = list(_files(content))
+    except (ValueError, RecursionError):
+        raise Refused(400, "This is not JSON, or not as a page or a program would send it.") from None
+    for path, url in files:
+        if (isinstance(path, str) and ADDRESS.match(path)) or (isinstance(url, str) and url.lstrip()[:5] == "data:"):
+            raise Refused(400, "A file is given by an address; upload it, for the studio fetches none.")
+
+
+def _files(content: Any, depth: int = 0) -> Iterator[tuple[Any, Any]]:
+    """Path and address of everything in a call that looks like a file. Raises `RecursionError` beyond `DEEPEST`."""
+    if depth > DEEPEST:
+        raise RecursionError
+    if isinstance(content, dict):
+        if "path" in content or "url" in content:
+            yield content.get("path"), content.get("url")
+        content = list(content.values())
+    if isinstance(content, list):
+        for one in content:
+            yield from _files(one, depth + 1)

@@ -1,0 +1,116 @@
+"""Uploads and results are kept for an hour after they were last used; whatever is older goes.
+
+Gradio deletes what it knows it made, and forgets that with its process. This looks at the files themselves, so what a
+process that was killed has left goes, too, and so do the folders.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import re
+import shutil
+import tempfile
+import time
+from collections.abc import AsyncIterator, Collection, Iterator
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from gradio.utils import get_upload_folder
+
+from ui.files import PREFIX
+from ui.serving.guard import PLACE
+
+HOUR = 60 * 60  # seconds that uploads and results are kept after they were last used
+EVERY = 5 * 60  # seconds between two sweeps
+BROKEN_OFF = re.compile(r"tmp\w{8}")  # an upload that did not come to its end, as `tempfile` names them
+
+log = logging.getLogger(__name__)
+
+
+@asynccontextmanager
+async def lifespan(app: Any) -> AsyncIterator[None]:
+    """Sweep for as long as the server runs."""
+    task = asyncio.create_task(_sweep_on_schedule(app))
+    try:
+        yield
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+
+
+async def _sweep_on_schedule(app: Any) -> None:
+    while True:
+        blocks = app.get_blocks().blocks.values()
+        opens_with = {file for block in blocks for file in getattr(block, "keep_in_cache", ())}
+        try:
+            await asyncio.to_thread(sweep, Path(get_upload_folder()), opens_with)
+        except OSError:  # the disk is gone, say; it may come back
+            log.exception("old files could not be swept")
+        await asyncio.sleep(EVERY)
+
+
+def sweep(cache: Path, keep: Collection[str] = (), scratch: Path | None = None, age: float = HOUR) -> int:
+    """Remove what is older than `age` seconds; how many files went.
+
+    Args:
+        cache: Gradio's cache, a folder per file. Nothing but such folders is touched in it, for others may keep
+            something there; several processes may share it.
+        keep: files in it that the page opens with. They are made young again, so that no process that shares the
+            cache takes them away.
+        scratch: where folders of results are made (`ui.files.workspace`); that for temporary files unless given.
+    """
+    for file in keep:
+        with suppress(OSError):
+            os.utime(file)
+    before, gone = time.time() - age, 0
+    for entry in _entries(cache):
+        if PLACE.fullmatch(entry.name) and entry.is_dir(follow_symlinks=False):
+            for file in _entries(entry.path):
+                gone += _removed(file, before)
+            with suppress(OSError):  # it is not empty, or another process was faster
+                if _age(entry) < before:
+                    os.rmdir(entry.path)
+        elif BROKEN_OFF.fullmatch(entry.name) and entry.is_file(follow_symlinks=False):
+            gone += _removed(entry, before)
+    for entry in _entries(scratch or tempfile.gettempdir()):
+        if entry.name.startswith(PREFIX) and entry.is_dir(follow_symlinks=False) and _ours(entry):
+            files = list(_entries(entry.path))
+            if max(map(_age, [entry, *files])) < before:
+                shutil.rmtree(entry.path, ignore_errors=True)
+                gone += len(files)
+    return gone
+
+
+def _entries(folder: str | Path) -> Iterator[os.DirEntry[str]]:
+    try:
+        with os.scandir(folder) as found:
+            yield from list(found)
+    except OSError:
+        return
+
+
+def _age(entry: os.DirEntry[str]) -> float:
+    """When it was put there, last written or touched; never, if it is gone."""
+    try:
+        found = entry.stat(follow_symlinks=False)
+        return max(found.st_mtime, found.st_ctime)  # a copy may have its original's time of writing
+    except OSError:
+        return 0.0
+
+
+def _ours(entry: os.DirEntry[str]) -> bool:
+    return not hasattr(os, "getuid") or entry.stat(follow_symlinks=False).st_uid == os.getuid()
+
+
+def _removed(file: os.DirEntry[str], before: float) -> bool:
+    if _age(file) >= before:
+        return False
+    try:
+        os.unlink(file.path)
+    except OSError:
+        return False
+    return True
