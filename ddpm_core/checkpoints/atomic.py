@@ -107,10 +107,28 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     Raises:
         CheckpointError: the file is missing or not a whole safetensors file.
     """
+    with reading(path), safe_open(path, framework="pt") as file:
+        return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
+
+
+def sizes_in(path: Path) -> list[int]:
+    """How many tensors a safetensors file has, and all their sides; none of them is read.
+
+    Raises:
+        CheckpointError: the file is missing or not a whole safetensors file.
+    """
+    with reading(path), safe_open(path, framework="pt") as file:
+        shapes = [file.get_slice(name).get_shape() for name in file.keys()]  # noqa: SIM118
+    return [len(shapes), *(side for shape in shapes for side in shape)]
+
+
+@contextmanager
+def reading(path: Path) -> Iterator[None]:
+    """Where reading a safetensors file fails, say so in a sentence. Raises `CheckpointError`."""
     try:
-        with safe_open(path, framework="pt") as file:
-            return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
+        yield
     except FileNotFoundError:
         raise CheckpointError(f"{path} is missing; the checkpoint is incomplete.") from None
-    except (SafetensorError, OSError) as error:
-        raise CheckpointError(f"{path} is damaged or not a safetensors file ({error}); get it again.") from None
+    except Exception as error:  # safetensors has its own, and torch those for kinds of numbers it does not know
+        reason = " ".join(str(error).split())[:200]
+        raise CheckpointError(f"{path} is damaged or not a safetensors file ({reason}); get it again.") from None

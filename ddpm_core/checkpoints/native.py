@@ -7,6 +7,7 @@ with) and `README.md` (the model card). Of a codec "pixel", `vae.safetensors` ho
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
@@ -16,7 +17,13 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from safetensors import SafetensorError, safe_open
 from torch import nn
 
-from ddpm_core.checkpoints.atomic import CheckpointError, read_tensors, write_atomically, write_tensors
+from ddpm_core.checkpoints.atomic import (
+    CheckpointError,
+    read_tensors,
+    sizes_in,
+    write_atomically,
+    write_tensors,
+)
 from ddpm_core.diffusion.diffuser import Diffuser
 from ddpm_core.networks.codec import Codec
 from ddpm_core.networks.layers import placed
@@ -30,6 +37,8 @@ CODEC_WEIGHTS, DENOISER_WEIGHTS, GUIDE_WEIGHTS = "vae.safetensors", "denoiser.sa
 FILES = (CONFIG, CODEC_WEIGHTS, DENOISER_WEIGHTS)  # without which a checkpoint is not complete
 CARD = "README.md"
 FINISHED = "finished"  # in the metadata of weights
+SMALL = 64  # no setting up to this asks for much memory, whatever is in the weights
+LARGEST_SIDE = 8192  # pixels; a damaged config may ask for anything
 
 if TYPE_CHECKING:  # type checkers cannot read literals made at run time
     CodecName = str
@@ -68,7 +77,7 @@ class CheckpointConfig(BaseModel):
 
     model_config = ConfigDict(extra="forbid", populate_by_name=True)
 
-    size: int = Field(gt=0)  # pixels, the side of the training pictures
+    size: int = Field(gt=0, le=LARGEST_SIDE)  # pixels, the side of the training pictures
     codec: CodecName = "vae"  # which of CODECS
     codec_settings: dict[str, Any] = Field({}, alias="vae")  # its constructor arguments; called so in the file
     backbone: BackboneName = "unet"  # which of BACKBONES; not in the file if it is this one
@@ -156,9 +165,29 @@ def read_weights(path: Path, model: Network, device: str | torch.device = "cpu")
     return placed(model, device).eval().requires_grad_(False)
 
 
+def refuse_implausible(arguments: Mapping[str, Any], path: Path) -> None:
+    """Refuse to build what is larger than anything in its file of weights, before it takes the memory.
+
+    No network has more channels, blocks or classes than its largest tensor is long or its file has tensors.
+
+    Args:
+        arguments: a network's section of `config.json`.
+        path: its weights.
+
+    Raises:
+        CheckpointError: a number is beyond that; or the file is missing or damaged.
+    """
+    most = max(SMALL, *sizes_in(path))
+    for name, value in arguments.items():
+        numbers = value if isinstance(value, list) else [value]
+        if any(isinstance(number, int | float) and not abs(number) <= most for number in numbers):
+            raise CheckpointError(f"{path.with_name(CONFIG)} does not match {path}: {name} is {str(value)[:60]}.")
+
+
 def load_vae(folder: Path, device: str | torch.device = "cpu") -> VAE:
     """The VAE of a checkpoint folder. Raises `CheckpointError`."""
-    return read_weights(Path(folder) / CODEC_WEIGHTS, build(VAE, read_config(folder).codec_settings, folder), device)
+    config = read_config(folder)
+    return _filled(VAE, config.codec_settings, Path(folder) / CODEC_WEIGHTS, device)
 
 
 def load_codec(folder: Path, device: str | torch.device = "cpu") -> Codec:
@@ -194,17 +223,19 @@ def load_parts(folder: Path, device: str | torch.device = "cpu") -> Parts:
 
 
 def _codec(folder: Path, config: CheckpointConfig, device: str | torch.device) -> Codec:
-    part = build(CODECS[config.codec], config.codec_settings, folder)
-    return read_weights(Path(folder) / CODEC_WEIGHTS, part, device)
+    return _filled(CODECS[config.codec], config.codec_settings, Path(folder) / CODEC_WEIGHTS, device)
 
 
 def _denoiser(folder: Path, config: CheckpointConfig, device: str | torch.device) -> UNet:
-    part = build(BACKBONES[config.backbone], config.denoiser, folder)
-    return read_weights(Path(folder) / DENOISER_WEIGHTS, part, device)
+    return _filled(BACKBONES[config.backbone], config.denoiser, Path(folder) / DENOISER_WEIGHTS, device)
 
 
 def _guide(folder: Path, config: CheckpointConfig, device: str | torch.device) -> UNet | None:
     if not config.guide:
         return None
-    part = build(BACKBONES[config.backbone], config.guide, folder)
-    return read_weights(Path(folder) / GUIDE_WEIGHTS, part, device)
+    return _filled(BACKBONES[config.backbone], config.guide, Path(folder) / GUIDE_WEIGHTS, device)
+
+
+def _filled(kind: type[Network], arguments: dict[str, Any], path: Path, device: str | torch.device) -> Network:
+    refuse_implausible(arguments, path)
+    return read_weights(path, build(kind, arguments, path.parent), device)

@@ -12,6 +12,8 @@ from ddpm_core.diffusion.schedules import SCHEDULE_ALIASES, SCHEDULES
 from ddpm_core.diffusion.spacing import SPACING_ALIASES, SPACINGS, distinct
 from ddpm_core.errors import UserError, lookup
 
+MOST_TIMESTEPS = 100_000  # far beyond any use; a damaged config may ask for anything
+
 
 class Diffuser:
     """A noise schedule over N states (Ho et al. 2020, section 2); by default that of DDPM.
@@ -32,8 +34,8 @@ class Diffuser:
     def __init__(
         self, num_timesteps: int = 1000, beta_start: float = 1e-4, beta_end: float = 2e-2, schedule: str = "linear"
     ):
-        if num_timesteps < 2:
-            raise ValueError(f"a diffuser needs at least 2 timesteps, not {num_timesteps}")
+        if not 2 <= num_timesteps <= MOST_TIMESTEPS:
+            raise ValueError(f"a diffuser needs at least 2 timesteps, at most {MOST_TIMESTEPS}, not {num_timesteps}")
         if not (0 < beta_start < 1 and 0 < beta_end < 1):
             raise ValueError(f"betas must lie between 0 and 1, not run from {beta_start} to {beta_end}")
         betas = lookup(SCHEDULES, "noise schedule", schedule, SCHEDULE_ALIASES)

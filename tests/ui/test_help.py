@@ -37,4 +37,4 @@ def test_pictures_and_links_that_lead_nowhere_are_left_out_and_the_others_kept(
 def test_the_line_of_a_tab_leads_to_its_place() -> None:
     html = lead("Play", "Walk.").value
     assert html.startswith('<p class="lead">Walk. <a ')
-    assert "help('Play')" in html
+    assert "data-help='Play'" in html

@@ -1,4 +1,4 @@
-"""Uploaded pictures, kept where a training run finds them again: Gradio's cache forgets them after a day."""
+"""Uploaded pictures, kept where a training run finds them again: what the page keeps goes after an hour."""
 
 from __future__ import annotations
 
