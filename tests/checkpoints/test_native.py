@@ -231,3 +231,21 @@ def test_a_backbone_of_another_name_is_found_in_the_table(
     assert type(checkpoint.load_denoiser(own_checkpoint)) is Other
     checkpoint.write_config(own_checkpoint, config)
     assert json.loads((own_checkpoint / checkpoint.CONFIG).read_text())["backbone"] == "other"
+
+
+@pytest.mark.parametrize("channels", [[16, 10**6], [10**9], [float("inf")], [-(10**9), 16]])
+def test_a_config_that_asks_for_more_than_its_weights_hold_is_refused_before_anything_is_made(
+    own_checkpoint: Path, monkeypatch: pytest.MonkeyPatch, channels: list[int]
+) -> None:
+    shape = json.loads((own_checkpoint / checkpoint.CONFIG).read_text())["vae"]
+    edit_config(own_checkpoint, vae=shape | {"channels": channels})
+    monkeypatch.setattr(checkpoint, "build", lambda *_: pytest.fail("it was built"))
+    assert "does not match" in refusal(own_checkpoint)
+    edit_config(own_checkpoint, vae=shape | {"encoder_blocks": 10**9})
+    assert "encoder_blocks is 1000000000" in refusal(own_checkpoint)
+
+
+@pytest.mark.parametrize("changes", [{"size": 10**9}, {"diffuser": {"num_timesteps": 10**12}}])
+def test_sizes_and_schedules_have_an_end(own_checkpoint: Path, changes: dict[str, Any]) -> None:
+    edit_config(own_checkpoint, **changes)
+    assert "config.json" in refusal(own_checkpoint)

@@ -24,6 +24,7 @@ from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ui.errors import WENT_WRONG
+from ui.serving.calls import NOT_TAKEN
 from ui.serving.settings import FRAMED_BY
 from ui.theme import STATIC
 
@@ -86,7 +87,13 @@ class Guard:
             await JSONResponse({"detail": error.message}, 400)(scope, receive, answer)
         except ClientDisconnect:
             raise
-        except Exception:  # of Gradio's, on what no page sends
+        except (TypeError, ValueError, LookupError, AttributeError) as error:  # of Gradio's, on what no page sends
+            if answer.begun:
+                raise
+            log.warning("%s %.80r was refused: %s", scope["method"], scope["path"], type(error).__name__)
+            log.debug("what it stumbled over", exc_info=True)
+            await JSONResponse({"detail": NOT_TAKEN}, 400)(scope, receive, answer)
+        except Exception:
             if answer.begun:
                 raise
             log.exception("a request failed")

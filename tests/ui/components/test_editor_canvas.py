@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
+import gradio as gr
 import numpy as np
 import pytest
+from gradio.components.image_editor import AcceptBlobs
+from gradio.data_classes import FileData
 from PIL import Image
 
 from ddpm_core.images.masks import MaskError, face_mask, open_mask
@@ -114,3 +118,44 @@ def test_a_transparent_canvas_is_known_without_the_colours_nobody_sees() -> None
     shown = np.array(editor_canvas.editor_value(picture)["background"])
     shown[shown[:, :, 3] == 0] = 0  # as a browser's canvas gives it back
     assert editor_canvas.shows({"background": Image.fromarray(shown)}, picture)
+
+
+def sent(canvas: editor_canvas.Canvas, content: bytes, id: str = "a", index: str = "0") -> None:
+    data = {"type": "layer", "index": index, "id": id}
+    canvas.accept_blobs(AcceptBlobs(data=data, files=[("layer", content)]))  # type: ignore[arg-type]
+
+
+def as_png(size: tuple[int, int]) -> bytes:
+    Image.new("RGBA", size).save(file := io.BytesIO(), "png")
+    return file.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("content", "index"),
+    [
+        (as_png((20_000, 20)), "0"),
+        (b"\x89PNG", "0"),
+        (b"", "null"),
+        (b"x" * 9 * 2**20, "0"),
+        (as_png((9, 9)), "10000000"),
+    ],
+)  # fmt: skip
+def test_what_is_no_canvas_of_the_page_never_enters_the_memory(content: bytes, index: str) -> None:
+    canvas = editor_canvas.Canvas()
+    with pytest.raises(gr.Error):
+        sent(canvas, content, index=index)
+    assert not canvas.blob_storage
+
+
+def test_canvases_that_nobody_asks_about_are_forgotten() -> None:
+    canvas = editor_canvas.Canvas(type="pil", image_mode="RGBA")
+    for number in range(3 * editor_canvas.MOST_WAITING):
+        sent(canvas, as_png((9, 9)), id=str(number))
+    assert len(canvas.blob_storage) == editor_canvas.MOST_WAITING
+    assert canvas.get_block_name() == "imageeditor"  # the page shows it as Gradio's
+
+
+def test_a_canvas_named_as_a_file_is_measured_before_it_is_read(tmp_path: Path) -> None:
+    (tmp_path / "x.png").write_bytes(as_png((20_000, 20)))
+    with pytest.raises(gr.Error):
+        editor_canvas.Canvas(type="pil").convert_and_format_image(FileData(path=str(tmp_path / "x.png")))
