@@ -101,13 +101,13 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: dict[str,
     write_atomically(path, lambda partial: save_file(contiguous, partial, metadata=metadata))
 
 
-def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """All tensors of a safetensors file and its metadata.
+def read_tensors(path: Path, advice: str = "get it again") -> tuple[dict[str, Tensor], dict[str, str]]:
+    """All tensors of a safetensors file and its metadata; `advice` is what to do where it is damaged.
 
     Raises:
         CheckpointError: the file is missing or not a whole safetensors file.
     """
-    with reading(path), safe_open(path, framework="pt") as file:
+    with reading(path, advice), safe_open(path, framework="pt") as file:
         return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
 
 
@@ -123,7 +123,7 @@ def sizes_in(path: Path) -> list[int]:
 
 
 @contextmanager
-def reading(path: Path) -> Iterator[None]:
+def reading(path: Path, advice: str = "get it again") -> Iterator[None]:
     """Where reading a safetensors file fails, say so in a sentence. Raises `CheckpointError`."""
     try:
         yield
@@ -131,4 +131,4 @@ def reading(path: Path) -> Iterator[None]:
         raise CheckpointError(f"{path} is missing; the checkpoint is incomplete.") from None
     except Exception as error:  # safetensors has its own, and torch those for kinds of numbers it does not know
         reason = " ".join(str(error).split())[:200]
-        raise CheckpointError(f"{path} is damaged or not a safetensors file ({reason}); get it again.") from None
+        raise CheckpointError(f"{path} is damaged or not a safetensors file ({reason}); {advice}.") from None

@@ -18,7 +18,7 @@ NOTHING: Mapping[str, str] = MappingProxyType({})
 
 def steps_taken(state: Path) -> int:
     """How many steps a run has taken that `save_state` wrote to a file; 0 without one. Raises `CheckpointError`."""
-    return json.loads(read_tensors(state)[1].get("progress", "{}")).get("step", 0) if state.exists() else 0
+    return json.loads(_read(state)[1].get("progress", "{}")).get("step", 0) if state.exists() else 0
 
 
 def save_state(trainer: Trainer, path: Path, basis: Mapping[str, str] = NOTHING) -> None:
@@ -40,7 +40,7 @@ def load_state(trainer: Trainer, path: Path) -> dict[str, str]:
     Raises:
         CheckpointError: the file is missing, damaged or from a differently built model.
     """
-    tensors, metadata = read_tensors(path)
+    tensors, metadata = _read(path)
     groups: dict[str, dict[str, Tensor]] = {"model": {}, "ema": {}, "memory": {}, "optimizer": {}}
     for name, tensor in tensors.items():
         group, _, rest = name.partition(".")
@@ -80,3 +80,9 @@ def load_state(trainer: Trainer, path: Path) -> dict[str, str]:
         trainer.chunks = 1
     trainer.ema.n_averaged.fill_(progress["averaged"])
     return json.loads(metadata.get("basis", "{}"))
+
+
+def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """Tensors and notes of a state; one that is damaged cannot be got again, but the weights beside it may be whole."""
+    folder = path.parent.parent
+    return read_tensors(path, f"begin anew in another --out, with --init {folder} to take its weights along")

@@ -35,8 +35,8 @@ def test_damaged_checkpoints(tiny_checkpoint: Path, tmp_path: Path) -> None:
     assert tally.refused > tally.used
 
 
-def test_damaged_calls(shelf: Shelf, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    page = build(shelf)
+def test_damaged_calls(tiny_checkpoint: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    page = build(Shelf.around(tiny_checkpoint, "cpu"))
     _, address, _ = page.launch(server_name="127.0.0.1", prevent_thread_lock=True, **launch_settings())
     Image.new("RGB", (40, 30), "teal").save(tmp_path / "photo.png")
     try:

@@ -57,6 +57,15 @@ def test_a_state_of_another_model_or_none_is_refused_by_name(tmp_path: Path) -> 
         load_state(trainer(), path)
 
 
+def test_a_damaged_state_says_how_to_go_on_without_it(tmp_path: Path) -> None:
+    path = tmp_path / "run" / "training" / "vae.safetensors"
+    save_state(trainer(), path)
+    path.write_bytes(path.read_bytes()[:-9])
+    for read in (lambda: load_state(trainer(), path), lambda: steps_taken(path)):
+        with pytest.raises(CheckpointError, match=rf"damaged .*; begin anew .* with --init {tmp_path / 'run'} to take"):
+            read()
+
+
 def test_the_steps_taken_are_read_without_loading_the_run(tmp_path: Path) -> None:
     path, run = tmp_path / "state.safetensors", trainer(iterations=3)
     assert steps_taken(path) == 0
