@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -76,3 +77,10 @@ assert len(scripts) == 10 and all(callable(one.load()) for one in scripts), scri
     command = [sys.executable, "-c", told]
     done = subprocess.run(command, cwd=tmp_path, env=alone, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("file", sorted(path.name for path in ROOT.glob("requirements*.txt")))
+def test_every_requirement_says_from_which_version_and_below_which(file: str) -> None:
+    lines = [line.split("#")[0].strip() for line in (ROOT / file).read_text().splitlines()]
+    needed = [line for line in lines if line and not line.startswith("-r ")]
+    assert all(re.fullmatch(r"[\w-]+(\[[\w,]+\])?>=[\d.]+,<=?[\d.]+", line) for line in needed), needed
