@@ -69,8 +69,8 @@ def sweep(cache: Path, keep: Collection[str] = (), scratch: Path | None = None, 
     before, gone = time.time() - age, 0
     for entry in _entries(cache):
         if PLACE.fullmatch(entry.name) and entry.is_dir(follow_symlinks=False):
-            for file in _entries(entry.path):
-                gone += _removed(file, before)
+            for inside in _entries(entry.path):
+                gone += _removed(inside, before)
             with suppress(OSError):  # it is not empty, or another process was faster
                 if _age(entry) < before:
                     os.rmdir(entry.path)
