@@ -81,7 +81,7 @@ class GenerateRequest(Request):
     # In 20 calls, pictures by this one and UniPC are nearest to the training pictures (docs/measurements.md).
     sampler: SamplerName = Field("dpm-solver++", description="how to step from noise to picture")
     spacing: SpacingName = Field("uniform", description="how the steps are spread over the timesteps")
-    eta: float = Field(0.0, ge=0, le=1, description="share of DDPM's noise that DDIM adds in its steps; DDIM only")
+    eta: float = Field(0.0, ge=0, le=1, description="fraction of DDPM's noise that DDIM adds in its steps; DDIM only")
     label: Label = Field(None, description="class to make, by name or number, of a checkpoint that has classes")
     guidance: float = Field(2.0, ge=0, le=20, description="how closely a class is followed, 1 for plainly; above, more")
 
@@ -130,7 +130,7 @@ class GenerateRequest(Request):
 
     @property
     def extras(self) -> dict[str, float]:
-        """What the sampler is told beside what all samplers are."""
+        """Arguments of this sampler alone."""
         return {"eta": self.eta} if self.eta else {}
 
     def singles(self) -> list[Self]:
@@ -176,7 +176,7 @@ class EditRequest(GenerateRequest):
 
     action: ClassVar[str] = "edit"
 
-    strength: float = Field(0.6, gt=0, le=1, description="share of the reverse steps that are taken: 1 leaves nothing")
+    strength: float = Field(0.6, gt=0, le=1, description="fraction of the reverse steps taken: 1 leaves nothing")
 
     @property
     def calls(self) -> int:
@@ -190,8 +190,8 @@ class BetweenRequest(GenerateRequest):
 
     count: int = Field(8, ge=1, le=MAX_STRIP, description="pictures on the way, both ends among them")
     to: int = Field(1, ge=0, le=MAX_SEED, description="seed at the end of the way")
-    start: float = Field(0.0, ge=0, le=1, description="share of the way at which the first picture lies")
-    end: float = Field(1.0, ge=0, le=1, description="share of the way at which the last picture lies")
+    start: float = Field(0.0, ge=0, le=1, description="fraction of the way at which the first picture lies")
+    end: float = Field(1.0, ge=0, le=1, description="fraction of the way at which the last picture lies")
 
     @property
     def seeds(self) -> list[int]:

@@ -10,7 +10,7 @@ from ddpm_core.images.faces import EYE_LINE, EYES_ACROSS
 from ddpm_core.images.files import to_bytes
 
 SIDE = 256  # pixels pictures are enlarged to: the cascade knows eyes from 20 pixels on
-OFF = 0.08  # how far from its place an eye may be found, in shares of the side
+OFF = 0.08  # how far from its place an eye may be found, in fractions of the side
 SMALLEST, LARGEST = (26, 26), (85, 85)  # pixels its box may have
 SCALE, NEIGHBOURS = 1.05, 5
 

@@ -10,10 +10,11 @@ from PIL import Image
 from ddpm_core.images.files import as_rgb
 
 # What the finder says of the pictures that `faces-128` learned from, the median of every sixteenth: the middle of the
-# box around a face and its width, in shares of the picture.
+# box around a face and its width, in fractions of the picture.
 BOX_X, BOX_Y, BOX_WIDTH = 0.502, 0.543, 0.656
 EYE_LINE, EYES_ACROSS = 0.478, (0.376, 0.624)  # how far down theirs have their eyes, and how far across
-AWAY, LARGER = 0.1, 1.25  # a square is as good as another if no further off, in shares of it, and no larger or smaller
+# A square is as good as another if it is no further off, as a fraction of its side, and no larger or smaller.
+AWAY, LARGER = 0.1, 1.25
 # Pixels: longer side of the copy that is searched, and the least width of a face's box in it.
 SEARCH_SIDE, SMALLEST = 400, 24
 

@@ -96,11 +96,11 @@ def dry_run_report(request: TrainRequest) -> Iterator[str]:
     found = find(request.data, request.classes, request.held_out)
     pictures = len(found.sources["train"]) * request.views + len(found.sources["val"])
     pixels = pictures * 3 * request.size**2
-    looked_at, skipped = _looked_at(found.sources["train"], request.size)
+    opened, skipped = _opened(found.sources["train"], request.size)
     yield from introduction(len(found.sources["train"]), len(found.sources["val"]), found.classes, found.notes)
     if skipped:
         names = [name_in(request.data, source) for source, _ in skipped[:3]] + ["..."] * (len(skipped) > 3)
-        yield f"{len(skipped)} of the first {looked_at} files cannot be used ({', '.join(names)}): {skipped[0].reason}"
+        yield f"{len(skipped)} of the first {opened} files cannot be used ({', '.join(names)}): {skipped[0].reason}"
     yield f"{pictures} squares of {request.size} pixels in memory: {in_bytes(pixels)}."
     remaining = 0.0
     with tempfile.TemporaryDirectory() as folder:
@@ -115,7 +115,7 @@ def dry_run_report(request: TrainRequest) -> Iterator[str]:
     yield "Nothing was written."
 
 
-def _looked_at(files: Sequence[Source], size: int) -> tuple[int, list[Skipped]]:
+def _opened(files: Sequence[Source], size: int) -> tuple[int, list[Skipped]]:
     """How many files were opened, the first few or up to a usable one, and which cannot be used.
 
     Raises:

@@ -29,7 +29,7 @@ LABEL, TIME_BIAS = "label.weight", "time.2.bias"
 
 
 def shapes_of(folder: Path) -> dict[str, Any]:
-    """What a run from a checkpoint is like unless told, nested as a `TrainRequest`; or a `CheckpointError`."""
+    """Settings that a run from a checkpoint has by default, nested as a `TrainRequest`; or a `CheckpointError`."""
     config = checkpoint.read_config(folder)
     settings: dict[str, Any] = {"size": config.size, "codec": config.codec}
     if config.framing != "any":

@@ -103,7 +103,7 @@ class DenoiserSettings(StageSettings):
     channels: Widths = Field(default(UNet, "channels"), description="width per level, finest first")
     blocks: int = Field(default(UNet, "blocks"), ge=1, le=8, description="residual blocks per level and direction")
     mixer: Mixer = Field(default(UNet, "mixer"), description="what lets far cells see each other")
-    dropout: float = Field(default(UNet, "dropout"), ge=0, lt=1, description="share of channels dropped inside blocks")
+    dropout: float = Field(default(UNet, "dropout"), ge=0, lt=1, description="fraction of channels dropped in blocks")
     prediction: PredictionType = Field(default(UNet, "prediction"), description="what the network's output means")
     variance: Variance = Field(
         default(UNet, "variance"), description="of reverse steps: learned beside the noise, or not; for ddpm"
@@ -114,17 +114,20 @@ class DenoiserSettings(StageSettings):
     learns: Literal["data", "guided"] = Field(
         "data", description="pictures, or what the checkpoint to start from predicts together with its guide"
     )
-    clamp_share: float = Field(0.3, ge=0, le=1, description="share of examples with a region held clean")
+    clamp_share: float = Field(0.3, ge=0, le=1, description="fraction of examples with a region held clean")
     clamp_timesteps: Literal["drawn", "uniform"] = Field(
         "drawn", description="how those examples' timesteps are drawn: as all others, or uniformly"
     )
     clamp_middle: float = Field(
-        0.0, ge=0, le=1, description="share of those examples in which all is held but an ellipse in the middle: a face"
+        0.0,
+        ge=0,
+        le=1,
+        description="fraction of those in which all but an ellipse in the middle is held: a face",
     )
     clamp_recolour: float = Field(
-        0.0, ge=0, le=1, description="share of those examples whose pictures are shown in another light and colour"
+        0.0, ge=0, le=1, description="fraction of those examples whose pictures are shown in another light and colour"
     )
-    label_dropout: float = Field(0.1, ge=0, le=1, description="share of examples whose class is not told")
+    label_dropout: float = Field(0.1, ge=0, le=1, description="fraction of examples whose class is dropped")
 
 
 class TrainRequest(Request):

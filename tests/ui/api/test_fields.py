@@ -85,7 +85,7 @@ def test_docs_say_what_every_parameter_is(shelf: Shelf) -> None:
     for name, fields in FIRST.items():
         for field in fields.split():
             assert f"\n    {field}: " in docs[name]
-    assert "\n    strength: share of the reverse steps that are taken: 1 leaves nothing; above 0 to 1." in docs["edit"]
+    assert "\n    strength: fraction of the reverse steps taken: 1 leaves nothing; above 0 to 1." in docs["edit"]
 
 
 def test_what_only_the_shell_could_ask_for_reaches_the_model(client: Client, tmp_path: Path) -> None:
