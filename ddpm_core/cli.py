@@ -113,7 +113,7 @@ def takes(
     Fields named in `without` get none; a field that several models have is the first one's. `groups` names the parts of
     the help, and their fields by place ("vae.channels").
 
-    `given` receives what the user typed, nested as the models are, and nothing else; `part` parts it.
+    `given` receives what the user typed, nested as the models are, and nothing else; `fields_of` parts it.
     """
 
     panels = {place: group for group, places in groups.items() for place in places}
@@ -149,7 +149,12 @@ def takes(
 
 def part(given: Mapping[str, Any], model: type[Model]) -> Model:
     """One of the models of `takes` from what was given. Raises pydantic's `ValidationError`."""
-    return model.model_validate({name: value for name, value in given.items() if name in model.model_fields})
+    return model.model_validate(fields_of(model, given))
+
+
+def fields_of(model: type[BaseModel], given: Mapping[str, Any]) -> dict[str, Any]:
+    """Of what was given to several models of `takes`, that for one."""
+    return {name: value for name, value in given.items() if name in model.model_fields}
 
 
 def output_file(path: Path, *suffixes: str) -> None:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from copy import copy
 from functools import partial
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, TypeVar, get_args
 
 import numpy as np
 import torch
@@ -14,8 +14,9 @@ from PIL import Image
 from torch import Tensor
 
 from ddpm_core.checkpoints import folders
+from ddpm_core.checkpoints.atomic import CheckpointError
 from ddpm_core.checkpoints.hub import HubMixin, Repository
-from ddpm_core.checkpoints.native import Framing
+from ddpm_core.checkpoints.native import CONFIG, Framing
 from ddpm_core.diffusion.constraints import CLAMPS, MASK_RULES, Constraint, repaint_timesteps, unconstrained
 from ddpm_core.diffusion.diffuser import Diffuser
 from ddpm_core.diffusion.guidance import (
@@ -46,7 +47,11 @@ from ddpm_core.requests import (
     HybridRequest,
     InpaintRequest,
     PairRequest,
+    Request,
+    wrong_defaults,
 )
+
+RequestT = TypeVar("RequestT", bound=Request)
 
 
 class LatentDiffusion(HubMixin):
@@ -69,6 +74,7 @@ class LatentDiffusion(HubMixin):
         limit: how far from 0 the clean latents it predicts may lie; None for any distance.
         framing: "face" if it knows faces, framed as `images.faces.find_faces` frames those in photos.
         folder: where it was loaded from; None if it was put together from parts.
+        defaults: what `request` sets unless told otherwise, by action and field; all else is as requests have it.
 
     Raises:
         UserError: there is no such framing.
@@ -87,12 +93,13 @@ class LatentDiffusion(HubMixin):
         classes: Sequence[str] = (),
         limit: float | None = None,
         framing: Framing = "any",
+        defaults: Mapping[str, dict[str, Any]] | None = None,
     ):
         if framing not in get_args(Framing):
             raise no_such("framing", framing, get_args(Framing))
         self.codec, self.denoiser, self.guide, self.guidance, self.diffuser = codec, denoiser, guide, guidance, diffuser
         self.size, self.name, self.about, self.classes, self.limit = size, name, about, tuple(classes), limit
-        self.framing = framing
+        self.framing, self.defaults = framing, dict(defaults or {})
         self.device = codec.latent_mean.device
         predict: Predictor = predictor(denoiser, diffuser)
         if guide is not None:
@@ -116,6 +123,8 @@ class LatentDiffusion(HubMixin):
         if Repository.of(checkpoint):
             return cls.from_pretrained(checkpoint, device=device)
         parts = folders.load_parts(folder, target)
+        if complaint := wrong_defaults(parts.defaults):
+            raise CheckpointError(f"{folder / CONFIG} cannot be used: defaults: {complaint}.")
         for network in filter(None, (parts.denoiser, parts.guide)):
             ready(network, target)
         model = cls(**vars(parts), name=folder.resolve().name)
@@ -138,6 +147,11 @@ class LatentDiffusion(HubMixin):
         for wrapper in self.wrappers:
             predict = wrapper(predict)
         return predict
+
+    def request(self, kind: type[RequestT], **given: Any) -> RequestT:
+        """A request for what is `given`, as the checkpoint has it where nothing is said; or a `ValidationError`."""
+        own = self.defaults.get(kind.action, {}) if issubclass(kind, GenerateRequest) else {}
+        return kind.model_validate({**own, **given})
 
     def class_predictor(self, label: str, guidance: float) -> Predictor:
         """The predictor for a class, with `classifier_free_guidance` of that scale.

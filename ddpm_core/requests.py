@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from itertools import pairwise
-from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from ddpm_core.aliases import Aliases
 from ddpm_core.diffusion.constraints import CLAMPS, MASK_RULES, repaint_timesteps
@@ -58,6 +68,9 @@ if TYPE_CHECKING:
 else:
     ComparedName = Literal[tuple(COMPARED)]
     SecondName = Literal[(*COMPARED, "none")]
+
+# How a picture is made, not which: what a checkpoint may have other defaults for than the requests.
+METHOD = ("steps", "sampler", "spacing", "eta", "guidance", "mask_rule", "clamp", "resamples", "jump")
 
 Label = Annotated[  # an empty box, or a number without quotes
     str | None, BeforeValidator(lambda value: None if value == "" else str(value) if isinstance(value, int) else value)
@@ -238,6 +251,28 @@ class HybridRequest(PairRequest):
     action: ClassVar[str] = "hybrid"
 
     blur: float = Field(1.5, gt=0, le=32, description="pixels by which a blur leaves only what is seen from afar")
+
+
+REQUESTS: dict[str, type[GenerateRequest]] = {
+    kind.action: kind
+    for kind in (GenerateRequest, InpaintRequest, EditRequest, BetweenRequest, AnagramRequest, HybridRequest)
+}
+
+
+def wrong_defaults(defaults: Mapping[str, dict[str, Any]]) -> str:
+    """What is wrong with a checkpoint's `defaults`, in words; empty if nothing is."""
+    for action, values in defaults.items():
+        if action not in REQUESTS:
+            return f"there is no action {action!r}; choose from: {', '.join(REQUESTS)}"
+        fields = [name for name in METHOD if name in REQUESTS[action].model_fields]
+        if unknown := [name for name in values if name not in fields]:
+            return f"{action} takes none for {unknown[0]!r}; choose from: {', '.join(fields)}"
+        try:
+            REQUESTS[action].model_validate(values)
+        except ValidationError as error:
+            first = error.errors()[0]
+            return f"{action} {' '.join(map(str, first['loc']))}: {first['msg']}"
+    return ""
 
 
 class AnimationSettings(Request):

@@ -10,10 +10,12 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from pydantic import ValidationError
 from torch import Tensor
 
 from ddpm_core.checkpoints import native as checkpoint
 from ddpm_core.checkpoints.atomic import CheckpointError
+from ddpm_core.checkpoints.native import read_config, write_config
 from ddpm_core.diffusion.constraints import MASK_RULES
 from ddpm_core.diffusion.guidance import WRAPPERS, autoguidance
 from ddpm_core.diffusion.illusions import VIEWS, anagram
@@ -324,3 +326,31 @@ def test_a_guide_steers_every_prediction_and_travels_with_the_checkpoint(own_che
     (own_checkpoint / checkpoint.GUIDE_WEIGHTS).unlink()
     with pytest.raises(CheckpointError, match=r"guide\.safetensors"):
         LatentDiffusion.load(own_checkpoint, "cpu")
+
+
+def test_a_checkpoint_has_defaults_of_its_own_and_what_is_given_goes_first(own_checkpoint: Path) -> None:
+    config = read_config(own_checkpoint)
+    own = {"inpaint": {"clamp": "clean", "steps": 12, "resamples": 1}, "generate": {"sampler": "unipc"}}
+    write_config(own_checkpoint, config.model_copy(update={"defaults": own}))
+    model = LatentDiffusion.load(own_checkpoint)
+    request = model.request(InpaintRequest, seed=3, steps=5)
+    assert request == InpaintRequest(seed=3, steps=5, clamp="clean", resamples=1)
+    assert model.request(GenerateRequest).sampler == "unipc"
+    assert model.request(EditRequest) == EditRequest()
+    with pytest.raises(ValidationError):
+        model.request(InpaintRequest, jump=2)  # 1 resample is the checkpoint's own
+
+
+@pytest.mark.parametrize(
+    ("defaults", "sentence"),
+    [
+        ({"paint": {}}, "defaults: there is no action 'paint'; choose from: generate"),
+        ({"generate": {"seed": 3}}, "generate takes none for 'seed'; choose from: steps"),
+        ({"generate": {"clamp": "clean"}}, "generate takes none for 'clamp'"),
+        ({"inpaint": {"steps": 0}}, "inpaint steps: Input should be greater"),
+    ],
+)
+def test_defaults_that_no_request_takes_are_refused(own_checkpoint: Path, defaults: dict, sentence: str) -> None:
+    write_config(own_checkpoint, read_config(own_checkpoint).model_copy(update={"defaults": defaults}))
+    with pytest.raises(CheckpointError, match=f"config.json cannot be used: .*{sentence}"):
+        LatentDiffusion.load(own_checkpoint)

@@ -16,7 +16,8 @@ from starlette.requests import ClientDisconnect
 
 from ddpm_core.cli import complaint
 from ddpm_core.errors import UserError
-from ddpm_core.requests import MAX_SEED, GenerateRequest, Request
+from ddpm_core.pipeline import LatentDiffusion
+from ddpm_core.requests import MAX_SEED, METHOD, GenerateRequest, Request
 from ui.serving.limits import too_much
 
 WENT_WRONG = "Something went wrong here; nothing is lost, and it is in the log."  # the server's
@@ -35,8 +36,8 @@ class Problem(gr.Error):
         super().__init__(sentence, print_exception=False)
 
 
-def build_request(kind: type[RequestT], **fields: Any) -> RequestT:
-    """A request from what stands in the controls.
+def build_request(kind: type[RequestT], model: LatentDiffusion | None = None, **fields: Any) -> RequestT:
+    """A request from what stands in the controls; how to make it is as the model has it where nothing is said.
 
     Raises:
         Problem: something is out of bounds, or more than one request may take (`ui.serving.limits`).
@@ -45,8 +46,9 @@ def build_request(kind: type[RequestT], **fields: Any) -> RequestT:
         raise Problem(f"The seed is empty; type a number from 0 to {MAX_SEED}.")
     # A number box hands over 7.0 or 7; what is not whole is left for the schema to refuse.
     whole = {k: int(v) if isinstance(v, float) and v.is_integer() else v for k, v in fields.items()}
+    said = {name: value for name, value in whole.items() if value is not None or name not in METHOD}
     try:
-        request = kind.model_validate(whole)
+        request = kind.model_validate(said) if model is None else model.request(kind, **said)
     except ValidationError as error:
         sentence = complaint(error)
         raise Problem(sentence[0].upper() + sentence[1:]) from None
@@ -55,9 +57,11 @@ def build_request(kind: type[RequestT], **fields: Any) -> RequestT:
     return request
 
 
-def build_request_from(kind: type[RequestT], given: Mapping[str, Any]) -> RequestT:
+def build_request_from(
+    kind: type[RequestT], given: Mapping[str, Any], model: LatentDiffusion | None = None
+) -> RequestT:
     """As `build_request`, from those of the `given` that the request knows."""
-    return build_request(kind, **{name: value for name, value in given.items() if name in kind.model_fields})
+    return build_request(kind, model, **{name: value for name, value in given.items() if name in kind.model_fields})
 
 
 @contextmanager

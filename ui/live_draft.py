@@ -72,12 +72,13 @@ class InpaintTask:
             Problem: there is no picture, or a control is out of bounds.
             PictureError, CheckpointError: one of the files cannot be used.
         """
-        request = build_request(InpaintRequest, **fields)
+        model = shelf.load(checkpoint)
+        request = build_request(InpaintRequest, model, **fields)
         if picture is None:
             raise Problem("There is no picture yet; open one or take an example.")
         original = opened_upload(picture)
         inputs = RunInputs(request, picture, editor_canvas.painted_on(editor, original.size))
-        return cls(inputs, shelf.load(checkpoint), original)
+        return cls(inputs, model, original)
 
     @property
     def request(self) -> InpaintRequest:

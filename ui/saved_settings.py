@@ -10,22 +10,10 @@ from pydantic import ValidationError
 
 from ddpm_core.images.files import read_parameters
 from ddpm_core.pipeline import LatentDiffusion
-from ddpm_core.requests import (
-    AnagramRequest,
-    BetweenRequest,
-    EditRequest,
-    GenerateRequest,
-    HybridRequest,
-    InpaintRequest,
-)
+from ddpm_core.requests import REQUESTS, GenerateRequest
 from ui.components.class_picker import offered_classes
 from ui.components.progress import Updates
 from ui.errors import Problem
-
-KINDS = {
-    kind.action: kind
-    for kind in (GenerateRequest, InpaintRequest, EditRequest, BetweenRequest, AnagramRequest, HybridRequest)
-}
 
 
 def saved_settings(path: str) -> tuple[GenerateRequest, str]:
@@ -35,7 +23,7 @@ def saved_settings(path: str) -> tuple[GenerateRequest, str]:
         Problem: it does not say, or says what cannot be asked for.
     """
     name, parameters = Path(path).name, read_parameters(path)
-    kind = KINDS.get(str(parameters.get("action")))
+    kind = REQUESTS.get(str(parameters.get("action")))
     if kind is None:
         raise Problem(f"{name} does not say how it was made; choose a PNG that the studio saved.")
     try:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
@@ -58,6 +58,7 @@ class Parts:
     Attributes:
         limit: how far from 0 the clean latents may lie (`guidance.static_thresholding`); None for any distance.
         framing: "face" if its training pictures show one face each, as `images.faces.find_faces` finds them in photos.
+        defaults: see `CheckpointConfig`.
     """
 
     codec: Codec
@@ -70,6 +71,7 @@ class Parts:
     classes: tuple[str, ...] = ()
     limit: float | None = None
     framing: Framing = "any"
+    defaults: dict[str, dict[str, Any]] = field(default_factory=dict)
 
 
 class CheckpointConfig(BaseModel):
@@ -87,6 +89,9 @@ class CheckpointConfig(BaseModel):
     diffuser: dict[str, Any] = {}  # of Diffuser
     classes: list[str] = []  # their names, by number; empty if it was trained without
     framing: Framing = "any"  # what the training pictures show
+    # How it works best, where the requests' own defaults are not it, by action: {"inpaint": {"clamp": "clean"}}. Not in
+    # the file if there is nothing to say.
+    defaults: dict[str, dict[str, Any]] = {}
     about: str = ""  # licence and source of the training data, one line, shown under the app
     training: dict[str, Any] = {}  # the resolved settings of each stage's run
 
@@ -94,8 +99,9 @@ class CheckpointConfig(BaseModel):
 def write_config(folder: Path, config: CheckpointConfig) -> None:
     """Write `config.json` into a checkpoint folder, atomically."""
     fields = config.model_dump(mode="json", by_alias=True)
-    if fields["backbone"] == CheckpointConfig.model_fields["backbone"].default:
-        del fields["backbone"]  # readers older than the table of backbones refuse what they do not know
+    for name in ("backbone", "defaults"):
+        if fields[name] == CheckpointConfig.model_fields[name].default:
+            del fields[name]  # readers older than this field refuse what they do not know
     text = json.dumps(fields, indent=2) + "\n"
     write_atomically(folder / CONFIG, lambda partial: partial.write_text(text, encoding="utf-8"))
 
@@ -218,8 +224,9 @@ def load_parts(folder: Path, device: str | torch.device = "cpu") -> Parts:
     channels = {part.latent_channels for part in (codec, denoiser, guide) if part is not None}
     if len(channels) > 1 or config.size % codec.stride or denoiser.classes != len(config.classes):
         raise CheckpointError(f"{folder / CONFIG} is inconsistent: its parts do not fit each other.")
-    guided, classes, framing = (guide, config.guidance), tuple(config.classes), config.framing
-    return Parts(codec, denoiser, diffuser, config.size, config.about, *guided, classes, framing=framing)
+    guided, classes = (guide, config.guidance), tuple(config.classes)
+    parts = Parts(codec, denoiser, diffuser, config.size, config.about, *guided, classes, framing=config.framing)
+    return replace(parts, defaults=config.defaults)
 
 
 def _codec(folder: Path, config: CheckpointConfig, device: str | torch.device) -> Codec:

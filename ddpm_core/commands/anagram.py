@@ -30,8 +30,8 @@ def main(
 ) -> None:
     """Write OUT/SEED.png for each seed and, as it is seen the other way, OUT/SEED-VIEW.png."""
     with in_one_sentence():
-        request = AnagramRequest.model_validate(given)
         model = LatentDiffusion.load(checkpoint, device)
+        request = model.request(AnagramRequest, **given)
         write_pairs(model, request, model.anagram(request), VIEWS[request.view].apply, request.view, out)
 
 

@@ -20,6 +20,7 @@ from ddpm_core.cli import (
     Device,
     Mask,
     Region,
+    fields_of,
     in_one_sentence,
     output_file,
     output_folder,
@@ -61,9 +62,9 @@ def main(
             kind, upload = InpaintRequest, Upload(original, painted_on(original, mask, region))
         elif mask is not None or region is not None:
             raise UserError("a mask or region belongs to an inpainting; name the picture as well.")
-        base = part(given, kind)
+        # Says what is wrong with it before anything is made.
+        base = LatentDiffusion.load(checkpoint, device).request(kind, **fields_of(kind, given))
         grid = places(wanted, base, checkpoint.name)
-        LatentDiffusion.load(checkpoint, device)  # says what is wrong before anything is made
 
         def load(name: str) -> LatentDiffusion:
             return LatentDiffusion.load(checkpoint.parent / name, device)

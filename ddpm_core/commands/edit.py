@@ -38,10 +38,10 @@ def main(
 ) -> None:
     """Write OUT, PICTURE's face, or the square in its middle, made anew at the model's size."""
     with in_one_sentence():
-        request = EditRequest.model_validate(given)
         output_file(out, ".png")
         original = open_picture(picture)
         model = LatentDiffusion.load(checkpoint, device)
+        request = model.request(EditRequest, **given)
         steps = model.edit(request, to_tensor(model.square(original)))
         output_folder(out.parent)
         save_png(model.pictures(last(steps).latent)[0], out, model.png_parameters(request))

@@ -28,8 +28,8 @@ def main(
 ) -> None:
     """Write OUT/SEED.png for each seed and, as it is seen from afar, OUT/SEED-from-afar.png."""
     with in_one_sentence():
-        request = HybridRequest.model_validate(given)
         model = LatentDiffusion.load(checkpoint, device)
+        request = model.request(HybridRequest, **given)
         view = partial(blurred, deviation=request.blur)
         write_pairs(model, request, model.hybrid(request), view, "from-afar", out)
 

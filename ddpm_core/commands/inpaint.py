@@ -50,10 +50,10 @@ def main(
     """
     with in_one_sentence():
         check_choice(mask, region)
-        request = InpaintRequest.model_validate(given)
         original = open_picture(picture)
         painted = painted_on(original, mask, region)
         model = LatentDiffusion.load(checkpoint, device)
+        request = model.request(InpaintRequest, **given)
         frame = model.frame(request, original, painted)
         steps = model.inpaint(request, frame.image(), frame.mask())
         output_folder(out)

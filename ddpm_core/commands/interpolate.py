@@ -16,6 +16,7 @@ from ddpm_core.cli import (
     CHECKPOINT,
     Checkpoint,
     Device,
+    fields_of,
     in_one_sentence,
     output_file,
     output_folder,
@@ -40,10 +41,11 @@ def main(
 ) -> None:
     """Write OUT/NUMBER.png for each picture on the way from --seed to --to, or OUT, a walk there and back."""
     with in_one_sentence():
-        request, shown, moving = part(given, BetweenRequest), part(given, WalkSettings), bool(out.suffix)
+        shown, moving = part(given, WalkSettings), bool(out.suffix)
         if moving and not out.is_dir():
             output_file(out, *SUFFIXES)
         model = LatentDiffusion.load(checkpoint, device)
+        request = model.request(BetweenRequest, **fields_of(BetweenRequest, given))
         steps = model.between(request)
         output_folder(out.parent if moving else out)
         pictures = model.pictures(last(steps).latent)

@@ -20,6 +20,7 @@ from ddpm_core.cli import (
     Device,
     Mask,
     Region,
+    fields_of,
     flag_of,
     in_one_sentence,
     output_file,
@@ -37,7 +38,7 @@ from ddpm_core.images.masks import check_choice, painted_on
 from ddpm_core.pipeline import LatentDiffusion
 from ddpm_core.requests import GenerateRequest, InpaintRequest, ProcessSettings
 
-Run = tuple[Iterator[Step], Callable[[Image.Image], Image.Image]]  # its steps, and how to show a picture of theirs
+Run = tuple[GenerateRequest, Iterator[Step], Callable[[Image.Image], Image.Image]]  # request, steps, how to show one
 
 
 @takes(GenerateRequest, InpaintRequest, ProcessSettings, without=("count", "format"))
@@ -55,11 +56,11 @@ def main(
         output_file(out, *SUFFIXES)
         shown = part(given, ProcessSettings)
         if picture is None:
-            request, begin = of_a_seed(given, mask, region)
+            begin = of_a_seed(given, mask, region)
         else:
-            request, begin = of_an_inpainting(given, picture, mask, region, shown.size)
+            begin = of_an_inpainting(given, picture, mask, region, shown.size)
         model = LatentDiffusion.load(checkpoint, device)
-        steps, dress = begin(model)
+        request, steps, dress = begin(model)
         output_folder(out.parent)
         frames = [
             dress(model.pictures(step.denoised if shown.view == "believes" else step.latent)[0])
@@ -69,31 +70,34 @@ def main(
         say_written([out])
 
 
-def of_a_seed(
-    given: dict[str, Any], mask: Path | None, region: str | None
-) -> tuple[GenerateRequest, Callable[[LatentDiffusion], Run]]:
+def of_a_seed(given: dict[str, Any], mask: Path | None, region: str | None) -> Callable[[LatentDiffusion], Run]:
     """The run of a seed, whose pictures are shown as they are. Raises `UserError` where a picture is missing."""
     strangers = [name for name in given if name not in {*GenerateRequest.model_fields, *ProcessSettings.model_fields}]
     strangers += [name for name, value in (("mask", mask), ("region", region)) if value is not None]
     if strangers:
         raise UserError(f"{flag_of(strangers[0])} belongs to an inpainting; name the picture as well.")
-    request = part(given, GenerateRequest)
-    return request, lambda model: (model.generate(request), lambda picture: picture)
+
+    def begin(model: LatentDiffusion) -> Run:
+        request = model.request(GenerateRequest, **fields_of(GenerateRequest, given))
+        return request, model.generate(request), lambda picture: picture
+
+    return begin
 
 
 def of_an_inpainting(
     given: dict[str, Any], picture: Path, mask: Path | None, region: str | None, size: int
-) -> tuple[InpaintRequest, Callable[[LatentDiffusion], Run]]:
+) -> Callable[[LatentDiffusion], Run]:
     """The run of an inpainting, shown pasted into the picture, the longer side at most `size` pixels."""
     check_choice(mask, region)
-    request, original = part(given, InpaintRequest), open_picture(picture)
+    original = open_picture(picture)
     painted = painted_on(original, mask, region)
 
     def begin(model: LatentDiffusion) -> Run:
+        request = model.request(InpaintRequest, **fields_of(InpaintRequest, given))
         frame = model.frame(request, original, painted)
-        return model.inpaint(request, frame.image(), frame.mask()), frame.reduced(size).paste
+        return request, model.inpaint(request, frame.image(), frame.mask()), frame.reduced(size).paste
 
-    return request, begin
+    return begin
 
 
 def command() -> None:

@@ -42,14 +42,14 @@ def main(
 ) -> None:
     """Write OUT/SEED.png for each seed; the PNG's text says how it was made."""
     with in_one_sentence():
-        first = GenerateRequest.model_validate(given)
-        batches = [
-            GenerateRequest.model_validate({**given, "seed": first.seed + done, "count": min(MAX_COUNT, count - done)})
-            for done in range(0, count, MAX_COUNT)
-        ]
         if grid:
             output_file(grid, ".png", ".jpg", ".jpeg")
         model = LatentDiffusion.load(checkpoint, device)
+        first = model.request(GenerateRequest, **given)
+        batches = [
+            model.request(GenerateRequest, **given | {"seed": first.seed + done, "count": min(MAX_COUNT, count - done)})
+            for done in range(0, count, MAX_COUNT)
+        ]
         for folder in (out, grid.parent) if grid else (out,):
             output_folder(folder)
         images: list[Tensor] = []

@@ -19,8 +19,8 @@ from ui.models import Shelf
 from ui.tabs.inpaint import InpaintTab
 
 FIELDS: dict[str, Any] = {
-    "keep_painted": False, "seed": 1, "count": 1, "steps": 3, "sampler": "ddim", "grow": 0, "feather": 0,
-    "crop": "whole", "label": "", "guidance": 2,
+    "keep_painted": False, "seed": 1, "count": 1, "steps": 3, "sampler": "ddim", "clamp": "noised",
+    "resamples": 4, "grow": 0, "feather": 0, "crop": "whole", "label": "", "guidance": 2,
 }  # fmt: skip
 
 

@@ -17,6 +17,7 @@ from ddpm_core.diffusion.samplers import last
 from ddpm_core.images.animation import spread
 from ddpm_core.images.files import open_picture, to_tensor
 from ddpm_core.images.masks import open_mask
+from ddpm_core.pipeline import LatentDiffusion
 from ddpm_core.requests import EditRequest, GenerateRequest, InpaintRequest, ProcessSettings
 from ui.api import inside as api_inside
 from ui.api import play as api_play
@@ -37,16 +38,16 @@ def build(shelf: Shelf) -> None:
 
     def generate(given: dict[str, Any]) -> Iterator[list[str]]:
         """Pictures from seeds `seed`, `seed`+1, ..."""
-        request = build_request_from(GenerateRequest, given)
         model = shelf.load(given["checkpoint"])
+        request = build_request_from(GenerateRequest, given, model)
         with workspace() as folder:
             yield save(model.pictures(last(in_turns(model.generate(request))).latent), request, model, folder)
 
     def inpaint(given: dict[str, Any]) -> Iterator[list[str]]:
         """Part of a picture made anew."""
-        request = build_request_from(InpaintRequest, given)
-        inputs, original = inputs_of(request, given["picture"], given["mask"])
         model = shelf.load(given["checkpoint"])
+        request = build_request_from(InpaintRequest, given, model)
+        inputs, original = inputs_of(request, given["picture"], given["mask"])
         frame = inputs.frame(model, original)
         made = model.pictures(last(in_turns(model.inpaint(request, frame.image(), frame.mask()))).latent)
         with workspace() as folder:
@@ -56,11 +57,11 @@ def build(shelf: Shelf) -> None:
     def process(given: dict[str, Any]) -> Iterator[str]:
         """How a picture comes out of noise, step after step; of an inpainting, if a picture is given."""
         shown = build_request_from(ProcessSettings, given)
-        request = request_of_process(given)
+        model = shelf.load(given["checkpoint"])
+        request = request_of_process(given, model)
         inputs = RunInputs(request)
         if isinstance(request, InpaintRequest):
             inputs, _ = inputs_of(request, given["picture"], given["mask"])
-        model = shelf.load(given["checkpoint"])
         run, dress = inputs.begin(model, shown.size)
         frames = [
             dress(model.pictures(step.denoised if shown.view == "believes" else step.latent)[0])
@@ -72,10 +73,10 @@ def build(shelf: Shelf) -> None:
 
     def edit(given: dict[str, Any]) -> Iterator[list[str]]:
         """A whole picture made anew, at the model's size, from a noised version of itself."""
-        request, picture = build_request_from(EditRequest, given), given["picture"]
+        model, picture = shelf.load(given["checkpoint"]), given["picture"]
+        request = build_request_from(EditRequest, given, model)
         if picture is None:
             raise Problem("A picture is needed.")
-        model = shelf.load(given["checkpoint"])
         square = model.square(open_picture(picture))
         made = model.pictures(last(in_turns(model.edit(request, to_tensor(square)))).latent)
         with workspace() as folder:
@@ -121,10 +122,10 @@ def build(shelf: Shelf) -> None:
     gr.api(checkpoints, api_name="checkpoints", queue=False)
 
 
-def request_of_process(given: dict[str, Any]) -> GenerateRequest:
+def request_of_process(given: dict[str, Any], model: LatentDiffusion | None = None) -> GenerateRequest:
     """The run that /process shows: an inpainting, if there is a picture."""
     chosen = {name: value for name, value in given.items() if name != "steps" or value}
-    return build_request_from(GenerateRequest if given["picture"] is None else InpaintRequest, chosen)
+    return build_request_from(GenerateRequest if given["picture"] is None else InpaintRequest, chosen, model)
 
 
 def steps_of_either() -> dict[str, Parameter]:

@@ -13,7 +13,7 @@ from pydantic.fields import FieldInfo
 
 from ddpm_core.aliases import aliases_of
 from ddpm_core.cli import bounds
-from ddpm_core.requests import GenerateRequest, Request
+from ddpm_core.requests import METHOD, GenerateRequest, Request
 from ui.components.events import ONE_AT_A_TIME, announced
 from ui.errors import as_problem
 
@@ -42,11 +42,8 @@ def parameters_of(*kinds: type[Request], without: Iterable[str] = ()) -> dict[st
     fields = {name: field for kind in reversed(kinds) for name, field in kind.model_fields.items()}
     ordered = dict.fromkeys(name for kind in kinds for name in kind.model_fields)
     schemas = {name: schema for kind in reversed(kinds) for name, schema in properties(kind).items()}
-    return {
-        name: Parameter(_component(name, fields[name], schemas[name]), _doc(fields[name]))
-        for name in ordered
-        if name not in without
-    }
+    own = METHOD if any(issubclass(kind, GenerateRequest) for kind in kinds) else ()
+    return {name: _parameter(name, fields[name], schemas[name], name in own) for name in ordered if name not in without}
 
 
 def properties(kind: type[Request]) -> dict[str, dict[str, Any]]:
@@ -65,7 +62,7 @@ def file(name: str, doc: str, optional: bool = False) -> dict[str, Parameter]:
     return {name: Parameter(gr.File(label=name, type="filepath"), doc, optional)}
 
 
-def number(name: str, default: float, schema: Mapping[str, Any]) -> gr.Number:
+def number(name: str, default: float | None, schema: Mapping[str, Any]) -> gr.Number:
     """A number whose bounds, given as in JSON schema, a program can read; those beyond are refused by the request."""
     said = {key: value for key, value in schema.items() if key in ("type", *BOUNDS)}
     box = gr.Number(default, label=name)
@@ -120,17 +117,26 @@ def _signed(name: str, parameter: Parameter) -> inspect.Parameter:
     return inspect.Parameter(name, inspect.Parameter.POSITIONAL_OR_KEYWORD, default=default)
 
 
-def _component(name: str, field: FieldInfo, schema: Mapping[str, Any]) -> Component:
+def _parameter(name: str, field: FieldInfo, schema: Mapping[str, Any], own: bool) -> Parameter:
+    """A field's parameter; `own` if checkpoints may have a default of their own for it."""
+    if not own:
+        return Parameter(_component(name, field, schema, field.default), _doc(field))
+    usual = f"{field.default:g}" if isinstance(field.default, float) else field.default
+    doc = f"{_doc(field)}; unless given the checkpoint's own, mostly {usual}"
+    return Parameter(_component(name, field, schema, None), doc, optional=True)
+
+
+def _component(name: str, field: FieldInfo, schema: Mapping[str, Any], default: Any) -> Component:
     if get_origin(field.annotation) is Literal:
-        choice = gr.Radio(list(get_args(field.annotation)), value=field.default, label=name)
+        choice = gr.Radio(list(get_args(field.annotation)), value=default, label=name)
         if aliases_of(field):  # which Gradio would refuse; what is none is refused by the request
             setattr(choice, "preprocess", lambda value: value)  # noqa: B010
         return choice
     if field.annotation is bool:
-        return gr.Checkbox(field.default, label=name)
+        return gr.Checkbox(default, label=name)
     if field.annotation in (int, float):
-        return number(name, field.default, schema)
-    return gr.Textbox(field.default or "", label=name)
+        return number(name, default, schema)
+    return gr.Textbox(default or "", label=name)
 
 
 def _doc(field: FieldInfo) -> str:

@@ -24,9 +24,9 @@ def build(shelf: Shelf, door: gr.Button) -> None:
 
     def between(given: dict[str, Any]) -> Iterator[tuple[list[str], str]]:
         """Pictures on the way from one seed to another."""
-        request = build_request_from(BetweenRequest, given)
-        shown = build_request_from(WalkSettings, given)
         model = shelf.load(given["checkpoint"])
+        request = build_request_from(BetweenRequest, given, model)
+        shown = build_request_from(WalkSettings, given)
         made = model.pictures(last(in_turns(model.between(request))).latent)
         with workspace() as folder:
             files = save(made, request, model, folder)
@@ -35,15 +35,15 @@ def build(shelf: Shelf, door: gr.Button) -> None:
 
     def anagram(given: dict[str, Any]) -> Iterator[list[str]]:
         """Pictures that are something both as they are and seen another way."""
-        request = build_request_from(AnagramRequest, given)
         model = shelf.load(given["checkpoint"])
+        request = build_request_from(AnagramRequest, given, model)
         with workspace() as folder:
             yield save(model.pictures(last(in_turns(model.anagram(request))).latent), request, model, folder)
 
     def hybrid(given: dict[str, Any]) -> Iterator[list[str]]:
         """Pictures that are one class from afar and another close by; for classes, and pixels that are diffused."""
-        request = build_request_from(HybridRequest, given)
         model = shelf.load(given["checkpoint"])
+        request = build_request_from(HybridRequest, given, model)
         with workspace() as folder:
             yield save(model.pictures(last(in_turns(model.hybrid(request))).latent), request, model, folder)
 

@@ -72,7 +72,7 @@ def _change_with(checkpoint: gr.Dropdown, shelf: Shelf, parts: list[gr.component
 def offered_classes(model: LatentDiffusion) -> tuple[dict[str, Any], dict[str, Any]]:
     """How the class picker and the guidance are for a model, before anything is chosen."""
     choices = [ANY] * model.unconditional + [(name, name) for name in model.classes]
-    guidance = GenerateRequest.model_fields["guidance"].default if model.unconditional else 1
+    guidance = model.request(GenerateRequest).guidance if model.unconditional else 1
     return (
         {"choices": choices, "value": choices[0][1], "visible": bool(model.classes)},
         {"value": guidance, "visible": bool(model.classes) and model.unconditional},

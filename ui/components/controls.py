@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, get_args
 
 import gradio as gr
 
-from ddpm_core.requests import MAX_COUNT, MAX_SEED, GenerateRequest, InpaintRequest
-from ui.components.events import AT_ONCE
+from ddpm_core.requests import MAX_COUNT, MAX_SEED, METHOD, GenerateRequest, InpaintRequest
+from ui.components.events import AT_ONCE, ONE_AT_A_TIME, PAGE_ONLY
+from ui.errors import as_warning
+from ui.models import Shelf
 from ui.theme import icon
 
 EDGE = 64  # pixels that sliders offer for the edge of what is painted; requests allow more
@@ -15,6 +18,7 @@ SAMPLERS = {  # what they are called on the page; one that is not here goes by i
     "ddim": "DDIM", "ddpm": "DDPM", "euler": "Euler", "heun": "Heun", "dpm-solver++": "DPM-Solver++",
     "unipc": "UniPC", "langevin": "Langevin",
 }  # fmt: skip
+CLAMPS = {"clean": "clean", "noised": "as noisy (RePaint)"}  # likewise
 
 
 def icon_button(words: str, picture: str, elem_id: str) -> gr.Button:
@@ -45,20 +49,56 @@ def count_row(name: str, label: str = "Pictures") -> gr.Slider:
     return gr.Slider(1, MAX_COUNT, 1, step=1, label=label, elem_id=f"{name}-count", buttons=[])
 
 
-def sampling(name: str, request: type[GenerateRequest] = GenerateRequest) -> tuple[gr.Slider, gr.Radio]:
-    """Steps and sampler, for the Advanced fold, starting from the defaults of a kind of request."""
-    fields = request.model_fields
+def sampling(name: str, own: GenerateRequest) -> tuple[gr.Slider, gr.Radio]:
+    """Steps and sampler, for the Advanced fold, starting from those of the checkpoint's `own` request; see `follow`."""
     steps = gr.Slider(
-        1, 200, fields["steps"].default, step=1, label="Steps", info="More steps, finer and slower.",
+        1, 200, own.steps, step=1, label="Steps", info="More steps, finer and slower.",
         elem_id=f"{name}-steps", buttons=[],
     )  # fmt: skip
-    choices = [(SAMPLERS.get(key, key), key) for key in get_args(fields["sampler"].annotation)]
+    choices = [(SAMPLERS.get(key, key), key) for key in get_args(GenerateRequest.model_fields["sampler"].annotation)]
     sampler = gr.Radio(
-        choices, value=fields["sampler"].default, label="Sampler", elem_id=f"{name}-sampler",
+        choices, value=own.sampler, label="Sampler", elem_id=f"{name}-sampler",
         info="DDPM and Langevin add fresh noise and want more steps. Heun and Langevin take twice as long for each. "
         "Euler's pictures are DDIM's.",
     )  # fmt: skip
     return steps, sampler
+
+
+def follow(
+    checkpoint: gr.Dropdown,
+    shelf: Shelf,
+    kind: type[GenerateRequest],
+    fields: Mapping[str, gr.components.Component],
+    carried: gr.State | None = None,
+) -> None:
+    """Put those of a tab's controls that say how to make a picture to a checkpoint's own way when a visitor chooses it.
+
+    Not when a saved picture's settings are put there, which say how it was made, nor those of a run `carried` over
+    from another tab.
+    """
+    own_way = set(METHOD) - {"guidance"}  # which is the class picker's
+    method = {name: control for name, control in fields.items() if name in own_way}
+
+    def own(chosen: str, inputs: Any = None) -> list[Any]:
+        request = shelf.load(chosen).request(kind)
+        return [getattr(request, name) if inputs is None else gr.skip() for name in method]
+
+    given = [checkpoint] if carried is None else [checkpoint, carried]
+    checkpoint.input(as_warning(own), given, list(method.values()), **PAGE_ONLY, **ONE_AT_A_TIME)
+
+
+def holding(name: str, own: InpaintRequest) -> tuple[gr.Radio, gr.Slider]:
+    """How kept cells are held, and how often each step is taken, for the Advanced fold; as `sampling`."""
+    clamp = gr.Radio(
+        [(CLAMPS.get(key, key), key) for key in get_args(InpaintRequest.model_fields["clamp"].annotation)],
+        value=own.clamp, label="What is kept is shown", elem_id=f"{name}-clamp",
+        info="As noisy as what is made anew, or without noise.",
+    )  # fmt: skip
+    resamples = gr.Slider(
+        1, 10, own.resamples, step=1, label="Times each step is taken", elem_id=f"{name}-resamples", buttons=[],
+        info="More fits better to what is kept, and takes as many times longer.",
+    )  # fmt: skip
+    return clamp, resamples
 
 
 def shaping(name: str, faces: bool) -> tuple[gr.Slider, gr.Slider, gr.Radio]:

@@ -14,7 +14,7 @@ from ddpm_core.pipeline import LatentDiffusion
 from ddpm_core.requests import EditRequest, GenerateRequest
 from ui import examples
 from ui.components.class_picker import class_row
-from ui.components.controls import count_row, sampling, seed_row
+from ui.components.controls import count_row, follow, sampling, seed_row
 from ui.components.events import ONE_AT_A_TIME, PAGE_ONLY
 from ui.components.progress import Updates, run_with_previews, status
 from ui.components.result_view import DRAG, ResultView
@@ -69,11 +69,12 @@ class EditTab:
                 count = count_row("edit", "Variants")
                 control = RunControl("Edit", "edit")
                 with gr.Accordion("Advanced", open=False):
-                    steps, sampler = sampling("edit", EditRequest)
+                    steps, sampler = sampling("edit", shelf.load(shelf.first).request(EditRequest))
         self.fields: dict[str, gr.components.Component] = {
             "strength": strength, "seed": seed, "label": label, "guidance": guidance, "count": count, "steps": steps,
             "sampler": sampler,
         }  # fmt: skip
+        follow(checkpoint, shelf, EditRequest, self.fields)
         control.wire(
             self._run,
             [checkpoint, self.picture, *self.fields.values()],
@@ -119,14 +120,14 @@ class EditTab:
         # Gradio keeps what can be downloaded in its cache, so the file stays when the next result replaces this one.
         return self.show(result, checkpoint)
 
-    def _request(self, values: Sequence[Any]) -> EditRequest:
-        return build_request(EditRequest, **dict(zip(self.fields, values, strict=True)))
+    def _request(self, values: Sequence[Any], model: LatentDiffusion | None = None) -> EditRequest:
+        return build_request(EditRequest, model, **dict(zip(self.fields, values, strict=True)))
 
     def _run(self, checkpoint: str, picture: str | None, *values: Any) -> Iterator[Updates]:
-        request = self._request(values)
+        model = self.shelf.load(checkpoint)
+        request = self._request(values, model)
         if picture is None:
             raise Problem("There is no picture yet; open one or take an example.")
-        model = self.shelf.load(checkpoint)
         square = model.square(opened_upload(picture))
         before = cached(square)
 

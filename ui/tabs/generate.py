@@ -13,7 +13,7 @@ from ddpm_core.pipeline import LatentDiffusion
 from ddpm_core.requests import GenerateRequest
 from ui import examples
 from ui.components.class_picker import class_row
-from ui.components.controls import count_row, sampling, seed_row, stage_of
+from ui.components.controls import count_row, follow, sampling, seed_row, stage_of
 from ui.components.events import AT_ONCE
 from ui.components.progress import Updates, run_with_previews, status
 from ui.components.run_control import RunControl
@@ -67,10 +67,11 @@ class GenerateTab:
                 count = count_row("generate")
                 control = RunControl("Generate", "generate")
                 with gr.Accordion("Advanced", open=False):
-                    steps, sampler = sampling("generate")
+                    steps, sampler = sampling("generate", shelf.load(shelf.first).request(GenerateRequest))
         self.fields: dict[str, gr.components.Component] = {
             "seed": seed, "count": count, "steps": steps, "sampler": sampler, "label": label, "guidance": guidance,
         }  # fmt: skip
+        follow(checkpoint, shelf, GenerateRequest, self.fields)
         control.wire(
             self._run,
             [checkpoint, *self.fields.values()],
@@ -85,12 +86,13 @@ class GenerateTab:
         message = f"Its settings are here; Generate makes it again.{left_out(self.fields, request)}"
         return {**filled(self.fields, request, model), self.bar: status(message)}
 
-    def _request(self, values: Sequence[Any]) -> GenerateRequest:
-        return build_request(GenerateRequest, **dict(zip(self.fields, values, strict=True)))
+    def _request(self, values: Sequence[Any], model: LatentDiffusion | None = None) -> GenerateRequest:
+        return build_request(GenerateRequest, model, **dict(zip(self.fields, values, strict=True)))
 
     def _run(self, checkpoint: str, *values: Any) -> Iterator[Updates]:
-        request = self._request(values)
-        model, captions = self.shelf.load(checkpoint), captions_of(request)
+        model = self.shelf.load(checkpoint)
+        request = self._request(values, model)
+        captions = captions_of(request)
 
         def on_stage(files: Iterable[str]) -> Updates:
             shown = list(zip(files, captions, strict=True))

@@ -17,7 +17,7 @@ from ddpm_core.requests import GenerateRequest, InpaintRequest
 from ui import examples
 from ui.components import editor_canvas
 from ui.components.class_picker import class_row
-from ui.components.controls import count_row, crop_choice, sampling, seed_row, shaping
+from ui.components.controls import count_row, crop_choice, follow, holding, sampling, seed_row, shaping
 from ui.components.events import ONE_AT_A_TIME, PAGE_ONLY, announced
 from ui.components.progress import Updates, run_with_previews, seconds, status
 from ui.components.result_view import DRAG, ResultView
@@ -78,12 +78,16 @@ class InpaintTab:
                     )
                 with gr.Accordion("Advanced", open=False):
                     count = count_row("inpaint", "Variants")
-                    steps, sampler = sampling("inpaint", InpaintRequest)
+                    own = shelf.load(shelf.first).request(InpaintRequest)
+                    steps, sampler = sampling("inpaint", own)
+                    clamp, resamples = holding("inpaint", own)
                     grow, feather, crop = shaping("inpaint", knows_faces(shelf.load(shelf.first)))
         self.fields: dict[str, gr.components.Component] = {
             "keep_painted": region, "seed": seed, "count": count, "steps": steps, "sampler": sampler,
-            "grow": grow, "feather": feather, "crop": crop, "label": label, "guidance": guidance,
+            "clamp": clamp, "resamples": resamples, "grow": grow, "feather": feather, "crop": crop, "label": label,
+            "guidance": guidance,
         }  # fmt: skip
+        follow(checkpoint, shelf, InpaintRequest, self.fields)
         checkpoint.change(as_warning(self._fit), [checkpoint, crop], [self.ready, crop], **PAGE_ONLY, **ONE_AT_A_TIME)
         given = [checkpoint, self.picture, self.editor, *self.fields.values()]
         shows = [*self.view.parts, self.to_process, self.done, self.answered]

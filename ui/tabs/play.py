@@ -61,7 +61,7 @@ class PlayTab:
                         0.5, 8, HybridRequest.model_fields["blur"].default, step=0.1, label="Far away, pixels",
                         elem_id="play-blur", buttons=[], visible=False, info="What this blur leaves is seen from afar.",
                     )  # fmt: skip
-                    steps, sampler = sampling("play", MODES[FIRST].kind)
+                    steps, sampler = sampling("play", self.shelf.load(self.shelf.first).request(MODES[FIRST].kind))
         self.fields: dict[str, gr.components.Component] = {
             "seed": self.seed, "to": self.to, "strip": self.strip, "label": self.label, "other": self.other,
             "guidance": self.guidance, "view": self.view, "pairs": self.pairs, "blur": blur, "steps": steps,
@@ -84,7 +84,13 @@ class PlayTab:
             "way": self.way, "second": self.second, "turn": self.turn, "several": self.several, "blur": blur,
         }  # fmt: skip
         changed = [self.description, self.label, self.other, steps, sampler, *parts.values(), self.filled]
-        self.mode.change(partial(_mode_changed, tuple(parts)), [self.mode, self.filled], changed, **AT_ONCE)
+        gr.on(
+            [self.mode.change, checkpoint.input],
+            as_warning(partial(_mode_changed, self.shelf, tuple(parts))),
+            [checkpoint, self.mode, self.filled],
+            changed,
+            **AT_ONCE,
+        )
         checkpoint.change(
             as_warning(self._offer), [checkpoint, self.mode, self.view], [self.mode, self.view],
             **PAGE_ONLY, **ONE_AT_A_TIME,
@@ -141,14 +147,15 @@ class PlayTab:
         message = f"Its settings are here; Make makes it again.{left_out(fields, request)}"
         return {**updates, self.filled: request, self.bar: status(message)}
 
-    def _request(self, key: str, values: Sequence[Any]) -> GenerateRequest:
+    def _request(self, key: str, values: Sequence[Any], model: LatentDiffusion | None = None) -> GenerateRequest:
         mode, fields = MODES[key], dict(zip(self.fields, values, strict=True))
         given = {name: value for name, value in fields.items() if name in mode.kind.model_fields}
-        return build_request(mode.kind, **given, count=fields[mode.count])
+        return build_request(mode.kind, model, **given, count=fields[mode.count])
 
     def _run(self, checkpoint: str, key: str, format: str, *values: Any) -> Iterator[Updates]:
-        mode, request = MODES[key], self._request(key, values)
-        model, captions = self.shelf.load(checkpoint), mode.captions(request)
+        mode, model = MODES[key], self.shelf.load(checkpoint)
+        request = self._request(key, values, model)
+        captions = mode.captions(request)
 
         def preview(step: Step) -> Updates:
             made = model.pictures(step.denoised)
@@ -179,15 +186,17 @@ def _on_stage(files: Sequence[str], captions: Sequence[str]) -> Any:
     return gr.update(value=shown, elem_classes=stage_of(len(shown)), selected_index=None)
 
 
-def _mode_changed(parts: Sequence[Control], key: str, filled: GenerateRequest | None = None) -> tuple[Any, ...]:
+def _mode_changed(
+    shelf: Shelf, parts: Sequence[Control], checkpoint: str, key: str, filled: GenerateRequest | None = None
+) -> tuple[Any, ...]:
     """What changes with the mode: its line, its class pickers' names, steps and sampler, which `parts` are shown.
 
-    Steps and sampler are the mode's own, but for a request `filled` in from a saved picture; that is heard once.
+    Steps and sampler are the checkpoint's for it, but for a request `filled` in from a saved picture, heard once.
     """
     mode = MODES[key]
     first, *second = mode.classes
     names = gr.update(label=first), gr.update(label=second[0]) if second else gr.skip()
-    request = filled if isinstance(filled, mode.kind) else mode.kind()
+    request = filled if isinstance(filled, mode.kind) else shelf.load(checkpoint).request(mode.kind)
     shown = (gr.update(visible=part in mode.controls) for part in parts)
     return _description(key), *names, request.steps, request.sampler, *shown, None
 

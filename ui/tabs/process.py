@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from ddpm_core.requests import GenerateRequest, InpaintRequest
 from ui import examples
 from ui.components.animation_view import AnimationView
 from ui.components.class_picker import class_row
-from ui.components.controls import sampling, seed_row
+from ui.components.controls import follow, sampling, seed_row
 from ui.components.events import AT_ONCE, PAGE_ONLY
 from ui.components.progress import Updates, run_with_previews
 from ui.components.run_control import RunControl
@@ -96,7 +97,8 @@ class ProcessTab:
                         [128, 256, 512], value=SIDE, label="Size of the GIF or MP4, pixels", elem_id="process-side"
                     )
                     speed = gr.Radio(SPEEDS, value=SECONDS, label="Its speed", elem_id="process-speed")
-                    self.steps, self.sampler = sampling("process")
+                    self.steps, self.sampler = sampling("process", shelf.load(shelf.first).request(GenerateRequest))
+        follow(checkpoint, shelf, GenerateRequest, {"steps": self.steps, "sampler": self.sampler}, self.inputs)
         frames = [view, self.latents, self.denoised]
         control.wire(
             self._run,
@@ -113,7 +115,10 @@ class ProcessTab:
             as_warning(self._animate), [*frames, side, speed, self.animation.format],
             self.animation.parts, trigger_mode="always_last", **PAGE_ONLY,
         )  # fmt: skip
-        self.plain.click(_plain, None, [self.inputs, self.about, self.plain, self.steps], **AT_ONCE)
+        self.plain.click(
+            as_warning(partial(_plain, shelf)), checkpoint, [self.inputs, self.about, self.plain, self.steps],
+            **PAGE_ONLY,
+        )  # fmt: skip
 
     @property
     def carried(self) -> list[gr.components.Component]:
@@ -161,13 +166,14 @@ class ProcessTab:
         format: str,
     ) -> Iterator[Updates]:
         values = {"seed": seed, "steps": steps, "sampler": sampler, "label": label, "guidance": guidance}
+        model = self.shelf.load(checkpoint)
         if inputs is None:
-            inputs = RunInputs(build_request(GenerateRequest, **values))
+            inputs = RunInputs(build_request(GenerateRequest, model, **values))
         else:
             # Seed and steps may have been changed since; what is painted and how it is used may not.
             carried = inputs.request.model_dump() | {"count": 1} | values
-            inputs = RunInputs(build_request(InpaintRequest, **carried), inputs.picture, inputs.painted)
-        request, model = inputs.request, self.shelf.load(checkpoint)
+            inputs = RunInputs(build_request(InpaintRequest, model, **carried), inputs.picture, inputs.painted)
+        request = inputs.request
         run, paste = inputs.begin(model, LIMIT)
         shown_steps = set(evenly(request.calls, MOST_FRAMES))
         frames_by_name: dict[str, list[Image.Image]] = {LATENT: [], DENOISED: []}
@@ -203,9 +209,10 @@ def _jump(frames: Frames, event: gr.SelectData) -> int:
     return evenly(len(frames or []), STRIP)[int(event.index)] + 1
 
 
-def _plain() -> tuple[Any, ...]:
+def _plain(shelf: Shelf, checkpoint: str) -> tuple[Any, ...]:
     """No inpainting any more, nor the steps that one wants, each of which it takes several times."""
-    return None, _about(None), gr.update(visible=False), GenerateRequest.model_fields["steps"].default
+    own = shelf.load(checkpoint).request(GenerateRequest)
+    return None, _about(None), gr.update(visible=False), own.steps
 
 
 def _about(inputs: RunInputs | None) -> str:

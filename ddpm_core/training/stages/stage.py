@@ -70,7 +70,11 @@ def record(request: TrainRequest, stage: StageName, **parts: Any) -> None:
         pydantic.ValidationError: `parts` are none of its fields, or not of their types.
     """
     path = request.out / checkpoint.CONFIG
-    config = checkpoint.read_config(request.out) if path.exists() else CheckpointConfig(size=request.size)
+    if path.exists():
+        config = checkpoint.read_config(request.out)
+    else:
+        defaults = checkpoint.read_config(request.init).defaults if request.init else {}
+        config = CheckpointConfig(size=request.size, defaults=defaults)
     names = {"data": request.data.resolve().name} | ({"init": request.init.resolve().name} if request.init else {})
     training = config.training | {stage: names | request.recorded(stage)}
     of_data: dict[str, Any] = {"about": request.about or config.about}

@@ -136,9 +136,9 @@ def test_two_ways_up_say_what_either_is(labelled: PlayTab) -> None:
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_every_game_starts_from_its_own_defaults_and_shows_its_own_controls(mode: str) -> None:
+def test_every_game_starts_from_its_own_defaults_and_shows_its_own_controls(shelf: Shelf, mode: str) -> None:
     parts = ("way", "second", "turn", "several", "blur")
-    description, first, second, steps, sampler, *shown, _ = _mode_changed(parts, mode)  # type: ignore[arg-type]
+    description, first, second, steps, sampler, *shown, _ = _mode_changed(shelf, parts, "tiny", mode)  # type: ignore[arg-type]
     assert MODES[mode].description in description
     assert [part for part, one in zip(parts, shown, strict=True) if one["visible"]] == list(MODES[mode].controls)
     assert (steps, sampler) == (MODES[mode].kind().steps, MODES[mode].kind().sampler)
@@ -146,12 +146,13 @@ def test_every_game_starts_from_its_own_defaults_and_shows_its_own_controls(mode
     assert mode == FIRST or second["label"] == MODES[mode].classes[1]
 
 
-def test_settings_of_a_saved_picture_are_not_lost_to_the_defaults_of_its_mode() -> None:
+def test_settings_of_a_saved_picture_are_not_lost_to_the_defaults_of_its_mode(shelf: Shelf) -> None:
     saved = AnagramRequest(steps=7, sampler="ddim")
-    *_, again = changed = _mode_changed((), "anagram", saved)
+    *_, again = changed = _mode_changed(shelf, (), "tiny", "anagram", saved)
     assert changed[3:5] == (7, "ddim")
     assert again is None  # heard once
-    assert _mode_changed((), "between", saved)[3:5] == (BetweenRequest().steps, BetweenRequest().sampler)
+    changed = _mode_changed(shelf, (), "tiny", "between", saved)
+    assert changed[3:5] == (BetweenRequest().steps, BetweenRequest().sampler)
 
 
 def test_what_is_offered_goes_with_the_checkpoint(play: PlayTab, labelled: PlayTab) -> None:

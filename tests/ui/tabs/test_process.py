@@ -20,7 +20,7 @@ def test_a_plain_seed_has_its_own_steps_again(shelf: Shelf) -> None:
     assert carried[tab.steps] == InpaintRequest().steps < GenerateRequest().steps
     (back,) = (each for each in page.fns.values() if (tab.plain._id, "click") in each.targets)
     assert back.fn is not None
-    shown = dict(zip(back.outputs, back.fn(), strict=True))
+    shown = dict(zip(back.outputs, back.fn("tiny"), strict=True))
     assert shown[tab.inputs] is None
     assert shown[tab.plain] == gr.update(visible=False)
     assert shown[tab.steps] == GenerateRequest().steps
