@@ -185,6 +185,8 @@ def launch_settings(framed_by: str = FRAMED_BY) -> dict[str, Any]:
             "lifespan": sweep.lifespan,
         },
         "quiet": True,
+        # Gradio would give up if the page's first answer took 3 seconds; `ui.studio` asks with more patience.
+        "_frontend": False,
     }
 
 

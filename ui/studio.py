@@ -9,11 +9,14 @@ import threading
 from pathlib import Path
 from typing import Annotated, Any
 
+import httpx
 import typer
 
 from ddpm_core.cli import fail, in_one_sentence, part, run, takes
 from ddpm_core.errors import UserError
 from ui.serving.settings import ServingSettings
+
+PATIENCE = 60.0  # seconds for the page's first answer, on a machine that is busy
 
 
 @takes(ServingSettings)
@@ -68,13 +71,21 @@ def main(
         )  # fmt: skip
     except OSError:
         fail(f"{host}:{port} cannot be listened on; it may be taken: try another --port.")
-    except ValueError:  # Gradio calls its own address before it lets anyone in
+    if not _answers(page.local_url):
         proxy = f"if a proxy is set, exempt the address with NO_PROXY={host}"
         fail(f"the page did not answer at {host}:{port}; the machine may be too busy, or {proxy}.")
     typer.echo(f"The studio is open at http://{'127.0.0.1' if host == '0.0.0.0' else host}:{port} (Ctrl+C ends it).")
     with trainings:
         line_of(page).metrics.warmed_up(shelf.load(shelf.first))
         block_until_told(page, told)
+
+
+def _answers(address: str | None) -> bool:
+    """Whether the page can be reached at its own address, which a proxy that is set may keep it from."""
+    try:
+        return httpx.head(address or "", timeout=PATIENCE).status_code < httpx.codes.INTERNAL_SERVER_ERROR
+    except httpx.HTTPError:
+        return False
 
 
 def command() -> None:

@@ -13,7 +13,6 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-import httpx
 import numpy as np
 from PIL import Image
 
@@ -55,7 +54,7 @@ class Report:
         kinds = ", ".join(f"{kind} {self.served[kind]}" for kind in KINDS)
         told = ", ".join(f"{count} x {sentence!r}" for sentence, count in self.refused.most_common()) or "none"
         lines = [
-            f"served        {self.served.total()} in {seconds:.0f} s: {kinds}",
+            f"served        {sum(self.served[kind] for kind in KINDS)} in {seconds:.0f} s: {kinds}",
             f"waits         median {median(self.waits):.1f} s, longest {max(self.waits):.1f} s",
             f"refused       {told}",
             f"errors        {len(self.errors)}",
@@ -95,25 +94,27 @@ def load(app: App, files: Path, visitors: int, seconds: float, size: tuple[int, 
     changing = threading.Lock()
 
     def visit(number: int) -> None:
-        draw = random.Random(number)
+        draw, turn, kind = random.Random(number), number, "page"
         with Visitor(app.address, x_forwarded_for=f"198.51.100.{number % 250 + 1}") as visitor:
-            visitor.learn()
-            turn = number
             while time.monotonic() < until:
-                kind, asked = KINDS[turn % len(KINDS)], time.monotonic()
-                turn += 1
+                asked = time.monotonic()
                 try:
-                    request(visitor, kind, draw, pictures)
+                    if kind == "page":
+                        visitor.learn()
+                    else:
+                        request(visitor, kind, draw, pictures)
                 except Refused as refusal:
                     with changing:
                         report.refused[str(refusal).split(":")[0].split(";")[0]] += 1
-                except (httpx.HTTPError, LookupError) as error:
+                except Exception as error:
                     with changing:
-                        report.errors.append(f"{kind}: {error!r}"[:300])
+                        if time.monotonic() < until:  # from then on, the app is being ended
+                            report.errors.append(f"{kind}: {error!r}"[:300])
                 else:
                     with changing:
                         report.served[kind] += 1
-                        report.waits.append(time.monotonic() - asked)
+                        report.waits += [time.monotonic() - asked] * (kind != "page")
+                kind, turn = KINDS[turn % len(KINDS)], turn + 1
                 time.sleep(draw.uniform(0, 2 * pause))
 
     threads = [threading.Thread(target=visit, args=(number,), daemon=True) for number in range(visitors)]
@@ -124,9 +125,8 @@ def load(app: App, files: Path, visitors: int, seconds: float, size: tuple[int, 
         report.memory.append((at, app.metric("process_resident_memory_bytes")))
         report.files.append((at, float(sum(file.stat().st_size for file in _files(files)))))
         time.sleep(EVERY)
-    for thread in threads:
-        thread.join(600)
-    return report
+    with changing:
+        return report  # those who still wait for something are not waited for
 
 
 def request(visitor: Visitor, kind: str, draw: random.Random, pictures: tuple[bytes, bytes]) -> None:
@@ -140,7 +140,7 @@ def request(visitor: Visitor, kind: str, draw: random.Random, pictures: tuple[by
     }
 
     def upload() -> dict[str, Any]:
-        return visitor.upload(pictures[0], "photo.jpg")
+        return visitor.upload(pictures[0] + str(seed).encode(), "photo.jpg")  # no two are the same file
 
     def paint() -> dict[str, Any]:
         return visitor.upload(pictures[1], "mask.png")

@@ -71,7 +71,7 @@ from importlib.metadata import entry_points
 assert (ui.theme.STATIC / "style.css").is_file() and (ui.theme.STATIC / "icons" / "dice.svg").is_file()
 assert "## Limits" in ui.help.documentation()
 scripts = [one for one in entry_points(group="console_scripts") if one.name.startswith("ddpm-")]
-assert len(scripts) == 10 and all(callable(one.load()) for one in scripts), scripts
+assert len(scripts) == 11 and all(callable(one.load()) for one in scripts), scripts
 """
     alone = os.environ | {"PYTHONPATH": str(tmp_path / "site"), "OMP_NUM_THREADS": "1"}
     command = [sys.executable, "-c", told]

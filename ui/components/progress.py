@@ -12,7 +12,7 @@ import gradio as gr
 
 from ddpm_core.diffusion.samplers import Step
 from ui.files import workspace
-from ui.serving.turns import in_turns
+from ui.serving.turns import end_if_left, in_turns
 
 PREVIEW_SECONDS = 0.125  # between previews; the page cannot show many more and has no way to say so
 PREVIEW_FRACTION = 0.1  # what previews may cost of the time between them: the picture is what is waited for
@@ -91,6 +91,7 @@ def run_with_previews(
             when they have been handed over.
     """
     for tick in watch(in_turns(steps), total):
+        end_if_left()  # a preview of many pictures takes longer than a step
         if tick.preview_due:
             yield {**preview(tick.step), bar: tick.status}
         elif tick.bar_due:

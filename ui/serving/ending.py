@@ -10,7 +10,7 @@ import gradio as gr
 from ui.serving.line import line_of
 
 GRACE = 25.0  # seconds for what is in line; those who send SIGTERM tend to wait for 30 before they kill
-HANDED_OVER = 2.0  # seconds in which pages fetch the last pictures
+HANDED_OVER = 3.0  # seconds in which pages are told, and fetch the last pictures
 
 
 def block_until_told(page: gr.Blocks, told: threading.Event, grace: float = GRACE) -> None:

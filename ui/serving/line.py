@@ -66,8 +66,8 @@ class Line(Queue):
 
     @property
     def idle(self) -> bool:
-        """Whether nothing waits, runs, or has yet to be handed over."""
-        return not self.running and not len(self) and not any(self.pending_event_ids_session.values())
+        """Whether nothing waits or runs."""
+        return not self.running and not len(self)
 
     def set_server_app(self, app: Any) -> None:
         """The server this is the line of; it answers for it."""

@@ -1,0 +1,23 @@
+"""What serving is measured by, run small: rows come out, and bounds decide."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+
+from benchmarks import batching, leaving
+
+
+def test_batches_are_judged_by_the_ratio_of_processor_time(tiny_checkpoint: Path) -> None:
+    threads = torch.get_num_threads()
+    ratio, *seconds = batching.measure(tiny_checkpoint, visitors=2, repeats=1)
+    assert ratio.value == seconds[0].value / seconds[1].value
+    assert ratio.ok is (ratio.value >= batching.WORTH_IT)
+    assert torch.get_num_threads() == threads
+
+
+def test_a_run_that_is_stopped_or_left_is_followed_until_the_worker_is_free(tiny_checkpoint: Path) -> None:
+    results = leaving.measure(tiny_checkpoint, repeats=1)
+    assert [result.name.split()[-2] for result in results] == ["stopped,", "left,"]
+    assert all(result.ok is (result.value <= leaving.SECONDS) for result in results)
