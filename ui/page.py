@@ -37,6 +37,7 @@ from ui.theme import STATIC, colours, theme
 from ui.training.runs import Trainings
 
 TITLE = "Latent diffusion studio"
+SCRIPTS = ("studio.js", "everybody.js", "touch.js")
 
 
 def build(shelf: Shelf, trainings: Trainings | None = None, settings: ServingSettings | None = None) -> gr.Blocks:
@@ -168,12 +169,12 @@ def launch_settings(framed_by: str = FRAMED_BY) -> dict[str, Any]:
     Args:
         framed_by: addresses of pages, parted by spaces, that may show this one in a frame.
     """
-    script = (STATIC / "studio.js").read_text(encoding="utf-8")
+    scripts = [(STATIC / name).read_text(encoding="utf-8") for name in SCRIPTS]
     return {
         "theme": theme(),
         "css": colours(),
         "css_paths": STATIC / "style.css",
-        "head": f"<script>{script}</script>",
+        "head": "".join(f"<script>{script}</script>" for script in scripts),
         "favicon_path": STATIC / "logo.svg",
         "footer_links": ["api"],
         "run_history": False,  # people's photographs do not belong into a history nobody asked for

@@ -13,6 +13,10 @@ from ui.components.events import AT_ONCE, ONE_AT_A_TIME, PAGE_ONLY, announced
 from ui.components.progress import status
 from ui.errors import as_warning
 
+TEMPLATE = (  # the line under it says how far it is: nobody has to hear it twice
+    '<div class="track" aria-hidden="true"><i style="width:${value.percent}%"></i></div><p>${value.text}</p>'
+)
+
 
 class RunControl:
     """The one big button of a tab, and the bar; the button is a Stop button while something runs."""
@@ -30,7 +34,7 @@ class RunControl:
         """The bar with its line of text."""
         return gr.HTML(
             status(text),
-            html_template='<div class="track"><i style="width:${value.percent}%"></i></div><p>${value.text}</p>',
+            html_template=TEMPLATE,
             elem_id=f"{name}-bar",
             elem_classes="bar",
             apply_default_css=False,

@@ -1,0 +1,195 @@
+"""The page for everybody: whoever listens to it, uses keys or fingers, or wants nothing to move by itself."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from PIL import Image
+from playwright.sync_api import Locator, Page, expect
+
+from tests.browser.conftest import DESKTOP, PHONE
+from tests.browser.test_studio import LONG, advanced, downloaded, drawn, run, settle, upload
+
+TABS = ("Generate", "Inpaint", "Edit", "Play", "Process", "Train")
+RULES = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"], "resultTypes": ["violations"]}
+# What Gradio itself breaks and neither style nor script can mend: the rule's id, and why it is so.
+ACCEPTED: dict[str, str] = {}
+
+
+def open_tab(page: Page, name: str) -> None:
+    page.get_by_role("tab", name=name, exact=True).click()
+    page.wait_for_timeout(500)
+    for fold in page.get_by_role("button", name="Advanced").locator("visible=true").all():
+        if "open" not in str(fold.get_attribute("class")):
+            fold.click()
+    settle(page)
+
+
+def violations(page: Page) -> list[str]:
+    """What axe finds on the page as it stands, one line an element."""
+    found = Axe().run(page, options=RULES).response["violations"]
+    return [
+        f"{rule['id']}: {node['html'][:160]} ({node['failureSummary']})"
+        for rule in found
+        if rule["id"] not in ACCEPTED
+        for node in rule["nodes"]
+    ]
+
+
+@pytest.mark.parametrize("window", ["desktop", "phone"])
+def test_every_tab_can_be_used_by_everybody_and_asks_nobody_else_for_anything(
+    visit: Callable[..., Page], window: str
+) -> None:
+    touched = {"has_touch": True, "is_mobile": True} if window == "phone" else {}
+    page = visit(viewport=PHONE if touched else DESKTOP, color_scheme="light", **touched)
+    found = {}
+    for name in TABS:
+        open_tab(page, name)
+        pictures = page.locator("img[alt='']:visible:not(button[aria-label] img, .square img, .show-api img)")
+        assert pictures.count() == 0, f"{name}: {pictures.first.evaluate('picture => picture.outerHTML')}"
+        for shade in ("light", "dark"):
+            found[name, shade] = violations(page)
+            page.locator("#shade").click()
+    assert {where: what for where, what in found.items() if what} == {}
+    assert page.strangers == []  # type: ignore[attr-defined]
+
+
+def focused(page: Page) -> Locator:
+    return page.locator(":focus")
+
+
+def ringed(page: Page) -> bool:
+    """Whether one sees where the keys are."""
+    return bool(
+        page.evaluate(
+            "(style => style.outlineStyle === 'solid' && parseFloat(style.outlineWidth) >= 2)"
+            "(getComputedStyle(document.activeElement))"
+        )
+    )
+
+
+def walk(page: Page, to: str) -> list[str]:
+    """Press Tab until something of the id `to` has the focus; ids of what had it on the way, without repetitions."""
+    passed: list[str] = []
+    for _ in range(60):
+        page.keyboard.press("Tab")
+        assert ringed(page), focused(page).evaluate("one => one.outerHTML")[:300]
+        name = page.evaluate("document.activeElement.closest('[id]:not([id^=range_id])')?.id || ''")
+        if name and name not in passed:
+            passed.append(name)
+        if name == to:
+            return passed
+    pytest.fail(f"{to} is not reached by the Tab key; {passed} are")
+
+
+def test_an_inpainting_is_made_by_keys_alone(visit: Callable[..., Page], tmp_path: Path) -> None:
+    page = visit(viewport=DESKTOP, color_scheme="light", reduced_motion="reduce")
+    page.get_by_role("tab", name="Inpaint", exact=True).focus()
+    page.keyboard.press("Enter")
+    settle(page)
+    drawn(page)
+    passed = walk(page, "inpaint-ready-eyes")
+    assert "inpaint-editor" in passed
+    page.keyboard.press("Enter")  # paint without a pointer
+    expect(page.locator("#inpaint-bar p")).to_have_text(re.compile("^Live draft in "), timeout=LONG)
+    expect(page.locator("#voice")).not_to_be_empty()
+
+    passed += walk(page, "inpaint-result")
+    line = page.locator("#inpaint-result [role=slider]")
+    line.focus()
+    assert ringed(page)
+    here = line.bounding_box()
+    page.keyboard.press("ArrowLeft")
+    page.keyboard.press("ArrowLeft")
+    there = line.bounding_box()
+    assert here
+    assert there
+    assert 20 < here["x"] - there["x"] < 80
+    expect(line).to_have_attribute("aria-valuenow", "40")
+
+    passed += walk(page, "inpaint-run")
+    order = ["inpaint-editor", "inpaint-ready-eyes", "inpaint-result", "inpaint-region", "inpaint-seed", "inpaint-run"]
+    assert [name for name in passed if name in order] == order
+    page.keyboard.press("Enter")
+    expect(page.locator("#inpaint-bar p")).to_have_text(re.compile(r"^\d+ steps? in "), timeout=LONG)
+    expect(page.locator("#voice")).to_have_text(re.compile(r"^\d+ steps? in "))
+    pictures = page.locator("#inpaint-result .content img")
+    expect(pictures.nth(0)).to_have_attribute("alt", "Before")
+    expect(pictures.nth(1)).to_have_attribute("alt", "After, seed 1")
+
+    page.get_by_role("tab", name="Process", exact=True).click()
+    settle(page)
+    moving = page.locator("#process-gif .image-container > button")
+    still = moving.locator("canvas")
+    expect(still).to_be_visible()  # nothing moves for those who asked for that
+    moving.focus()
+    page.keyboard.press("Enter")
+    expect(still).to_have_count(0)
+    expect(moving).to_have_attribute("aria-label", re.compile("^Pause the animation"))
+    page.keyboard.press("Enter")
+    expect(still).to_be_visible()
+
+
+class Fingers:
+    """Fingers on the canvas of the Inpaint tab, at places given as shares of it."""
+
+    def __init__(self, page: Page):
+        self.page = page
+        self.session = page.context.new_cdp_session(page)
+        box = page.locator("#inpaint-editor canvas").first.bounding_box()
+        assert box
+        self.box = box
+
+    def send(self, kind: str, *places: tuple[float, float]) -> None:
+        points = [
+            {"x": self.box["x"] + self.box["width"] * x, "y": self.box["y"] + self.box["height"] * y, "id": finger}
+            for finger, (x, y) in enumerate(places)
+        ]
+        self.session.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+
+    def move(self, *ways: tuple[tuple[float, float], tuple[float, float]], steps: int = 8) -> None:
+        """Put a finger down for each way, from a place to another, move them together, and lift them."""
+        for count in range(1, len(ways) + 1):
+            self.send("touchStart", *(begin for begin, _ in ways[:count]))
+        for step in range(1, steps + 1):
+            self.send(
+                "touchMove", *((x + (u - x) * step / steps, y + (v - y) * step / steps) for (x, y), (u, v) in ways)
+            )
+        self.send("touchEnd")
+
+
+def test_on_a_phone_one_finger_paints_and_two_zoom(phone: Page, tmp_path: Path) -> None:
+    page = phone
+    noise = np.random.default_rng(0).integers(0, 256, (128, 128, 3), dtype=np.uint8)
+    Image.fromarray(noise).save(tmp_path / "photo.png")
+    page.get_by_role("tab", name="Inpaint", exact=True).click()
+    settle(page)
+    page.locator("#inpaint-live input").uncheck()
+    upload(page, tmp_path / "photo.png")
+    drawn(page)
+    page.evaluate("document.querySelector('#inpaint-editor').scrollIntoView({block: 'center'})")
+    zoom = page.locator("#inpaint-editor .zoom-number")
+    whole, fingers = int(zoom.inner_text().rstrip("%")), Fingers(page)
+    fingers.move(((0.45, 0.5), (0.3, 0.5)), ((0.55, 0.5), (0.7, 0.5)))
+    expect(zoom).not_to_have_text(f"{whole}%")
+    near = int(zoom.inner_text().rstrip("%"))
+    assert 2 * whole < near < 6 * whole  # fingers four times as far apart as they were
+    fingers.move(((0.1, 0.5), (0.45, 0.5)), ((0.9, 0.5), (0.55, 0.5)))
+    expect(zoom).to_have_text(f"{whole}%")
+    undo = page.locator("#inpaint-editor").get_by_label("Undo")
+    expect(undo).to_be_disabled()  # nothing has been painted by that
+    fingers.move(((0.4, 0.5), (0.6, 0.5)))
+    expect(undo).to_be_enabled()
+
+    advanced(page, "inpaint", 2)
+    run(page, "inpaint")
+    with Image.open(downloaded(page, "#inpaint-download", tmp_path)) as picture:
+        changed = (np.asarray(picture.convert("RGB")) != noise).any(2)
+    rows, columns = np.flatnonzero(changed.any(1)), np.flatnonzero(changed.any(0))
+    assert 30 < rows[0] < rows[-1] < 98  # a stroke from left to right, and nothing else
+    assert columns[-1] - columns[0] > rows[-1] - rows[0]
