@@ -14,8 +14,12 @@
     const language = document.documentElement.lang;
     if (spoken !== language) {
       spoken = language;
-      exact = window.gradio_config?.i18n_translations?.[language] || {};
-      patterns = Object.entries(exact).filter(([text]) => text.includes("{")).map(([text, translation]) => {
+      const keyed = Object.entries(window.gradio_config?.i18n_translations?.[language] || {});
+      exact = Object.fromEntries(keyed.map(([key, translation]) => [key.replace(/^studio: /, ""), translation]));
+      const open = Object.entries(exact).filter(([text]) => text.includes("{"));
+      const fixed = ([text]) => text.replace(/\{\w+\}/g, "").length;
+      open.sort((a, b) => fixed(b) - fixed(a)); // what says more of a text is tried first
+      patterns = open.map(([text, translation]) => {
         const places = [...text.matchAll(/\{(\w+)\}/g)].map(([, name]) => name);
         const parts = text.split(/\{\w+\}/).map((part) => part.replace(/[.*+?^${}()|[\]\\]/g, "\\$&"));
         return [new RegExp(`^${parts.join("(.+?)")}$`, "s"), places, translation];
@@ -30,7 +34,9 @@
   }
   const filled = (text, values) => words(text).replace(/\{(\w+)\}/g, (_, name) => values[name]);
 
-  const LINES = ".lead, .hint, .bar p, .toast-text, .toast-title, #title span, .caption-label, .preview .caption, #footer span";
+  const LINES =
+    ".lead, .hint, .bar p, .toast-text, .toast-title, #title span, .caption-label, .preview .caption, #footer span, " +
+    ".controls :is(button, label), .actions button"; // these may be given other texts when something is chosen
   const originals = new WeakMap(); // of text nodes: what was written, and what was put in its place
   function translate() {
     all(LINES, (line) => {
@@ -169,11 +175,10 @@
       document.body.append(voice);
     }
     all(".bar p", (line) => {
-      const text = line.textContent;
-      if (said.has(line.closest(".bar")) && said.get(line.closest(".bar")) !== text && !/\d+ .* · /.test(text)) {
-        voice.textContent = text;
-      }
-      said.set(line.closest(".bar"), text);
+      const [bar, text] = [line.closest(".bar"), line.textContent];
+      const step = /^step \d/.test(originals.get(line.firstChild)?.written ?? text);
+      if (said.has(bar) && said.get(bar) !== text && !step) voice.textContent = text;
+      said.set(bar, text);
     });
   }
 

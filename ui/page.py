@@ -16,6 +16,7 @@ from ui.components.events import AT_ONCE, ONE_AT_A_TIME, PAGE_ONLY
 from ui.components.progress import Updates
 from ui.errors import Problem, as_warning
 from ui.help import documentation
+from ui.languages import translate, translations
 from ui.models import Shelf, parameter_count
 from ui.play_modes import MODES
 from ui.run_inputs import RunInputs
@@ -92,6 +93,7 @@ def build(shelf: Shelf, trainings: Trainings | None = None, settings: ServingSet
             [tabs, checkpoint],
             **PAGE_ONLY,
         )
+        translate(page)
     page._queue = Line(page, settings or ServingSettings(), Metrics())
     return page
 
@@ -175,6 +177,7 @@ def launch_settings(framed_by: str = FRAMED_BY) -> dict[str, Any]:
         "css": colours(),
         "css_paths": STATIC / "style.css",
         "head": "".join(f"<script>{script}</script>" for script in scripts),
+        "i18n": translations(),
         "favicon_path": STATIC / "logo.svg",
         "footer_links": ["api"],
         "run_history": False,  # people's photographs do not belong into a history nobody asked for

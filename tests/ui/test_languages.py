@@ -1,0 +1,139 @@
+"""Every text of the page is known in every language, and no dictionary holds what the page does not say."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import gradio as gr
+import pytest
+from gradio.i18n import I18nData
+
+from ui import languages
+from ui.models import Shelf
+from ui.page import build
+from ui.theme import STATIC
+from ui.training.runs import Trainings
+
+ROOT = Path(languages.__file__).resolve().parents[2]
+TABS = ("generate", "inpaint", "edit", "play", "process", "train")  # that are translated
+SAME = {  # names, which are the same everywhere
+    "DDIM", "DDPM", "Euler", "Heun", "DPM-Solver++", "UniPC", "Langevin", "GIF", "MP4", "128", "256", "512",
+    "/home/me/photos", "Run",
+}  # fmt: skip
+COMPOSED = {  # put together from parts, in ui/training, ui/tabs, ddpm_core/images/masks.py and static/everybody.js
+    "Download MP4", "Loss of the autoencoder", "Loss of the denoiser", "Warning", "Info",
+    "A face if one is painted. Around the paint, small parts of large pictures come out finer.",
+    "A photo is cut to the face in it, or without one to the square in its middle; what comes out is as large as the "
+    "model's pictures, {size} pixels a side.",
+    "A photo is cut to the square in its middle; what comes out is as large as the model's pictures, {size} pixels a "
+    "side.",
+    "{size} pixels, autoencoder {first} steps, denoiser {second} steps.",
+    "step {done} of {total} · {left} left · stage {at} of {all}: {stage}",
+    "step {done} of {total} · stage {at} of {all}: {stage}",
+    "After, seed {seed}", "Pause the animation, seed {seed}", "Play the animation, seed {seed}",
+    "Nothing is painted yet; brush over the part you want made anew.",
+    "Nothing is painted yet; brush over the part you want to keep.",
+}  # fmt: skip
+PLACE = re.compile(r"\{\w*\}")
+
+
+@pytest.fixture(scope="module")
+def page(tiny_checkpoint: Path) -> gr.Blocks:
+    shelf = Shelf.around(tiny_checkpoint, "cpu")
+    return build(shelf, Trainings(shelf.root, "cpu", "everyone"))
+
+
+def texts(page: gr.Blocks) -> Iterator[tuple[gr.blocks.Block, object]]:
+    """What stands on each component of the translated tabs; without the settings of training, which are expert's."""
+    for block in page.blocks.values():
+        above, tab = block, None
+        while (above := above.parent) is not None:  # type: ignore[assignment]
+            tab = above if isinstance(above, gr.Tab) else tab
+        if isinstance(block, gr.Tab) and block.id in TABS:
+            yield block, block.label
+        if tab is None or tab.id not in TABS:
+            continue
+        for name in (*languages.TEXTS, *(["value"] if isinstance(block, languages.PRESSED) else [])):
+            yield block, getattr(block, name, None)
+        if isinstance(block, gr.Radio):
+            for text, _ in block.choices:
+                yield block, text
+
+
+def settings_of_training(page: gr.Blocks) -> set[int]:
+    """Ids of the components of the Train tab's Advanced fold."""
+    fold = next(
+        block for block in page.blocks.values() if getattr(block, "elem_id", None) == "train-vae-settings"
+    ).parent
+    assert fold is not None
+    inside, waiting = set(), [fold]
+    while waiting:
+        one = waiting.pop()
+        inside.add(one._id)
+        waiting += getattr(one, "children", [])
+    return inside
+
+
+def test_the_dictionaries_have_the_same_keys_and_places() -> None:
+    words = languages.dictionaries()
+    assert set(words) == {"de", "es", "fr", "ja", "zh-CN"}
+    keys = set(words["de"])
+    for language, translated in words.items():
+        assert set(translated) == keys, language
+        for text, translation in translated.items():
+            assert translation.strip(), (language, text)
+            assert sorted(PLACE.findall(text)) == sorted(PLACE.findall(translation)), (language, text)
+
+
+def test_every_text_on_a_component_is_translated(page: gr.Blocks) -> None:
+    left_out = settings_of_training(page)
+    missing = {
+        text
+        for block, text in texts(page)
+        if block._id not in left_out and isinstance(text, str) and text.strip() and text not in SAME
+    }
+    assert missing == set()
+    assert sum(isinstance(text, I18nData) for _, text in texts(page)) > 100
+
+
+def test_no_key_can_be_taken_for_a_value_and_english_is_there_for_all_other_languages() -> None:
+    """Gradio looks up values as well as texts: one that is a key would be replaced by its translation."""
+    known = languages.translations().translations_dict
+    assert all(key.startswith(languages.PREFIX) for words in known.values() for key in words)
+    assert all(key == languages.PREFIX + text for key, text in known["en"].items())
+    assert set(known["en"]) == set(known["ja"])
+
+
+def said_in_source() -> Iterator[str]:
+    """All texts in the program, with {} where something is put in."""
+    for path in [*(ROOT / "ui").rglob("*.py"), *(ROOT / "ddpm_core" / "images").rglob("*.py")]:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str):
+                yield node.value
+            elif isinstance(node, ast.JoinedStr):
+                yield "".join(
+                    part.value if isinstance(part, ast.Constant) and isinstance(part.value, str) else "{}"
+                    for part in node.values
+                )
+    for script in STATIC.glob("*.js"):
+        yield PLACE.sub("{}", script.read_text(encoding="utf-8"))
+
+
+def test_every_key_is_said_somewhere_on_the_page() -> None:
+    said = "\n".join(said_in_source())
+
+    def is_said(text: str) -> bool:
+        return all(part.strip() in said for part in PLACE.split(text))
+
+    assert [text for text in languages.dictionaries()["de"] if text not in COMPOSED and not is_said(text)] == []
+
+
+def test_a_text_that_is_unknown_stays_as_it_is() -> None:
+    assert languages.translatable("Nobody translated this.") == "Nobody translated this."
+    assert languages.translatable(None) is None
+    known = languages.translatable("Generate")
+    assert isinstance(known, I18nData)
+    assert known.key == languages.PREFIX + "Generate"

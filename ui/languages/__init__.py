@@ -1,0 +1,55 @@
+"""What the page says in other languages: one file for each, with the English text as the key of its translation.
+
+Gradio's own `I18n` takes the dictionaries to the browser and puts them into components; static/everybody.js does the
+same for what is no component's text: lines under pictures, notices, names of pictures. What is in no dictionary stays
+English.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+from gradio.i18n import I18nData
+
+PREFIX = "studio: "  # of keys: Gradio looks up all that components are given, also values, which are no texts
+FOLDER = Path(__file__).parent
+TEXTS = ("label", "info", "placeholder", "title")  # of components, where they have them
+PRESSED = (gr.Button, gr.UploadButton, gr.DownloadButton)  # their value, or label, is what stands on them
+
+
+@functools.cache
+def dictionaries() -> dict[str, dict[str, str]]:
+    """Translations by English text, by language as a browser calls it ("de", "zh-CN")."""
+    return {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in sorted(FOLDER.glob("*.json"))}
+
+
+def translations() -> gr.I18n:
+    """All of them, for `launch`; where a language is not among them, Gradio takes the English ones."""
+    known = dictionaries()
+    english = {text: text for words in known.values() for text in words}
+    return gr.I18n(
+        **{
+            language: {PREFIX + text: translation for text, translation in words.items()}
+            for language, words in {"en": english, **known}.items()
+        }
+    )
+
+
+def translate(page: gr.Blocks) -> None:
+    """Have Gradio show what stands on the page's components in the visitor's language, where it is known."""
+    for block in page.blocks.values():
+        for name in (*TEXTS, *(["value"] if isinstance(block, PRESSED) else [])):
+            if isinstance(text := getattr(block, name, None), str):
+                setattr(block, name, translatable(text))
+        if choices := getattr(block, "choices", None):
+            block.choices = [(translatable(text), value) for text, value in choices]  # type: ignore[attr-defined]
+
+
+def translatable(text: Any) -> Any:
+    """A text as the browser translates it; itself where no dictionary has it, or where it is none."""
+    known = isinstance(text, str) and all(text in words for words in dictionaries().values())
+    return I18nData(PREFIX + text) if known else text
