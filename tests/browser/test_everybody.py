@@ -13,8 +13,10 @@ from PIL import Image
 from playwright.sync_api import Locator, Page, expect
 
 from tests.browser.conftest import DESKTOP, PHONE
-from tests.browser.test_studio import LONG, advanced, downloaded, drawn, run, settle, upload
+from tests.browser.test_studio import LONG, advanced, downloaded, drawn, number, run, settle, upload
+from ui.languages import dictionaries
 
+NEGATIVE = "Seed should be greater than or equal to {least}, not '{given}'."
 TABS = ("Generate", "Inpaint", "Edit", "Play", "Process", "Train")
 RULES = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"], "resultTypes": ["violations"]}
 # What Gradio itself breaks and neither style nor script can mend: the rule's id, and why it is so.
@@ -193,3 +195,30 @@ def test_on_a_phone_one_finger_paints_and_two_zoom(phone: Page, tmp_path: Path) 
     rows, columns = np.flatnonzero(changed.any(1)), np.flatnonzero(changed.any(0))
     assert 30 < rows[0] < rows[-1] < 98  # a stroke from left to right, and nothing else
     assert columns[-1] - columns[0] > rows[-1] - rows[0]
+
+
+SPOKEN = {
+    "de-DE": ["Erzeugen", "Früher gemacht, ab Seed 127.", "Anderer Seed", "Mehr Schritte: feiner und langsamer."],
+    "ja-JP": ["生成", "作成済み、シード 127 から。", "別のシード", "多いほど精細になり、遅くなります。"],
+}
+
+
+@pytest.mark.parametrize("language", SPOKEN)
+def test_the_page_speaks_the_language_of_its_visitor(visit: Callable[..., Page], language: str) -> None:
+    page = visit(viewport=PHONE, color_scheme="light", locale=language, has_touch=True, is_mobile=True)
+    tab, line, dice, info = SPOKEN[language]
+    expect(page.locator("html")).to_have_attribute("lang", language[:2])
+    expect(page.get_by_role("tab", name=tab, exact=True)).to_be_visible()
+    expect(page.locator("#generate-run")).to_have_text(tab)
+    expect(page.locator("#generate-dice")).to_have_text(dice)
+    expect(page.locator("#generate-bar p")).to_have_text(line)
+    page.locator(".controls button.label-wrap").locator("visible=true").click()
+    expect(page.get_by_text(info)).to_be_visible()
+    number(page, "#generate-seed", -3)
+    page.locator("#generate-run").click()  # a notice, which no component shows
+    problem = page.locator(".toast-text")
+    expect(problem).to_have_text(dictionaries()[language[:2]][NEGATIVE].format(least=0, given=-3))
+    for one in page.get_by_role("tab").all():
+        box = one.bounding_box()
+        assert box is None or box["x"] + box["width"] <= PHONE["width"]
+    assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]

@@ -36,6 +36,8 @@ COMPOSED = {  # put together from parts, in ui/training, ui/tabs, ddpm_core/imag
     "After, seed {seed}", "Pause the animation, seed {seed}", "Play the animation, seed {seed}",
     "Nothing is painted yet; brush over the part you want made anew.",
     "Nothing is painted yet; brush over the part you want to keep.",
+    "Seed should be greater than or equal to {least}, not '{given}'.",
+    "Seed should be less than or equal to {most}, not '{given}'.",
 }  # fmt: skip
 PLACE = re.compile(r"\{\w*\}")
 
@@ -47,7 +49,7 @@ def page(tiny_checkpoint: Path) -> gr.Blocks:
 
 
 def texts(page: gr.Blocks) -> Iterator[object]:
-    """What stands on the components of the translated tabs; without the folds of Train: their settings are the command's."""
+    """What stands on the components of the translated tabs; not in the folds of Train: those settings are a command's."""
     for block in page.blocks.values():
         above, tab, folded = block, None, False
         while (above := above.parent) is not None:  # type: ignore[assignment]
