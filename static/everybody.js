@@ -52,6 +52,10 @@
     });
   }
 
+  // What stood in a line before it was translated.
+  const written = (line) => originals.get(line.firstChild)?.written ?? line.textContent;
+  window.studio.written = written;
+
   // Names, for those who listen.
   function name() {
     all(".square img, .show-api img", (icon) => put(icon, "alt", "")); // the button's words say it
@@ -176,8 +180,7 @@
     }
     all(".bar p", (line) => {
       const [bar, text] = [line.closest(".bar"), line.textContent];
-      const step = /^step \d/.test(originals.get(line.firstChild)?.written ?? text);
-      if (said.has(bar) && said.get(bar) !== text && !step) voice.textContent = text;
+      if (said.has(bar) && said.get(bar) !== text && !/^step \d/.test(written(line))) voice.textContent = text;
       said.set(bar, text);
     });
   }

@@ -141,7 +141,8 @@
     }
     for (const stop of stops()) {
       const bar = document.querySelector(`#${stop.id.replace("-stop", "-bar")} p`);
-      if (bar && /^(Starting|Next in|Place)/.test(bar.textContent)) bar.textContent = waits.text;
+      const text = bar && (window.studio.written?.(bar) ?? bar.textContent);
+      if (/^(Starting|Next in|Place)/.test(text)) bar.textContent = waits.text;
     }
   }
 

@@ -36,6 +36,7 @@ COMPOSED = {  # put together from parts, in ui/training, ui/tabs, ddpm_core/imag
     "After, seed {seed}", "Pause the animation, seed {seed}", "Play the animation, seed {seed}",
     "Nothing is painted yet; brush over the part you want made anew.",
     "Nothing is painted yet; brush over the part you want to keep.",
+    "Place {rank} in line · ready in about {time}", "Next in line · ready in about {time}",
     "Seed should be greater than or equal to {least}, not '{given}'.",
     "Seed should be less than or equal to {most}, not '{given}'.",
 }  # fmt: skip
@@ -49,7 +50,7 @@ def page(tiny_checkpoint: Path) -> gr.Blocks:
 
 
 def texts(page: gr.Blocks) -> Iterator[object]:
-    """What stands on the components of the translated tabs; not in the folds of Train: those settings are a command's."""
+    """What stands on components of the translated tabs; not in the folds of Train, whose settings are a command's."""
     for block in page.blocks.values():
         above, tab, folded = block, None, False
         while (above := above.parent) is not None:  # type: ignore[assignment]
