@@ -185,7 +185,7 @@ def launch_settings(framed_by: str = FRAMED_BY) -> dict[str, Any]:
         "max_file_size": "100mb",
         "ssr_mode": False,
         "app_kwargs": {
-            "middleware": [Middleware(Guard, scripts=[script], framed_by=framed_by)],
+            "middleware": [Middleware(Guard, scripts=scripts, framed_by=framed_by)],
             "lifespan": sweep.lifespan,
         },
         "quiet": True,
