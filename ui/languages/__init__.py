@@ -46,7 +46,7 @@ def translate(page: gr.Blocks) -> None:
             if isinstance(text := getattr(block, name, None), str):
                 setattr(block, name, translatable(text))
         if choices := getattr(block, "choices", None):
-            block.choices = [(translatable(text), value) for text, value in choices]  # type: ignore[attr-defined]
+            block.choices = [(translatable(text), value) for text, value in choices]  # type: ignore[union-attr]
 
 
 def translatable(text: Any) -> Any:
