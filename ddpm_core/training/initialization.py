@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from ddpm_core.checkpoints import native as checkpoint
-from ddpm_core.checkpoints.atomic import CheckpointError
+from ddpm_core.checkpoints.atomic import CheckpointError, write_atomically
 from ddpm_core.checkpoints.native import CheckpointConfig
 from ddpm_core.cli import plain
 from ddpm_core.diffusion.guidance import extrapolate
@@ -124,7 +124,7 @@ def take_codec(request: TrainRequest) -> list[str]:
     checkpoint.load_codec(folder)  # or it cannot be, and nothing is written
     checkpoint.write_config(request.out, CheckpointConfig(size=request.size, **parts))
     name = checkpoint.CODEC_WEIGHTS
-    checkpoint.write_atomically(request.out / name, lambda partial: shutil.copyfile(folder / name, partial))
+    write_atomically(request.out / name, lambda partial: shutil.copyfile(folder / name, partial))
     return [f"The {'autoencoder' if config.codec == 'vae' else 'codec'} is that of {folder}, as it is."]
 
 

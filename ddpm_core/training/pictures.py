@@ -10,7 +10,7 @@ from pathlib import Path
 
 from torch import Tensor
 
-from ddpm_core.checkpoints import native as checkpoint
+from ddpm_core.checkpoints.atomic import write_atomically
 from ddpm_core.data.find import find
 from ddpm_core.data.load import NoPictures, PictureSet, Skipped, load_pictures
 from ddpm_core.images.files import Source
@@ -91,11 +91,11 @@ def describe(request: TrainRequest, pictures: Pictures) -> None:
         lines.append(f"{count} files cannot be used; training/{SKIPPED} says why.")
     found = "".join(f"{line}\n" for line in lines)
     path = request.out / "training" / DATA
-    checkpoint.write_atomically(path, lambda partial: partial.write_text(found, encoding="utf-8"))
+    write_atomically(path, lambda partial: partial.write_text(found, encoding="utf-8"))
     path = skipped_file(request.out)
     if pictures.skipped:
         lines = [f"{name_in(request.data, source)}\t{_on_one_line(reason)}\n" for source, reason in pictures.skipped]
-        checkpoint.write_atomically(path, lambda partial: partial.write_text("".join(lines), encoding="utf-8"))
+        write_atomically(path, lambda partial: partial.write_text("".join(lines), encoding="utf-8"))
     else:
         path.unlink(missing_ok=True)
 

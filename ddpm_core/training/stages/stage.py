@@ -9,6 +9,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from ddpm_core.checkpoints import native as checkpoint
+from ddpm_core.checkpoints.atomic import write_atomically
 from ddpm_core.checkpoints.native import CheckpointConfig
 from ddpm_core.training.settings import StageName, TrainRequest
 from ddpm_core.training.shards import LossState, MicroBatch
@@ -44,7 +45,7 @@ class Stage(Protocol):
 
 def save_grid(sheet: Image.Image, path: Path) -> None:
     """Write a sample grid, atomically."""
-    checkpoint.write_atomically(path, lambda partial: sheet.save(partial, format="PNG"))
+    write_atomically(path, lambda partial: sheet.save(partial, format="PNG"))
 
 
 def weights_file(out: Path, stage: StageName) -> Path:
