@@ -86,7 +86,7 @@ function play() {
   const began = performance.now();
   const from = at;
   const run = (now) => {
-    at = Math.min(steps(), from + ((now - began) / 2500) * steps());
+    at = Math.min(steps(), from + (Math.max(0, now - began) / 2500) * steps()); // a frame may have begun before
     draw();
     if (at < steps()) playing = requestAnimationFrame(run);
     else stop();

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import get_args
 
 from ddpm_core.inspection.beliefs import BANDS, BeliefsRequest, agreement, beliefs, power_spectrum
 from ddpm_core.inspection.subject import Subject
 from ddpm_core.pipeline import LatentDiffusion
-from ui.components.controls import SAMPLERS
 from ui.results import SIDE, animate
 from ui.tabs.inside.draw import Figure, Line, chart, charts, figures
-from ui.tabs.inside.view import Drawing, View, choice, slider
+from ui.tabs.inside.view import Drawing, View, sampler_menu, slider
 
 FORMULA = r"""
 $$\hat x_0(t) = \frac{z_t - \sqrt{1 - \bar\alpha_t}\, \epsilon_\theta(z_t, t)}{\sqrt{\bar\alpha_t}}, \qquad
@@ -83,10 +81,7 @@ VIEW = View(
     draw,
     {
         "at": slider("After step", 1, BeliefsRequest.model_fields["steps"].default),
-        "sampler": choice(
-            "Sampler",
-            [(SAMPLERS.get(name, name), name) for name in get_args(BeliefsRequest.model_fields["sampler"].annotation)],
-        ),
+        "sampler": sampler_menu(BeliefsRequest),
     },
     FORMULA,
     (beliefs, power_spectrum, agreement),

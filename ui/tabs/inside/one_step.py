@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, get_args
+from typing import Any
 
 from PIL import Image
 
@@ -10,9 +10,8 @@ from ddpm_core.inspection.one_step import OneStepRequest, best_blur, ladder, thr
 from ddpm_core.inspection.sheet import labelled_sheet
 from ddpm_core.inspection.subject import MOST_STATES, Subject
 from ddpm_core.pipeline import LatentDiffusion
-from ui.components.controls import SAMPLERS
 from ui.tabs.inside.draw import Figure, decibels, figures, finite, note
-from ui.tabs.inside.view import Drawing, View, choice, png, slider, switch
+from ui.tabs.inside.view import Drawing, View, png, sampler_menu, slider, switch
 
 FORMULA = r"""
 $$\hat x_0 = \frac{z_t - \sqrt{1 - \bar\alpha_t}\, \epsilon_\theta(z_t, t)}{\sqrt{\bar\alpha_t}}
@@ -77,12 +76,10 @@ VIEW = View(
     {
         "t": slider("State t", 1, MOST_STATES - 1),
         "steps": slider("Steps from noise to picture", 1, 50),
-        "sampler": choice(
-            "Sampler",
-            [(SAMPLERS.get(name, name), name) for name in get_args(OneStepRequest.model_fields["sampler"].annotation)],
-        ),
+        "sampler": sampler_menu(OneStepRequest),
         "ladder": switch("How many steps are enough? The seed's picture in 1 to 40 steps; takes seconds once."),
     },
     FORMULA,
     (three_ways, best_blur, ladder),
+    more=frozenset({"steps", "sampler"}),
 )

@@ -21,11 +21,10 @@ from ddpm_core.inspection.points import (
 from ddpm_core.inspection.points_picture import flight_frames
 from ddpm_core.inspection.subject import Subject
 from ddpm_core.pipeline import LatentDiffusion
-from ui.components.controls import SAMPLERS
 from ui.errors import Problem
 from ui.results import SIDE, animate
 from ui.tabs.inside.draw import Line, chart, charts, note
-from ui.tabs.inside.view import Drawing, View, choice, slider, unseen
+from ui.tabs.inside.view import Drawing, View, choice, sampler_menu, slider, unseen
 from ui.theme import STATIC
 
 FORMULA = r"""
@@ -75,7 +74,9 @@ def draw(model: LatentDiffusion, subject: Subject | None, request: PointsRequest
     if rungs[0].finest is not None:
         exact = [(rung.steps, rung.finest) for rung in rungs if rung.finest is not None]
         lines.insert(0, Line(exact, f"from where {FINEST} steps end"))
-    said = chart("How far the ends are off, by number of steps", lines, "steps", "distance", min(request.steps, 50))
+    most = max(value for line in lines for _, value in line.points)
+    at = min(request.steps, 50)
+    said = chart("How far the ends are off, by number of steps", lines, "steps", "distance", at, (0, most))
     numbers: dict[str, Any] = {
         "states": made.states, "ends": made.ways[-1], "points": made.points, "distance": made.distance,
         "distance_by_steps": {str(rung.steps): rung.nearest for rung in rungs},
@@ -111,10 +112,7 @@ VIEW = View(
     {
         "shape": choice("Shape", [(one, one) for one in get_args(PointsRequest.model_fields["shape"].annotation)]),
         "steps": slider("Steps", 1, 50),
-        "sampler": choice(
-            "Sampler",
-            [(SAMPLERS.get(name, name), name) for name in get_args(PointsRequest.model_fields["sampler"].annotation)],
-        ),
+        "sampler": sampler_menu(PointsRequest),
         "eta": slider("Eta (DDIM alone)", 0, 1, 0.1),
         "colour": choice("Colour", [("any", "any"), ("first", "first"), ("second", "second")]),
         "guidance": slider("Guidance to the colour", 0, 8, 0.5),
@@ -126,6 +124,7 @@ VIEW = View(
     },
     FORMULA,
     (exact_predictor, point_predictor, held_coordinate, flight, Diffuser.add_noise),
+    more=frozenset({"eta", "colour", "guidance", "hold", "at", "clamp", "seed"}),
     of_a_picture=False,
     stage=stage,
 )

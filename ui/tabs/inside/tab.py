@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
 from typing import Any
 
@@ -145,15 +145,28 @@ class ViewPart:
         with gr.Column(visible=shown, elem_id=name, elem_classes="inside-column") as self.column:
             gr.HTML(f'<p class="lead">{view.sentence}</p>')
             with gr.Row(elem_classes="inside-controls"):
-                self.controls: dict[str, Any] = {
-                    field: make(f"{name}-{field}", view.request.model_fields[field].default)
-                    for field, make in view.controls.items()
-                }
+                plain = self._place(field for field in view.controls if field not in view.more)
+            folded: dict[str, Any] = {}
+            if view.more:
+                with (
+                    gr.Accordion("More to change", open=False, elem_classes="inside-more"),
+                    gr.Row(elem_classes="inside-controls"),
+                ):
+                    folded = self._place(field for field in view.controls if field in view.more)
+            self.controls = {field: (plain | folded)[field] for field in view.controls}
             self.stage = view.stage(f"{name}-stage")
             with gr.Row(elem_classes="actions"):
                 self.download = gr.DownloadButton("Download", size="sm", elem_id=f"{name}-download", scale=0)
             with gr.Accordion("Formula and code", open=False, elem_id=f"{name}-code"):
                 gr.Markdown(f"{view.formula}\n\n{code_of(view.functions)}", latex_delimiters=LATEX)
+
+    def _place(self, fields: Iterable[str]) -> dict[str, Any]:
+        """The controls of these fields, by field, placed here."""
+        view = self.view
+        return {
+            field: view.controls[field](f"inside-{view.name}-{field}", view.request.model_fields[field].default)
+            for field in fields
+        }
 
     def pressed(self, event: gr.EventData) -> list[Any]:
         """What was pressed on the stage sets controls; values out of their bounds are refused by the request."""

@@ -7,7 +7,7 @@ import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import gradio as gr
 from gradio.components import Component
@@ -16,6 +16,7 @@ from PIL import Image
 from ddpm_core.inspection.subject import Subject, subject_of_file, subject_of_seed
 from ddpm_core.pipeline import LatentDiffusion
 from ddpm_core.requests import Request
+from ui.components.controls import SAMPLERS
 from ui.files import written
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -50,6 +51,7 @@ class View:
         controls: make the controls of fields, given an id and the default; fields without one are for programs alone.
         formula: the formula with its source, in Markdown.
         functions: what computes it; their source is shown.
+        more: fields whose controls stand in a fold, as one seldom needs them.
         of_a_picture: whether it is about a picture.
         stage: makes what it is drawn on, given an id; its event `select` may name new values of controls.
     """
@@ -62,6 +64,7 @@ class View:
     controls: Mapping[str, MakeControl]
     formula: str
     functions: tuple[Callable[..., Any], ...]
+    more: frozenset[str] = frozenset()
     of_a_picture: bool = True
     stage: Callable[[str], gr.HTML] = field(default=lambda elem_id: html_stage(elem_id))
 
@@ -90,6 +93,19 @@ def slider(label: str, low: float, high: float, step: float = 1, info: str | Non
 def choice(label: str, choices: Sequence[tuple[str, Any]], info: str | None = None) -> MakeControl:
     """Makes the control of one of a few, (what it is called, value) each."""
     return lambda elem_id, default: gr.Radio(list(choices), value=default, label=label, info=info, elem_id=elem_id)
+
+
+def menu(label: str, choices: Sequence[tuple[str, Any]]) -> MakeControl:
+    """Makes the control of one of many, as `choice` does of few."""
+    return lambda elem_id, default: gr.Dropdown(
+        list(choices), value=default, label=label, elem_id=elem_id, filterable=False
+    )
+
+
+def sampler_menu(request: type[Request]) -> MakeControl:
+    """Makes the control of how steps are taken, of those that a request knows."""
+    known = get_args(request.model_fields["sampler"].annotation)
+    return menu("Sampler", [(SAMPLERS.get(name, name), name) for name in known])
 
 
 def switch(label: str) -> MakeControl:
