@@ -49,8 +49,8 @@ TOUR = (
         "points",
         {},
         "Here the predictor is exact, so only the steps are to blame. With one step every point lands in the middle "
-        "of all: the safest guess. The ways from noise to points bend early and late and are nearly straight in "
-        "between, so five steps already find the shape and twenty leave hardly anything to a thousand; read the "
-        "distance to the finest ways under the picture. A solver that looks back at its last step needs fewer still.",
+        "of all: the safest guess. But the ways bend slowly, and few long steps follow them: from five on the shape is "
+        "there, and twenty end close to where two hundred would; the chart has the distance. The real model is no "
+        "different: see its face in 1 to 40 steps in One step or many.",
     ),
 )
