@@ -32,7 +32,7 @@ def draw(model: LatentDiffusion, subject: Subject, request: AutoencoderRequest) 
         figures(shown)
         + note(
             f"{made.pixels:,} numbers become {made.values:,}, {smaller:.3g} times fewer. "
-            "Nothing that is made in the latent can be nearer to the picture than this."
+            "Whatever is made in the latent is seen through the same decoder, so this is about the best to hope for."
         ),
         {"psnr": finite(made.psnr), "values": made.values, "pixels": made.pixels},
         png(
