@@ -30,6 +30,7 @@ from ddpm_core.diffusion.illusions import VIEWS, anagram, hybrid, rearranged
 from ddpm_core.diffusion.noise import Noise, SeededNoise, interpolated, starting_at
 from ddpm_core.diffusion.prediction import Predictor, predictor
 from ddpm_core.diffusion.samplers import SAMPLERS, Step, sample_loop
+from ddpm_core.diffusion.spacing import churned_timesteps
 from ddpm_core.errors import UserError, lookup, no_such
 from ddpm_core.images.crop import Frame, box_crop, center_crop
 from ddpm_core.images.faces import Box, center_box, find_faces
@@ -40,6 +41,7 @@ from ddpm_core.networks.codec import Codec
 from ddpm_core.networks.cpu.packed import ready
 from ddpm_core.networks.unet import Denoiser
 from ddpm_core.requests import (
+    OWNERS,
     AnagramRequest,
     BetweenRequest,
     EditRequest,
@@ -325,7 +327,7 @@ class LatentDiffusion(HubMixin):
         return SeededNoise(seeds, (self.codec.latent_channels, cells, cells), self.device)
 
     def _timesteps(self, request: GenerateRequest) -> list[int]:
-        return self.diffuser.spaced_timesteps(request.steps, request.spacing)
+        return self.diffuser.spaced_timesteps(request.steps, request.spacing, **request.extras("spacing"))
 
     def _run(
         self,
@@ -337,8 +339,8 @@ class LatentDiffusion(HubMixin):
     ) -> Iterator[Step]:
         """The request's sampler; predictor and timesteps are the request's, too, unless given."""
         predict = predict or self._predictor(request, request.label)
-        timesteps = timesteps or self._timesteps(request)
-        take_step = partial(lookup(SAMPLERS, "sampler", request.sampler), **request.extras)
+        timesteps = churned_timesteps(timesteps or self._timesteps(request), self.diffuser.alpha_bar, request.churn)
+        take_step = partial(lookup(SAMPLERS, "sampler", request.sampler), **request.extras("sampler"))
         return _without_gradients(sample_loop(take_step, predict, self.diffuser, timesteps, noise, constrain))
 
     @torch.inference_mode()
@@ -349,6 +351,7 @@ class LatentDiffusion(HubMixin):
     def png_parameters(self, request: GenerateRequest) -> dict[str, Any]:
         """What a saved picture's PNG text says of its making."""
         unused = {"label", "other"} - set(request.labels) | (set() if request.labels else {"guidance"})
+        unused |= {name for name, (field, owners) in OWNERS.items() if getattr(request, field) not in owners} - {"eta"}
         return {"action": request.action, "checkpoint": self.name, **request.model_dump(mode="json", exclude=unused)}
 
 

@@ -22,7 +22,8 @@ from ddpm_core.diffusion.constraints import CLAMPS, MASK_RULES, repaint_timestep
 from ddpm_core.diffusion.illusions import VIEWS
 from ddpm_core.diffusion.samplers import SAMPLERS
 from ddpm_core.diffusion.schedules import SCHEDULES
-from ddpm_core.diffusion.spacing import SPACING_ALIASES, SPACINGS
+from ddpm_core.diffusion.spacing import RHO, SPACING_ALIASES, SPACINGS
+from ddpm_core.diffusion.steps import LANGEVIN_SNR, VarianceType
 from ddpm_core.images.animation import FORMATS
 from ddpm_core.images.crop import Crop
 
@@ -70,7 +71,17 @@ else:
     SecondName = Literal[(*COMPARED, "none")]
 
 # How a picture is made, not which: what a checkpoint may have other defaults for than the requests.
-METHOD = ("steps", "sampler", "spacing", "eta", "guidance", "mask_rule", "clamp", "resamples", "jump")
+METHOD = (
+    "steps", "sampler", "spacing", "eta", "guidance", "variance_type", "snr", "rho", "churn", "mask_rule", "clamp",
+    "resamples", "jump",
+)  # fmt: skip
+# Settings that only some samplers or spacings have: the field that chooses, and its values that have them.
+OWNERS: dict[str, tuple[str, tuple[str, ...]]] = {
+    "eta": ("sampler", ("ddim",)),
+    "variance_type": ("sampler", ("ddpm", "langevin")),
+    "snr": ("sampler", ("langevin",)),
+    "rho": ("spacing", ("karras",)),
+}
 
 Label = Annotated[  # an empty box, or a number without quotes
     str | None, BeforeValidator(lambda value: None if value == "" else str(value) if isinstance(value, int) else value)
@@ -97,6 +108,12 @@ class GenerateRequest(Request):
     eta: float = Field(0.0, ge=0, le=1, description="fraction of DDPM's noise that DDIM adds in its steps; DDIM only")
     label: Label = Field(None, description="class to make, by name or number, of a checkpoint that has classes")
     guidance: float = Field(2.0, ge=0, le=20, description="how closely a class is followed, 1 for plainly; above, more")
+    variance_type: VarianceType = Field("learned", description="of the noise in DDPM's steps; learned, or small if not")
+    snr: float = Field(LANGEVIN_SNR, gt=0, le=1, description="signal-to-noise ratio of Langevin's corrector")
+    rho: float = Field(
+        RHO, ge=1, le=100, description="spacing karras: the larger, the more steps where little is noise"
+    )
+    churn: float = Field(0.0, ge=0, le=1000, description="fresh noise before each step, for noise taken away (EDM)")
 
     @model_validator(mode="after")
     def _last_seed(self) -> Self:
@@ -104,13 +121,15 @@ class GenerateRequest(Request):
             raise ValueError(f"the last seed, {self.seeds[-1]}, is above {MAX_SEED}")
         return self
 
-    @field_validator("eta")
+    @field_validator(*OWNERS)
     @classmethod
-    def _eta_has_effect(cls, eta: float, info: ValidationInfo) -> float:
-        sampler = info.data.get("sampler")
-        if eta and sampler not in (None, "ddim"):
-            raise ValueError(f"belongs to the sampler ddim and must be 0 with {sampler}")
-        return eta
+    def _has_effect(cls, value: Any, info: ValidationInfo) -> Any:
+        field, owners = OWNERS[str(info.field_name)]
+        chosen, usual = info.data.get(field), cls.model_fields[str(info.field_name)].default
+        if value != usual and chosen not in (None, *owners):
+            usual = usual if isinstance(usual, str) else f"{usual:g}"
+            raise ValueError(f"belongs to the {field} {' and '.join(owners)} and must be {usual} with {chosen}")
+        return value
 
     @property
     def seeds(self) -> list[int]:
@@ -141,10 +160,10 @@ class GenerateRequest(Request):
         guided = bool(self.labels) and self.guidance != 1
         return self.count * self.calls * (1 + (self.sampler in CALLED_TWICE)) * (1 + guided)
 
-    @property
-    def extras(self) -> dict[str, float]:
-        """Arguments of this sampler alone."""
-        return {"eta": self.eta} if self.eta else {}
+    def extras(self, field: Literal["sampler", "spacing"]) -> dict[str, Any]:
+        """Arguments of its sampler, or of its spacing, alone."""
+        chosen = getattr(self, field)
+        return {name: getattr(self, name) for name, (of, owners) in OWNERS.items() if of == field and chosen in owners}
 
     def singles(self) -> list[Self]:
         """One request per picture of the batch: each makes, alone, the picture it makes in the batch."""
@@ -167,6 +186,12 @@ class InpaintRequest(GenerateRequest):
     grow: int = Field(0, ge=-256, le=256, description="pixels to widen what is made anew, below 0 to narrow it")
     feather: int = Field(0, ge=0, le=256, description="pixels over which what is made anew fades in at its edge")
     crop: Crop = Field("auto", description="what the model sees: a painted face, the whole picture, around the painted")
+
+    @model_validator(mode="after")
+    def _resamples_or_churn(self) -> Self:
+        if self.churn and self.resamples > 1:
+            raise ValueError("resamples must be 1 with churn, since both add noise between steps")
+        return self
 
     @field_validator("jump")
     @classmethod

@@ -134,6 +134,26 @@ def test_spacing_and_eta_reach_the_sampler(tiny_model: LatentDiffusion) -> None:
     assert not torch.equal(noisy[-1].latent, plain[-1].latent)
 
 
+@pytest.mark.parametrize(
+    ("usual", "other"),
+    [
+        ({"sampler": "ddpm"}, {"variance_type": "fixed_large"}),
+        ({"sampler": "langevin"}, {"variance_type": "fixed_large"}),
+        ({"sampler": "langevin"}, {"snr": 0.01}),
+        ({"spacing": "karras"}, {"rho": 2.0}),
+        ({"sampler": "heun"}, {"churn": 3.0}),
+        ({"sampler": "unipc"}, {"churn": 3.0}),
+    ],
+)
+def test_what_only_some_samplers_and_spacings_have_reaches_them(
+    tiny_model: LatentDiffusion, usual: dict, other: dict
+) -> None:
+    plain = list(tiny_model.generate(GenerateRequest(steps=4, **usual)))
+    changed = list(tiny_model.generate(GenerateRequest(steps=4, **usual, **other)))
+    assert len(changed) == len(plain) == 4
+    assert not torch.equal(changed[-1].latent, plain[-1].latent)
+
+
 def test_generating_leaves_the_global_random_numbers_and_the_gradient_mode_alone(tiny_model: LatentDiffusion) -> None:
     state = torch.get_rng_state()
     steps = tiny_model.generate(GenerateRequest(steps=3, sampler="ddpm"))
@@ -304,6 +324,8 @@ def test_the_parameters_say_all_that_is_needed_to_make_the_picture_again(tiny_mo
         "sampler": "ddpm",
         "spacing": "uniform",
         "eta": 0.0,
+        "variance_type": "learned",
+        "churn": 0.0,
     }
     said = tiny_model.png_parameters(InpaintRequest(mask_rule="nearest"))
     assert (said["action"], said["mask_rule"]) == ("inpaint", "nearest")

@@ -143,10 +143,32 @@ def test_every_number_of_steps_a_request_allows_is_one_the_schedule_has() -> Non
 
 
 def test_eta_reaches_ddim_and_is_refused_where_it_has_no_effect() -> None:
-    assert GenerateRequest(sampler="ddim", eta=0.5).extras == {"eta": 0.5}
-    assert GenerateRequest(sampler="heun", eta=0).extras == {}
+    assert GenerateRequest(sampler="ddim", eta=0.5).extras("sampler") == {"eta": 0.5}
+    assert GenerateRequest(sampler="heun", eta=0).extras("sampler") == {}
+    assert GenerateRequest(spacing="karras", rho=3).extras("spacing") == {"rho": 3}
     sentence = complaint_of(GenerateRequest, sampler="heun", eta=0.5)
     assert sentence == "eta belongs to the sampler ddim and must be 0 with heun, not '0.5'."
+
+
+@pytest.mark.parametrize(
+    ("fields", "sentence"),
+    [
+        ({"snr": 0.1}, "snr belongs to the sampler langevin and must be 0.16 with dpm-solver++, not '0.1'."),
+        (
+            {"sampler": "ddim", "variance_type": "fixed_large"},
+            "variance_type belongs to the sampler ddpm and langevin and must be learned with ddim, not 'fixed_large'.",
+        ),
+        ({"rho": 3}, "rho belongs to the spacing karras and must be 7 with uniform, not '3'."),
+    ],
+)
+def test_what_would_have_no_effect_is_refused(fields: dict, sentence: str) -> None:
+    assert complaint_of(GenerateRequest, **fields) == sentence
+
+
+def test_an_inpainting_is_resampled_or_churned() -> None:
+    sentence = complaint_of(InpaintRequest, churn=2.0)
+    assert sentence.startswith("resamples must be 1 with churn")
+    assert InpaintRequest(churn=2.0, resamples=1).churn == 2
 
 
 def test_no_picture_of_a_batch_has_a_seed_out_of_bounds() -> None:

@@ -94,12 +94,13 @@ class Diffuser:
         signal, noise = self.signal_and_noise(t, noisy)
         return (noisy - noise * eps) / signal
 
-    def spaced_timesteps(self, steps: int, spacing: str = "uniform") -> list[int]:
+    def spaced_timesteps(self, steps: int, spacing: str = "uniform", **extras: float) -> list[int]:
         """`steps`+1 states from N-1 down to 0: where a sampler stands before, between and after its steps.
 
         Args:
             steps: reverse steps, 1..N-1.
             spacing: how the states are spread, of `SPACINGS`.
+            extras: further arguments of this spacing.
 
         Raises:
             UserError: `steps` is not in 1..N-1, or there is no such spacing.
@@ -107,4 +108,4 @@ class Diffuser:
         if not 1 <= steps <= self.num_timesteps - 1:
             raise UserError(f"steps must be from 1 to {self.num_timesteps - 1}, not {steps}")
         positions = lookup(SPACINGS, "spacing", spacing, SPACING_ALIASES)
-        return distinct(positions(self.alpha_bar, steps), self.num_timesteps)
+        return distinct(positions(self.alpha_bar, steps, **extras), self.num_timesteps)

@@ -67,11 +67,24 @@ def flow(steps: int, beta_start: float, beta_end: float) -> Tensor:
     return 1 - left[1:] / left[:-1]
 
 
+def variance_exploding(steps: int, beta_start: float, beta_end: float) -> Tensor:
+    """Betas of the process whose variance explodes, x0 + sigma eps, sigma from 0.01 to 50 in equal ratios (Song et al.
+    2021, "Score-based generative modeling", eq. 9 and section C).
+
+    Divided by sqrt(1 + sigma^2) it has unit variance, with alpha_bar = 1 / (1 + sigma^2), and all that knows alpha_bar
+    knows it. `beta_start` and `beta_end` are not used.
+    """
+    sigma = torch.linspace(math.log(0.01), math.log(50), steps, dtype=torch.float64).exp()
+    left = torch.cat([torch.ones(1, dtype=torch.float64), 1 / (1 + sigma.square())])
+    return 1 - left[1:] / left[:-1]
+
+
 SCHEDULES: dict[str, Schedule] = {
     "linear": linear,
     "scaled-linear": scaled_linear,
     "cosine": cosine,
     "sigmoid": sigmoid,
     "flow": flow,
+    "ve": variance_exploding,
 }
 SCHEDULE_ALIASES = {"quadratic": "scaled-linear"}  # an older one for it, which checkpoints and command lines have

@@ -14,7 +14,7 @@ import math
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor
@@ -24,6 +24,7 @@ from ddpm_core.diffusion.noise import Noise
 from ddpm_core.diffusion.prediction import Prediction
 
 StepFunction = Callable[["StepContext"], Tensor]
+VarianceType = Literal["learned", "fixed_small", "fixed_large"]
 
 # Signal-to-noise ratio r of a corrector's step: what Song et al. 2021 (section H.1) set for CIFAR-10 where variance
 # explodes. Where it is preserved, as here, they found less best beside an ancestral predictor, 0.01 (table 5).
@@ -85,20 +86,25 @@ def ddim_step(context: StepContext, eta: float = 0.0) -> Tensor:
     return latent + variance**0.5 * context.noise() if variance > 0 else latent
 
 
-def ddpm_step(context: StepContext) -> Tensor:
-    """Ancestral sampling (Ho et al. 2020, algorithm 2, with the posterior variance of eq. 7).
+def ddpm_step(context: StepContext, variance_type: VarianceType = "learned") -> Tensor:
+    """Ancestral sampling (Ho et al. 2020, algorithm 2), for steps of any length.
 
-    DDIM at eta 1 (Song et al. 2021, section 4.1), for steps of any length. A learned variance is taken between the
-    step's
-    bounds (Nichol & Dhariwal 2021, section 4).
+    With the posterior variance of eq. 7 it is DDIM at eta 1 (Song et al. 2021, section 4.1).
+
+    Args:
+        variance_type: "fixed_small", beta_tilde, right for data in one point; "fixed_large", beta, right for data that
+            is noise itself (Ho et al. 2020, section 3.2); "learned", between the two as the network says (Nichol &
+            Dhariwal 2021, section 4), or small where it says nothing.
     """
-    if context.variance is None or context.s == 0:
+    learned = context.variance if variance_type == "learned" else None
+    if context.s == 0 or (learned is None and variance_type != "fixed_large"):
         return ddim_step(context, eta=1.0)
     alpha_bar_t, alpha_bar_s = context.alpha_bars()
     beta = 1 - alpha_bar_t / alpha_bar_s
     beta_tilde = (1 - alpha_bar_s) / (1 - alpha_bar_t) * beta
     # Nichol & Dhariwal 2021, eq. 15: variance = exp(v log beta + (1 - v) log beta_tilde)
-    variance = beta_tilde ** (1 - context.variance) * beta**context.variance  # (B, C, h, w)
+    v = torch.ones(()) if learned is None else learned  # () or (B, C, h, w)
+    variance = beta_tilde ** (1 - v) * beta**v
     mean = alpha_bar_s**0.5 * context.denoised + (1 - alpha_bar_s - beta_tilde) ** 0.5 * context.eps
     return mean + variance.sqrt() * context.noise()
 
@@ -192,14 +198,17 @@ def unipc_update(diffuser: Diffuser, start: State, s: int, nodes: Sequence[State
     return first_order - alpha_bar_s**0.5 * growth * correction
 
 
-def langevin_step(context: StepContext) -> Tensor:
+def langevin_step(context: StepContext, snr: float = LANGEVIN_SNR, variance_type: VarianceType = "learned") -> Tensor:
     """A predictor-corrector step (Song et al. 2021, "Score-based generative modeling", algorithms 1 and 5).
 
     An ancestral step, then one of Langevin dynamics at the state reached, a second call of the predictor. Norms are
-    each
-    picture's own, not their mean over the batch: no picture depends on others.
+    each picture's own, not their mean over the batch: no picture depends on others.
+
+    Args:
+        snr: the corrector's signal-to-noise ratio r; its step grows with the square.
+        variance_type: as for `ddpm_step`.
     """
-    latent = ddpm_step(context)  # (B, C, h, w)
+    latent = ddpm_step(context, variance_type)  # (B, C, h, w)
     if context.s == 0:
         return latent
     _, alpha_bar_s = context.alpha_bars()
@@ -207,7 +216,7 @@ def langevin_step(context: StepContext) -> Tensor:
     noise = context.noise()
     # Algorithm 5: size = 2 (1 - beta) (r |noise| / |score|)^2, z_s = z + size score + sqrt(2 size) noise
     ratio = _norm(noise) / _norm(score).clamp_min(torch.finfo(score.dtype).tiny)  # (B, 1, 1, 1)
-    size = 2 * (1 - context.diffuser.betas[context.s].item()) * (LANGEVIN_SNR * ratio).square()
+    size = 2 * (1 - context.diffuser.betas[context.s].item()) * (snr * ratio).square()
     return latent + size * score + (2 * size).sqrt() * noise
 
 

@@ -32,6 +32,8 @@ def test_samples_are_files_named_by_seed_with_their_parameters_in_them(call, tin
             "sampler": "ddpm",
             "spacing": "uniform",
             "eta": 0.0,
+            "variance_type": "learned",
+            "churn": 0.0,
         }
         with Image.open(out / f"{seed}.png") as picture:
             assert picture.size == (32, 32)

@@ -61,6 +61,14 @@ def test_quadratic_is_another_name_for_scaled_linear() -> None:
     assert torch.equal(Diffuser(schedule="quadratic").betas, Diffuser(schedule="scaled-linear").betas)
 
 
+def test_variance_that_explodes_is_that_of_song_et_al() -> None:
+    """sigma_i = 0.01 (50 / 0.01)^((i-1) / (N-1)) ("Score-based generative modeling", section C), i from 1."""
+    alpha_bar = Diffuser(schedule="ve").alpha_bar
+    sigma = ((1 - alpha_bar) / alpha_bar).sqrt()[1:]
+    expected = 0.01 * 5000 ** (torch.arange(999, dtype=torch.float64) / 998)
+    torch.testing.assert_close(sigma, expected, rtol=1e-6, atol=0)
+
+
 @pytest.mark.parametrize("name", SCHEDULES)
 def test_a_checkpoints_config_names_its_schedule(name: str, tmp_path: Path) -> None:
     diffuser = Diffuser(50, schedule=name)

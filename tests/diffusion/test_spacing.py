@@ -9,7 +9,7 @@ import torch
 from diffusers import DDIMScheduler
 
 from ddpm_core.diffusion.diffuser import Diffuser
-from ddpm_core.diffusion.spacing import SPACINGS, distinct
+from ddpm_core.diffusion.spacing import SPACINGS, churned_timesteps, distinct
 
 
 @pytest.mark.parametrize("schedule", ["linear", "cosine"])
@@ -67,3 +67,29 @@ def test_positions_that_would_round_to_one_state_move_to_the_next_free_ones() ->
 def test_an_unknown_spacing_is_refused_by_a_sentence_that_names_the_known_ones() -> None:
     with pytest.raises(ValueError, match=r"no spacing 'wide'; choose from: uniform, .*logsnr"):
         Diffuser().spaced_timesteps(5, "wide")
+
+
+@pytest.mark.parametrize("rho", [1.0, 3.0, 7.0])
+def test_karras_states_are_even_in_a_root_of_the_noise_to_signal_ratio(rho: float) -> None:
+    diffuser = Diffuser(100_000, 1e-6, 2e-4)  # so many states that rounding to one of them is no matter
+    timesteps = diffuser.spaced_timesteps(12, "karras", rho=rho)
+    assert timesteps[-2:] == [1, 0]
+    alpha_bar = diffuser.alpha_bar[timesteps[:-2]]
+    gaps = ((1 - alpha_bar) / alpha_bar).pow(0.5 / rho).diff()[1:]
+    torch.testing.assert_close(gaps, gaps.mean().expand_as(gaps), rtol=0.02, atol=0)
+    assert diffuser.spaced_timesteps(12, "karras") == diffuser.spaced_timesteps(12, "karras", rho=7.0)
+
+
+def test_churn_raises_the_noise_to_signal_ratio_before_every_step_but_the_first() -> None:
+    diffuser = Diffuser(100_000, 1e-6, 2e-4)
+    timesteps = diffuser.spaced_timesteps(10, "karras")
+    path = churned_timesteps(timesteps, diffuser.alpha_bar, churn=2.0)  # gamma = 0.2
+    ratio = ((1 - diffuser.alpha_bar) / diffuser.alpha_bar).sqrt()
+    rises = [(s, risen) for s, risen in pairwise(path) if risen > s]
+    assert [s for s, _ in rises] == timesteps[1:-2]  # none from state 1, whose neighbour is too far, nor from 0
+    for s, risen in rises[:-1]:
+        assert ratio[risen] / ratio[s] == pytest.approx(1.2, rel=0.01)
+    assert [t for t in path if t not in {risen for _, risen in rises}] == timesteps
+    assert churned_timesteps(timesteps, diffuser.alpha_bar, churn=0.0) == timesteps
+    most = churned_timesteps(timesteps, diffuser.alpha_bar, churn=1e3)
+    assert ratio[most[2]] / ratio[most[1]] == pytest.approx(2**0.5, rel=0.01)  # gamma is at most sqrt(2) - 1

@@ -22,9 +22,9 @@ from torch import Tensor
 
 from ddpm_core.diffusion.diffuser import Diffuser
 from ddpm_core.diffusion.noise import SeededNoise
-from ddpm_core.diffusion.prediction import Predictor
+from ddpm_core.diffusion.prediction import Prediction, Predictor
 from ddpm_core.diffusion.samplers import SAMPLERS, last, sample_loop
-from ddpm_core.diffusion.steps import ddim_step, ddpm_step
+from ddpm_core.diffusion.steps import VarianceType, ddim_step, ddpm_step, langevin_step
 from tests.predictors import of_noise
 
 SHAPE = (4, 5, 3)
@@ -138,25 +138,61 @@ def test_euler_is_ddim_without_noise_and_ddpm_is_ddim_with_all_of_it() -> None:
     )
 
 
-def corrected(latent: Tensor, fresh: Tensor, t: int, earlier: int) -> tuple[Tensor, Tensor]:
+def test_of_noise_itself_the_large_variance_keeps_the_variance_and_the_small_one_does_not() -> None:
+    """Ho et al. 2020, section 3.2: for x0 from N(0, 1) beta is right. The best prediction is then sigma_t z."""
+    diffuser = Diffuser()
+
+    def exact(z: Tensor, t: Tensor) -> Tensor:
+        return (1 - diffuser.alpha_bar[t]).sqrt().float()[:, None, None, None] * z
+
+    spread = {}
+    for variance_type in ("fixed_large", "fixed_small"):
+        take_step = partial(ddpm_step, variance_type=variance_type)
+        noise = SeededNoise([7], (64, 64, 8))
+        steps = list(sample_loop(take_step, of_noise(exact), diffuser, diffuser.spaced_timesteps(6), noise))
+        spread[variance_type] = steps[-2].latent.std().item()
+    assert spread["fixed_large"] == pytest.approx(1, abs=0.02)
+    assert spread["fixed_small"] < 0.9
+
+
+def test_a_fixed_variance_leaves_aside_what_the_network_says_and_learned_does_not() -> None:
+    latent, noise = start(3), SeededNoise([4], SHAPE)()
+
+    def after(variance: Tensor | None, variance_type: VarianceType) -> Tensor:
+        def predict(z: Tensor, t: Tensor) -> Prediction:
+            return Prediction(wavy(z, t), variance)
+
+        draws = iter([latent, noise])
+        take_step = partial(ddpm_step, variance_type=variance_type)
+        return next(sample_loop(take_step, predict, Diffuser(), [700, 400], lambda: next(draws))).latent
+
+    large, small = torch.ones(SHAPE), torch.zeros(SHAPE)
+    for said in (large, small, None):
+        assert torch.equal(after(said, "fixed_small"), after(None, "learned"))
+        assert torch.equal(after(said, "fixed_large"), after(large, "learned"))
+    assert not torch.equal(after(large, "learned"), after(small, "learned"))
+
+
+def corrected(latent: Tensor, fresh: Tensor, t: int, earlier: int, **extras: float) -> tuple[Tensor, Tensor]:
     """Where a Langevin step leads from `latent`, the corrector's draw being `fresh`, and its predictor alone."""
     draws = iter([latent, torch.ones_like(latent), fresh])
     samples = next(
-        sample_loop(SAMPLERS["langevin"], of_noise(wavy), Diffuser(), [t, earlier], lambda: next(draws))
+        sample_loop(partial(langevin_step, **extras), of_noise(wavy), Diffuser(), [t, earlier], lambda: next(draws))
     ).latent
     draws = iter([latent, torch.ones_like(latent)])
     return samples, next(sample_loop(ddpm_step, of_noise(wavy), Diffuser(), [t, earlier], lambda: next(draws))).latent
 
 
+@pytest.mark.parametrize(("extras", "r"), [({}, 0.16), ({"snr": 0.01}, 0.01)])
 @pytest.mark.parametrize(("t", "earlier"), [(999, 998), (700, 400), (3, 2), (2, 1)])
-def test_the_corrector_is_that_of_song_et_al(t: int, earlier: int) -> None:
-    """Algorithm 5 of "Score-based generative modeling", with r = 0.16 and, for the norms, each picture's own."""
+def test_the_corrector_is_that_of_song_et_al(t: int, earlier: int, extras: dict[str, float], r: float) -> None:
+    """Algorithm 5 of "Score-based generative modeling", with, for the norms, each picture's own."""
     diffuser, latent, fresh = Diffuser(), start(3, 4).double(), 1.5 * start(5, 6).double()
-    samples, predicted = corrected(latent, fresh, t, earlier)
+    samples, predicted = corrected(latent, fresh, t, earlier, **extras)
     for i in range(2):
         x, z = predicted[i], fresh[i]
         g = -wavy(x[None], torch.tensor([earlier]))[0] / (1 - diffuser.alpha_bar[earlier]).sqrt()
-        size = 2 * (1 - diffuser.betas[earlier]) * (0.16 * z.norm() / g.norm()) ** 2
+        size = 2 * (1 - diffuser.betas[earlier]) * (r * z.norm() / g.norm()) ** 2
         torch.testing.assert_close(samples[i], x + size * g + (2 * size).sqrt() * z, rtol=1e-9, atol=1e-9)
 
 
