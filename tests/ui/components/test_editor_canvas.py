@@ -8,8 +8,7 @@ from pathlib import Path
 import gradio as gr
 import numpy as np
 import pytest
-from gradio.components.image_editor import AcceptBlobs
-from gradio.data_classes import FileData
+from gradio.data_classes import DataWithFiles, FileData
 from PIL import Image
 
 from ddpm_core.images.masks import MaskError, face_mask, open_mask
@@ -122,7 +121,7 @@ def test_a_transparent_canvas_is_known_without_the_colours_nobody_sees() -> None
 
 def sent(canvas: editor_canvas.Canvas, content: bytes, id: str = "a", index: str = "0") -> None:
     data = {"type": "layer", "index": index, "id": id}
-    canvas.accept_blobs(AcceptBlobs(data=data, files=[("layer", content)]))  # type: ignore[arg-type]
+    canvas.accept_blobs(DataWithFiles(data=data, files=[("layer", content)]))  # type: ignore[arg-type]
 
 
 def as_png(size: tuple[int, int]) -> bytes:
