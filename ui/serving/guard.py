@@ -41,7 +41,9 @@ PLACE = re.compile(
     r"[0-9a-f]{64}"
 )  # Gradio's name for the folder of one file in its cache: a keyed digest of its bytes
 ADDRESS = re.compile(r"\s*[a-zA-Z][a-zA-Z0-9+.-]+:|\s*[/\\]{2}")  # a path on a disk has no scheme, or one letter of it
+TOOLS = API + "mcp"
 MOST_JSON = 2**20  # bytes of a call; pictures are uploaded beside it
+MOST_JSON_OF_TOOLS = 2**25  # the same of MCP, whose clients have no other way to hand a picture over
 DEEPEST = 32  # lists and objects in one another
 
 SCRIPTS = re.compile(rb"<script(?![^>]*\ssrc=)[^>]*>(.*?)</script>", re.DOTALL)
@@ -79,7 +81,8 @@ class Guard:
         try:
             refuse_path(scope["path"])
             if scope["method"] == "POST":
-                receive = await _checked_body(Headers(scope=scope), receive)
+                most = MOST_JSON_OF_TOOLS if scope["path"].partition(TOOLS)[1] else MOST_JSON
+                receive = await _checked_body(Headers(scope=scope), receive, most)
             await self.app(scope, receive, answer)
         except Refused as refused:
             await JSONResponse({"detail": str(refused)}, refused.status)(scope, receive, answer)
@@ -187,7 +190,7 @@ def is_served(path: str, cache: Path) -> bool:
     return len(place) == 2 and PLACE.fullmatch(place[0]) is not None and not place[1].startswith(".")
 
 
-async def _checked_body(headers: Headers, receive: Receive) -> Receive:
+async def _checked_body(headers: Headers, receive: Receive, most: int) -> Receive:
     """What gives the app the body of a call again, once it was looked through.
 
     Uploads are not: Gradio writes them to its cache as they come, and refuses those that are too large.
@@ -205,8 +208,8 @@ async def _checked_body(headers: Headers, receive: Receive) -> Receive:
             raise ClientDisconnect
         body += message.get("body", b"")
         more = message.get("more_body", False)
-        if len(body) > MOST_JSON:
-            raise Refused(413, f"A call may have {MOST_JSON // 2**20} MB; upload pictures beside it.")
+        if len(body) > most:
+            raise Refused(413, f"A call may have {most // 2**20} MB; upload pictures beside it.")
     if kind != "application/x-www-form-urlencoded":  # as who logs in sends it; all else Gradio takes for JSON
         refuse_call(body)
     given = iter([{"type": "http.request", "body": body, "more_body": False}])
