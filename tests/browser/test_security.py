@@ -15,6 +15,7 @@ from tests.browser.conftest import DESKTOP, App
 from tests.browser.test_studio import drawn, settle, tab, upload
 
 EVIL = "<img src=x onerror='window.evil=1'><script>window.evil=1</script>\"><a href='javascript:window.evil=1'>x</a>"
+NAME = "<img src=x onerror=evil=1>"
 CARD = f"""# {EVIL}
 
 [link](javascript:window.evil=1) ![p](https://example.org/x.png) <img src="https://example.org/y.png">
@@ -32,7 +33,7 @@ def test_what_others_wrote_runs_nothing_and_fetches_nothing(
     config |= {"about": EVIL, "classes": [EVIL, f"{EVIL}{EVIL}", "bee"]}
     (folder / "config.json").write_text(json.dumps(config))
     (folder / "README.md").write_text(CARD)
-    shutil.copytree(folder, tmp_path / "own" / "<img src=x onerror=evil=1>")
+    shutil.copytree(folder, tmp_path / "own" / NAME)
 
     page = visit(serve().address, viewport=DESKTOP, color_scheme="light")
     failed: list[str] = []
@@ -55,6 +56,15 @@ def test_what_others_wrote_runs_nothing_and_fetches_nothing(
     (tmp_path / "<b onclick=evil=1>.png").write_bytes(b"none")
     upload(page, tmp_path / "<b onclick=evil=1>.png")
     expect(page.locator(".toast-wrap")).to_contain_text("is not a picture")
+    tab(page, "Generate")
+    page.locator("#checkpoint input").click()
+    page.get_by_role("option", name=NAME, exact=True).click()
+    expect(page.locator("#checkpoint input")).to_have_value(NAME)
+    page.wait_for_timeout(1000)
+    shutil.rmtree(tmp_path / "own" / NAME)
+    page.locator("#generate-run").click()  # what it says quotes the name, in the bar
+    expect(page.locator("#generate-bar p")).to_contain_text("<img")
+    assert page.locator("#generate-bar img").count() == 0
     page.wait_for_timeout(500)
     assert page.evaluate("window.evil") is None
     assert page.locator("#card a[href^='javascript'], #card iframe, [onerror], [onload]").count() == 0

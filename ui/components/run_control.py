@@ -13,8 +13,10 @@ from ui.components.events import AT_ONCE, ONE_AT_A_TIME, PAGE_ONLY, announced
 from ui.components.progress import status
 from ui.errors import as_warning
 
+# Of JavaScript: what a sentence quotes, a file's name say, is text on the page and no markup.
+ESCAPED = "${value.text.replace(/[&<>]/g, (sign) => '&#' + sign.charCodeAt(0) + ';')}"
 TEMPLATE = (  # the line under it says how far it is: nobody has to hear it twice
-    '<div class="track" aria-hidden="true"><i style="width:${value.percent}%"></i></div><p>${value.text}</p>'
+    f'<div class="track" aria-hidden="true"><i style="width:${{value.percent}}%"></i></div><p>{ESCAPED}</p>'
 )
 
 
