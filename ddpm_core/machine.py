@@ -71,8 +71,7 @@ def resolve_precision(precision: Precision, device: torch.device) -> torch.dtype
     """The autocast type of that name; "auto" is the faster of bf16 and fp32, and fp16 on GPUs too old for bf16.
 
     Processors are timed, since their flags do not tell: with bf16 vector instructions alone (avx512_bf16), AMD's take
-    two
-    thirds of the time of fp32, and Intel's up to twice.
+    two thirds of the time of fp32, and Intel's up to twice.
 
     Raises:
         UserError: there is no such precision.
@@ -89,8 +88,7 @@ def faster_precision() -> Choice:
     """What this machine's processor computes faster in, timed once and kept in the user's cache folder.
 
     A second timing might say otherwise on a busy day, and a seed's picture would change by a rounding. Of processes
-    that
-    begin at once, all go by what the first has written.
+    that begin at once, all go by what the first has written.
     """
     machine = f"{_processor()}, torch {torch.__version__}"
     file = _cache_folder() / "precision.json"
@@ -163,8 +161,7 @@ def use_threads(count: int | None) -> int:
     """Have PyTorch compute with so many threads, and say with how many.
 
     None is PyTorch's own choice, a thread per core, but for one core of four or more, which stays free for whoever uses
-    the
-    machine; and that wholly if OMP_NUM_THREADS says how many.
+    the machine; and that wholly if OMP_NUM_THREADS says how many.
     """
     if count is None:
         count = torch.get_num_threads()
@@ -225,10 +222,9 @@ def keep_freed_memory() -> bool:
     """Have glibc keep what is freed for the next allocation; whether it does (never but on Linux with glibc).
 
     By default glibc maps every large block anew, hands it back when freed, and trims its heap. A training step frees
-    all
-    its activations and allocates as many in the next, so on a CPU the kernel would map and zero the same pages at every
-    step. Here no block is mapped apart (M_MMAP_MAX 0) and the heap is never trimmed (M_TRIM_THRESHOLD -1). The process
-    keeps its peak, which it reaches at every step anyway.
+    all its activations and allocates as many in the next, so on a CPU the kernel would map and zero the same pages at
+    every step. Here no block is mapped apart (M_MMAP_MAX 0) and the heap is never trimmed (M_TRIM_THRESHOLD -1). The
+    process keeps its peak, which it reaches at every step anyway.
 
     Not by a higher M_MMAP_THRESHOLD: glibc has refused more than 32 MiB, and one activation may be larger.
     """

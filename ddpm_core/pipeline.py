@@ -236,8 +236,7 @@ class LatentDiffusion(HubMixin):
         Args:
             image: (1, 3, S, S) in [-1, 1].
             mask: bool (1, 1, S, S), True where pixels are to be made anew. All other cells are clamped to the image's
-                latent at
-                every step; `Frame.paste` puts the pixels themselves back.
+                latent at every step; `Frame.paste` puts the pixels themselves back.
         """
         anchor = self.codec.encode(image.to(self.device))  # (1, C, h, w)
         rule = lookup(MASK_RULES, "mask rule", request.mask_rule)
@@ -252,8 +251,7 @@ class LatentDiffusion(HubMixin):
         """Make `image` anew from a noised version of itself, once per seed.
 
         SDEdit (Meng et al. 2022, algorithm 1, but for the process that preserves variance, as in their appendix): noise
-        hides
-        what is small, and the model makes up what fits. It starts from alpha x + sigma eps.
+        hides what is small, and the model makes up what fits. It starts from alpha x + sigma eps.
 
         Args:
             image: (1, 3, S, S) in [-1, 1].
@@ -276,8 +274,7 @@ class LatentDiffusion(HubMixin):
         """Names of the views in which anagrams can be made, without the plain one.
 
         A flip or turn of latents is, nearly, that of the picture (see `illusions.View`). Negation inverts colours where
-        latents
-        are pixels whose 0 is the middle colour.
+        latents are pixels whose 0 is the middle colour.
         """
         colours = self.codec.of_pixels and not self.codec.latent_mean.any()
         return tuple(name for name, view in VIEWS.items() if name != "identity" and (view.of_latents or colours))

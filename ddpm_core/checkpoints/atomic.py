@@ -56,8 +56,7 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
     """Have `write` fill a file, then put it in place at once: readers never meet half a file.
 
     It is made in a hidden folder beside its place, for libraries write through temporary files of their own, and a kill
-    may
-    leave all of these there (`forget_partials`).
+    may leave all of these there (`forget_partials`).
 
     Raises:
         UnwritableError: it could not be written; what was there before is untouched.

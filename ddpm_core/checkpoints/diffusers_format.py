@@ -244,8 +244,7 @@ class SavedPipeline:
         """Names of the classes of the UNet of that config, and its null class.
 
         The list of parts may have them as "id2label", as `DiTPipeline` keeps them; else they are called by their
-        numbers. If
-        the UNet knows one more, that is the null class, for where none is asked for.
+        numbers. If the UNet knows one more, that is the null class, for where none is asked for.
 
         Raises:
             CheckpointError: the UNet is told something else, or there are more names, or fewer, than classes.

@@ -92,8 +92,8 @@ def find(data: Path, classes: str = AUTO, fraction: float = HELD_OUT_FRACTION) -
         classes: what tells a picture's class: "folder" for the folder it lies in, another word for the column of
             `labels.csv` of that name, "none" for nothing. "auto" takes a column `class` or `label`, or the folders if
             there is no `labels.csv` and all pictures lie in folders, one deep (or in `train/<class>/`). Parquet has its
-            own
-            columns; "auto" takes any that is the only one of classes. A `.npz` has its own classes: "auto" or "none".
+            own columns; "auto" takes any that is the only one of classes. A `.npz` has its own classes: "auto" or
+            "none".
         fraction: 0 to 1, of the pictures, held out where the data does not say which.
 
     Raises:

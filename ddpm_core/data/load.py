@@ -97,8 +97,7 @@ def load_pictures(
 
     Args:
         views: copies of each picture; the first is the whole centre square, others random squares of it, up to `zoom`
-            (a
-            fraction of its side) smaller. Resampled from the original pixels.
+            (a fraction of its side) smaller. Resampled from the original pixels.
         seed: of the random squares, which belong to a file's number, whatever became of those before it.
         labels: the number of each file's class, if there are classes.
         watch: may wrap the files to show progress.

@@ -143,8 +143,7 @@ def match(table: Table, pictures: Sequence[PurePosixPath], name: str, above: str
     Args:
         name: what a sentence calls the table.
         above: the folder of all pictures, for a table outside of it, which may be about other things: it has to name
-            them
-            from there on, and what it says of others does not matter.
+            them from there on, and what it says of others does not matter.
 
     Raises:
         PictureError: it has no header, or holds pictures out and none of those that there are is among them.

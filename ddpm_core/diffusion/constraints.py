@@ -85,12 +85,9 @@ def repaint_timesteps(timesteps: Sequence[int], resamples: int, jump: int = 1) -
     """`timesteps` with every `jump` steps but the last one taken several times over, going back up in between.
 
     RePaint's resampling (Lugmayr et al. 2022, section 4.2 and algorithm 1, line 10; `jump` is its jump length j): a
-    fill
-    made before it knew its neighbours is made again; a longer jump lets more than details change. Stretches are counted
-    up
-    from the last step, which is taken once; so is what is left over at the start. The paper rises state by state, the
-    path
-    here at once under all that noise together (`Diffuser.add_noise_between`), the same in distribution.
+    fill made before it knew its neighbours is made again; a longer jump lets more than details change. Stretches are
+    counted up from the last step, which is taken once; so is what is left over at the start. The paper rises state by
+    state, the path here at once under all that noise together (`Diffuser.add_noise_between`), the same in distribution.
 
     Args:
         timesteps: states to pass through, falling to 0.

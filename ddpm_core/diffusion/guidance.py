@@ -50,12 +50,10 @@ def classifier_free_guidance(predict: LabelPredictor, label: int, null_label: in
 
 def autoguidance(predict: Predictor, weaker: Predictor, scale: float) -> Predictor:
     """A model steered away from the mistakes of a worse one (Karras et al. 2024, "Guiding a Diffusion Model with a Bad
-    Version
-    of Itself", eq. 3).
+    Version of Itself", eq. 3).
 
     Where the weaker one, smaller and less trained, is more undecided, the step goes further in the direction in which
-    the
-    better one is surer. The variance is the better one's.
+    the better one is surer. The variance is the better one's.
 
     Args:
         predict, weaker: two predictors for the same latents.

@@ -35,8 +35,7 @@ class View(NamedTuple):
     Attributes:
         apply, undo: (B, C, h, w) to what is seen and back. They move numbers, and may turn their sign.
         of_latents: whether the view of a latent is, nearly, the latent of the view. So for flips and turns, as far as
-            the
-            codec treats directions alike; negation inverts colours only where channels are colours.
+            the codec treats directions alike; negation inverts colours only where channels are colours.
     """
 
     apply: Callable[[Tensor], Tensor]
@@ -97,10 +96,8 @@ def hybrid(low: Predictor, high: Predictor, blur: float = 1.0) -> Predictor:
     """A picture that is one thing from afar and another from close by (Geng et al. 2024, "Factorized Diffusion").
 
     Low frequencies of the noise are one predictor's, high ones the other's: eps = G(eps_low) + eps_high - G(eps_high),
-    G a
-    Gaussian blur (their section on the method). A step's noise has all frequencies in every cell, so a learned variance
-    is
-    the mean of both.
+    G a Gaussian blur (their section on the method). A step's noise has all frequencies in every cell, so a learned
+    variance is the mean of both.
 
     Args:
         low, high: predictors for the same latents.

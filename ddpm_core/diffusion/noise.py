@@ -50,8 +50,7 @@ def slerp(first: Tensor, second: Tensor, fraction: float | Tensor) -> Tensor:
 
     sin((1 - s) a) / sin(a) first + sin(s a) / sin(a) second, s the fraction and a the angle between the two. A straight
     line between two draws of Gaussian noise passes through latents too short to be noise; the arc keeps their length
-    (used
-    so by Song et al. 2021, "Denoising diffusion implicit models", section 5.3).
+    (used so by Song et al. 2021, "Denoising diffusion implicit models", section 5.3).
 
     Args:
         first, second: (B, ...), the same shape.

@@ -29,8 +29,7 @@ def scaled_linear(steps: int, beta_start: float, beta_end: float) -> Tensor:
     """Betas whose square roots are evenly spaced (Rombach et al. 2022, latent diffusion's code, unnumbered).
 
     beta_i = (sqrt(beta_start) + u_i (sqrt(beta_end) - sqrt(beta_start)))^2, with u_i evenly from 0 to 1: "quadratic" in
-    Ho
-    et al. 2020's code. It keeps more of the picture for longer than `linear`.
+    Ho et al. 2020's code. It keeps more of the picture for longer than `linear`.
     """
     return torch.linspace(beta_start**0.5, beta_end**0.5, steps, dtype=torch.float64).square()
 

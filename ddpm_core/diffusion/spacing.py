@@ -24,8 +24,7 @@ def uniform(alpha_bar: Tensor, steps: int) -> Tensor:
 
 def quadratic(alpha_bar: Tensor, steps: int) -> Tensor:
     """t_i = (N-1) (i / steps)^2, denser where the picture is nearly clean (Song et al. 2021, "Denoising diffusion
-    implicit
-    models", section D.2, unnumbered).
+    implicit models", section D.2, unnumbered).
     """
     return (len(alpha_bar) - 1) * torch.linspace(0, 1, steps + 1, dtype=torch.float64).square()
 

@@ -23,8 +23,7 @@ def log_variances(diffuser: Diffuser, t: Tensor, like: Tensor) -> tuple[Tensor, 
     """Logarithms of the least and the greatest variance of steps from `t` (B,) to t-1, shaped to multiply `like`.
 
     Those of beta~ and beta (Ho et al. 2020, eq. 7 and section 3.2). The least of the step to state 0 would be 0; that
-    of
-    the step before it stands in (Nichol & Dhariwal 2021, in their code).
+    of the step before it stands in (Nichol & Dhariwal 2021, in their code).
     """
     steps = diffuser.within(t, least=1)
     most = diffuser.betas[steps]
@@ -50,9 +49,8 @@ def step_bits(clean: Tensor, denoised: Tensor, t: Tensor, diffuser: Diffuser, va
     """The bound's terms for the steps from `t` (B,) to t-1: (B, C, h, w), bits.
 
     For t > 1, how far the model's step is from that of a known picture (Ho et al. 2020, eq. 5, L_{t-1}): the divergence
-    of
-    two Gaussians whose means are as far apart as `clean` and `denoised`, scaled. For t = 1, minus the logarithm of the
-    density of `clean` under the model's step; 8-bit pixels have a probability instead, see `likelihood`.
+    of two Gaussians whose means are as far apart as `clean` and `denoised`, scaled. For t = 1, minus the logarithm of
+    the density of `clean` under the model's step; 8-bit pixels have a probability instead, see `likelihood`.
 
     Args:
         clean: (B, C, h, w), the latent.

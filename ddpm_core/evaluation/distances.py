@@ -134,8 +134,7 @@ def nearest_distances(pictures: PictureSet, training: PictureSet) -> Tensor:
     """Root mean square difference, of 255, of each picture (N,) to the nearest training picture or its mirror image.
 
     At 32 pixels at most, which show who and what: fine texture differs between a picture and its own reconstruction, so
-    a
-    copy would pass for new.
+    a copy would pass for new.
     """
     known = _thumbnails(training)
     both = torch.cat([known, known.flip(3)]).flatten(1)  # (2M, 3*side²)
@@ -155,9 +154,8 @@ def memorised(samples: PictureSet, held_out: PictureSet, training: PictureSet) -
     "nearest_distance" is the median over samples, "nearest_distance_floor" over held-out pictures. "memorised_share"
     shows
     a few copies: the fraction of samples closer than the closest hundredth of held-out pictures, about 0.01 if nothing
-    is
-    copied. The hundredth is rounded up to a whole picture, the third of 133: near copies across the split hide copies
-    among samples, and in the shipped faces the first two lie well below the rest.
+    is copied. The hundredth is rounded up to a whole picture, the third of 133: near copies across the split hide
+    copies among samples, and in the shipped faces the first two lie well below the rest.
     """
     ours, floor = (nearest_distances(pictures, training) for pictures in (samples, held_out))
     return {

@@ -1,10 +1,9 @@
 """Feature networks, in which sets of pictures are compared where pixels say too little.
 
 One is `extract(image (B, 3, H, W) in [-1, 1]) -> features (B, D), probabilities (B, K)`, and a name that goes with
-every
-number measured in it, for numbers of different networks do not compare. There are three: Inception-v3, in which FID,
-KID and Inception Score are defined, with weights from a file; without it, a small classifier trained on the spot, of
-the data's classes or of quarter turns.
+every number measured in it, for numbers of different networks do not compare. There are three: Inception-v3, in which
+FID, KID and Inception Score are defined, with weights from a file; without it, a small classifier trained on the spot,
+of the data's classes or of quarter turns.
 """
 
 from __future__ import annotations

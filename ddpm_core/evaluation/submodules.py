@@ -12,8 +12,7 @@ def submodule(package: str, name: str) -> ModuleType:
     """A module of a package whose own `__init__`, which imports all the others, is not run, unless it was already.
 
     For packages whose requirements outweigh the module; torchvision above all has to be of torch's very build, or
-    diffusers
-    no longer works beside it. Nothing of it stays in `sys.modules`.
+    diffusers no longer works beside it. Nothing of it stays in `sys.modules`.
 
     Raises:
         ModuleNotFoundError: the package, or what the module itself needs, is not installed.

@@ -74,8 +74,7 @@ SUFFIXES = tuple(f".{name}" for name in FORMATS)
 
 def _scaled(frames: Sequence[Image.Image], side: int, multiple: int = 1) -> list[Image.Image]:
     """The frames with `side` pixels along the longer side, both sides multiples of `multiple`; in sRGB and on white,
-    for
-    neither format has profiles or half transparency.
+    for neither format has profiles or half transparency.
     """
     scale = side / max(frames[0].size) / multiple
     width, height = (multiple * max(1, round(extent * scale)) for extent in frames[0].size)

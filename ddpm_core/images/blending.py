@@ -24,8 +24,7 @@ def blend(picture: Image.Image, fill: Image.Image, painted: np.ndarray, feather:
     """`fill` where `painted`, `picture` elsewhere, without a step in tone between them.
 
     The difference at the edge of the painted area is spread over it as a membrane and added to the fill: Poisson
-    cloning
-    (Perez et al. 2003, eq. 9). What is kept stays identical, bit for bit.
+    cloning (Perez et al. 2003, eq. 9). What is kept stays identical, bit for bit.
 
     Args:
         picture, fill: of one size, mode (RGB or RGBA) and colour profile.
@@ -60,8 +59,7 @@ def membrane(values: Tensor, known: Tensor) -> Tensor:
     """`values` (B, C, H, W) where `known` (B, 1, H, W), elsewhere the smoothest surface that joins them.
 
     Laplace's equation from coarse to fine: each resolution starts from the coarser solution and is relaxed by Jacobi
-    sweeps
-    (a cascadic multigrid, Bornemann & Deuflhard 1996).
+    sweeps (a cascadic multigrid, Bornemann & Deuflhard 1996).
     """
     height, width = values.shape[2:]
     if known.all():
@@ -105,10 +103,8 @@ def _half_width(depth: np.ndarray, factor: int) -> np.ndarray:
     """Half the local width (h, w) of an area from how deep in it each place lies, 0 outside, `factor` pixels apart.
 
     The radius of the largest disc in the area that holds the place (local thickness, Hildebrand and Ruegsegger 1997),
-    but
-    falling off over as far again beyond the disc: so it has no steps where a narrow part begins, and is nearly that of
-    a
-    square in its corners. Discs count only in their own piece of the area.
+    but falling off over as far again beyond the disc: so it has no steps where a narrow part begins, and is nearly that
+    of a square in its corners. Discs count only in their own piece of the area.
     """
     import cv2
 

@@ -82,12 +82,9 @@ class Frame:
         (`masks.inpainting_mask`).
 
         With `crop` "painted" its side is `CONTEXT` times the painted extent, so that a small part of a large upload is
-        made at
-        more of its resolution; but at least `size`, for finer the model cannot paint, and at most the "whole" window's.
-        With
-        "auto" it is the first of `faces` that holds, at most widened a little, all that is painted and keeps some of
-        it;
-        "whole" without one.
+        made at more of its resolution; but at least `size`, for finer the model cannot paint, and at most the "whole"
+        window's. With "auto" it is the first of `faces` that holds, at most widened a little, all that is painted and
+        keeps some of it; "whole" without one.
 
         Raises:
             UserError: there is no such crop.

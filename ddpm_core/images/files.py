@@ -66,13 +66,11 @@ def open_picture(path: str | Source, side: int | None = None) -> Image.Image:
     """The picture in a file as `as_picture` gives it: upright 8-bit RGB, or RGBA if any of it is transparent.
 
     Of an animation it is the first frame. One in memory is treated alike. Whatever the file holds beside pixels does
-    not
-    keep it from being opened.
+    not keep it from being opened.
 
     Args:
         side: pixels that are enough for its shorter side. A JPEG is then decoded at the smallest size (a half, a
-            quarter or
-            an eighth) that has them, in a fraction of the time.
+            quarter or an eighth) that has them, in a fraction of the time.
 
     Raises:
         PictureError: the file is missing, no picture, truncated, absurdly large or of a kind that cannot be read.

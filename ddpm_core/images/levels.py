@@ -32,8 +32,7 @@ def in_8_bits(picture: Image.Image) -> Image.Image:
     """Grey of any kind of number as 8-bit grey, with an alpha channel if one number means transparent.
 
     16-bit grey is 0 to 65535. Other files do not say their range: it is the smallest usual one that holds the numbers,
-    if
-    they use enough of it, and else from the least to the largest.
+    if they use enough of it, and else from the least to the largest.
     """
     numbers = values(picture)
     low, high = numbers.min(), numbers.max()

@@ -17,8 +17,7 @@ class Codec(nn.Module, ABC):
     """An image <-> latent mapping; subclasses define `means` and `restored`.
 
     Each channel of latents has, over the training set, mean 0 and deviation 1, or less if it hardly varies. The
-    statistics
-    are buffers (`measure_latents`).
+    statistics are buffers (`measure_latents`).
 
     Attributes:
         latent_channels, stride: C of the latent, and pixels per cell along a side.

@@ -164,10 +164,8 @@ def linear_recurrence(decay: Tensor, update: Tensor, reverse: bool = False) -> T
     """`recurrence_by_steps` in some 3 * `CHUNK` vector operations for every factor of `CHUNK` in L.
 
     Chunks are scanned side by side as if handed nothing. What each hands on then is a sequence of one cell per chunk
-    with
-    the same recurrence; once that is solved, chunks are scanned for good. All products are of decays in [0, 1], so
-    nothing
-    overflows, unlike forms that divide by a product.
+    with the same recurrence; once that is solved, chunks are scanned for good. All products are of decays in [0, 1], so
+    nothing overflows, unlike forms that divide by a product.
 
     Args:
         decay, update: (B, L, D) fp32, without gradient.

@@ -44,8 +44,7 @@ class Conv3x3(nn.Conv2d):
     """A 3x3 convolution of (B, C, H, W) that keeps its shape.
 
     On CPU, over few cells, it is a matrix product of neighbourhoods: oneDNN's gradient of the weights alone takes two
-    to
-    four times as long there.
+    to four times as long there.
     """
 
     def __init__(self, channels: int):

@@ -36,8 +36,7 @@ def _frequencies(count: int, device: torch.device) -> Tensor:
 
 class TimeBlock(nn.Module):
     """Residual block on (B, C, H, W), its norms scaled and shifted by the time embedding (Dhariwal & Nichol 2021,
-    section 4,
-    there group norm); starts as the identity.
+    section 4, there group norm); starts as the identity.
     """
 
     def __init__(self, channels: int, dropout: float):
@@ -87,8 +86,7 @@ class Denoiser(nn.Module, ABC):
         Args:
             noisy, t: (B, C, h, w) at timesteps (B,).
             label: classes (B,) from 0 to `classes`, the last for "no class"; None for no class throughout, and for a
-                network
-                without classes.
+                network without classes.
         """
 
 
@@ -96,8 +94,7 @@ class UNet(Denoiser):
     """Predicts from a noisy latent and its timestep at all resolutions at once (Ronneberger et al. 2015).
 
     Down, each level is a `Stage`, then a halving; up, a 1x1 convolution joins the coarser result and the skip
-    connection,
-    then a `Stage`.
+    connection, then a `Stage`.
 
     Args:
         channels: width per level, finest first, multiples of 32; each further level halves the grid.
@@ -107,8 +104,7 @@ class UNet(Denoiser):
         prediction: what the output means, see `prediction.training_target`.
         variance: "learned" doubles the output channels, see `prediction.split_variance`.
         classes: how many it knows; their embedding is added to the time's (Nichol & Dhariwal 2021, section 4), as is
-            that
-            of "no class" (Ho & Salimans 2022, section 3.2).
+            that of "no class" (Ho & Salimans 2022, section 3.2).
 
     Raises:
         ValueError: there is no such mixer, prediction type or variance, or `classes` is below 0.

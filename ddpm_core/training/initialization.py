@@ -66,8 +66,7 @@ def start_denoiser(request: TrainRequest, unet: UNet, classes: tuple[str, ...]) 
     """The same for a denoiser.
 
     Classes known by name are taken over; new ones, and a network without any, begin as "no class" does. If the latent
-    has
-    another number of channels, the convolutions that read and write it begin anew.
+    has another number of channels, the convolutions that read and write it begin anew.
 
     Raises:
         CheckpointError: there are no such weights, or they are of another shape.

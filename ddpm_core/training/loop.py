@@ -113,10 +113,8 @@ class Trainer:
         """Run the remaining iterations; `loss(model, micro_batch)` gives the terms of a micro-batch, or of a shard.
 
         The term "loss" is minimised. Each shard, of several processes or chunks, gives the mean over its rows; the mean
-        over
-        all is minimised, reported and judged. A step whose loss or gradient is not finite is skipped and counted; one
-        that
-        fills the memory is taken again in smaller chunks.
+        over all is minimised, reported and judged. A step whose loss or gradient is not finite is skipped and counted;
+        one that fills the memory is taken again in smaller chunks.
 
         Raises:
             TrainingError: many steps in a row were not finite; the memory is too small.

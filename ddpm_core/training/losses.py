@@ -59,8 +59,7 @@ def loss_weights(t: Tensor, weighting: Weighting, prediction: PredictionType, di
 
 def with_labels_dropped(label: Tensor, probability: float, none: int) -> Tensor:
     """Classes (B,) with a random fraction of them `none`, so that one network learns to do without as well (Ho &
-    Salimans
-    2022, algorithm 1).
+    Salimans 2022, algorithm 1).
     """
     return torch.where((torch.rand(len(label)) < probability).to(label.device), none, label)
 
@@ -85,12 +84,9 @@ def denoiser_loss(
     """Mean squared error of the network's output on a batch of normalised latents (B, C, h, w), as "loss".
 
     With a learned variance it is the hybrid objective (Nichol & Dhariwal 2021, eq. 16): a little of the variational
-    bound
-    is added, which teaches the variance alone. "bound" is that bound in bits per entry, less its constant last term,
-    true
-    if timesteps are drawn uniformly or by importance; other draws teach the variance too, for what is best at one
-    timestep
-    does not depend on the rest.
+    bound is added, which teaches the variance alone. "bound" is that bound in bits per entry, less its constant last
+    term, true if timesteps are drawn uniformly or by importance; other draws teach the variance too, for what is best
+    at one timestep does not depend on the rest.
 
     Args:
         timesteps: how they are drawn, see `draw_timesteps`.
@@ -101,13 +97,11 @@ def denoiser_loss(
         teacher: gives the right output for a noisy latent and its timestep, clean regions included, if that is not what
             the latent was made from.
         shard: which rows to compute. Each shard is given the whole batch and counts cells over all, so that the mean
-            over
-            shards is that over the batch.
+            over shards is that over the batch.
         timestep_sampler: draws timesteps and is given their losses; all is weighed to be, on average, what it is with a
             uniform draw.
         clamp_timesteps: "uniform" draws those of examples with a clean region apart, as DDPM does: a fill's tone and
-            light
-            are decided at high noise, which other draws seldom visit.
+            light are decided at high noise, which other draws seldom visit.
         clamp_middle: fraction of those examples whose region is `masks_around_the_middle`.
         recoloured: (B, C, h, w), the same pictures in another light, for a fraction `clamp_recolour` of those examples.
 
@@ -228,10 +222,9 @@ def texture(image: Tensor) -> Tensor:
     """How strong each spatial frequency is in each neighbourhood of images (B, 3, H, W): (3B, 15, h, w).
 
     A plain error is smallest where fine detail is averaged away. That every neighbourhood has as much of every
-    frequency as
-    the original brings detail back at little cost in error, without saying where each hair lies. Frequencies are those
-    of
-    the 4x4 cosine transform but the constant: asked for strong gradients alone, a decoder answers with a checkerboard.
+    frequency as the original brings detail back at little cost in error, without saying where each hair lies.
+    Frequencies are those of the 4x4 cosine transform but the constant: asked for strong gradients alone, a decoder
+    answers with a checkerboard.
     """
     frequency, place = torch.arange(4.0)[:, None], torch.arange(4.0)
     cosines = torch.cos(math.pi / 4 * (place + 0.5) * frequency) / 2**0.5

@@ -24,10 +24,8 @@ def draw_timesteps(count: int, how: TimestepDraw, diffuser: Diffuser) -> Tensor:
 
     "uniform" is DDPM's (Ho et al. 2020, algorithm 1). "lognormal" draws the noise-to-signal ratio sigma log-normally
     (Karras et al. 2022, table 1), in units of the data's standard deviation: ln sigma has mean 0.2 and deviation 1.3.
-    That
-    spends effort where pictures are decided; of uniform draws in the linear schedule, 3 of 4 have more noise than
-    signal.
-    "importance" needs a `LossAwareSampler`; without one it is "uniform", which it equals on average.
+    That spends effort where pictures are decided; of uniform draws in the linear schedule, 3 of 4 have more noise than
+    signal. "importance" needs a `LossAwareSampler`; without one it is "uniform", which it equals on average.
 
     Raises:
         UserError: there is no such draw.
@@ -46,12 +44,9 @@ class LossAwareSampler(LossState):
     """Importance sampling of timesteps by the last losses met in each bin of them.
 
     A timestep's probability is proportional to the root of its loss's second moment, which of all unbiased draws makes
-    the
-    loss vary least (Nichol & Dhariwal 2021, "Improved Denoising Diffusion Probabilistic Models", eq. 18), and the same
-    for
-    all until the history is filled. Theirs is kept per timestep; bins of neighbours fill within tens of steps instead
-    of a
-    thousand, and are never long out of date. It lives on CPU; a resumed run needs it as it was.
+    the loss vary least (Nichol & Dhariwal 2021, "Improved Denoising Diffusion Probabilistic Models", eq. 18), and the
+    same for all until the history is filled. Theirs is kept per timestep; bins of neighbours fill within tens of steps
+    instead of a thousand, and are never long out of date. It lives on CPU; a resumed run needs it as it was.
 
     Args:
         num_timesteps: N of the diffuser; timesteps are drawn from 1..N-1.

@@ -166,8 +166,7 @@ def scan(stored, batch, cells, directions, width, projected_at, paths_at, mixed_
     """States h <- h + w (value - h) along each path, and `mixed`, which is h silu(gate).
 
     Fills `mixed` and, for a gradient, `saved`: the sigmoids of delta (w) and of gate, and the states. Without it the
-    kernel
-    is compiled apart.
+    kernel is compiled apart.
     """
     paths = carray(_pointer(paths_at, cells), (directions, cells))
     projected = carray(_pointer(projected_at, stored), (batch, cells, 3, directions, width))

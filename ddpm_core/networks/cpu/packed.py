@@ -143,9 +143,8 @@ def ready(network: Model, device: torch.device) -> Model:
     """The network, itself changed, for inference on `device`, where it already is.
 
     Weights are in bf16 where that is fast. On CPUs convolutions are packed where oneDNN has them, and linear layers in
-    bf16
-    (PyTorch's library has no such order in fp32); norm, scale, shift and SiLU are one operation, and a `UNet` keeps its
-    modulations.
+    bf16 (PyTorch's library has no such order in fp32); norm, scale, shift and SiLU are one operation, and a `UNet`
+    keeps its modulations.
     """
     if resolve_precision("auto", device) == torch.bfloat16:
         network.to(torch.bfloat16)

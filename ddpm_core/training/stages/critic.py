@@ -91,8 +91,7 @@ class AdversarialVaeStage(VaeStage):
     """Trains the autoencoder, or its decoder, on pictures and against a critic.
 
     The critic judges what the autoencoder restores and, if asked for, as many pictures from a denoiser's latents. Those
-    are
-    smoother than latents of pictures; the decoder learns to give them texture as well.
+    are smoother than latents of pictures; the decoder learns to give them texture as well.
 
     Args:
         sampled: latents (N, C, h, w) that a denoiser made, or None.

@@ -67,8 +67,7 @@ class DenoiserStage:
     @classmethod
     def prepare(cls, request: TrainRequest, pictures: Pictures, world: World = ALONE) -> DenoiserStage:
         """The stage with all it needs: the codec of `request.out`, written there if missing; a UNet, new or of --init;
-        the
-        latents of all pictures.
+        the latents of all pictures.
 
         Raises:
             CheckpointError: codec, checkpoint and pictures do not fit each other.

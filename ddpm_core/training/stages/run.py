@@ -76,17 +76,14 @@ def run_stage(
     Writes below `request.out`: weights and `config.json` (a usable checkpoint at every save), in `training/` resumable
     state, resolved settings, a log as JSONL and as TensorBoard events, picture grids and plots, and the model card. Of
     several processes all call this and stop after the same step; the first writes and measures, for a folder that all
-    can
-    read.
+    can read.
 
     Killed at any moment, it leaves what was saved last, whole: a step's row is logged before the state is saved, and
-    the
-    state before the weights, so that a state never lacks a row, nor weights their state.
+    the state before the weights, so that a state never lacks a row, nor weights their state.
 
     Args:
         say: given a sentence for all that is not plain: what is taken over from another checkpoint, which settings
-            differ
-            from those that a resumed run had, batches too large for the memory.
+            differ from those that a resumed run had, batches too large for the memory.
         begin: called when all is prepared, and what is done from then on is worth saving.
 
     Raises:
