@@ -73,8 +73,9 @@ class Results:
         before = written(small.picture, root, "before")
         if small is frame:
             return cls(files, before, files, folder)
+        named = zip(made, inputs.request.singles(), strict=True)  # the page says the seed in a file's name
         return cls(
-            files, before, [written(small.paste(square), root, f"shown-{i}") for i, square in enumerate(made)], folder
+            files, before, [written(small.paste(square), root, f"shown-{one.stem}") for square, one in named], folder
         )
 
     @classmethod
