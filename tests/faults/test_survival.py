@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import random
 import shlex
 import shutil
 import signal
@@ -28,6 +27,7 @@ from ddpm_core.training.stages import run as stage_run
 from ddpm_core.training.stages.run import state_file
 from ddpm_core.training.stages.vae import VaeStage
 from tests import forked
+from tests.faults import losses
 from tests.runs import STEPS, assert_complete, assert_same_result, flags, progress
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -44,25 +44,7 @@ def command_in(output: str) -> list[str]:
 
 
 def test_twenty_kills_at_random_moments_change_nothing(photos: Path, finished_run: Path, tmp_path: Path) -> None:
-    draw, output = random.Random(0), tmp_path / "output"
-    began = time.monotonic()
-    assert forked.finish(flags(photos, tmp_path / "timed"), output) == 0
-    length, kills, life = time.monotonic() - began, 0, 0
-    while kills < KILLS:
-        life += 1
-        out, ended = tmp_path / f"life-{life}", False
-        while not ended:
-            process = forked.start(flags(photos, out, "--resume"), output)
-            process.join(draw.uniform(0, length) if kills < KILLS else None)
-            if ended := process.exitcode is not None:
-                assert process.exitcode == 0, output.read_text()
-            else:
-                os.kill(process.pid or 0, signal.SIGKILL)
-                process.join()
-                kills += 1
-            assert_complete(out)
-        assert_same_result(out, finished_run)
-    assert "Traceback" not in output.read_text()
+    assert losses.killed(photos, finished_run, tmp_path, KILLS) > 0  # fifty by a command, `tests.faults.losses`
 
 
 def snapshots_of(
