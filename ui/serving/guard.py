@@ -47,6 +47,7 @@ MOST_JSON_OF_TOOLS = 2**25  # the same of MCP, whose clients have no other way t
 DEEPEST = 32  # lists and objects in one another
 
 SCRIPTS = re.compile(rb"<script(?![^>]*\ssrc=)[^>]*>(.*?)</script>", re.DOTALL)
+HOSTS = re.compile(rb'<script[^>]*\ssrc="(https://[\w.-]+)/')
 
 log = logging.getLogger(__name__)
 
@@ -106,15 +107,17 @@ class Guard:
         """What a page of these words may do: run the scripts in them, and ask nobody but this server."""
         scripts = [_digest(script) for script in SCRIPTS.findall(html)]
         hashes = " ".join(f"'sha256-{digest}'" for digest in dict.fromkeys([*self.scripts, *scripts]))
+        # With --share, Gradio's page has all it is made of from Gradio's servers; else there is no such host in it.
+        hosts = "".join(f" {host.decode()}" for host in dict.fromkeys(HOSTS.findall(html)))
         return "; ".join([
-            "default-src 'self'",
+            f"default-src 'self'{hosts}",
             # Gradio makes functions out of its components' scripts, hence eval; an attribute such as onerror is inert.
-            f"script-src 'self' 'unsafe-eval' {hashes}".rstrip(),
-            "style-src 'self' 'unsafe-inline'",
-            "img-src 'self' data: blob:",
+            f"script-src 'self'{hosts} 'unsafe-eval' {hashes}".rstrip(),
+            f"style-src 'self'{hosts} 'unsafe-inline'",
+            f"img-src 'self'{hosts} data: blob:",
             "media-src 'self' data: blob:",
-            "font-src 'self' data:",
-            "connect-src 'self' data: blob:",
+            f"font-src 'self'{hosts} data:",
+            f"connect-src 'self'{hosts} data: blob:",
             "worker-src 'self' blob:",
             "object-src 'none'",
             "base-uri 'self'",

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import quote
 
+import gradio
 import httpx
 import numpy as np
 import pytest
@@ -80,6 +81,15 @@ def test_scripts_of_the_page_are_named_and_no_others() -> None:
     page = b"<script>a()</script><script type=x src='b.js'></script><p onclick='c()'>"
     policy = guard.Guard(lambda *_: None, ["d()"]).policy(page)  # type: ignore[arg-type, return-value]
     assert policy.count("'sha256-") == 2
+
+
+def test_with_share_the_page_may_be_made_of_what_gradio_serves(http: httpx.Client) -> None:
+    template = (Path(gradio.__file__).parent / "templates" / "frontend" / "share.html").read_bytes()
+    (host,) = set(re.findall(r'<script[^>]* src="(https://[^/]+)/', template.decode()))
+    plain = guard.Guard(lambda *_: None)  # type: ignore[arg-type, return-value]
+    rules = dict(rule.split(" ", 1) for rule in plain.policy(template).split("; "))
+    assert all(host in rules[name] for name in ("script-src", "style-src", "font-src", "img-src", "connect-src"))
+    assert host not in http.get("/").headers["content-security-policy"]
 
 
 def test_no_script_of_the_page_stands_in_an_attribute() -> None:
