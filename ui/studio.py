@@ -37,8 +37,10 @@ def main(
         bool | None,
         typer.Option(help="who may train on the page: everyone, or nobody; unless told, this machine alone"),
     ] = None,
+    mcp: Annotated[bool, typer.Option("--mcp", help="offer the API's endpoints as tools to MCP clients, too")] = False,
 ) -> None:
     """Start the studio in the browser."""
+    from ui.api import tools
     from ui.errors import forgive_leaving
     from ui.models import Shelf
     from ui.page import build, launch_settings
@@ -52,6 +54,8 @@ def main(
         settings = part(given, ServingSettings)
         visitors = settings.visitors()
     try:
+        if mcp:
+            tools.check()
         shelf = Shelf.around(checkpoint, device)
         trainings = Trainings(shelf.root, device, audience(host, share, allow_training))
         page = build(shelf, trainings, settings)
@@ -67,14 +71,17 @@ def main(
     try:
         page.launch(
             server_name=host, server_port=port, share=share, prevent_thread_lock=True, auth=visitors,
-            root_path=settings.root_path or None, **launch_settings(settings.framed_by),
+            root_path=settings.root_path or None, mcp_server=mcp, **launch_settings(settings.framed_by),
         )  # fmt: skip
     except OSError:
         fail(f"{host}:{port} cannot be listened on; it may be taken: try another --port.")
     if not _answers(page.local_url):
         proxy = f"if a proxy is set, exempt the address with NO_PROXY={host}"
         fail(f"the page did not answer at {host}:{port}; the machine may be too busy, or {proxy}.")
-    typer.echo(f"The studio is open at http://{'127.0.0.1' if host == '0.0.0.0' else host}:{port} (Ctrl+C ends it).")
+    address = f"http://{'127.0.0.1' if host == '0.0.0.0' else host}:{port}"
+    typer.echo(f"The studio is open at {address} (Ctrl+C ends it).")
+    if mcp:
+        typer.echo(f"MCP clients find its tools at {address}/{tools.WHERE}.")
     with trainings:
         line_of(page).metrics.warmed_up(shelf.load(shelf.first))
         block_until_told(page, told)

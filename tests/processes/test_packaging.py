@@ -58,7 +58,8 @@ def test_the_page_is_an_extra(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         (name,) = (name for name in archive.namelist() if name.endswith("METADATA"))
         needed = message_from_string(archive.read(name).decode()).get_all("Requires-Dist") or []
-    assert [one.split(";")[1].strip() for one in needed if one.startswith("gradio")] == ['extra == "app"']
+    extras = {one.split(";")[1].strip() for one in needed if one.startswith("gradio")}
+    assert extras == {'extra == "app"', 'extra == "mcp"'}
     assert any(one.startswith("torch") and ";" not in one for one in needed)
 
 

@@ -1,0 +1,19 @@
+"""The same endpoints as tools for MCP clients, which Gradio makes of them: docs, bounds and all."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+
+from ddpm_core.errors import UserError
+
+WHERE = "gradio_api/mcp/"  # below the page's own address
+
+
+def check() -> None:
+    """Gradio starts without tools where their package is missing, and says nothing of it to whoever asked for them.
+
+    Raises:
+        UserError: it is missing.
+    """
+    if find_spec("mcp") is None:
+        raise UserError('--mcp needs the package mcp; install it with pip install "gradio[mcp]", or leave --mcp out.')
