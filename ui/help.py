@@ -8,6 +8,8 @@ from pathlib import Path
 
 import gradio as gr
 
+from ui import site
+
 README = Path(__file__).resolve().parent.parent / "README.md"
 CHAPTERS = ("What you can do", "Train your own", "Limits")
 
@@ -19,7 +21,10 @@ def lead(tab: str, text: str) -> gr.HTML:
 
 
 def documentation() -> str:
-    """What the README tells visitors, as Markdown; without pictures and links to files, which the page cannot reach."""
+    """What the README tells visitors, as Markdown; without pictures and links to files, which the page cannot reach.
+
+    Where the documentation's site was built beside the app, links lead into it.
+    """
     if README.is_file():
         text = README.read_text(encoding="utf-8")
     else:  # installed: there it is the package's own description
@@ -29,4 +34,11 @@ def documentation() -> str:
             return "The README is not beside the app."
     found = re.findall(rf"^## (?:{'|'.join(CHAPTERS)})$.*?(?=^## |\Z)", text, flags=re.MULTILINE | re.DOTALL)
     text = re.sub(r"!\[[^\]]*\]\([^)]*\)\n*(\*[^*]*\*\n)?", "", "\n".join(found))
-    return re.sub(r"\[([^\]]*)\]\((?!https?://)[^)]*\)", r"\1", text)
+    all_of_it = site.address_of("README.md")
+    text = re.sub(r"\[([^\]]*)\]\((?!https?://)([^)]*)\)", _into_the_site, text)
+    return f"[All of the documentation]({all_of_it})\n\n{text}" if all_of_it else text
+
+
+def _into_the_site(link: re.Match[str]) -> str:
+    address = site.address_of(link[2])
+    return f"[{link[1]}]({address})" if address else link[1]

@@ -123,9 +123,9 @@ class Flight:
     Attributes:
         points, labels: those of the shape, (N, 2) and (N,) as lists.
         states: timesteps passed through, from the last to 0.
-        ways: where every point was in each of them, [state][point] -> (x, y).
-        beliefs: where the predictor expected it to end, in each step, [step][point] -> (x, y).
-        arrows: minus the noise predicted on a grid in each step's state, [step][arrow] -> (x, y, dx, dy): the score
+        ways: where every point was in each of them, `[state][point]` -> (x, y).
+        beliefs: where the predictor expected it to end, in each step, `[step][point]` -> (x, y).
+        arrows: minus the noise predicted on a grid in each step's state, `[step][arrow]` -> (x, y, dx, dy): the score
             times sigma.
         distance: mean distance of an end to the nearest of the points that are asked for.
     """

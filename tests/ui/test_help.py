@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from ui import help as documents
+from ui import site
 from ui.help import documentation, lead
 
 
@@ -32,6 +33,23 @@ def test_pictures_and_links_that_lead_nowhere_are_left_out_and_the_others_kept(
     assert " ".join(text.split()) == "## What you can do Paint. See that and [the paper](https://arxiv.org/abs/1)."
     readme.unlink()
     assert "README" in documentation()
+
+
+def test_links_lead_into_the_documentation_s_site_where_it_was_built(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    readme = tmp_path / "README.md"
+    said = "See [that](docs/that.md#part), [steps](ddpm_core/steps.py), [gone](docs/gone.md)."
+    readme.write_text(f"## Limits\n\n{said}\n")
+    monkeypatch.setattr(documents, "README", readme)
+    monkeypatch.setattr(site, "SITE", tmp_path)
+    for page in ("index.html", "docs/that.html", "reference/ddpm_core/steps.html"):
+        (tmp_path / page).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / page).touch()
+    text = documentation()
+    assert text.startswith("[All of the documentation](documentation/index.html)\n\n## Limits")
+    assert "[that](documentation/docs/that.html#part)" in text
+    assert "[steps](documentation/reference/ddpm_core/steps.html), gone." in text
 
 
 def test_the_line_of_a_tab_leads_to_its_place() -> None:

@@ -130,16 +130,10 @@ def request_of_process(given: dict[str, Any], model: LatentDiffusion | None = No
 
 def steps_of_either() -> dict[str, Parameter]:
     """Steps of a run that may be of two kinds."""
-<<<<<<< HEAD
     schema = properties(GenerateRequest)["steps"] | {"minimum": 0}
     words = bounds(GenerateRequest.model_fields["steps"])
     doc = f"reverse steps, {words}; 0 for as many as /generate or, for an inpainting, /inpaint takes by default"
     return {"steps": Parameter(number("steps", 0, schema), doc)}
-=======
-    _, most = limits(GenerateRequest.model_fields["steps"])
-    doc = f"reverse steps, 1 to {most}; 0 for as many as /generate or, for an inpainting, /inpaint takes by default"
-    return {"steps": Parameter(number("steps", 0, 0, most, whole=True), doc)}
->>>>>>> 7cb8312 (The endpoints are tools for MCP clients, with the bounds of the requests in their schemas)
 
 
 def inputs_of(request: InpaintRequest, picture: str | None, mask: str | None) -> tuple[RunInputs, Image.Image]:

@@ -20,6 +20,7 @@ from gradio.blocks import Blocks
 from gradio.queueing import Event, Queue
 from gradio.server_messages import EstimationMessage
 
+from ui import site
 from ui.components.events import ONE_AT_A_TIME
 from ui.serving.metrics import Metrics
 from ui.serving.settings import ServingSettings
@@ -73,6 +74,7 @@ class Line(Queue):
         """The server this is the line of; it answers for it."""
         super().set_server_app(app)
         self.metrics.attach(app)
+        site.attach(app)
 
     def close_to_new(self) -> None:
         """Refuse whatever is asked from now on; what is in line is still made."""
