@@ -19,6 +19,7 @@ from typing import Any
 import gradio as gr
 from gradio.utils import get_upload_folder
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.formparsers import MultiPartException
 from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -44,6 +45,7 @@ ADDRESS = re.compile(r"\s*[a-zA-Z][a-zA-Z0-9+.-]+:|\s*[/\\]{2}")  # a path on a 
 TOOLS = API + "mcp"
 MOST_JSON = 2**20  # bytes of a call; pictures are uploaded beside it
 MOST_JSON_OF_TOOLS = 2**25  # the same of MCP, whose clients have no other way to hand a picture over
+MOST_FILES = {"upload": 2**29, "component_server": 2**24}  # bytes of files in a call: as many as train, and of a canvas
 DEEPEST = 32  # lists and objects in one another
 
 SCRIPTS = re.compile(rb"<script(?![^>]*\ssrc=)[^>]*>(.*?)</script>", re.DOTALL)
@@ -83,7 +85,7 @@ class Guard:
             refuse_path(scope["path"])
             if scope["method"] == "POST":
                 most = MOST_JSON_OF_TOOLS if scope["path"].partition(TOOLS)[1] else MOST_JSON
-                receive = await _checked_body(Headers(scope=scope), receive, most)
+                receive = await _checked_body(scope["path"], Headers(scope=scope), receive, most)
             await self.app(scope, receive, answer)
         except Refused as refused:
             await JSONResponse({"detail": str(refused)}, refused.status)(scope, receive, answer)
@@ -193,7 +195,7 @@ def is_served(path: str, cache: Path) -> bool:
     return len(place) == 2 and PLACE.fullmatch(place[0]) is not None and not place[1].startswith(".")
 
 
-async def _checked_body(headers: Headers, receive: Receive, most: int) -> Receive:
+async def _checked_body(path: str, headers: Headers, receive: Receive, most: int) -> Receive:
     """What gives the app the body of a call again, once it was looked through.
 
     Uploads are not: Gradio writes them to its cache as they come, and refuses those that are too large.
@@ -203,7 +205,7 @@ async def _checked_body(headers: Headers, receive: Receive, most: int) -> Receiv
     """
     kind = headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind == "multipart/form-data":
-        return receive
+        return _limited(headers, receive, MOST_FILES.get(path.rstrip("/").rpartition("/")[2], most))
     body, more = b"", True
     while more:
         message = await receive()
@@ -221,6 +223,28 @@ async def _checked_body(headers: Headers, receive: Receive, most: int) -> Receiv
         return next(given, None) or await receive()
 
     return again
+
+
+def _limited(headers: Headers, receive: Receive, most: int) -> Receive:
+    """What gives the app an upload until it is too large; Gradio limits each file, and not how many there are.
+
+    Raises:
+        Refused: it says itself that it is.
+    """
+    sentence = f"File size exceeded: {most // 2**20} MB is the maximum allowed size of a call with all its files."
+    if (length := headers.get("content-length", "")).isdecimal() and int(length) > most:
+        raise Refused(413, sentence)
+    seen = 0
+
+    async def limited() -> MutableMapping[str, Any]:
+        nonlocal seen
+        message = await receive()
+        seen += len(message.get("body", b""))
+        if seen > most:
+            raise MultiPartException(sentence)  # for which Gradio removes what it has written, and answers
+        return message
+
+    return limited
 
 
 def refuse_call(body: bytes) -> None:

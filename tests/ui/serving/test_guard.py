@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import socket
+import tempfile
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -232,6 +233,26 @@ def test_large_deep_and_broken_calls_are_refused_in_a_sentence(http: httpx.Clien
         b"<x/>",
     ):
         assert_refused(http.post("/gradio_api/call/generate", content=body), 400, "not JSON")
+
+
+@pytest.mark.parametrize("told", [True, False])
+def test_many_files_are_too_large_together(
+    http: httpx.Client, told: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    form = {"component_id": "0", "fn_name": "accept_blobs", "session_hash": "x"}
+    request = http.build_request(
+        "POST", "/gradio_api/component_server", data=form, files=[("x", b"x" * 2**20) for _ in range(17)]
+    )
+    if not told:  # in pieces, without its length
+        whole = request.read()
+        pieces = (whole[at : at + 2**20] for at in range(0, len(whole), 2**20))
+        kind = {"Content-Type": request.headers["content-type"]}
+        request = http.build_request("POST", "/gradio_api/component_server", content=pieces, headers=kind)
+    answer = http.send(request)
+    assert answer.status_code == 413
+    assert "16 MB" in answer.json()["detail"]
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("call", ["call/nothing", "call/v2/nothing", "queue/join", "component_server"])
