@@ -14,13 +14,14 @@ from ddpm_core.images.animation import there_and_back as walked
 from ddpm_core.images.crop import Frame
 from ddpm_core.images.files import read_parameters, save_png
 from ddpm_core.pipeline import LatentDiffusion
-from ddpm_core.requests import BetweenRequest, GenerateRequest, WalkSettings
+from ddpm_core.requests import AnimationSettings, BetweenRequest, GenerateRequest, WalkSettings
+from ui.errors import build_request
 from ui.files import scratch, written
 from ui.run_inputs import RunInputs
 from ui.serving.turns import end_if_left
 
-SIDE = WalkSettings().size  # longer side of a moving picture, pixels, unless asked otherwise
-WALK_SECONDS = WalkSettings().seconds  # of the way between two seeds, there and back
+USUAL = AnimationSettings()
+MADE_OF_A_PICTURE = {"inpaint": "inpainted-", "edit": "edited-"}  # how such files' names begin
 SHOWN = 1024  # longer side of a result on the page; the file to download has the upload's size
 
 
@@ -34,8 +35,10 @@ def save(
 ) -> list[str]:
     """One PNG per picture of the batch, its parameters in the PNG's text; returns the paths.
 
-    If the file `onto`, which they were painted on, was itself made here, they say how that was made, too.
+    If the file `onto`, which they were made of, was itself made here, they say how that was made, too. `prefix` begins
+    the files' names.
     """
+    prefix = prefix or MADE_OF_A_PICTURE.get(request.action, "")
     past = {} if onto is None else read_parameters(onto)
     before = {"continued_from": past} if "action" in past else {}
     of = "" if onto is None else f"{Path(onto).stem[:60]}-"  # results of two uploads are told apart by their names
@@ -69,7 +72,7 @@ class Results:
         folder = scratch()
         root, small = Path(folder.name), frame.reduced(SHOWN)
         pasted = (frame.paste(square) for square in made)  # one at a time: an upload may be large
-        files = save(pasted, inputs.request, model, root, prefix="inpainted-", onto=inputs.picture)
+        files = save(pasted, inputs.request, model, root, onto=inputs.picture)
         before = written(small.picture, root, "before")
         if small is frame:
             return cls(files, before, files, folder)
@@ -85,7 +88,7 @@ class Results:
         """Write what was made of the square `before`; nothing is pasted."""
         folder = scratch()
         root = Path(folder.name)
-        files = save(made, inputs.request, model, root, prefix="edited-", onto=inputs.picture)
+        files = save(made, inputs.request, model, root, onto=inputs.picture)
         return cls(files, written(before, root, "before"), files, folder)
 
     def pair(self, index: int) -> tuple[str, str]:
@@ -93,15 +96,13 @@ class Results:
         return self.before, self.shown[index]
 
 
-def animate(
-    frames: Sequence[Image.Image], folder: Path, seconds: float, side: int, name: str, format: str = "gif"
-) -> str:
+def animate(frames: Sequence[Image.Image], folder: Path, name: str, shown: AnimationSettings = USUAL) -> str:
     """A moving picture in one of the `FORMATS` of `ddpm_core.images.animation`; its path."""
-    path = folder / f"{name}.{format}"
-    FORMATS[format](frames, path, seconds, side)
+    path = folder / f"{name}.{shown.format}"
+    FORMATS[shown.format](frames, path, shown.seconds, shown.size)
     return str(path)
 
 
 def there_and_back(made: Sequence[Image.Image], folder: Path, request: BetweenRequest, format: str = "gif") -> str:
     """The way between two seeds as a moving picture, walked in both directions; its path."""
-    return animate(walked(made), folder, WALK_SECONDS, SIDE, request.stem, format)
+    return animate(walked(made), folder, request.stem, build_request(WalkSettings, format=format))

@@ -10,8 +10,9 @@ from PIL import Image
 
 from ddpm_core.diffusion.samplers import Step
 from ddpm_core.images.crop import Frame
+from ddpm_core.images.files import to_tensor
 from ddpm_core.pipeline import LatentDiffusion
-from ddpm_core.requests import GenerateRequest, InpaintRequest
+from ddpm_core.requests import EditRequest, GenerateRequest, InpaintRequest
 from ui.files import opened_upload
 
 
@@ -41,9 +42,25 @@ class RunInputs:
         assert self.painted is not None
         return model.frame(self.request, original or opened_upload(self.picture), self.painted)
 
-    def begin(self, model: LatentDiffusion, limit: int) -> tuple[Iterator[Step], Callable[[Image.Image], Image.Image]]:
-        """The sampler's steps, and how to show one of the model's pictures, at most `limit` pixels wide or high."""
-        if not isinstance(self.request, InpaintRequest):
-            return model.generate(self.request), lambda picture: picture
-        frame = self.frame(model)
-        return model.inpaint(self.request, frame.image(), frame.mask()), frame.reduced(limit).paste
+    def begin(
+        self, model: LatentDiffusion, limit: int | None = None, original: Image.Image | None = None
+    ) -> tuple[Iterator[Step], Callable[[Image.Image], Image.Image]]:
+        """The sampler's steps, and how to make a result of one of the model's pictures.
+
+        Args:
+            limit: of an inpainting's result, pixels wide or high at most; as large as the upload if left out.
+            original: the upload, if it is open already.
+        """
+        if isinstance(self.request, InpaintRequest):
+            frame = self.frame(model, original)
+            shown = frame if limit is None else frame.reduced(limit)
+            return model.inpaint(self.request, frame.image(), frame.mask()), shown.paste
+        if isinstance(self.request, EditRequest):
+            assert self.picture is not None
+            square = model.square(original or opened_upload(self.picture))
+            return model.edit(self.request, to_tensor(square)), _as_it_is
+        return getattr(model, self.request.action)(self.request), _as_it_is  # which is called as what it does
+
+
+def _as_it_is(picture: Image.Image) -> Image.Image:
+    return picture

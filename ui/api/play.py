@@ -8,15 +8,14 @@ from typing import Any
 
 import gradio as gr
 
-from ddpm_core.diffusion.samplers import last
 from ddpm_core.images.animation import there_and_back
 from ddpm_core.requests import AnagramRequest, BetweenRequest, HybridRequest, WalkSettings
 from ui.api.fields import checkpoint, expose, parameters_of
+from ui.api.pictures import expose_pictures, made_and_saved
 from ui.errors import build_request_from
 from ui.files import workspace
 from ui.models import Shelf
-from ui.results import animate, save
-from ui.serving.turns import in_turns
+from ui.results import animate
 
 
 def build(shelf: Shelf, door: gr.Button) -> None:
@@ -24,28 +23,10 @@ def build(shelf: Shelf, door: gr.Button) -> None:
 
     def between(given: dict[str, Any]) -> Iterator[tuple[list[str], str]]:
         """Pictures on the way from one seed to another."""
-        model = shelf.load(given["checkpoint"])
-        request = build_request_from(BetweenRequest, given, model)
         shown = build_request_from(WalkSettings, given)
-        made = model.pictures(last(in_turns(model.between(request))).latent)
         with workspace() as folder:
-            files = save(made, request, model, folder)
-            walk = there_and_back(made)
-            yield files, animate(walk, folder, shown.seconds, shown.size, request.stem, shown.format)
-
-    def anagram(given: dict[str, Any]) -> Iterator[list[str]]:
-        """Pictures that are something both as they are and seen another way."""
-        model = shelf.load(given["checkpoint"])
-        request = build_request_from(AnagramRequest, given, model)
-        with workspace() as folder:
-            yield save(model.pictures(last(in_turns(model.anagram(request))).latent), request, model, folder)
-
-    def hybrid(given: dict[str, Any]) -> Iterator[list[str]]:
-        """Pictures that are one class from afar and another close by; for classes, and pixels that are diffused."""
-        model = shelf.load(given["checkpoint"])
-        request = build_request_from(HybridRequest, given, model)
-        with workspace() as folder:
-            yield save(model.pictures(last(in_turns(model.hybrid(request))).latent), request, model, folder)
+            request, files, made = made_and_saved(shelf, BetweenRequest, given, folder)
+            yield files, animate(there_and_back(made), folder, request.stem, shown)
 
     expose(
         between, door, parameters_of(BetweenRequest, WalkSettings) | checkpoint(),
@@ -54,13 +35,12 @@ def build(shelf: Shelf, door: gr.Button) -> None:
         "One PNG file per picture, and a GIF or MP4 that goes there and back.",
         partial(build_request_from, BetweenRequest),
     )  # fmt: skip
-    expose(
-        anagram, door, parameters_of(AnagramRequest) | checkpoint(),
-        "seed count view steps sampler checkpoint label other guidance",
-        gr.Files(label="pictures"), "One PNG file per picture, as it is.", partial(build_request_from, AnagramRequest),
+    expose_pictures(
+        shelf, door, AnagramRequest, "Pictures that are something both as they are and seen another way.",
+        "seed count view steps sampler checkpoint label other guidance", "One PNG file per picture, as it is.",
     )  # fmt: skip
-    expose(
-        hybrid, door, parameters_of(HybridRequest) | checkpoint(),
-        "seed count label other guidance blur steps sampler checkpoint",
-        gr.Files(label="pictures"), "One PNG file per picture.", partial(build_request_from, HybridRequest),
+    expose_pictures(
+        shelf, door, HybridRequest,
+        "Pictures that are one class from afar and another close by; for classes, and pixels that are diffused.",
+        "seed count label other guidance blur steps sampler checkpoint", "One PNG file per picture.",
     )  # fmt: skip

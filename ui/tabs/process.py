@@ -12,7 +12,7 @@ from PIL import Image
 
 from ddpm_core.diffusion.samplers import Step
 from ddpm_core.images.animation import MOST_FRAMES, evenly
-from ddpm_core.requests import GenerateRequest, InpaintRequest
+from ddpm_core.requests import GenerateRequest, InpaintRequest, ProcessSettings
 from ui import examples
 from ui.components.animation_view import AnimationView
 from ui.components.class_picker import class_row
@@ -24,14 +24,14 @@ from ui.errors import as_warning, build_request
 from ui.files import cached, workspace
 from ui.help import lead
 from ui.models import Shelf
-from ui.results import SIDE, animate
+from ui.results import animate
 from ui.run_inputs import RunInputs
 
 STRIP = 8
 LIMIT = 512  # longer side of a frame of an inpainting
 LATENT, DENOISED = "sees", "believes"
-SECONDS = 3.0  # of a moving picture, unless asked otherwise
-SPEEDS = [("slow", 6.0), ("normal", SECONDS), ("fast", 1.5)]
+USUAL, SIDES = ProcessSettings(), [128, 256, 512]
+SPEEDS = [("slow", 2 * USUAL.seconds), ("normal", USUAL.seconds), ("fast", USUAL.seconds / 2)]
 
 # Scrubbing is the browser's own work: all frames are in two hidden galleries, and static/studio.js picks from them.
 PICK = "(at, ...frames) => window.studio.frame(at, ...frames)"
@@ -85,18 +85,18 @@ class ProcessTab:
                 self.seed = seed_row("process", self.last, value=seed)
                 self.label, self.guidance = class_row("process", shelf, checkpoint)
                 view = gr.Radio(
-                    [("what the model sees", LATENT), ("what it believes", DENOISED)], value=DENOISED, label="Show",
+                    [("what the model sees", LATENT), ("what it believes", DENOISED)], value=USUAL.view, label="Show",
                     elem_id="process-view",
                 )  # fmt: skip
                 control = RunControl("Show the process", "process")
                 with workspace() as folder:
-                    gif = animate(pictures[1], folder, SECONDS, SIDE, "made-earlier") if made else None
+                    gif = animate(pictures[1], folder, "made-earlier") if made else None
                     self.animation = AnimationView("process", gif)
                 with gr.Accordion("Advanced", open=False):
                     side = gr.Radio(
-                        [128, 256, 512], value=SIDE, label="Size of the GIF or MP4, pixels", elem_id="process-side"
+                        SIDES, value=USUAL.size, label="Size of the GIF or MP4, pixels", elem_id="process-side"
                     )
-                    speed = gr.Radio(SPEEDS, value=SECONDS, label="Its speed", elem_id="process-speed")
+                    speed = gr.Radio(SPEEDS, value=USUAL.seconds, label="Its speed", elem_id="process-speed")
                     self.steps, self.sampler = sampling("process", shelf.load(shelf.first).request(GenerateRequest))
         follow(checkpoint, shelf, GenerateRequest, {"steps": self.steps, "sampler": self.sampler}, self.inputs)
         frames = [view, self.latents, self.denoised]
@@ -144,7 +144,8 @@ class ProcessTab:
         if files:
             with workspace() as folder:
                 frames = [Image.open(file) for file in files]
-                yield self.animation.shows(animate(frames, folder, float(speed), int(side), "process", format))
+                shown = build_request(ProcessSettings, size=side, seconds=speed, format=format)
+                yield self.animation.shows(animate(frames, folder, "process", shown))
 
     @staticmethod
     def _calls(checkpoint: str, inputs: Any, seed: float, steps: float, sampler: str, *others: Any) -> int:
@@ -173,6 +174,7 @@ class ProcessTab:
             # Seed and steps may have been changed since; what is painted and how it is used may not.
             carried = inputs.request.model_dump() | {"count": 1} | values
             inputs = RunInputs(build_request(InpaintRequest, model, **carried), inputs.picture, inputs.painted)
+        shown = build_request(ProcessSettings, view=view, size=side, seconds=speed, format=format)
         request = inputs.request
         run, paste = inputs.begin(model, LIMIT)
         shown_steps = set(evenly(request.calls, MOST_FRAMES))
@@ -189,15 +191,15 @@ class ProcessTab:
             return {self.frame: cached(frames_by_name[view][-1])}
 
         def result(step: Step, folder: Path) -> Updates:
-            shown = {name: [cached(frame) for frame in frames] for name, frames in frames_by_name.items()}
-            count = len(shown[view])
+            files = {name: [cached(frame) for frame in frames] for name, frames in frames_by_name.items()}
+            count = len(files[view])
             name = f"{model.stem}-seed-{request.seed}"
-            moving = animate(frames_by_name[view], folder, float(speed), int(side), name, format)
+            moving = animate(frames_by_name[view], folder, name, shown)
             return {
-                self.latents: shown[LATENT],
-                self.denoised: shown[DENOISED],
+                self.latents: files[LATENT],
+                self.denoised: files[DENOISED],
                 self.scrubber: gr.update(maximum=max(2, count), value=count),
-                self.frame: shown[view][-1],
+                self.frame: files[view][-1],
                 **self.animation.shows(moving),
                 self.last: request,
             }

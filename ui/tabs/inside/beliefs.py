@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from ddpm_core.inspection.beliefs import BANDS, BeliefsRequest, agreement, beliefs, power_spectrum
 from ddpm_core.inspection.subject import Subject
 from ddpm_core.pipeline import LatentDiffusion
-from ui.results import SIDE, animate
+from ui.results import animate
 from ui.tabs.inside.draw import Figure, Line, chart, charts, figures
 from ui.tabs.inside.view import Drawing, View, sampler_menu, slider
 
@@ -21,7 +21,6 @@ Prediction: Ho et al. 2020, equation 15. Spectra of pictures: van der Schaaf & v
 diffusion goes from coarse to fine because noise hides what is weak, and in pictures the fine is weak: Rissanen et al.
 2023, [Generative Modelling with Inverse Heat Dissipation](https://arxiv.org/abs/2206.13397), section 2.
 """
-SECONDS = 3.0
 LEAST = 1e-6  # power that is drawn
 
 
@@ -64,7 +63,7 @@ def draw(model: LatentDiffusion, subject: Subject, request: BeliefsRequest) -> D
             "at": at, "states": states, "spectrum": now.spectrum, "spectrum_of_the_end": final.spectrum,
             "agreement": {band: [one.agreement[band] for one in run] for band in BANDS},
         },
-        lambda folder: animate([one.picture for one in run], folder, SECONDS, SIDE, f"beliefs-seed-{request.seed}"),
+        lambda folder: animate([one.picture for one in run], folder, f"beliefs-seed-{request.seed}"),
     )  # fmt: skip
 
 

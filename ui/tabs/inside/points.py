@@ -22,7 +22,7 @@ from ddpm_core.inspection.points_picture import flight_frames
 from ddpm_core.inspection.subject import Subject
 from ddpm_core.pipeline import LatentDiffusion
 from ui.errors import Problem
-from ui.results import SIDE, animate
+from ui.results import animate
 from ui.tabs.inside.draw import Line, chart, charts, note
 from ui.tabs.inside.view import Drawing, View, choice, sampler_menu, slider, unseen
 from ui.theme import STATIC
@@ -36,7 +36,6 @@ The exact denoiser of a finite set: Karras et al. 2022,
 [Elucidating the Design Space of Diffusion-Based Generative Models](https://arxiv.org/abs/2206.00364), equation 57. The
 score: Song et al. 2021, [Score-Based Generative Modeling](https://arxiv.org/abs/2011.13456), section 3.
 """
-SECONDS = 3.0
 TEMPLATE = """
 <div class="points">
   <div class="points-play">
@@ -89,7 +88,7 @@ def draw(model: LatentDiffusion, subject: Subject | None, request: PointsRequest
         + note(f"In {request.steps} steps the ends are {made.distance:.3f} from the nearest point, on average."),
     }  # fmt: skip
     name = f"points-{request.shape}-{request.sampler}-{request.steps}"
-    return Drawing(shown, numbers, lambda folder: animate(flight_frames(made), folder, SECONDS, SIDE, name))
+    return Drawing(shown, numbers, lambda folder: animate(flight_frames(made), folder, name))
 
 
 def nothing_drawn() -> Drawing:

@@ -1,0 +1,64 @@
+"""Endpoints that answer with pictures: one way for all, so what one says and refuses, all do."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from ddpm_core.images.files import read_parameters
+from ddpm_core.pipeline import LatentDiffusion
+from ddpm_core.requests import (
+    AnagramRequest,
+    BetweenRequest,
+    EditRequest,
+    GenerateRequest,
+    HybridRequest,
+    InpaintRequest,
+)
+from ui.api.pictures import inputs_of, made_and_saved
+from ui.errors import Problem
+from ui.models import Shelf
+
+ACTIONS = [GenerateRequest, InpaintRequest, EditRequest, BetweenRequest, AnagramRequest, HybridRequest]
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> dict[str, Any]:
+    """A picture and a mask."""
+    Image.new("RGB", (40, 36), (90, 60, 30)).save(tmp_path / "photo.png")
+    mask = Image.new("L", (40, 36))
+    mask.paste(255, (10, 10, 30, 26))
+    mask.save(tmp_path / "mask.png")
+    return {"picture": str(tmp_path / "photo.png"), "mask": str(tmp_path / "mask.png"), "checkpoint": ""}
+
+
+@pytest.mark.parametrize("kind", ACTIONS)
+def test_an_action_is_what_the_model_calls_it(kind: type[GenerateRequest]) -> None:
+    assert callable(getattr(LatentDiffusion, kind.action))
+
+
+@pytest.mark.parametrize(
+    ("kind", "prefix", "size"),
+    [(GenerateRequest, "", 32), (EditRequest, "edited-photo-", 32), (InpaintRequest, "inpainted-photo-", 40)],
+)
+def test_what_is_made_is_saved_with_what_it_is(
+    shelf: Shelf, files: dict[str, Any], tmp_path: Path, kind: type[GenerateRequest], prefix: str, size: int
+) -> None:
+    _, (saved,), (made,) = made_and_saved(shelf, kind, files | {"seed": 3, "steps": 2}, tmp_path)
+    assert Path(saved).name.startswith(prefix)
+    assert read_parameters(saved)["action"] == kind.action
+    assert (made.width, Image.open(saved).width) == (32, size)
+
+
+@pytest.mark.parametrize(
+    ("kind", "missing", "words"),
+    [(InpaintRequest, "mask", "a picture and a mask"), (EditRequest, "picture", "A picture is needed")],
+)
+def test_a_file_that_is_missing_is_asked_for(
+    files: dict[str, Any], kind: type[GenerateRequest], missing: str, words: str
+) -> None:
+    with pytest.raises(Problem, match=words):
+        inputs_of(kind(), files | {missing: None})
