@@ -107,11 +107,17 @@ def painted_by_cell(model: LatentDiffusion, subject: Subject, request: CellReque
 
 
 def framed(picture: Image.Image, row: int, column: int, stride: int, radius: int | None) -> Image.Image:
-    """The picture twice as large, so that a frame of one pixel lies between pixels, with the cell and its reach."""
+    """The picture twice as large, with frames around a cell and all pixels within `radius` of it, as far as there are.
+
+    Lines are of half a pixel of the picture.
+    """
     large = picture.resize((2 * picture.width, 2 * picture.height), Image.Resampling.NEAREST)
     draw = ImageDraw.Draw(large)
     for beyond in {0, radius or 0}:
-        left, top = 2 * (column * stride - beyond), 2 * (row * stride - beyond)
-        right, bottom = 2 * ((column + 1) * stride + beyond) - 1, 2 * ((row + 1) * stride + beyond) - 1
-        draw.rectangle((left, top, right, bottom), outline=FRAME)
+        left, top = (max(0, 2 * (place * stride - beyond)) for place in (column, row))
+        right, bottom = (
+            min(extent, 2 * ((place + 1) * stride + beyond)) - 1
+            for place, extent in zip((column, row), large.size, strict=True)
+        )
+        draw.rectangle((left, top, right, bottom), outline=FRAME, width=1 + (beyond > 0))
     return large

@@ -28,8 +28,8 @@ from ddpm_core.pipeline import LatentDiffusion
 class LikelihoodRequest(InsideRequest):
     """How finely the likelihood of a picture is computed."""
 
-    steps: int = Field(12, ge=2, le=200, description="steps of the ODE, two calls of the network each")
-    probes: int = Field(2, ge=1, le=16, description="random directions by which the divergence is estimated")
+    steps: int = Field(12, ge=2, le=100, description="steps of the ODE, two calls of the network each")
+    probes: int = Field(2, ge=1, le=8, description="random directions by which the divergence is estimated")
     draws: int = Field(32, ge=1, le=512, description="terms of the bound that are drawn, beside the first and the last")
     noise: int = Field(0, ge=0, le=2**31 - 1, description="seed of directions and draws")
 

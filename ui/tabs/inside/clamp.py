@@ -13,6 +13,7 @@ from ddpm_core.inspection.subject import Subject
 from ddpm_core.pipeline import LatentDiffusion
 from ddpm_core.requests import MAX_SEED
 from ui.tabs.inside.draw import Figure, Line, chart, charts, figures
+from ui.tabs.inside.grids import titled_row
 from ui.tabs.inside.view import Drawing, View, choice, number, slider
 
 FRAMES = 12
@@ -37,20 +38,16 @@ def draw(model: LatentDiffusion, subject: Subject, request: ClampRequest) -> Dra
         moment = moment_at(run, request.at)
         moved = moved_kept(moment.answer, subject.latent, made.cells)
         shown, answer = (model.pictures(latent)[0] for latent in (moment.shown, moment.answer))
-        rows.append(
-            figures(
-                [
-                    Figure(shown, f"{name}: what the model is shown at t = {moment.t}"),
-                    Figure(answer, "what it answers; it would move kept cells by, in deviations,", f"{moved:.2f}"),
-                    Figure(
-                        run.filled,
-                        f"the end, after {len(run.moments)} calls; step across the edge, of 255 "
-                        f"({made.edge:.1f} in the picture itself)",
-                        f"{run.edge:.1f}",
-                    ),
-                ]
-            )
-        )
+        row = [
+            Figure(shown, f"what the model is shown at t = {moment.t}"),
+            Figure(answer, f"what it answers, {moved:.2f} deviations off where cells are kept"),
+            Figure(
+                run.filled,
+                f"the end, after {len(run.moments)} calls; neighbours across the edge differ by {run.edge:.1f} of 255 "
+                f"(in the picture itself by {made.edge:.1f})",
+            ),
+        ]
+        rows.append(titled_row(name, figures(row), len(row)))
         numbers[name] = {"t": moment.t, "moved_kept": moved, "edge": run.edge, "calls": len(run.moments)}
     lines = [
         Line(
@@ -81,8 +78,8 @@ def draw(model: LatentDiffusion, subject: Subject, request: ClampRequest) -> Dra
         save_gif(frames, path, 4.0, max(frames[0].size))
         return str(path)
 
-    kept = figures([Figure(made.picture, "tinted cells are made anew; all others are kept")])
-    return Drawing("".join(rows) + charts(over_time, kept), {**numbers, "edge_of_the_picture": made.edge}, save)
+    kept = figures([Figure(made.picture, "tinted cells are made anew")], small=True)
+    return Drawing(kept + "".join(rows) + charts(over_time), {**numbers, "edge_of_the_picture": made.edge}, save)
 
 
 VIEW = View(

@@ -25,6 +25,7 @@ from ddpm_core.pipeline import LatentDiffusion
 from ddpm_core.requests import COMPARED
 from ui.models import Shelf
 from ui.tabs.inside.draw import Figure, figures
+from ui.tabs.inside.grids import titled_row
 from ui.tabs.inside.view import Drawing, MakeControl, View, choice, png
 
 SAID = {"clamp": "clamp (of fillings)", "resamples": "resamples (of fillings)", "guidance": "guidance (needs a class)"}
@@ -77,8 +78,8 @@ def _grid(request: ComparisonRequest, made: list[Made]) -> str:
                 continue
             drawn = figures([Figure(one.picture, f"{across} · {numbers(one)}", crisp=one.picture.width < CRISP)])
             cells.append(drawn.removeprefix('<div class="figures">').removesuffix("</div>"))
-        head = "" if request.down == "none" else f"<h4>{html.escape(f'{request.down} {value}')}</h4>"
-        rows.append(f"{head}<div class='compared' style='--columns:{columns}'>{''.join(cells)}</div>")
+        title = "" if request.down == "none" else f"{request.down} {value}"
+        rows.append(titled_row(title, "".join(cells), columns))
     return "".join(rows)
 
 
@@ -106,12 +107,15 @@ VIEW = View(
     draw,
     {
         "across": dropdown("Columns", list(COMPARED)),
-        "across_values": words("Their values", "the usual ones; or 2, 5, 10"),
+        "across_values": words("Their values", "usual, or 2, 5, 10"),
         "down": dropdown("Rows", ["none", *COMPARED]),
-        "down_values": words("Their values", "the usual ones; or ddim, unipc"),
+        "down_values": words("Their values", "usual, or ddim"),
         "label": words("Class", "none"),
         "region": choice("Fill a part of the picture", [("no", "none"), *((name, name) for name in FACE_PARTS)]),
     },
     FORMULA,
     (places, compare, under_schedule),
+    waiting=lambda request: (
+        f"Making {len(request.values('across')) * len(request.values('down'))} pictures, the first time only …"
+    ),
 )

@@ -74,13 +74,20 @@ def side_by_side(*drawn: str, small: bool = False) -> str:
     return f"<div class='figures{' small' * small}'>{''.join(drawn)}</div>"
 
 
+def titled_row(title: str, drawn: str, columns: int) -> str:
+    """Figures (`draw.figures`) in a row of so many columns however narrow the page, under a title, if it has one."""
+    head = f"<h4>{html.escape(title)}</h4>" if title else ""
+    inside = drawn.removeprefix('<div class="figures">').removesuffix("</div>")
+    return f"{head}<div class='compared' style='--columns:{columns}'>{inside}</div>"
+
+
 def bars(rows: Sequence[tuple[str, float, str]]) -> str:
     """Named numbers as bars, from 0 to the right, below 0 to the left: (name, number, how it is said) each."""
     low, high = min([0.0, *(value for _, value, _ in rows)]), max([0.0, *(value for _, value, _ in rows)])
     span = high - low or 1
-    lines = [
-        f"<li><span>{html.escape(name)}</span><i style='margin-left:{100 * (min(value, 0) - low) / span:.2f}%;"
-        f"width:{100 * abs(value) / span:.2f}%'></i><strong>{html.escape(said)}</strong></li>"
-        for name, value, said in rows
-    ]
+    lines = []
+    for name, value, said in rows:
+        place = f"margin-left:{100 * (min(value, 0) - low) / span:.2f}%;width:{100 * abs(value) / span:.2f}%"
+        words = f"{html.escape(name)} <strong>{html.escape(said)}</strong>"
+        lines.append(f"<li><span>{words}</span><i style='{place}'></i></li>")
     return f"<ul class='bars'>{''.join(lines)}</ul>"

@@ -7,7 +7,7 @@ from ddpm_core.inspection.exact_likelihood import LikelihoodRequest, bound_terms
 from ddpm_core.inspection.sheet import labelled_sheet
 from ddpm_core.inspection.subject import Subject
 from ddpm_core.pipeline import LatentDiffusion
-from ui.tabs.inside.draw import Figure, charts, figures, note
+from ui.tabs.inside.draw import Figure, figures, note
 from ui.tabs.inside.grids import bars
 from ui.tabs.inside.view import Drawing, View, png, slider
 
@@ -38,7 +38,7 @@ def draw(model: LatentDiffusion, subject: Subject, request: LikelihoodRequest) -
     ]
     words = [f"{said}  {name}" for name, _, said in rows]
     return Drawing(
-        charts(figures([Figure(subject.picture, "the picture")]), bars(rows))
+        figures([Figure(subject.picture, "the picture")], small=True) + bars(rows)
         + note(
             f"Bits for each of the latent's {found.dimensions:,} numbers, from {found.calls} calls of the network; "
             "fewer is likelier, and below 0 is possible: it is a density. A bound can only be too high."
@@ -68,9 +68,13 @@ VIEW = View(
     draw,
     {
         "steps": slider("Steps of the flow", 2, 60),
-        "probes": slider("Random directions", 1, 16),
+        "probes": slider("Random directions", 1, 8),
         "draws": slider("Terms of the bound drawn", 1, 256),
     },
     FORMULA,
     (probability_flow, bound_terms, step_bits),
+    waiting=lambda request: (
+        f"Following the picture into noise, {2 * request.steps + 1} calls of the network with "
+        f"{request.probes} gradients in every second one, the first time only …"
+    ),
 )

@@ -18,8 +18,8 @@ from ui.tabs.inside.view import Drawing, View, slider
 
 WAYS = ("rows", "columns", "diagonals", "anti-diagonals")
 SAID = {
-    "serpentine": "serpentine mixer, trained",
-    "attention": "attention, random weights",
+    "serpentine": "Serpentine mixer, trained",
+    "attention": "Attention, random weights",
     "convolution": "3x3 convolution, trained",
 }
 FAR = 4  # cells
@@ -45,8 +45,8 @@ def draw(model: LatentDiffusion, subject: Subject, request: PathsRequest) -> Dra
     maps = [
         cells_over(
             subject.picture, height, width, here,
-            f"{SAID[name]}: {found.cells(name)} of {others} cells reach it; from more than {FAR} cells away comes",
-            f"{far[name]:.0%}", found.by_layer[name].tolist(),
+            f"{found.cells(name)} of {others} cells reach it; {far[name]:.0%} of that from more than {FAR} cells away",
+            f"{SAID[name]}:", found.by_layer[name].tolist(),
         )
         for name in LAYERS
     ]  # fmt: skip
@@ -64,8 +64,8 @@ def draw(model: LatentDiffusion, subject: Subject, request: PathsRequest) -> Dra
         for name in LAYERS
     ]
     cost = chart(
-        "Multiplications of one layer as the grid grows", lines, "cells along a side, 2 to the power of",
-        "10 to the power of", math.log2((height * width) ** 0.5),
+        "Multiplications of one layer as the grid grows", lines, "cells along a side, powers of two",
+        "multiplications, powers of ten", math.log2((height * width) ** 0.5),
     )  # fmt: skip
 
     def save(folder: Path) -> str:

@@ -18,6 +18,7 @@ from ui.errors import as_warning, build_request
 from ui.files import workspace
 from ui.help import lead
 from ui.models import Shelf, knows_faces
+from ui.tabs.inside.draw import note
 from ui.tabs.inside.tour import TOUR, Stop
 from ui.tabs.inside.view import View, code_of, subject
 from ui.tabs.inside.views import VIEWS
@@ -110,6 +111,8 @@ class InsideTab:
         if part.view.of_a_picture:
             given["seed"] = seed
         request, model = build_request(part.view.request, **given), self.shelf.load(checkpoint)
+        if part.view.waiting is not None:
+            yield {part.stage: note(part.view.waiting(request))}
         drawing = part.view.draw(model, self._subject(part.view, model, picture, seed), request)
         yield {part.stage: drawing.shown}
         with workspace() as folder:

@@ -53,6 +53,7 @@ class View:
         functions: what computes it; their source is shown.
         more: fields whose controls stand in a fold, as one seldom needs them.
         of_a_picture: whether it is about a picture.
+        waiting: says what is being done, on the stage, of a view that takes seconds; None for all others.
         stage: makes what it is drawn on, given an id; its event `select` may name new values of controls.
     """
 
@@ -66,6 +67,7 @@ class View:
     functions: tuple[Callable[..., Any], ...]
     more: frozenset[str] = frozenset()
     of_a_picture: bool = True
+    waiting: Callable[[Any], str] | None = None
     stage: Callable[[str], gr.HTML] = field(default=lambda elem_id: html_stage(elem_id))
 
 

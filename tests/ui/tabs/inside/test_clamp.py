@@ -31,6 +31,7 @@ def test_the_numbers_are_those_of_the_functions(
         assert drawn.numbers[name] == expected
         for picture in (run.filled, *(model.pictures(latent)[0] for latent in (moment.shown, moment.answer))):
             assert data_uri(picture) in drawn.shown
-        assert f"<strong>{moved:.2f}</strong>" in drawn.shown
+        assert f"what it answers, {moved:.2f} deviations" in drawn.shown
+        assert f"differ by {run.edge:.1f} of 255 (in the picture itself by {made.edge:.1f})" in drawn.shown
     with Image.open(drawn.save(tmp_path)) as film:
         assert film.format == "GIF"

@@ -8,7 +8,8 @@ import pytest
 from PIL import Image
 
 from tests.ui.tabs.inside.test_draw import parsed
-from ui.tabs.inside.grids import bars, cells_over, side_by_side, snake_over
+from ui.tabs.inside.draw import Figure, figures
+from ui.tabs.inside.grids import bars, cells_over, side_by_side, snake_over, titled_row
 
 PICTURE = Image.new("RGB", (4, 4), "teal")
 
@@ -49,3 +50,12 @@ def test_bars_begin_at_zero_wherever_that_is() -> None:
     first, second = parsed(bars([("a", -1.0, "-1"), ("b", 3.0, "3")])).findall("li/i")
     assert first.attrib["style"] == "margin-left:0.00%;width:25.00%"
     assert second.attrib["style"] == "margin-left:25.00%;width:75.00%"
+
+
+def test_a_row_has_its_columns_and_its_title_is_no_markup() -> None:
+    row = f"<div>{titled_row('<i>', figures([Figure(PICTURE, 'a'), Figure(PICTURE, 'b')]), 2)}</div>"
+    drawn = parsed(row)
+    assert drawn.findtext("h4") == "<i>"
+    assert drawn.find("div").attrib["style"] == "--columns:2"  # type: ignore[union-attr]
+    assert len(drawn.findall("div/figure")) == 2
+    assert "<h4>" not in titled_row("", "", 1)

@@ -23,8 +23,8 @@ def test_the_numbers_are_those_of_the_functions(
         said = drawn.numbers[layer]
         assert said["strength"] == found.by_layer[layer].tolist()
         assert (said["cells"], said["beyond_4_cells"]) == (found.cells(layer), found.beyond(layer, 2, 4))
-        assert f"{SAID[layer]}: {found.cells(layer)} of 63 cells" in drawn.shown
-        assert f"<strong>{found.beyond(layer, 2, 4):.0%}</strong>" in drawn.shown
+        words = f"{found.cells(layer)} of 63 cells reach it; {found.beyond(layer, 2, 4):.0%} of that"
+        assert f"<strong>{SAID[layer]}:</strong> {words}" in drawn.shown
         expected = {str(n): count for n, count in multiplications(model.denoiser.channels[0])[layer]}
         assert said["multiplications"] == expected
     for path in path_cells(8, 8):
