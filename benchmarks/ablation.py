@@ -41,7 +41,8 @@ from ddpm_core.errors import UserError
 from ddpm_core.evaluation.distances import distances_to_training
 from ddpm_core.evaluation.samples import sample
 from ddpm_core.networks.layers import placed
-from ddpm_core.networks.unet import UNet
+from ddpm_core.networks.tables import BACKBONES
+from ddpm_core.networks.unet import Denoiser
 from ddpm_core.networks.vae import VAE
 from ddpm_core.pipeline import LatentDiffusion
 from ddpm_core.training.loop import Trainer, TrainStep, batch_index
@@ -78,6 +79,15 @@ CONTESTS = {
             "128, 256 fine": {},
             "64, 192 fine": {"channels": (64, 192, WIDER_BY)},
             "64, 128 fine": {"channels": (64, 128, WIDER_BY)},
+        },
+    ),
+    "backbones": Contest(
+        {"dropout": 0.05},
+        16,
+        {
+            "UNet, serpentine": {"channels": (64, 128, 192), "blocks": 2},
+            "DiT, attention": {"backbone": "dit", "channels": (WIDER_BY,), "blocks": 8, "mixer": "attention"},
+            "DiT, serpentine": {"backbone": "dit", "channels": (WIDER_BY,), "blocks": 8, "mixer": "serpentine"},
         },
     ),
 }
@@ -127,12 +137,19 @@ def main(
         contestants = trained(CONTESTS[contest], codec, training, minutes * 60)
         latents, results = encode(codec, held_out), []
         for name, contestant in contestants.items():
-            unet: UNet = contestant.trainer.ema.module.eval()  # type: ignore[assignment]
+            unet: Denoiser = contestant.trainer.ema.module.eval()  # type: ignore[assignment]
             folder = out / name.replace(", ", "-").replace(" ", "-")
             folder.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(checkpoint / checkpoints.CODEC_WEIGHTS, folder / checkpoints.CODEC_WEIGHTS)
             checkpoints.write_weights(folder / checkpoints.DENOISER_WEIGHTS, unet)
-            parts = {"denoiser": contestant.shape, "guide": {}, "diffuser": Diffuser().config(), "classes": []}
+            backbone, arguments = contestant.shape.get("backbone", "unet"), without(contestant.shape, "backbone")
+            parts = {
+                "backbone": backbone,
+                "denoiser": arguments,
+                "guide": {},
+                "diffuser": Diffuser().config(),
+                "classes": [],
+            }
             checkpoints.write_config(folder, config.model_copy(update=parts))
             generated = sample(LatentDiffusion(codec, unet, Diffuser(), config.size), samples)
             results += judged(name, contestant, latents, distances_to_training(training, generated, held_out))
@@ -145,9 +162,9 @@ def trained(contest: Contest, codec: VAE, pictures: PictureSet, seconds: float) 
     diffuser, goal, contestants = Diffuser(), 0, {}
     for name, changes in contest.contestants.items():
         shape = contest.shape | {"latent_channels": codec.latent_channels} | without(changes, "clamp_share")
-        goal = goal or parameters(UNet(**shape))
+        goal = goal or parameters(network(shape))
         shape = wide_enough(goal, shape)
-        learning = without(changes, "mixer", "channels")
+        learning = without(changes, "mixer", "channels", "backbone", "blocks")
         settings = DenoiserSettings(iterations=10**6, batch_size=contest.batch_size, **learning)
 
         def loss(model: Any, micro_batch: MicroBatch, settings: DenoiserSettings = settings) -> dict[str, Tensor]:
@@ -157,7 +174,7 @@ def trained(contest: Contest, codec: VAE, pictures: PictureSet, seconds: float) 
 
         def fresh(iterations: int, shape: Any = shape, settings: Any = settings, loss: Any = loss) -> Contestant:
             torch.manual_seed(0)
-            model = placed(UNet(**shape), "cpu")
+            model = placed(network(shape), "cpu")
             trainer = Trainer(model, settings.model_copy(update={"iterations": iterations}))
             return Contestant(shape, trainer, trainer.train(loss))
 
@@ -181,12 +198,17 @@ def without(settings: dict[str, Any], *names: str) -> dict[str, Any]:
 
 
 def wide_enough(goal: int, shape: dict[str, Any]) -> dict[str, Any]:
-    """The shape of a UNet with its coarsest level as wide as brings the parameters nearest to `goal`."""
+    """The shape of a network with its coarsest level as wide as brings the parameters nearest to `goal`."""
 
-    def build(coarsest: int) -> UNet:
-        return UNet(**shape | {"channels": (*shape["channels"][:-1], coarsest)})
+    def build(coarsest: int) -> Any:
+        return network(shape | {"channels": (*shape["channels"][:-1], coarsest)})
 
     return shape | {"channels": as_large_as(goal, build, WIDER_BY).channels}
+
+
+def network(shape: dict[str, Any]) -> Denoiser:
+    """A new denoiser of a contestant's shape."""
+    return BACKBONES[shape.get("backbone", "unet")](**without(shape, "backbone"))
 
 
 @torch.inference_mode()

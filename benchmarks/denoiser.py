@@ -40,7 +40,7 @@ def measure(folder: Path = Path("checkpoints/faces-128"), repeats: int = 40) -> 
     stride = checkpoints.load_vae(folder).stride
     plain, cells = checkpoints.load_denoiser(folder), config.size // stride
     fast, remembering = ready(checkpoints.load_denoiser(folder), torch.device("cpu")), checkpoints.load_denoiser(folder)
-    remembering.modulations = RememberedModulations(remembering)  # type: ignore[method-assign]
+    setattr(remembering, "modulations", RememberedModulations(remembering))  # noqa: B010
     dtype = next(fast.parameters()).dtype
     results = []
     for batch in BATCHES:

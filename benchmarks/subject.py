@@ -12,7 +12,8 @@ from ddpm_core.diffusion.diffuser import Diffuser
 from ddpm_core.machine import Precision
 from ddpm_core.networks.codec import Codec, PixelCodec
 from ddpm_core.networks.layers import placed
-from ddpm_core.networks.unet import UNet
+from ddpm_core.networks.tables import BACKBONES
+from ddpm_core.networks.unet import Denoiser
 from ddpm_core.networks.vae import VAE
 from ddpm_core.training.distributed import ALONE, World
 from ddpm_core.training.loop import Trainer, TrainStep
@@ -20,7 +21,7 @@ from ddpm_core.training.losses import denoiser_loss
 from ddpm_core.training.presets import PRESETS
 from ddpm_core.training.settings import DenoiserSettings, TrainRequest, VaeSettings
 from ddpm_core.training.shards import MicroBatch
-from ddpm_core.training.stages.denoiser import DENOISER_SHAPE
+from ddpm_core.training.stages.denoiser import shape_of
 
 
 def settings_of(preset: str, **changes: Any) -> DenoiserSettings:
@@ -37,12 +38,11 @@ def codec_of(preset: str) -> Codec:
         return VAE(**{name: getattr(request.vae, name) for name in VaeSettings.SHAPE})
 
 
-def new_denoiser(preset: str, settings: DenoiserSettings) -> UNet:
+def new_denoiser(preset: str, settings: DenoiserSettings) -> Denoiser:
     """A denoiser of those settings for the latents of the preset's codec; the same weights every time."""
     latent_channels = codec_of(preset).latent_channels
-    shape: dict[str, Any] = {name: getattr(settings, name) for name in DENOISER_SHAPE}
     torch.manual_seed(0)
-    return placed(UNet(latent_channels, **shape), "cpu")
+    return placed(BACKBONES[settings.backbone](latent_channels=latent_channels, **shape_of(settings)), "cpu")  # type: ignore[call-arg]
 
 
 def new_trainer(
@@ -52,7 +52,7 @@ def new_trainer(
     return Trainer(new_denoiser(preset, settings), settings, precision, world=world)
 
 
-def random_latents(unet: UNet, batch: int, cells: int) -> Tensor:
+def random_latents(unet: Denoiser, batch: int, cells: int) -> Tensor:
     """Normal latents (batch, C, cells, cells) for a denoiser, laid out as in training."""
     return torch.randn(batch, unet.latent_channels, cells, cells).to(memory_format=torch.channels_last)
 
@@ -64,7 +64,7 @@ def training_steps(
     trainer, diffuser = new_trainer(preset, settings, precision, world), Diffuser(schedule=settings.schedule)
     clean = random_latents(trainer.model, settings.batch_size, cells)  # type: ignore[arg-type]
 
-    def loss(model: UNet, micro_batch: MicroBatch) -> dict[str, Tensor]:
+    def loss(model: Denoiser, micro_batch: MicroBatch) -> dict[str, Tensor]:
         choices = settings.timesteps, settings.clamp_share, settings.weighting
         return denoiser_loss(model, clean, diffuser, *choices, shard=micro_batch)
 

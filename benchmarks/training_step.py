@@ -61,6 +61,7 @@ def measure(preset: str = "faces", repeats: int = REPEATS) -> list[Result]:
     request = TrainRequest(data=".", out=".", **PRESETS[preset])
     cells = request.size // codec_of(preset).stride
     ours = new_denoiser(preset, settings)
+    assert isinstance(ours, UNet)
     theirs = matched(ours)
     clean, diffuser = random_latents(ours, settings.batch_size, cells), Diffuser()
 

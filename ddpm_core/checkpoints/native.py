@@ -28,7 +28,7 @@ from ddpm_core.diffusion.diffuser import Diffuser
 from ddpm_core.networks.codec import Codec
 from ddpm_core.networks.layers import placed
 from ddpm_core.networks.tables import BACKBONES, CODECS
-from ddpm_core.networks.unet import Denoiser, UNet
+from ddpm_core.networks.unet import Denoiser
 from ddpm_core.networks.vae import VAE
 
 CONFIG = "config.json"
@@ -201,13 +201,13 @@ def load_codec(folder: Path, device: str | torch.device = "cpu") -> Codec:
     return _codec(folder, read_config(folder), device)
 
 
-def load_denoiser(folder: Path, device: str | torch.device = "cpu") -> UNet:
-    """The UNet of a checkpoint folder. Raises `CheckpointError`."""
+def load_denoiser(folder: Path, device: str | torch.device = "cpu") -> Denoiser:
+    """The denoiser of a checkpoint folder. Raises `CheckpointError`."""
     return _denoiser(folder, read_config(folder), device)
 
 
-def load_guide(folder: Path, device: str | torch.device = "cpu") -> UNet | None:
-    """The weaker UNet that guides a checkpoint's denoiser; None if it has none. Raises `CheckpointError`."""
+def load_guide(folder: Path, device: str | torch.device = "cpu") -> Denoiser | None:
+    """The weaker network that guides a checkpoint's denoiser; None if it has none. Raises `CheckpointError`."""
     return _guide(folder, read_config(folder), device)
 
 
@@ -233,11 +233,11 @@ def _codec(folder: Path, config: CheckpointConfig, device: str | torch.device) -
     return _filled(CODECS[config.codec], config.codec_settings, Path(folder) / CODEC_WEIGHTS, device)
 
 
-def _denoiser(folder: Path, config: CheckpointConfig, device: str | torch.device) -> UNet:
+def _denoiser(folder: Path, config: CheckpointConfig, device: str | torch.device) -> Denoiser:
     return _filled(BACKBONES[config.backbone], config.denoiser, Path(folder) / DENOISER_WEIGHTS, device)
 
 
-def _guide(folder: Path, config: CheckpointConfig, device: str | torch.device) -> UNet | None:
+def _guide(folder: Path, config: CheckpointConfig, device: str | torch.device) -> Denoiser | None:
     if not config.guide:
         return None
     return _filled(BACKBONES[config.backbone], config.guide, Path(folder) / GUIDE_WEIGHTS, device)

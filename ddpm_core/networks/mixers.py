@@ -17,7 +17,7 @@ class AttentionMixer(nn.Module):
 
     def __init__(self, channels: int, head_size: int = 64):
         super().__init__()
-        self.heads = next(n for n in range(max(1, channels // head_size), 0, -1) if channels % n == 0)
+        self.heads = heads_of(channels, head_size)
         self.norm = nn.LayerNorm(channels)
         self.query_key_value = nn.Linear(channels, 3 * channels)
         self.out = starting_at_zero(nn.Linear(channels, channels))
@@ -25,10 +25,19 @@ class AttentionMixer(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         batch, channels, height, width = x.shape
         tokens = self.norm(x.permute(0, 2, 3, 1).reshape(batch, height * width, channels))  # (B, H*W, C)
-        split = self.query_key_value(tokens).view(batch, height * width, 3, self.heads, -1)
-        query, key, value = split.permute(2, 0, 3, 1, 4)  # (B, heads, H*W, C/heads) each
-        mixed = F.scaled_dot_product_attention(query, key, value).transpose(1, 2).reshape(tokens.shape)  # (B, H*W, C)
+        mixed = attend(self.query_key_value(tokens), self.heads)  # (B, H*W, C)
         return x + self.out(mixed).view(batch, height, width, channels).permute(0, 3, 1, 2)
+
+
+def heads_of(channels: int, head_size: int = 64) -> int:
+    """How many heads of about `head_size` channels there are."""
+    return next(n for n in range(max(1, channels // head_size), 0, -1) if channels % n == 0)
+
+
+def attend(query_key_value: Tensor, heads: int) -> Tensor:
+    """Scaled dot-product attention (B, N, C) by (B, N, 3C) (Vaswani et al. 2017, section 3.2)."""
+    query, key, value = query_key_value.unflatten(2, (3, heads, -1)).permute(2, 0, 3, 1, 4)  # (B, heads, N, C/heads)
+    return F.scaled_dot_product_attention(query, key, value).transpose(1, 2).flatten(2)
 
 
 # By the name that `config.json` has: from C, a module of (B, C, H, W) that keeps the shape and starts as the identity.

@@ -46,6 +46,26 @@ def _paths_on(device: torch.device, height: int, width: int) -> ScanPaths:
     return scan_paths(height, width).to(device)
 
 
+def scan(projected: Tensor, height: int, width: int) -> Tensor:
+    """What `gated_scan` makes of (B, H*W, 3C) along the eight paths: (B, H*W, C)."""
+    return gated_scan(projected, _paths_on(projected.device, height, width))
+
+
+@torch.no_grad()
+def spread_time_scales(project: nn.Linear) -> None:
+    """Have a new projection to values, step sizes and gates remember for 1 to 64 cells, spread over a path's channels.
+
+    Raises:
+        ValueError: they cannot be shared by eight paths.
+    """
+    values, deltas, _ = project.bias.chunk(3)  # (C,) each
+    if len(values) % DIRECTIONS:
+        raise ValueError(f"a serpentine mixer needs a multiple of {DIRECTIONS} channels, not {len(values)}")
+    keep = 1 - 1 / torch.logspace(0, 6, len(values) // DIRECTIONS, base=2).clamp_min(1.5)
+    values.zero_()
+    deltas.copy_(torch.logit(1 - keep).repeat(DIRECTIONS))
+
+
 class SerpentineMixer(nn.Module):
     """Mixes all cells of (B, C, H, W) along eight serpentine paths; starts as the identity.
 
@@ -58,20 +78,14 @@ class SerpentineMixer(nn.Module):
 
     def __init__(self, channels: int):
         super().__init__()
-        if channels % DIRECTIONS:
-            raise ValueError(f"a serpentine mixer needs a multiple of {DIRECTIONS} channels, not {channels}")
         self.norm = nn.LayerNorm(channels)
         self.project = nn.Linear(channels, 3 * channels)  # C values u, C step sizes delta, C gates
         self.out = starting_at_zero(ResidualLinear(channels, channels))
-        with torch.no_grad():
-            values, deltas, _ = self.project.bias.chunk(3)  # (C,) each
-            keep = 1 - 1 / torch.logspace(0, 6, channels // DIRECTIONS, base=2).clamp_min(1.5)
-            values.zero_()
-            deltas.copy_(torch.logit(1 - keep).repeat(DIRECTIONS))
+        spread_time_scales(self.project)
         reads_apart(self, "project", ("propose", "gate"))
 
     def forward(self, x: Tensor) -> Tensor:
         height, width = x.shape[2:]
         tokens = x.permute(0, 2, 3, 1).flatten(1, 2)  # (B, H*W, C)
-        mixed = gated_scan(self.project(self.norm(tokens)), _paths_on(x.device, height, width))  # (B, H*W, C)
+        mixed = scan(self.project(self.norm(tokens)), height, width)  # (B, H*W, C)
         return self.out(mixed, tokens).unflatten(1, (height, width)).permute(0, 3, 1, 2)

@@ -8,11 +8,12 @@ from typing import Any
 from torch import nn
 
 from ddpm_core.networks.codec import Codec, PixelCodec
-from ddpm_core.networks.unet import UNet
+from ddpm_core.networks.dit import DiT
+from ddpm_core.networks.unet import Denoiser, UNet
 from ddpm_core.networks.vae import VAE
 
 CODECS: dict[str, type[Codec]] = {"vae": VAE, "pixel": PixelCodec}
-BACKBONES: dict[str, type[UNet]] = {"unet": UNet}  # of denoisers; others are classes beside it, or derived from it
+BACKBONES: dict[str, type[Denoiser]] = {"unet": UNet, "dit": DiT}  # of denoisers
 
 
 def default(network: type[nn.Module], argument: str) -> Any:

@@ -20,11 +20,13 @@ from ddpm_core.diffusion.prediction import split_variance
 from ddpm_core.networks.codec import PixelCodec
 from ddpm_core.networks.cpu.packed import ready
 from ddpm_core.networks.tables import default
-from ddpm_core.networks.unet import UNet
+from ddpm_core.networks.unet import Denoiser
 from ddpm_core.networks.vae import VAE
 from ddpm_core.training.settings import DenoiserSettings, StageSettings, TrainRequest, VaeSettings
 
-LATENT_ENDS = ("input.weight", "output.2.weight", "output.2.bias")  # of the UNet: as wide as the latent
+LATENT_ENDS = (  # as wide as the latent, of a UNet and of a DiT
+    "input.weight", "output.2.weight", "output.2.bias", "output.weight", "output.bias",
+)  # fmt: skip
 LABEL, TIME_BIAS = "label.weight", "time.2.bias"
 
 
@@ -40,7 +42,8 @@ def shapes_of(folder: Path) -> dict[str, Any]:
         settings["vae"] = _built(config.codec_settings, VaeSettings())
     if config.denoiser:
         schedule = config.diffuser.get("schedule", DenoiserSettings().schedule)
-        settings["denoiser"] = _built(config.denoiser, DenoiserSettings()) | {"schedule": schedule}
+        built = _built(config.denoiser | {"backbone": config.backbone}, DenoiserSettings())
+        settings["denoiser"] = built | {"schedule": schedule}
     return settings
 
 
@@ -62,7 +65,7 @@ def start_autoencoder(request: TrainRequest, vae: VAE) -> list[str]:
     return notes
 
 
-def start_denoiser(request: TrainRequest, unet: UNet, classes: tuple[str, ...]) -> list[str]:
+def start_denoiser(request: TrainRequest, unet: Denoiser, classes: tuple[str, ...]) -> list[str]:
     """The same for a denoiser.
 
     Classes known by name are taken over; new ones, and a network without any, begin as "no class" does. If the latent
@@ -73,7 +76,7 @@ def start_denoiser(request: TrainRequest, unet: UNet, classes: tuple[str, ...]) 
     """
     folder, config = _start(request)
     path = folder / checkpoint.DENOISER_WEIGHTS
-    before = _built(config.denoiser, DenoiserSettings())
+    before = _built(config.denoiser | {"backbone": config.backbone}, DenoiserSettings())
     prediction, schedule = before.pop("prediction"), checkpoint.load_diffuser(folder).schedule
     _refuse_misfit(path, "denoiser", before, request.denoiser)
     weights = checkpoint.load_denoiser(folder).state_dict()
@@ -158,11 +161,13 @@ def _refuse_misfit(path: Path, stage: str, before: dict[str, Any], now: StageSet
         )
 
 
-def _fit_classes(weights: dict[str, Tensor], before: tuple[str, ...], now: tuple[str, ...], unet: UNet) -> list[str]:
+def _fit_classes(
+    weights: dict[str, Tensor], before: tuple[str, ...], now: tuple[str, ...], unet: Denoiser
+) -> list[str]:
     """Turn the class embedding in `weights` into one of the classes there are now; says what became of them."""
     embedding = weights.pop(LABEL, None)
     none = torch.zeros_like(weights[TIME_BIAS]) if embedding is None else embedding[-1]  # (time width,)
-    if unet.label is None:
+    if not unet.classes:
         weights[TIME_BIAS] = weights[TIME_BIAS] + none  # it was added to what this is the bias of
         return [] if embedding is None else ["There are no classes any more; what it makes of none is taken over."]
     rows = {} if embedding is None else dict(zip(before, embedding, strict=False))

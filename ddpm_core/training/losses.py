@@ -14,7 +14,7 @@ from ddpm_core.diffusion.diffuser import Diffuser
 from ddpm_core.diffusion.prediction import PredictionType, split_variance, to_eps, training_target
 from ddpm_core.diffusion.variational_bound import step_bits
 from ddpm_core.errors import no_such
-from ddpm_core.networks.unet import Denoiser, UNet
+from ddpm_core.networks.unet import Denoiser
 from ddpm_core.networks.vae import VAE
 from ddpm_core.training.masks import masks_around_the_middle, random_masks
 from ddpm_core.training.shards import WHOLE, Shard
@@ -65,7 +65,7 @@ def with_labels_dropped(label: Tensor, probability: float, none: int) -> Tensor:
 
 
 def denoiser_loss(
-    unet: UNet,
+    unet: Denoiser,
     clean: Tensor,
     diffuser: Diffuser,
     timesteps: TimestepDraw,

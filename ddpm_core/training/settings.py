@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 from pydantic import BeforeValidator, Field, ValidationInfo, field_validator, model_validator
 
 from ddpm_core.aliases import Aliases
-from ddpm_core.checkpoints.native import Framing
+from ddpm_core.checkpoints.native import BackboneName, Framing
+from ddpm_core.cli import plain
 from ddpm_core.data.find import HELD_OUT_FRACTION
 from ddpm_core.diffusion.prediction import PredictionType
 from ddpm_core.diffusion.schedules import SCHEDULE_ALIASES, SCHEDULES
 from ddpm_core.machine import Precision
 from ddpm_core.networks.codec import PixelCodec
+from ddpm_core.networks.dit import DiT
 from ddpm_core.networks.mixers import Mixer
 from ddpm_core.networks.tables import default
 from ddpm_core.networks.unet import UNet, Variance
@@ -96,13 +98,19 @@ class VaeSettings(StageSettings):
 
 
 class DenoiserSettings(StageSettings):
-    """The UNet: its shape and its training."""
+    """The denoiser: its shape and its training."""
 
-    SHAPE = ("channels", "blocks", "mixer", "prediction", "variance")
+    SHAPE = ("backbone", "channels", "blocks", "mixer", "patch", "prediction", "variance")
 
-    channels: Widths = Field(default(UNet, "channels"), description="width per level, finest first")
-    blocks: int = Field(default(UNet, "blocks"), ge=1, le=8, description="residual blocks per level and direction")
+    backbone: BackboneName = Field("unet", description="kind of network: a UNet, or a transformer (DiT)")
+    channels: Widths = Field(
+        default(UNet, "channels"), description="width per level, finest first; of a transformer one for all"
+    )
+    blocks: int = Field(
+        default(UNet, "blocks"), ge=1, le=32, description="residual blocks per level and direction, or a transformer's"
+    )
     mixer: Mixer = Field(default(UNet, "mixer"), description="what lets far cells see each other")
+    patch: int = Field(default(DiT, "patch"), ge=1, le=4, description="side in cells of a transformer's token")
     dropout: float = Field(default(UNet, "dropout"), ge=0, lt=1, description="fraction of channels dropped in blocks")
     prediction: PredictionType = Field(default(UNet, "prediction"), description="what the network's output means")
     variance: Variance = Field(
@@ -128,6 +136,16 @@ class DenoiserSettings(StageSettings):
         0.0, ge=0, le=1, description="fraction of those examples whose pictures are shown in another light and colour"
     )
     label_dropout: float = Field(0.1, ge=0, le=1, description="fraction of examples whose class is dropped")
+
+    @model_validator(mode="after")
+    def _fits_the_backbone(self) -> Self:
+        if self.backbone != "dit" and self.patch > 1:
+            raise ValueError("patch belongs to the backbone dit and must be 1 without")
+        if self.backbone == "dit" and len(self.channels) > 1:
+            raise ValueError(f"channels of a transformer are one number, 384 say, not {plain(self.channels)}")
+        if self.backbone == "dit" and self.mixer == "none":
+            raise ValueError("mixer must not be none with the backbone dit, whose cells would never see each other")
+        return self
 
 
 class TrainRequest(Request):
@@ -210,9 +228,9 @@ GROUPS: dict[str, tuple[str, ...]] = {  # settings by their place, as the page's
         "vae.learns", "vae.kl_weight", "vae.edge_weight", "vae.texture_weight", "vae.adversarial_weight", "vae.sampled",
     ),
     "How the autoencoder learns": tuple(f"vae.{name}" for name in OPTIMISER),
-    "Denoiser": (*(f"denoiser.{name}" for name in DenoiserSettings.SHAPE), "denoiser.dropout", "denoiser.schedule"),
+    "Denoiser": (*(f"denoiser.{name}" for name in DenoiserSettings.SHAPE), "denoiser.dropout"),
     "What the denoiser learns": (
-        "denoiser.learns", "denoiser.timesteps", "denoiser.weighting", "denoiser.label_dropout",
+        "denoiser.learns", "denoiser.schedule", "denoiser.timesteps", "denoiser.weighting", "denoiser.label_dropout",
     ),
     "Fills": tuple(f"denoiser.clamp_{name}" for name in ("share", "timesteps", "middle", "recolour")),
     "How the denoiser learns": tuple(f"denoiser.{name}" for name in OPTIMISER),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from ddpm_core.networks.codec import Codec, PixelCodec
+from ddpm_core.networks.dit import DiT
 from ddpm_core.networks.tables import BACKBONES, CODECS, default
 from ddpm_core.networks.unet import UNet
 from ddpm_core.networks.vae import VAE
@@ -16,11 +17,14 @@ def test_every_network_is_found_by_its_name_and_needs_no_more_to_be_built() -> N
     assert isinstance(CODECS["pixel"](), PixelCodec)
     assert all(isinstance(network(), Codec) for network in CODECS.values())
     assert isinstance(BACKBONES["unet"](), UNet)
+    assert isinstance(BACKBONES["dit"](), DiT)
+    assert DenoiserSettings().patch == default(DiT, "patch")
 
 
 @pytest.mark.parametrize(("settings", "network"), [(VaeSettings, VAE), (DenoiserSettings, UNet)])
 def test_what_is_trained_by_default_is_what_the_constructor_builds(settings: type, network: type) -> None:
-    for name in settings.SHAPE:
+    of_the_other = {"backbone", "patch"} if network is UNet else set()
+    for name in set(settings.SHAPE) - of_the_other:
         assert getattr(settings(), name) == default(network, name)
 
 

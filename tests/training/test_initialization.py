@@ -142,9 +142,11 @@ def test_what_is_given_goes_before_what_the_checkpoint_has_and_that_before_the_p
             "full_width": 8,
         },
         "denoiser": {
+            "backbone": "unet",
             "channels": (32, 64),
             "blocks": 1,
             "mixer": "serpentine",
+            "patch": 1,
             "prediction": "eps",
             "variance": "fixed",
             "schedule": "cosine",

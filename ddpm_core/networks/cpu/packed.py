@@ -5,6 +5,7 @@ order.
 from __future__ import annotations
 
 import platform
+from collections.abc import Callable
 from copy import copy
 from functools import lru_cache
 from typing import Any
@@ -13,8 +14,9 @@ import torch
 from torch import Tensor, nn
 
 from ddpm_core.machine import resolve_precision
+from ddpm_core.networks.dit import DiT
 from ddpm_core.networks.layers import Conv3x3, Model, NormSiLU, has_few_cells, kernels, neighbourhoods, rows_of
-from ddpm_core.networks.unet import UNet
+from ddpm_core.networks.unet import Denoiser, UNet
 
 
 class PackedConv2d(nn.Module):
@@ -124,10 +126,10 @@ class CompiledNormSiLU(nn.Module):
 
 
 class RememberedModulations:
-    """`UNet.modulations` on CPU, computed once per timestep and class: every picture asks for the same."""
+    """`modulations` of a `UNet` or `DiT` on CPU, once per timestep and class: every picture asks for the same."""
 
-    def __init__(self, network: UNet):
-        self.compute = network.modulations
+    def __init__(self, network: Denoiser):
+        self.compute: Callable[[Tensor, Tensor | None], Tensor] = network.modulations  # type: ignore[assignment]
         self.of = lru_cache(maxsize=1024)(self._of)  # some kilobytes each, and a thousand steps at most
 
     def __call__(self, t: Tensor, label: Tensor | None = None) -> Tensor:
@@ -143,7 +145,7 @@ def ready(network: Model, device: torch.device) -> Model:
     """The network, itself changed, for inference on `device`, where it already is.
 
     Weights are in bf16 where that is fast. On CPUs convolutions are packed where oneDNN has them, and linear layers in
-    bf16 (PyTorch's library has no such order in fp32); norm, scale, shift and SiLU are one operation, and a `UNet`
+    bf16 (PyTorch's library has no such order in fp32); norm, scale, shift and SiLU are one operation, and a denoiser
     keeps its modulations.
     """
     if resolve_precision("auto", device) == torch.bfloat16:
@@ -153,7 +155,7 @@ def ready(network: Model, device: torch.device) -> Model:
             for name, child in parent.named_children():
                 if kind := _faster(child):
                     setattr(parent, name, kind(child))
-        if isinstance(network, UNet):
+        if isinstance(network, UNet | DiT):
             network.modulations = RememberedModulations(network)  # type: ignore[method-assign]
     return network
 
@@ -165,7 +167,7 @@ def unpacked(network: Model) -> Model:
     """
     packed = isinstance(network, PackedConv2d | PackedLinear | CompiledNormSiLU)
     plain: Any = copy(network.plain if packed else network)
-    plain.__dict__.pop("modulations", None)  # those that a `UNet` keeps
+    plain.__dict__.pop("modulations", None)  # those that a denoiser keeps
     plain._parameters = {
         name: None if one is None else nn.Parameter(one.detach().float(), requires_grad=False)
         for name, one in plain._parameters.items()

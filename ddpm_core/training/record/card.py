@@ -22,8 +22,7 @@ from ddpm_core.checkpoints.atomic import write_atomically
 from ddpm_core.checkpoints.native import CARD, CODEC_WEIGHTS, DENOISER_WEIGHTS, CheckpointConfig, build, read_config
 from ddpm_core.cli import merge
 from ddpm_core.diffusion.diffuser import Diffuser
-from ddpm_core.networks.tables import CODECS
-from ddpm_core.networks.unet import UNet
+from ddpm_core.networks.tables import BACKBONES, CODECS, default
 from ddpm_core.training.losses import DECILES
 from ddpm_core.training.record.journal import grids_of, rows_of, runs_of
 from ddpm_core.training.record.progress import in_hours
@@ -141,22 +140,21 @@ def _parts(config: CheckpointConfig, out: Path) -> str:
     lines = []
     with torch.device("meta"):  # parameters are counted, not made
         codec = build(CODECS[config.codec], config.codec_settings, out) if config.codec_settings else None
-        unet = build(UNet, config.denoiser, out) if config.denoiser else None
+        unet = build(BACKBONES[config.backbone], config.denoiser, out) if config.denoiser else None
     if codec is not None:
         kind = f"stride {codec.stride}, {codec.latent_channels} latent channels"
         learned = "squeeze-and-excitation in the encoder, strictly local decoder"
         what = f"{kind}, {learned}" if config.codec == "vae" else f"{kind}; pixels rearranged, nothing is learned"
         lines.append(["VAE" if config.codec == "vae" else "pixel codec", what, _count(codec), f"`{CODEC_WEIGHTS}`"])
     if unet is not None and codec is not None:
-        sides = [config.size // codec.stride // 2**level for level in range(len(unet.channels))]
-        grid = ", ".join(f"{side}x{side}" for side in sides)
-        mixer = config.denoiser.get("mixer", "serpentine")
+        kind, finest = type(unet).__name__, config.size // codec.stride // config.denoiser.get("patch", 1)
+        channels = config.denoiser.get("channels", default(type(unet), "channels"))
+        grid = ", ".join(f"{finest // 2**level}x{finest // 2**level}" for level in range(len(channels)))
+        mixer = config.denoiser.get("mixer", default(type(unet), "mixer"))
         mixers = "no mixer" if mixer == "none" else f"{mixer} mixers"
         classes = f", {unet.classes} classes and “no class”" if unet.classes else ""
-        what = (
-            f"{grid} cells with {_value(list(unet.channels))} channels, {mixers}, {unet.prediction}-prediction{classes}"
-        )
-        lines.append(["UNet", what, _count(unet), f"`{DENOISER_WEIGHTS}`"])
+        what = f"{grid} cells with {_value(list(channels))} channels, {mixers}, {unet.prediction}-prediction{classes}"
+        lines.append([kind, what, _count(unet), f"`{DENOISER_WEIGHTS}`"])
         diffuser = build(Diffuser, config.diffuser, out)
         lines.append(["diffuser", f"{diffuser.schedule}, {diffuser.num_timesteps} states", "-", "`config.json`"])
     return _table(["part", "", "parameters", "file"], lines)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,7 +21,8 @@ from ddpm_core.images.files import contact_sheet
 from ddpm_core.machine import pick_device
 from ddpm_core.networks.codec import Codec, PixelCodec
 from ddpm_core.networks.layers import placed
-from ddpm_core.networks.unet import UNet
+from ddpm_core.networks.tables import BACKBONES
+from ddpm_core.networks.unet import Denoiser
 from ddpm_core.pipeline import LatentDiffusion
 from ddpm_core.requests import GenerateRequest
 from ddpm_core.training.distributed import ALONE, World
@@ -34,14 +36,20 @@ from ddpm_core.training.stages.latents import ENCODED, LatentSet, encode_picture
 from ddpm_core.training.stages.stage import save_grid, write_checkpoint
 from ddpm_core.training.timesteps import LossAwareSampler
 
-DENOISER_SHAPE = (*DenoiserSettings.SHAPE, "dropout")
+
+def shape_of(settings: DenoiserSettings) -> dict[str, Any]:
+    """What its backbone's constructor takes of the settings."""
+    taken = inspect.signature(BACKBONES[settings.backbone]).parameters
+    return {name: getattr(settings, name) for name in (*settings.SHAPE, "dropout") if name in taken}
+
+
 MEASURED = 1024  # latents, about, that the loss by tenth of the timesteps is measured on
 HELD_OUT_BATCHES = 8  # that the held-out loss is the mean of
 
 
 @dataclass
 class DenoiserStage:
-    """Trains the UNet on the latents of a codec; `prepare` makes one from a request.
+    """Trains the denoiser on the latents of a codec; `prepare` makes one from a request.
 
     Attributes:
         train, held_out: latents with their classes; `held_out` may be None.
@@ -49,7 +57,7 @@ class DenoiserStage:
     """
 
     request: TrainRequest
-    model: UNet
+    model: Denoiser
     codec: Codec
     train: LatentSet
     held_out: LatentSet | None = None
@@ -66,8 +74,8 @@ class DenoiserStage:
 
     @classmethod
     def prepare(cls, request: TrainRequest, pictures: Pictures, world: World = ALONE) -> DenoiserStage:
-        """The stage with all it needs: the codec of `request.out`, written there if missing; a UNet, new or of --init;
-        the latents of all pictures.
+        """The stage with all it needs: the codec of `request.out`, written there if missing; a denoiser, new or of
+        --init; the latents of all pictures.
 
         Raises:
             CheckpointError: codec, checkpoint and pictures do not fit each other.
@@ -81,9 +89,9 @@ class DenoiserStage:
                 f"{request.out} has the codec {built!r}, not {request.codec!r}; choose another --out."
             )
         torch.manual_seed(request.seed)
-        shape: dict[str, Any] = {name: getattr(request.denoiser, name) for name in DENOISER_SHAPE}
-        shape |= {"latent_channels": codec.latent_channels, "classes": len(pictures.classes)}
-        model = placed(UNet(**shape), device)
+        of_data = {"latent_channels": codec.latent_channels, "classes": len(pictures.classes)}
+        shape = shape_of(request.denoiser) | of_data
+        model = placed(checkpoint.build(BACKBONES[request.denoiser.backbone], shape, request.out), device)
         if request.init:
             notes += start_denoiser(request, model, pictures.classes)
         basis = dict(pictures.basis)
@@ -93,7 +101,7 @@ class DenoiserStage:
         train, held_out = encode_pictures(request, codec, pictures, write=world.is_main)
         return cls(request, model, codec, train, held_out, pictures.classes, teacher, basis, notes)
 
-    def loss(self, model: UNet, micro_batch: MicroBatch) -> dict[str, Tensor]:
+    def loss(self, model: Denoiser, micro_batch: MicroBatch) -> dict[str, Tensor]:
         settings, recoloured = self.request.denoiser, None
         index, clean, label = self.batch(self.train, micro_batch)
         if self.train.recoloured is not None:
@@ -126,7 +134,7 @@ class DenoiserStage:
         return index, clean, label.to(self.device)
 
     @torch.inference_mode()
-    def evaluate(self, unet: UNet, grid: Path) -> dict[str, float]:
+    def evaluate(self, unet: Denoiser, grid: Path) -> dict[str, float]:
         """Samples of fixed seeds as a picture; the loss on held-out latents with fixed noise.
 
         It is the plain loss, whatever is done to training examples, so that runs compare.
@@ -147,17 +155,18 @@ class DenoiserStage:
             losses.append(denoiser_loss(unet, clean, self.diffuser, *plain)["loss"].item())
         return {"held_out_loss": sum(losses) / len(losses)} | self.by_decile(unet, "held_out", self.held_out)
 
-    def by_decile(self, unet: UNet, name: str, latents: LatentSet) -> dict[str, float]:
+    def by_decile(self, unet: Denoiser, name: str, latents: LatentSet) -> dict[str, float]:
         """Loss on some of the latents by tenth of the timesteps, as measures whose names say on what."""
         some = slice(None, None, max(1, len(latents.clean) // MEASURED))
         label = None if latents.labels is None else latents.labels[some].to(self.device)
         losses = loss_by_decile(unet, latents.clean[some].to(self.device), self.diffuser, label=label)
         return {f"{name}_decile_{number}": loss for number, loss in enumerate(losses)}
 
-    def export(self, unet: UNet, finished: int | None) -> None:
-        shape: dict[str, Any] = {name: getattr(self.request.denoiser, name) for name in DENOISER_SHAPE}
-        shape |= {"latent_channels": self.codec.latent_channels, "classes": len(self.classes)}
-        parts: dict[str, Any] = {"denoiser": shape, "diffuser": self.diffuser.config(), "classes": list(self.classes)}
+    def export(self, unet: Denoiser, finished: int | None) -> None:
+        settings, classes = self.request.denoiser, list(self.classes)
+        shape = shape_of(settings) | {"latent_channels": self.codec.latent_channels, "classes": len(classes)}
+        parts: dict[str, Any] = {"backbone": settings.backbone, "denoiser": shape, "classes": classes}
+        parts |= {"diffuser": self.diffuser.config()}
         parts |= {"guide": {}, "guidance": 1.0}  # of the denoiser that was there before, if any
         write_checkpoint(self.request, "denoiser", unet, finished, size=self.request.size, **parts)
 

@@ -74,7 +74,8 @@ def record(request: TrainRequest, stage: StageName, **parts: Any) -> None:
     if path.exists():
         config = checkpoint.read_config(request.out)
     else:
-        defaults = checkpoint.read_config(request.init).defaults if request.init else {}
+        start = request.init
+        defaults = checkpoint.read_config(start).defaults if start and (start / checkpoint.CONFIG).exists() else {}
         config = CheckpointConfig(size=request.size, defaults=defaults)
     names = {"data": request.data.resolve().name} | ({"init": request.init.resolve().name} if request.init else {})
     training = config.training | {stage: names | request.recorded(stage)}

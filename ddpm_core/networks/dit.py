@@ -1,0 +1,155 @@
+"""A noise predictor without convolutions over neighbours: a transformer over the cells of the latent."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+from typing import TYPE_CHECKING, get_args
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from ddpm_core.diffusion.prediction import PredictionType
+from ddpm_core.errors import lookup, no_such
+from ddpm_core.networks.layers import starting_at_zero
+from ddpm_core.networks.mixers import attend, heads_of
+from ddpm_core.networks.serpentine import scan, spread_time_scales
+from ddpm_core.networks.unet import Denoiser, Variance, timestep_embedding
+
+if TYPE_CHECKING:
+    from ddpm_core.networks.mixers import Mixer
+
+TIME_FEATURES = 256
+MLP_RATIO = 4
+
+
+class SelfAttention(nn.Module):
+    """Multi-head self-attention over tokens (B, H*W, C)."""
+
+    def __init__(self, channels: int):
+        super().__init__()
+        self.heads = heads_of(channels)
+        self.query_key_value = nn.Linear(channels, 3 * channels)
+        self.out = nn.Linear(channels, channels)
+
+    def forward(self, tokens: Tensor, height: int, width: int) -> Tensor:
+        return self.out(attend(self.query_key_value(tokens), self.heads))
+
+
+class SerpentineScan(nn.Module):
+    """The eight serpentine paths over tokens (B, H*W, C), as in `SerpentineMixer`."""
+
+    def __init__(self, channels: int):
+        super().__init__()
+        self.project = nn.Linear(channels, 3 * channels)
+        self.out = nn.Linear(channels, channels)
+        spread_time_scales(self.project)
+
+    def forward(self, tokens: Tensor, height: int, width: int) -> Tensor:
+        return self.out(scan(self.project(tokens), height, width))
+
+
+# Without one, every cell would be alone.
+TOKEN_MIXERS: dict[str, Callable[[int], nn.Module]] = {"attention": SelfAttention, "serpentine": SerpentineScan}
+
+
+class DiTBlock(nn.Module):
+    """Tokens mixed, then each by itself, both scaled, shifted and gated by the time (Peebles & Xie 2023, section 3.2,
+    adaLN-Zero).
+    """
+
+    def __init__(self, channels: int, mixer: str, dropout: float):
+        super().__init__()
+        self.mixer = lookup(TOKEN_MIXERS, "mixer of a DiT", mixer)(channels)
+        wide = MLP_RATIO * channels
+        self.mlp = nn.Sequential(nn.Linear(channels, wide), nn.GELU("tanh"), nn.Linear(wide, channels))
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, tokens: Tensor, modulation: Tensor, height: int, width: int) -> Tensor:
+        """(B, H*W, C); `modulation` (B, 1, 6C): shift, scale less 1 and gate of the mixer, then of the rest."""
+        shift, scale, gate, shift2, scale2, gate2 = modulation.chunk(6, dim=2)  # (B, 1, C) each
+        mixed = self.mixer(modulated(tokens, shift, scale), height, width)  # (B, H*W, C)
+        tokens = torch.addcmul(tokens, gate, self.dropout(mixed))
+        return torch.addcmul(tokens, gate2, self.dropout(self.mlp(modulated(tokens, shift2, scale2))))
+
+
+def modulated(tokens: Tensor, shift: Tensor, scale: Tensor) -> Tensor:
+    """Tokens (B, N, C) normalised, scaled by 1 + `scale` and shifted, both (B, 1, C)."""
+    return torch.addcmul(shift, F.layer_norm(tokens, tokens.shape[2:], eps=1e-6), 1 + scale)
+
+
+@lru_cache(maxsize=32)
+@torch.inference_mode(False)
+def positions(height: int, width: int, channels: int, device: torch.device) -> Tensor:
+    """Sines and cosines (1, height*width, C) of each cell's row and column (Peebles & Xie 2023, section 3.2); fp32."""
+    rows, columns = (timestep_embedding(torch.arange(n, device=device), channels // 2) for n in (height, width))
+    by_row = rows[:, None].expand(-1, width, -1)  # (h, w, C/2)
+    return torch.cat([by_row, columns[None].expand(height, -1, -1)], dim=2).flatten(0, 1)[None]
+
+
+class DiT(Denoiser):
+    """Predicts from a noisy latent and its timestep with a diffusion transformer (Peebles & Xie 2023, adaLN-Zero).
+
+    Args:
+        channels: its width, one number, a multiple of 8.
+        blocks: how many.
+        mixer: "attention", theirs, or "serpentine".
+        patch: side in cells of what is a token; latents have to be a multiple of it.
+        dropout, prediction, classes, variance: as for `UNet`.
+
+    Raises:
+        ValueError: there is no such mixer, prediction type or variance, or one of the numbers cannot be.
+    """
+
+    def __init__(
+        self,
+        latent_channels: int = 4,
+        channels: Sequence[int] = (384,),
+        blocks: int = 12,
+        mixer: Mixer = "attention",
+        dropout: float = 0.0,
+        prediction: PredictionType = "v",
+        classes: int = 0,
+        variance: Variance = "fixed",
+        patch: int = 1,
+    ):
+        if prediction not in get_args(PredictionType):
+            raise no_such("prediction type", prediction, get_args(PredictionType))
+        if variance not in get_args(Variance):
+            raise no_such("variance", variance, get_args(Variance))
+        if len(channels) != 1 or channels[0] % 8:
+            raise ValueError(f"a DiT has one width, a multiple of 8, not {', '.join(map(str, channels))}")
+        if classes < 0:
+            raise ValueError(f"there cannot be {classes} classes")
+        super().__init__(latent_channels, prediction, classes, null_class=classes or None)
+        (width,) = self.channels = tuple(channels)
+        self.patch = patch
+        self.time = nn.Sequential(nn.Linear(TIME_FEATURES, width), nn.SiLU(), nn.Linear(width, width))
+        self.label = nn.Embedding(classes + 1, width) if classes else None
+        self.input = nn.Conv2d(latent_channels * patch**2, width, 1)
+        self.blocks = nn.ModuleList(DiTBlock(width, mixer, dropout) for _ in range(blocks))
+        self.modulate = starting_at_zero(nn.Linear(width, (6 * blocks + 2) * width))  # for all blocks, and the end
+        given = latent_channels * (2 if variance == "learned" else 1)
+        self.output = starting_at_zero(nn.Conv2d(width, given * patch**2, 1))
+
+    def forward(self, noisy: Tensor, t: Tensor, label: Tensor | None = None) -> Tensor:
+        """The raw output (B, C, h, w), or (B, 2C, h, w) with a learned variance; see `Denoiser.forward`."""
+        modulation = self.modulations(t, label).flatten(1).unsqueeze(1)  # (B, 1, sum)
+        *each, shift, scale = modulation.split([6 * self.channels[0]] * len(self.blocks) + [self.channels[0]] * 2, 2)
+        x = self.input(F.pixel_unshuffle(noisy, self.patch).to(modulation.dtype))  # (B, width, h/patch, w/patch)
+        height, width = x.shape[2:]
+        tokens = x.flatten(2).transpose(1, 2)  # (B, N, width)
+        tokens = tokens + positions(height, width, self.channels[0], x.device).to(tokens.dtype)
+        for block, of_block in zip(self.blocks, each, strict=True):
+            tokens = block(tokens, of_block, height, width)
+        x = modulated(tokens, shift, scale).transpose(1, 2).unflatten(2, (height, width))
+        return F.pixel_shuffle(self.output(x), self.patch).float()  # (B, C or 2C, h, w)
+
+    def modulations(self, t: Tensor, label: Tensor | None = None) -> Tensor:
+        """Shifts, scales and gates of all blocks in turn for `t` (B,) and `label` (B,): (B, sum, 1, 1)."""
+        embedding = timestep_embedding(t, TIME_FEATURES)
+        time = self.time(embedding.to(next(self.parameters()).dtype))  # (B, width)
+        if self.label is not None:
+            time = time + self.label(torch.full_like(t, self.classes) if label is None else label)
+        return self.modulate(F.silu(time))[:, :, None, None]
