@@ -10,6 +10,7 @@ It is imported where a folder is read, weights come as safetensors only, and not
 
 from __future__ import annotations
 
+import inspect
 import json
 import re
 from collections.abc import Mapping, Sequence
@@ -17,12 +18,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
 from torch import Tensor
 
 from ddpm_core.checkpoints.atomic import CheckpointError
-from ddpm_core.checkpoints.native import CONFIG, Parts, build
-from ddpm_core.diffusion.diffuser import Diffuser
+from ddpm_core.checkpoints.native import CONFIG, LARGEST_SIDE, Parts, build, refuse_implausible
+from ddpm_core.diffusion.diffuser import MOST_TIMESTEPS, Diffuser
 from ddpm_core.diffusion.prediction import PredictionType
 from ddpm_core.networks.codec import Codec, GreyCodec, PixelCodec
 from ddpm_core.networks.layers import placed
@@ -37,6 +37,10 @@ CONFIGS = {UNET: CONFIG, SCHEDULER: "scheduler_config.json"}  # the files that s
 WEIGHTS = re.compile(
     r"diffusion_pytorch_model(\.(?P<variant>[^.]+?))?(-\d+-of-\d+)?(\.(?P<of_shards>[^.]+))?\.safetensors"
 )
+COUNTS = {  # of a network's config: none is larger than its largest tensor is long
+    "layers_per_block", "block_out_channels", "num_class_embeds", "attention_head_dim", "latent_channels",
+    "in_channels", "out_channels", "vq_embed_dim", "num_vq_embeddings",
+}  # fmt: skip
 NAMES = "id2label"  # where `DiTPipeline` keeps the names of classes, in `model_index.json`
 
 
@@ -168,7 +172,7 @@ class SavedPipeline:
     def kind(self, part: str) -> str | None:
         """The class of a part; None if the pipeline has no such part."""
         entry = self.index.get(part)
-        return entry[1] if isinstance(entry, list) and len(entry) == 2 else None
+        return entry[1] if isinstance(entry, list) and len(entry) == 2 and isinstance(entry[1], str) else None
 
     def network(self, part: str, allowed: Sequence[str]) -> Any:
         """A part's network with its weights, in fp32.
@@ -182,17 +186,26 @@ class SavedPipeline:
                 f"{self.folder} has {kind or 'nothing'} for its {part}; only {' and '.join(allowed)} can be used here."
             )
         where = part_folder(self.folder, part)
-        if not list(where.glob("*.safetensors")):
+        weights = sorted(where.glob("*.safetensors"))
+        if not weights:
             raise CheckpointError(
                 f"{where} has no weights in safetensors, the only format read here; save the pipeline anew with "
                 "safe_serialization=True."
             )
+        config = _read(where / CONFIG) if (where / CONFIG).is_file() else {}
+        if counts := {name: value for name, value in config.items() if name in COUNTS}:
+            refuse_implausible(counts, *weights)
+        for name, parameter in inspect.signature(getattr(self.library, str(kind))).parameters.items():
+            if isinstance(parameter.default, int | float) and isinstance(config.get(name), str | dict):
+                raise CheckpointError(
+                    f"{where / CONFIG} has the {name} {str(config[name])[:60]!r}; a number is needed."
+                )
         try:
             network, loaded = getattr(self.library, str(kind)).from_pretrained(
                 where, variant=variant_of(where), use_safetensors=True, local_files_only=True, low_cpu_mem_usage=False,
                 output_loading_info=True,
             )  # fmt: skip
-        except (OSError, ValueError, TypeError, LookupError, RuntimeError, SafetensorError) as error:
+        except Exception as error:  # diffusers builds of whatever is in the config, and stumbles in as many ways
             reason = " ".join(str(error).split())[:200]
             raise CheckpointError(f"{where} cannot be loaded as {kind}: {reason}.") from None
         if missing := loaded["missing_keys"]:
@@ -211,12 +224,17 @@ class SavedPipeline:
         config = _read(path)
         if not (isinstance(kind, type) and issubclass(kind, self.library.SchedulerMixin)):
             raise CheckpointError(f"{self.folder / PIPELINE} names no scheduler of diffusers.")
+        timesteps = config.get("num_train_timesteps", 1000)
+        if not (isinstance(timesteps, int) and 0 < timesteps < MOST_TIMESTEPS):
+            raise CheckpointError(
+                f"{path} has the num_train_timesteps {str(timesteps)[:60]}; a number of them is needed."
+            )
         try:
             settings = dict(kind.from_config(config).config)
-        except (TypeError, ValueError, NotImplementedError, RuntimeError) as error:
+        except Exception as error:  # as above
             raise CheckpointError(f"{path} cannot be used: {' '.join(str(error).split())[:200]}.") from None
         for name, table in (("beta_schedule", SCHEDULES), ("prediction_type", PREDICTIONS)):
-            if (value := settings.get(name)) not in table:
+            if not isinstance(value := settings.get(name), str) or value not in table:
                 raise CheckpointError(f"{path} has the {name} {value!r}; choose from: {', '.join(table)}.")
         for name in ("trained_betas", "rescale_betas_zero_snr", "thresholding"):
             if settings.get(name):
@@ -224,7 +242,7 @@ class SavedPipeline:
         states, ends = settings["num_train_timesteps"] + 1, (settings["beta_start"], settings["beta_end"])
         try:
             return settings, Diffuser(states, *ends, SCHEDULES[settings["beta_schedule"]])
-        except ValueError as error:
+        except (TypeError, ValueError) as error:
             raise CheckpointError(f"{path} cannot be used: {str(error).rstrip('.')}.") from None
 
     def side(self, config: Mapping[str, Any]) -> int:
@@ -234,8 +252,8 @@ class SavedPipeline:
             CheckpointError: it does not say, or they are no square.
         """
         size = config["sample_size"]
-        sides = {size} if isinstance(size, int) else set(size or ())
-        if len(sides) != 1:
+        sides = set(size) if isinstance(size, list | tuple) else {size}
+        if len(sides) != 1 or not all(isinstance(side, int) and 0 < side <= LARGEST_SIDE for side in sides):
             config_file = part_folder(self.folder, UNET) / CONFIG
             raise CheckpointError(f"{config_file} has the sample_size {size!r}; a square is needed.")
         return sides.pop()

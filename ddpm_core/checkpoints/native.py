@@ -171,19 +171,19 @@ def read_weights(path: Path, model: Network, device: str | torch.device = "cpu")
     return placed(model, device).eval().requires_grad_(False)
 
 
-def refuse_implausible(arguments: Mapping[str, Any], path: Path) -> None:
+def refuse_implausible(arguments: Mapping[str, Any], path: Path, *more: Path) -> None:
     """Refuse to build what is larger than anything in its file of weights, before it takes the memory.
 
     No network has more channels, blocks or classes than its largest tensor is long or its file has tensors.
 
     Args:
         arguments: a network's section of `config.json`.
-        path: its weights.
+        path, more: its weights.
 
     Raises:
         CheckpointError: a number is beyond that; or the file is missing or damaged.
     """
-    most = max(SMALL, *sizes_in(path))
+    most = max(SMALL, *(size for file in (path, *more) for size in sizes_in(file)))
     for name, value in arguments.items():
         numbers = value if isinstance(value, list) else [value]
         if any(isinstance(number, int | float) and not abs(number) <= most for number in numbers):

@@ -54,7 +54,7 @@ def test_pickled_weights_are_not_read(own: Path) -> None:
 def test_damaged_weights_are_named(own: Path) -> None:
     path = own / "unet" / "diffusion_pytorch_model.safetensors"
     path.write_bytes(path.read_bytes()[:1000])
-    assert "unet cannot be loaded" in refusal(own)
+    assert f"{path} is damaged" in refusal(own)
 
 
 def test_weights_that_leave_something_to_chance_are_refused(own: Path) -> None:

@@ -9,7 +9,7 @@ import shutil
 import struct
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -187,16 +187,15 @@ def config(content: bytes, draw: random.Random) -> bytes:
 def checkpoints(folder: Path, count: int, into: Path, seed: int = 0) -> Iterator[tuple[str, Path]]:
     """Copies of a checkpoint, one after the other in the same place, of which one file each is damaged; and which."""
     draw = random.Random(seed)
-    makers: dict[str, Callable[[bytes, random.Random], bytes]] = {
-        "config.json": config, "vae.safetensors": weights, "denoiser.safetensors": weights, "README.md": damaged,
-    }  # fmt: skip
-    names = [name for name in makers if (folder / name).is_file()]
+    makers = {".json": config, ".safetensors": weights}
+    files = [path.relative_to(folder) for path in sorted(folder.rglob("*")) if path.is_file()]
+    files += [file for file in files if file.suffix == ".json"]  # there is most to damage in
     for number in range(count):
-        name = draw.choice([*names, "config.json"])
+        file = draw.choice(files)
         shutil.rmtree(into, ignore_errors=True)
         shutil.copytree(folder, into)
-        (into / name).write_bytes(makers[name]((folder / name).read_bytes(), draw))
-        yield f"{number}: {name}", into
+        (into / file).write_bytes(makers.get(file.suffix, damaged)((folder / file).read_bytes(), draw))
+        yield f"{number}: {file}", into
 
 
 # Calls

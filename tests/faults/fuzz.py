@@ -34,7 +34,7 @@ from ui.api.endpoints import inputs_of
 from ui.errors import Problem
 from ui.saved_settings import saved_settings
 
-UPLOADS, CHECKPOINTS, CALLS = 500, 200, 200
+UPLOADS, CHECKPOINTS, CALLS = 500, 200, 200  # and as many checkpoints that diffusers saved
 PATIENCE = 30  # seconds for one input
 WARM = 2  # one in so many inputs comes before memory is first looked at: kernels, caches and the first pictures
 
@@ -195,7 +195,10 @@ def calls(count: int, http: httpx.Client, photo: bytes) -> Tally:
 
 def main() -> None:
     """All of it, against an app in this process."""
+    from diffusers import DDIMPipeline
+
     from tests.conftest import write_tiny_checkpoint
+    from tests.tiny_pipelines import ddim, unet
     from ui.models import Shelf
     from ui.page import build, launch_settings
 
@@ -206,6 +209,8 @@ def main() -> None:
         (whole / "README.md").write_text("# A card\n")
         results = {"uploads and masks": uploads(UPLOADS, LatentDiffusion.load(whole, "cpu"), folder)}
         results["checkpoints"] = checkpoints(CHECKPOINTS, whole, folder)
+        DDIMPipeline(unet(), ddim()).save_pretrained(folder / "saved")
+        results["checkpoints of diffusers"] = checkpoints(CHECKPOINTS, folder / "saved", folder)
         page = build(Shelf.around(whole, "cpu"))
         _, address, _ = page.launch(server_name="127.0.0.1", prevent_thread_lock=True, **launch_settings())
         Image.new("RGB", (40, 30), "teal").save(folder / "photo.png")

@@ -6,10 +6,12 @@ from pathlib import Path
 
 import httpx
 import pytest
+from diffusers import DDIMPipeline
 from PIL import Image
 
 from ddpm_core.pipeline import LatentDiffusion
 from tests.faults import fuzz
+from tests.tiny_pipelines import ddim, unet
 from ui.models import Shelf
 from ui.page import build, launch_settings
 
@@ -31,6 +33,13 @@ def test_damaged_uploads_and_masks(tiny_model: LatentDiffusion, tmp_path: Path) 
 
 def test_damaged_checkpoints(tiny_checkpoint: Path, tmp_path: Path) -> None:
     tally = fuzz.checkpoints(fuzz.CHECKPOINTS // SHARE, tiny_checkpoint, tmp_path)
+    assert_all_well(tally)
+    assert tally.refused > tally.used
+
+
+def test_damaged_checkpoints_of_diffusers(tmp_path: Path) -> None:
+    DDIMPipeline(unet(), ddim()).save_pretrained(tmp_path / "saved")
+    tally = fuzz.checkpoints(fuzz.CHECKPOINTS // SHARE, tmp_path / "saved", tmp_path)
     assert_all_well(tally)
     assert tally.refused > tally.used
 
