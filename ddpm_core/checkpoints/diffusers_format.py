@@ -226,9 +226,7 @@ class SavedPipeline:
             raise CheckpointError(f"{self.folder / PIPELINE} names no scheduler of diffusers.")
         timesteps = config.get("num_train_timesteps", 1000)
         if not (isinstance(timesteps, int) and 0 < timesteps < MOST_TIMESTEPS):
-            raise CheckpointError(
-                f"{path} has the num_train_timesteps {str(timesteps)[:60]}; a number of them is needed."
-            )
+            raise CheckpointError(f"{path} cannot be used: num_train_timesteps is {str(timesteps)[:60]}.")
         try:
             settings = dict(kind.from_config(config).config)
         except Exception as error:  # as above
