@@ -37,6 +37,12 @@ class ServingSettings(Request):
     per_address: int = Field(
         12, ge=1, le=1000, description="the same for all from one address; this machine's own may have any number"
     )
+    max_disk: float = Field(
+        8,
+        gt=0,
+        le=100_000,
+        description="gigabytes of uploads and results to keep; of more, the oldest go before an hour",
+    )
     trust_proxy: str = Field(
         "",
         description="addresses of proxies, parted by commas, whose X-Forwarded-For is believed: 127.0.0.1 for one here",

@@ -1,4 +1,4 @@
-"""Uploads and results are kept for an hour after they were last used; whatever is older goes.
+"""Uploads and results are kept for an hour after they were last used, or less if they are too many; what is older goes.
 
 Gradio deletes what it knows it made, and forgets that with its process. This looks at the files themselves, so what a
 process that was killed has left goes, too, and so do the folders.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import os
 import re
 import shutil
@@ -22,9 +23,12 @@ from gradio.utils import get_upload_folder
 
 from ui.files import PREFIX
 from ui.serving.guard import PLACE
+from ui.serving.line import line_of
 
 HOUR = 60 * 60  # seconds that uploads and results are kept after they were last used
-EVERY = 5 * 60  # seconds between two sweeps
+AT_LEAST = 5 * 60  # seconds that they are kept however many they are
+GB = 10**9  # bytes
+EVERY = 60  # seconds between two sweeps
 BROKEN_OFF = re.compile(r"tmp\w{8}")  # an upload that did not come to its end, as `tempfile` names them
 
 log = logging.getLogger(__name__)
@@ -46,14 +50,21 @@ async def _sweep_on_schedule(app: Any) -> None:
     while True:
         blocks = app.get_blocks().blocks.values()
         opens_with = {file for block in blocks for file in getattr(block, "keep_in_cache", ())}
+        most = line_of(app.get_blocks()).settings.max_disk * GB
         try:
-            await asyncio.to_thread(sweep, Path(get_upload_folder()), opens_with)
+            await asyncio.to_thread(sweep, Path(get_upload_folder()), opens_with, most=most)
         except OSError:  # the disk is gone, say; it may come back
             log.exception("old files could not be swept")
         await asyncio.sleep(EVERY)
 
 
-def sweep(cache: Path, keep: Collection[str] = (), scratch: Path | None = None, age: float = HOUR) -> int:
+def sweep(
+    cache: Path,
+    keep: Collection[str] = (),
+    scratch: Path | None = None,
+    age: float = HOUR,
+    most: float = math.inf,
+) -> int:
     """Remove what is older than `age` seconds; how many files went.
 
     Args:
@@ -62,11 +73,12 @@ def sweep(cache: Path, keep: Collection[str] = (), scratch: Path | None = None, 
         keep: files in it that the page opens with. They are made young again, so that no process that shares the
             cache takes them away.
         scratch: where folders of results are made (`ui.files.workspace`); that for temporary files unless given.
+        most: bytes that the cache may hold; of more, the oldest go before their time, but none within `AT_LEAST`.
     """
     for file in keep:
         with suppress(OSError):
             os.utime(file)
-    before, gone = time.time() - age, 0
+    before, gone = max(time.time() - age, _too_many_before(cache, most)), 0
     for entry in _entries(cache):
         if PLACE.fullmatch(entry.name) and entry.is_dir(follow_symlinks=False):
             for inside in _entries(entry.path):
@@ -83,6 +95,24 @@ def sweep(cache: Path, keep: Collection[str] = (), scratch: Path | None = None, 
                 shutil.rmtree(entry.path, ignore_errors=True)
                 gone += len(files)
     return gone
+
+
+def _too_many_before(cache: Path, most: float) -> float:
+    """What was last used before this time is too much for `most` bytes."""
+    files = [file for entry in _entries(cache) if PLACE.fullmatch(entry.name) for file in _entries(entry.path)]
+    held = 0
+    for at, size in sorted(((_age(file), _size(file)) for file in files), reverse=True):
+        held += size
+        if held > most:
+            return min(math.nextafter(at, math.inf), time.time() - AT_LEAST)
+    return 0.0
+
+
+def _size(file: os.DirEntry[str]) -> int:
+    try:
+        return file.stat(follow_symlinks=False).st_size
+    except OSError:  # it is gone
+        return 0
 
 
 def _entries(folder: str | Path) -> Iterator[os.DirEntry[str]]:

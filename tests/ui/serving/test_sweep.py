@@ -76,6 +76,21 @@ def test_what_is_used_lives_on(tmp_path: Path, picture_folder: Path) -> None:
         opened_upload(str(upload))
 
 
+def test_of_too_many_the_oldest_go_before_their_time_but_not_what_was_just_made(
+    tmp_path: Path, clock: list[float]
+) -> None:
+    old, younger, opens_with = (write(tmp_path / place / "x.png") for place in (A, B, C))
+    later = time.time() + 100
+    os.utime(younger, (later, later))
+    sweep.sweep(tmp_path, scratch=tmp_path, most=2)
+    assert old.exists()  # it is too young
+    clock[0] = sweep.AT_LEAST + 200
+    assert sweep.sweep(tmp_path, [str(opens_with)], tmp_path, most=2) == 1
+    assert not old.exists()
+    assert younger.exists()
+    assert opens_with.exists()
+
+
 def test_folders_of_results_are_known_by_their_name() -> None:
     with scratch() as folder:
         assert Path(folder).name.startswith(sweep.PREFIX)
