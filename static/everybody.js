@@ -35,7 +35,7 @@
   const filled = (text, values) => words(text).replace(/\{(\w+)\}/g, (_, name) => values[name]);
 
   const LINES =
-    ".lead, .hint, .bar p, .toast-text, .toast-title, #title span, .caption-label, .preview .caption, #footer span, " +
+    ".lead, .hint, .bar p, .toast-header, .toast-message-text, #title span, .caption-label, .preview .caption, #footer span, " +
     ".controls :is(button, label), .actions button"; // these may be given other texts when something is chosen
   const originals = new WeakMap(); // of text nodes: what was written, and what was put in its place
   function translate() {
@@ -96,21 +96,24 @@
 
   // The line between before and after, by keys: what a hand would do is done to it.
   function slidable(line) {
+    const tell = (share) => put(line, "aria-valuenow", String(Math.round(100 * share)));
     if (line.tabIndex < 0) {
       line.tabIndex = 0;
+      line.addEventListener("focus", () => tell(place(line))); // a hand may have moved it
       line.addEventListener("keydown", (event) => {
-        const to = { ArrowLeft: place(line) - 0.05, ArrowRight: place(line) + 0.05, Home: 0, End: 1 }[event.key];
+        const here = Number(line.getAttribute("aria-valuenow")) / 100; // the line itself follows a moment later
+        const to = { ArrowLeft: here - 0.05, ArrowRight: here + 0.05, Home: 0, End: 1 }[event.key];
         if (to === undefined) return;
         event.preventDefault();
         drag(line, Math.min(Math.max(to, 0), 1));
-        put(line, "aria-valuenow", String(Math.round(100 * place(line))));
+        tell(Math.min(Math.max(to, 0), 1));
       });
     }
     put(line, "role", "slider");
     put(line, "aria-label", words("Before and after"));
     put(line, "aria-valuemin", "0");
     put(line, "aria-valuemax", "100");
-    put(line, "aria-valuenow", String(Math.round(100 * place(line))));
+    if (document.activeElement !== line) tell(place(line));
   }
   const middle = (line) => {
     const box = line.getBoundingClientRect();

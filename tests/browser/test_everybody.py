@@ -17,7 +17,7 @@ from tests.browser.test_studio import LONG, advanced, downloaded, drawn, number,
 from ui.languages import dictionaries
 
 NEGATIVE = "Seed should be greater than or equal to {least}, not '{given}'."
-TABS = ("Generate", "Inpaint", "Edit", "Play", "Process", "Train")
+TABS = ("Generate", "Inpaint", "Edit", "Play", "Process", "Look inside", "Train")
 RULES = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"], "resultTypes": ["violations"]}
 # What Gradio itself breaks and neither style nor script can mend: the rule's id, and why it is so.
 ACCEPTED: dict[str, str] = {}
@@ -183,7 +183,7 @@ def test_on_a_phone_one_finger_paints_and_two_zoom(phone: Page, tmp_path: Path) 
     assert 2 * whole < near < 6 * whole  # fingers four times as far apart as they were
     fingers.move(((0.1, 0.5), (0.45, 0.5)), ((0.9, 0.5), (0.55, 0.5)))
     expect(zoom).to_have_text(f"{whole}%")
-    undo = page.locator("#inpaint-editor").get_by_label("Undo")
+    undo = page.locator("#inpaint-editor").get_by_role("button", name="Undo")
     expect(undo).to_be_disabled()  # nothing has been painted by that
     fingers.move(((0.4, 0.5), (0.6, 0.5)))
     expect(undo).to_be_enabled()
@@ -216,7 +216,7 @@ def test_the_page_speaks_the_language_of_its_visitor(visit: Callable[..., Page],
     expect(page.get_by_text(info)).to_be_visible()
     number(page, "#generate-seed", -3)
     page.locator("#generate-run").click()  # a notice, which no component shows
-    problem = page.locator(".toast-text")
+    problem = page.locator(".toast-message-text")
     expect(problem).to_have_text(dictionaries()[language[:2]][NEGATIVE].format(least=0, given=-3))
     for one in page.get_by_role("tab").all():
         box = one.bounding_box()
