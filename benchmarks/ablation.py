@@ -54,7 +54,7 @@ WIDER_BY = 16  # channels; from there on, the coarsest level is widened until th
 
 
 class Contest(NamedTuple):
-    """What all contestants share, and what each has of its own: settings of the UNet, and `clamp_share`."""
+    """What all contestants share, and what each has of its own: settings of the network, schedule, `clamp_share`."""
 
     shape: dict[str, Any]
     batch_size: int
@@ -81,6 +81,16 @@ CONTESTS = {
             "64, 128 fine": {"channels": (64, 128, WIDER_BY)},
         },
     ),
+    # Losses of different outputs and schedules do not compare; distances do.
+    "schedules": Contest(
+        {"channels": (64, 128, 192), "blocks": 2, "dropout": 0.05},
+        16,
+        {
+            f"{schedule}, {prediction}": {"schedule": schedule, "prediction": prediction}
+            for schedule in ("linear", "cosine", "quadratic", "sigmoid", "flow")
+            for prediction in ("eps", "v")
+        },
+    ),
     "backbones": Contest(
         {"dropout": 0.05},
         16,
@@ -100,6 +110,7 @@ class Contestant:
     """A denoiser in training and the time it has used, in seconds."""
 
     shape: dict[str, Any]
+    diffuser: Diffuser
     trainer: Trainer
     steps: Iterator[TrainStep]
     used: float = 0.0
@@ -147,11 +158,11 @@ def main(
                 "backbone": backbone,
                 "denoiser": arguments,
                 "guide": {},
-                "diffuser": Diffuser().config(),
+                "diffuser": contestant.diffuser.config(),
                 "classes": [],
             }
             checkpoints.write_config(folder, config.model_copy(update=parts))
-            generated = sample(LatentDiffusion(codec, unet, Diffuser(), config.size), samples)
+            generated = sample(LatentDiffusion(codec, unet, contestant.diffuser, config.size), samples)
             results += judged(name, contestant, latents, distances_to_training(training, generated, held_out))
     report(results, json_file)
 
@@ -159,24 +170,34 @@ def main(
 def trained(contest: Contest, codec: VAE, pictures: PictureSet, seconds: float) -> dict[str, Contestant]:
     """All contestants, each trained for as many steps as fit into its `seconds`, in turns."""
     latents = torch.cat([encode(codec, pictures), encode(codec, pictures, flip=True)])
-    diffuser, goal, contestants = Diffuser(), 0, {}
+    goal, contestants = 0, {}
     for name, changes in contest.contestants.items():
-        shape = contest.shape | {"latent_channels": codec.latent_channels} | without(changes, "clamp_share")
+        shape = contest.shape | {"latent_channels": codec.latent_channels} | without(changes, "clamp_share", "schedule")
         goal = goal or parameters(network(shape))
         shape = wide_enough(goal, shape)
         learning = without(changes, "mixer", "channels", "backbone", "blocks")
         settings = DenoiserSettings(iterations=10**6, batch_size=contest.batch_size, **learning)
 
-        def loss(model: Any, micro_batch: MicroBatch, settings: DenoiserSettings = settings) -> dict[str, Tensor]:
+        diffuser = Diffuser(schedule=settings.schedule)
+
+        def loss(
+            model: Any, micro_batch: MicroBatch, settings: DenoiserSettings = settings, diffuser: Diffuser = diffuser
+        ) -> dict[str, Tensor]:
             clean = latents[batch_index(micro_batch.number, settings.batch_size, len(latents), 0)]
             clean = clean.to(memory_format=torch.channels_last)
             return denoiser_loss(model, clean, diffuser, settings.timesteps, settings.clamp_share)
 
-        def fresh(iterations: int, shape: Any = shape, settings: Any = settings, loss: Any = loss) -> Contestant:
+        def fresh(
+            iterations: int,
+            shape: Any = shape,
+            settings: Any = settings,
+            loss: Any = loss,
+            diffuser: Diffuser = diffuser,
+        ) -> Contestant:
             torch.manual_seed(0)
             model = placed(network(shape), "cpu")
             trainer = Trainer(model, settings.model_copy(update={"iterations": iterations}))
-            return Contestant(shape, trainer, trainer.train(loss))
+            return Contestant(shape, diffuser, trainer, trainer.train(loss))
 
         trial = fresh(TRIAL)
         trial.take_turn(float("inf"))
@@ -221,7 +242,7 @@ def judged(
     name: str, contestant: Contestant, held_out: Tensor, distances: tuple[list[float], list[float]]
 ) -> list[Result]:
     """The rows of one contestant."""
-    losses = loss_by_decile(contestant.trainer.ema.module, held_out, Diffuser())  # type: ignore[arg-type]
+    losses = loss_by_decile(contestant.trainer.ema.module, held_out, contestant.diffuser)  # type: ignore[arg-type]
     ratio = [ours / floor for ours, floor in zip(*distances, strict=True)]
     step_seconds = sorted(contestant.step_seconds)
     return [

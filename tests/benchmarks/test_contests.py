@@ -20,8 +20,17 @@ from tests.command_lines import assert_refused
 
 @pytest.fixture
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
-    small = ablation.CONTESTS["mixers"]._replace(shape={"channels": (32, 64), "blocks": 1})
-    monkeypatch.setitem(ablation.CONTESTS, "mixers", small)
+    for name in ("mixers", "schedules"):
+        small = ablation.CONTESTS[name]._replace(shape={"channels": (32, 64), "blocks": 1})
+        monkeypatch.setitem(ablation.CONTESTS, name, small)
+    contestants = {
+        name: settings | ({"blocks": 1} if "blocks" in settings else {})
+        for name, settings in ablation.CONTESTS["backbones"].contestants.items()
+    }
+    contestants["UNet, serpentine"] |= {"channels": (32, 64)}
+    monkeypatch.setitem(
+        ablation.CONTESTS, "backbones", ablation.CONTESTS["backbones"]._replace(contestants=contestants)
+    )
     monkeypatch.setattr(ablation, "TURN", 0.05)
 
 
@@ -44,6 +53,25 @@ def test_all_contestants_are_trained_measured_and_written(
     for folder in out.iterdir():  # as they were trained, whatever the source's denoiser was
         model = LatentDiffusion.load(folder)
         assert (model.diffuser.schedule, model.classes) == ("linear", ())
+
+
+@pytest.mark.parametrize("contest", ["schedules", "backbones"])
+def test_contestants_are_written_as_what_they_are(
+    call, small, contest: str, own_checkpoint: Path, picture_folder: Path, tmp_path: Path
+) -> None:
+    arguments = ["--contest", contest, "--minutes", 0.001, "--samples", 1, "--out", tmp_path / "out"]
+    assert call(ablation.main, "--checkpoint", own_checkpoint, "--data", picture_folder, *arguments).status == 0
+    folders = sorted((tmp_path / "out").iterdir())
+    models = [LatentDiffusion.load(folder) for folder in folders]
+    if contest == "schedules":
+        found = {(model.diffuser.schedule, model.denoiser.prediction) for model in models}
+        assert found == {
+            (one, p) for one in ("linear", "cosine", "scaled-linear", "sigmoid", "flow") for p in ("eps", "v")
+        }
+    else:
+        assert [type(model.denoiser).__name__ for model in models] == ["DiT", "DiT", "UNet"]
+        counts = [parameters(checkpoint.load_denoiser(folder)) for folder in folders]
+        assert max(counts) < 1.2 * min(counts)
 
 
 def test_without_a_mixer_a_denoiser_is_widened_to_the_same_size() -> None:
