@@ -39,6 +39,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_it_holds_every_module_and_static_file_and_nothing_else(wheel: Path) -> None:
     expected = {str(path.relative_to(ROOT)) for name in ("ddpm_core", "ui") for path in (ROOT / name).rglob("*.py")}
+    expected |= {str(path.relative_to(ROOT)) for path in (ROOT / "ui" / "languages").glob("*.json")}
     expected |= {f"ui/{path.relative_to(ROOT)}" for path in (ROOT / "static").rglob("*") if path.is_file()}
     with zipfile.ZipFile(wheel) as archive:
         held = {name for name in archive.namelist() if ".dist-info/" not in name}

@@ -6,6 +6,7 @@ import asyncio
 import base64
 import importlib.util
 import io
+import socket
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
@@ -109,6 +110,15 @@ def test_what_cannot_be_done_is_a_sentence(address: str) -> None:
         assert done.isError
         assert words in text_of(done)
         assert "Traceback" not in text_of(done)
+
+
+def test_a_tool_fetches_nothing_from_an_address(address: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as stranger:
+        stranger.settimeout(0.5)
+        done = use(address, "edit", picture=f"http://127.0.0.1:{stranger.getsockname()[1]}/x.png")
+        assert done.isError
+        with pytest.raises(TimeoutError):
+            stranger.accept()
 
 
 def test_programs_read_the_bounds_too(address: str) -> None:
