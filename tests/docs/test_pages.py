@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from mkdocs.config import load_config
+
 from docs import pages
 
 
@@ -33,3 +35,11 @@ def test_every_page_of_the_folder_has_its_place() -> None:
 def test_the_tutorial_is_made_of_chapters_of_the_readme() -> None:
     text = pages.chapters((pages.ROOT / "README.md").read_text(encoding="utf-8"), pages.LESSONS)
     assert [line for line in text.splitlines() if line.startswith("## ")] == ["## Start", "## Train your own"]
+
+
+def test_the_page_s_own_files_are_left_out_and_those_of_the_theme_are_not() -> None:
+    left_out = load_config(str(pages.ROOT / "mkdocs.yml")).exclude_docs
+    static = {path.relative_to(pages.ROOT / "static").as_posix() for path in (pages.ROOT / "static").rglob("*.*")}
+    assert {path for path in static if not left_out.match_file(path)} == {"logo.svg"}
+    for path in ("assets/stylesheets/main.css", "assets/javascripts/bundle.js", "assets/javascripts/workers/search.js"):
+        assert not left_out.match_file(path)
