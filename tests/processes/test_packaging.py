@@ -37,10 +37,11 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return next(folder.glob("*.whl"))
 
 
-def test_it_holds_every_module_and_static_file_and_nothing_else(wheel: Path) -> None:
+def test_it_holds_every_module_static_file_and_language_and_nothing_else(wheel: Path) -> None:
     expected = {str(path.relative_to(ROOT)) for name in ("ddpm_core", "ui") for path in (ROOT / name).rglob("*.py")}
     expected |= {str(path.relative_to(ROOT)) for path in (ROOT / "ui" / "languages").glob("*.json")}
     expected |= {f"ui/{path.relative_to(ROOT)}" for path in (ROOT / "static").rglob("*") if path.is_file()}
+    expected |= {str(path.relative_to(ROOT)) for path in (ROOT / "ui" / "languages").glob("*.json")}
     with zipfile.ZipFile(wheel) as archive:
         held = {name for name in archive.namelist() if ".dist-info/" not in name}
     assert held == expected
