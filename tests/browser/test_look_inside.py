@@ -44,10 +44,7 @@ def test_views_are_chosen_and_dragged_by_keyboard_and_taken_away(page: Page, tmp
 
 
 def test_the_tour_leads_to_points_that_fly_and_can_be_drawn_on_a_phone(phone: Page) -> None:
-    more = phone.locator(".overflow-menu button")
-    if not phone.get_by_role("tab", name="Look inside").first.is_visible():
-        more.first.click()
-    phone.get_by_text("Look inside", exact=True).locator("visible=true").first.click()
+    look_inside(phone)  # its tab stands beside the others, in no menu
     phone.locator("#inside-tour-points").click()
     expect(phone.locator("#inside-guide")).to_contain_text("With one step")
     canvas = phone.locator("#inside-points-stage canvas")

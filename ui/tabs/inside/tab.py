@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
 import gradio as gr
+from gradio.events import Dependency
 
 from ddpm_core.inspection.subject import InsideRequest
 from ddpm_core.pipeline import LatentDiffusion
@@ -61,9 +62,13 @@ class InsideTab:
                     shipped, columns=8, show_label=False, allow_preview=False, format="png", interactive=False,
                     buttons=[], elem_id="inside-examples", elem_classes="thumbs",
                 )  # fmt: skip
-                thumbs.select(_example, None, self.picture, **AT_ONCE)
-        self.seed.change(lambda: None, None, self.picture, **AT_ONCE)  # who asks for a seed wants its picture
-        upload.upload(lambda path: path, upload, self.picture, **AT_ONCE)
+                chosen = [thumbs.select(_example, None, self.picture, **AT_ONCE)]
+            else:
+                chosen = []
+        chosen += [
+            self.seed.change(lambda: None, None, self.picture, **AT_ONCE),  # who asks for a seed wants its picture
+            upload.upload(lambda path: path, upload, self.picture, **AT_ONCE),
+        ]
         self.parts = {view.name: ViewPart(view, view.name == first) for view in VIEWS.values()}
         self.chooser.change(_choose, self.chooser, [self.about, *self._columns], **AT_ONCE)
         for button, stop in zip(asked, stops, strict=True):
@@ -74,16 +79,18 @@ class InsideTab:
                 [self.chooser, self.guide, *(controls[name] for name in stop.sets)],
                 **AT_ONCE,
             )
-        self._wire(opened)
+        self._wire(opened, chosen)
 
-    def _wire(self, opened: gr.Tab) -> None:
+    def _wire(self, opened: gr.Tab, chosen: Sequence[Dependency]) -> None:
         """Draw the chosen view whenever what it is about changes, and when it is first looked at."""
         about = [self.chooser, self.checkpoint, self.picture, self.seed]
         values = [control for part in self.parts.values() for control in part.controls.values()]
         shows = [each for part in self.parts.values() for each in (part.stage, part.download)]
         how: dict[str, Any] = {"trigger_mode": "always_last", **PAGE_ONLY, **ONE_AT_A_TIME}
-        begins = [opened.select, *(one.change for one in (self.chooser, self.picture, self.seed, self.checkpoint))]
+        begins = [opened.select, *(one.change for one in (self.chooser, self.checkpoint))]
         gr.on(begins, as_warning(self._draw), [*about, *values], shows, **how)
+        for picture in chosen:  # drawn once it is in its state, whose own change was not heard in a browser
+            picture.then(as_warning(self._draw), [*about, *values], shows, **PAGE_ONLY, **ONE_AT_A_TIME)
         for part in self.parts.values():
             if part.controls:
                 own = list(part.controls.values())
