@@ -112,7 +112,9 @@ class Visitor:
 
     def __init__(self, address: str, **headers: str):
         named = {name.replace("_", "-"): value for name, value in headers.items()}
-        self.http = httpx.Client(base_url=address, timeout=PATIENCE, headers=named, trust_env=False)
+        # A connection that is kept may be closed by the server as it is used again: browsers then ask anew, httpx not.
+        limits = httpx.Limits(max_keepalive_connections=0)
+        self.http = httpx.Client(base_url=address, timeout=PATIENCE, headers=named, trust_env=False, limits=limits)
         self.session = uuid.uuid4().hex
 
     def __enter__(self) -> Visitor:

@@ -44,7 +44,7 @@ def main(
     from ui.errors import forgive_leaving
     from ui.models import Shelf
     from ui.page import build, launch_settings
-    from ui.serving.ending import block_until_told
+    from ui.serving.ending import block_until_told, leave
     from ui.serving.limits import limit_pixels
     from ui.serving.line import line_of
     from ui.serving.metrics import log_to_stderr
@@ -84,7 +84,8 @@ def main(
         typer.echo(f"MCP clients find its tools at {address}/{tools.WHERE}.")
     with trainings:
         line_of(page).metrics.warmed_up(shelf.load(shelf.first))
-        block_until_told(page, told)
+        block_until_told(page, told, settings.grace)
+    leave()
 
 
 def _answers(address: str | None) -> bool:

@@ -116,7 +116,8 @@ def load(app: App, files: Path, visitors: int, seconds: float, size: tuple[int, 
                     with changing:
                         report.served[kind] += 1
                         report.waits += [time.monotonic() - asked] * (kind != "page")
-                kind, turn = KINDS[turn % len(KINDS)], turn + 1
+                if hasattr(visitor, "parameters"):  # the page has come
+                    kind, turn = KINDS[turn % len(KINDS)], turn + 1
                 time.sleep(draw.uniform(0, 2 * pause))
 
     threads = [threading.Thread(target=visit, args=(number,), daemon=True) for number in range(visitors)]

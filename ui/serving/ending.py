@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import atexit
+import os
+import sys
 import threading
 import time
+from typing import NoReturn
 
 import gradio as gr
 
 from ui.serving.line import line_of
 
-GRACE = 25.0  # seconds for what is in line; those who send SIGTERM tend to wait for 30 before they kill
 HANDED_OVER = 3.0  # seconds in which pages are told, and fetch the last pictures
 
 
-def block_until_told(page: gr.Blocks, told: threading.Event, grace: float = GRACE) -> None:
+def block_until_told(page: gr.Blocks, told: threading.Event, grace: float) -> None:
     """Serve until `told` to end; then finish what is in line, within `grace` seconds, and close.
 
     Ctrl+C ends at once.
@@ -26,6 +29,18 @@ def block_until_told(page: gr.Blocks, told: threading.Event, grace: float = GRAC
     except KeyboardInterrupt:
         pass
     page.close(verbose=False)
+
+
+def leave() -> NoReturn:
+    """End the process, as its end would, but for taking the interpreter apart.
+
+    Threads of the server may still be on their way out, and one that comes back from PyTorch into an interpreter that
+    is gone aborts the process.
+    """
+    atexit._run_exitfuncs()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)
 
 
 def finish(page: gr.Blocks, grace: float) -> None:

@@ -43,6 +43,9 @@ class ServingSettings(Request):
         le=100_000,
         description="gigabytes of uploads and results to keep; of more, the oldest go before an hour",
     )
+    grace: float = Field(
+        25, ge=0, le=3600, description="seconds to finish what is in line when told to end; many kill after 30"
+    )
     trust_proxy: str = Field(
         "",
         description="addresses of proxies, parted by commas, whose X-Forwarded-For is believed: 127.0.0.1 for one here",

@@ -52,6 +52,14 @@ def test_ctrl_c_does_not_wait(monkeypatch: pytest.MonkeyPatch) -> None:
             raise KeyboardInterrupt
 
     page: Any = Page(float("inf"))
-    ending.block_until_told(page, Told())
+    ending.block_until_told(page, Told(), 60.0)
     assert page.closed
     assert not page.refuses
+
+
+def test_what_was_to_be_done_at_the_end_is_done_and_the_process_has_ended_well(monkeypatch: pytest.MonkeyPatch) -> None:
+    said: list[Any] = []
+    monkeypatch.setattr(ending.atexit, "_run_exitfuncs", lambda: said.append("cleaned"))
+    monkeypatch.setattr(ending.os, "_exit", said.append)
+    ending.leave()
+    assert said == ["cleaned", 0]

@@ -23,7 +23,9 @@ def app(tiny_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Iter
     folder = tmp_path_factory.mktemp("operating")
     (folder / "visitors").write_text("ann:secret\n")
     flags = ["--root-path", "/studio", "--auth", str(folder / "visitors"), "--trust-proxy", "127.0.0.1"]
-    with running(tiny_checkpoint, folder, *flags, "--per-address", "2", "--max-visitors", "50") as app:
+    with running(
+        tiny_checkpoint, folder, *flags, "--per-address", "2", "--max-visitors", "50", "--grace", "300"
+    ) as app:
         yield app
 
 
@@ -156,7 +158,7 @@ def test_an_app_told_to_end_finishes_what_runs_and_refuses_what_comes(app: App, 
         file = done[0]["output"]["data"][0][0]
         (tmp_path / "made.png").write_bytes(visitor.fetch(file))
 
-    visitor.ask("generate", steps=300)
+    visitor.ask("generate", steps=999, count=4)  # long enough to be asked something meanwhile
     waiting = threading.Thread(target=wait)
     waiting.start()
     wait_for(lambda: app.metric("studio_running") == 1, app)
@@ -165,5 +167,5 @@ def test_an_app_told_to_end_finishes_what_runs_and_refuses_what_comes(app: App, 
     with pytest.raises(Refused, match="The studio is closing for a moment"):
         visitor.ask("generate", steps=1)
     waiting.join(PATIENCE)
-    assert read_parameters(tmp_path / "made.png")["steps"] == 300
+    assert read_parameters(tmp_path / "made.png")["steps"] == 999
     assert app.process.wait(PATIENCE) == 0
