@@ -37,7 +37,7 @@ def test_views_are_chosen_and_dragged_by_keyboard_and_taken_away(page: Page, tmp
     chooser.value.set_files(tmp_path / "own.png")
     expect(shown).not_to_have_attribute("src", before)
 
-    page.locator("#inside-view input").first.press("ArrowRight")
+    page.locator("#inside-view input").nth(1).press("Space")  # to Gradio, each is a group of its own: Tab goes between
     expect(page.locator("#inside-one_step")).to_be_visible()
     expect(page.locator("#inside-one_step-stage img")).to_have_count(5)
     expect(page.locator("#inside-noise")).to_be_hidden()
