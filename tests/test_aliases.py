@@ -58,8 +58,9 @@ def test_a_command_takes_an_alias_and_offers_none(
     common = ["--checkpoint", tiny_checkpoint, "--steps", 2, "--out", tmp_path]
     assert call(sample.main, *common, "--spacing", "trailing").status == 0
     assert read_parameters(tmp_path / "0.png")["spacing"] == "uniform"
-    assert_refused(call(sample.main, *common, "--spacing", "even"), "'uniform', 'quadratic' or 'logsnr'", "not 'even'")
+    outcome = call(sample.main, *common, "--spacing", "even")
+    assert_refused(outcome, "'uniform', 'quadratic', 'logsnr' or 'karras'", "not 'even'")
     monkeypatch.setenv("COLUMNS", "200")
     shown = call(sample.main, "--help").out
-    assert "<uniform|quadratic|logsnr>" in shown
+    assert "<uniform|quadratic|logsnr|karras>" in shown
     assert "trailing" not in shown

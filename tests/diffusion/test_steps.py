@@ -24,6 +24,7 @@ from ddpm_core.diffusion.diffuser import Diffuser
 from ddpm_core.diffusion.noise import SeededNoise
 from ddpm_core.diffusion.prediction import Prediction, Predictor
 from ddpm_core.diffusion.samplers import SAMPLERS, last, sample_loop
+from ddpm_core.diffusion.spacing import SPACINGS
 from ddpm_core.diffusion.steps import VarianceType, ddim_step, ddpm_step, langevin_step
 from tests.predictors import of_noise
 
@@ -258,7 +259,7 @@ def test_the_error_falls_with_the_step_at_the_order_of_the_method(fine: Diffuser
         assert math.log2(coarse / finer) == pytest.approx(order, abs=0.1)
 
 
-@pytest.mark.parametrize("spacing", ["uniform", "quadratic", "logsnr"])
+@pytest.mark.parametrize("spacing", SPACINGS)
 @pytest.mark.parametrize("sampler", ODE)
 def test_ode_samplers_carry_noise_to_the_known_picture(sampler: str, spacing: str) -> None:
     diffuser, z = Diffuser(), torch.linspace(-2, 2, 5, dtype=torch.float64).view(1, 1, 1, 5)

@@ -122,8 +122,8 @@ def uploads(count: int, model: LatentDiffusion, folder: Path) -> Tally:
         problems: list[Exception] = []
         for look in (
             lambda: model.square(open_picture(str(path))),
-            lambda: inputs_of(InpaintRequest(), str(path), str(whole))[0].frame(model),
-            lambda: inputs_of(InpaintRequest(), str(whole), str(path))[0].frame(model),
+            lambda: inputs_of(InpaintRequest(), {"picture": str(path), "mask": str(whole)})[0].frame(model),
+            lambda: inputs_of(InpaintRequest(), {"picture": str(whole), "mask": str(path)})[0].frame(model),
             lambda: saved_settings(str(path)),
         ):
             try:

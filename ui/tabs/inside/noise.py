@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 from ddpm_core.diffusion.diffuser import Diffuser
+from ddpm_core.diffusion.schedules import SCHEDULES
 from ddpm_core.inspection.noising import OWN, NoiseRequest, levels_at, noised, schedule_curves
 from ddpm_core.inspection.sheet import labelled_sheet
 from ddpm_core.inspection.subject import MOST_STATES, Subject
@@ -83,7 +84,7 @@ VIEW = View(
             "Schedule",
             [
                 ("this checkpoint's", OWN),
-                *((name, name) for name in ("cosine", "flow", "linear", "scaled-linear", "sigmoid")),
+                *((name, name) for name in SCHEDULES),
             ],
         ),
     },
