@@ -36,7 +36,8 @@ CGROUPS = (  # of a container: limit, use, and the line of memory.stat with what
 # What PyTorch says where it has no exception of its own for it: on CPU under Linux and Windows, and on Apple's GPUs.
 FULL = re.compile(r"can't allocate memory|not enough memory|out of memory", re.IGNORECASE)
 # From glibc's malloc.h; see mallopt(3).
-M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_MMAP_MAX, M_ARENA_MAX = -1, -3, -4, -8
+LARGE_BLOCK, HEAPS = 2**24, 2  # bytes, more than any activation of a picture; heaps of a server
 
 
 class NoSuchDevice(UserError):
@@ -230,6 +231,17 @@ def keep_freed_memory() -> bool:
     """
     mallopt = _of_glibc("mallopt")
     return mallopt is not None and bool(mallopt(M_MMAP_MAX, 0)) and bool(mallopt(M_TRIM_THRESHOLD, -1))
+
+
+def give_back_large_blocks() -> bool:
+    """Have glibc hand back every large block when it is freed, from now on; whether it does.
+
+    For a server. By default each of its many threads has a heap of its own, and once a large block was freed, further
+    ones are taken from that heap, which keeps what it once needed: every thread that ever opened a large upload keeps
+    its size. Call it before there are threads.
+    """
+    mallopt = _of_glibc("mallopt")
+    return mallopt is not None and bool(mallopt(M_ARENA_MAX, HEAPS)) and bool(mallopt(M_MMAP_THRESHOLD, LARGE_BLOCK))
 
 
 def give_back_freed_memory() -> bool:

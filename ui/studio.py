@@ -40,6 +40,7 @@ def main(
     mcp: Annotated[bool, typer.Option("--mcp", help="offer the API's endpoints as tools to MCP clients, too")] = False,
 ) -> None:
     """Start the studio in the browser."""
+    from ddpm_core.machine import give_back_large_blocks
     from ui.api import tools
     from ui.errors import forgive_leaving
     from ui.models import Shelf
@@ -50,6 +51,7 @@ def main(
     from ui.serving.metrics import log_to_stderr
     from ui.training.runs import Trainings, audience
 
+    give_back_large_blocks()
     with in_one_sentence():
         settings = part(given, ServingSettings)
         visitors = settings.visitors()

@@ -43,6 +43,40 @@ assert give_back_freed_memory()
 print(kept, held() - before)
 """
 
+# Megabytes that a process holds on to after eight threads have each had large blocks four times over, and freed them.
+UPLOADS = """
+import sys, threading
+from ddpm_core.machine import give_back_large_blocks
+if sys.argv[1] == "back":
+    assert give_back_large_blocks()
+def held():
+    return int(next(line for line in open("/proc/self/status") if line.startswith("VmRSS")).split()[1]) // 1024
+stays, together = [], threading.Barrier(8)
+def visitor():
+    for _ in range(4):
+        together.wait()
+        blocks = [b"x" * (24 * 2**20) for _ in range(2)]
+        stays.append([bytes(600) for _ in range(20)])
+        blocks.clear()
+before = held()
+threads = [threading.Thread(target=visitor) for _ in range(8)]
+for thread in threads:
+    thread.start()
+for thread in threads:
+    thread.join()
+print(held() - before)
+"""
+
+
+@pytest.mark.skipif(not GLIBC, reason="only glibc has mallopt")
+def test_threads_give_large_blocks_back() -> None:
+    def held(how: str) -> int:
+        command = [sys.executable, "-c", UPLOADS, how]
+        return int(subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout)
+
+    assert held("back") < 50
+    assert held("default") > 100  # if not, the C library does it by itself
+
 
 @pytest.mark.skipif(not GLIBC, reason="only glibc has mallopt")
 def test_what_was_kept_can_be_given_back() -> None:
@@ -68,3 +102,4 @@ def test_another_c_library_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr(platform, "libc_ver", lambda: ("", ""))
     assert not allocator.keep_freed_memory()
     assert not allocator.give_back_freed_memory()
+    assert not allocator.give_back_large_blocks()
