@@ -73,6 +73,8 @@ def test_train_stop_resume_and_generate(page: Page, photos: Path, name: str, pic
     page.get_by_role("button", name="Advanced").locator("visible=true").click()
     settle(page)
     fill(page, "iterations", STEPS)
+    page.get_by_role("button", name=re.compile(r"^Run\b")).locator("visible=true").click()
+    settle(page)
     fill(page, "sample-every", STEPS)
     page.locator("#train-run").click()
     told(page, "'faces-128' already")
