@@ -152,8 +152,7 @@ class LatentDiffusion(HubMixin):
 
     def request(self, kind: type[RequestT], **given: Any) -> RequestT:
         """A request for what is `given`, as the checkpoint has it where nothing is said; or a `ValidationError`."""
-        own = self.defaults.get(kind.action, {}) if issubclass(kind, GenerateRequest) else {}
-        return kind.model_validate({**own, **given})
+        return kind.model_validate({**self.defaults.get(kind.action, {}), **given})
 
     def class_predictor(self, label: str, guidance: float) -> Predictor:
         """The predictor for a class, with `classifier_free_guidance` of that scale.

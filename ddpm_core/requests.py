@@ -93,11 +93,13 @@ class Request(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
+    action: ClassVar[str] = ""  # what a saved picture says was done; empty where none says it
+
 
 class GenerateRequest(Request):
     """Pictures from noise; picture i of the batch has seed `seed` + i."""
 
-    action: ClassVar[str] = "generate"  # what a saved picture says was done
+    action: ClassVar[str] = "generate"
 
     seed: int = Field(0, ge=0, le=MAX_SEED, description="seed of the first picture")
     count: int = Field(1, ge=1, le=MAX_COUNT, description="pictures, each with the next seed")

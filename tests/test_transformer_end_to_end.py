@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
 import torch
 
-from ddpm_core.checkpoints.native import load_denoiser, read_config
+from ddpm_core.checkpoints.atomic import CheckpointError
+from ddpm_core.checkpoints.native import load_denoiser, read_config, write_config
 from ddpm_core.commands import inpaint, sample, train
 from ddpm_core.images.files import open_picture
 from ddpm_core.networks.dit import DiT, SerpentineScan
@@ -41,6 +43,11 @@ def test_it_is_trained_resumed_tuned_and_used_like_any_other(call, picture_folde
     assert outcome.status == 2
     assert "is unet instead of dit" in outcome.err or "patch belongs to the backbone dit" in outcome.err
 
+    shutil.copytree(trained, tmp_path / "unfilled")
+    write_config(tmp_path / "unfilled", config.model_copy(update={"size": 18}))  # 9 cells a side
+    with pytest.raises(CheckpointError, match="inconsistent"):
+        LatentDiffusion.load(tmp_path / "unfilled", "cpu")
+
     for sampler in ("ddpm", "dpm-solver++"):
         sampling = ["--checkpoint", trained, "--steps", 3, "--sampler", sampler, "--out", tmp_path / sampler]
         outcome = call(sample.main, *sampling)
@@ -57,6 +64,7 @@ def test_it_is_trained_resumed_tuned_and_used_like_any_other(call, picture_folde
     [
         (["--denoiser-channels", "64,128"], "channels of a transformer are one number, 384 say, not 64,128"),
         (["--denoiser-channels", 32, "--denoiser-mixer", "none"], "mixer must not be none with the backbone dit"),
+        (["--denoiser-channels", 32, "--denoiser-patch", 3], "8 cells a side are no multiple of the patch 3"),
         (["--denoiser-backbone", "unet", "--denoiser-patch", 2], "patch belongs to the backbone dit"),
     ],
 )

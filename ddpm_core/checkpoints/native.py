@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
@@ -222,11 +222,13 @@ def load_parts(folder: Path, device: str | torch.device = "cpu") -> Parts:
     codec, denoiser = _codec(folder, config, device), _denoiser(folder, config, device)
     guide, diffuser = _guide(folder, config, device), build(Diffuser, config.diffuser, folder)
     channels = {part.latent_channels for part in (codec, denoiser, guide) if part is not None}
-    if len(channels) > 1 or config.size % codec.stride or denoiser.classes != len(config.classes):
+    filled = config.size % (codec.stride * denoiser.patch) == 0
+    if len(channels) > 1 or not filled or denoiser.classes != len(config.classes):
         raise CheckpointError(f"{folder / CONFIG} is inconsistent: its parts do not fit each other.")
-    guided, classes = (guide, config.guidance), tuple(config.classes)
-    parts = Parts(codec, denoiser, diffuser, config.size, config.about, *guided, classes, framing=config.framing)
-    return replace(parts, defaults=config.defaults)
+    return Parts(
+        codec, denoiser, diffuser, config.size, config.about, guide, config.guidance, tuple(config.classes),
+        framing=config.framing, defaults=config.defaults,
+    )  # fmt: skip
 
 
 def _codec(folder: Path, config: CheckpointConfig, device: str | torch.device) -> Codec:

@@ -72,7 +72,10 @@ class Denoiser(nn.Module, ABC):
         prediction: what its output means, see `prediction.training_target`.
         classes: how many it knows, or 0.
         null_class: the label of "no class", or None.
+        patch: latents' sides have to be multiples of this many cells.
     """
+
+    patch = 1
 
     def __init__(self, latent_channels: int, prediction: PredictionType, classes: int, null_class: int | None):
         super().__init__()

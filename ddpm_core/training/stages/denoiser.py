@@ -92,6 +92,8 @@ class DenoiserStage:
         of_data = {"latent_channels": codec.latent_channels, "classes": len(pictures.classes)}
         shape = shape_of(request.denoiser) | of_data
         model = placed(checkpoint.build(BACKBONES[request.denoiser.backbone], shape, request.out), device)
+        if (cells := request.size // codec.stride) % model.patch:
+            raise CheckpointError(f"{cells} cells a side are no multiple of the patch {model.patch}; choose another.")
         if request.init:
             notes += start_denoiser(request, model, pictures.classes)
         basis = dict(pictures.basis)
