@@ -14,6 +14,7 @@ from benchmarks.timing import medians, ratio, turns
 from ddpm_core.checkpoints import native as checkpoints
 from ddpm_core.diffusion.diffuser import Diffuser
 from ddpm_core.networks.cpu.packed import RememberedModulations, ready
+from ddpm_core.networks.unet import ConditionedDenoiser
 
 BATCHES = (1, 8)
 CALLS = 20  # the default number of steps
@@ -40,7 +41,8 @@ def measure(folder: Path = Path("checkpoints/faces-128"), repeats: int = 40) -> 
     stride = checkpoints.load_vae(folder).stride
     plain, cells = checkpoints.load_denoiser(folder), config.size // stride
     fast, remembering = ready(checkpoints.load_denoiser(folder), torch.device("cpu")), checkpoints.load_denoiser(folder)
-    setattr(remembering, "modulations", RememberedModulations(remembering))  # noqa: B010
+    assert isinstance(remembering, ConditionedDenoiser)
+    remembering.modulations = RememberedModulations(remembering)  # type: ignore[method-assign]
     dtype = next(fast.parameters()).dtype
     results = []
     for batch in BATCHES:

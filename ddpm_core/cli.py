@@ -17,7 +17,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
 from ddpm_core.aliases import aliases_of
-from ddpm_core.errors import UserError
+from ddpm_core.errors import UserError, complaint
 from ddpm_core.images.masks import FACE_PARTS
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -197,18 +197,6 @@ def say_written(paths: Sequence[Path], folder: Path | None = None) -> None:
         return
     names = [path.name for path in paths[:NAMED]] + ["…"] * (len(paths) > NAMED)
     say(f"Wrote {len(paths)} picture{'s' * (len(paths) != 1)} to {folder}: {', '.join(names)}")
-
-
-def complaint(error: ValidationError) -> str:
-    """One sentence for the first thing wrong with a request, naming the field and what it got."""
-    first = error.errors()[0]
-    name = " ".join(str(part) for part in first["loc"]) or "request"
-    if first["type"] == "missing":
-        return f"{name} is missing."
-    message = first["msg"].removeprefix("Value error, ").removeprefix("Input ")
-    if isinstance(first["input"], dict | BaseModel):  # said of several fields together, which the message names
-        return f"{message}." if not first["loc"] else f"{name}: {message}."
-    return f"{name} {message}, not {str(first['input'])[:60]!r}."
 
 
 def merge(*layers: dict[str, Any]) -> dict[str, Any]:

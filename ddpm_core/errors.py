@@ -6,6 +6,8 @@ from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 from typing import Any, TypeVar
 
+from pydantic import BaseModel, ValidationError
+
 Entry = TypeVar("Entry")
 
 
@@ -34,3 +36,15 @@ def lookup(
     if not isinstance(name, str) or name not in table:  # a config file may have anything for a name
         raise no_such(what, name, table)
     return table[name]
+
+
+def complaint(error: ValidationError) -> str:
+    """One sentence for the first thing wrong with a request, naming the field and what it got."""
+    first = error.errors()[0]
+    name = " ".join(str(part) for part in first["loc"]) or "request"
+    if first["type"] == "missing":
+        return f"{name} is missing."
+    message = first["msg"].removeprefix("Value error, ").removeprefix("Input ")
+    if isinstance(first["input"], dict | BaseModel):  # said of several fields together, which the message names
+        return f"{message}." if not first["loc"] else f"{name}: {message}."
+    return f"{name} {message}, not {str(first['input'])[:60]!r}."

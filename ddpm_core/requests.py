@@ -24,6 +24,7 @@ from ddpm_core.diffusion.samplers import SAMPLERS
 from ddpm_core.diffusion.schedules import SCHEDULES
 from ddpm_core.diffusion.spacing import RHO, SPACING_ALIASES, SPACINGS
 from ddpm_core.diffusion.steps import LANGEVIN_SNR, VarianceType
+from ddpm_core.errors import complaint
 from ddpm_core.images.animation import FORMATS
 from ddpm_core.images.crop import Crop
 
@@ -297,8 +298,7 @@ def wrong_defaults(defaults: Mapping[str, dict[str, Any]]) -> str:
         try:
             REQUESTS[action].model_validate(values)
         except ValidationError as error:
-            first = error.errors()[0]
-            return f"{action} {' '.join(map(str, first['loc']))}: {first['msg']}"
+            return f"{action} {complaint(error).removesuffix('.')}"
     return ""
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from pydantic import BaseModel, ValidationError
 
-from ddpm_core.cli import complaint
+from ddpm_core.errors import complaint
 
 
 def complaint_of(model: type[BaseModel], **values: Any) -> str:

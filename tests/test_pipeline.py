@@ -369,7 +369,7 @@ def test_a_checkpoint_has_defaults_of_its_own_and_what_is_given_goes_first(own_c
         ({"paint": {}}, "defaults: there is no action 'paint'; choose from: generate"),
         ({"generate": {"seed": 3}}, "generate takes none for 'seed'; choose from: steps"),
         ({"generate": {"clamp": "clean"}}, "generate takes none for 'clamp'"),
-        ({"inpaint": {"steps": 0}}, "inpaint steps: Input should be greater"),
+        ({"inpaint": {"steps": 0}}, "inpaint steps should be greater"),
     ],
 )
 def test_defaults_that_no_request_takes_are_refused(own_checkpoint: Path, defaults: dict, sentence: str) -> None:

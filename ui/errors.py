@@ -14,8 +14,7 @@ import gradio as gr
 from pydantic import ValidationError
 from starlette.requests import ClientDisconnect
 
-from ddpm_core.cli import complaint
-from ddpm_core.errors import UserError
+from ddpm_core.errors import UserError, complaint
 from ddpm_core.pipeline import LatentDiffusion
 from ddpm_core.requests import MAX_SEED, METHOD, GenerateRequest, Request
 from ui.serving.limits import too_much

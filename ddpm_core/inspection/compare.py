@@ -13,11 +13,10 @@ from PIL import Image, ImageDraw, ImageFont
 from pydantic import Field, ValidationError
 from torch import Tensor
 
-from ddpm_core.cli import complaint
 from ddpm_core.diffusion.prediction import Prediction, Predictor
 from ddpm_core.diffusion.samplers import last
 from ddpm_core.diffusion.schedules import SCHEDULE_ALIASES, SCHEDULES
-from ddpm_core.errors import UserError, lookup
+from ddpm_core.errors import UserError, complaint, lookup
 from ddpm_core.images.files import as_rgb
 from ddpm_core.images.masks import FACE_PARTS, face_mask
 from ddpm_core.inspection.rescheduled import under_schedule

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import lru_cache
-from typing import TYPE_CHECKING, get_args
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ddpm_core.diffusion.prediction import PredictionType
-from ddpm_core.errors import lookup, no_such
+from ddpm_core.errors import lookup
 from ddpm_core.networks.layers import starting_at_zero
 from ddpm_core.networks.mixers import attend, heads_of
 from ddpm_core.networks.serpentine import scan, spread_time_scales
-from ddpm_core.networks.unet import Denoiser, Variance, timestep_embedding
+from ddpm_core.networks.unet import ConditionedDenoiser, Variance, timestep_embedding
 
 if TYPE_CHECKING:
     from ddpm_core.networks.mixers import Mixer
@@ -88,7 +88,7 @@ def positions(height: int, width: int, channels: int, device: torch.device) -> T
     return torch.cat([by_row, columns[None].expand(height, -1, -1)], dim=2).flatten(0, 1)[None]
 
 
-class DiT(Denoiser):
+class DiT(ConditionedDenoiser):
     """Predicts from a noisy latent and its timestep with a diffusion transformer (Peebles & Xie 2023, adaLN-Zero).
 
     Args:
@@ -114,24 +114,16 @@ class DiT(Denoiser):
         variance: Variance = "fixed",
         patch: int = 1,
     ):
-        if prediction not in get_args(PredictionType):
-            raise no_such("prediction type", prediction, get_args(PredictionType))
-        if variance not in get_args(Variance):
-            raise no_such("variance", variance, get_args(Variance))
         if len(channels) != 1 or channels[0] % 8:
             raise ValueError(f"a DiT has one width, a multiple of 8, not {', '.join(map(str, channels))}")
-        if classes < 0:
-            raise ValueError(f"there cannot be {classes} classes")
-        super().__init__(latent_channels, prediction, classes, null_class=classes or None)
-        (width,) = self.channels = tuple(channels)
+        (width,) = channels
+        super().__init__(latent_channels, prediction, classes, variance, TIME_FEATURES, width)
+        self.channels = tuple(channels)
         self.patch = patch
-        self.time = nn.Sequential(nn.Linear(TIME_FEATURES, width), nn.SiLU(), nn.Linear(width, width))
-        self.label = nn.Embedding(classes + 1, width) if classes else None
         self.input = nn.Conv2d(latent_channels * patch**2, width, 1)
         self.blocks = nn.ModuleList(DiTBlock(width, mixer, dropout) for _ in range(blocks))
         self.modulate = starting_at_zero(nn.Linear(width, (6 * blocks + 2) * width))  # for all blocks, and the end
-        given = latent_channels * (2 if variance == "learned" else 1)
-        self.output = starting_at_zero(nn.Conv2d(width, given * patch**2, 1))
+        self.output = starting_at_zero(nn.Conv2d(width, self.output_channels * patch**2, 1))
 
     def forward(self, noisy: Tensor, t: Tensor, label: Tensor | None = None) -> Tensor:
         """The raw output (B, C, h, w), or (B, 2C, h, w) with a learned variance; see `Denoiser.forward`."""
@@ -145,11 +137,3 @@ class DiT(Denoiser):
             tokens = block(tokens, of_block, height, width)
         x = modulated(tokens, shift, scale).transpose(1, 2).unflatten(2, (height, width))
         return F.pixel_shuffle(self.output(x), self.patch).float()  # (B, C or 2C, h, w)
-
-    def modulations(self, t: Tensor, label: Tensor | None = None) -> Tensor:
-        """Shifts, scales and gates of all blocks in turn for `t` (B,) and `label` (B,): (B, sum, 1, 1)."""
-        embedding = timestep_embedding(t, TIME_FEATURES)
-        time = self.time(embedding.to(next(self.parameters()).dtype))  # (B, width)
-        if self.label is not None:
-            time = time + self.label(torch.full_like(t, self.classes) if label is None else label)
-        return self.modulate(F.silu(time))[:, :, None, None]

@@ -93,7 +93,50 @@ class Denoiser(nn.Module, ABC):
         """
 
 
-class UNet(Denoiser):
+class ConditionedDenoiser(Denoiser):
+    """One whose blocks are told timestep and class by one linear layer, `modulate`, which subclasses add.
+
+    Args:
+        variance: "learned" doubles what comes out, see `prediction.split_variance`.
+        time_features, time_width: of the timestep's sines and cosines, and of what is made of them.
+
+    Raises:
+        ValueError: there is no such prediction type or variance, or `classes` is below 0.
+    """
+
+    modulate: nn.Linear
+
+    def __init__(
+        self,
+        latent_channels: int,
+        prediction: PredictionType,
+        classes: int,
+        variance: Variance,
+        time_features: int,
+        time_width: int,
+    ):
+        if prediction not in get_args(PredictionType):
+            raise no_such("prediction type", prediction, get_args(PredictionType))
+        if variance not in get_args(Variance):
+            raise no_such("variance", variance, get_args(Variance))
+        if classes < 0:
+            raise ValueError(f"there cannot be {classes} classes")
+        super().__init__(latent_channels, prediction, classes, null_class=classes or None)
+        self.output_channels = latent_channels * (2 if variance == "learned" else 1)
+        self.time_features = time_features
+        self.time = nn.Sequential(nn.Linear(time_features, time_width), nn.SiLU(), nn.Linear(time_width, time_width))
+        self.label = nn.Embedding(classes + 1, time_width) if classes else None
+
+    def modulations(self, t: Tensor, label: Tensor | None = None) -> Tensor:
+        """What all blocks in turn are told for `t` (B,) and `label` (B,): (B, sum, 1, 1)."""
+        embedding = timestep_embedding(t, self.time_features)  # (B, time_features)
+        time = self.time(embedding.to(next(self.parameters()).dtype))  # (B, time_width)
+        if self.label is not None:
+            time = time + self.label(torch.full_like(t, self.classes) if label is None else label)
+        return self.modulate(F.silu(time))[:, :, None, None]
+
+
+class UNet(ConditionedDenoiser):
     """Predicts from a noisy latent and its timestep at all resolutions at once (Ronneberger et al. 2015).
 
     Down, each level is a `Stage`, then a halving; up, a 1x1 convolution joins the coarser result and the skip
@@ -124,18 +167,8 @@ class UNet(Denoiser):
         classes: int = 0,
         variance: Variance = "fixed",
     ):
-        if prediction not in get_args(PredictionType):
-            raise no_such("prediction type", prediction, get_args(PredictionType))
-        if variance not in get_args(Variance):
-            raise no_such("variance", variance, get_args(Variance))
-        if classes < 0:
-            raise ValueError(f"there cannot be {classes} classes")
-        super().__init__(latent_channels, prediction, classes, null_class=classes or None)
+        super().__init__(latent_channels, prediction, classes, variance, channels[0], 2 * channels[0])
         self.channels, self.halvings = tuple(channels), len(channels) - 1
-        time_width = 2 * channels[0]
-        self.time = nn.Sequential(nn.Linear(channels[0], time_width), nn.SiLU(), nn.Linear(time_width, time_width))
-        self.time_features = channels[0]
-        self.label = nn.Embedding(classes + 1, time_width) if classes else None
 
         def stage(width: int) -> Stage:
             return Stage(width, blocks, mixer, dropout)
@@ -151,10 +184,9 @@ class UNet(Denoiser):
         turns = [("down", level) for level in range(len(channels))]
         turns += [("up", level) for level in reversed(range(self.halvings))]
         self.modulated = [2 * channels[level] for _, level in turns for _ in range(blocks)]
-        self.modulate = nn.Linear(time_width, sum(self.modulated))  # for all blocks at once, in their turn
+        self.modulate = nn.Linear(2 * channels[0], sum(self.modulated))  # for all blocks at once, in their turn
         reads_apart(self, "modulate", [f"{way}.{level}.blocks.{n}.time" for way, level in turns for n in range(blocks)])
-        given = latent_channels * (2 if variance == "learned" else 1)
-        last = starting_at_zero(nn.Conv2d(channels[0], given, 3, padding=1))
+        last = starting_at_zero(nn.Conv2d(channels[0], self.output_channels, 3, padding=1))
         self.output = closing(channels[0], last)
 
     def forward(self, noisy: Tensor, t: Tensor, label: Tensor | None = None) -> Tensor:
@@ -173,11 +205,3 @@ class UNet(Denoiser):
             x = F.interpolate(self.widen[level](x), size=skip.shape[2:], mode="nearest")  # as the skip connection
             x = self.up[level](self.fuse[level](torch.cat([x, skip], dim=1)), modulations)
         return self.output(x).float()  # (B, C or 2C, h, w)
-
-    def modulations(self, t: Tensor, label: Tensor | None = None) -> Tensor:
-        """Scales and shifts of all blocks in turn for `t` (B,) and `label` (B,): (B, sum of 2C, 1, 1)."""
-        embedding = timestep_embedding(t, self.time_features)  # (B, channels[0])
-        time = self.time(embedding.to(next(self.parameters()).dtype))  # (B, 2 * channels[0])
-        if self.label is not None:
-            time = time + self.label(torch.full_like(t, self.classes) if label is None else label)
-        return self.modulate(F.silu(time))[:, :, None, None]

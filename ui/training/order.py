@@ -8,7 +8,8 @@ from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError, model_validator
 
-from ddpm_core.cli import complaint, merge, plain
+from ddpm_core.cli import merge, plain
+from ddpm_core.errors import complaint
 from ddpm_core.training.initialization import shapes_of
 from ddpm_core.training.presets import PRESETS
 from ddpm_core.training.settings import TrainRequest

@@ -5,7 +5,6 @@ order.
 from __future__ import annotations
 
 import platform
-from collections.abc import Callable
 from copy import copy
 from functools import lru_cache
 from typing import Any
@@ -14,9 +13,8 @@ import torch
 from torch import Tensor, nn
 
 from ddpm_core.machine import resolve_precision
-from ddpm_core.networks.dit import DiT
 from ddpm_core.networks.layers import Conv3x3, Model, NormSiLU, has_few_cells, kernels, neighbourhoods, rows_of
-from ddpm_core.networks.unet import Denoiser, UNet
+from ddpm_core.networks.unet import ConditionedDenoiser
 
 
 class PackedConv2d(nn.Module):
@@ -126,10 +124,10 @@ class CompiledNormSiLU(nn.Module):
 
 
 class RememberedModulations:
-    """`modulations` of a `UNet` or `DiT` on CPU, once per timestep and class: every picture asks for the same."""
+    """`ConditionedDenoiser.modulations` on CPU, once per timestep and class: every picture asks for the same."""
 
-    def __init__(self, network: Denoiser):
-        self.compute: Callable[[Tensor, Tensor | None], Tensor] = network.modulations  # type: ignore[assignment]
+    def __init__(self, network: ConditionedDenoiser):
+        self.compute = network.modulations
         self.of = lru_cache(maxsize=1024)(self._of)  # some kilobytes each, and a thousand steps at most
 
     def __call__(self, t: Tensor, label: Tensor | None = None) -> Tensor:
@@ -155,7 +153,7 @@ def ready(network: Model, device: torch.device) -> Model:
             for name, child in parent.named_children():
                 if kind := _faster(child):
                     setattr(parent, name, kind(child))
-        if isinstance(network, UNet | DiT):
+        if isinstance(network, ConditionedDenoiser):
             network.modulations = RememberedModulations(network)  # type: ignore[method-assign]
     return network
 
