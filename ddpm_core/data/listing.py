@@ -89,7 +89,7 @@ def of_folder(folder: Path) -> Listing:
 
 def of_archive(path: Path) -> Listing:
     """All files in an archive. Raises `PictureError`."""
-    members, links = archives.members(path, needed=SUFFIXES | {".csv"})
+    members, links = archives.members(path, needed=SUFFIXES | {".csv", ".jsonl"})
     files: dict[PurePosixPath, Source] = {}
     for name, member in members.items():
         if is_shown(PurePosixPath(name).parts):

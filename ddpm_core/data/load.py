@@ -59,12 +59,13 @@ class NoPictures(PictureError):
 class PictureSet:
     """Pictures in memory: `pixels` (N, 3, size, size) uint8, and the files that could not be used.
 
-    `labels` (N,) are classes by number, see `find.DataSet`; None without classes.
+    `labels` (N,) are classes by number and `captions` N of them, see `find.DataSet`; None without.
     """
 
     pixels: Tensor
     skipped: list[Skipped]
     labels: Tensor | None = None
+    captions: list[str] | None = None
 
     def __len__(self) -> int:
         return len(self.pixels)
@@ -87,6 +88,7 @@ def load_pictures(
     zoom: float = 0.0,
     seed: int = 0,
     labels: Sequence[int] | None = None,
+    captions: Sequence[str] | None = None,
     watch: Callable[[Iterable[Source]], Iterable[Source]] = iter,
     threads: int = THREADS,
 ) -> PictureSet:
@@ -100,6 +102,7 @@ def load_pictures(
             (a fraction of its side) smaller. Resampled from the original pixels.
         seed: of the random squares, which belong to a file's number, whatever became of those before it.
         labels: the number of each file's class, if there are classes.
+        captions: what each file shows in words, if there are any.
         watch: may wrap the files to show progress.
 
     Raises:
@@ -139,6 +142,7 @@ def load_pictures(
         torch.from_numpy(pixels[: len(usable)]).flatten(0, 1),
         skipped,
         None if labels is None else torch.tensor([labels[number] for number in usable]).repeat_interleave(views),
+        None if captions is None else [captions[number] for number in usable for _ in range(views)],
     )
 
 

@@ -86,7 +86,7 @@ def read(content: bytes, name: str) -> Table:
     Raises:
         PictureError: a quote is opened and not closed.
     """
-    text = _text(content)
+    text = decoded(content)
     if match := re.match(r'"?sep=(.)"?\r?\n', text):  # how Excel is told
         separator, text = match[1], text[match.end() :]
     else:
@@ -96,7 +96,8 @@ def read(content: bytes, name: str) -> Table:
     return Table(columns, [dict(zip(columns, line, strict=False)) for line in lines[1:]])
 
 
-def _text(content: bytes) -> str:
+def decoded(content: bytes) -> str:
+    """The text of a file in UTF-8, UTF-16, Windows' code page or Latin-1, whichever it is."""
     if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         return content.decode("utf-16", errors="replace")
     if b"\0" in content[:64]:

@@ -57,13 +57,13 @@ def introduction(files: int, held_out: int, classes: Sequence[str], notes: Itera
 def read_pictures(request: TrainRequest, watch: Callable[[Iterable[Source]], Iterable[Source]] = iter) -> Pictures:
     """Read the data; `watch` may wrap the files to show progress. Raises `PictureError`."""
     found = find(request.data, request.classes, request.held_out)
-    files, labels = found.sources, found.labels
+    files, labels, captions = found.sources, found.labels, found.captions or {}
     how = request.size, request.views, request.zoom, request.seed
-    train = load_pictures(files["train"], *how, labels=labels["train"], watch=watch)
+    train = load_pictures(files["train"], *how, labels=labels["train"], captions=captions.get("train"), watch=watch)
     held_out, skipped = None, train.skipped
     if files["val"]:
         try:
-            held_out = load_pictures(files["val"], request.size, labels=labels["val"])
+            held_out = load_pictures(files["val"], request.size, labels=labels["val"], captions=captions.get("val"))
             skipped = skipped + held_out.skipped
         except NoPictures as none:  # nothing can be measured, but all can be learned
             skipped = skipped + none.skipped

@@ -195,3 +195,13 @@ def test_views_of_rows_are_those_of_the_same_pictures_in_a_folder(tmp_path: Path
     ).cast_column("image", hub.Image()).to_parquet(path)
     one, other = (load_pictures(each, 16, views=3, zoom=0.3).pixels for each in (files, find(path).sources["train"]))
     assert torch.equal(one, other)
+
+
+@pytest.mark.parametrize("column", ["caption", "text"])
+def test_a_column_of_captions_stands_beside_classes(tmp_path: Path, column: str) -> None:
+    words = (hub.Value("string"), ["a cat", None, "a  dog"])
+    path = write(tmp_path / "x.parquet", [5, 6, 7], label=animals(1, 0, 0), **{column: words})
+    found = find(path)
+    assert found.captions == {"train": ["a cat", "", "a dog"], "val": []}
+    assert found.classes == ("cat", "dog")
+    assert found.notes == [f"1 of 3 pictures have no {column}."]
