@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import zip_longest
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
@@ -13,11 +15,10 @@ from torch import Tensor
 
 from ddpm_core.diffusion.constraints import MASK_RULES
 from ddpm_core.diffusion.prediction import Prediction, Predictor
-from ddpm_core.diffusion.samplers import last
 from ddpm_core.evaluation.metrics import edge_steps
 from ddpm_core.images.crop import Frame
 from ddpm_core.images.masks import FACE_PARTS, face_mask
-from ddpm_core.inspection.remember import remembered
+from ddpm_core.inspection.remember import finished, remembered_steps
 from ddpm_core.inspection.subject import InsideRequest, Subject
 from ddpm_core.pipeline import LatentDiffusion
 from ddpm_core.requests import MAX_SEED, InpaintRequest
@@ -98,26 +99,44 @@ def requests_of(request: ClampRequest) -> dict[str, InpaintRequest]:
 
 def runs(model: LatentDiffusion, subject: Subject, request: ClampRequest) -> Runs:
     """The inpainting by every rule. Raises `UserError` if the model always wants a class."""
+    return finished(runs_under_way(model, subject, request))
+
+
+def runs_under_way(
+    model: LatentDiffusion, subject: Subject, request: ClampRequest
+) -> Generator[Mapping[str, list[Moment]], None, Runs]:
+    """As `runs`; on the way, what each rule's run has come to, after every call of the model by each of them."""
     return _runs(model, subject, request.region, request.fill, request.steps)
 
 
-@remembered(4)
-def _runs(model: LatentDiffusion, subject: Subject, region: str, fill: int, steps: int) -> Runs:
+@remembered_steps(4)
+def _runs(
+    model: LatentDiffusion, subject: Subject, region: str, fill: int, steps: int
+) -> Generator[Mapping[str, list[Moment]], None, Runs]:
     request = ClampRequest(region=region, fill=fill, steps=steps)
     painted = face_mask(region, subject.picture)  # bool (S, S)
     mask = torch.from_numpy(painted)[None, None]
+    asked = requests_of(request)
+    frames = {name: model.frame(inpainting, subject.picture, painted) for name, inpainting in asked.items()}
+    moments: dict[str, list[Moment]] = {name: [] for name in asked}
+    latents: dict[str, Tensor] = {}
+    runs_of_rules = [recorded(model, inpainting, frames[name]) for name, inpainting in asked.items()]
+    for taken in zip_longest(*runs_of_rules):
+        for name, step in zip(asked, taken, strict=True):
+            if step is not None:
+                moment, latents[name] = step
+                moments[name].append(moment)
+        yield moments
     made = {}
-    for name, inpainting in requests_of(request).items():
-        frame = model.frame(inpainting, subject.picture, painted)
-        moments, latent = recorded(model, inpainting, frame)
-        filled = frame.paste(model.pictures(latent)[0])
-        made[name] = Run(moments, latent, filled, edge(filled, painted))
+    for name, frame in frames.items():
+        filled = frame.paste(model.pictures(latents[name])[0])
+        made[name] = Run(moments[name], latents[name], filled, edge(filled, painted))
     cells = MASK_RULES["safe"](mask, model.codec.stride)
     return Runs(made, cells, tinted(subject.picture, cells, model.codec.stride), edge(subject.picture, painted))
 
 
-def recorded(model: LatentDiffusion, request: InpaintRequest, frame: Frame) -> tuple[list[Moment], Tensor]:
-    """An inpainting, call by call, and the latent that it ends with."""
+def recorded(model: LatentDiffusion, request: InpaintRequest, frame: Frame) -> Iterator[tuple[Moment, Tensor]]:
+    """An inpainting, call by call: what the model saw and said, and the latent (1, C, h, w) after that step."""
     moments: list[Moment] = []
 
     def record(predict: Predictor) -> Predictor:
@@ -128,8 +147,8 @@ def recorded(model: LatentDiffusion, request: InpaintRequest, frame: Frame) -> t
 
         return seen
 
-    end = last(model.with_wrapper(record).inpaint(request, frame.image(), frame.mask()))
-    return moments, end.latent
+    for step in model.with_wrapper(record).inpaint(request, frame.image(), frame.mask()):
+        yield moments[-1], step.latent
 
 
 def moment_at(run: Run, at: int) -> Moment:

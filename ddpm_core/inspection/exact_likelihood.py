@@ -7,18 +7,20 @@ be below 0, and compares denoisers of one codec alone.
 from __future__ import annotations
 
 import math
+from collections.abc import Generator
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import NamedTuple
 
 import torch
 from pydantic import Field
-from torch import Generator, Tensor
+from torch import Tensor
 
 from ddpm_core.diffusion.diffuser import Diffuser
 from ddpm_core.diffusion.prediction import Predictor
 from ddpm_core.diffusion.variational_bound import BITS, prior_bits, step_bits
 from ddpm_core.evaluation.likelihood import drawn_steps
-from ddpm_core.inspection.remember import remembered
+from ddpm_core.inspection.remember import finished, remembered_steps
 from ddpm_core.inspection.rescheduled import with_networks
 from ddpm_core.inspection.subject import InsideRequest, Subject
 from ddpm_core.networks.cpu.packed import unpacked
@@ -72,9 +74,33 @@ class Likelihood:
     calls: int
 
 
+class Followed(NamedTuple):
+    """How far a picture has been followed into noise.
+
+    Attributes:
+        step, t: how many steps of the flow were taken, and the state reached.
+        latent: (1, C, h, w), the latent there.
+        bits: what the change of volume comes to so far, bits per latent dimension.
+    """
+
+    step: int
+    t: int
+    latent: Tensor
+    bits: float
+
+
 def probability_flow(
-    predict: Predictor, diffuser: Diffuser, clean: Tensor, steps: int, probes: int, generator: Generator
+    predict: Predictor, diffuser: Diffuser, clean: Tensor, steps: int, probes: int, generator: torch.Generator
 ) -> tuple[Tensor, int]:
+    """Logarithm of a latent's density, and how often `predict` was called: see `flow_step_by_step`."""
+    return finished(flow_step_by_step(predict, diffuser, clean, steps, probes, generator))
+
+
+@torch.inference_mode(False)
+@torch.enable_grad()
+def flow_step_by_step(
+    predict: Predictor, diffuser: Diffuser, clean: Tensor, steps: int, probes: int, generator: torch.Generator
+) -> Generator[Followed, None, tuple[Tensor, int]]:
     """Logarithm of the density of `clean` (1, C, h, w) by the probability-flow ODE, once per probe: (probes,), nats.
 
     With x = z / alpha and lambda = ln(alpha / sigma), the ODE is dx / dlambda = -(sigma / alpha) eps(z, t) (Song et al.
@@ -87,8 +113,8 @@ def probability_flow(
     starts at state 1, the first with any noise, as theirs starts at 1e-5. Steps are even in lambda, by Heun's method;
     the integral is by the trapezoidal rule.
 
-    Returns:
-        The density's logarithm, and how often `predict` was called.
+    Yields how far it is, before the first step and after each; returns the density's logarithm, and how often `predict`
+    was called.
     """
     states = diffuser.spaced_timesteps(steps + 1, "logsnr")[:-1][::-1]  # from 1 up to N-1
     signs = torch.randint(0, 2, (probes, *clean.shape), generator=generator).to(clean) * 2 - 1  # (probes, 1, C, h, w)
@@ -114,31 +140,43 @@ def probability_flow(
             traces.append((back * v).sum() / alpha)
         return eps.detach(), sigma * torch.stack(traces)
 
-    with torch.inference_mode(False), torch.enable_grad():
-        x = clean.clone()
-        eps, trace = traced(x, states[0])
-        integral = torch.zeros(probes, dtype=torch.float64)
-        for t, later in pairwise(states):
-            (alpha, sigma), (alpha_later, sigma_later) = alpha_sigma(t), alpha_sigma(later)
-            h = sigma_later / alpha_later - sigma / alpha  # dx = eps d(sigma / alpha), which is exact where eps is even
-            with torch.no_grad():
-                guess = eps_at(x + h * eps, later)
-            x = x + h * (eps + guess) / 2
-            before, width = trace, diffuser.half_log_snr(t) - diffuser.half_log_snr(later)
-            eps, trace = traced(x, later)
-            integral += width * (before + trace).detach().cpu().double() / 2
+    def reached(step: int) -> Followed:
+        t = states[step]
+        return Followed(step, t, (alpha_sigma(t)[0] * x).detach(), (-BITS * integral.mean() / clean.numel()).item())
+
+    x = clean.clone()
+    integral = torch.zeros(probes, dtype=torch.float64)
+    yield reached(0)
+    eps, trace = traced(x, states[0])
+    for step, (t, later) in enumerate(pairwise(states), start=1):
+        (alpha, sigma), (alpha_later, sigma_later) = alpha_sigma(t), alpha_sigma(later)
+        h = sigma_later / alpha_later - sigma / alpha  # dx = eps d(sigma / alpha), which is exact where eps is even
+        with torch.no_grad():
+            guess = eps_at(x + h * eps, later)
+        x = x + h * (eps + guess) / 2
+        before, width = trace, diffuser.half_log_snr(t) - diffuser.half_log_snr(later)
+        eps, trace = traced(x, later)
+        integral += width * (before + trace).detach().cpu().double() / 2
+        yield reached(step)
     alpha, _ = alpha_sigma(states[-1])
     end, size = alpha * x.double(), clean.numel()
     prior = -0.5 * (end.square().sum() + size * math.log(2 * math.pi)) + size * math.log(alpha)
     return prior.cpu() + integral, calls
 
 
-@torch.inference_mode()
-def bound_terms(model: LatentDiffusion, clean: Tensor, draws: int, generator: Generator) -> Terms:
+def bound_terms(model: LatentDiffusion, clean: Tensor, draws: int, generator: torch.Generator) -> Terms:
     """The variational bound of a latent (1, C, h, w) in its three terms, as `likelihood.bits_per_dim` sums them.
 
     Of the many steps `draws` are drawn and weighed, so that it is right on average.
     """
+    return finished(bound_by_batches(model, clean, draws, generator))
+
+
+@torch.inference_mode()
+def bound_by_batches(
+    model: LatentDiffusion, clean: Tensor, draws: int, generator: torch.Generator
+) -> Generator[int, None, Terms]:
+    """As `bound_terms`; yields how many of the terms are computed."""
     diffuser = model.diffuser
     t, weights = drawn_steps(diffuser, draws, generator)
     t = torch.cat([torch.ones(1, dtype=t.dtype), t])
@@ -150,6 +188,7 @@ def bound_terms(model: LatentDiffusion, clean: Tensor, draws: int, generator: Ge
         said, variance = model.predict(noisy, state)
         terms = step_bits(clean, diffuser.denoised(noisy, said, state), state, diffuser, variance)
         found.append(terms.mean((1, 2, 3)).cpu().double())
+        yield sum(map(len, found))
     each = torch.cat(found)
     return Terms(prior_bits(clean, diffuser).mean().item(), (weights * each[1:]).sum().item(), each[0].item())
 
@@ -157,20 +196,36 @@ def bound_terms(model: LatentDiffusion, clean: Tensor, draws: int, generator: Ge
 BATCH = 16  # states at once
 
 
-@remembered(16)
 def likelihood(model: LatentDiffusion, subject: Subject, request: LikelihoodRequest) -> Likelihood:
     """How likely a model finds a picture's latent. Takes seconds: see `calls`, each about three of the network's own.
 
     Raises:
         UserError: the model always wants a class, or has fewer states than steps.
     """
-    plain = with_networks(model, unpacked)
-    generator = Generator().manual_seed(request.noise)
-    nats, calls = probability_flow(
-        plain.predict, model.diffuser, subject.latent, request.steps, request.probes, generator
-    )
+    return finished(likelihood_under_way(model, subject, request))
+
+
+@remembered_steps(16)
+def _flow(
+    model: LatentDiffusion, subject: Subject, steps: int, probes: int, noise: int
+) -> Generator[Followed, None, tuple[Tensor, int, Tensor]]:
+    """The flow alone, which does not change with the bound's draws; returns the state of its random numbers, too."""
+    generator, plain = torch.Generator().manual_seed(noise), with_networks(model, unpacked)
+    flow = flow_step_by_step(plain.predict, model.diffuser, subject.latent, steps, probes, generator)
+    nats, calls = yield from flow
+    return nats, calls, generator.get_state()
+
+
+@remembered_steps(16)
+def likelihood_under_way(
+    model: LatentDiffusion, subject: Subject, request: LikelihoodRequest
+) -> Generator[Followed | int, None, Likelihood]:
+    """As `likelihood`; on the way how far the flow has been followed, then how many terms of the bound are computed."""
+    nats, calls, drawn = yield from _flow(model, subject, request.steps, request.probes, request.noise)
+    generator = torch.Generator()
+    generator.set_state(drawn)
     size = subject.latent.numel()
     bits = -BITS * nats / size  # (probes,)
     error = None if len(bits) == 1 else (bits.std() / len(bits) ** 0.5).item()
-    bound = bound_terms(model, subject.latent, request.draws, generator)
+    bound = yield from bound_by_batches(model, subject.latent, request.draws, generator)
     return Likelihood(bits.mean().item(), error, bound, size, calls)

@@ -13,7 +13,14 @@ from ddpm_core.diffusion.diffuser import Diffuser
 from ddpm_core.diffusion.prediction import Prediction, Predictor
 from ddpm_core.diffusion.variational_bound import BITS
 from ddpm_core.evaluation.likelihood import bits_per_dim
-from ddpm_core.inspection.exact_likelihood import LikelihoodRequest, bound_terms, likelihood, probability_flow
+from ddpm_core.inspection.exact_likelihood import (
+    Followed,
+    LikelihoodRequest,
+    bound_terms,
+    likelihood,
+    likelihood_under_way,
+    probability_flow,
+)
 from ddpm_core.inspection.rescheduled import with_networks
 from ddpm_core.inspection.subject import subject_of, subject_of_seed
 from ddpm_core.networks.cpu.packed import unpacked
@@ -98,3 +105,23 @@ def test_of_a_picture_it_is_that_of_the_models_own_prediction(tiny_model: Latent
     assert found.bits == pytest.approx(bits.mean().item())
     assert found.error == pytest.approx((bits[0] - bits[1]).abs().item() / 2)
     assert likelihood(tiny_model, subject, request.model_copy(update={"probes": 1})).error is None
+
+
+def test_one_sees_how_far_it_is_and_other_terms_of_the_bound_need_no_other_flow(tiny_model: LatentDiffusion) -> None:
+    subject, request = subject_of_seed(tiny_model, 1), LikelihoodRequest(seed=1, steps=3, probes=2, draws=20, noise=5)
+    *flow, half, whole = likelihood_under_way(tiny_model, subject, request)
+    assert (half, whole) == (16, 21)
+    assert all(isinstance(at, Followed) for at in flow)
+    assert [at.step for at in flow if isinstance(at, Followed)] == [0, 1, 2, 3]
+    first, last = flow[0], flow[-1]
+    assert isinstance(first, Followed)
+    assert isinstance(last, Followed)
+    assert (first.t, last.t) == (1, tiny_model.diffuser.num_timesteps - 1)
+    torch.testing.assert_close(first.latent, tiny_model.diffuser.alpha_bar[1].sqrt() * subject.latent)
+    found = likelihood(tiny_model, subject, request)
+    normal = torch.distributions.Normal(0, 1).log_prob(last.latent.double()).mean().item()
+    change = math.log(tiny_model.diffuser.alpha_bar[-1].item()) / 2  # from the latent to x = z / alpha
+    assert found.bits == pytest.approx(last.bits - BITS * (normal + change), abs=1e-5)
+    other = request.model_copy(update={"draws": 2})
+    assert list(likelihood_under_way(tiny_model, subject, other)) == [3]
+    assert likelihood(tiny_model, subject, other).bits == found.bits

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import gc
 import weakref
+from collections.abc import Generator
 
-from ddpm_core.inspection.remember import remembered
+from ddpm_core.inspection.remember import finished, remembered, remembered_steps
 from ddpm_core.pipeline import LatentDiffusion
 
 
@@ -32,6 +33,22 @@ def test_an_answer_is_computed_once_for_each_model_and_what_it_is_given() -> Non
     assert len(asked) == 4
     double(one, 2)
     assert len(asked) == 5
+
+
+def test_what_is_made_step_by_step_is_yielded_the_first_time_and_kept_if_it_came_to_its_end() -> None:
+    @remembered_steps(2)
+    def count(model: LatentDiffusion, number: int) -> Generator[int, None, list[int]]:
+        yield from range(number)
+        return [number]
+
+    model = Stub()
+    given_up = count(model, 3)
+    assert next(given_up) == 0
+    given_up.close()
+    assert list(count(model, 3)) == [0, 1, 2]
+    assert list(count(model, 3)) == []
+    assert finished(count(model, 3)) is finished(count(model, 3))
+    assert finished(count(Stub(), 2)) == [2]
 
 
 def test_a_model_is_not_kept_alive() -> None:

@@ -2,12 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 
 from ddpm_core.diffusion.constraints import clamp_noised, clamp_to_mean, repaint_timesteps
 from ddpm_core.images.animation import save_gif
 from ddpm_core.images.masks import FACE_PARTS
-from ddpm_core.inspection.clamping import RULES, ClampRequest, edge, moment_at, moved_kept, recorded, runs
+from ddpm_core.inspection.clamping import (
+    RULES,
+    ClampRequest,
+    Moment,
+    edge,
+    moment_at,
+    moved_kept,
+    recorded,
+    requests_of,
+    runs,
+    runs_under_way,
+)
 from ddpm_core.inspection.sheet import labelled_sheet
 from ddpm_core.inspection.subject import Subject
 from ddpm_core.pipeline import LatentDiffusion
@@ -82,6 +95,22 @@ def draw(model: LatentDiffusion, subject: Subject, request: ClampRequest) -> Dra
     return Drawing(kept + "".join(rows) + charts(over_time), {**numbers, "edge_of_the_picture": made.edge}, save)
 
 
+def sketches(model: LatentDiffusion, subject: Subject, request: ClampRequest) -> Iterator[Callable[[], str]]:
+    """What each rule's run has come to."""
+    asked = requests_of(request)
+
+    def show(moments: Mapping[str, list[Moment]]) -> str:
+        taken = {name: (moments[name][-1], len(moments[name])) for name in asked}
+        shown = [
+            Figure(model.pictures(now.answer)[0], f"{name}: call {calls} of {asked[name].calls}, t = {now.t}")
+            for name, (now, calls) in taken.items()
+        ]
+        return titled_row("What the model answers, so far", figures(shown), len(shown))
+
+    for moments in runs_under_way(model, subject, request):
+        yield partial(show, moments)
+
+
 VIEW = View(
     "clamp",
     "Clamp",
@@ -96,4 +125,6 @@ VIEW = View(
     },
     FORMULA,
     (clamp_to_mean, clamp_noised, repaint_timesteps, recorded, moved_kept, edge),
+    sketches=sketches,
+    restarts=frozenset({"region", "fill", "steps"}),
 )

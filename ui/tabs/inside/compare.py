@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import gradio as gr
@@ -24,7 +25,7 @@ from ddpm_core.inspection.subject import Subject
 from ddpm_core.pipeline import LatentDiffusion
 from ddpm_core.requests import COMPARED
 from ui.models import Shelf
-from ui.tabs.inside.draw import Figure, figures
+from ui.tabs.inside.draw import Figure, figures, note
 from ui.tabs.inside.grids import titled_row
 from ui.tabs.inside.view import Drawing, MakeControl, View, choice, png
 
@@ -51,6 +52,12 @@ def draw(model: LatentDiffusion, subject: Subject, request: ComparisonRequest) -
         {"pictures": [facts(one, request) for one in made]},
         png(lambda: sheet(request, made, title), f"compare-{request.across}-{request.down}-seed-{request.seed}"),
     )
+
+
+def sketches(model: LatentDiffusion, subject: Subject, request: ComparisonRequest) -> Iterator[Callable[[], str]]:
+    """What is being done."""
+    pictures = len(request.values("across")) * len(request.values("down"))
+    yield lambda: note(f"Making {pictures} pictures, the first time only …")
 
 
 @remembered(8)
@@ -115,7 +122,5 @@ VIEW = View(
     },
     FORMULA,
     (places, compare, under_schedule),
-    waiting=lambda request: (
-        f"Making {len(request.values('across')) * len(request.values('down'))} pictures, the first time only …"
-    ),
+    sketches=sketches,
 )

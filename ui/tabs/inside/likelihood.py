@@ -2,8 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from functools import partial
+
 from ddpm_core.diffusion.variational_bound import step_bits
-from ddpm_core.inspection.exact_likelihood import LikelihoodRequest, bound_terms, likelihood, probability_flow
+from ddpm_core.inspection.exact_likelihood import (
+    Followed,
+    LikelihoodRequest,
+    bound_by_batches,
+    flow_step_by_step,
+    likelihood,
+    likelihood_under_way,
+)
 from ddpm_core.inspection.sheet import labelled_sheet
 from ddpm_core.inspection.subject import Subject
 from ddpm_core.pipeline import LatentDiffusion
@@ -60,10 +70,29 @@ def draw(model: LatentDiffusion, subject: Subject, request: LikelihoodRequest) -
     )  # fmt: skip
 
 
+def sketches(model: LatentDiffusion, subject: Subject, request: LikelihoodRequest) -> Iterator[Callable[[], str]]:
+    """The picture on its way into noise, and what that comes to so far; then how many terms of the bound there are."""
+
+    def follow(at: Followed) -> str:
+        said = (
+            f"Step {at.step} of {request.steps}: followed to state {at.t}. So far the flow has changed the volume by "
+            f"{at.bits:.2f} bits a number; at the end, the density of pure noise is added."
+        )
+        return figures([Figure(model.pictures(at.latent)[0], f"state {at.t}")], small=True) + note(said)
+
+    def count(terms: int) -> str:
+        return note(
+            f"The flow is followed to its end; of the bound, {terms} of {request.draws + 1} terms are computed."
+        )
+
+    for at in likelihood_under_way(model, subject, request):
+        yield partial(follow, at) if isinstance(at, Followed) else partial(count, at)
+
+
 VIEW = View(
     "likelihood",
     "Likelihood",
-    "How many bits this picture's latent costs the model, exactly and by the bound; it takes some seconds.",
+    "How many bits this picture's latent costs the model, exactly and by the bound: it is followed into noise.",
     LikelihoodRequest,
     draw,
     {
@@ -72,9 +101,7 @@ VIEW = View(
         "draws": slider("Terms of the bound drawn", 1, 256),
     },
     FORMULA,
-    (probability_flow, bound_terms, step_bits),
-    waiting=lambda request: (
-        f"Following the picture into noise, {2 * request.steps + 1} calls of the network with "
-        f"{request.probes} gradients in every second one, the first time only …"
-    ),
+    (flow_step_by_step, bound_by_batches, step_bits),
+    sketches=sketches,
+    restarts=frozenset({"steps", "probes", "draws"}),
 )

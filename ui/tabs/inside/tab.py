@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import math
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -19,11 +21,12 @@ from ui.errors import as_warning, build_request
 from ui.files import workspace
 from ui.help import lead
 from ui.models import Shelf, knows_faces
-from ui.tabs.inside.draw import note
+from ui.serving.turns import in_turns
 from ui.tabs.inside.tour import TOUR, Stop
 from ui.tabs.inside.view import View, code_of, subject
 from ui.tabs.inside.views import VIEWS
 
+SKETCH_SECONDS = 0.3  # between two; each is to be seen, and costs a picture or three
 SEED = InsideRequest.model_fields["seed"].default
 
 
@@ -95,13 +98,16 @@ class InsideTab:
             if part.controls:
                 own = list(part.controls.values())
                 draw = as_warning(partial(self._draw_one, part))
-                gr.on(
+                drawn = gr.on(
                     [event for one in own for event in _finished(one)],
                     draw,
                     [*about[1:], *own],
                     [part.stage, part.download],
                     **how,
                 )
+                # Below it, so that the browser has put the new drawing off until the old one's end when it comes here.
+                if restarts := [part.controls[field].change for field in part.controls if field in part.view.restarts]:
+                    gr.on(restarts, None, cancels=[drawn], **AT_ONCE)
                 part.stage.select(part.pressed, None, own, **AT_ONCE)
 
     def _draw(self, chosen: str, checkpoint: str, picture: str | None, seed: int, *values: Any) -> Iterator[Updates]:
@@ -118,9 +124,10 @@ class InsideTab:
         if part.view.of_a_picture:
             given["seed"] = seed
         request, model = build_request(part.view.request, **given), self.shelf.load(checkpoint)
-        if part.view.waiting is not None:
-            yield {part.stage: note(part.view.waiting(request))}
-        drawing = part.view.draw(model, self._subject(part.view, model, picture, seed), request)
+        about = self._subject(part.view, model, picture, seed)
+        if part.view.sketches is not None:
+            yield from ({part.stage: shown} for shown in _sketched(part.view.sketches(model, about, request)))
+        drawing = part.view.draw(model, about, request)
         yield {part.stage: drawing.shown}
         with workspace() as folder:
             yield {part.download: drawing.save(folder)}
@@ -194,6 +201,15 @@ def _finished(control: Any) -> list[Any]:
     """The events of a control after which a view is drawn: not every letter of what is still being typed."""
     typed = isinstance(control, gr.Textbox) and "unseen" not in control.elem_classes
     return [control.submit, control.blur] if typed else [control.change]
+
+
+def _sketched(steps: Iterator[Callable[[], Any]]) -> Iterator[Any]:
+    """What the stage shows while a view's work is done: the first at once, others `SKETCH_SECONDS` apart at least."""
+    shown = -math.inf
+    for draw in in_turns(steps):
+        if time.monotonic() - shown >= SKETCH_SECONDS:
+            yield draw()
+            shown = time.monotonic()
 
 
 def _example(event: gr.SelectData) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import textwrap
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, get_args
@@ -53,7 +53,9 @@ class View:
         functions: what computes it; their source is shown.
         more: fields whose controls stand in a fold, as one seldom needs them.
         of_a_picture: whether it is about a picture.
-        waiting: says what is being done, on the stage, of a view that takes seconds; None for all others.
+        sketches: of a view that may take seconds, does the work that `draw` then finds done; what it yields makes, if
+            it is called, what the stage shows meanwhile. None for all others.
+        restarts: fields after whose change a drawing under way is given up, for nobody asks for it any more.
         stage: makes what it is drawn on, given an id; its event `select` may name new values of controls.
     """
 
@@ -67,7 +69,8 @@ class View:
     functions: tuple[Callable[..., Any], ...]
     more: frozenset[str] = frozenset()
     of_a_picture: bool = True
-    waiting: Callable[[Any], str] | None = None
+    sketches: Callable[[LatentDiffusion, Subject, Any], Iterator[Callable[[], Any]]] | None = None
+    restarts: frozenset[str] = frozenset()
     stage: Callable[[str], gr.HTML] = field(default=lambda elem_id: html_stage(elem_id))
 
 

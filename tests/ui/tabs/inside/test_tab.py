@@ -68,6 +68,27 @@ def test_one_looks_into_ones_own_picture_and_the_shipped_faces_are_for_models_of
     assert shown(tab, "noise", face)[stage] != of_the_seed
 
 
+@pytest.mark.parametrize(
+    ("view", "fields", "first"),
+    [
+        ("clamp", {"steps": 4}, "clean clamp: call 1 of 4"),
+        ("likelihood", {"steps": 2}, "Step 0 of 2: followed to state 1."),
+        ("compare", {"across": "steps", "across_values": "1, 2", "down": "none"}, "Making 2 pictures"),
+    ],
+)
+def test_what_takes_seconds_shows_at_once_how_far_it_is_and_then_what_is_drawn(
+    tab: InsideTab, view: str, fields: dict[str, Any], first: str
+) -> None:
+    part = tab.parts[view]
+    given = [fields.get(field, control.value) for field, control in part.controls.items()]
+    sketch, *_, drawn, _ = (update.get(part.stage, "") for update in tab._draw_one(part, "tiny", None, 4, *given))
+    assert first in sketch
+    assert first not in drawn
+    request = part.view.request(seed=4, **dict(zip(part.controls, given, strict=True)))
+    model = tab.shelf.load("tiny")
+    assert drawn == part.view.draw(model, tab._subject(part.view, model, None, 4), request).shown
+
+
 def test_choosing_shows_one_view_and_the_picture_where_the_view_is_about_one() -> None:
     for name, view in VIEWS.items():
         about, *columns = _choose(name)
@@ -96,3 +117,7 @@ def test_what_is_typed_is_heard_when_it_is_finished_and_a_slider_at_once(shelf: 
     assert {(compare["across_values"]._id, "submit"), (compare["across_values"]._id, "blur")} <= heard
     assert (compare["across_values"]._id, "change") not in heard
     assert (tab.parts["paths"].controls["row"]._id, "change") in heard
+    given_up = {component for one in page.fns.values() if one.cancels for component, _ in one.targets}
+    clamp = tab.parts["clamp"].controls
+    assert clamp["steps"]._id in given_up
+    assert clamp["at"]._id not in given_up  # which asks for no other run
