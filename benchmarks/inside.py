@@ -2,9 +2,9 @@
 
 A view's first answer for a checkpoint and a seed may take longer, as it makes what all others look at. After it, every
 control that is a slider is dragged to values it has not had, and each answer is timed, from the request to the first
-that the page is handed; what a browser does with it is not in the time. A view whose work takes longer shows at once how
-far it is, and goes on from there: when all is drawn is the last column. Where other work shares the machine, look at the seconds
-of processor time beside them: on one thread (OMP_NUM_THREADS=1) they are what a quiet machine takes.
+that the page is handed; what a browser does with it is not in the time. A view whose work takes longer shows at once
+how far it is, and goes on from there: when all is drawn is the last column. Where other work shares the machine, look
+at the seconds of processor time beside them: on one thread (OMP_NUM_THREADS=1) they are what a quiet machine takes.
 """
 
 from __future__ import annotations
@@ -54,7 +54,8 @@ def measure(model: LatentDiffusion, view: View) -> tuple[Answer, list[Answer]]:
         start, spent = time.perf_counter(), time.process_time()
         given = fields | ({"seed": SEED} if view.of_a_picture else {})
         about: Any = subject(model, None, SEED) if view.of_a_picture else None
-        request, seen = view.request(**given), []
+        request = view.request(**given)
+        seen: list[Seconds] = []
         for sketch in view.sketches(model, about, request) if view.sketches else ():
             if not seen:
                 sketch()

@@ -126,7 +126,8 @@ class InsideTab:
         request, model = build_request(part.view.request, **given), self.shelf.load(checkpoint)
         about = self._subject(part.view, model, picture, seed)
         if part.view.sketches is not None:
-            yield from ({part.stage: shown} for shown in _sketched(part.view.sketches(model, about, request)))
+            for shown in _sketched(part.view.sketches(model, about, request)):
+                yield {part.stage: shown}
         drawing = part.view.draw(model, about, request)
         yield {part.stage: drawing.shown}
         with workspace() as folder:
