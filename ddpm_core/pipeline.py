@@ -66,7 +66,7 @@ class LatentDiffusion(HubMixin):
         codec: image <-> latent, see `Codec.encode` and `Codec.decode`.
         denoiser: the network.
         guide: a weaker network for the same latents, from whose mistakes it is steered away; None without one.
-        guidance: how far it is steered, see `autoguidance`.
+        guidance, guidance_interval: how far it is steered, and at which timesteps, see `autoguidance`.
         predict: its `Predictor`, guided if there is a guide. Requests that name a class go by `class_predictor`.
         wrappers: what is around all of its predictors, the innermost first; `with_wrapper` adds one.
         diffuser: the noise schedule.
@@ -92,6 +92,7 @@ class LatentDiffusion(HubMixin):
         about: str = "",
         guide: Denoiser | None = None,
         guidance: float = 1.0,
+        guidance_interval: tuple[int, int] | None = None,
         classes: Sequence[str] = (),
         limit: float | None = None,
         framing: Framing = "any",
@@ -99,13 +100,14 @@ class LatentDiffusion(HubMixin):
     ):
         if framing not in get_args(Framing):
             raise no_such("framing", framing, get_args(Framing))
-        self.codec, self.denoiser, self.guide, self.guidance, self.diffuser = codec, denoiser, guide, guidance, diffuser
+        self.codec, self.denoiser, self.diffuser = codec, denoiser, diffuser
+        self.guide, self.guidance, self.guidance_interval = guide, guidance, guidance_interval
         self.size, self.name, self.about, self.classes, self.limit = size, name, about, tuple(classes), limit
         self.framing, self.defaults = framing, dict(defaults or {})
         self.device = codec.latent_mean.device
         predict: Predictor = predictor(denoiser, diffuser)
         if guide is not None:
-            predict = autoguidance(predict, predictor(guide, diffuser), guidance)
+            predict = autoguidance(predict, predictor(guide, diffuser), guidance, guidance_interval)
         self.wrappers: tuple[Wrapper, ...] = ()
         if limit is not None:
             self.wrappers = (partial(static_thresholding, diffuser=diffuser, limit=limit),)

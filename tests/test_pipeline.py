@@ -343,8 +343,16 @@ def test_a_guide_steers_every_prediction_and_travels_with_the_checkpoint(own_che
     z, t = torch.randn(2, 4, 8, 8), torch.tensor([10, 800])
     with torch.inference_mode():
         alone = predictor(guided.guide, guided.diffuser)(z, t).eps
-        torch.testing.assert_close(guided.predict(z, t).eps, 2 * plain.predict(z, t).eps - alone)
+        everywhere = 2 * plain.predict(z, t).eps - alone
+        torch.testing.assert_close(guided.predict(z, t).eps, everywhere)
+        checkpoint.write_config(own_checkpoint, config.model_copy(update=changes | {"guidance_interval": (500, 900)}))
+        limited = LatentDiffusion.load(own_checkpoint, "cpu").predict(z, t).eps
+        torch.testing.assert_close(limited, torch.stack([plain.predict(z, t).eps[0], everywhere[1]]))
 
+    checkpoint.write_config(own_checkpoint, config.model_copy(update=changes | {"guidance_interval": (900, 500)}))
+    with pytest.raises(CheckpointError, match=r"guidance_interval: .*first timestep must not be above the last"):
+        LatentDiffusion.load(own_checkpoint, "cpu")
+    checkpoint.write_config(own_checkpoint, config.model_copy(update=changes))
     (own_checkpoint / checkpoint.GUIDE_WEIGHTS).unlink()
     with pytest.raises(CheckpointError, match=r"guide\.safetensors"):
         LatentDiffusion.load(own_checkpoint, "cpu")

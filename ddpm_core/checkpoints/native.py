@@ -10,10 +10,10 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, NonNegativeInt, ValidationError
 from safetensors import SafetensorError, safe_open
 from torch import nn
 
@@ -68,10 +68,17 @@ class Parts:
     about: str = ""
     guide: Denoiser | None = None
     guidance: float = 1.0
+    guidance_interval: tuple[int, int] | None = None
     classes: tuple[str, ...] = ()
     limit: float | None = None
     framing: Framing = "any"
     defaults: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+
+def _rising(interval: tuple[int, int]) -> tuple[int, int]:
+    if interval[0] > interval[1]:
+        raise ValueError("the first timestep must not be above the last")
+    return interval
 
 
 class CheckpointConfig(BaseModel):
@@ -86,6 +93,8 @@ class CheckpointConfig(BaseModel):
     denoiser: dict[str, Any] = {}  # its constructor arguments
     guide: dict[str, Any] = {}  # those of the network that guides it, if there is one (`guidance.autoguidance`)
     guidance: float = Field(1.0, ge=0, le=10)  # how far it is steered away from its guide
+    # First and last timestep at which it is; None for all. Not in the file if it is that.
+    guidance_interval: Annotated[tuple[NonNegativeInt, NonNegativeInt], AfterValidator(_rising)] | None = None
     diffuser: dict[str, Any] = {}  # of Diffuser
     classes: list[str] = []  # their names, by number; empty if it was trained without
     framing: Framing = "any"  # what the training pictures show
@@ -99,7 +108,7 @@ class CheckpointConfig(BaseModel):
 def write_config(folder: Path, config: CheckpointConfig) -> None:
     """Write `config.json` into a checkpoint folder, atomically."""
     fields = config.model_dump(mode="json", by_alias=True)
-    for name in ("backbone", "defaults"):
+    for name in ("backbone", "guidance_interval", "defaults"):
         if fields[name] == CheckpointConfig.model_fields[name].default:
             del fields[name]  # readers older than this field refuse what they do not know
     text = json.dumps(fields, indent=2) + "\n"
@@ -226,8 +235,8 @@ def load_parts(folder: Path, device: str | torch.device = "cpu") -> Parts:
     if len(channels) > 1 or not filled or denoiser.classes != len(config.classes):
         raise CheckpointError(f"{folder / CONFIG} is inconsistent: its parts do not fit each other.")
     return Parts(
-        codec, denoiser, diffuser, config.size, config.about, guide, config.guidance, tuple(config.classes),
-        framing=config.framing, defaults=config.defaults,
+        codec, denoiser, diffuser, config.size, config.about, guide, config.guidance,
+        config.guidance_interval, tuple(config.classes), framing=config.framing, defaults=config.defaults,
     )  # fmt: skip
 
 

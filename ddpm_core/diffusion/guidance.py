@@ -6,6 +6,7 @@ one.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -48,7 +49,9 @@ def classifier_free_guidance(predict: LabelPredictor, label: int, null_label: in
     return guided
 
 
-def autoguidance(predict: Predictor, weaker: Predictor, scale: float) -> Predictor:
+def autoguidance(
+    predict: Predictor, weaker: Predictor, scale: float, interval: tuple[int, int] | None = None
+) -> Predictor:
     """A model steered away from the mistakes of a worse one (Karras et al. 2024, "Guiding a Diffusion Model with a Bad
     Version of Itself", eq. 3).
 
@@ -58,11 +61,18 @@ def autoguidance(predict: Predictor, weaker: Predictor, scale: float) -> Predict
     Args:
         predict, weaker: two predictors for the same latents.
         scale: 1 for `predict` alone; above 1 extrapolates.
+        interval: the first and last timestep at which it is steered, the weaker one not asked outside (Kynkaanniemi et
+            al. 2024, "Applying Guidance in a Limited Interval"): shapes are decided early, texture late. None for all.
     """
 
     def guided(noisy: Tensor, t: Tensor) -> Prediction:
-        poor, (better, variance) = weaker(noisy, t).eps, predict(noisy, t)
-        return Prediction(extrapolate(poor, better, scale), variance)
+        better, variance = predict(noisy, t)
+        first, last = interval or (-math.inf, math.inf)
+        steered = (first <= t) & (t <= last)  # (B,)
+        if not steered.any():
+            return Prediction(better, variance)
+        eps = extrapolate(weaker(noisy, t).eps, better, scale)
+        return Prediction(torch.where(steered[:, None, None, None], eps, better), variance)
 
     return guided
 

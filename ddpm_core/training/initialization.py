@@ -15,8 +15,8 @@ from ddpm_core.checkpoints import native as checkpoint
 from ddpm_core.checkpoints.atomic import CheckpointError, write_atomically
 from ddpm_core.checkpoints.native import CheckpointConfig
 from ddpm_core.cli import plain
-from ddpm_core.diffusion.guidance import extrapolate
-from ddpm_core.diffusion.prediction import split_variance
+from ddpm_core.diffusion.guidance import autoguidance
+from ddpm_core.diffusion.prediction import Prediction, Predictor, split_variance
 from ddpm_core.networks.codec import PixelCodec
 from ddpm_core.networks.cpu.packed import ready
 from ddpm_core.networks.tables import default
@@ -209,12 +209,16 @@ def guided_output(folder: Path | None, device: torch.device) -> Callable[[Tensor
             f"In {folder} denoiser and guide differ in their prediction type, so nobody can learn from both."
         )
     # Every prediction type is a straight line of the noise, so what is guided is the same in all of them.
-    strong, weak = (ready(network, device) for network in (denoiser, guide))
-    scale, channels = checkpoint.read_config(folder).guidance, denoiser.latent_channels
+    config, channels = checkpoint.read_config(folder), denoiser.latent_channels
+
+    def raw(network: Denoiser) -> Predictor:
+        network = ready(network, device)
+        return lambda noisy, t: Prediction(split_variance(network(noisy, t), channels)[0])
+
+    both = autoguidance(raw(denoiser), raw(guide), config.guidance, config.guidance_interval)
 
     @torch.no_grad()
     def guided(noisy: Tensor, t: Tensor) -> Tensor:
-        weaker, stronger = (split_variance(network(noisy, t), channels)[0] for network in (weak, strong))
-        return extrapolate(weaker, stronger, scale)  # (B, C, h, w)
+        return both(noisy, t).eps  # (B, C, h, w), what the networks put out
 
     return guided

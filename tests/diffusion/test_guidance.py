@@ -52,6 +52,19 @@ def test_two_that_agree_are_left_alone() -> None:
     torch.testing.assert_close(autoguidance(good, good, 4)(Z, T).eps, good(Z, T).eps)
 
 
+def test_in_a_limited_interval_the_weaker_one_counts_only_there_and_is_not_asked_elsewhere() -> None:
+    t = torch.tensor([299, 300, 700, 701])
+    z = Z[:1].repeat(4, 1, 1, 1)
+    limited, everywhere = (autoguidance(good, poor, 3, interval)(z, t).eps for interval in ((300, 700), None))
+    torch.testing.assert_close(limited[1:3], everywhere[1:3])
+    torch.testing.assert_close(limited[[0, 3]], good(z, t).eps[[0, 3]])
+
+    def never(noisy: Tensor, t: Tensor) -> Prediction:
+        raise AssertionError("asked outside its interval")
+
+    torch.testing.assert_close(autoguidance(good, never, 3, (300, 700))(z, t + 500).eps, good(z, t + 500).eps)
+
+
 @pytest.mark.parametrize("weight", [0.0, 2.5])
 def test_classifier_free_guidance_is_the_formula_of_ho_and_salimans(weight: float) -> None:
     guided = classifier_free_guidance(by_class, label=3, null_label=7, scale=1 + weight)(Z, T).eps

@@ -169,7 +169,11 @@ class DenoiserStage:
         shape = shape_of(settings) | {"latent_channels": self.codec.latent_channels, "classes": len(classes)}
         parts: dict[str, Any] = {"backbone": settings.backbone, "denoiser": shape, "classes": classes}
         parts |= {"diffuser": self.diffuser.config()}
-        parts |= {"guide": {}, "guidance": 1.0}  # of the denoiser that was there before, if any
+        parts |= {
+            "guide": {},
+            "guidance": 1.0,
+            "guidance_interval": None,
+        }  # of the denoiser that was there before, if any
         write_checkpoint(self.request, "denoiser", unet, finished, size=self.request.size, **parts)
 
 
