@@ -59,7 +59,8 @@ def with_networks(
     """The same model with what `change` makes of its networks, and another schedule if one is given."""
     other = LatentDiffusion(
         model.codec, change(model.denoiser), diffuser or model.diffuser, model.size, model.name, model.about,
-        None if model.guide is None else change(model.guide), model.guidance, model.classes, model.limit, model.framing,
+        None if model.guide is None else change(model.guide), model.guidance, model.guidance_interval, model.classes,
+        model.limit, model.framing,
     )  # fmt: skip
     for wrapper in model.wrappers[len(other.wrappers) :]:
         other = other.with_wrapper(wrapper)
