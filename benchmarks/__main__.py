@@ -6,7 +6,8 @@ Example:
 
 Speeds are ratios between contestants that take turns in one process; seconds stand beside them as a remark.
 Benchmarks that train or need pictures of one's own are commands by themselves: `benchmarks.ablation`,
-`benchmarks.constraints`, `benchmarks.locality`, `benchmarks.samplers`; `benchmarks.steps` tells more with some.
+`benchmarks.as_asked`, `benchmarks.constraints`, `benchmarks.locality`, `benchmarks.samplers`; `benchmarks.steps` tells
+more with some.
 """
 
 from __future__ import annotations

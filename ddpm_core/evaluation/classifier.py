@@ -5,6 +5,8 @@ Its features serve to compare sets of pictures. Without classes, it learns how p
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -25,15 +27,26 @@ MOST_TURNED = 4000  # pictures to learn turns from; each is there four times
 
 
 class Classifier(nn.Module):
-    """A plain convolutional network: scores (B, classes) of images (B, 3, H, W) in [-1, 1], at most 64 pixels used."""
+    """A plain convolutional network: scores (B, classes) of images (B, 3, H, W) in [-1, 1], at most 64 pixels used.
 
-    def __init__(self, classes: int, width: int = 32):
+    Args:
+        classes: how many scores.
+        width: channels of its first layer.
+        deeper: further layers at half the side each, for what shows in larger shapes.
+    """
+
+    def __init__(self, classes: int, width: int = 32, deeper: int = 0):
         super().__init__()
         self.classes = classes
+        more = [
+            layer
+            for _ in range(deeper)
+            for layer in (nn.MaxPool2d(2), nn.Conv2d(2 * width, 2 * width, 3, padding=1), nn.ReLU())
+        ]
         self.features = nn.Sequential(
             nn.Conv2d(3, width, 3, stride=2, padding=1), nn.ReLU(),
             nn.Conv2d(width, 2 * width, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2),
-            nn.Conv2d(2 * width, 2 * width, 3, padding=1), nn.ReLU(), nn.AdaptiveMaxPool2d(4),
+            nn.Conv2d(2 * width, 2 * width, 3, padding=1), nn.ReLU(), *more, nn.AdaptiveMaxPool2d(4),
         )  # fmt: skip
         self.scores = nn.Sequential(nn.Flatten(), nn.Dropout(0.3), nn.Linear(2 * width * 16, classes))
 
@@ -58,16 +71,35 @@ def trained_classifier(
     labelled = _known(pictures, classes)
     assert labelled.labels is not None
     labels = labelled.labels
+    return trained(
+        lambda: Classifier(classes),
+        labelled,
+        lambda scores, index: F.cross_entropy(scores, labels[index].to(device)),
+        device,
+        settings,
+        seed,
+    )
+
+
+def trained(
+    build: Callable[[], Classifier],
+    pictures: PictureSet,
+    loss: Callable[[Tensor, Tensor], Tensor],
+    device: torch.device,
+    settings: StageSettings,
+    seed: int = 0,
+) -> Classifier:
+    """What `build` makes, trained by `loss(scores (B, classes), index (B,))` of the pictures numbered `index`."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        trainer = Trainer(placed(Classifier(classes), device), settings, seed=seed)
+        trainer = Trainer(placed(build(), device), settings, seed=seed)
 
-        def loss(model: nn.Module, micro_batch: MicroBatch) -> dict[str, Tensor]:
-            index = micro_batch.take(batch_index(micro_batch.number, micro_batch.batch_size, len(labelled), seed))
-            image = labelled.batch(index).to(device, memory_format=torch.channels_last)
-            return {"loss": F.cross_entropy(model(image), labels[index].to(device))}
+        def of_batch(model: nn.Module, micro_batch: MicroBatch) -> dict[str, Tensor]:
+            index = micro_batch.take(batch_index(micro_batch.number, micro_batch.batch_size, len(pictures), seed))
+            image = pictures.batch(index).to(device, memory_format=torch.channels_last)
+            return {"loss": loss(model(image), index)}
 
-        for _ in trainer.train(loss):
+        for _ in trainer.train(of_batch):
             pass
     return trainer.ema.module.eval()  # type: ignore[return-value]
 

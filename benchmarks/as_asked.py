@@ -1,0 +1,115 @@
+"""`python -m benchmarks.as_asked`: do samples show what their captions ask for?
+
+Example:
+    python -m benchmarks.as_asked --data avatars.zip --readers readers.safetensors
+    python -m benchmarks.as_asked --data avatars.zip --readers readers.safetensors --checkpoint checkpoints/avatars
+
+Readers of the attributes that the data's table has columns of (hair, its colour, background, …) are trained on its
+training pictures, some minutes on one CPU core, and kept in --readers if that is given. First they read the held-out
+drawings: what they get right there is the most that samples could. Then a sample is made for each of so many held-out
+captions, and read. Pictures whose --apart column says 1, combinations that training never showed, count by themselves.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import torch
+import typer
+
+from ddpm_core.checkpoints.atomic import write_atomically
+from ddpm_core.cli import in_one_sentence, run
+from ddpm_core.data.find import DataSet, find
+from ddpm_core.data.load import PictureSet, load_pictures
+from ddpm_core.data.tables import Row
+from ddpm_core.errors import UserError
+from ddpm_core.evaluation.attributes import (
+    READER_SETTINGS,
+    AttributeReader,
+    attributes_of,
+    shares_read,
+    trained_reader,
+)
+from ddpm_core.evaluation.classifier import LARGEST
+from ddpm_core.machine import pick_device
+
+APART = "unseen_pair"
+Cells = dict[str, dict[str, tuple[float, int]]]  # by column of the table, by attribute: the share, and of how many
+
+
+def main(
+    data: Annotated[Path, typer.Option(help="folder or archive of pictures with a table of attributes")],
+    readers: Annotated[Path | None, typer.Option(help="file of trained readers, made if it is not there")] = None,
+    attributes: Annotated[
+        str, typer.Option(help="columns to read, joined by commas; all that are words if left out")
+    ] = "",
+    apart: Annotated[str, typer.Option(help="column whose 1 sets pictures apart in the table")] = APART,
+    iterations: Annotated[
+        int, typer.Option(min=1, help="steps that readers are trained for")
+    ] = READER_SETTINGS.iterations,
+    json_file: Annotated[Path | None, typer.Option("--json", help="also write the table to this file")] = None,
+    device: Annotated[str, typer.Option(help="cpu, cuda, mps, or auto")] = "auto",
+) -> None:
+    """Train readers of attributes, and print what they read as asked as a table."""
+    with in_one_sentence():
+        found = find(data)
+        if not found.sources["val"]:
+            raise UserError(f"{data} holds no pictures out, so nothing can be measured.")
+        columns = [column.strip() for column in attributes.split(",") if column.strip()]
+        reader = _readers(found, columns, readers, iterations, pick_device(device))
+        cells = drawings_read(reader, found, apart)
+        typer.echo(table(cells))
+        if json_file:
+            text = json.dumps(cells, indent=2) + "\n"
+            write_atomically(json_file, lambda partial: partial.write_text(text, encoding="utf-8"))
+
+
+def _readers(
+    found: DataSet, columns: Sequence[str], file: Path | None, iterations: int, device: torch.device
+) -> AttributeReader:
+    """Readers from their file if it is there, else trained here and kept in it."""
+    if file is not None and file.exists():
+        return AttributeReader.load(file, device)
+    settings = READER_SETTINGS.model_copy(update={"iterations": iterations})
+    reader = trained_reader(found, attributes_of(found, columns or None), device, settings)
+    if file is not None:
+        reader.save(file)
+    return reader
+
+
+def drawings_read(reader: AttributeReader, found: DataSet, apart: str = APART) -> Cells:
+    """What the readers get right on held-out drawings, which no sample can be above."""
+    sources = found.sources["val"]
+    pictures = load_pictures(sources, LARGEST, labels=range(len(sources)))  # the labels are numbers of rows
+    assert pictures.labels is not None
+    rows = [found.rows["val"][number] for number in pictures.labels.tolist()]
+    return counted("drawings", reader, pictures, rows, apart)
+
+
+def counted(what: str, reader: AttributeReader, pictures: PictureSet, rows: Sequence[Row], apart: str) -> Cells:
+    """The shares of pictures read as their rows ask for, those set apart by themselves."""
+    read, cells = reader.read(pictures), {}
+    for title, wanted in ((what, False), (f"{what}, {apart}", True)):
+        chosen = [pair for pair in zip(read, rows, strict=True) if (pair[1].get(apart) == "1") == wanted]
+        if chosen:
+            cells[title] = shares_read([seen for seen, _ in chosen], [row for _, row in chosen], reader.attributes)
+    return cells
+
+
+def table(cells: Cells) -> str:
+    """Shares as a table in Markdown, an attribute a row, with of how many each is."""
+    names = list(dict.fromkeys(name for column in cells.values() for name in column))
+    lines = [["attribute", *cells], ["---"] * (1 + len(cells))]
+    lines += [[name, *(_cell(column.get(name)) for column in cells.values())] for name in names]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _cell(share: tuple[float, int] | None) -> Any:
+    return "" if share is None else f"{100 * share[0]:.1f} % of {share[1]:,}"
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,34 @@
+"""The table of what samples show as asked: readers trained, kept and used again, drawings before samples."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from benchmarks import as_asked
+from tests.command_lines import assert_refused
+from tests.drawings import drawings
+
+
+def test_readers_are_trained_once_kept_and_measured_on_held_out_drawings(call, tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    data, readers, rows = drawings(tmp_path / "data"), tmp_path / "readers.safetensors", tmp_path / "rows.json"
+    command = ["--data", data, "--readers", readers, "--device", "cpu"]
+    outcome = call(as_asked.main, *command, "--iterations", 2, "--json", rows)
+    assert outcome.status == 0, outcome.err
+    lines = outcome.out.splitlines()
+    assert lines[0] == "| attribute | drawings | drawings, unseen_pair |"
+    assert [line.split(" | ")[0] for line in lines[2:]] == ["| colour", "| hat", "| no hat"]
+    cells = json.loads(rows.read_text())
+    assert cells["drawings"]["colour"][1] + cells["drawings, unseen_pair"]["colour"][1] == 20
+    written = readers.read_bytes()
+    assert call(as_asked.main, *command).out == outcome.out
+    assert readers.read_bytes() == written
+
+
+def test_what_cannot_be_measured_is_refused(call, tmp_path: Path) -> None:
+    data = drawings(tmp_path)
+    assert_refused(call(as_asked.main, "--data", data, "--attributes", "shoes"), "no column 'shoes'")
+    table = (data / "labels.csv").read_text().replace(",val,", ",train,")
+    (data / "labels.csv").write_text(table)
+    assert_refused(call(as_asked.main, "--data", data), "holds no pictures out")
