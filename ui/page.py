@@ -75,7 +75,7 @@ def build(shelf: Shelf, trainings: Trainings | None = None, settings: ServingSet
             card = gr.Markdown(_card(shelf, shelf.first))
         with gr.Accordion("Documentation", open=False, elem_id="help"):
             gr.Markdown(documentation())
-        api.build(shelf)
+        page.for_programs = api.build(shelf)
 
         shade.click(None, js="() => window.studio.shade()", **AT_ONCE)
         gr.on([page.load, checkpoint.focus], lambda: gr.update(choices=shelf.names()), None, checkpoint, **AT_ONCE)

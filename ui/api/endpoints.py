@@ -28,8 +28,8 @@ PICTURE = "the picture, any size and format"
 MASK = "a picture of the same shape, light (or opaque) where `picture` is painted"
 
 
-def build(shelf: Shelf) -> None:
-    """Register the actions and /checkpoints; nothing of it is seen on the page."""
+def build(shelf: Shelf) -> gr.Column:
+    """Register the actions and /checkpoints; what holds their components, which nobody sees."""
 
     def process(given: dict[str, Any]) -> Iterator[str]:
         """How a picture comes out of noise, step after step; of an inpainting, if a picture is given."""
@@ -50,7 +50,7 @@ def build(shelf: Shelf) -> None:
         """Names of the checkpoints that can be chosen."""
         return shelf.names()
 
-    with gr.Column(visible=False):
+    with gr.Column(visible=False) as column:
         door = gr.Button()
         expose_pictures(
             shelf, door, GenerateRequest, "Pictures from seeds `seed`, `seed`+1, ...",
@@ -82,6 +82,7 @@ def build(shelf: Shelf) -> None:
         api_play.build(shelf, door)
         api_inside.build(shelf, door)
     gr.api(checkpoints, api_name="checkpoints", queue=False)
+    return column
 
 
 def request_of_process(given: dict[str, Any], model: LatentDiffusion | None = None) -> GenerateRequest:

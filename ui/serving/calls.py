@@ -1,8 +1,9 @@
-"""What is called with values that no page sends: answered in a sentence, and no matter for the log."""
+"""Gradio's page: what it tells browsers of itself, and what it answers to values that no page sends."""
 
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import gradio as gr
@@ -15,7 +16,30 @@ log = logging.getLogger(__name__)
 
 
 class Page(gr.Blocks):
-    """Gradio's page, which tells a caller whose values it cannot take what is wrong."""
+    """Gradio's page, which tells a caller whose values it cannot take what is wrong.
+
+    Attributes:
+        for_programs: what holds the components of the API, which nobody sees; None if there is none.
+    """
+
+    for_programs: gr.Column | None = None
+
+    def get_config_file(self) -> Any:
+        """What the page is made of: to programs all of it, to browsers what can be seen.
+
+        Gradio builds whatever it is told of as the page opens, in a time that grows faster than the number of
+        components; a third of ours are the API's. That the endpoints are there is told to browsers, too, for
+        "Use via API".
+        """
+        config: Any = super().get_config_file()
+        seen = config["page"].get("")
+        if self.for_programs is None or seen is None:
+            return config
+        branches = seen["layout"]["children"]
+        unseen = {id for branch in branches if branch["id"] == self.for_programs._id for id in _ids(branch)}
+        seen["layout"]["children"] = [branch for branch in branches if branch["id"] not in unseen]
+        seen["components"] = [id for id in seen["components"] if id not in unseen]
+        return config
 
     async def preprocess_data(self, block_fn: Any, *arguments: Any, **named: Any) -> Any:
         """Values for a handler, made from what was sent.
@@ -48,3 +72,10 @@ class Page(gr.Blocks):
         except Exception:
             log.exception("a call failed")
             raise Problem(WENT_WRONG) from None
+
+
+def _ids(branch: Mapping[str, Any]) -> Iterator[int]:
+    """Of all components in a branch of Gradio's layout."""
+    yield branch["id"]
+    for child in branch.get("children", ()):
+        yield from _ids(child)

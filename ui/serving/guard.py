@@ -47,6 +47,8 @@ MOST_JSON = 2**20  # bytes of a call; pictures are uploaded beside it
 MOST_JSON_OF_TOOLS = 2**25  # the same of MCP, whose clients have no other way to hand a picture over
 MOST_FILES = {"upload": 2**29, "component_server": 2**24}  # bytes of files in a call: as many as train, and of a canvas
 DEEPEST = 32  # lists and objects in one another
+# What Gradio's page is made of bears a digest of itself in its name, so that it is never another under the same name.
+LASTING = re.compile(r"/assets/[^/]+-[\w-]{8}\d*\.(?:js|css|svg|woff2?|ttf)$")
 
 SCRIPTS = re.compile(rb"<script(?![^>]*\ssrc=)[^>]*>(.*?)</script>", re.DOTALL)
 HOSTS = re.compile(rb'<script[^>]*\ssrc="(https://[\w.-]+)/')
@@ -152,6 +154,8 @@ class _Answer:
                 headers["Cache-Control"] = "private, max-age=3600"
             else:
                 headers["Content-Security-Policy"] = self.guard.policy()
+                if message["status"] == 200 and LASTING.search(self.path):
+                    headers["Cache-Control"] = "public, max-age=31536000, immutable"
         elif self.held is not None:
             self.html += message.get("body", b"")
             if message.get("more_body"):

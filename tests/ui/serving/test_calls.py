@@ -1,7 +1,8 @@
-"""Calls whose values are no values of the page's."""
+"""What browsers and programs are told of the page, and calls whose values are no values of the page's."""
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import httpx
@@ -26,3 +27,25 @@ def test_values_that_do_not_fit_are_told_in_a_sentence(
     assert told.rstrip().endswith('."}') or '", "' in told
     assert "null" not in told
     assert "Traceback" not in told + capfd.readouterr().err
+
+
+def test_browsers_build_nothing_that_only_programs_use(client: Client) -> None:
+    with httpx.Client(base_url=client.src, timeout=60, trust_env=False) as http:
+        html, told = http.get("/").text, http.get("/config").json()
+    _, _, rest = html.partition("window.gradio_config = ")
+    shown, _ = json.JSONDecoder().raw_decode(rest)
+    assert [one["id"] for one in shown["dependencies"]] == [one["id"] for one in told["dependencies"]]
+    endpoints = [one for one in told["dependencies"] if one["api_visibility"] == "public"]
+    of_programs = {id for one in endpoints for id in one["inputs"] + one["outputs"]}
+    kinds = {one["id"]: one["type"] for one in told["components"]}
+    seen, placed = {one["id"] for one in shown["components"]}, set(ids(shown["layout"]))
+    assert len(endpoints) > 10
+    assert of_programs <= kinds.keys()
+    assert {kinds[id] for id in of_programs & (seen | placed)} <= {"api"}  # of /checkpoints, which needs no layout
+    assert placed - {shown["layout"]["id"]} == seen
+    assert len(told["components"]) - len(seen) > len(of_programs) / 2
+
+
+def ids(branch: dict[str, Any]) -> list[int]:
+    """Of a branch of the layout and all that is in it."""
+    return [branch["id"], *(id for child in branch.get("children", ()) for id in ids(child))]

@@ -69,6 +69,16 @@ def test_every_answer_tells_the_browser_what_it_may_do(http: httpx.Client, uploa
         assert "default-src" in headers["content-security-policy"], path
 
 
+def test_what_never_changes_under_its_name_is_fetched_once(http: httpx.Client) -> None:
+    assets = set(re.findall(r"\./(assets/[^\"]+)", http.get("/").text))
+    assert any(asset.endswith(".js") for asset in assets)
+    for asset in assets:
+        assert "immutable" in http.get(f"/{asset}").headers["cache-control"], asset
+    gone = re.sub(r"\w(?=\.js$)", "_", next(asset for asset in assets if asset.endswith(".js")))
+    for path in ("/", f"/{gone}", "/config", "/theme.css"):
+        assert "immutable" not in http.get(path).headers.get("cache-control", ""), path
+
+
 def test_the_page_may_run_its_own_scripts_and_ask_nobody_else(http: httpx.Client) -> None:
     rules = dict(rule.split(" ", 1) for rule in http.get("/").headers["content-security-policy"].split("; "))
     assert "'unsafe-inline'" not in rules["script-src"]
