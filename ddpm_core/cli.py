@@ -184,10 +184,11 @@ def output_folder(path: Path) -> None:
         raise UserError(f"nothing can be written into {path} ({reason}); choose another folder.") from None
 
 
-def say(sentence: str) -> None:
-    """Print a sentence; letters that standard output has none for, those of a path say, are spelled out."""
+def say(*sentences: str) -> None:
+    """Print sentences; letters that standard output has none for, those of a path say, are spelled out."""
     encoding = sys.stdout.encoding or "utf-8"
-    typer.echo(sentence.encode(encoding, "backslashreplace").decode(encoding))
+    for sentence in sentences:
+        typer.echo(sentence.encode(encoding, "backslashreplace").decode(encoding))
 
 
 def say_written(paths: Sequence[Path], folder: Path | None = None) -> None:

@@ -39,6 +39,7 @@ from ddpm_core.images.masks import inpainting_mask
 from ddpm_core.machine import pick_device
 from ddpm_core.networks.codec import Codec
 from ddpm_core.networks.cpu.packed import ready
+from ddpm_core.networks.text import Vocabulary
 from ddpm_core.networks.unet import Denoiser
 from ddpm_core.requests import (
     OWNERS,
@@ -60,14 +61,15 @@ class LatentDiffusion(HubMixin):
     """A trained model ready for use.
 
     `generate`, `inpaint`, `edit`, `between`, `anagram` and `hybrid` yield every reverse step of their batch. They
-    raise `UserError`, before the first, if there are more steps than the diffuser has, or no such class.
+    raise `UserError`, before the first, if there are more steps than the diffuser has, no such class, or no words.
 
     Attributes:
         codec: image <-> latent, see `Codec.encode` and `Codec.decode`.
         denoiser: the network.
         guide: a weaker network for the same latents, from whose mistakes it is steered away; None without one.
         guidance, guidance_interval: how far it is steered, and at which timesteps, see `autoguidance`.
-        predict: its `Predictor`, guided if there is a guide. Requests that name a class go by `class_predictor`.
+        predict: its `Predictor`, guided if there is a guide. Requests that name a class or have a prompt go by
+            `conditional_predictor`.
         wrappers: what is around all of its predictors, the innermost first; `with_wrapper` adds one.
         diffuser: the noise schedule.
         size: side of the pictures it was trained on, pixels.
@@ -77,6 +79,7 @@ class LatentDiffusion(HubMixin):
         framing: "face" if it knows faces, framed as `images.faces.find_faces` frames those in photos.
         folder: where it was loaded from; None if it was put together from parts.
         defaults: what `request` sets unless told otherwise, by action and field; all else is as requests have it.
+        words: that it knows in prompts, sorted; empty without words.
 
     Raises:
         UserError: there is no such framing.
@@ -97,13 +100,15 @@ class LatentDiffusion(HubMixin):
         limit: float | None = None,
         framing: Framing = "any",
         defaults: Mapping[str, dict[str, Any]] | None = None,
+        words: Sequence[str] = (),
     ):
         if framing not in get_args(Framing):
             raise no_such("framing", framing, get_args(Framing))
         self.codec, self.denoiser, self.diffuser = codec, denoiser, diffuser
         self.guide, self.guidance, self.guidance_interval = guide, guidance, guidance_interval
         self.size, self.name, self.about, self.classes, self.limit = size, name, about, tuple(classes), limit
-        self.framing, self.defaults = framing, dict(defaults or {})
+        self.framing, self.defaults, self.words = framing, dict(defaults or {}), tuple(words)
+        self.vocabulary = Vocabulary(self.words, denoiser.text.length) if denoiser.text else None
         self.device = codec.latent_mean.device
         predict: Predictor = predictor(denoiser, diffuser)
         if guide is not None:
@@ -156,17 +161,64 @@ class LatentDiffusion(HubMixin):
         """A request for what is `given`, as the checkpoint has it where nothing is said; or a `ValidationError`."""
         return kind.model_validate({**self.defaults.get(kind.action, {}), **given})
 
-    def class_predictor(self, label: str, guidance: float) -> Predictor:
-        """The predictor for a class, with `classifier_free_guidance` of that scale.
+    def conditional_predictor(
+        self, guidance: float, label: str | None = None, prompt: str = "", negative_prompt: str = ""
+    ) -> Predictor:
+        """The predictor for a class, a prompt or both, with `classifier_free_guidance` of that scale.
 
-        A guide, never trained on classes, has no part here.
+        A guide, never trained on classes or words, has no part here. The captions are read once, here.
 
         Args:
-            label: the class, by name or, if none has that name, by number.
+            label: the class, by name or, if none has that name, by number; None for no class.
+            prompt: what to show; words that it does not know (`unknown_words`) say nothing.
+            negative_prompt: stands where otherwise the null caption does, and is led away from.
 
         Raises:
-            UserError: there is no such class, or guidance to it asked of a network that has no null class.
+            UserError: there is no such class, no words, or guidance asked of a network that has no null class.
         """
+        captions = self._captions(prompt, negative_prompt) if prompt.strip() or negative_prompt.strip() else None
+        number, null_class = None if label is None else self._class_number(label), self.denoiser.null_class
+        if number is None and captions is None:
+            return self.predict
+        predict = predictor(self.denoiser, self.diffuser)
+        if null_class is not None or not self.classes:
+            asked = null_class if number is None else number
+            return self._wrapped(classifier_free_guidance(predict, asked, null_class, guidance, captions))
+        assert number is not None  # or it would be unconditional, and know of no class or of none
+        if guidance != 1:
+            name = self.name or "this model"
+            raise UserError(f"{name} always wants a class, so it cannot be guided towards one; set guidance to 1.")
+        return self._wrapped(lambda noisy, t: predict(noisy, t, torch.full_like(t, number)))
+
+    def class_predictor(self, label: str, guidance: float) -> Predictor:
+        """`conditional_predictor` of a class alone."""
+        return self.conditional_predictor(guidance, label)
+
+    @torch.inference_mode()
+    def _captions(self, *texts: str) -> Tensor:
+        """What the network's `text` makes of captions, (B, L, W). Raises `UserError` if it knows no words."""
+        if self.denoiser.text is None or self.vocabulary is None:
+            raise UserError(f"{self.name or 'this model'} was trained without words; leave the prompt out.")
+        return self.denoiser.text(self.vocabulary.tokens(texts).to(self.device))
+
+    def unknown_words(self, prompt: str) -> list[str]:
+        """The words of a prompt that it does not know, and passes over; all of them if it knows none."""
+        return Vocabulary(self.words, 0).unknown(prompt) if self.vocabulary is None else self.vocabulary.unknown(prompt)
+
+    def notes(self, request: GenerateRequest) -> list[str]:
+        """Sentences on what of a request's prompts is passed over; none if it reads them all."""
+        name, said = self.name or "this model", []
+        for prompt in request.prompts.values():
+            if words := self.unknown_words(prompt):
+                said.append(f"{name} does not know, and passes over: {', '.join(words)[:200]}.")
+            if self.vocabulary and (count := self.vocabulary.beyond(prompt)):
+                most = self.vocabulary.length
+                said.append(
+                    f"{name} reads {most} words and commas at most; the last {count} of the prompt are left out."
+                )
+        return list(dict.fromkeys(said))
+
+    def _class_number(self, label: str) -> int:
         name = self.name or "this model"
         if not self.classes:
             raise UserError(f"{name} was trained without classes; leave the class out.")
@@ -174,27 +226,19 @@ class LatentDiffusion(HubMixin):
         numbers_by_name = numbers | {one: number for number, one in enumerate(self.classes)}
         if label not in numbers_by_name:
             raise UserError(f"{name} has no class {label[:60]!r}; choose from: {', '.join(self.classes)[:400]}.")
-        predict, null_class = predictor(self.denoiser, self.diffuser), self.denoiser.null_class
-        if null_class is not None:
-            return self._wrapped(classifier_free_guidance(predict, numbers_by_name[label], null_class, guidance))
-        if guidance != 1:
-            raise UserError(f"{name} always wants a class, so it cannot be guided towards one; set guidance to 1.")
-        return self._wrapped(lambda noisy, t: predict(noisy, t, torch.full_like(t, numbers_by_name[label])))
+        return numbers_by_name[label]
 
     @property
     def unconditional(self) -> bool:
         """Whether it makes pictures without a class, too; if not, it cannot be guided to one."""
         return not self.classes or self.denoiser.null_class is not None
 
-    def _predictor(self, request: GenerateRequest, label: str | None) -> Predictor:
-        """The predictor for a class, or for none, with what the request puts around it."""
-        if label is not None:
-            predict = self.class_predictor(label, request.guidance)
-        elif self.unconditional:
-            predict = self.predict
-        else:
+    def _predictor(self, request: GenerateRequest, label: str | None, prompt: str) -> Predictor:
+        """The predictor for a class, a prompt, both or none, with what the request puts around it."""
+        if label is None and not self.unconditional:
             names = ", ".join(self.classes)[:400]
             raise UserError(f"{self.name or 'this model'} always wants a class; choose from: {names}.")
+        predict = self.conditional_predictor(request.guidance, label, prompt, request.negative_prompt)
         for field, wrapper in WRAPPERS.items():
             if (value := getattr(request, field, None)) is not None:
                 predict = wrapper(predict, value)
@@ -282,11 +326,11 @@ class LatentDiffusion(HubMixin):
 
     @property
     def hybrids(self) -> bool:
-        """Whether it makes hybrids: of two classes, by the frequencies of pixels.
+        """Whether it makes hybrids: of two classes or prompts, by the frequencies of pixels.
 
         In a learned latent, fine and coarse lie in the same cell.
         """
-        return self.codec.of_pixels and len(self.classes) > 1
+        return self.codec.of_pixels and (len(self.classes) > 1 or bool(self.words))
 
     def anagram(self, request: AnagramRequest) -> Iterator[Step]:
         """Pictures that the model takes for its own both as they are and in a view (see `illusions.anagram`).
@@ -301,19 +345,20 @@ class LatentDiffusion(HubMixin):
         return self._pair(request, lambda *both: anagram(list(zip(both, views, strict=True))))
 
     def hybrid(self, request: HybridRequest) -> Iterator[Step]:
-        """Pictures of class `label` from afar and class `other` close by (see `illusions.hybrid`).
+        """Pictures of class `label` and `prompt` from afar, `other` and `other_prompt` close by (`illusions.hybrid`).
 
         Raises:
             UserError: it makes no `hybrids`.
         """
         if not self.hybrids:
-            raise UserError(f"{self.name} makes no hybrids: they take classes, and pixels for latents.")
+            raise UserError(f"{self.name} makes no hybrids: they take classes or words, and pixels for latents.")
         return self._pair(request, lambda low, high: hybrid(low, high, request.blur))
 
     def _pair(self, request: PairRequest, combine: Callable[[Predictor, Predictor], Predictor]) -> Iterator[Step]:
-        """The run by what `combine` makes of the predictors of both classes, laid out as the picture is."""
+        """The run by what `combine` makes of the predictors of both things, laid out as the picture is."""
         fold, unfold = self.codec.fold, self.codec.unfold
-        both = (self._predictor(request, label) for label in (request.label, request.other))
+        things = ((request.label, request.prompt), (request.other, request.other_prompt))
+        both = (self._predictor(request, *thing) for thing in things)
         predict = rearranged(combine(*(rearranged(one, fold, unfold) for one in both)), unfold, fold)
         return self._run(request, self._noise(request), predict)
 
@@ -336,7 +381,7 @@ class LatentDiffusion(HubMixin):
         constrain: Constraint = unconstrained,
     ) -> Iterator[Step]:
         """The request's sampler; predictor and timesteps are the request's, too, unless given."""
-        predict = predict or self._predictor(request, request.label)
+        predict = predict or self._predictor(request, request.label, request.prompt)
         timesteps = churned_timesteps(timesteps or self._timesteps(request), self.diffuser.alpha_bar, request.churn)
         take_step = partial(lookup(SAMPLERS, "sampler", request.sampler), **request.extras("sampler"))
         return _without_gradients(sample_loop(take_step, predict, self.diffuser, timesteps, noise, constrain))
@@ -348,7 +393,9 @@ class LatentDiffusion(HubMixin):
 
     def png_parameters(self, request: GenerateRequest) -> dict[str, Any]:
         """What a saved picture's PNG text says of its making."""
-        unused = {"label", "other"} - set(request.labels) | (set() if request.labels else {"guidance"})
+        asked = request.labels | request.prompts
+        unused = {"label", "other", "prompt", "other_prompt", "negative_prompt"} - set(asked)
+        unused |= set() if asked else {"guidance"}
         unused |= {name for name, (field, owners) in OWNERS.items() if getattr(request, field) not in owners} - {"eta"}
         return {"action": request.action, "checkpoint": self.name, **request.model_dump(mode="json", exclude=unused)}
 

@@ -33,6 +33,7 @@ MAX_COUNT = 8
 CALLED_TWICE = ("heun", "langevin")  # samplers that call the denoiser twice in a step
 MAX_STRIP = 16  # pictures between two seeds: the parts of one thing, so more are worth waiting for
 MAX_COMPARED = 8  # values of one setting in a comparison
+MAX_PROMPT = 400  # letters
 
 # The registries say what there is to choose, so that a line there is all it takes to offer one thing more.
 if TYPE_CHECKING:  # type checkers cannot read literals made at run time
@@ -110,7 +111,13 @@ class GenerateRequest(Request):
     spacing: SpacingName = Field("uniform", description="how the steps are spread over the timesteps")
     eta: float = Field(0.0, ge=0, le=1, description="fraction of DDPM's noise that DDIM adds in its steps; DDIM only")
     label: Label = Field(None, description="class to make, by name or number, of a checkpoint that has classes")
-    guidance: float = Field(2.0, ge=0, le=20, description="how closely a class is followed, 1 for plainly; above, more")
+    prompt: str = Field(
+        "", max_length=MAX_PROMPT, description="what to show, in words that a checkpoint trained on captions knows"
+    )
+    negative_prompt: str = Field("", max_length=MAX_PROMPT, description="what to stay away from, with guidance above 1")
+    guidance: float = Field(
+        2.0, ge=0, le=20, description="how closely class and prompt are followed, 1 for plainly; above, more"
+    )
     variance_type: VarianceType = Field("learned", description="of the noise in DDPM's steps; learned, or small if not")
     snr: float = Field(LANGEVIN_SNR, gt=0, le=1, description="signal-to-noise ratio of Langevin's corrector")
     rho: float = Field(
@@ -145,6 +152,12 @@ class GenerateRequest(Request):
         return {name: label for name in ("label", "other") if (label := getattr(self, name, None)) is not None}
 
     @property
+    def prompts(self) -> dict[str, str]:
+        """What is asked for in words, by field; for most requests nothing."""
+        names = ("prompt", "other_prompt", "negative_prompt")
+        return {name: words for name in names if (words := getattr(self, name, "").strip())}
+
+    @property
     def stem(self) -> str:
         """What a file made from this request is called, without its suffix; differs for all of `singles`."""
         return f"seed-{self.seed}"
@@ -160,7 +173,7 @@ class GenerateRequest(Request):
     @property
     def model_calls(self) -> int:
         """Calls of the denoiser, counted once for each picture: what the run costs, at most."""
-        guided = bool(self.labels) and self.guidance != 1
+        guided = bool(self.labels or self.prompts) and self.guidance != 1
         return self.count * self.calls * (1 + (self.sampler in CALLED_TWICE)) * (1 + guided)
 
     def extras(self, field: Literal["sampler", "spacing"]) -> dict[str, Any]:
@@ -253,9 +266,10 @@ class BetweenRequest(GenerateRequest):
 
 
 class PairRequest(GenerateRequest):
-    """Pictures that are to be two things at once, the first of class `label`."""
+    """Pictures that are to be two things at once, the first of class `label` and as `prompt` says."""
 
     other: Label = Field(None, description="class of the second thing")
+    other_prompt: str = Field("", max_length=MAX_PROMPT, description="what the second thing is, in words")
 
     @property
     def model_calls(self) -> int:

@@ -29,6 +29,7 @@ SIZE = 32
 VAE_SHAPE = {"latent_channels": 4, "channels": (16, 32), "encoder_blocks": 1, "decoder_blocks": 1, "full_width": 8}
 UNET_SHAPE = {"latent_channels": 4, "channels": (32, 64), "blocks": 1}
 CLASSES = ["1", "ant", "bee"]  # the first has another one's number for a name
+WORDS = ["ant", "blue", "red", "skin"]
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")  # diffusers is here for its schedulers; nothing is to be fetched
 
@@ -132,6 +133,31 @@ def write_class_checkpoint(folder: Path) -> Path:
     checkpoint.write_weights(folder / checkpoint.CODEC_WEIGHTS, codec)
     checkpoint.write_weights(folder / checkpoint.DENOISER_WEIGHTS, unet)
     return folder
+
+
+def write_word_checkpoint(folder: Path, **more: object) -> Path:
+    """A complete checkpoint of a tiny random network that reads captions, for pictures of 32 pixels, its latents."""
+    codec, shape = PixelCodec(4), UNET_SHAPE | {"latent_channels": 48, "words": len(WORDS), "text_width": 32} | more
+    torch.manual_seed(4)
+    unet = shake(UNet(**shape), seed=4)
+    codec.measure_latents(codec.means(torch.rand(8, 3, SIZE, SIZE) * 2 - 1))
+    parts = {"codec": "pixel", "vae": {"stride": 4}, "denoiser": shape, "words": WORDS}
+    checkpoint.write_config(folder, CheckpointConfig(size=SIZE, **parts))
+    checkpoint.write_weights(folder / checkpoint.CODEC_WEIGHTS, codec)
+    checkpoint.write_weights(folder / checkpoint.DENOISER_WEIGHTS, unet)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def word_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A checkpoint folder with words that tests only read."""
+    return write_word_checkpoint(tmp_path_factory.mktemp("checkpoints") / "wordy")
+
+
+@pytest.fixture(scope="session")
+def word_model(word_checkpoint: Path) -> LatentDiffusion:
+    """The checkpoint with words, loaded."""
+    return LatentDiffusion.load(word_checkpoint, "cpu")
 
 
 @pytest.fixture(scope="session")

@@ -59,7 +59,13 @@ class PretrainedDenoiser(Denoiser):
         super().__init__(unet.config.in_channels, prediction, classes, null_class)
         self.unet = unet
 
-    def forward(self, noisy: Tensor, t: Tensor, label: Tensor | None = None) -> Tensor:
+    def forward(
+        self,
+        noisy: Tensor,
+        t: Tensor,
+        label: Tensor | None = None,
+        encoder_hidden_states: Tensor | None = None,
+    ) -> Tensor:
         """See `Denoiser.forward`; `t` (B,) is from 1 on, for there is no clean state."""
         if label is None and self.null_class is not None:
             label = torch.full_like(t, self.null_class)

@@ -73,6 +73,7 @@ class Parts:
     limit: float | None = None
     framing: Framing = "any"
     defaults: dict[str, dict[str, Any]] = field(default_factory=dict)
+    words: tuple[str, ...] = ()
 
 
 def _rising(interval: tuple[int, int]) -> tuple[int, int]:
@@ -97,6 +98,7 @@ class CheckpointConfig(BaseModel):
     guidance_interval: Annotated[tuple[NonNegativeInt, NonNegativeInt], AfterValidator(_rising)] | None = None
     diffuser: dict[str, Any] = {}  # of Diffuser
     classes: list[str] = []  # their names, by number; empty if it was trained without
+    words: list[str] = []  # that it knows of captions, by number; not in the file if it was trained without
     framing: Framing = "any"  # what the training pictures show
     # How it works best, where the requests' own defaults are not it, by action: {"inpaint": {"clamp": "clean"}}. Not in
     # the file if there is nothing to say.
@@ -108,7 +110,7 @@ class CheckpointConfig(BaseModel):
 def write_config(folder: Path, config: CheckpointConfig) -> None:
     """Write `config.json` into a checkpoint folder, atomically."""
     fields = config.model_dump(mode="json", by_alias=True)
-    for name in ("backbone", "guidance_interval", "defaults"):
+    for name in ("backbone", "guidance_interval", "words", "defaults"):
         if fields[name] == CheckpointConfig.model_fields[name].default:
             del fields[name]  # readers older than this field refuse what they do not know
     text = json.dumps(fields, indent=2) + "\n"
@@ -232,11 +234,13 @@ def load_parts(folder: Path, device: str | torch.device = "cpu") -> Parts:
     guide, diffuser = _guide(folder, config, device), build(Diffuser, config.diffuser, folder)
     channels = {part.latent_channels for part in (codec, denoiser, guide) if part is not None}
     filled = config.size % (codec.stride * denoiser.patch) == 0
-    if len(channels) > 1 or not filled or denoiser.classes != len(config.classes):
+    known = denoiser.classes, denoiser.text.words if denoiser.text else 0
+    if len(channels) > 1 or not filled or known != (len(config.classes), len(config.words)):
         raise CheckpointError(f"{folder / CONFIG} is inconsistent: its parts do not fit each other.")
     return Parts(
         codec, denoiser, diffuser, config.size, config.about, guide, config.guidance,
         config.guidance_interval, tuple(config.classes), framing=config.framing, defaults=config.defaults,
+        words=tuple(config.words),
     )  # fmt: skip
 
 

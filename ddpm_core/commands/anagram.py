@@ -13,7 +13,7 @@ from typing import Annotated, Any
 import typer
 from torch import Tensor
 
-from ddpm_core.cli import CHECKPOINT, Checkpoint, Device, in_one_sentence, output_folder, run, say_written, takes
+from ddpm_core.cli import CHECKPOINT, Checkpoint, Device, in_one_sentence, output_folder, run, say, say_written, takes
 from ddpm_core.diffusion.illusions import VIEWS
 from ddpm_core.diffusion.samplers import Step, last
 from ddpm_core.images.files import save_png, transformed
@@ -45,6 +45,7 @@ def write_pairs(
 ) -> None:
     """Write each picture at the end of `steps` as OUT/SEED.png and, after `view` of (B, C, H, W), OUT/SEED-NAME.png."""
     output_folder(out)
+    say(*model.notes(request))
     written: list[Path] = []
     for one, picture in zip(request.singles(), model.pictures(last(steps).latent), strict=True):
         for each, file in ((picture, f"{one.seed}.png"), (transformed(picture, view), f"{one.seed}-{name}.png")):

@@ -26,6 +26,7 @@ from ddpm_core.cli import (
     output_folder,
     part,
     run,
+    say,
     say_written,
     takes,
 )
@@ -63,13 +64,15 @@ def main(
         elif mask is not None or region is not None:
             raise UserError("a mask or region belongs to an inpainting; name the picture as well.")
         # Says what is wrong with it before anything is made.
-        base = LatentDiffusion.load(checkpoint, device).request(kind, **fields_of(kind, given))
+        model = LatentDiffusion.load(checkpoint, device)
+        base = model.request(kind, **fields_of(kind, given))
         grid = places(wanted, base, checkpoint.name)
 
         def load(name: str) -> LatentDiffusion:
             return LatentDiffusion.load(checkpoint.parent / name, device)
 
         output_folder(out.parent)
+        say(*model.notes(base))
         made = list(tqdm(compare(grid, load, upload), total=len(grid), desc="comparing", unit="picture", disable=None))
         says = {"action": wanted.action, "checkpoint": checkpoint.name, **base.model_dump(mode="json")}
         says |= wanted.model_dump(mode="json") | {"made": [facts(one, wanted) for one in made]}
@@ -79,7 +82,8 @@ def main(
 
 def title(checkpoint: str, base: GenerateRequest) -> str:
     """What stands above the grid."""
-    return f"{checkpoint}, seed {base.seed}" + (f", class {base.label}" if base.label is not None else "")
+    label = f", class {base.label}" if base.label is not None else ""
+    return f"{checkpoint}, seed {base.seed}{label}" + (f", {base.prompt}" if base.prompt else "")
 
 
 def command() -> None:

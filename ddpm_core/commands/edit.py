@@ -19,6 +19,7 @@ from ddpm_core.cli import (
     output_file,
     output_folder,
     run,
+    say,
     say_written,
     takes,
 )
@@ -44,6 +45,7 @@ def main(
         request = model.request(EditRequest, **given)
         steps = model.edit(request, to_tensor(model.square(original)))
         output_folder(out.parent)
+        say(*model.notes(request))
         save_png(model.pictures(last(steps).latent)[0], out, model.png_parameters(request))
         say_written([out])
 

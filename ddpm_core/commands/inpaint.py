@@ -57,6 +57,7 @@ def main(
         frame = model.frame(request, original, painted)
         steps = model.inpaint(request, frame.image(), frame.mask())
         output_folder(out)
+        say(*model.notes(request))
         pictures = model.pictures(last(steps).latent)
         digest, written = fingerprint(picture), []
         for one, fill in zip(request.singles(), pictures, strict=True):

@@ -22,6 +22,7 @@ from ddpm_core.cli import (
     output_folder,
     part,
     run,
+    say,
     say_written,
     takes,
 )
@@ -48,6 +49,7 @@ def main(
         request = model.request(BetweenRequest, **fields_of(BetweenRequest, given))
         steps = model.between(request)
         output_folder(out.parent if moving else out)
+        say(*model.notes(request))
         pictures = model.pictures(last(steps).latent)
         if moving:
             FORMATS[out.suffix[1:].lower()](there_and_back(pictures), out, shown.seconds, shown.size)

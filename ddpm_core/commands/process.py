@@ -27,6 +27,7 @@ from ddpm_core.cli import (
     output_folder,
     part,
     run,
+    say,
     say_written,
     takes,
 )
@@ -62,6 +63,7 @@ def main(
         model = LatentDiffusion.load(checkpoint, device)
         request, steps, dress = begin(model)
         output_folder(out.parent)
+        say(*model.notes(request))
         frames = [
             dress(model.pictures(step.denoised if shown.view == "believes" else step.latent)[0])
             for step in spread(steps, request.calls)

@@ -22,6 +22,7 @@ from ddpm_core.cli import (
     output_file,
     output_folder,
     run,
+    say,
     say_written,
     takes,
 )
@@ -52,6 +53,7 @@ def main(
         ]
         for folder in (out, grid.parent) if grid else (out,):
             output_folder(folder)
+        say(*model.notes(first))
         images: list[Tensor] = []
         written: list[Path] = []
         for batch in tqdm(batches, desc="sampling", unit="batch", disable=len(batches) == 1 or None):

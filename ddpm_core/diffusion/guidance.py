@@ -28,20 +28,31 @@ def extrapolate(weaker: Tensor, stronger: Tensor, scale: float) -> Tensor:
     return weaker + scale * (stronger - weaker)
 
 
-def classifier_free_guidance(predict: LabelPredictor, label: int, null_label: int, scale: float) -> Predictor:
-    """Classifier-free guidance towards a class (Ho & Salimans 2022, eq. 6, `scale` = 1 + w), in one call.
+def classifier_free_guidance(
+    predict: LabelPredictor,
+    label: int | None,
+    null_label: int | None,
+    scale: float,
+    encoder_hidden_states: Tensor | None = None,
+) -> Predictor:
+    """Classifier-free guidance towards a class or a caption (Ho & Salimans 2022, eq. 6, `scale` = 1 + w), in one call.
 
     Args:
-        predict: a predictor for a batch 2B that takes labels (2B,).
-        label, null_label: the class, and "no class".
-        scale: 1 for the class alone; above 1 follows it more closely, at the price of variety.
+        predict: a predictor for a batch 2B that takes labels (2B,), and captions (2B, L, W) if they are given.
+        label, null_label: the class, and "no class"; None for a network without classes.
+        scale: 1 for what is asked for alone; above 1 follows it more closely, at the price of variety.
+        encoder_hidden_states: (2, L, W), the caption, and the null caption or what to stay away from.
     """
 
     def guided(noisy: Tensor, t: Tensor) -> Prediction:
-        labels = torch.tensor([label, null_label], device=noisy.device).repeat_interleave(len(noisy))  # (2B,)
-        eps, variance = predict(noisy.repeat(2, 1, 1, 1), t.repeat(2), labels)  # (2B, C, h, w)
+        asked: list[Tensor | None] = [None]
+        if label is not None and null_label is not None:
+            asked = [torch.tensor([label, null_label], device=noisy.device).repeat_interleave(len(noisy))]  # (2B,)
+        if encoder_hidden_states is not None:
+            asked.append(encoder_hidden_states.repeat_interleave(len(noisy), dim=0))  # (2B, L, W)
+        eps, variance = predict(noisy.repeat(2, 1, 1, 1), t.repeat(2), *asked)  # (2B, C, h, w)
         conditional, unconditional = eps.chunk(2)
-        # Of a learned variance, that of the class counts alone (so Dhariwal & Nichol 2021's code).
+        # Of a learned variance, that of what is asked for counts alone (so Dhariwal & Nichol 2021's code).
         return Prediction(
             extrapolate(unconditional, conditional, scale), None if variance is None else variance.chunk(2)[0]
         )

@@ -33,7 +33,8 @@ class Prediction(NamedTuple):
 
 
 Predictor = Callable[[Tensor, Tensor], Prediction]  # predict(z_t (B, C, h, w), t (B,))
-LabelPredictor = Callable[[Tensor, Tensor, Tensor], Prediction]  # predict(z_t (B, C, h, w), t (B,), labels (B,))
+# predict(z_t (B, C, h, w), t (B,), labels (B,)), and captions (B, L, W) where it knows words; either may be None
+LabelPredictor = Callable[..., Prediction]
 
 
 class Network(Protocol):
@@ -41,14 +42,20 @@ class Network(Protocol):
 
     prediction: PredictionType
 
-    def __call__(self, noisy: Tensor, t: Tensor, label: Tensor | None = None, /) -> Tensor: ...
+    def __call__(
+        self, noisy: Tensor, t: Tensor, label: Tensor | None = None, encoder_hidden_states: Tensor | None = None, /
+    ) -> Tensor: ...
 
 
 def predictor(network: Network, diffuser: Diffuser) -> Callable[..., Prediction]:
-    """The `Predictor` of a network, whatever its output means; it takes labels (B,) as well."""
+    """The `Predictor` of a network, whatever its output means; it takes labels (B,) and captions (B, L, W) as well."""
 
-    def predict(noisy: Tensor, t: Tensor, labels: Tensor | None = None) -> Prediction:
-        output, variance = split_variance(network(noisy, t, labels), noisy.shape[1])  # (B, C, h, w) each
+    def predict(
+        noisy: Tensor, t: Tensor, labels: Tensor | None = None, encoder_hidden_states: Tensor | None = None
+    ) -> Prediction:
+        # What is not asked for is not handed on: a network may know of neither.
+        asked = (labels,) if encoder_hidden_states is None else (labels, encoder_hidden_states)
+        output, variance = split_variance(network(noisy, t, *asked), noisy.shape[1])  # (B, C, h, w) each
         return Prediction(to_eps(output, noisy, t, network.prediction, diffuser), variance)
 
     return predict

@@ -124,8 +124,8 @@ def places(wanted: CompareRequest, base: GenerateRequest, checkpoint: str) -> li
     for setting in settings:
         if setting in ("clamp", "resamples") and not isinstance(base, InpaintRequest):
             raise UserError(f"{setting} belongs to an inpainting; give a picture and what is painted on it as well.")
-        if setting == "guidance" and base.label is None:
-            raise UserError("guidance is how closely a class is followed; choose a class as well.")
+        if setting == "guidance" and not (base.labels or base.prompts):
+            raise UserError("guidance is how closely a class or a prompt is followed; give one of them as well.")
     plain = base.model_dump() | {"count": 1}
     if "eta" in settings and "sampler" not in settings:
         plain["sampler"] = "ddim"  # the only one that has it

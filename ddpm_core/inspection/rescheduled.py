@@ -35,10 +35,16 @@ class Rescheduled(Denoiser):
 
     def __init__(self, network: Denoiser, asked: Diffuser, trained: Diffuser):
         super().__init__(network.latent_channels, network.prediction, network.classes, network.null_class)
-        self.network, self.states = network, same_noise(asked, trained)
+        self.network, self.states, self.text = network, same_noise(asked, trained), network.text
 
-    def forward(self, noisy: Tensor, t: Tensor, label: Tensor | None = None) -> Tensor:
-        return self.network(noisy, self.states[t.cpu()].to(t), label)
+    def forward(
+        self,
+        noisy: Tensor,
+        t: Tensor,
+        label: Tensor | None = None,
+        encoder_hidden_states: Tensor | None = None,
+    ) -> Tensor:
+        return self.network(noisy, self.states[t.cpu()].to(t), label, encoder_hidden_states)
 
 
 def under_schedule(model: LatentDiffusion, schedule: str) -> LatentDiffusion:
@@ -60,7 +66,7 @@ def with_networks(
     other = LatentDiffusion(
         model.codec, change(model.denoiser), diffuser or model.diffuser, model.size, model.name, model.about,
         None if model.guide is None else change(model.guide), model.guidance, model.guidance_interval, model.classes,
-        model.limit, model.framing,
+        model.limit, model.framing, words=model.words,
     )  # fmt: skip
     for wrapper in model.wrappers[len(other.wrappers) :]:
         other = other.with_wrapper(wrapper)

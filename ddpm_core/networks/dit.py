@@ -15,7 +15,15 @@ from ddpm_core.errors import lookup
 from ddpm_core.networks.layers import starting_at_zero
 from ddpm_core.networks.mixers import attend, heads_of
 from ddpm_core.networks.serpentine import scan, spread_time_scales
-from ddpm_core.networks.unet import ConditionedDenoiser, Variance, timestep_embedding
+from ddpm_core.networks.text import CrossAttention
+from ddpm_core.networks.unet import (
+    TEXT_LAYERS,
+    TEXT_LENGTH,
+    TEXT_WIDTH,
+    ConditionedDenoiser,
+    Variance,
+    timestep_embedding,
+)
 
 if TYPE_CHECKING:
     from ddpm_core.networks.mixers import Mixer
@@ -56,21 +64,27 @@ TOKEN_MIXERS: dict[str, Callable[[int], nn.Module]] = {"attention": SelfAttentio
 
 class DiTBlock(nn.Module):
     """Tokens mixed, then each by itself, both scaled, shifted and gated by the time (Peebles & Xie 2023, section 3.2,
-    adaLN-Zero).
+    adaLN-Zero); with a `text_width`, in between each looks at the caption (Chen et al. 2023, "PixArt-alpha", section
+    2.3).
     """
 
-    def __init__(self, channels: int, mixer: str, dropout: float):
+    def __init__(self, channels: int, mixer: str, dropout: float, text_width: int = 0):
         super().__init__()
         self.mixer = lookup(TOKEN_MIXERS, "mixer of a DiT", mixer)(channels)
         wide = MLP_RATIO * channels
         self.mlp = nn.Sequential(nn.Linear(channels, wide), nn.GELU("tanh"), nn.Linear(wide, channels))
         self.dropout = nn.Dropout(dropout)
+        self.cross_attention = CrossAttention(channels, text_width) if text_width else None
 
-    def forward(self, tokens: Tensor, modulation: Tensor, height: int, width: int) -> Tensor:
+    def forward(
+        self, tokens: Tensor, modulation: Tensor, height: int, width: int, encoder_hidden_states: Tensor | None = None
+    ) -> Tensor:
         """(B, H*W, C); `modulation` (B, 1, 6C): shift, scale less 1 and gate of the mixer, then of the rest."""
         shift, scale, gate, shift2, scale2, gate2 = modulation.chunk(6, dim=2)  # (B, 1, C) each
         mixed = self.mixer(modulated(tokens, shift, scale), height, width)  # (B, H*W, C)
         tokens = torch.addcmul(tokens, gate, self.dropout(mixed))
+        if self.cross_attention is not None and encoder_hidden_states is not None:
+            tokens = self.cross_attention(tokens, encoder_hidden_states)
         return torch.addcmul(tokens, gate2, self.dropout(self.mlp(modulated(tokens, shift2, scale2))))
 
 
@@ -96,7 +110,7 @@ class DiT(ConditionedDenoiser):
         blocks: how many.
         mixer: "attention", theirs, or "serpentine".
         patch: side in cells of what is a token; latents have to be a multiple of it.
-        dropout, prediction, classes, variance: as for `UNet`.
+        dropout, prediction, classes, variance, words, text_width, text_layers, text_length: as for `UNet`.
 
     Raises:
         ValueError: there is no such mixer, prediction type or variance, or one of the numbers cannot be.
@@ -113,20 +127,32 @@ class DiT(ConditionedDenoiser):
         classes: int = 0,
         variance: Variance = "fixed",
         patch: int = 1,
+        words: int = 0,
+        text_width: int = TEXT_WIDTH,
+        text_layers: int = TEXT_LAYERS,
+        text_length: int = TEXT_LENGTH,
     ):
         if len(channels) != 1 or channels[0] % 8:
             raise ValueError(f"a DiT has one width, a multiple of 8, not {', '.join(map(str, channels))}")
         (width,) = channels
-        super().__init__(latent_channels, prediction, classes, variance, TIME_FEATURES, width)
+        of_text = words, text_width, text_layers, text_length
+        super().__init__(latent_channels, prediction, classes, variance, TIME_FEATURES, width, *of_text)
         self.channels = tuple(channels)
         self.patch = patch
         self.input = nn.Conv2d(latent_channels * patch**2, width, 1)
-        self.blocks = nn.ModuleList(DiTBlock(width, mixer, dropout) for _ in range(blocks))
+        self.blocks = nn.ModuleList(DiTBlock(width, mixer, dropout, text_width if words else 0) for _ in range(blocks))
         self.modulate = starting_at_zero(nn.Linear(width, (6 * blocks + 2) * width))  # for all blocks, and the end
         self.output = starting_at_zero(nn.Conv2d(width, self.output_channels * patch**2, 1))
 
-    def forward(self, noisy: Tensor, t: Tensor, label: Tensor | None = None) -> Tensor:
+    def forward(
+        self,
+        noisy: Tensor,
+        t: Tensor,
+        label: Tensor | None = None,
+        encoder_hidden_states: Tensor | None = None,
+    ) -> Tensor:
         """The raw output (B, C, h, w), or (B, 2C, h, w) with a learned variance; see `Denoiser.forward`."""
+        captions = self.captions(encoder_hidden_states, len(noisy))
         modulation = self.modulations(t, label).flatten(1).unsqueeze(1)  # (B, 1, sum)
         *each, shift, scale = modulation.split([6 * self.channels[0]] * len(self.blocks) + [self.channels[0]] * 2, 2)
         x = self.input(F.pixel_unshuffle(noisy, self.patch).to(modulation.dtype))  # (B, width, h/patch, w/patch)
@@ -134,6 +160,6 @@ class DiT(ConditionedDenoiser):
         tokens = x.flatten(2).transpose(1, 2)  # (B, N, width)
         tokens = tokens + positions(height, width, self.channels[0], x.device).to(tokens.dtype)
         for block, of_block in zip(self.blocks, each, strict=True):
-            tokens = block(tokens, of_block, height, width)
+            tokens = block(tokens, of_block, height, width, captions)
         x = modulated(tokens, shift, scale).transpose(1, 2).unflatten(2, (height, width))
         return F.pixel_shuffle(self.output(x), self.patch).float()  # (B, C or 2C, h, w)

@@ -17,8 +17,11 @@ from ddpm_core.diffusion.prediction import PredictionType
 from ddpm_core.errors import lookup, no_such
 from ddpm_core.networks.layers import Conv3x3, NormSiLU, closing, reads_apart, starting_at_zero
 from ddpm_core.networks.mixers import MIXERS, Mixer
+from ddpm_core.networks.text import CrossAttention, TextEncoder
 
 Variance = Literal["fixed", "learned"]
+TEXT_WIDTH, TEXT_LAYERS, TEXT_LENGTH = 128, 2, 32  # of what reads captions
+TEXT_LEVELS = 2  # the coarsest, which look at the caption
 
 
 def timestep_embedding(t: Tensor, width: int) -> Tensor:
@@ -52,17 +55,21 @@ class TimeBlock(nn.Module):
 
 
 class Stage(nn.Module):
-    """Some time blocks and then a mixer, all at one resolution."""
+    """Some time blocks, then a mixer and, with a `text_width`, a look at the caption, all at one resolution."""
 
-    def __init__(self, channels: int, blocks: int, mixer: Mixer, dropout: float):
+    def __init__(self, channels: int, blocks: int, mixer: Mixer, dropout: float, text_width: int = 0):
         super().__init__()
         self.blocks = nn.ModuleList(TimeBlock(channels, dropout) for _ in range(blocks))  # all (B, C, H, W)
         self.mixer = lookup(MIXERS, "mixer", mixer)(channels)
+        self.cross_attention = CrossAttention(channels, text_width) if text_width else None
 
-    def forward(self, x: Tensor, modulations: Iterator[Tensor]) -> Tensor:
+    def forward(self, x: Tensor, modulations: Iterator[Tensor], encoder_hidden_states: Tensor | None = None) -> Tensor:
         for block in self.blocks:
             x = block(x, next(modulations))
-        return self.mixer(x)
+        x = self.mixer(x)
+        if self.cross_attention is None or encoder_hidden_states is None:
+            return x
+        return self.cross_attention.of_map(x, encoder_hidden_states)
 
 
 class Denoiser(nn.Module, ABC):
@@ -72,6 +79,7 @@ class Denoiser(nn.Module, ABC):
         prediction: what its output means, see `prediction.training_target`.
         classes: how many it knows, or 0.
         null_class: the label of "no class", or None.
+        text: reads captions; None for one that knows no words.
         patch: latents' sides have to be multiples of this many cells.
     """
 
@@ -81,27 +89,39 @@ class Denoiser(nn.Module, ABC):
         super().__init__()
         self.latent_channels, self.prediction = latent_channels, prediction
         self.classes, self.null_class = classes, null_class
+        self.text: TextEncoder | None = None
 
     @abstractmethod
-    def forward(self, noisy: Tensor, t: Tensor, label: Tensor | None = None) -> Tensor:
+    def forward(
+        self,
+        noisy: Tensor,
+        t: Tensor,
+        label: Tensor | None = None,
+        encoder_hidden_states: Tensor | None = None,
+    ) -> Tensor:
         """The raw output (B, C, h, w), or (B, 2C, h, w) with a learned variance (see `prediction.split_variance`).
 
         Args:
             noisy, t: (B, C, h, w) at timesteps (B,).
             label: classes (B,) from 0 to `classes`, the last for "no class"; None for no class throughout, and for a
                 network without classes.
+            encoder_hidden_states: (B, L, W) that `text` made of captions; None for null captions, and for a network
+                without words.
         """
 
 
 class ConditionedDenoiser(Denoiser):
-    """One whose blocks are told timestep and class by one linear layer, `modulate`, which subclasses add.
+    """One whose blocks are told timestep and class by one linear layer, `modulate`, which subclasses add, and look at
+    a caption by `text.CrossAttention`.
 
     Args:
         variance: "learned" doubles what comes out, see `prediction.split_variance`.
         time_features, time_width: of the timestep's sines and cosines, and of what is made of them.
+        words: of captions, how many it knows; 0 for a network without captions.
+        text_width, text_layers, text_length: of the `TextEncoder`.
 
     Raises:
-        ValueError: there is no such prediction type or variance, or `classes` is below 0.
+        ValueError: there is no such prediction type or variance, or `classes` or `words` is below 0.
     """
 
     modulate: nn.Linear
@@ -114,6 +134,10 @@ class ConditionedDenoiser(Denoiser):
         variance: Variance,
         time_features: int,
         time_width: int,
+        words: int = 0,
+        text_width: int = TEXT_WIDTH,
+        text_layers: int = TEXT_LAYERS,
+        text_length: int = TEXT_LENGTH,
     ):
         if prediction not in get_args(PredictionType):
             raise no_such("prediction type", prediction, get_args(PredictionType))
@@ -121,11 +145,15 @@ class ConditionedDenoiser(Denoiser):
             raise no_such("variance", variance, get_args(Variance))
         if classes < 0:
             raise ValueError(f"there cannot be {classes} classes")
+        if words < 0 or (words and min(text_width, text_layers, text_length) < 1):
+            raise ValueError(f"{words} words cannot be read by {text_layers} layers of {text_width} channels")
         super().__init__(latent_channels, prediction, classes, null_class=classes or None)
         self.output_channels = latent_channels * (2 if variance == "learned" else 1)
         self.time_features = time_features
         self.time = nn.Sequential(nn.Linear(time_features, time_width), nn.SiLU(), nn.Linear(time_width, time_width))
         self.label = nn.Embedding(classes + 1, time_width) if classes else None
+        if words:
+            self.text = TextEncoder(words, text_width, text_layers, text_length)
 
     def modulations(self, t: Tensor, label: Tensor | None = None) -> Tensor:
         """What all blocks in turn are told for `t` (B,) and `label` (B,): (B, sum, 1, 1)."""
@@ -134,6 +162,12 @@ class ConditionedDenoiser(Denoiser):
         if self.label is not None:
             time = time + self.label(torch.full_like(t, self.classes) if label is None else label)
         return self.modulate(F.silu(time))[:, :, None, None]
+
+    def captions(self, encoder_hidden_states: Tensor | None, count: int) -> Tensor | None:
+        """(count, L, W), null captions where none are given; None for a network without words."""
+        if self.text is None:
+            return None
+        return self.text.null_captions(count) if encoder_hidden_states is None else encoder_hidden_states
 
 
 class UNet(ConditionedDenoiser):
@@ -151,9 +185,11 @@ class UNet(ConditionedDenoiser):
         variance: "learned" doubles the output channels, see `prediction.split_variance`.
         classes: how many it knows; their embedding is added to the time's (Nichol & Dhariwal 2021, section 4), as is
             that of "no class" (Ho & Salimans 2022, section 3.2).
+        words, text_width, text_layers, text_length: see `ConditionedDenoiser`.
+        text_levels: how many of the coarsest levels look at the caption.
 
     Raises:
-        ValueError: there is no such mixer, prediction type or variance, or `classes` is below 0.
+        ValueError: there is no such mixer, prediction type or variance, or `classes` or `words` is below 0.
     """
 
     def __init__(
@@ -166,21 +202,28 @@ class UNet(ConditionedDenoiser):
         prediction: PredictionType = "v",
         classes: int = 0,
         variance: Variance = "fixed",
+        words: int = 0,
+        text_width: int = TEXT_WIDTH,
+        text_layers: int = TEXT_LAYERS,
+        text_length: int = TEXT_LENGTH,
+        text_levels: int = TEXT_LEVELS,
     ):
-        super().__init__(latent_channels, prediction, classes, variance, channels[0], 2 * channels[0])
+        of_text = words, text_width, text_layers, text_length
+        super().__init__(latent_channels, prediction, classes, variance, channels[0], 2 * channels[0], *of_text)
         self.channels, self.halvings = tuple(channels), len(channels) - 1
 
-        def stage(width: int) -> Stage:
-            return Stage(width, blocks, mixer, dropout)
+        def stage(level: int) -> Stage:
+            reads = words and level >= len(channels) - text_levels
+            return Stage(channels[level], blocks, mixer, dropout, text_width if reads else 0)
 
         self.input = nn.Conv2d(latent_channels, channels[0], 3, padding=1)
-        self.down = nn.ModuleList(stage(width) for width in channels)
+        self.down = nn.ModuleList(map(stage, range(len(channels))))
         self.halve = nn.ModuleList(
             nn.Conv2d(fine, coarse, 3, stride=2, padding=1) for fine, coarse in pairwise(channels)
         )
         self.widen = nn.ModuleList(nn.Conv2d(coarse, fine, 1) for fine, coarse in pairwise(channels))
         self.fuse = nn.ModuleList(nn.Conv2d(2 * width, width, 1) for width in channels[:-1])
-        self.up = nn.ModuleList(stage(width) for width in channels[:-1])
+        self.up = nn.ModuleList(map(stage, range(self.halvings)))
         turns = [("down", level) for level in range(len(channels))]
         turns += [("up", level) for level in reversed(range(self.halvings))]
         self.modulated = [2 * channels[level] for _, level in turns for _ in range(blocks)]
@@ -189,19 +232,25 @@ class UNet(ConditionedDenoiser):
         last = starting_at_zero(nn.Conv2d(channels[0], self.output_channels, 3, padding=1))
         self.output = closing(channels[0], last)
 
-    def forward(self, noisy: Tensor, t: Tensor, label: Tensor | None = None) -> Tensor:
+    def forward(
+        self,
+        noisy: Tensor,
+        t: Tensor,
+        label: Tensor | None = None,
+        encoder_hidden_states: Tensor | None = None,
+    ) -> Tensor:
         """The raw output (B, C, h, w), or (B, 2C, h, w) with a learned variance; see `Denoiser.forward`."""
-        modulation = self.modulations(t, label)
+        modulation, captions = self.modulations(t, label), self.captions(encoder_hidden_states, len(noisy))
         modulations = iter(modulation.split(self.modulated, dim=1))  # (B, 2 * channels[level], 1, 1) each
         x = self.input(noisy.to(modulation.dtype))  # (B, channels[0], h, w)
         skips = []
         for level, stage in enumerate(self.down):
-            x = stage(x, modulations)  # (B, channels[level], h/2^level, w/2^level), rounded up
+            x = stage(x, modulations, captions)  # (B, channels[level], h/2^level, w/2^level), rounded up
             if level < self.halvings:
                 skips.append(x)
                 x = self.halve[level](x)
         for level in reversed(range(self.halvings)):
             skip = skips[level]
             x = F.interpolate(self.widen[level](x), size=skip.shape[2:], mode="nearest")  # as the skip connection
-            x = self.up[level](self.fuse[level](torch.cat([x, skip], dim=1)), modulations)
+            x = self.up[level](self.fuse[level](torch.cat([x, skip], dim=1)), modulations, captions)
         return self.output(x).float()  # (B, C or 2C, h, w)

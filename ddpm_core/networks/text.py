@@ -1,0 +1,166 @@
+"""Words for a denoiser: a caption as tokens, a small transformer that reads them, attention from picture to caption.
+
+The vocabulary is that of the training captions alone. A word is a token; a comma, which parts what belongs to one thing
+from what belongs to the next, is one too. A word that was never in a caption says nothing, and is passed over.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from functools import cached_property
+
+import torch
+from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from ddpm_core.networks.layers import ResidualLinear, starting_at_zero
+from ddpm_core.networks.mixers import attend, heads_of
+
+PADDING, UNKNOWN, COMMA = "", "?", ","
+SPECIAL = (PADDING, COMMA)  # the first tokens, in this order; words follow
+MOST_WORDS = 10_000  # of a vocabulary, the most frequent
+MLP_RATIO = 4
+
+
+def word_tokenizer(words: Sequence[str]) -> Tokenizer:
+    """A Hugging Face tokenizer of whole words: small letters, runs of letters, digits, hyphens and apostrophes."""
+    numbers = {token: number for number, token in enumerate((*SPECIAL, *words))}
+    tokenizer = Tokenizer(models.WordLevel({**numbers, UNKNOWN: len(numbers)}, unk_token=UNKNOWN))
+    tokenizer.normalizer = normalizers.Sequence(
+        [
+            normalizers.NFKC(),
+            normalizers.Lowercase(),
+            normalizers.Replace("\u2019", "'"),
+            normalizers.Replace(Regex(r"[:;.\n]"), COMMA),
+        ]
+    )
+    tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex(r"[\w'-]+|,"), behavior="removed", invert=True)
+    return tokenizer
+
+
+def vocabulary(captions: Iterable[str]) -> tuple[str, ...]:
+    """All words of some captions, sorted; of more than `MOST_WORDS` the most frequent. Empty if there are none."""
+    split = word_tokenizer(())
+    counted = Counter(word for caption in captions for word in _split(split, caption) if word != COMMA)
+    return tuple(sorted(word for word, _ in counted.most_common(MOST_WORDS)))
+
+
+def _split(tokenizer: Tokenizer, text: str) -> list[str]:
+    """The words and commas of a text, known or not."""
+    assert tokenizer.normalizer is not None
+    assert tokenizer.pre_tokenizer is not None
+    return [token for token, _ in tokenizer.pre_tokenizer.pre_tokenize_str(tokenizer.normalizer.normalize_str(text))]
+
+
+class Vocabulary:
+    """The words that a network knows, by number, and captions as it reads them.
+
+    Args:
+        words: as `vocabulary` has them.
+        length: tokens of a caption; what is beyond is cut off.
+    """
+
+    def __init__(self, words: Sequence[str], length: int):
+        self.words, self.length = tuple(words), length
+
+    @cached_property
+    def _tokenizer(self) -> Tokenizer:
+        return word_tokenizer(self.words)
+
+    def unknown(self, text: str) -> list[str]:
+        """The words of a text that it does not know, each once, in their order."""
+        known = {COMMA, *self.words}
+        return list(dict.fromkeys(word for word in _split(self._tokenizer, text) if word not in known))
+
+    def beyond(self, text: str) -> int:
+        """How many known words and commas of a text are more than a network reads."""
+        return max(0, len(self._numbers(text)) - self.length)
+
+    def tokens(self, texts: Sequence[str]) -> Tensor:
+        """(B, length) int64, padded with 0; only 0 for a text without a word that it knows."""
+        rows = torch.zeros(len(texts), self.length, dtype=torch.int64)
+        for row, text in zip(rows, texts, strict=True):
+            numbers = self._numbers(text)[: self.length]
+            row[: len(numbers)] = torch.tensor(numbers, dtype=torch.int64)
+        return rows
+
+    def _numbers(self, text: str) -> list[int]:
+        unknown = len(SPECIAL) + len(self.words)
+        numbers = [number for number in self._tokenizer.encode(text).ids if number != unknown]
+        return numbers if any(number >= len(SPECIAL) for number in numbers) else []
+
+
+class EncoderBlock(nn.Module):
+    """Tokens (B, L, W) that see each other, then each by itself, norms first (Xiong et al. 2020)."""
+
+    def __init__(self, width: int):
+        super().__init__()
+        self.heads = heads_of(width)
+        self.norm1, self.norm2 = nn.LayerNorm(width), nn.LayerNorm(width)
+        self.query_key_value = nn.Linear(width, 3 * width)
+        self.out = ResidualLinear(width, width)
+        self.wide, self.narrow = nn.Linear(width, MLP_RATIO * width), ResidualLinear(MLP_RATIO * width, width)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        tokens = self.out(attend(self.query_key_value(self.norm1(tokens)), self.heads), tokens)
+        return self.narrow(F.gelu(self.wide(self.norm2(tokens))), tokens)
+
+
+class TextEncoder(nn.Module):
+    """Reads captions (Vaswani et al. 2017, the encoder, with learned positions); learns along with the denoiser.
+
+    Args:
+        words: how many it knows.
+        width: of what it makes of each token.
+        layers: how many transformer blocks.
+        length: tokens of a caption.
+    """
+
+    def __init__(self, words: int, width: int, layers: int, length: int):
+        super().__init__()
+        self.words, self.width, self.length = words, width, length
+        self.embedding = nn.Embedding(len(SPECIAL) + words, width)
+        self.positions = nn.Parameter(torch.empty(length, width))
+        self.null = nn.Parameter(torch.empty(length, width))  # what stands for the null caption
+        self.blocks = nn.ModuleList(EncoderBlock(width) for _ in range(layers))
+        self.norm = nn.LayerNorm(width)
+        for table in (self.embedding.weight, self.positions):
+            nn.init.normal_(table, std=0.02)  # as GPT-2 and CLIP begin
+        nn.init.normal_(self.null)  # as large as what the last norm lets out
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """(B, L, W) of token numbers (B, L); a row of zeros is the null caption."""
+        x = self.embedding(tokens) + self.positions  # (B, L, W)
+        for block in self.blocks:
+            x = block(x)
+        return torch.where((tokens == 0).all(1)[:, None, None], self.null.to(x.dtype), self.norm(x))
+
+    def null_captions(self, count: int) -> Tensor:
+        """(count, L, W), what is made of captions that say nothing."""
+        return self.null.expand(count, -1, -1)
+
+
+class CrossAttention(nn.Module):
+    """Cells (B, N, C) that look at the tokens of a caption (B, L, W) (Rombach et al. 2022, section 3.3); starts as the
+    identity.
+    """
+
+    def __init__(self, channels: int, width: int):
+        super().__init__()
+        self.heads = heads_of(channels)
+        self.norm = nn.LayerNorm(channels)
+        self.query, self.key_value = nn.Linear(channels, channels), nn.Linear(width, 2 * channels)
+        self.out = starting_at_zero(ResidualLinear(channels, channels))
+
+    def forward(self, cells: Tensor, encoder_hidden_states: Tensor) -> Tensor:
+        query = self.query(self.norm(cells)).unflatten(2, (self.heads, -1)).transpose(1, 2)  # (B, heads, N, C/heads)
+        key_value = self.key_value(encoder_hidden_states).unflatten(2, (2, self.heads, -1))
+        key, value = key_value.permute(2, 0, 3, 1, 4)  # (B, heads, L, C/heads) each
+        return self.out(F.scaled_dot_product_attention(query, key, value).transpose(1, 2).flatten(2), cells)
+
+    def of_map(self, x: Tensor, encoder_hidden_states: Tensor) -> Tensor:
+        """The same of cells that lie in a map (B, C, H, W)."""
+        cells = self(x.permute(0, 2, 3, 1).flatten(1, 2), encoder_hidden_states)  # (B, H*W, C)
+        return cells.unflatten(1, x.shape[2:]).permute(0, 3, 1, 2)
