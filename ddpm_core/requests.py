@@ -21,18 +21,15 @@ from ddpm_core.aliases import Aliases
 from ddpm_core.diffusion.constraints import CLAMPS, MASK_RULES, repaint_timesteps
 from ddpm_core.diffusion.illusions import VIEWS
 from ddpm_core.diffusion.samplers import SAMPLERS
-from ddpm_core.diffusion.schedules import SCHEDULES
 from ddpm_core.diffusion.spacing import RHO, SPACING_ALIASES, SPACINGS
-from ddpm_core.diffusion.steps import LANGEVIN_SNR, VarianceType
+from ddpm_core.diffusion.steps import LANGEVIN_SNR, TWO_CALLS, VarianceType
 from ddpm_core.errors import complaint
 from ddpm_core.images.animation import FORMATS
 from ddpm_core.images.crop import Crop
 
 MAX_SEED = 2**31 - 1
 MAX_COUNT = 8
-CALLED_TWICE = ("heun", "langevin")  # samplers that call the denoiser twice in a step
 MAX_STRIP = 16  # pictures between two seeds: the parts of one thing, so more are worth waiting for
-MAX_COMPARED = 8  # values of one setting in a comparison
 MAX_PROMPT = 400  # letters
 
 # The registries say what there is to choose, so that a line there is all it takes to offer one thing more.
@@ -50,27 +47,6 @@ else:
     ClampName = Literal[tuple(CLAMPS)]
     MaskRuleName = Literal[tuple(MASK_RULES)]
     FormatName = Literal[tuple(FORMATS)]
-
-
-# What can be compared, and by which values unless they are named; all but the last two are fields of requests.
-COMPARED: dict[str, tuple[str, ...]] = {
-    "sampler": ("ddpm", "ddim", "dpm-solver++"),
-    "steps": ("2", "5", "10", "20"),
-    "spacing": tuple(SPACINGS),
-    "eta": ("0", "0.3", "0.6", "1"),
-    "guidance": ("1", "2", "4", "8", "20"),
-    "seed": ("0", "1", "2", "3"),
-    "clamp": tuple(CLAMPS),
-    "resamples": ("1", "2", "4", "8"),
-    "schedule": tuple(SCHEDULES),
-    "checkpoint": (),
-}
-if TYPE_CHECKING:
-    ComparedName = str
-    SecondName = str
-else:
-    ComparedName = Literal[tuple(COMPARED)]
-    SecondName = Literal[(*COMPARED, "none")]
 
 # How a picture is made, not which: what a checkpoint may have other defaults for than the requests.
 METHOD = (
@@ -96,6 +72,16 @@ class Request(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     action: ClassVar[str] = ""  # what a saved picture says was done; empty where none says it
+
+    @field_validator(*OWNERS, check_fields=False)
+    @classmethod
+    def _has_effect(cls, value: Any, info: ValidationInfo) -> Any:
+        field, owners = OWNERS[str(info.field_name)]
+        chosen, usual = info.data.get(field), cls.model_fields[str(info.field_name)].default
+        if value != usual and chosen not in (None, *owners):
+            usual = usual if isinstance(usual, str) else f"{usual:g}"
+            raise ValueError(f"belongs to the {field} {' and '.join(owners)} and must be {usual} with {chosen}")
+        return value
 
 
 class GenerateRequest(Request):
@@ -131,16 +117,6 @@ class GenerateRequest(Request):
             raise ValueError(f"the last seed, {self.seeds[-1]}, is above {MAX_SEED}")
         return self
 
-    @field_validator(*OWNERS)
-    @classmethod
-    def _has_effect(cls, value: Any, info: ValidationInfo) -> Any:
-        field, owners = OWNERS[str(info.field_name)]
-        chosen, usual = info.data.get(field), cls.model_fields[str(info.field_name)].default
-        if value != usual and chosen not in (None, *owners):
-            usual = usual if isinstance(usual, str) else f"{usual:g}"
-            raise ValueError(f"belongs to the {field} {' and '.join(owners)} and must be {usual} with {chosen}")
-        return value
-
     @property
     def seeds(self) -> list[int]:
         """The seeds that its noise is drawn from; for most requests one per picture."""
@@ -174,7 +150,7 @@ class GenerateRequest(Request):
     def model_calls(self) -> int:
         """Calls of the denoiser, counted once for each picture: what the run costs, at most."""
         guided = bool(self.labels or self.prompts) and self.guidance != 1
-        return self.count * self.calls * (1 + (self.sampler in CALLED_TWICE)) * (1 + guided)
+        return self.count * self.calls * (1 + (SAMPLERS[self.sampler] in TWO_CALLS)) * (1 + guided)
 
     def extras(self, field: Literal["sampler", "spacing"]) -> dict[str, Any]:
         """Arguments of its sampler, or of its spacing, alone."""
@@ -336,34 +312,3 @@ class WalkSettings(AnimationSettings):
     """How the way between two seeds is walked, there and back."""
 
     seconds: float = Field(4.0, ge=0.1, le=60, description="how long it runs")
-
-
-class CompareRequest(Request):
-    """One or two settings whose values are laid out as a grid of pictures; the request beside it says all others."""
-
-    action: ClassVar[str] = "compare"
-
-    across: ComparedName = Field("steps", description="setting that differs from column to column")
-    across_values: str = Field("", max_length=400, description="its values, parted by commas; empty for the usual ones")
-    down: SecondName = Field("sampler", description="setting that differs from row to row, or none")
-    down_values: str = Field("", max_length=400, description="its values, parted by commas; empty for the usual ones")
-
-    @model_validator(mode="after")
-    def _two_settings(self) -> Self:
-        if self.across == self.down:
-            raise ValueError(f"across and down are both {self.across}; choose two different settings")
-        for name, setting in (("across", self.across), ("down", self.down)):
-            number = len(self.values(name))
-            if not number:
-                raise ValueError(f"{name} is {setting}; name those to compare in {name}_values")
-            if number > MAX_COMPARED:
-                raise ValueError(f"{name}_values are {number}, and {MAX_COMPARED} are the most")
-        return self
-
-    def values(self, name: str) -> tuple[str, ...]:
-        """The values of "across" or "down" as they were typed, or its usual ones; one "" where there is none."""
-        setting = getattr(self, name)
-        if setting == "none":
-            return ("",)
-        typed = tuple(value for part in getattr(self, f"{name}_values").split(",") if (value := part.strip()))
-        return typed or COMPARED[setting]

@@ -15,7 +15,6 @@ from ddpm_core.requests import (
     MAX_STRIP,
     AnagramRequest,
     BetweenRequest,
-    CompareRequest,
     EditRequest,
     GenerateRequest,
     HybridRequest,
@@ -231,23 +230,3 @@ def test_every_field_says_what_it_is() -> None:
     for model in requests:
         for name, field in model.model_fields.items():
             assert field.description, name
-
-
-def test_a_comparison_has_the_values_typed_or_the_usual_ones() -> None:
-    request = CompareRequest(across="steps", across_values=" 5, 9 ,", down="none")
-    assert request.values("across") == ("5", "9")
-    assert request.values("down") == ("",)
-    assert set(CompareRequest(across="spacing", down="clamp").values("across")) <= set(SPACINGS)
-
-
-@pytest.mark.parametrize(
-    ("values", "words"),
-    [
-        ({"across": "steps", "down": "steps"}, "different"),
-        ({"across": "checkpoint"}, "across_values"),
-        ({"across_values": ",".join("123456789")}, "8"),
-        ({"across": "colour"}, "across"),
-    ],
-)
-def test_a_comparison_of_nothing_or_too_much_is_refused(values: dict, words: str) -> None:
-    assert words in complaint_of(CompareRequest, **values)

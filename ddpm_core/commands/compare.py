@@ -34,8 +34,9 @@ from ddpm_core.errors import UserError
 from ddpm_core.images.files import open_picture, save_png
 from ddpm_core.images.masks import check_choice, painted_on
 from ddpm_core.inspection.compare import Upload, compare, facts, places, sheet
+from ddpm_core.inspection.compare_request import CompareRequest
 from ddpm_core.pipeline import LatentDiffusion
-from ddpm_core.requests import CompareRequest, GenerateRequest, InpaintRequest
+from ddpm_core.requests import GenerateRequest, InpaintRequest
 
 
 @takes(CompareRequest, GenerateRequest, InpaintRequest, without=("count",))

@@ -220,5 +220,9 @@ def langevin_step(context: StepContext, snr: float = LANGEVIN_SNR, variance_type
     return latent + size * score + (2 * size).sqrt() * noise
 
 
+# They call the predictor a second time, where the step ends, but for the last.
+TWO_CALLS: tuple[StepFunction, ...] = (heun_step, langevin_step)
+
+
 def _norm(batch: Tensor) -> Tensor:
     return batch.flatten(1).norm(dim=1).view(-1, *[1] * (batch.ndim - 1))

@@ -19,9 +19,10 @@ from ddpm_core.diffusion.schedules import SCHEDULE_ALIASES, SCHEDULES
 from ddpm_core.errors import UserError, complaint, lookup
 from ddpm_core.images.files import as_rgb
 from ddpm_core.images.masks import FACE_PARTS, face_mask
+from ddpm_core.inspection.compare_request import CompareRequest
 from ddpm_core.inspection.rescheduled import under_schedule
 from ddpm_core.pipeline import LatentDiffusion
-from ddpm_core.requests import MAX_SEED, CompareRequest, GenerateRequest, InpaintRequest
+from ddpm_core.requests import MAX_SEED, GenerateRequest, InpaintRequest
 
 MOST_CALLS = 4000  # of one comparison: minutes on two cores, and nobody waits longer for a grid
 TILE = 128  # pixels of a picture in the grid, at least

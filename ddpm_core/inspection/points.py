@@ -10,7 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Literal
 
 import torch
-from pydantic import Field, ValidationInfo, field_validator
+from pydantic import Field, field_validator
 from torch import Tensor
 
 from ddpm_core.diffusion.constraints import CLAMPS, Constraint, unconstrained
@@ -53,14 +53,6 @@ class PointsRequest(Request):
     at: float = Field(0.5, ge=-2.5, le=2.5, description="value that it is kept at")
     clamp: ClampName = Field("noised", description="how it is held: clean, or with the state's own noise")
     drawn: str = Field("", max_length=20_000, description='of the shape "drawn", a list of [x, y] in JSON')
-
-    @field_validator("eta")
-    @classmethod
-    def _eta_has_effect(cls, eta: float, info: ValidationInfo) -> float:
-        sampler = info.data.get("sampler")
-        if eta and sampler not in (None, "ddim"):
-            raise ValueError(f"belongs to the sampler ddim and must be 0 with {sampler}")
-        return eta
 
     @field_validator("drawn")
     @classmethod

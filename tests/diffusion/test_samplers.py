@@ -15,7 +15,7 @@ from ddpm_core.diffusion.diffuser import Diffuser
 from ddpm_core.diffusion.noise import SeededNoise
 from ddpm_core.diffusion.prediction import Prediction
 from ddpm_core.diffusion.samplers import SAMPLERS, Step, last, sample_loop
-from ddpm_core.diffusion.steps import ddim_step, ddpm_step
+from ddpm_core.diffusion.steps import TWO_CALLS, ddim_step, ddpm_step
 from tests.predictors import of_noise
 
 SHAPE = (4, 5, 3)
@@ -262,6 +262,19 @@ def test_a_rise_over_several_states_is_that_of_single_ones_in_distribution(low: 
     _, still, _, moved = risen  # each run first tells its start
     torch.testing.assert_close(still, torch.full_like(still, mean))
     torch.testing.assert_close((moved - still).square(), torch.full_like(still, variance))
+
+
+@pytest.mark.parametrize("sampler", SAMPLERS)
+def test_it_is_known_which_samplers_call_the_network_twice_in_a_step(sampler: str) -> None:
+    calls = []
+
+    def predict(z: Tensor, t: Tensor) -> Tensor:
+        calls.append(t)
+        return wavy(z, t)
+
+    diffuser, noise = Diffuser(), SeededNoise([0], (1, 2, 2), torch.device("cpu"))
+    last(sample_loop(SAMPLERS[sampler], of_noise(predict), diffuser, [900, 500, 100, 0], noise))
+    assert len(calls) == 3 + 2 * (SAMPLERS[sampler] in TWO_CALLS)
 
 
 def test_last_gives_the_final_step() -> None:

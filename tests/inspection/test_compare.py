@@ -9,9 +9,10 @@ from PIL import Image
 from ddpm_core.diffusion.samplers import last
 from ddpm_core.errors import UserError
 from ddpm_core.inspection.compare import MOST_CALLS, TILE, Upload, compare, facts, numbers, places, sheet
+from ddpm_core.inspection.compare_request import CompareRequest
 from ddpm_core.inspection.rescheduled import under_schedule
 from ddpm_core.pipeline import LatentDiffusion
-from ddpm_core.requests import CompareRequest, GenerateRequest, InpaintRequest
+from ddpm_core.requests import GenerateRequest, InpaintRequest
 
 
 def asked(across: str, values: str, down: str = "none", down_values: str = "") -> CompareRequest:

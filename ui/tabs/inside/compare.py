@@ -19,11 +19,11 @@ from ddpm_core.inspection.compare import (
     places,
     sheet,
 )
+from ddpm_core.inspection.compare_request import COMPARED
 from ddpm_core.inspection.remember import remembered
 from ddpm_core.inspection.rescheduled import under_schedule
 from ddpm_core.inspection.subject import Subject
 from ddpm_core.pipeline import LatentDiffusion
-from ddpm_core.requests import COMPARED
 from ui.models import Shelf
 from ui.tabs.inside.draw import Figure, figures, note
 from ui.tabs.inside.grids import titled_row
