@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from benchmarks import denoiser, memory, pipeline, scaling, serpentine, steps, studio, training_step
+from benchmarks import denoiser, memory, pipeline, scaling, serpentine, start_up, steps, studio, training_step
 from benchmarks.results import Result
 
 CLAIMS: dict[str, Callable[[], list[Result]]] = {
@@ -14,7 +14,7 @@ CLAIMS: dict[str, Callable[[], list[Result]]] = {
     "pipeline": pipeline.measure,
     "training-step": training_step.measure,
     "app": studio.app,
-    "start-up": studio.start_up,
+    "start-up": start_up.start_up,
     "steps": steps.measure,
     "digits": steps.class_accuracy,
     "scaling": scaling.measure,

@@ -1,4 +1,4 @@
-"""What the app costs: a picture through the page beside the same call of the pipeline, a live draft, the first page.
+"""What the app costs: a picture through the page beside the same call of the pipeline, and a live draft.
 
 A picture through the page goes the way a visitor's click goes: it stands in Gradio's queue, the Generate tab's own
 handler makes it, previews are decoded, written and announced while it is made, and it is done when the page is
@@ -7,19 +7,12 @@ told so. App and pipeline share one process and one model, so that nothing but t
 A live draft goes the way of a stroke: the canvas is handed to the editor as the page hands it over, and the Inpaint
 tab's own handler answers. What a browser does before and after that, reading its canvas and showing the picture, is not
 in the time.
-
-The time to the first page is that from starting `python app.py` until its address answers with the page. The
-measure for it is the time that importing torch and gradio takes in a process of its own: what any such app pays.
 """
 
 from __future__ import annotations
 
 import io
 import json
-import socket
-import subprocess
-import sys
-import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -41,16 +34,14 @@ from ddpm_core.requests import GenerateRequest
 from ui import examples
 from ui.components import editor_canvas
 from ui.models import Shelf
-from ui.page import TITLE, build, launch_settings
+from ui.page import build, launch_settings
 from ui.tabs.generate import GenerateTab
 from ui.tabs.inpaint import InpaintTab
 
-ROOT = Path(__file__).resolve().parents[1]
-STEPS, PICTURES, DRAFTS, STARTS = 20, 25, 11, 5
-TIMES_PIPELINE, TIMES_IMPORTS = 1.25, 1.5
+STEPS, PICTURES, DRAFTS = 20, 25, 11
+TIMES_PIPELINE = 1.25
 SECONDS_TO_DRAFT = 1.0
 PATIENCE = 120.0  # seconds, for an answer
-POLL_SECONDS = 0.02  # seconds, while waiting for the first page
 
 
 def app(checkpoint: Path = CHECKPOINT) -> list[Result]:
@@ -188,56 +179,3 @@ def messages(visitor: httpx.Client, session: str) -> Iterator[dict[str, Any]]:
             yield message
             if message["msg"] == "process_completed":
                 return
-
-
-def start_up(checkpoint: Path = CHECKPOINT, repeats: int = STARTS) -> list[Result]:
-    """How many times longer the first page takes than the imports; seconds as a remark.
-
-    Raises:
-        Unmeasured: the app ended instead.
-    """
-    seconds = medians({"imports": imports, "first page": lambda: first_page(checkpoint)}, repeats, warmup=1)
-    return [
-        Result.at_most("start-up: first page / imports", seconds["first page"] / seconds["imports"], TIMES_IMPORTS),
-        *(Result(f"start-up: {name}, s", value) for name, value in seconds.items()),
-    ]
-
-
-def imports() -> None:
-    """Import torch and gradio in a process of its own."""
-    subprocess.run([sys.executable, "-c", "import torch, gradio"], cwd=ROOT, check=True)
-
-
-def first_page(checkpoint: Path) -> None:
-    """Start the app, wait for its page, end it.
-
-    Raises:
-        Unmeasured: the app ended, or its page did not come.
-    """
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    command = [sys.executable, "app.py", "--port", str(port), "--checkpoint", str(checkpoint.resolve())]
-    app = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
-    try:
-        patience = time.monotonic() + PATIENCE
-        while not answers(f"http://127.0.0.1:{port}/"):
-            if app.poll() is not None:
-                raise Unmeasured(f"the app ended at once: {app.stderr.read().strip() if app.stderr else ''}")
-            if time.monotonic() > patience:
-                raise Unmeasured(f"the app's page did not come within {PATIENCE:.0f} s.")
-            time.sleep(POLL_SECONDS)
-    finally:
-        app.kill()
-        app.wait()
-        if app.stderr:
-            app.stderr.close()
-
-
-def answers(address: str) -> bool:
-    """Whether the page is there."""
-    try:
-        answer = httpx.get(address, timeout=PATIENCE, trust_env=False)
-    except httpx.TransportError:
-        return False
-    return answer.status_code == httpx.codes.OK and TITLE in answer.text
