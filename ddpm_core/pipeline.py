@@ -11,7 +11,7 @@ from typing import Any, TypeVar, get_args
 import numpy as np
 import torch
 from PIL import Image
-from torch import Tensor
+from torch import Tensor, nn
 
 from ddpm_core.checkpoints import folders
 from ddpm_core.checkpoints.atomic import CheckpointError
@@ -24,11 +24,12 @@ from ddpm_core.diffusion.guidance import (
     Wrapper,
     autoguidance,
     classifier_free_guidance,
+    classifier_guidance,
     static_thresholding,
 )
 from ddpm_core.diffusion.illusions import VIEWS, anagram, hybrid, rearranged
 from ddpm_core.diffusion.noise import Noise, SeededNoise, interpolated, starting_at
-from ddpm_core.diffusion.prediction import Predictor, predictor
+from ddpm_core.diffusion.prediction import LabelPredictor, Prediction, Predictor, predictor
 from ddpm_core.diffusion.samplers import SAMPLERS, Step, sample_loop
 from ddpm_core.diffusion.spacing import churned_timesteps
 from ddpm_core.errors import UserError, lookup, no_such
@@ -80,6 +81,7 @@ class LatentDiffusion(HubMixin):
         folder: where it was loaded from; None if it was put together from parts.
         defaults: what `request` sets unless told otherwise, by action and field; all else is as requests have it.
         words: that it knows in prompts, sorted; empty without words.
+        classifier: tells its classes apart in noisy latents, to guide by (`classifier_guidance`); None without one.
 
     Raises:
         UserError: there is no such framing.
@@ -101,6 +103,7 @@ class LatentDiffusion(HubMixin):
         framing: Framing = "any",
         defaults: Mapping[str, dict[str, Any]] | None = None,
         words: Sequence[str] = (),
+        classifier: nn.Module | None = None,
     ):
         if framing not in get_args(Framing):
             raise no_such("framing", framing, get_args(Framing))
@@ -108,6 +111,7 @@ class LatentDiffusion(HubMixin):
         self.guide, self.guidance, self.guidance_interval = guide, guidance, guidance_interval
         self.size, self.name, self.about, self.classes, self.limit = size, name, about, tuple(classes), limit
         self.framing, self.defaults, self.words = framing, dict(defaults or {}), tuple(words)
+        self.classifier = classifier
         self.vocabulary = Vocabulary(self.words, denoiser.text.length) if denoiser.text else None
         self.device = codec.latent_mean.device
         predict: Predictor = predictor(denoiser, diffuser)
@@ -162,7 +166,12 @@ class LatentDiffusion(HubMixin):
         return kind.model_validate({**self.defaults.get(kind.action, {}), **given})
 
     def conditional_predictor(
-        self, guidance: float, label: str | None = None, prompt: str = "", negative_prompt: str = ""
+        self,
+        guidance: float,
+        label: str | None = None,
+        prompt: str = "",
+        negative_prompt: str = "",
+        by_classifier: float = 0,
     ) -> Predictor:
         """The predictor for a class, a prompt or both, with `classifier_free_guidance` of that scale.
 
@@ -172,9 +181,11 @@ class LatentDiffusion(HubMixin):
             label: the class, by name or, if none has that name, by number; None for no class.
             prompt: what to show; words that it does not know (`unknown_words`) say nothing.
             negative_prompt: stands where otherwise the null caption does, and is led away from.
+            by_classifier: scale of `classifier_guidance` to the class, on top of that; 0 for none.
 
         Raises:
-            UserError: there is no such class, no words, or guidance asked of a network that has no null class.
+            UserError: there is no such class, no words, no classifier to be guided by, or guidance asked of a
+                network that has no null class.
         """
         captions = self._captions(prompt, negative_prompt) if prompt.strip() or negative_prompt.strip() else None
         number, null_class = None if label is None else self._class_number(label), self.denoiser.null_class
@@ -183,12 +194,24 @@ class LatentDiffusion(HubMixin):
         predict = predictor(self.denoiser, self.diffuser)
         if null_class is not None or not self.classes:
             asked = null_class if number is None else number
-            return self._wrapped(classifier_free_guidance(predict, asked, null_class, guidance, captions))
-        assert number is not None  # or it would be unconditional, and know of no class or of none
-        if guidance != 1:
-            name = self.name or "this model"
-            raise UserError(f"{name} always wants a class, so it cannot be guided towards one; set guidance to 1.")
-        return self._wrapped(lambda noisy, t: predict(noisy, t, torch.full_like(t, number)))
+            guided = classifier_free_guidance(predict, asked, null_class, guidance, captions)
+        else:
+            assert number is not None  # or it would be unconditional, and know of no class or of none
+            if guidance != 1:
+                name = self.name or "this model"
+                raise UserError(f"{name} always wants a class, so it cannot be guided towards one; set guidance to 1.")
+            guided = partial(_of_class, predict, number)
+        if by_classifier and number is not None:
+            guided = classifier_guidance(guided, self._classifier(), number, self.diffuser, by_classifier)
+        return self._wrapped(guided)
+
+    def _classifier(self) -> nn.Module:
+        if self.classifier is None:
+            raise UserError(
+                f"{self.name or 'this model'} has no classifier to be guided by; set classifier_guidance to 0, or train "
+                "one with python -m ddpm_core.train --stage classifier."
+            )
+        return self.classifier
 
     def class_predictor(self, label: str, guidance: float) -> Predictor:
         """`conditional_predictor` of a class alone."""
@@ -238,7 +261,9 @@ class LatentDiffusion(HubMixin):
         if label is None and not self.unconditional:
             names = ", ".join(self.classes)[:400]
             raise UserError(f"{self.name or 'this model'} always wants a class; choose from: {names}.")
-        predict = self.conditional_predictor(request.guidance, label, prompt, request.negative_prompt)
+        predict = self.conditional_predictor(
+            request.guidance, label, prompt, request.negative_prompt, request.classifier_guidance
+        )
         for field, wrapper in WRAPPERS.items():
             if (value := getattr(request, field, None)) is not None:
                 predict = wrapper(predict, value)
@@ -396,6 +421,7 @@ class LatentDiffusion(HubMixin):
         asked = request.labels | request.prompts
         unused = {"label", "other", "prompt", "other_prompt", "negative_prompt"} - set(asked)
         unused |= set() if asked else {"guidance"}
+        unused |= set() if request.labels else {"classifier_guidance"}
         unused |= {name for name, (field, owners) in OWNERS.items() if getattr(request, field) not in owners} - {"eta"}
         return {"action": request.action, "checkpoint": self.name, **request.model_dump(mode="json", exclude=unused)}
 
@@ -403,3 +429,7 @@ class LatentDiffusion(HubMixin):
 @torch.inference_mode()
 def _without_gradients(steps: Iterator[Step]) -> Iterator[Step]:
     yield from steps
+
+
+def _of_class(predict: LabelPredictor, number: int, noisy: Tensor, t: Tensor) -> Prediction:
+    return predict(noisy, t, torch.full_like(t, number))

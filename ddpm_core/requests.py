@@ -50,8 +50,8 @@ else:
 
 # How a picture is made, not which: what a checkpoint may have other defaults for than the requests.
 METHOD = (
-    "steps", "sampler", "spacing", "eta", "guidance", "variance_type", "snr", "rho", "churn", "mask_rule", "clamp",
-    "resamples", "jump",
+    "steps", "sampler", "spacing", "eta", "guidance", "classifier_guidance", "variance_type", "snr", "rho", "churn",
+    "mask_rule", "clamp", "resamples", "jump",
 )  # fmt: skip
 # Settings that only some samplers or spacings have: the field that chooses, and its values that have them.
 OWNERS: dict[str, tuple[str, tuple[str, ...]]] = {
@@ -110,6 +110,9 @@ class GenerateRequest(Request):
         RHO, ge=1, le=100, description="spacing karras: the larger, the more steps where little is noise"
     )
     churn: float = Field(0.0, ge=0, le=1000, description="fresh noise before each step, for noise taken away (EDM)")
+    classifier_guidance: float = Field(
+        0.0, ge=0, le=20, description="how far a classifier of noisy latents, if there is one, steers to the class"
+    )
 
     @model_validator(mode="after")
     def _last_seed(self) -> Self:

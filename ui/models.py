@@ -94,8 +94,9 @@ class Shelf:
 
 
 def parameter_count(model: LatentDiffusion) -> int:
-    """Parameters of autoencoder and denoiser together."""
-    return sum(p.numel() for part in (model.codec, model.denoiser, model.guide) if part for p in part.parameters())
+    """Parameters of autoencoder, denoiser and what guides it together."""
+    parts = model.codec, model.denoiser, model.guide, model.classifier
+    return sum(p.numel() for part in parts if part for p in part.parameters())
 
 
 def knows_faces(model: LatentDiffusion) -> bool:

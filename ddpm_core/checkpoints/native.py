@@ -1,7 +1,8 @@
 """Our own format: config.json, safetensors and a model card.
 
 A checkpoint folder holds `config.json` (what to build), `vae.safetensors` and `denoiser.safetensors` (what to fill it
-with) and `README.md` (the model card). Of a codec "pixel", `vae.safetensors` holds the latents' statistics alone.
+with) and `README.md` (the model card), and `classifier.safetensors` if one was trained to guide by. Of a codec "pixel",
+`vae.safetensors` holds the latents' statistics alone.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from ddpm_core.checkpoints.atomic import (
 from ddpm_core.diffusion.diffuser import Diffuser
 from ddpm_core.networks.codec import Codec
 from ddpm_core.networks.layers import placed
+from ddpm_core.networks.noisy_classifier import NoisyClassifier
 from ddpm_core.networks.tables import BACKBONES, CODECS
 from ddpm_core.networks.unet import Denoiser
 from ddpm_core.networks.vae import VAE
@@ -34,6 +36,7 @@ from ddpm_core.networks.vae import VAE
 CONFIG = "config.json"
 # The codec's are called after the VAE, which was the first: readers older than the other codecs know no other name.
 CODEC_WEIGHTS, DENOISER_WEIGHTS, GUIDE_WEIGHTS = "vae.safetensors", "denoiser.safetensors", "guide.safetensors"
+CLASSIFIER_WEIGHTS = "classifier.safetensors"
 FILES = (CONFIG, CODEC_WEIGHTS, DENOISER_WEIGHTS)  # without which a checkpoint is not complete
 CARD = "README.md"
 FINISHED = "finished"  # in the metadata of weights
@@ -74,6 +77,7 @@ class Parts:
     framing: Framing = "any"
     defaults: dict[str, dict[str, Any]] = field(default_factory=dict)
     words: tuple[str, ...] = ()
+    classifier: NoisyClassifier | None = None
 
 
 def _rising(interval: tuple[int, int]) -> tuple[int, int]:
@@ -96,6 +100,7 @@ class CheckpointConfig(BaseModel):
     guidance: float = Field(1.0, ge=0, le=10)  # how far it is steered away from its guide
     # First and last timestep at which it is; None for all. Not in the file if it is that.
     guidance_interval: Annotated[tuple[NonNegativeInt, NonNegativeInt], AfterValidator(_rising)] | None = None
+    classifier: dict[str, Any] = {}  # constructor arguments of the one to guide by; not in the file if there is none
     diffuser: dict[str, Any] = {}  # of Diffuser
     classes: list[str] = []  # their names, by number; empty if it was trained without
     words: list[str] = []  # that it knows of captions, by number; not in the file if it was trained without
@@ -110,7 +115,7 @@ class CheckpointConfig(BaseModel):
 def write_config(folder: Path, config: CheckpointConfig) -> None:
     """Write `config.json` into a checkpoint folder, atomically."""
     fields = config.model_dump(mode="json", by_alias=True)
-    for name in ("backbone", "guidance_interval", "words", "defaults"):
+    for name in ("backbone", "guidance_interval", "words", "defaults", "classifier"):
         if fields[name] == CheckpointConfig.model_fields[name].default:
             del fields[name]  # readers older than this field refuse what they do not know
     text = json.dumps(fields, indent=2) + "\n"
@@ -222,6 +227,11 @@ def load_guide(folder: Path, device: str | torch.device = "cpu") -> Denoiser | N
     return _guide(folder, read_config(folder), device)
 
 
+def load_classifier(folder: Path, device: str | torch.device = "cpu") -> NoisyClassifier | None:
+    """The classifier of noisy latents that a checkpoint is guided by; None if it has none. Raises `CheckpointError`."""
+    return _classifier(folder, read_config(folder), device)
+
+
 def load_diffuser(folder: Path) -> Diffuser:
     """The noise schedule of a checkpoint folder. Raises `CheckpointError`."""
     return build(Diffuser, read_config(folder).diffuser, folder)
@@ -232,15 +242,18 @@ def load_parts(folder: Path, device: str | torch.device = "cpu") -> Parts:
     config = read_config(folder)  # once: a trainer may put another in its place meanwhile
     codec, denoiser = _codec(folder, config, device), _denoiser(folder, config, device)
     guide, diffuser = _guide(folder, config, device), build(Diffuser, config.diffuser, folder)
-    channels = {part.latent_channels for part in (codec, denoiser, guide) if part is not None}
+    classifier = _classifier(folder, config, device)
+    channels = {part.latent_channels for part in (codec, denoiser, guide, classifier) if part is not None}
     filled = config.size % (codec.stride * denoiser.patch) == 0
     known = denoiser.classes, denoiser.text.words if denoiser.text else 0
-    if len(channels) > 1 or not filled or known != (len(config.classes), len(config.words)):
+    told = {classifier.classes} if classifier else set()
+    misfit = len(channels) > 1 or not filled or told - {denoiser.classes}
+    if misfit or known != (len(config.classes), len(config.words)):
         raise CheckpointError(f"{folder / CONFIG} is inconsistent: its parts do not fit each other.")
     return Parts(
         codec, denoiser, diffuser, config.size, config.about, guide, config.guidance,
         config.guidance_interval, tuple(config.classes), framing=config.framing, defaults=config.defaults,
-        words=tuple(config.words),
+        words=tuple(config.words), classifier=classifier,
     )  # fmt: skip
 
 
@@ -256,6 +269,12 @@ def _guide(folder: Path, config: CheckpointConfig, device: str | torch.device) -
     if not config.guide:
         return None
     return _filled(BACKBONES[config.backbone], config.guide, Path(folder) / GUIDE_WEIGHTS, device)
+
+
+def _classifier(folder: Path, config: CheckpointConfig, device: str | torch.device) -> NoisyClassifier | None:
+    if not config.classifier:
+        return None
+    return _filled(NoisyClassifier, config.classifier, Path(folder) / CLASSIFIER_WEIGHTS, device)
 
 
 def _filled(kind: type[Network], arguments: dict[str, Any], path: Path, device: str | torch.device) -> Network:

@@ -20,14 +20,14 @@ from ddpm_core.errors import lookup
 from ddpm_core.machine import keep_freed_memory, let_others_go_first, pick_device, use_threads
 from ddpm_core.training.distributed import World, launched, process_group
 from ddpm_core.training.dry_run import dry_run_report
-from ddpm_core.training.initialization import shapes_of
+from ddpm_core.training.initialization import shapes_of, start_of
 from ddpm_core.training.interruption import Interruption, Stop, how_to_go_on, stop_on_signals
 from ddpm_core.training.memory_budget import full_memory_in_one_sentence
 from ddpm_core.training.output_folder import claimed
 from ddpm_core.training.pictures import Pictures, introduced, name_in, read_pictures, skipped_file
 from ddpm_core.training.presets import PRESETS
 from ddpm_core.training.record.progress import StageBar
-from ddpm_core.training.settings import GROUPS, StageName, TrainRequest
+from ddpm_core.training.settings import GROUPS, STAGES, StageName, TrainRequest
 from ddpm_core.training.stages.run import run_stage
 
 
@@ -41,7 +41,7 @@ def main(
         bool, typer.Option("--dry-run", help="say what memory and time it would take, and stop")
     ] = False,
 ) -> None:
-    """Train autoencoder and denoiser, one after the other, on a folder of pictures.
+    """Train autoencoder and denoiser, one after the other, on a folder of pictures; or a classifier to guide them by.
 
     Writes a checkpoint that the app lists as soon as it is complete, with a model card, and in its training/ folder
     the resolved settings, a log as JSONL and as TensorBoard events, sample grids, plots and what --resume needs.
@@ -56,9 +56,10 @@ def main(
     watch = partial(tqdm, desc="reading pictures", unit="", leave=False, disable=not world.is_main)
     stop = Stop(waits=world.size > 1)  # several have to end after the same step
     with in_one_sentence(), full_memory_in_one_sentence():
-        base = shapes_of(given["init"]) if "init" in given else {}
+        start = start_of(given)
+        base = shapes_of(start) if start else {}
         row = lookup(PRESETS, "preset", preset)
-        request = TrainRequest.model_validate(merge(row, base, {"vae": both, "denoiser": both}, given))
+        request = TrainRequest.model_validate(merge(row, base, dict.fromkeys(STAGES, both), given))
         use_threads(request.threads)
         if dry_run:
             if world.size > 1:

@@ -17,6 +17,7 @@ from ddpm_core.diffusion.diffuser import Diffuser
 from ddpm_core.diffusion.prediction import LabelPredictor, Prediction, Predictor
 
 Wrapper = Callable[[Predictor], Predictor]
+LogProbabilities = Callable[[Tensor, Tensor], Tensor]  # log p(class | z_t (B, C, h, w), t (B,)), (B, K)
 
 # What a request can put around whatever predicts: `wrapper(predict, value)`, by the request's field that has the value;
 # a field that is None, or that a request does not have, puts nothing there.
@@ -56,6 +57,30 @@ def classifier_free_guidance(
         return Prediction(
             extrapolate(unconditional, conditional, scale), None if variance is None else variance.chunk(2)[0]
         )
+
+    return guided
+
+
+def classifier_guidance(
+    predict: Predictor, classifier: LogProbabilities, label: int, diffuser: Diffuser, scale: float
+) -> Predictor:
+    """Guidance by a classifier of noisy latents (Dhariwal & Nichol 2021, algorithm 2).
+
+    The noise predicted, less scale * sqrt(1 - alpha_bar) times the gradient of log p(label | z_t): steps go where the
+    classifier is surer of the class. What guides need not be what was trained with classes.
+
+    Args:
+        classifier: differentiable by what it is given.
+        scale: 0 for `predict` alone; 1 for the product of both, above 1 the classifier counts more.
+    """
+
+    def guided(noisy: Tensor, t: Tensor) -> Prediction:
+        eps, variance = predict(noisy, t)
+        with torch.inference_mode(False), torch.enable_grad():
+            z, at = noisy.clone().requires_grad_(), t.clone()  # (B, C, h, w), (B,): tensors that autograd may keep
+            (gradient,) = torch.autograd.grad(classifier(z, at)[:, label].sum(), z)  # (B, C, h, w)
+        _, sigma = diffuser.signal_and_noise(t, noisy)  # (B, 1, 1, 1)
+        return Prediction(eps - scale * sigma * gradient, variance)
 
     return guided
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ddpm_core.diffusion.diffuser import Diffuser
 from ddpm_core.networks.unet import Denoiser
@@ -47,6 +47,17 @@ class Rescheduled(Denoiser):
         return self.network(noisy, self.states[t.cpu()].to(t), label, encoder_hidden_states)
 
 
+class RescheduledClassifier(nn.Module):
+    """The same for a classifier of noisy latents."""
+
+    def __init__(self, classifier: nn.Module, asked: Diffuser, trained: Diffuser):
+        super().__init__()
+        self.classifier, self.states = classifier, same_noise(asked, trained)
+
+    def forward(self, noisy: Tensor, t: Tensor) -> Tensor:
+        return self.classifier(noisy, self.states[t.cpu()].to(t))
+
+
 def under_schedule(model: LatentDiffusion, schedule: str) -> LatentDiffusion:
     """The model with the schedule of that name in `SCHEDULES`, of as many states and the same ends.
 
@@ -56,7 +67,10 @@ def under_schedule(model: LatentDiffusion, schedule: str) -> LatentDiffusion:
     if schedule == trained.schedule:
         return model
     asked = Diffuser(trained.num_timesteps, trained.beta_start, trained.beta_end, schedule)
-    return with_networks(model, lambda network: Rescheduled(network, asked, trained), asked)
+    other = with_networks(model, lambda network: Rescheduled(network, asked, trained), asked)
+    if model.classifier is not None:
+        other.classifier = RescheduledClassifier(model.classifier, asked, trained)
+    return other
 
 
 def with_networks(
@@ -66,7 +80,7 @@ def with_networks(
     other = LatentDiffusion(
         model.codec, change(model.denoiser), diffuser or model.diffuser, model.size, model.name, model.about,
         None if model.guide is None else change(model.guide), model.guidance, model.guidance_interval, model.classes,
-        model.limit, model.framing, words=model.words,
+        model.limit, model.framing, words=model.words, classifier=model.classifier,
     )  # fmt: skip
     for wrapper in model.wrappers[len(other.wrappers) :]:
         other = other.with_wrapper(wrapper)

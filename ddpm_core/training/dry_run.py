@@ -28,6 +28,7 @@ from ddpm_core.training.pictures import Pictures, introduction, name_in
 from ddpm_core.training.record.progress import in_bytes, in_hours
 from ddpm_core.training.resume import changes
 from ddpm_core.training.settings import StageName, StageSettings, TrainRequest
+from ddpm_core.training.stages.classifier import ClassifierStage
 from ddpm_core.training.stages.denoiser import DenoiserStage
 from ddpm_core.training.stages.run import free_place, prepare
 from ddpm_core.training.stages.stage import Stage
@@ -106,7 +107,7 @@ def dry_run_report(request: TrainRequest) -> Iterator[str]:
     with tempfile.TemporaryDirectory() as folder:
         for name, stage in _stages(request, Path(folder), found):
             data = {"pictures": pixels}
-            if isinstance(stage, DenoiserStage):
+            if isinstance(stage, DenoiserStage | ClassifierStage):
                 data["latents"] = _latent_bytes(request, found, stage.codec)
             estimate = _estimate(name, stage, request, steps_taken(places[name]), data)
             remaining += estimate.remaining

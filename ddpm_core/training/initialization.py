@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import filecmp
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,15 @@ LATENT_ENDS = (  # as wide as the latent, of a UNet and of a DiT
     "input.weight", "output.2.weight", "output.2.bias", "output.weight", "output.bias",
 )  # fmt: skip
 LABEL, TIME_BIAS = "label.weight", "time.2.bias"
+
+
+def start_of(given: Mapping[str, Any]) -> Path | None:
+    """The checkpoint whose shapes a run has by default, of what was given: that of --init, or the one to be guided."""
+    if "init" in given:
+        return Path(given["init"])
+    out = given.get("out")
+    guided = given.get("stage") == "classifier" and out is not None and (Path(out) / checkpoint.CONFIG).exists()
+    return Path(str(out)) if guided else None
 
 
 def shapes_of(folder: Path) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from ddpm_core.checkpoints.atomic import CheckpointError
 from ddpm_core.cli import plain
 from ddpm_core.data.find import HELD_OUT_FRACTION
 from ddpm_core.diffusion.schedules import SCHEDULE_ALIASES
-from ddpm_core.training.settings import StageName, TrainRequest
+from ddpm_core.training.settings import STAGES, StageName, TrainRequest
 
 # What does not change what is learned: where and how often things are written, on what they are computed.
 ASIDE = {"out", "stage", "resume", "init", "device", "threads", "save_every", "sample_every", "about", "framing"}
@@ -77,7 +77,7 @@ def refuse_other_classes(folder: Path, classes: tuple[str, ...]) -> None:
 
 def _settings(stage: StageName, request: dict[str, Any]) -> dict[str, Any]:
     """The settings that a stage's result depends on, by the name of their flag."""
-    common = {name: value for name, value in request.items() if name not in ASIDE | {"vae", "denoiser"}}
+    common = {name: value for name, value in request.items() if name not in ASIDE | set(STAGES)}
     common.setdefault("held_out", HELD_OUT_FRACTION)  # before it was a setting
     return common | {f"{stage}_{name}": value for name, value in request[stage].items()}
 

@@ -17,6 +17,7 @@ from ddpm_core.machine import Precision
 from ddpm_core.networks.codec import PixelCodec
 from ddpm_core.networks.dit import DiT
 from ddpm_core.networks.mixers import Mixer
+from ddpm_core.networks.noisy_classifier import NoisyClassifier
 from ddpm_core.networks.tables import default
 from ddpm_core.networks.unet import UNet, Variance
 from ddpm_core.networks.vae import VAE
@@ -24,8 +25,12 @@ from ddpm_core.requests import MAX_SEED, Request
 from ddpm_core.training.losses import Weighting
 from ddpm_core.training.timesteps import TimestepDraw
 
-StageName = Literal["vae", "denoiser"]
-STAGES: dict[StageName, str] = {"vae": "autoencoder", "denoiser": "denoiser"}  # in order, as people call them
+StageName = Literal["vae", "denoiser", "classifier"]
+STAGES: dict[StageName, str] = {  # in order, as people call them
+    "vae": "autoencoder",
+    "denoiser": "denoiser",
+    "classifier": "classifier",
+}
 PRIVATE = {"data", "out", "stage", "resume", "device", "threads", "init"}  # of this machine, not of the checkpoint
 
 if TYPE_CHECKING:  # type checkers cannot read literals made at run time
@@ -148,15 +153,37 @@ class DenoiserSettings(StageSettings):
         return self
 
 
+class ClassifierSettings(StageSettings):
+    """The classifier of noisy latents that guides to a class: its shape and its training."""
+
+    SHAPE = ("channels", "blocks", "dropout")
+
+    # A few minutes for digits on one CPU core; weights below a megabyte.
+    iterations: int = Field(1_000, ge=1, description="optimiser steps")
+    batch_size: int = Field(64, ge=1, le=4096, description="pictures per micro-batch")
+    learning_rate: float = Field(2e-3, gt=0, le=1, description="peak learning rate of AdamW")
+    warmup: int = Field(100, ge=0, description="steps of linear learning-rate warm-up")
+    ema_decay: float = Field(0.99, ge=0, lt=1, title="EMA decay", description="decay of the weights' moving average")
+    channels: Widths = Field(
+        default(NoisyClassifier, "channels"), description="width at each halving of the latent, finest first"
+    )
+    blocks: int = Field(default(NoisyClassifier, "blocks"), ge=1, le=8, description="residual blocks per level")
+    dropout: float = Field(default(NoisyClassifier, "dropout"), ge=0, lt=1, description="fraction of channels dropped")
+
+
 class TrainRequest(Request):
-    """A training run: autoencoder, denoiser or one after the other."""
+    """A training run: autoencoder, denoiser or one after the other; or a classifier to guide a denoiser by."""
 
     data: Path = Field(
         description="folder of pictures, a .zip or .tar of one, .parquet as Hugging Face datasets writes it, or a "
         ".npz in MNIST's layout; class folders, train/ and val/ beside each other and a labels.csv are understood"
     )
     out: Path = Field(description="checkpoint folder to write")
-    stage: Literal["all", "vae", "denoiser"] = Field("all", description="which of the two to train")
+    stage: Literal["all", "vae", "denoiser", "classifier"] = Field(
+        "all",
+        description="what to train: autoencoder and denoiser, one of them, or, for a checkpoint that is there, a "
+        "classifier to guide it by",
+    )
     size: int = Field(128, ge=8, le=1024, description="side of the training pictures, pixels")
     resume: bool = Field(False, description="continue the interrupted run in --out")
     init: Path | None = Field(None, title="Start from", description="checkpoint whose weights to start from")
@@ -200,6 +227,7 @@ class TrainRequest(Request):
     )
     vae: VaeSettings = VaeSettings()
     denoiser: DenoiserSettings = DenoiserSettings()
+    classifier: ClassifierSettings = ClassifierSettings()
 
     @model_validator(mode="after")
     def _something_to_learn(self) -> Self:
@@ -234,5 +262,7 @@ GROUPS: dict[str, tuple[str, ...]] = {  # settings by their place, as the page's
     ),
     "Fills": tuple(f"denoiser.clamp_{name}" for name in ("share", "timesteps", "middle", "recolour")),
     "How the denoiser learns": tuple(f"denoiser.{name}" for name in OPTIMISER),
+    "Classifier to guide by": tuple(f"classifier.{name}" for name in ClassifierSettings.SHAPE),
+    "How the classifier learns": tuple(f"classifier.{name}" for name in OPTIMISER),
     "Run": ("precision", "seed", "save_every", "sample_every", "device", "threads"),
 }  # fmt: skip

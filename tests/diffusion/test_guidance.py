@@ -12,7 +12,12 @@ from torch.nn import functional as F
 from ddpm_core.diffusion import guidance
 from ddpm_core.diffusion.constraints import CLAMPS, repaint_timesteps
 from ddpm_core.diffusion.diffuser import Diffuser
-from ddpm_core.diffusion.guidance import autoguidance, classifier_free_guidance, static_thresholding
+from ddpm_core.diffusion.guidance import (
+    autoguidance,
+    classifier_free_guidance,
+    classifier_guidance,
+    static_thresholding,
+)
 from ddpm_core.diffusion.illusions import VIEWS, anagram, hybrid, rearranged
 from ddpm_core.diffusion.noise import SeededNoise
 from ddpm_core.diffusion.prediction import Prediction, Predictor
@@ -35,6 +40,21 @@ def poor(z: Tensor, t: Tensor) -> Tensor:
 @of_noise
 def by_class(z: Tensor, t: Tensor, labels: Tensor) -> Tensor:
     return good(z, t).eps + 0.1 * z.abs() * labels[:, None, None, None]
+
+
+def bell(z: Tensor, t: Tensor) -> Tensor:
+    """log p of three classes for latents (B, C, h, w): the classes' are bells around -1, 0 and 1."""
+    apart = z.flatten(1)[:, None] - torch.tensor([-1.0, 0.0, 1.0])[None, :, None]  # (B, 3, C h w)
+    return -apart.square().sum(2) / 2
+
+
+@pytest.mark.parametrize("scale", [0.5, 3])
+def test_classifier_guidance_is_the_formula_of_dhariwal_and_nichol_inside_inference_too(scale: float) -> None:
+    with torch.inference_mode():  # as the pipeline runs it
+        guided = classifier_guidance(good, bell, 2, Diffuser(), scale)(Z.clone(), T.clone()).eps
+    sigma = (1 - Diffuser().alpha_bar[T]).sqrt().float()[:, None, None, None]
+    torch.testing.assert_close(guided, good(Z, T).eps - scale * sigma * (1 - Z))
+    torch.testing.assert_close(classifier_guidance(good, bell, 2, Diffuser(), 0)(Z, T).eps, good(Z, T).eps)
 
 
 def test_scale_1_is_the_model_alone_and_0_the_weaker_one() -> None:
@@ -97,6 +117,9 @@ def test_guidance_keeps_the_variance_of_what_it_guides() -> None:
     assert torch.equal(guided(Z, T).variance, torch.full_like(Z, 0.3))
     assert autoguidance(with_variance(None), with_variance(0.9), 2.0)(Z, T).variance is None
 
+    by_classifier = classifier_guidance(with_variance(0.3), bell, 0, Diffuser(), 2.0)
+    assert torch.equal(by_classifier(Z, T).variance, torch.full_like(Z, 0.3))
+
     limited = static_thresholding(with_variance(0.3), Diffuser(), 1.0)
     assert torch.equal(limited(Z, T).variance, torch.full_like(Z, 0.3))
 
@@ -113,6 +136,7 @@ def test_guidance_keeps_the_variance_of_what_it_guides() -> None:
 WRAPPED: dict[str, Predictor] = {
     "autoguidance": autoguidance(good, poor, 1.5),
     "classifier-free guidance": classifier_free_guidance(by_class, 1, 2, 3.0),
+    "classifier guidance": classifier_guidance(good, bell, 1, Diffuser(), 0.02),
     "static thresholding": static_thresholding(good, Diffuser(), 0.5),
     "rearranged": rearranged(uneven, lambda z: F.pixel_shuffle(z, 2), lambda z: F.pixel_unshuffle(z, 2)),
     "anagram": anagram([(good, VIEWS["identity"]), (good, VIEWS["turned-90"])]),

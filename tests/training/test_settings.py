@@ -10,7 +10,15 @@ from pydantic import BaseModel
 from ddpm_core.diffusion.diffuser import Diffuser
 from ddpm_core.diffusion.schedules import SCHEDULES
 from ddpm_core.networks.mixers import MIXERS
-from ddpm_core.training.settings import GROUPS, PRIVATE, STAGES, DenoiserSettings, TrainRequest, VaeSettings
+from ddpm_core.training.settings import (
+    GROUPS,
+    PRIVATE,
+    STAGES,
+    ClassifierSettings,
+    DenoiserSettings,
+    TrainRequest,
+    VaeSettings,
+)
 from tests.complaints import complaint_of
 
 PATHS = {"data": "in", "out": "out"}
@@ -89,9 +97,9 @@ def test_the_choices_of_settings_are_those_the_code_offers() -> None:
 
 
 def test_every_setting_says_what_it_is() -> None:
-    for model in (TrainRequest, VaeSettings, DenoiserSettings):
+    for model in (TrainRequest, VaeSettings, DenoiserSettings, ClassifierSettings):
         for name, field in model.model_fields.items():
-            assert field.description or name in ("vae", "denoiser"), name
+            assert field.description or name in STAGES, name
 
 
 def test_stages_run_in_order_and_pixels_need_no_autoencoder() -> None:
@@ -114,4 +122,5 @@ def test_every_setting_stands_in_one_group() -> None:
     wanted = set(TrainRequest.model_fields) - {*STAGES, "data", "out", "resume"}
     wanted |= {f"vae.{name}" for name in VaeSettings.model_fields}
     wanted |= {f"denoiser.{name}" for name in DenoiserSettings.model_fields}
+    wanted |= {f"classifier.{name}" for name in ClassifierSettings.model_fields}
     assert sorted(places) == sorted(wanted)

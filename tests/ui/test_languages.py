@@ -24,7 +24,7 @@ SAME = {  # names, which are the same everywhere
     "/home/me/photos", "Run",
 }  # fmt: skip
 COMPOSED = {  # put together from parts, in ui/training, ui/tabs, ddpm_core/images/masks.py and static/everybody.js
-    "Download MP4", "Loss of the autoencoder", "Loss of the denoiser", "Warning", "Info",
+    "Download MP4", "Loss of the autoencoder", "Loss of the denoiser", "Loss of the classifier", "Warning", "Info",
     "A face if one is painted. Around the paint, small parts of large pictures come out finer.",
     "A photo is cut to the face in it, or without one to the square in its middle; what comes out is as large as the "
     "model's pictures, {size} pixels a side.",

@@ -39,6 +39,30 @@ def class_rows(
     return label, second, other, guidance
 
 
+def classifier_row(name: str, shelf: Shelf, checkpoint: gr.Dropdown) -> gr.Slider:
+    """How far a classifier steers to the class, shown only where the checkpoint has one to guide by."""
+    offered = offered_classifier(shelf.load(shelf.first))
+    slider = gr.Slider(
+        0, 8, **offered, step=0.1, label="Classifier guidance", buttons=[],
+        elem_id=f"{name}-classifier-guidance", info="How far a classifier of noisy pictures steers to the class.",
+    )  # fmt: skip
+
+    def offer(chosen: str, value: float) -> dict[str, Any]:
+        now = offered_classifier(shelf.load(chosen))
+        return gr.update(**now | ({"value": value} if now["visible"] else {}))
+
+    checkpoint.change(as_warning(offer), [checkpoint, slider], slider, **PAGE_ONLY, **ONE_AT_A_TIME)
+    return slider
+
+
+def offered_classifier(model: LatentDiffusion) -> dict[str, Any]:
+    """How that is for a model, before anything is chosen."""
+    return {
+        "value": model.request(GenerateRequest).classifier_guidance,
+        "visible": bool(model.classes) and model.classifier is not None,
+    }
+
+
 def _picker(name: str, part: str, shelf: Shelf) -> gr.Dropdown:
     picked, _ = offered_classes(shelf.load(shelf.first))
     return gr.Dropdown(**picked, label="Class", elem_id=f"{name}-{part}", filterable=True, min_width=96)

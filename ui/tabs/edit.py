@@ -13,7 +13,7 @@ from ddpm_core.images.files import open_picture, to_tensor
 from ddpm_core.pipeline import LatentDiffusion
 from ddpm_core.requests import EditRequest, GenerateRequest
 from ui import examples
-from ui.components.class_picker import class_row
+from ui.components.class_picker import class_row, classifier_row
 from ui.components.controls import count_row, follow, sampling, seed_row
 from ui.components.events import ONE_AT_A_TIME, PAGE_ONLY
 from ui.components.progress import Updates, run_with_previews, status
@@ -70,9 +70,10 @@ class EditTab:
                 control = RunControl("Edit", "edit")
                 with gr.Accordion("Advanced", open=False):
                     steps, sampler = sampling("edit", shelf.load(shelf.first).request(EditRequest))
+                    by_classifier = classifier_row("edit", shelf, checkpoint)
         self.fields: dict[str, gr.components.Component] = {
             "strength": strength, "seed": seed, "label": label, "guidance": guidance, "count": count, "steps": steps,
-            "sampler": sampler,
+            "sampler": sampler, "classifier_guidance": by_classifier,
         }  # fmt: skip
         follow(checkpoint, shelf, EditRequest, self.fields)
         control.wire(

@@ -12,7 +12,7 @@ from ddpm_core.diffusion.samplers import Step
 from ddpm_core.pipeline import LatentDiffusion
 from ddpm_core.requests import GenerateRequest
 from ui import examples
-from ui.components.class_picker import class_row
+from ui.components.class_picker import class_row, classifier_row
 from ui.components.controls import count_row, follow, sampling, seed_row, stage_of
 from ui.components.events import AT_ONCE
 from ui.components.progress import Updates, run_with_previews, status
@@ -68,8 +68,10 @@ class GenerateTab:
                 control = RunControl("Generate", "generate")
                 with gr.Accordion("Advanced", open=False):
                     steps, sampler = sampling("generate", shelf.load(shelf.first).request(GenerateRequest))
+                    by_classifier = classifier_row("generate", shelf, checkpoint)
         self.fields: dict[str, gr.components.Component] = {
             "seed": seed, "count": count, "steps": steps, "sampler": sampler, "label": label, "guidance": guidance,
+            "classifier_guidance": by_classifier,
         }  # fmt: skip
         follow(checkpoint, shelf, GenerateRequest, self.fields)
         control.wire(

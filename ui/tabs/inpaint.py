@@ -16,7 +16,7 @@ from ddpm_core.pipeline import LatentDiffusion
 from ddpm_core.requests import GenerateRequest, InpaintRequest
 from ui import examples
 from ui.components import editor_canvas
-from ui.components.class_picker import class_row
+from ui.components.class_picker import class_row, classifier_row
 from ui.components.controls import count_row, crop_choice, follow, holding, sampling, seed_row, shaping
 from ui.components.events import ONE_AT_A_TIME, PAGE_ONLY, announced
 from ui.components.progress import Updates, run_with_previews, seconds, status
@@ -81,11 +81,12 @@ class InpaintTab:
                     own = shelf.load(shelf.first).request(InpaintRequest)
                     steps, sampler = sampling("inpaint", own)
                     clamp, resamples = holding("inpaint", own)
+                    by_classifier = classifier_row("inpaint", shelf, checkpoint)
                     grow, feather, crop = shaping("inpaint", knows_faces(shelf.load(shelf.first)))
         self.fields: dict[str, gr.components.Component] = {
             "keep_painted": region, "seed": seed, "count": count, "steps": steps, "sampler": sampler,
             "clamp": clamp, "resamples": resamples, "grow": grow, "feather": feather, "crop": crop, "label": label,
-            "guidance": guidance,
+            "guidance": guidance, "classifier_guidance": by_classifier,
         }  # fmt: skip
         follow(checkpoint, shelf, InpaintRequest, self.fields)
         checkpoint.change(as_warning(self._fit), [checkpoint, crop], [self.ready, crop], **PAGE_ONLY, **ONE_AT_A_TIME)

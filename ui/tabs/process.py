@@ -15,7 +15,7 @@ from ddpm_core.images.animation import MOST_FRAMES, evenly
 from ddpm_core.requests import GenerateRequest, InpaintRequest, ProcessSettings
 from ui import examples
 from ui.components.animation_view import AnimationView
-from ui.components.class_picker import class_row
+from ui.components.class_picker import class_row, classifier_row
 from ui.components.controls import follow, sampling, seed_row
 from ui.components.events import AT_ONCE, PAGE_ONLY
 from ui.components.progress import Updates, run_with_previews
@@ -98,6 +98,7 @@ class ProcessTab:
                     )
                     speed = gr.Radio(SPEEDS, value=USUAL.seconds, label="Its speed", elem_id="process-speed")
                     self.steps, self.sampler = sampling("process", shelf.load(shelf.first).request(GenerateRequest))
+                    self.by_classifier = classifier_row("process", shelf, checkpoint)
         follow(checkpoint, shelf, GenerateRequest, {"steps": self.steps, "sampler": self.sampler}, self.inputs)
         frames = [view, self.latents, self.denoised]
         control.wire(
@@ -123,7 +124,7 @@ class ProcessTab:
     @property
     def carried(self) -> list[gr.components.Component]:
         """The components `carry` fills."""
-        values = [self.seed, self.steps, self.sampler, self.label, self.guidance]
+        values = [self.seed, self.steps, self.sampler, self.label, self.guidance, self.by_classifier]
         return [self.inputs, self.about, self.plain, *values]
 
     def carry(self, inputs: RunInputs | None) -> tuple[Any, ...]:
@@ -133,6 +134,7 @@ class ProcessTab:
         request, inpainting = inputs.request, isinstance(inputs.request, InpaintRequest)
         repeated = inputs if inpainting else None
         values = request.seed, request.steps, request.sampler, request.label or "", request.guidance
+        values = *values, request.classifier_guidance
         return repeated, _about(repeated), gr.update(visible=inpainting), *values
 
     def _animate(
@@ -161,12 +163,14 @@ class ProcessTab:
         sampler: str,
         label: str,
         guidance: float,
+        by_classifier: float,
         view: str,
         side: int,
         speed: float,
         format: str,
     ) -> Iterator[Updates]:
         values = {"seed": seed, "steps": steps, "sampler": sampler, "label": label, "guidance": guidance}
+        values["classifier_guidance"] = by_classifier
         model = self.shelf.load(checkpoint)
         if inputs is None:
             inputs = RunInputs(build_request(GenerateRequest, model, **values))

@@ -43,6 +43,7 @@ EXAMPLE_CAPTION = "What a finished run looks like: the shipped digits, a row of 
 GRID_CAPTION = {
     "vae": "Autoencoder after {} steps: pictures, each with what comes back beside it.",
     "denoiser": "Denoiser after {} steps: made from noise.",
+    "classifier": "Classifier after {} steps: made from noise, guided to classes by it alone.",
 }
 CLOSED = (
     "Training is off, because this page may be open to others than the owner of the machine. Started with "
@@ -315,7 +316,7 @@ def _readable(path: Path) -> str | None:
 def _table(stage: StageName, curve: Curve) -> pandas.DataFrame:
     """What a plot draws."""
     rows = [(step, loss, TRAINING) for step, loss in curve.training]
-    if stage == "denoiser":  # its first row names the series: the plot does not learn of one that comes later
+    if stage != "vae":  # its first row names the series: the plot does not learn of one that comes later
         rows += [(step, loss, HELD_OUT) for step, loss in [(0, math.nan), *curve.held_out]]
     return pandas.DataFrame(rows, columns=["step", "loss", "of"])
 

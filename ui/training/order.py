@@ -12,7 +12,7 @@ from ddpm_core.cli import merge, plain
 from ddpm_core.errors import complaint
 from ddpm_core.training.initialization import shapes_of
 from ddpm_core.training.presets import PRESETS
-from ddpm_core.training.settings import TrainRequest
+from ddpm_core.training.settings import STAGES, TrainRequest
 from ui.errors import Problem
 
 PICTURES = "pictures.zip"  # what was uploaded, in the run's folder
@@ -93,7 +93,7 @@ class Order(BaseModel):
         both = {name: value for name, value in self._both() if value is not None}
         base = shapes_of(Path(self.settings["init"])) if "init" in self.settings else {}
         given = merge(self.settings, {"data": self.pictures(out), "out": out, **self._always()})
-        return TrainRequest.model_validate(merge(PRESETS[self.preset], base, {"vae": both, "denoiser": both}, given))
+        return TrainRequest.model_validate(merge(PRESETS[self.preset], base, dict.fromkeys(STAGES, both), given))
 
     def arguments(self, out: Path, device: str) -> list[str]:
         """What the command is told, to write into `out`; the same with --resume goes on."""

@@ -19,9 +19,18 @@ import torch
 from torch import nn
 
 from ddpm_core.checkpoints.atomic import write_atomically
-from ddpm_core.checkpoints.native import CARD, CODEC_WEIGHTS, DENOISER_WEIGHTS, CheckpointConfig, build, read_config
+from ddpm_core.checkpoints.native import (
+    CARD,
+    CLASSIFIER_WEIGHTS,
+    CODEC_WEIGHTS,
+    DENOISER_WEIGHTS,
+    CheckpointConfig,
+    build,
+    read_config,
+)
 from ddpm_core.cli import merge
 from ddpm_core.diffusion.diffuser import Diffuser
+from ddpm_core.networks.noisy_classifier import NoisyClassifier
 from ddpm_core.networks.tables import BACKBONES, CODECS, default
 from ddpm_core.training.losses import DECILES
 from ddpm_core.training.record.journal import grids_of, rows_of, runs_of
@@ -35,8 +44,9 @@ MEASURES: dict[str, tuple[StageName, str, str]] = {  # of which stage, what it m
     "held_out_psnr": ("vae", "reconstruction, mean over pictures", "{:.2f} dB"),
     "held_out_gradient_ratio": ("vae", "edge strength, reconstructed / original", "{:.3f}"),
     "held_out_loss": ("denoiser", "denoising loss", "{:.4f}"),
+    "held_out_accuracy": ("classifier", "noisy latents whose class the classifier reads, all timesteps", "{:.3f}"),
 }
-ELSEWHERE = {"vae", "denoiser", "data", "init", "about", "framing"}  # what the table of settings leaves to other places
+ELSEWHERE = {*STAGES, "data", "init", "about", "framing"}  # what the table of settings leaves to other places
 
 Record = dict[StageName, list[dict[str, Any]]]  # of each stage, rows of its log, or its runs
 
@@ -157,6 +167,11 @@ def _parts(config: CheckpointConfig, out: Path) -> str:
         lines.append([kind, what, _count(unet), f"`{DENOISER_WEIGHTS}`"])
         diffuser = build(Diffuser, config.diffuser, out)
         lines.append(["diffuser", f"{diffuser.schedule}, {diffuser.num_timesteps} states", "-", "`config.json`"])
+    if config.classifier:
+        with torch.device("meta"):
+            classifier = build(NoisyClassifier, config.classifier, out)
+        what = f"{_value(list(classifier.channels))} channels, to guide by (`--classifier-guidance`)"
+        lines.append(["classifier of noisy latents", what, _count(classifier), f"`{CLASSIFIER_WEIGHTS}`"])
     return _table(["part", "", "parameters", "file"], lines)
 
 
@@ -202,7 +217,8 @@ def _where(run: dict[str, Any]) -> str:
 
 def _commands(config: CheckpointConfig, name: str) -> list[str]:
     recorded = {stage: config.training[stage] for stage in STAGES if stage in config.training}
-    if not recorded:
+    guiding = recorded.pop("classifier", None)  # which is always a run of its own
+    if not recorded and not guiding:
         return []
     shared = [{key: value for key, value in settings.items() if key not in STAGES} for settings in recorded.values()]
     together = all(each == shared[0] for each in shared) and len(recorded) == (2 if config.codec == "vae" else 1)
@@ -210,6 +226,8 @@ def _commands(config: CheckpointConfig, name: str) -> list[str]:
         lines = [command(merge(*recorded.values()), name)]
     else:
         lines = [command(settings, name, stage) for stage, settings in recorded.items()]
+    if guiding:
+        lines.append(command(guiding, name, "classifier"))
     return ["\n".join(["```sh", *lines, "```"])]
 
 

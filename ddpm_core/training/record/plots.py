@@ -30,7 +30,11 @@ LINES = 6  # moments of a run that its loss by timestep is shown at
 WINDOWS = 30  # the curve is a mean over one part of so many of the run
 KEY: dict[str, Any] = {"frameon": True, "facecolor": PAPER, "edgecolor": "none", "labelcolor": INK, "framealpha": 0.8}
 TENTHS = {"held_out_decile_": "held-out pictures", "train_decile_": "training pictures (none were held out)"}
-MEASURES = {"held_out_psnr": "held-out PSNR, dB", "held_out_gradient_ratio": "held-out edges, share"}
+MEASURES = {
+    "held_out_psnr": "held-out PSNR, dB",
+    "held_out_gradient_ratio": "held-out edges, share",
+    "held_out_accuracy": "held out, read right",
+}
 
 
 def loss_file(stage: StageName) -> str:

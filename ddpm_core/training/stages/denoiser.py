@@ -100,7 +100,8 @@ class DenoiserStage:
         if steps := checkpoint.finished_after(request.out / checkpoint.CODEC_WEIGHTS):
             basis["autoencoder"] = f"{steps} steps"
         teacher = guided_output(request.init, device) if request.denoiser.learns == "guided" else None
-        train, held_out = encode_pictures(request, codec, pictures, write=world.is_main)
+        recoloured = bool(request.denoiser.clamp_share and request.denoiser.clamp_recolour)
+        train, held_out = encode_pictures(request, codec, pictures, world.is_main, recoloured)
         return cls(request, model, codec, train, held_out, pictures.classes, teacher, basis, notes)
 
     def loss(self, model: Denoiser, micro_batch: MicroBatch) -> dict[str, Tensor]:

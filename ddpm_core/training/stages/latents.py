@@ -51,9 +51,10 @@ class Views(NamedTuple):
 
 
 def encode_pictures(
-    request: TrainRequest, codec: Codec, pictures: Pictures, write: bool
+    request: TrainRequest, codec: Codec, pictures: Pictures, write: bool, recoloured: bool = False
 ) -> tuple[LatentSet, LatentSet | None]:
-    """Latents of the pictures to train on, and of those held out; kept if `write` allows it.
+    """Latents of the pictures to train on, in another light as well if asked for, and of those held out; kept if
+    `write` allows it.
 
     Pixels for latents are not kept: they are made in no time, and several times as large as the pictures.
     """
@@ -63,7 +64,7 @@ def encode_pictures(
     clean = _latents(codec, views, request.out / "training" / LATENTS, write)
     known = bool(pictures.classes)
     sets = {name: LatentSet(clean[name], labels_of(each) if known else None) for name, each in views.items()}
-    if request.denoiser.clamp_share and request.denoiser.clamp_recolour:
+    if recoloured:
         other_light = {"recoloured": views["train"]._replace(recoloured=True)}
         latents = _latents(codec, other_light, request.out / "training" / RECOLOURED, write)
         sets["train"].recoloured = latents["recoloured"]

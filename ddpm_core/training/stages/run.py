@@ -17,6 +17,7 @@ from ddpm_core.training.record.journal import Journal
 from ddpm_core.training.record.report import reported
 from ddpm_core.training.resume import changes, other_basis, refuse_other_classes
 from ddpm_core.training.settings import STAGES, StageName, StageSettings, TrainRequest
+from ddpm_core.training.stages.classifier import ClassifierStage
 from ddpm_core.training.stages.critic import AdversarialVaeStage
 from ddpm_core.training.stages.denoiser import DenoiserStage
 from ddpm_core.training.stages.stage import Stage, weights_file
@@ -60,6 +61,8 @@ def prepare(stage: StageName, request: TrainRequest, pictures: Pictures, world: 
     lookup(STAGES, "stage", stage)
     if stage == "denoiser":
         return DenoiserStage.prepare(request, pictures, world)
+    if stage == "classifier":
+        return ClassifierStage.prepare(request, pictures, world)
     return (AdversarialVaeStage if request.vae.adversarial_weight else VaeStage).prepare(request, pictures)
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from ddpm_core.networks.mixers import Mixer
 from ddpm_core.training.presets import PRESETS
-from ddpm_core.training.settings import GROUPS, DenoiserSettings, TrainRequest, VaeSettings
+from ddpm_core.training.settings import GROUPS, STAGES, ClassifierSettings, DenoiserSettings, TrainRequest, VaeSettings
 from ui.training.order import Order
 from ui.training.settings_form import INIT, NOT_ON_PAGE, Form, place_settings, preset_values
 
@@ -24,9 +24,10 @@ def form() -> Form:
 
 
 def test_every_setting_has_a_control(form: Form) -> None:
-    wanted = {name for name in TrainRequest.model_fields if name not in NOT_ON_PAGE | {"vae", "denoiser"}}
+    wanted = {name for name in TrainRequest.model_fields if name not in NOT_ON_PAGE | set(STAGES)}
     wanted |= {f"vae.{name}" for name in VaeSettings.model_fields}
     wanted |= {f"denoiser.{name}" for name in DenoiserSettings.model_fields}
+    wanted |= {f"classifier.{name}" for name in ClassifierSettings.model_fields}
     assert set(form) == wanted
     assert {
         "codec",
