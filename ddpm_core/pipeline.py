@@ -207,10 +207,8 @@ class LatentDiffusion(HubMixin):
 
     def _classifier(self) -> nn.Module:
         if self.classifier is None:
-            raise UserError(
-                f"{self.name or 'this model'} has no classifier to be guided by; set classifier_guidance to 0, or train "
-                "one with python -m ddpm_core.train --stage classifier."
-            )
+            name, todo = self.name or "this model", "train one with python -m ddpm_core.train --stage classifier"
+            raise UserError(f"{name} has no classifier to be guided by; set classifier_guidance to 0, or {todo}.")
         return self.classifier
 
     def class_predictor(self, label: str, guidance: float) -> Predictor:
