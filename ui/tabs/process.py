@@ -134,8 +134,8 @@ class ProcessTab:
         request, inpainting = inputs.request, isinstance(inputs.request, InpaintRequest)
         repeated = inputs if inpainting else None
         values = request.seed, request.steps, request.sampler, request.label or "", request.guidance
-        values = *values, request.classifier_guidance
-        return repeated, _about(repeated), gr.update(visible=inpainting), *values
+        shown = repeated, _about(repeated), gr.update(visible=inpainting)
+        return *shown, *values, request.classifier_guidance
 
     def _animate(
         self, view: str, latents: Frames, denoised: Frames, side: int, speed: float, format: str

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -166,5 +167,5 @@ def take_checkpoint(request: TrainRequest) -> list[str]:
     checkpoint.load_parts(request.init)  # or it cannot be, and nothing is written
     names = (*checkpoint.FILES, checkpoint.GUIDE_WEIGHTS)
     for name in reversed([name for name in names if (request.init / name).exists()]):  # the config last
-        write_atomically(request.out / name, lambda partial, name=name: shutil.copyfile(request.init / name, partial))
+        write_atomically(request.out / name, partial(shutil.copyfile, request.init / name))
     return [f"Autoencoder and denoiser are those of {request.init}, as they are."]
