@@ -15,7 +15,19 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-COMMANDS = ("sample", "inpaint", "edit", "process", "interpolate", "anagram", "hybrid", "train", "evaluate", "compare")
+COMMANDS = (
+    "sample",
+    "inpaint",
+    "edit",
+    "process",
+    "interpolate",
+    "anagram",
+    "hybrid",
+    "train",
+    "guide",
+    "evaluate",
+    "compare",
+)
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,46 @@
+"""Putting a guide beside a checkpoint's denoiser (`guidance.autoguidance`)."""
+
+from __future__ import annotations
+
+import filecmp
+import shutil
+from pathlib import Path
+
+from ddpm_core.checkpoints.atomic import CheckpointError, write_atomically
+from ddpm_core.checkpoints.native import (
+    CODEC_WEIGHTS,
+    DENOISER_WEIGHTS,
+    GUIDE_WEIGHTS,
+    CheckpointConfig,
+    load_parts,
+    read_config,
+    write_config,
+)
+
+
+def put_guide(folder: Path, weaker: Path, scale: float, interval: tuple[int, int] | None = None) -> None:
+    """Make the denoiser of one checkpoint the guide of another's, for the same latents.
+
+    Args:
+        folder: the checkpoint that is guided from now on; its own weights stay as they are.
+        weaker: the checkpoint whose denoiser, smaller or less trained, knows less.
+        scale, interval: see `autoguidance`.
+
+    Raises:
+        CheckpointError: the two do not fit each other, or one is broken.
+    """
+    guided, guide = load_parts(folder), load_parts(weaker)
+    config, of_guide = read_config(folder), read_config(weaker)
+    for what, same in (
+        ("autoencoders", filecmp.cmp(folder / CODEC_WEIGHTS, weaker / CODEC_WEIGHTS, shallow=False)),
+        ("noise schedules", guided.diffuser.config() == guide.diffuser.config()),
+        ("kinds of network", config.backbone == of_guide.backbone),
+    ):
+        if not same:
+            raise CheckpointError(f"{weaker} cannot guide {folder}: their {what} differ.")
+    if guide.classes or guide.words:
+        raise CheckpointError(f"{weaker} cannot guide {folder}: it knows classes or words; a guide knows none.")
+    changes = {"guide": of_guide.denoiser, "guidance": scale, "guidance_interval": interval}
+    checked = CheckpointConfig.model_validate(dict(config) | changes)
+    write_atomically(folder / GUIDE_WEIGHTS, lambda partial: shutil.copyfile(weaker / DENOISER_WEIGHTS, partial))
+    write_config(folder, checked)  # last: killed in between, it is what it was
