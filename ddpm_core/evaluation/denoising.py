@@ -17,14 +17,20 @@ PICTURES = 1024  # at most; about as many as training looks at
 def measure_denoising(model: LatentDiffusion, found: DataSet) -> dict[str, list[float] | None]:
     """The denoiser's loss on held-out pictures by tenth of the timesteps, cleanest first (`loss_by_decile`).
 
-    Without its guide, given the data's classes, with fixed noise; None without held-out pictures. Comparable among
-    denoisers of the same latents and prediction type.
+    Without its guide, given the data's classes, and its captions if it knows words, with fixed noise; None without
+    held-out pictures. Comparable among denoisers of the same latents and prediction type.
     """
     files = found.sources["val"]
     if not files:
         return {"denoising_loss": None}
     some = slice(None, None, -(-len(files) // PICTURES))
-    pictures = load_pictures(files[some], model.size, labels=found.labels["val"][some] if found.classes else None)
+    captions = found.captions["val"][some] if found.captions and model.vocabulary else None
+    labels = found.labels["val"][some] if found.classes else None
+    pictures = load_pictures(files[some], model.size, labels=labels, captions=captions)
     latents = [model.codec.encode(image.to(model.device)) for image in pictures.batches(BATCH)]  # (B, C, h, w) each
     label = None if pictures.labels is None else pictures.labels.to(model.device)
-    return {"denoising_loss": loss_by_decile(model.denoiser, torch.cat(latents), model.diffuser, BATCH, label)}
+    tokens = None
+    if model.vocabulary and pictures.captions:
+        tokens = model.vocabulary.tokens(pictures.captions).to(model.device)
+    losses = loss_by_decile(model.denoiser, torch.cat(latents), model.diffuser, BATCH, label, tokens)
+    return {"denoising_loss": losses}

@@ -22,6 +22,7 @@ from ddpm_core.data.find import DataSet, find
 from ddpm_core.data.load import NoPictures, PictureSet, Skipped, load_pictures
 from ddpm_core.images.files import Source
 from ddpm_core.networks.codec import Codec
+from ddpm_core.networks.text import vocabulary
 from ddpm_core.training.loop import Trainer
 from ddpm_core.training.memory_budget import Needs, divided, fit, needs_of
 from ddpm_core.training.pictures import Pictures, introduction, name_in
@@ -95,17 +96,18 @@ def dry_run_report(request: TrainRequest) -> Iterator[str]:
         if state.exists():
             yield from changes(name, request)
     found = find(request.data, request.classes, request.held_out)
+    words = vocabulary((found.captions or {}).get("train", ()))
     pictures = len(found.sources["train"]) * request.views + len(found.sources["val"])
     pixels = pictures * 3 * request.size**2
     opened, skipped = _opened(found.sources["train"], request.size)
-    yield from introduction(len(found.sources["train"]), len(found.sources["val"]), found.classes, found.notes)
+    yield from introduction(len(found.sources["train"]), len(found.sources["val"]), found.classes, found.notes, words)
     if skipped:
         names = [name_in(request.data, source) for source, _ in skipped[:3]] + ["..."] * (len(skipped) > 3)
         yield f"{len(skipped)} of the first {opened} files cannot be used ({', '.join(names)}): {skipped[0].reason}"
     yield f"{pictures} squares of {request.size} pixels in memory: {in_bytes(pixels)}."
     remaining = 0.0
     with tempfile.TemporaryDirectory() as folder:
-        for name, stage in _stages(request, Path(folder), found):
+        for name, stage in _stages(request, Path(folder), found, words):
             data = {"pictures": pixels}
             if isinstance(stage, DenoiserStage | ClassifierStage):
                 data["latents"] = _latent_bytes(request, found, stage.codec)
@@ -132,7 +134,9 @@ def _opened(files: Sequence[Source], size: int) -> tuple[int, list[Skipped]]:
     raise NoPictures(skipped)
 
 
-def _stages(request: TrainRequest, folder: Path, found: DataSet) -> Iterator[tuple[StageName, Stage]]:
+def _stages(
+    request: TrainRequest, folder: Path, found: DataSet, words: tuple[str, ...]
+) -> Iterator[tuple[StageName, Stage]]:
     """The run's stages on made-up pictures, in a folder of their own with the run's codec, or a new one."""
     codec = [request.out / name for name in (checkpoint.CONFIG, checkpoint.CODEC_WEIGHTS)]
     if all(path.is_file() for path in codec):
@@ -141,7 +145,8 @@ def _stages(request: TrainRequest, folder: Path, found: DataSet) -> Iterator[tup
     away = request.model_copy(update={"out": folder})
     pixels = torch.randint(0, 256, (MADE_UP, 3, request.size, request.size), dtype=torch.uint8)  # (N, 3, S, S)
     labels = torch.arange(MADE_UP) % len(found.classes) if found.classes else None
-    pictures = Pictures(PictureSet(pixels, [], labels), None, MADE_UP, found.classes)
+    captions = [" ".join(words)] * MADE_UP if words else None  # as long as any can be
+    pictures = Pictures(PictureSet(pixels, [], labels, captions), None, MADE_UP, found.classes, words=words)
     try:
         for name in request.stages:
             stage = prepare(name, away, pictures)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import filecmp
+import re
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from ddpm_core.diffusion.prediction import Prediction, Predictor, split_variance
 from ddpm_core.networks.codec import PixelCodec
 from ddpm_core.networks.cpu.packed import ready
 from ddpm_core.networks.tables import default
+from ddpm_core.networks.text import SPECIAL
 from ddpm_core.networks.unet import Denoiser
 from ddpm_core.networks.vae import VAE
 from ddpm_core.training.settings import DenoiserSettings, StageSettings, TrainRequest, VaeSettings
@@ -28,6 +30,7 @@ LATENT_ENDS = (  # as wide as the latent, of a UNet and of a DiT
     "input.weight", "output.2.weight", "output.2.bias", "output.weight", "output.bias",
 )  # fmt: skip
 LABEL, TIME_BIAS = "label.weight", "time.2.bias"
+TEXT, EMBEDDING = re.compile(r"(^|\.)(text|cross_attention)\."), "text.embedding.weight"
 
 
 def start_of(given: Mapping[str, Any]) -> Path | None:
@@ -51,7 +54,7 @@ def shapes_of(folder: Path) -> dict[str, Any]:
         settings["vae"] = _built(config.codec_settings, VaeSettings())
     if config.denoiser:
         schedule = config.diffuser.get("schedule", DenoiserSettings().schedule)
-        built = _built(config.denoiser | {"backbone": config.backbone}, DenoiserSettings())
+        built = _built(config.denoiser | {"backbone": config.backbone}, DenoiserSettings(), bool(config.words))
         settings["denoiser"] = built | {"schedule": schedule}
     return settings
 
@@ -74,10 +77,13 @@ def start_autoencoder(request: TrainRequest, vae: VAE) -> list[str]:
     return notes
 
 
-def start_denoiser(request: TrainRequest, unet: Denoiser, classes: tuple[str, ...]) -> list[str]:
+def start_denoiser(
+    request: TrainRequest, unet: Denoiser, classes: tuple[str, ...], words: tuple[str, ...] = ()
+) -> list[str]:
     """The same for a denoiser.
 
-    Classes known by name are taken over; new ones, and a network without any, begin as "no class" does. If the latent
+    Words known by name are taken over, others begin anew, as does all that reads captions if there were none. Classes
+    known by name are taken over; new ones, and a network without any, begin as "no class" does. If the latent
     has another number of channels, the convolutions that read and write it begin anew.
 
     Raises:
@@ -85,12 +91,14 @@ def start_denoiser(request: TrainRequest, unet: Denoiser, classes: tuple[str, ..
     """
     folder, config = _start(request)
     path = folder / checkpoint.DENOISER_WEIGHTS
-    before = _built(config.denoiser | {"backbone": config.backbone}, DenoiserSettings())
+    reads = bool(config.words and words)
+    before = _built(config.denoiser | {"backbone": config.backbone}, DenoiserSettings(), reads)
     prediction, schedule = before.pop("prediction"), checkpoint.load_diffuser(folder).schedule
     _refuse_misfit(path, "denoiser", before, request.denoiser)
     weights = checkpoint.load_denoiser(folder).state_dict()
     notes = [f"The denoiser starts from the weights of {folder}{_other_size(request, config)}."]
     notes += _fit_classes(weights, tuple(config.classes), classes, unet)
+    notes += _fit_words(weights, config.words, words, unet)
 
     latent = int(config.denoiser.get("latent_channels", 4))
     if latent != unet.latent_channels:
@@ -152,9 +160,10 @@ def _start(request: TrainRequest) -> tuple[Path, CheckpointConfig]:
     return request.init, config
 
 
-def _built(arguments: dict[str, Any], defaults: StageSettings) -> dict[str, Any]:
-    """Settings by name, as a network was built with them."""
-    values = {name: arguments.get(name, getattr(defaults, name)) for name in defaults.SHAPE}
+def _built(arguments: dict[str, Any], defaults: StageSettings, reads: bool = False) -> dict[str, Any]:
+    """Settings by name, as a network was built with them; if it `reads` captions, those for that, too."""
+    names = (*defaults.SHAPE, *(defaults.TEXT if reads else ()))
+    values = {name: arguments.get(name, getattr(defaults, name)) for name in names}
     return {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
 
 
@@ -188,6 +197,27 @@ def _fit_classes(
         notes.append(f"New classes, whose embedding starts anew: {', '.join(new)[:200]}.")
     if gone := [name for name in before if name not in now]:
         notes.append(f"Classes it knew and that are no more: {', '.join(gone)[:200]}.")
+    return notes
+
+
+def _fit_words(weights: dict[str, Tensor], before: Sequence[str], now: Sequence[str], unet: Denoiser) -> list[str]:
+    """Turn what reads captions in `weights` into what reads the words there are now; says what became of them."""
+    own = {name: tensor.cpu() for name, tensor in unet.state_dict().items() if TEXT.search(name)}
+    if not before or not now:
+        for name in [name for name in weights if TEXT.search(name)]:
+            del weights[name]
+        weights |= own
+        if now:
+            return ["It knew no words, so what reads captions starts anew."]
+        return ["There are no captions any more, and what read them is left out."] if before else []
+    rows = dict(zip((*SPECIAL, *before), weights[EMBEDDING], strict=True))
+    fresh = dict(zip((*SPECIAL, *now), own[EMBEDDING], strict=True))
+    weights[EMBEDDING] = torch.stack([rows.get(word, row) for word, row in fresh.items()])  # (2 + words, text width)
+    notes = []
+    if new := [word for word in now if word not in rows]:
+        notes.append(f"New words, which start anew: {', '.join(new)[:200]}.")
+    if gone := [word for word in before if word not in fresh]:
+        notes.append(f"Words it knew and that are no more: {', '.join(gone)[:200]}.")
     return notes
 
 

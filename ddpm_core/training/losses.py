@@ -80,6 +80,7 @@ def denoiser_loss(
     clamp_middle: float = 0.0,
     recoloured: Tensor | None = None,
     clamp_recolour: float = 0.0,
+    tokens: Tensor | None = None,
 ) -> dict[str, Tensor]:
     """Mean squared error of the network's output on a batch of normalised latents (B, C, h, w), as "loss".
 
@@ -104,6 +105,7 @@ def denoiser_loss(
             light are decided at high noise, which other draws seldom visit.
         clamp_middle: fraction of those examples whose region is `masks_around_the_middle`.
         recoloured: (B, C, h, w), the same pictures in another light, for a fraction `clamp_recolour` of those examples.
+        tokens: captions (B, L) as the network's `text` reads them; None for one without words.
 
     Raises:
         UserError: there is no such weighting, draw, or draw for examples with a clean region.
@@ -131,7 +133,8 @@ def denoiser_loss(
     label = None if label is None else shard.take(label)
     with shard.fork_rng():
         shown = torch.where(clean_cells, clean, noisy)
-        output, variance = split_variance(unet(shown, t, label), channels)
+        captions = encoded_captions(unet, None if tokens is None else shard.take(tokens))  # (B/size, L, W)
+        output, variance = split_variance(unet(shown, t, label, *captions), channels)
     with torch.autocast(clean.device.type, enabled=False):  # a teacher is ready in a type of its own
         target = teacher(shown, t) if teacher else training_target(clean, eps, t, unet.prediction, diffuser)
     errors = {"loss": (output - target).square()}
@@ -143,6 +146,11 @@ def denoiser_loss(
     if timestep_sampler is not None:
         errors = _importance_weighted(errors, t, clean_cells, timestep_sampler, apart.to(t.device))
     return {name: (each * ~clean_cells).sum() / counted for name, each in errors.items()}
+
+
+def encoded_captions(unet: Denoiser, tokens: Tensor | None) -> tuple[Tensor, ...]:
+    """What is made of captions (B, L) by a network that reads them, (B, L, W), as one more argument to it, or none."""
+    return () if tokens is None or unet.text is None else (unet.text(tokens),)
 
 
 def _importance_weighted(
@@ -160,9 +168,16 @@ def _importance_weighted(
 
 @torch.inference_mode()
 def loss_by_decile(
-    unet: Denoiser, clean: Tensor, diffuser: Diffuser, batch_size: int = 64, label: Tensor | None = None
+    unet: Denoiser,
+    clean: Tensor,
+    diffuser: Diffuser,
+    batch_size: int = 64,
+    label: Tensor | None = None,
+    tokens: Tensor | None = None,
 ) -> list[float]:
     """Mean squared error on latents (B, C, h, w) of classes `label` (B,) per tenth of the timesteps, cleanest first.
+
+    `tokens` are their captions (B, L) as the network's `text` reads them.
 
     Timesteps are even inside each tenth and the noise is fixed, so values of one run compare.
     """
@@ -176,7 +191,8 @@ def loss_by_decile(
         batches = torch.arange(count, device=clean.device).split(batch_size)
         error = 0.0
         for batch in batches:
-            output = unet(noisy[batch], t[batch], None if label is None else label[batch])
+            captions = encoded_captions(unet, None if tokens is None else tokens[batch])
+            output = unet(noisy[batch], t[batch], None if label is None else label[batch], *captions)
             error += (split_variance(output, clean.shape[1])[0] - target[batch]).square().sum().item()
         losses.append(error / target.numel())
     return losses

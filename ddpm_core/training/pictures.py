@@ -14,6 +14,7 @@ from ddpm_core.checkpoints.atomic import write_atomically
 from ddpm_core.data.find import find
 from ddpm_core.data.load import NoPictures, PictureSet, Skipped, load_pictures
 from ddpm_core.images.files import Source
+from ddpm_core.networks.text import vocabulary
 from ddpm_core.training.settings import TrainRequest
 
 SKIPPED = "skipped.txt"  # in training/, see `describe`
@@ -31,11 +32,14 @@ class Pictures:
     skipped: list[Skipped] = field(default_factory=list)  # files that could not be used, of both parts
     notes: list[str] = field(default_factory=list)  # sentences on the data, see `DataSet`
     unused: str = ""  # what else is in the data, see `DataSet`
+    words: tuple[str, ...] = ()  # of the captions to learn from
 
     @cached_property
     def basis(self) -> dict[str, str]:
         """What a stage learns from, in words: how many pictures, and fingerprints of their pixels and classes."""
         basis = {"pictures": str(len(self.train)), "pixels": _fingerprint(self.train.pixels)}
+        if self.words and self.train.captions:
+            basis["captions"] = hashlib.sha256("\n".join(self.train.captions).encode()).hexdigest()[:16]
         if not self.classes or self.train.labels is None:
             return basis
         return basis | {"classes": _fingerprint(self.train.labels)}
@@ -46,11 +50,15 @@ def _fingerprint(tensor: Tensor) -> str:
     return hashlib.sha256(tensor.contiguous().numpy().reshape(-1).data).hexdigest()[:16]
 
 
-def introduction(files: int, held_out: int, classes: Sequence[str], notes: Iterable[str] = ()) -> Iterator[str]:
+def introduction(
+    files: int, held_out: int, classes: Sequence[str], notes: Iterable[str] = (), words: Sequence[str] = ()
+) -> Iterator[str]:
     """What there is to learn from, in a line or two, and whatever else there is to say of the data."""
     yield f"{files} pictures to train on, {held_out} held out."
     if classes:
         yield f"{len(classes)} classes: {', '.join(classes)[:200]}."
+    if words:
+        yield f"Captions of {len(words)} words: {_on_one_line(', '.join(words)[:200])}."
     yield from map(_on_one_line, notes)
 
 
@@ -67,7 +75,8 @@ def read_pictures(request: TrainRequest, watch: Callable[[Iterable[Source]], Ite
             skipped = skipped + held_out.skipped
         except NoPictures as none:  # nothing can be measured, but all can be learned
             skipped = skipped + none.skipped
-    return Pictures(train, held_out, len(train) // request.views, found.classes, skipped, found.notes, found.unused)
+    about = found.classes, skipped, found.notes, found.unused, vocabulary(train.captions or ())
+    return Pictures(train, held_out, len(train) // request.views, *about)
 
 
 def skipped_file(out: Path) -> Path:
@@ -78,7 +87,7 @@ def skipped_file(out: Path) -> Path:
 def introduced(pictures: Pictures) -> list[str]:
     """What a run has to learn from, line by line."""
     held_out = len(pictures.held_out or [])
-    return list(introduction(pictures.files, held_out, pictures.classes, pictures.notes))
+    return list(introduction(pictures.files, held_out, pictures.classes, pictures.notes, pictures.words))
 
 
 def describe(request: TrainRequest, pictures: Pictures) -> None:

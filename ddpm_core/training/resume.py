@@ -21,6 +21,7 @@ ASIDE = {"out", "stage", "resume", "init", "device", "threads", "save_every", "s
 FINGERPRINTS = {  # of a basis, and what to say if one is another
     "pixels": "The pictures are as many as when the run was saved, but other ones, or cut out otherwise.",
     "classes": "The pictures are as many as when the run was saved, but the classes of some are other ones.",
+    "captions": "The pictures are as many as when the run was saved, but the captions of some are other ones.",
 }
 
 
@@ -43,7 +44,8 @@ def changes(stage: StageName, request: TrainRequest) -> list[str]:
     }
     for name, sentence in others.items():
         # Weights would not fit, or what was learned would count as held out.
-        if name in {"held_out", *(f"{stage}_{fixed}" for fixed in getattr(request, stage).SHAPE)}:
+        settings = getattr(request, stage)
+        if name in {"held_out", *(f"{stage}_{fixed}" for fixed in (*settings.SHAPE, *settings.TEXT))}:
             raise CheckpointError(
                 f"The run in {request.out} has other settings: {sentence} cannot become {plain(now[name])}; "
                 "resume it with what it had, or choose another --out."
@@ -72,6 +74,19 @@ def refuse_other_classes(folder: Path, classes: tuple[str, ...]) -> None:
         raise CheckpointError(
             f"The run in {folder} has other classes ({before}) than the pictures now ({now}); resume it with the "
             "pictures it had, or start another from it with --init and another --out."
+        )
+
+
+def refuse_other_words(folder: Path, words: tuple[str, ...]) -> None:
+    """Raises `CheckpointError` if the denoiser in a checkpoint folder learned the words of other captions."""
+    config = checkpoint.read_config(folder)
+    if config.denoiser and config.words != list(words):
+        odd = sorted(set(config.words) ^ set(words))
+        how = "add --denoiser-text-width 0, or " if not config.words else ""
+        raise CheckpointError(
+            f"The run in {folder} knows {len(config.words)} words and the captions now have {len(words)} "
+            f"({', '.join(odd)[:100]}); {how}resume it with the pictures it had, or start another from it with --init "
+            "and another --out."
         )
 
 

@@ -49,6 +49,7 @@ class StageSettings(Request):
     """Settings that both training stages have."""
 
     SHAPE: ClassVar[tuple[str, ...]] = ()  # those that what its network's weights are, or mean, depends on
+    TEXT: ClassVar[tuple[str, ...]] = ()  # the same where it reads captions
 
     iterations: int = Field(10_000, ge=1, description="optimiser steps")
     batch_size: int = Field(8, ge=1, le=4096, description="pictures per micro-batch")
@@ -106,6 +107,7 @@ class DenoiserSettings(StageSettings):
     """The denoiser: its shape and its training."""
 
     SHAPE = ("backbone", "channels", "blocks", "mixer", "patch", "prediction", "variance")
+    TEXT = ("text_width", "text_layers", "text_length", "text_levels")
 
     backbone: BackboneName = Field("unet", description="kind of network: a UNet, or a transformer (DiT)")
     channels: Widths = Field(
@@ -117,6 +119,19 @@ class DenoiserSettings(StageSettings):
     mixer: Mixer = Field(default(UNet, "mixer"), description="what lets far cells see each other")
     patch: int = Field(default(DiT, "patch"), ge=1, le=4, description="side in cells of a transformer's token")
     dropout: float = Field(default(UNet, "dropout"), ge=0, lt=1, description="fraction of channels dropped in blocks")
+    text_width: int = Field(
+        default(UNet, "text_width"), ge=0, le=1024, multiple_of=8,
+        description="width of what is made of each word of captions, where pictures have them; 0 to leave them out",
+    )  # fmt: skip
+    text_layers: int = Field(
+        default(UNet, "text_layers"), ge=1, le=12, description="transformer blocks that read captions"
+    )
+    text_length: int = Field(
+        default(UNet, "text_length"), ge=4, le=128, description="words and commas of a caption that are read"
+    )
+    text_levels: int = Field(
+        default(UNet, "text_levels"), ge=1, le=6, description="coarsest levels that look at the caption"
+    )
     prediction: PredictionType = Field(default(UNet, "prediction"), description="what the network's output means")
     variance: Variance = Field(
         default(UNet, "variance"), description="of reverse steps: learned beside the noise, or not; for ddpm"
@@ -141,6 +156,7 @@ class DenoiserSettings(StageSettings):
         0.0, ge=0, le=1, description="fraction of those examples whose pictures are shown in another light and colour"
     )
     label_dropout: float = Field(0.1, ge=0, le=1, description="fraction of examples whose class is dropped")
+    caption_dropout: float = Field(0.1, ge=0, le=1, description="fraction of examples whose caption is dropped")
 
     @model_validator(mode="after")
     def _fits_the_backbone(self) -> Self:
@@ -259,7 +275,9 @@ GROUPS: dict[str, tuple[str, ...]] = {  # settings by their place, as the page's
     "Denoiser": (*(f"denoiser.{name}" for name in DenoiserSettings.SHAPE), "denoiser.dropout"),
     "What the denoiser learns": (
         "denoiser.learns", "denoiser.schedule", "denoiser.timesteps", "denoiser.weighting", "denoiser.label_dropout",
+        "denoiser.caption_dropout",
     ),
+    "Words": tuple(f"denoiser.{name}" for name in DenoiserSettings.TEXT),
     "Fills": tuple(f"denoiser.clamp_{name}" for name in ("share", "timesteps", "middle", "recolour")),
     "How the denoiser learns": tuple(f"denoiser.{name}" for name in OPTIMISER),
     "Classifier to guide by": tuple(f"classifier.{name}" for name in ClassifierSettings.SHAPE),

@@ -90,6 +90,7 @@ def card(out: Path, samples: str) -> str:
     runs = {stage: runs_of(notes, stage) for stage in STAGES}
     name = out.resolve().name
     what = "Pictures" if not config.classes else f"Pictures of {len(config.classes)} classes"
+    what += f", asked for in {len(config.words)} words," if config.words else ""
     how = "by diffusion of pixels" if config.codec == "pixel" else "by latent diffusion"
     paragraphs = [f"# {name}", f"{what} at {config.size}x{config.size} pixels, made from noise {how}."]
     if config.denoiser:
@@ -120,6 +121,8 @@ def _samples(notes: Path, samples: str, config: CheckpointConfig) -> list[str]:
     if not steps:
         return []
     rows = "a row of eight for each of up to eight classes" if config.classes else "seeds 0 to 15"
+    if config.words:
+        rows = "a row of eight for each of four captions"
     return [f"![Samples]({samples})", f"*Unselected: {rows}, after {steps[-1]:,} iterations of the denoiser.*"]
 
 
@@ -164,6 +167,8 @@ def _parts(config: CheckpointConfig, out: Path) -> str:
         mixers = "no mixer" if mixer == "none" else f"{mixer} mixers"
         classes = f", {unet.classes} classes and “no class”" if unet.classes else ""
         what = f"{grid} cells with {_value(list(channels))} channels, {mixers}, {unet.prediction}-prediction{classes}"
+        if unet.text is not None:
+            what += f", {unet.text.words} words read by a transformer of {_count(unet.text)} parameters"
         lines.append([kind, what, _count(unet), f"`{DENOISER_WEIGHTS}`"])
         diffuser = build(Diffuser, config.diffuser, out)
         lines.append(["diffuser", f"{diffuser.schedule}, {diffuser.num_timesteps} states", "-", "`config.json`"])
@@ -258,6 +263,8 @@ def _pictures(config: CheckpointConfig, runs: Record) -> str:
             if run.get("unused"):
                 unused[run["unused"]] = f"In the data and not used: {run['unused']}."
     classes = f"\n\nClasses: {', '.join(config.classes)}." if config.classes else ""
+    if config.words:
+        classes += f"\n\nWords: {', '.join(config.words)}."
     stated = config.about.rstrip(".") if config.about else "Their source and licence were not stated (`--about`)"
     table = _table(["of the", "data", "trained on", "held out", "left out as unusable"], lines)
     paragraphs = [(table if lines else f"`{_data(config)}`") + classes, *unused.values(), f"{stated}."]

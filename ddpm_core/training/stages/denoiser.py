@@ -22,9 +22,11 @@ from ddpm_core.machine import pick_device
 from ddpm_core.networks.codec import Codec, PixelCodec
 from ddpm_core.networks.layers import placed
 from ddpm_core.networks.tables import BACKBONES
+from ddpm_core.networks.text import Vocabulary
 from ddpm_core.networks.unet import Denoiser
 from ddpm_core.pipeline import LatentDiffusion
-from ddpm_core.requests import GenerateRequest
+from ddpm_core.requests import MAX_PROMPT, GenerateRequest
+from ddpm_core.training.captions import drawn_captions
 from ddpm_core.training.distributed import ALONE, World
 from ddpm_core.training.initialization import guided_output, has_codec_for, start_denoiser, take_codec
 from ddpm_core.training.loop import batch_index
@@ -37,14 +39,21 @@ from ddpm_core.training.stages.stage import save_grid, write_checkpoint
 from ddpm_core.training.timesteps import LossAwareSampler
 
 
-def shape_of(settings: DenoiserSettings) -> dict[str, Any]:
-    """What its backbone's constructor takes of the settings."""
+def shape_of(settings: DenoiserSettings, words: int = 0) -> dict[str, Any]:
+    """What its backbone's constructor takes of the settings; of those for captions only if there are words."""
     taken = inspect.signature(BACKBONES[settings.backbone]).parameters
-    return {name: getattr(settings, name) for name in (*settings.SHAPE, "dropout") if name in taken}
+    names = (*settings.SHAPE, "dropout", *(settings.TEXT if words else ()))
+    return {name: getattr(settings, name) for name in names if name in taken} | ({"words": words} if words else {})
+
+
+def words_read(request: TrainRequest, pictures: Pictures) -> tuple[str, ...]:
+    """The words of the captions that the denoiser learns; none where captions are left out."""
+    return pictures.words if request.denoiser.text_width else ()
 
 
 MEASURED = 1024  # latents, about, that the loss by tenth of the timesteps is measured on
 HELD_OUT_BATCHES = 8  # that the held-out loss is the mean of
+PROMPTS = 4  # captions of which samples are shown
 
 
 @dataclass
@@ -54,6 +63,7 @@ class DenoiserStage:
     Attributes:
         train, held_out: latents with their classes; `held_out` may be None.
         teacher: gives the right output, if that is not what the latents were made from.
+        words: of captions, that it learns.
     """
 
     request: TrainRequest
@@ -65,10 +75,12 @@ class DenoiserStage:
     teacher: Callable[[Tensor, Tensor], Tensor] | None = None
     basis: dict[str, str] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    words: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         self.diffuser = Diffuser(schedule=self.request.denoiser.schedule)
         self.device = next(self.model.parameters()).device
+        self.vocabulary = Vocabulary(self.words, self.request.denoiser.text_length)
         loss_aware = self.request.denoiser.timesteps == "importance"
         self.loss_state = LossAwareSampler(self.diffuser.num_timesteps) if loss_aware else None
 
@@ -90,19 +102,20 @@ class DenoiserStage:
             )
         torch.manual_seed(request.seed)
         of_data = {"latent_channels": codec.latent_channels, "classes": len(pictures.classes)}
-        shape = shape_of(request.denoiser) | of_data
+        words = words_read(request, pictures)
+        shape = shape_of(request.denoiser, len(words)) | of_data
         model = placed(checkpoint.build(BACKBONES[request.denoiser.backbone], shape, request.out), device)
         if (cells := request.size // codec.stride) % model.patch:
             raise CheckpointError(f"{cells} cells a side are no multiple of the patch {model.patch}; choose another.")
         if request.init:
-            notes += start_denoiser(request, model, pictures.classes)
+            notes += start_denoiser(request, model, pictures.classes, words)
         basis = dict(pictures.basis)
         if steps := checkpoint.finished_after(request.out / checkpoint.CODEC_WEIGHTS):
             basis["autoencoder"] = f"{steps} steps"
         teacher = guided_output(request.init, device) if request.denoiser.learns == "guided" else None
         recoloured = bool(request.denoiser.clamp_share and request.denoiser.clamp_recolour)
         train, held_out = encode_pictures(request, codec, pictures, world.is_main, recoloured)
-        return cls(request, model, codec, train, held_out, pictures.classes, teacher, basis, notes)
+        return cls(request, model, codec, train, held_out, pictures.classes, teacher, basis, notes, words)
 
     def loss(self, model: Denoiser, micro_batch: MicroBatch) -> dict[str, Tensor]:
         settings, recoloured = self.request.denoiser, None
@@ -124,6 +137,7 @@ class DenoiserStage:
             clamp_middle=settings.clamp_middle,
             recoloured=recoloured,
             clamp_recolour=settings.clamp_recolour,
+            tokens=self.tokens(self.train, index, label),
         )
 
     def batch(self, latents: LatentSet, micro_batch: MicroBatch) -> tuple[Tensor, Tensor, Tensor | None]:
@@ -136,39 +150,65 @@ class DenoiserStage:
         label = with_labels_dropped(latents.labels[index], settings.label_dropout, len(self.classes))
         return index, clean, label.to(self.device)
 
+    def tokens(self, latents: LatentSet, index: Tensor, label: Tensor | None) -> Tensor | None:
+        """Captions (B, L) of the latents numbered `index` (B,), changed as `drawn_captions` does; None without words.
+
+        `label` (B,) are their classes, some dropped.
+        """
+        if not self.words or latents.captions is None:
+            return None
+        captions = [latents.captions[number] for number in index.tolist()]
+        without_class = None if label is None else label == len(self.classes)
+        drawn = drawn_captions(captions, self.request.denoiser.caption_dropout, without_class)
+        return self.vocabulary.tokens(drawn).to(self.device)
+
     @torch.inference_mode()
     def evaluate(self, unet: Denoiser, grid: Path) -> dict[str, float]:
         """Samples of fixed seeds as a picture; the loss on held-out latents with fixed noise.
 
         It is the plain loss, whatever is done to training examples, so that runs compare.
         """
-        model = LatentDiffusion(self.codec, unet, self.diffuser, self.request.size, classes=self.classes)
-        labels = self.classes[:: len(self.classes) // 8 + 1] or (None, None)  # a row of each of some, or two of any
-        requests = [GenerateRequest(seed=8 * row, count=8, label=label) for row, label in enumerate(labels)]
+        model = LatentDiffusion(
+            self.codec, unet, self.diffuser, self.request.size, classes=self.classes, words=self.words
+        )
+        rows = enumerate(self.shown())
+        requests = [GenerateRequest.model_validate({"seed": 8 * row, "count": 8, **asked}) for row, asked in rows]
         sampled = torch.cat([last(model.generate(request)).latent for request in requests])  # (B, C, h, w)
-        save_grid(contact_sheet(model.codec.decode(sampled), 8 if self.classes else None), grid)
+        save_grid(contact_sheet(model.codec.decode(sampled), 8 if self.classes or self.words else None), grid)
         if self.held_out is None:
             return self.by_decile(unet, "train", self.train)
         torch.manual_seed(0)
         settings, losses = self.request.denoiser, []
         for number in range(HELD_OUT_BATCHES):
             micro_batch = MicroBatch(number=number, batch_size=settings.batch_size)
-            _, clean, label = self.batch(self.held_out, micro_batch)
+            index, clean, label = self.batch(self.held_out, micro_batch)
             plain = settings.timesteps, settings.clamp_share, settings.weighting, label, self.teacher
-            losses.append(denoiser_loss(unet, clean, self.diffuser, *plain)["loss"].item())
+            tokens = self.tokens(self.held_out, index, label)
+            losses.append(denoiser_loss(unet, clean, self.diffuser, *plain, tokens=tokens)["loss"].item())
         return {"held_out_loss": sum(losses) / len(losses)} | self.by_decile(unet, "held_out", self.held_out)
+
+    def shown(self) -> list[dict[str, str]]:
+        """What each row of samples is asked for: captions, held out if there are such, or classes, or nothing twice."""
+        captions = (self.held_out or self.train).captions if self.words else None
+        if captions:
+            return [{"prompt": captions[row * len(captions) // PROMPTS][:MAX_PROMPT]} for row in range(PROMPTS)]
+        return [{"label": label} for label in self.classes[:: len(self.classes) // 8 + 1]] or [{}, {}]
 
     def by_decile(self, unet: Denoiser, name: str, latents: LatentSet) -> dict[str, float]:
         """Loss on some of the latents by tenth of the timesteps, as measures whose names say on what."""
         some = slice(None, None, max(1, len(latents.clean) // MEASURED))
         label = None if latents.labels is None else latents.labels[some].to(self.device)
-        losses = loss_by_decile(unet, latents.clean[some].to(self.device), self.diffuser, label=label)
+        captions = latents.captions[some] if self.words and latents.captions else None
+        tokens = None if captions is None else self.vocabulary.tokens(captions).to(self.device)
+        losses = loss_by_decile(unet, latents.clean[some].to(self.device), self.diffuser, label=label, tokens=tokens)
         return {f"{name}_decile_{number}": loss for number, loss in enumerate(losses)}
 
     def export(self, unet: Denoiser, finished: int | None) -> None:
         settings, classes = self.request.denoiser, list(self.classes)
-        shape = shape_of(settings) | {"latent_channels": self.codec.latent_channels, "classes": len(classes)}
+        shape = shape_of(settings, len(self.words))
+        shape |= {"latent_channels": self.codec.latent_channels, "classes": len(classes)}
         parts: dict[str, Any] = {"backbone": settings.backbone, "denoiser": shape, "classes": classes}
+        parts |= {"words": list(self.words)}
         parts |= {"diffuser": self.diffuser.config()}
         parts |= {
             "guide": {},

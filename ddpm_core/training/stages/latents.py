@@ -34,12 +34,14 @@ class LatentSet:
     Attributes:
         clean: (N, C, h, w), normalised, on the CPU.
         labels: classes (N,), or None.
+        captions: N of them, or None.
         recoloured: (N, C, h, w), of the same pictures in another light (`recolour`), or None.
     """
 
     clean: Tensor
     labels: Tensor | None = None
     recoloured: Tensor | None = None
+    captions: list[str] | None = None
 
 
 class Views(NamedTuple):
@@ -63,7 +65,12 @@ def encode_pictures(
         views["held_out"] = Views(pictures.held_out, flips=False)
     clean = _latents(codec, views, request.out / "training" / LATENTS, write)
     known = bool(pictures.classes)
-    sets = {name: LatentSet(clean[name], labels_of(each) if known else None) for name, each in views.items()}
+    sets = {
+        name: LatentSet(
+            clean[name], labels_of(each) if known else None, captions=captions_of(each) if pictures.words else None
+        )
+        for name, each in views.items()
+    }
     if recoloured:
         other_light = {"recoloured": views["train"]._replace(recoloured=True)}
         latents = _latents(codec, other_light, request.out / "training" / RECOLOURED, write)
@@ -93,9 +100,20 @@ def encoded(codec: Codec, views: Views) -> Tensor:
 
 def labels_of(views: Views) -> Tensor | None:
     """The class (N,) of each latent that `encoded` makes, in its order; None if nobody knows."""
-    if views.pictures.labels is None:
-        return None
-    return torch.cat([each for batch in views.pictures.labels.split(ENCODED) for each in [batch] * (1 + views.flips)])
+    labels = views.pictures.labels
+    return None if labels is None else labels[_sources(views)]
+
+
+def captions_of(views: Views) -> list[str] | None:
+    """The caption of each latent that `encoded` makes, in its order; None if there are none."""
+    captions = views.pictures.captions
+    return None if captions is None else [captions[number] for number in _sources(views).tolist()]
+
+
+def _sources(views: Views) -> Tensor:
+    """The number (N,) of the picture that each latent is of."""
+    batches = torch.arange(len(views.pictures)).split(ENCODED)
+    return torch.cat([each for batch in batches for each in [batch] * (1 + views.flips)])
 
 
 def cached(codec: Codec, views: Mapping[str, Views], file: Path, write: bool = True) -> dict[str, Tensor]:

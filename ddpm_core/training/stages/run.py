@@ -15,11 +15,11 @@ from ddpm_core.training.memory_budget import divided, fit
 from ddpm_core.training.pictures import Pictures, describe
 from ddpm_core.training.record.journal import Journal
 from ddpm_core.training.record.report import reported
-from ddpm_core.training.resume import changes, other_basis, refuse_other_classes
+from ddpm_core.training.resume import changes, other_basis, refuse_other_classes, refuse_other_words
 from ddpm_core.training.settings import STAGES, StageName, StageSettings, TrainRequest
 from ddpm_core.training.stages.classifier import ClassifierStage
 from ddpm_core.training.stages.critic import AdversarialVaeStage
-from ddpm_core.training.stages.denoiser import DenoiserStage
+from ddpm_core.training.stages.denoiser import DenoiserStage, words_read
 from ddpm_core.training.stages.stage import Stage, weights_file
 from ddpm_core.training.stages.vae import VaeStage
 from ddpm_core.training.state import load_state, save_state
@@ -102,6 +102,7 @@ def run_stage(
     notes = changes(name, request) if resumed else []
     if resumed and name == "denoiser":
         refuse_other_classes(request.out, pictures.classes)
+        refuse_other_words(request.out, words_read(request, pictures))
     stage = prepare(name, request, pictures, world)
     trainer = Trainer(stage.model, settings, request.precision, request.seed, world, stage.loss_state)
     notes += other_basis(load_state(trainer, state), stage.basis) if resumed else stage.notes
