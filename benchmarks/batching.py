@@ -1,14 +1,17 @@
-"""`python -m benchmarks.batching`: whether pictures of several visitors are made faster in one batch than one by one.
+"""`python -m benchmarks.batching`: how much faster eight waiting visitors are served in one batch than one by one.
 
-Eight requests for one picture each, as eight waiting visitors have them, beside one request for eight: the same seeds,
-hence the same pictures (`diffusion.noise.SeededNoise`). An app that put its visitors' requests into one batch could be
-faster by at most this; it would still have to cut previews and results apart. Counted are seconds of one core, whatever
-else the machine does meanwhile.
+First by the model alone: eight requests for one picture each beside one request for eight, the same seeds, hence the
+same pictures (`diffusion.noise.SeededNoise`); counted are seconds of one core, whatever else the machine does
+meanwhile. Then as served: eight visitors press *Generate* at once on a page of this process, with previews, files and
+all that goes over HTTP, once with batches (`ui.serving.together`) and once without. That is in seconds that pass until
+the last of them has a picture, so it takes a machine with nothing else to do, and in processor time beside it.
 """
 
 from __future__ import annotations
 
 import time
+import uuid
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Annotated
 
@@ -17,13 +20,17 @@ import typer
 
 from benchmarks.pipeline import CHECKPOINT
 from benchmarks.results import Result, report
+from benchmarks.studio import clicked, opened
 from ddpm_core.cli import in_one_sentence, run
 from ddpm_core.diffusion.samplers import last
 from ddpm_core.pipeline import LatentDiffusion
 from ddpm_core.requests import GenerateRequest
+from ui.models import Shelf
+from ui.serving.line import line_of
+from ui.serving.together import MOST_TOGETHER
 
 VISITORS, REPEATS = 8, 3
-WORTH_IT = 1.5  # times as many pictures per second, from which on a queue of batches would be worth its code
+WORTH_IT = 1.5  # times as many pictures per second, from which on batches are worth their code
 
 
 def main(
@@ -32,7 +39,7 @@ def main(
 ) -> None:
     """Print how many times faster eight pictures are made in one batch than one after the other."""
     with in_one_sentence():
-        report(measure(checkpoint), json_file)
+        report([*measure(checkpoint), *served(checkpoint)], json_file)
 
 
 def measure(checkpoint: Path = CHECKPOINT, visitors: int = VISITORS, repeats: int = REPEATS) -> list[Result]:
@@ -54,6 +61,33 @@ def measure(checkpoint: Path = CHECKPOINT, visitors: int = VISITORS, repeats: in
     return [
         Result.at_least("batching: one at a time / one batch", least["one at a time"] / least["one batch"], WORTH_IT),
         *(Result(f"batching: {name}, s per picture", value) for name, value in least.items()),
+    ]
+
+
+def served(checkpoint: Path = CHECKPOINT, visitors: int = VISITORS, repeats: int = REPEATS) -> list[Result]:
+    """The ratio of the seconds that pass, and seconds per picture of both, passed and of processor time."""
+    shelf = Shelf.around(checkpoint)
+    ways = {"one at a time": 1, "batches": MOST_TOGETHER}
+    passed: dict[str, list[float]] = {way: [] for way in ways}
+    spent: dict[str, list[float]] = {way: [] for way in ways}
+    with opened(shelf) as (visitor, page), ThreadPoolExecutor(visitors) as crowd:
+        for _ in range(repeats + 1):
+            for way, together in ways.items():
+                line_of(page).together = together
+                begun, used = time.perf_counter(), time.process_time()
+                asked = [
+                    crowd.submit(clicked, visitor, page, uuid.uuid4().hex, shelf.first, GenerateRequest(seed=seed))
+                    for seed in range(visitors)
+                ]
+                for one in asked:
+                    one.result()
+                passed[way].append((time.perf_counter() - begun) / visitors)
+                spent[way].append((time.process_time() - used) / visitors)
+    least = {way: min(each[1:]) for way, each in passed.items()}  # the first round sets things up
+    return [
+        Result.at_least("served: one at a time / batches", least["one at a time"] / least["batches"], WORTH_IT),
+        *(Result(f"served: {way}, s per picture", value) for way, value in least.items()),
+        *(Result(f"served: {way}, s of processor time per picture", min(each[1:])) for way, each in spent.items()),
     ]
 
 

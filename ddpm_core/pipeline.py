@@ -267,9 +267,9 @@ class LatentDiffusion(HubMixin):
                 predict = wrapper(predict, value)
         return predict
 
-    def generate(self, request: GenerateRequest) -> Iterator[Step]:
-        """Pictures from seeds `seed`, `seed`+1, ..."""
-        return self._run(request, self._noise(request))
+    def generate(self, request: GenerateRequest, seeds: Sequence[int] | None = None) -> Iterator[Step]:
+        """Pictures from seeds `seed`, `seed`+1, ..., or from any others if they are given."""
+        return self._run(request, self._noise_of(request.seeds if seeds is None else seeds))
 
     def frame(self, request: InpaintRequest, picture: Image.Image, painted: np.ndarray) -> Frame:
         """The window of an upload that an inpainting works on, for what is `painted`, bool (H, W), on a `picture`.

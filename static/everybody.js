@@ -36,7 +36,7 @@
 
   const LINES =
     ".lead, .hint, .bar p, .toast-header, .toast-message-text, #title span, .caption-label, .preview .caption, #footer span, " +
-    ".controls :is(button, label), .actions button"; // these may be given other texts when something is chosen
+    ".controls :is(button, label), .actions button, .inside-guide :is(h3, p)"; // these may be given other texts when something is chosen
   const originals = new WeakMap(); // of text nodes: what was written, and what was put in its place
   function translate() {
     all(LINES, (line) => {

@@ -14,6 +14,7 @@ from ddpm_core.images.files import to_tensor
 from ddpm_core.pipeline import LatentDiffusion
 from ddpm_core.requests import EditRequest, GenerateRequest, InpaintRequest
 from ui.files import opened_upload
+from ui.serving.together import generated
 
 
 @dataclass(frozen=True)
@@ -59,6 +60,8 @@ class RunInputs:
             assert self.picture is not None
             square = model.square(original or opened_upload(self.picture))
             return model.edit(self.request, to_tensor(square)), _as_it_is
+        if type(self.request) is GenerateRequest:
+            return generated(model, self.request), _as_it_is
         return getattr(model, self.request.action)(self.request), _as_it_is  # which is called as what it does
 
 

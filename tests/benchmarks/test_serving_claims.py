@@ -17,6 +17,12 @@ def test_batches_are_judged_by_the_ratio_of_processor_time(tiny_checkpoint: Path
     assert torch.get_num_threads() == threads
 
 
+def test_visitors_are_served_both_ways_and_the_ratio_is_that_of_the_seconds_that_pass(tiny_checkpoint: Path) -> None:
+    ratio, one_at_a_time, batches, *spent = batching.served(tiny_checkpoint, visitors=2, repeats=1)
+    assert ratio.value == one_at_a_time.value / batches.value
+    assert [row.name.split(",")[0] for row in spent] == ["served: one at a time", "served: batches"]
+
+
 def test_a_run_that_is_stopped_or_left_is_followed_until_the_worker_is_free(tiny_checkpoint: Path) -> None:
     results = leaving.measure(tiny_checkpoint, repeats=1)
     assert [result.name.split()[-2] for result in results] == ["stopped,", "left,"]

@@ -14,14 +14,17 @@ from gradio.i18n import I18nData
 from ui import languages
 from ui.models import Shelf
 from ui.page import build
+from ui.tabs.inside.tour import TOUR
+from ui.tabs.inside.views import VIEWS
 from ui.theme import STATIC
 from ui.training.runs import Trainings
 
 ROOT = Path(languages.__file__).resolve().parents[2]
-TABS = ("generate", "inpaint", "edit", "play", "process", "train")  # that are translated
+TABS = ("generate", "inpaint", "edit", "play", "process", "inside", "train")  # that are translated
 SAME = {  # names, which are the same everywhere
     "DDIM", "DDPM", "Euler", "Heun", "DPM-Solver++", "UniPC", "Langevin", "GIF", "MP4", "128", "256", "512",
-    "/home/me/photos", "Run",
+    "/home/me/photos", "Run", "x", "y",
+    "linear", "scaled-linear", "cosine", "quadratic", "sigmoid", "flow",  # schedules, as programs call them
 }  # fmt: skip
 COMPOSED = {  # put together from parts, in ui/training, ui/tabs, ddpm_core/images/masks.py and static/everybody.js
     "Download MP4", "Loss of the autoencoder", "Loss of the denoiser", "Loss of the classifier", "Warning", "Info",
@@ -81,6 +84,12 @@ def test_every_text_on_a_component_is_translated(page: gr.Blocks) -> None:
     missing = {text for text in texts(page) if isinstance(text, str) and text.strip() and text not in SAME}
     assert missing == set()
     assert sum(isinstance(text, I18nData) for text in texts(page)) > 100
+
+
+def test_what_the_tour_and_the_views_say_is_translated() -> None:
+    said = [text for stop in TOUR for text in (stop.question, stop.text)]
+    said += [text for view in VIEWS.values() for text in (view.title, view.sentence)]
+    assert [text for text in said if text not in languages.dictionaries()["de"]] == []
 
 
 def test_no_key_can_be_taken_for_a_value_and_english_is_there_for_all_other_languages() -> None:

@@ -16,6 +16,7 @@ from ddpm_core.cli import bounds
 from ddpm_core.requests import METHOD, GenerateRequest, Request
 from ui.components.events import ONE_AT_A_TIME, announced
 from ui.errors import as_problem
+from ui.serving.together import Asked
 
 BOUNDS = ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum")
 
@@ -79,6 +80,7 @@ def expose(
     outputs: Any,
     returns: str,
     request_of: Callable[[dict[str, Any]], GenerateRequest] | None = None,
+    in_batches: bool = False,
 ) -> None:
     """Register `act` under its name, its docs made from its docstring and what is `given`.
 
@@ -89,6 +91,7 @@ def expose(
             place. All others follow as they stand.
         returns: what it answers.
         request_of: the request in what it is given, by which the line knows how long it takes; None if it takes no run.
+        in_batches: whether it may be made in one batch with what others ask for (`events.announced`).
     """
     names = list(dict.fromkeys([*first.split(), *given]))
 
@@ -106,7 +109,12 @@ def expose(
     def expects(*values: Any) -> int:
         return request_of(dict(zip(names, values, strict=True))).model_calls if request_of else 1
 
-    handler = announced(as_problem(endpoint), act.__name__, expects)
+    def asks(*values: Any) -> Asked:
+        assert request_of is not None
+        by_name = dict(zip(names, values, strict=True))
+        return Asked(by_name["checkpoint"], request_of(by_name))
+
+    handler = announced(as_problem(endpoint), act.__name__, expects, asks if in_batches else None)
     door.click(handler, components, outputs, api_name=act.__name__, **ONE_AT_A_TIME)
 
 

@@ -50,7 +50,7 @@ def expose_pictures(
     act.__name__, act.__doc__ = kind.action, sentence
     expose(
         act, door, {**parameters_of(kind), **checkpoint(), **files}, first, gr.Files(label="pictures"), returns,
-        partial(build_request_from, kind),
+        partial(build_request_from, kind), in_batches=kind is GenerateRequest,
     )  # fmt: skip
 
 

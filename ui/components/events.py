@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+from ui.serving.together import Asked
+
 Handler = TypeVar("Handler", bound=Callable)
 
 # Buttons of different tabs share one line: the limit is per id, and the machine has one model's worth of memory.
@@ -14,15 +16,24 @@ PAGE_ONLY: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidd
 AT_ONCE: dict[str, Any] = {**PAGE_ONLY, "queue": False}
 
 
-def announced(handler: Handler, kind: str, expects: Callable[..., int] | None = None) -> Handler:
+def announced(
+    handler: Handler,
+    kind: str,
+    expects: Callable[..., int] | None = None,
+    asks: Callable[..., Asked] | None = None,
+) -> Handler:
     """The handler, with what the line and the log want to know of it.
 
     Args:
         kind: what it does, in a word.
         expects: how many calls of the model its inputs ask for, one picture each; raises what it likes if they are
             not what they should be.
+        asks: what its inputs ask for, if it may be made in one batch with what others ask for: a handler that walks
+            through the steps of `together.generated`. Raises likewise.
     """
     setattr(handler, "kind", kind)  # noqa: B010
     if expects is not None:
         setattr(handler, "expects", expects)  # noqa: B010
+    if asks is not None:
+        setattr(handler, "asks", asks)  # noqa: B010
     return handler

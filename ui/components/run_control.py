@@ -12,6 +12,7 @@ from gradio.events import Dependency
 from ui.components.events import AT_ONCE, ONE_AT_A_TIME, PAGE_ONLY, announced
 from ui.components.progress import status
 from ui.errors import as_warning
+from ui.serving.together import Asked
 
 # Of JavaScript: what a sentence quotes, a file's name say, is text on the page and no markup.
 ESCAPED = "${value.text.replace(/[&<>]/g, (sign) => '&#' + sign.charCodeAt(0) + ';')}"
@@ -50,18 +51,19 @@ class RunControl:
         bar: gr.HTML,
         supersedes: Sequence[Dependency] = (),
         expects: Callable[..., int] | None = None,
+        asks: Callable[..., Asked] | None = None,
     ) -> None:
         """Have the button run the generator `work`, whose dictionaries update `outputs` and `bar`.
 
         Whatever it `supersedes` is cancelled when it begins; what it `expects` is how many calls of the model its
-        inputs ask for (`events.announced`).
+        inputs ask for, and what it `asks` may be made in a batch with others (`events.announced`).
         """
         # Buttons and bar change in the browser: it needs no answer for that, and there may be nobody to give one.
         shows = [self.run, self.stop, bar]
         began = self.run.click(
             None, outputs=shows, js=f"() => window.studio.began('{self.name}')", cancels=list(supersedes), **AT_ONCE
         )
-        handler = announced(as_warning(work, lambda sentence: {bar: status(sentence)}), self.name, expects)
+        handler = announced(as_warning(work, lambda sentence: {bar: status(sentence)}), self.name, expects, asks)
         job = began.then(handler, list(inputs), [*outputs, bar], **PAGE_ONLY, **ONE_AT_A_TIME)
         ended = f"(bar) => window.studio.ended('{self.name}', bar)"
         job.then(None, bar, shows, js=ended, **AT_ONCE)

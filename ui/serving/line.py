@@ -24,6 +24,7 @@ from ui import site
 from ui.components.events import ONE_AT_A_TIME
 from ui.serving.metrics import Metrics
 from ui.serving.settings import ServingSettings
+from ui.serving.together import MOST_TOGETHER, Asked, Company
 
 MODEL = ONE_AT_A_TIME["concurrency_id"]
 SHORT = 200  # calls of the model, a picture each: 8 pictures in 20 steps and some more
@@ -63,6 +64,7 @@ class Line(Queue):
         self.finish: dict[str, float] = {}  # tags: where each visitor's requests that were begun end
         self.now = 0.0  # where a request starts whose visitor has had nothing lately
         self.pace: float | None = None  # seconds per call of the model
+        self.together = MOST_TOGETHER  # pictures that are made in one batch at most
         metrics.watch(lambda: len(self), lambda: len(self.running), lambda: len(self.visitors()))
 
     @property
@@ -129,16 +131,26 @@ class Line(Queue):
 
     def _line_up(self, event: Event) -> None:
         line, session = self.event_queue_per_concurrency_id[MODEL].queue, event.session_hash
-        event.calls = calls_of(event)  # type: ignore[attr-defined]
+        event.calls, event.asked = calls_of(event), asked_by(event)  # type: ignore[attr-defined]
         ahead = (_tag(one) + _calls(one) for one in line if one.session_hash == session and one is not event)
         event.tag = max(self.now, self.finish.get(session, 0.0), *ahead)  # type: ignore[attr-defined]
         line.sort(key=_tag)
         self.broadcast_estimations(MODEL)
 
     def get_events(self) -> tuple[list[Event], bool, str] | None:
-        """The next request to begin: the first in line, or beside a long one the first that is short."""
+        """The next request to begin: the first in line, or beside a long one the first that is short.
+
+        With the first in line begin others that can be made in one batch with it, each when this is asked anew.
+        """
         line = self.event_queue_per_concurrency_id.get(MODEL)
-        found = super().get_events()
+        found: tuple[list[Event], bool, str] | None = None
+        if line is not None and (member := next(filter(_company, line.queue), None)) is not None:
+            line.queue.remove(member)
+            found = [member], False, MODEL
+        else:
+            found = super().get_events()
+            if found is not None and found[2] == MODEL and line is not None:
+                self._gather(found[0][0], line.queue)
         if found is None and line is not None and self._has_a_lane(line.current_concurrency):
             short = next((event for event in line.queue if _calls(event) <= SHORT), None)
             if short is not None:
@@ -153,6 +165,24 @@ class Line(Queue):
             self.now = max(self.now, _tag(event)) + _calls(event) / asking
             self.finish = {session: tag for session, tag in self.finish.items() if tag > self.now}
         return found
+
+    def _gather(self, first: Event, queue: Sequence[Event]) -> None:
+        """Have those in line begin with the first whose pictures can be made in one batch with its own."""
+        if first.asked is None:  # type: ignore[attr-defined]
+            return
+        members, pictures, calls = [first], first.asked.request.count, _calls(first)  # type: ignore[attr-defined]
+        for event in queue:
+            asked: Asked | None = getattr(event, "asked", None)
+            if asked is None or asked.kind != first.asked.kind:  # type: ignore[attr-defined]
+                continue
+            if pictures + asked.request.count <= self.together and calls + _calls(event) <= SHORT:
+                members.append(event)
+                pictures, calls = pictures + asked.request.count, calls + _calls(event)
+        if len(members) > 1:
+            company, place = Company([event.asked.request for event in members]), 0  # type: ignore[attr-defined]
+            for event in members:
+                event.company, event.first = company, place  # type: ignore[attr-defined]
+                place += event.asked.request.count  # type: ignore[attr-defined]
 
     def _has_a_lane(self, running: int) -> bool:
         """Whether a short request may begin beside what is running."""
@@ -186,7 +216,7 @@ class Line(Queue):
         if stopped:
             self.finish.pop(event.session_hash, None)  # what was not made is not put to its account
         if outcome == "done" and _calls(event) > 1:
-            pace = seconds / _calls(event)
+            pace = seconds / _calls(event) / _batch(event)
             self.pace = pace if self.pace is None else 0.7 * self.pace + 0.3 * pace
         self.metrics.done(kind_of(fn), outcome, waited, seconds, _calls(event))
 
@@ -205,7 +235,9 @@ class Line(Queue):
         if self.pace is None:
             return [None] * len(queue)
         pace, now = self.pace, self.clock()
-        left = sum(max(0.0, _calls(event) * pace - (now - since)) for event, since in self.running.items())
+        left = sum(
+            max(0.0, _calls(event) * pace - (now - since) / _batch(event)) for event, since in self.running.items()
+        )
         return [left := left + _calls(event) * pace for event in queue]
 
 
@@ -239,9 +271,32 @@ def calls_of(event: Event) -> int:
         return 1
 
 
+def asked_by(event: Event) -> Asked | None:
+    """What a request asks for, if it may be made in one batch with others."""
+    asks = getattr(event.fn.fn, "asks", None)
+    if asks is None or event.data is None:
+        return None
+    try:
+        asked: Asked = asks(*event.data.data)
+        hash(asked.kind)
+    except Exception:  # whatever programs send, its handler says what is wrong with it
+        return None
+    return asked
+
+
 def _tag(event: Event) -> float:
     return getattr(event, "tag", 0.0)
 
 
 def _calls(event: Event) -> int:
     return getattr(event, "calls", 1)
+
+
+def _company(event: Event) -> Company | None:
+    return getattr(event, "company", None)
+
+
+def _batch(event: Event) -> float:
+    """How many times as many calls as its own are made in the batch that it is part of."""
+    company = _company(event)
+    return 1.0 if company is None else len(company.seeds) / event.asked.request.count  # type: ignore[attr-defined]

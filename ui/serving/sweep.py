@@ -133,7 +133,10 @@ def _age(entry: os.DirEntry[str]) -> float:
 
 
 def _ours(entry: os.DirEntry[str]) -> bool:
-    return not hasattr(os, "getuid") or entry.stat(follow_symlinks=False).st_uid == os.getuid()
+    try:
+        return not hasattr(os, "getuid") or entry.stat(follow_symlinks=False).st_uid == os.getuid()
+    except OSError:  # whose results they were was faster
+        return False
 
 
 def _removed(file: os.DirEntry[str], before: float) -> bool:

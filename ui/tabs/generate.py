@@ -23,6 +23,7 @@ from ui.help import lead
 from ui.models import Shelf
 from ui.results import save
 from ui.saved_settings import filled, left_out
+from ui.serving.together import Asked, generated
 
 
 class GenerateTab:
@@ -80,6 +81,7 @@ class GenerateTab:
             [self.gallery, self.last, self.chosen],
             self.bar,
             expects=lambda checkpoint, *values: self._request(values).model_calls,
+            asks=lambda checkpoint, *values: Asked(checkpoint, self._request(values)),
         )
         self.gallery.select(_index, outputs=self.chosen, **AT_ONCE)
 
@@ -107,7 +109,7 @@ class GenerateTab:
             files = save(model.pictures(step.latent), request, model, folder)
             return {**on_stage(files), self.last: request, self.chosen: 0}
 
-        yield from run_with_previews(model.generate(request), request.calls, self.bar, preview, result)
+        yield from run_with_previews(generated(model, request), request.calls, self.bar, preview, result)
 
 
 def captions_of(request: GenerateRequest) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
+from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
@@ -13,10 +14,12 @@ from fastapi import HTTPException
 from gradio.data_classes import PredictBodyInternal
 from gradio.server_messages import EstimationMessage
 
+from ddpm_core.requests import GenerateRequest
 from ui.components.events import ONE_AT_A_TIME, announced
 from ui.serving.line import MODEL, SHORT, Line, address_of
 from ui.serving.metrics import Metrics
 from ui.serving.settings import ServingSettings
+from ui.serving.together import Asked
 
 LONG = 10 * SHORT
 
@@ -28,19 +31,24 @@ class Studio:
         def work(calls: float) -> Iterator[float]:
             yield calls
 
+        def asks(calls: float) -> Asked:
+            return Asked("faces", GenerateRequest(steps=int(calls)))
+
         with gr.Blocks() as page:
             asked, said = gr.Number(), gr.Number()
             page_only = gr.Button()
             asked.change(announced(work, "try", lambda calls: int(calls)), asked, said, **ONE_AT_A_TIME)
             page_only.click(lambda: 1, None, said)
             page_only.click(lambda: 2, None, said, **ONE_AT_A_TIME)
-        self.model, self.plain, self.small = page.fns
+            batched = announced(partial(work), "try", lambda calls: int(calls), asks)
+            asked.submit(batched, asked, said, **ONE_AT_A_TIME)
+        self.model, self.plain, self.small, self.batched = page.fns
         self.time = 0.0
         self.line = Line(page, ServingSettings(**settings), Metrics(), lambda: self.time)
 
     def ask(self, session: str, calls: int = 1, address: str = "127.0.0.1", fn: int | None = None) -> str:
         """The number of an event that was taken into the line."""
-        data = [calls] if fn is None else []
+        data = [calls] if fn in (None, self.batched) else []
         body = PredictBodyInternal(data=data, session_hash=session, fn_index=self.model if fn is None else fn)
         request: Any = SimpleNamespace(client=SimpleNamespace(host=address))
         taken, number, _ = asyncio.run(self.line.push(body, request, None))
@@ -203,6 +211,48 @@ def test_waiting_visitors_see_their_place_and_a_time_by_what_is_asked() -> None:
     b, c = studio.told("b"), studio.told("c")
     assert (b.rank, b.rank_eta, b.queue_size) == (0, 40.0 + 15.0, 2)
     assert (c.rank, c.rank_eta) == (1, 40.0 + 15.0 + 10.0)
+
+
+def test_what_differs_in_seeds_alone_begins_together_and_others_wait_for_all_of_them() -> None:
+    studio = Studio()
+    studio.ask("a", 20, fn=studio.batched)
+    studio.ask("finer", 30, fn=studio.batched)
+    studio.ask("other", 20)
+    studio.ask("b", 20, fn=studio.batched)
+    number = studio.ask("c", 20, fn=studio.batched)
+    assert [studio.begin(), studio.begin(), studio.begin(), studio.begin()] == ["a", "b", "c", None]
+    event = studio.line.event_ids_to_events[number]
+    assert (event.company.seeds, event.first) == ([0, 0, 0], 2)  # type: ignore[attr-defined]
+    studio.line.pace = 0.5
+    studio.time += 6.0
+    studio.line.broadcast_estimations(MODEL)
+    assert studio.told("other").rank_eta == pytest.approx(3 * 20 * 0.5 - 6.0 + 20 * 0.5 + 30 * 0.5)
+    studio.line.event_analytics[number]["status"] = "success"
+    studio.line._note(event, event.fn, 0.0, 12.0, stopped=False)
+    assert studio.line.pace == pytest.approx(0.7 * 0.5 + 0.3 * 12.0 / 60)
+    for session in "abc":
+        studio.end(session)
+    assert [studio.begin(), studio.begin()] == ["finer", None]
+
+
+def test_a_batch_has_no_more_pictures_than_one_request_may_and_is_over_as_soon_as_a_short_one() -> None:
+    studio = Studio(per_visitor=20)
+    for _ in range(10):
+        studio.ask("a", 20, fn=studio.batched)
+    assert [studio.begin() for _ in range(9)] == ["a"] * 8 + [None]
+    slow = Studio()
+    for session in "abc":
+        slow.ask(session, SHORT // 2, fn=slow.batched)
+    assert [slow.begin() for _ in range(3)] == ["a", "b", None]
+
+
+def test_who_left_before_a_batch_began_is_not_waited_for() -> None:
+    studio = Studio()
+    for session in "abc":
+        studio.ask(session, 20, fn=studio.batched)
+    assert studio.begin() == "a"
+    asyncio.run(studio.line.clean_events(session_hash="b"))
+    assert [studio.begin(), studio.begin()] == ["c", None]
 
 
 def test_inputs_that_make_no_sense_are_short_and_left_to_the_handler() -> None:

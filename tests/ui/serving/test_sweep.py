@@ -65,6 +65,14 @@ def test_what_the_page_opens_with_stays_and_is_young_for_other_processes(tmp_pat
     assert upload.exists()
 
 
+def test_results_that_were_just_taken_away_do_not_end_a_sweep(tmp_path: Path) -> None:
+    (tmp_path / "studio-1").mkdir()
+    with os.scandir(tmp_path) as found:
+        (entry,) = found
+    (tmp_path / "studio-1").rmdir()  # by the handler that made it, while others are looked through
+    assert not sweep._ours(entry)
+
+
 def test_what_is_used_lives_on(tmp_path: Path, picture_folder: Path) -> None:
     upload = tmp_path / A / "x.png"
     write(upload).write_bytes((picture_folder / "00.png").read_bytes())

@@ -29,11 +29,12 @@ TOUR = (
         "Why do far cells need the mixer?",
         "paths",
         {},
-        "Press a cell. A convolution passes news on by a cell or two in each layer, so a cell on the left hears little "
-        "of one on the right: two eyes would be made by two strangers. The serpentine mixer walks the whole grid along "
-        "eight paths, and every cell is somewhere behind every other on one of them: all of them reach the pressed "
-        "cell in a single layer. Attention does that, too, but at a cost that grows with the square of the cells; the "
-        "paths' grows with their number.",
+        "The network sees a small grid of cells, each of which becomes a patch of the picture; press one. A "
+        "convolution passes news on by a cell or two in each layer, so a cell on the left hears little of one on the "
+        "right: two eyes would be made by two strangers. The serpentine mixer walks the whole grid along eight paths, "
+        "and every cell is somewhere behind every other on one of them: all of them reach the pressed cell in a single "
+        "layer. Attention does that, too, but at a cost that grows with the square of the cells; the paths' grows with "
+        "their number.",
     ),
     Stop(
         "Why do the kept pixels stay?",

@@ -16,6 +16,7 @@ from PIL import Image
 from ddpm_core.inspection.subject import Subject, subject_of_file, subject_of_seed
 from ddpm_core.pipeline import LatentDiffusion
 from ddpm_core.requests import Request
+from ui import site
 from ui.components.controls import SAMPLERS
 from ui.files import written
 
@@ -141,12 +142,15 @@ def subject(model: LatentDiffusion, picture: str | None, seed: int) -> Subject:
 
 
 def code_of(functions: tuple[Callable[..., Any], ...]) -> str:
-    """Where functions stand and what they say, in Markdown."""
+    """Where functions stand and what they say, in Markdown, with links into the documentation's site if it is there."""
     parts = []
     for function in functions:
         plain = inspect.unwrap(function)
         lines, first = inspect.getsourcelines(plain)
         path = Path(inspect.getfile(plain)).resolve()
         place = path.relative_to(ROOT).as_posix() if path.is_relative_to(ROOT) else path.name
-        parts.append(f"`{place}`, line {first}:\n\n```python\n{textwrap.dedent(''.join(lines)).rstrip()}\n```")
+        name = f"{plain.__module__}.{plain.__qualname__}"
+        address = site.address_of(f"{place}#{name}")
+        place = f"[`{place}`]({address})" if address else f"`{place}`"
+        parts.append(f"{place}, line {first}:\n\n```python\n{textwrap.dedent(''.join(lines)).rstrip()}\n```")
     return "\n\n".join(parts)

@@ -5,11 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import gradio as gr
+import pytest
 from PIL import Image
 
 from ddpm_core.diffusion.diffuser import Diffuser
 from ddpm_core.inspection.subject import subject_of_seed
 from ddpm_core.pipeline import LatentDiffusion
+from ui import site
 from ui.tabs.inside.view import choice, code_of, html_stage, png, slider, subject
 
 
@@ -20,6 +22,17 @@ def test_the_code_that_is_shown_is_that_of_the_functions_and_says_where_it_stand
     assert "`ddpm_core/inspection/subject.py`, line " in text
     assert "def subject_of_seed" in text  # not what keeps its answers
     assert "wrapper" not in text
+
+
+def test_where_the_documentation_is_shown_the_code_has_a_link_into_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(site, "SITE", tmp_path)
+    page = tmp_path / "reference" / "ddpm_core" / "diffusion" / "diffuser.html"
+    page.parent.mkdir(parents=True)
+    page.touch()
+    link = f"{page.relative_to(tmp_path).as_posix()}#ddpm_core.diffusion.diffuser.Diffuser.add_noise"
+    assert f"[`ddpm_core/diffusion/diffuser.py`](documentation/{link}), line " in code_of((Diffuser.add_noise,))
 
 
 def test_controls_start_with_what_a_request_has_by_default() -> None:

@@ -1,0 +1,87 @@
+"""Pictures of several visitors made in one batch: their seeds, and so their pictures, stay what they are.
+
+The line lets requests begin together that differ in nothing but their seeds (`ui.serving.line`). Each has a handler of
+its own, with its previews, its Stop and its result; all of them walk through one sampler's steps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterator, Sequence
+from itertools import count
+from threading import Lock
+from typing import NamedTuple
+
+from gradio.context import LocalContext
+
+from ddpm_core.diffusion.samplers import Step
+from ddpm_core.pipeline import LatentDiffusion
+from ddpm_core.requests import MAX_COUNT, GenerateRequest
+
+MOST_TOGETHER = MAX_COUNT  # pictures in one batch: as many as a single request may ask for
+
+
+class Asked(NamedTuple):
+    """What a request asks for, of which checkpoint."""
+
+    checkpoint: str
+    request: GenerateRequest
+
+    @property
+    def kind(self) -> Hashable:
+        """The same for requests that can be made in one batch."""
+        return self.checkpoint, type(self.request), self.request.model_copy(update={"seed": 0, "count": 1})
+
+
+class Company:
+    """Requests of one `Asked.kind` that are made in one batch.
+
+    The steps are computed by whoever comes first to where there is no next one yet, and kept for the others. One who
+    leaves does not keep the others from going on.
+    """
+
+    def __init__(self, asked: Sequence[GenerateRequest]):
+        self.seeds = [seed for request in asked for seed in request.seeds]
+        self._made: list[Step] = []
+        self._run: Iterator[Step] | None = None
+        self._over, self._failed, self._lock = False, None, Lock()  # type: bool, Exception | None, Lock
+
+    def steps(self, first: int, model: LatentDiffusion, request: GenerateRequest) -> Iterator[Step]:
+        """One member's steps: its pictures of each.
+
+        Args:
+            first: place of its first seed among all `seeds`.
+            model, request: by which all are made; any member's will do.
+        """
+        mine = slice(first, first + request.count)
+        for number in count():
+            step = self._step(number, model, request)
+            if step is None:
+                return
+            yield Step(step.t, step.latent[mine], step.denoised[mine])
+
+    def _step(self, number: int, model: LatentDiffusion, request: GenerateRequest) -> Step | None:
+        with self._lock:
+            if number == len(self._made) and not self._over:
+                if self._failed is not None:
+                    raise self._failed
+                try:
+                    self._run = self._run or model.generate(request, self.seeds)
+                    step = next(self._run, None)
+                except Exception as error:
+                    self._failed = error
+                    raise
+                if step is None:
+                    self._over, self._run = True, None
+                else:
+                    self._made.append(step)
+            return self._made[number] if number < len(self._made) else None
+
+
+def generated(model: LatentDiffusion, request: GenerateRequest) -> Iterator[Step]:
+    """The steps of `model.generate`, in a batch with others if the line has let the handler here begin with them."""
+    page, number = LocalContext.blocks.get(None), LocalContext.event_id.get(None)
+    event = None if page is None or number is None else page._queue.event_ids_to_events.get(number)
+    company: Company | None = getattr(event, "company", None)
+    if company is None or len(company.seeds) == request.count:
+        return model.generate(request)
+    return company.steps(getattr(event, "first", 0), model, request)
