@@ -24,7 +24,7 @@ TABS = ("generate", "inpaint", "edit", "play", "process", "inside", "train")  # 
 SAME = {  # names, which are the same everywhere
     "DDIM", "DDPM", "Euler", "Heun", "DPM-Solver++", "UniPC", "Langevin", "GIF", "MP4", "128", "256", "512",
     "/home/me/photos", "Run", "x", "y",
-    "linear", "scaled-linear", "cosine", "quadratic", "sigmoid", "flow",  # schedules, as programs call them
+    "linear", "scaled-linear", "cosine", "quadratic", "sigmoid", "flow", "ve",  # schedules, as programs call them
 }  # fmt: skip
 COMPOSED = {  # put together from parts, in ui/training, ui/tabs, ddpm_core/images/masks.py and static/everybody.js
     "Download MP4", "Loss of the autoencoder", "Loss of the denoiser", "Loss of the classifier", "Warning", "Info",
