@@ -63,6 +63,8 @@ def texts(page: gr.Blocks) -> Iterator[object]:
             yield block.label
         if tab is None or tab.id not in TABS or (tab.id == "train" and folded):
             continue
+        if "unseen" in getattr(block, "elem_classes", ()):
+            continue
         for name in (*languages.TEXTS, *(["value"] if isinstance(block, languages.PRESSED) else [])):
             yield getattr(block, name, None)
         if isinstance(block, gr.Radio):
