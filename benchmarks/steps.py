@@ -100,7 +100,7 @@ def class_accuracy(checkpoint: Path = DIGITS, of_each: int = OF_EACH) -> list[Re
         CheckpointError: the checkpoint cannot be read.
     """
     model = LatentDiffusion.load(checkpoint)
-    requests = {"default": GenerateRequest(), "DDPM": thousand_steps(model)}
+    requests = {"default": model.request(GenerateRequest), "DDPM": thousand_steps(model)}
     count, judge = of_each * len(model.classes), reader()
     accuracies = {
         name: classifier_accuracy(judge, sample_classes(model, count, request=requests[name])) for name in requests

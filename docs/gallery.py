@@ -27,11 +27,13 @@ def main(
 ) -> None:
     """Make the picture anew."""
     model = LatentDiffusion.load(checkpoint)
-    faces = [model.pictures(last(model.generate(GenerateRequest(seed=seed))).latent)[0] for seed in FACES]
+    faces = [
+        model.pictures(last(model.generate(model.request(GenerateRequest, seed=seed))).latent)[0] for seed in FACES
+    ]
     rows, face = [faces], faces[0]
     for name in ROWS:
         painted = face_mask(name, face)
-        fills = inpainted(model, face, painted, InpaintRequest(seed=1, count=FILLS))
+        fills = inpainted(model, face, painted, model.request(InpaintRequest, seed=1, count=FILLS))
         rows.append([face, tinted(face, painted), *fills])
     sheet(rows).save(IMAGES / "gallery.png")
 

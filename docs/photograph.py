@@ -40,7 +40,7 @@ def main(
     model, rows = LatentDiffusion.load(checkpoint), []
     for name in ROWS:
         painted = face_mask(name, picture)
-        samples = inpainted(model, picture, painted, InpaintRequest(seed=1, count=FILLS))
+        samples = inpainted(model, picture, painted, model.request(InpaintRequest, seed=1, count=FILLS))
         rows.append([tinted(picture, painted), *samples])
     close = [[box_crop(one, around, around.side) for one in row] for row in rows]
     IMAGES.mkdir(exist_ok=True)

@@ -109,12 +109,12 @@ def make(checkpoint: Annotated[Path, typer.Option(help="checkpoint folder")] = P
     """Make the shipped example pictures anew."""
     model = LatentDiffusion.load(checkpoint)
     FOLDER.mkdir(parents=True, exist_ok=True)
-    request = GenerateRequest(seed=FIRST_SEED, count=FACES)
+    request = model.request(GenerateRequest, seed=FIRST_SEED, count=FACES)
     pictures = model.pictures(last(model.generate(request)).latent)
     for i, (picture, one) in enumerate(zip(pictures, request.singles(), strict=True)):
         save_png(picture, FOLDER / f"face-{i}.png", model.png_parameters(one))
 
-    again = InpaintRequest(seed=EXAMPLE_SEED)
+    again = model.request(InpaintRequest, seed=EXAMPLE_SEED)
     frame = model.frame(again, as_rgb(pictures[0]), mask(pictures[0].size))
     made = model.pictures(last(model.inpaint(again, frame.image(), frame.mask())).latent)[0]
     save_png(frame.paste(made), FOLDER / "inpainted.png", model.png_parameters(again))
@@ -133,14 +133,14 @@ def make(checkpoint: Annotated[Path, typer.Option(help="checkpoint folder")] = P
 
 def play(model: LatentDiffusion) -> None:
     """Make the shipped way between two seeds anew."""
-    request = BetweenRequest(seed=FIRST_SEED, to=FAR_SEED)
+    request = model.request(BetweenRequest, seed=FIRST_SEED, to=FAR_SEED)
     pictures = model.pictures(last(model.between(request)).latent)
     save_png(_laid([pictures]), FOLDER / "between.png", model.png_parameters(request))
 
 
 def change(model: LatentDiffusion, face: Image.Image) -> None:
     """Make the shipped edit of a face anew."""
-    request = EditRequest(seed=EDIT_SEED)
+    request = model.request(EditRequest, seed=EDIT_SEED)
     made = model.pictures(last(model.edit(request, to_tensor(model.square(face)))).latent)[0]
     save_png(made, FOLDER / "edited.png", model.png_parameters(request))
 

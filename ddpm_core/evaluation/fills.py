@@ -44,7 +44,7 @@ def measure_fills(
     seam.
     Pictures are shown whole: how faces are found is not the model's doing.
     """
-    request = (request or InpaintRequest()).model_copy(update={"count": 2, "feather": 0, "crop": "whole"})
+    request = (request or model.request(InpaintRequest)).model_copy(update={"count": 2, "feather": 0, "crop": "whole"})
     worst = 0
     seams: dict[str, list[np.ndarray]] = {"inpainted": [], "untouched": []}
     names = ("edge_distance", "tone_off", "fill_distance", "fill_diversity")

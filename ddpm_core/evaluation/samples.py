@@ -17,7 +17,7 @@ BATCH = 8  # pictures made, encoded or denoised at once
 
 def sample(model: LatentDiffusion, count: int, seed: int = 0, request: GenerateRequest | None = None) -> PictureSet:
     """Pictures of the seeds from `seed` on, made as `ddpm_core.sample` does by default or as `request` says."""
-    request, pixels = request or GenerateRequest(), []
+    request, pixels = request or model.request(GenerateRequest), []
     for first in tqdm(range(0, count, BATCH), desc="sampling", unit="batch", disable=None):
         batch = {"seed": seed + first, "count": min(BATCH, count - first)}
         pixels.append(_pixels(model, last(model.generate(request.model_copy(update=batch))).latent))
@@ -28,7 +28,7 @@ def sample_classes(
     model: LatentDiffusion, count: int, seed: int = 0, request: GenerateRequest | None = None
 ) -> PictureSet:
     """At least `count` pictures, equally many of each class, labelled; made as `sample` makes them."""
-    request, each = request or GenerateRequest(), -(-count // len(model.classes))
+    request, each = request or model.request(GenerateRequest), -(-count // len(model.classes))
     images = [
         sample(model, each, seed + number * each, request.model_copy(update={"label": label})).pixels
         for number, label in enumerate(model.classes)

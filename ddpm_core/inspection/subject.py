@@ -53,7 +53,7 @@ def subject_of(model: LatentDiffusion, picture: Image.Image) -> Subject:
 @remembered(SUBJECTS)
 def subject_of_seed(model: LatentDiffusion, seed: int) -> Subject:
     """The picture that a seed makes with the default sampler and steps."""
-    return subject_of(model, model.pictures(last(model.generate(GenerateRequest(seed=seed))).latent)[0])
+    return subject_of(model, model.pictures(last(model.generate(model.request(GenerateRequest, seed=seed))).latent)[0])
 
 
 def subject_of_file(model: LatentDiffusion, path: str | Path) -> Subject:
