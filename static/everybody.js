@@ -87,6 +87,10 @@
       put(canvas, "role", "group");
       put(canvas, "aria-label", words("Canvas; the buttons below paint on it, too"));
     });
+    all("#edit-editor .image-container", (canvas) => {
+      put(canvas, "role", "group");
+      put(canvas, "aria-label", words("Canvas to draw on"));
+    });
     all(".gif .image-container > button", pausable);
   }
   const seeded = (text, address) => {

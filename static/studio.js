@@ -222,7 +222,11 @@
   }
 
   // Where files may be dropped, and which button takes them.
-  const takes = { "#inpaint-editor": "#inpaint-upload", "#generate-gallery": "#generate-settings" };
+  const takes = {
+    "#inpaint-editor": "#inpaint-upload",
+    "#edit-editor": "#edit-upload",
+    "#generate-gallery": "#generate-settings",
+  };
   const open = (button, files) => {
     const input = document.querySelector(button)?.parentElement.querySelector("input[type=file]");
     if (!input || !files.length) return;

@@ -10,7 +10,7 @@
   let pinching = false;
 
   const onCanvas = ({ isTrusted, pointerType, target }) =>
-    isTrusted && pointerType === "touch" && target instanceof Element && target.closest("#inpaint-editor canvas");
+    isTrusted && pointerType === "touch" && target instanceof Element && target.closest(":is(#inpaint-editor, #edit-editor) canvas");
   const keep = (event) => {
     event.preventDefault();
     event.stopImmediatePropagation();

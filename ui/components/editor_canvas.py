@@ -26,6 +26,11 @@ from ui.theme import ACCENT, rgb
 
 CANVAS = 768  # longer side of the canvas, pixels
 BRUSH = CANVAS // 16  # radius
+PEN = CANVAS // 32  # radius, of what colours are drawn with
+COLOURS = (  # to draw with: ink, paper, skin, hair and clothes
+    "#222222", "#ffffff", "#f2d3b1", "#d08b5b", "#8d5524", "#4a2c1a",
+    "#e14b4b", "#f59a3c", "#f6d44b", "#4caf6d", "#35b8c4", "#3f6fd8", "#8e5bd0", "#f06fae",
+)  # fmt: skip
 GLANCE, ALIKE = 16, 8  # two canvases are of one picture if so many fields a side differ by no more than so many levels
 PAINT = (*rgb(ACCENT.c600), 166)  # the accent colour, see-through
 
@@ -111,6 +116,16 @@ def editor_value(picture: Image.Image, painted: np.ndarray | None = None) -> dic
     paint = layer(painted, shown.size)
     composite = Image.alpha_composite(shown.convert("RGBA"), paint)
     return {"background": shown, "layers": [paint], "composite": composite}
+
+
+def drawn_on(value: Mapping[str, Any] | None, picture: Image.Image) -> Image.Image:
+    """A picture with an editor's strokes on it, RGB, at the picture's size; where nothing is drawn its very pixels."""
+    drawing = as_rgb(picture).convert("RGBA")
+    layers: Sequence[Any] = [] if value is None else value.get("layers") or []
+    for strokes in (one for one in layers if one is not None):
+        smaller = strokes.convert("RGBA").resize(picture.size, Image.Resampling.BOX)
+        drawing = Image.alpha_composite(drawing, smaller)
+    return drawing.convert("RGB")
 
 
 def shows(value: Mapping[str, Any] | None, picture: Image.Image) -> bool:

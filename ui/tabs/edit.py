@@ -1,4 +1,4 @@
-"""The Edit tab: a whole picture made anew from a noised version of itself."""
+"""The Edit tab: a whole picture, or a drawing, made anew from a noised version of itself."""
 
 from __future__ import annotations
 
@@ -7,12 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import gradio as gr
+from PIL import Image
 
 from ddpm_core.diffusion.samplers import Step
 from ddpm_core.images.files import open_picture, to_tensor
 from ddpm_core.pipeline import LatentDiffusion
 from ddpm_core.requests import EditRequest, GenerateRequest
 from ui import examples
+from ui.components import editor_canvas
 from ui.components.class_picker import class_row, classifier_row
 from ui.components.controls import count_row, follow, sampling, seed_row
 from ui.components.events import ONE_AT_A_TIME, PAGE_ONLY
@@ -28,6 +30,7 @@ from ui.run_inputs import RunInputs
 from ui.saved_settings import filled, left_out
 
 READY = "Press Edit: before on the left, after on the right."
+DRAW = "Draw, then press Edit: the more strength, the freer your drawing is taken."
 
 
 class EditTab:
@@ -35,6 +38,7 @@ class EditTab:
 
     Attributes:
         picture: state, the file that is edited, as it was uploaded.
+        drawing: the column of the canvas, hidden until somebody wants to draw; `editor` is the canvas in it.
         view: the result.
         opens: the components `show` fills.
     """
@@ -49,14 +53,23 @@ class EditTab:
         self.picture, self.last = gr.State(first), gr.State(request)
         lead("Edit", "The whole picture, made anew: the less strength, the closer it stays to what it was.")
         with gr.Row(elem_classes="studio"):
-            with gr.Column(scale=3, elem_classes="picture"):
+            with gr.Column(
+                scale=3, min_width=300, elem_classes="picture", visible=False, elem_id="edit-drawing"
+            ) as column:
+                self.drawing = column
+                self._place_editor()
+            with gr.Column(scale=3, elem_classes=["picture", "result-of-edit"]):
                 message = (DRAG if after else READY) if first else "Open a picture to begin."
                 self.view = ResultView("edit", (first, after or first) if first else None, after, message)
                 with self.view.actions:
                     upload = gr.UploadButton(
                         "Open a picture", file_types=["image"], size="sm", elem_id="edit-upload", scale=0
                     )
-                self.opens: list[gr.components.Component] = [*self.view.parts, self.view.bar, self.picture]
+                    draw = gr.Button("Draw on it", size="sm", elem_id="edit-draw", scale=0)
+                    blank = gr.Button("Blank canvas", size="sm", elem_id="edit-blank", scale=0)
+                self.opens: list[gr.components.Component] = [
+                    *self.view.parts, self.view.bar, self.picture, self.editor,
+                ]  # fmt: skip
                 self._place_opening(shipped)
             with gr.Column(scale=1, min_width=264, elem_classes="controls"):
                 field = EditRequest.model_fields["strength"]
@@ -78,13 +91,28 @@ class EditTab:
         follow(checkpoint, shelf, EditRequest, self.fields)
         control.wire(
             self._run,
-            [checkpoint, self.picture, *self.fields.values()],
+            [checkpoint, self.picture, self.editor, *self.fields.values()],
             [*self.view.parts, self.last],
             self.view.bar,
-            expects=lambda checkpoint, picture, *values: self._request(values).model_calls,
+            expects=lambda checkpoint, picture, canvas, *values: self._request(values).model_calls,
         )
+        canvas: list[gr.blocks.Block] = [*self.opens, self.drawing]
+        draw.click(as_warning(self._draw), [self.picture, checkpoint], canvas, **PAGE_ONLY)
+        blank.click(as_warning(self._blank), checkpoint, canvas, **PAGE_ONLY)
+        self.put_away.click(as_warning(self._put_away), [self.picture, checkpoint], canvas, **PAGE_ONLY)
         upload.upload(as_warning(self.show), [upload, checkpoint], self.opens, **PAGE_ONLY)
         self.view.go_on.click(as_warning(self._continue), [self.view.download, checkpoint], self.opens, **PAGE_ONLY)
+
+    def _place_editor(self) -> None:
+        self.editor = editor_canvas.Canvas(
+            type="pil", image_mode="RGBA", format="png", sources=[], transforms=(), layers=False,
+            brush=gr.Brush(default_size=editor_canvas.PEN, colors=[*editor_canvas.COLOURS]),
+            eraser=gr.Eraser(default_size=editor_canvas.PEN), canvas_size=(editor_canvas.CANVAS,) * 2,
+            show_label=False, buttons=[], height=500, elem_id="edit-editor", elem_classes="stage",
+            placeholder="Open a picture to begin",
+        )  # fmt: skip
+        with gr.Row(elem_classes="actions"):
+            self.put_away = gr.Button("Put the canvas away", size="sm", elem_id="edit-put-away", scale=0)
 
     def _place_opening(self, shipped: list[str]) -> None:
         about = gr.HTML(_about(self.shelf.load(self.shelf.first)), elem_id="edit-about")
@@ -99,13 +127,34 @@ class EditTab:
             thumbs.select(as_warning(self._open_example), self.checkpoint, self.opens, **PAGE_ONLY)
 
     def show(self, path: str, checkpoint: str) -> Updates:
-        """What opens a picture file on the stage: see `opens`.
+        """What opens a picture file on the stage, and on the canvas: see `opens`.
 
         Raises:
             PictureError, CheckpointError: the picture, or the model that is to see it, cannot be used.
         """
-        square = cached(self.shelf.load(checkpoint).square(open_picture(path)))
-        return {**self.view.opened(square), self.picture: path, self.view.bar: status(READY)}
+        square = self.shelf.load(checkpoint).square(open_picture(path))
+        canvas = cached(editor_canvas.canvas(square))
+        return {
+            **self.view.opened(cached(square)),
+            self.picture: path,
+            self.editor: {"background": canvas, "layers": [], "composite": canvas},
+            self.view.bar: status(READY),
+        }
+
+    def _draw(self, picture: str | None, checkpoint: str) -> Updates:
+        """What opens the canvas with the picture on it."""
+        if picture is None:
+            return self._blank(checkpoint)
+        return {**self.show(picture, checkpoint), self.drawing: gr.update(visible=True), self.view.bar: status(DRAW)}
+
+    def _blank(self, checkpoint: str) -> Updates:
+        """What opens the canvas with nothing on it."""
+        return self._draw(cached(Image.new("RGB", (editor_canvas.CANVAS,) * 2, "white")), checkpoint)
+
+    def _put_away(self, picture: str | None, checkpoint: str) -> Updates:
+        """What closes the canvas, and takes the strokes away."""
+        shown = {} if picture is None else self.show(picture, checkpoint)
+        return {**shown, self.drawing: gr.update(visible=False)}
 
     def fill(self, request: GenerateRequest, model: LatentDiffusion) -> Updates:
         """What puts a saved picture's settings into the controls; what it was made of, the visitor has to open."""
@@ -124,12 +173,16 @@ class EditTab:
     def _request(self, values: Sequence[Any], model: LatentDiffusion | None = None) -> EditRequest:
         return build_request(EditRequest, model, **dict(zip(self.fields, values, strict=True)))
 
-    def _run(self, checkpoint: str, picture: str | None, *values: Any) -> Iterator[Updates]:
+    def _run(self, checkpoint: str, picture: str | None, canvas: Any, *values: Any) -> Iterator[Updates]:
         model = self.shelf.load(checkpoint)
         request = self._request(values, model)
         if picture is None:
             raise Problem("There is no picture yet; open one or take an example.")
         square = model.square(opened_upload(picture))
+        if editor_canvas.painted_on(canvas, square.size).any():
+            if not editor_canvas.shows(canvas, square):
+                raise Problem("The canvas shows another picture than the studio has open; open it again.")
+            square = editor_canvas.drawn_on(canvas, square)
         before = cached(square)
 
         def preview(step: Step) -> Updates:

@@ -38,10 +38,10 @@ def photo(tmp_path: Path) -> str:
     return str(tmp_path / "photo.png")
 
 
-def edited(tab: EditTab, picture: str | None, **fields: Any) -> dict[Any, Any]:
+def edited(tab: EditTab, picture: str | None, canvas: Any = None, **fields: Any) -> dict[Any, Any]:
     """What a run leaves on the page: the last value of every output."""
     shown: dict[Any, Any] = {}
-    for update in tab._run("tiny", picture, *{**FIELDS, **fields}.values()):
+    for update in tab._run("tiny", picture, canvas, *{**FIELDS, **fields}.values()):
         shown |= update
     return shown
 
@@ -117,3 +117,31 @@ def test_a_photo_is_reported_to_be_cut_to_a_face_where_faces_are_known(
     assert "face" not in _about(shelf.load("tiny"))
     monkeypatch.setattr(shelf.load("tiny"), "framing", "face")
     assert "cut to the face in it" in _about(shelf.load("tiny"))
+
+
+def test_a_drawing_is_what_is_edited_and_what_is_not_drawn_on_stays_as_it_is(edit: EditTab, photo: str) -> None:
+    opened = edit._draw(photo, "tiny")
+    assert opened[edit.drawing] == gr.update(visible=True)
+    background = Image.open(opened[edit.editor]["background"])
+    strokes = Image.new("RGBA", background.size)
+    half = background.width // 2
+    strokes.paste((255, 0, 0, 255), (0, 0, half, background.height))
+    canvas = {"background": background, "layers": [strokes], "composite": background}
+    shown = edited(edit, photo, canvas)  # its files go with it
+    before = pixels(shown[edit.view.slider][0])
+    assert (before[:, : SIDE // 2] == (255, 0, 0)).all()
+    assert np.array_equal(before[:, SIDE // 2 :], np.asarray(center_crop(open_picture(photo), SIDE))[:, SIDE // 2 :])
+
+    other = {**canvas, "background": Image.new("RGB", background.size, "white")}
+    with pytest.raises(Problem, match="The canvas shows another picture"):
+        edited(edit, photo, other)
+
+
+def test_a_canvas_can_be_blank_and_put_away(edit: EditTab) -> None:
+    blank = edit._draw(None, "tiny")
+    assert (pixels(blank[edit.editor]["background"]) == 255).all()
+    shown = edited(edit, blank[edit.picture])  # its files go with it
+    assert (pixels(shown[edit.view.slider][0]) == 255).all()
+    away = edit._put_away(blank[edit.picture], "tiny")
+    assert away[edit.drawing] == gr.update(visible=False)
+    assert away[edit.editor]["layers"] == []
