@@ -33,10 +33,13 @@ from ddpm_core.evaluation.attributes import (
     shares_read,
     trained_reader,
 )
-from ddpm_core.evaluation.classifier import LARGEST
+from ddpm_core.evaluation.samples import sample_captions
 from ddpm_core.machine import pick_device
+from ddpm_core.pipeline import LatentDiffusion
+from ddpm_core.requests import GenerateRequest
 
 APART = "unseen_pair"
+SAMPLES = 100
 Cells = dict[str, dict[str, tuple[float, int]]]  # by column of the table, by attribute: the share, and of how many
 
 
@@ -47,20 +50,37 @@ def main(
         str, typer.Option(help="columns to read, joined by commas; all that are words if left out")
     ] = "",
     apart: Annotated[str, typer.Option(help="column whose 1 sets pictures apart in the table")] = APART,
+    checkpoint: Annotated[Path | None, typer.Option(help="checkpoint folder whose samples are read, too")] = None,
+    samples: Annotated[int, typer.Option(min=1, help="samples of it, and as many of captions set apart")] = SAMPLES,
+    guidance: Annotated[float | None, typer.Option(help="to the captions; the checkpoint's if left out")] = None,
+    steps: Annotated[int | None, typer.Option(help="of the sampler; the checkpoint's if left out")] = None,
+    seed: Annotated[int, typer.Option(help="of the first sample")] = 0,
     iterations: Annotated[
         int, typer.Option(min=1, help="steps that readers are trained for")
     ] = READER_SETTINGS.iterations,
     json_file: Annotated[Path | None, typer.Option("--json", help="also write the table to this file")] = None,
     device: Annotated[str, typer.Option(help="cpu, cuda, mps, or auto")] = "auto",
 ) -> None:
-    """Train readers of attributes, and print what they read as asked as a table."""
+    """Train readers of attributes, and print what they read right, and what samples show as asked, as a table."""
     with in_one_sentence():
         found = find(data)
         if not found.sources["val"]:
             raise UserError(f"{data} holds no pictures out, so nothing can be measured.")
+        model = None
+        if checkpoint is not None:
+            model = LatentDiffusion.load(checkpoint, device)
+            given = {"guidance": guidance, "steps": steps}
+            request = model.request(GenerateRequest, **{name: one for name, one in given.items() if one is not None})
+            if not model.words:
+                raise UserError(f"{checkpoint} was trained without words, so nothing can be asked of it.")
+            if found.captions is None:
+                raise UserError(f"{data} has no captions to ask for.")
         columns = [column.strip() for column in attributes.split(",") if column.strip()]
         reader = _readers(found, columns, readers, iterations, pick_device(device))
-        cells = drawings_read(reader, found, apart)
+        cells = drawings_read(reader, found, apart, model.size if model else reader.size)
+        if model is not None:
+            typer.echo(table(cells), err=True)  # samples take a while
+            cells |= samples_read(reader, found, apart, model, request, samples, seed)
         typer.echo(table(cells))
         if json_file:
             text = json.dumps(cells, indent=2) + "\n"
@@ -80,13 +100,33 @@ def _readers(
     return reader
 
 
-def drawings_read(reader: AttributeReader, found: DataSet, apart: str = APART) -> Cells:
-    """What the readers get right on held-out drawings, which no sample can be above."""
+def drawings_read(reader: AttributeReader, found: DataSet, apart: str, size: int) -> Cells:
+    """What the readers get right on held-out drawings of a sample's `size`, which no sample can be above."""
     sources = found.sources["val"]
-    pictures = load_pictures(sources, LARGEST, labels=range(len(sources)))  # the labels are numbers of rows
+    pictures = load_pictures(sources, size, labels=range(len(sources)))  # the labels are numbers of rows
     assert pictures.labels is not None
     rows = [found.rows["val"][number] for number in pictures.labels.tolist()]
     return counted("drawings", reader, pictures, rows, apart)
+
+
+def samples_read(
+    reader: AttributeReader,
+    found: DataSet,
+    apart: str,
+    model: LatentDiffusion,
+    request: GenerateRequest,
+    count: int,
+    seed: int = 0,
+) -> Cells:
+    """What they read as asked in samples for held-out captions, evenly spread over those there are."""
+    assert found.captions is not None
+    asked = [pair for pair in zip(found.captions["val"], found.rows["val"], strict=True) if pair[0]]
+    groups = ([pair for pair in asked if (pair[1].get(apart) == "1") == wanted] for wanted in (False, True))
+    chosen = [pair for group in groups for pair in group[:: -(-len(group) // count) or 1]]
+    if not chosen:
+        raise UserError("no held-out picture has a caption to ask for.")
+    pictures = sample_captions(model, [caption for caption, _ in chosen], seed, request)
+    return counted("samples", reader, pictures, [row for _, row in chosen], apart)
 
 
 def counted(what: str, reader: AttributeReader, pictures: PictureSet, rows: Sequence[Row], apart: str) -> Cells:

@@ -47,6 +47,11 @@
       const at = (i) => (n > 1 ? Math.round((i * (frames.length - 1)) / (n - 1)) : 0);
       return [Array.from({ length: n }, (_, i) => frames[at(i)])]; // one output, which is a list
     },
+    // A button that is there to be pressed.
+    press(button) {
+      const found = document.querySelector(button);
+      if (found?.offsetParent) found.click();
+    },
     // Whether a tab's run is going on: its button then says Stop.
     running: (name) => Boolean(document.querySelector(`#${name}-stop`)?.offsetParent),
     // Opens the documentation where it speaks of a tab; what is in a fold is only there once it is open.
@@ -67,6 +72,17 @@
       localStorage.setItem("studio-shade", dark ? "dark" : "light");
     },
   };
+
+  // A word under a prompt box is added to what is typed there.
+  addEventListener("click", (event) => {
+    const chip = event.target.closest?.(".chips [data-word]");
+    const box = chip && document.querySelector(`#${chip.parentElement.dataset.into} :is(textarea, input)`);
+    if (!box) return;
+    const typed = box.value.trimEnd();
+    const added = typed ? `${typed} ${chip.dataset.word}` : chip.dataset.word;
+    Object.getOwnPropertyDescriptor(Object.getPrototypeOf(box), "value").set.call(box, added);
+    box.dispatchEvent(new Event("input", { bubbles: true }));
+  });
 
   addEventListener("click", (event) => {
     const link = event.target.closest?.("a[data-help]");

@@ -20,7 +20,7 @@ VIEW_NAMES = {  # what they are called on the page; one that is not here goes by
     "turned-180": "half a turn", "turned-270": "a quarter turn right", "negated": "colours inverted",
 }  # fmt: skip
 
-Control = Literal["way", "second", "turn", "several", "blur"]  # controls that only some modes have
+Control = Literal["way", "second", "second_prompt", "turn", "several", "blur"]  # controls that only some modes have
 
 
 @dataclass(frozen=True)
@@ -98,14 +98,16 @@ MODES = {
         "two ways up",
         "One picture that is something both ways. Two share its pixels, so it is rougher than one alone, and some "
         "seeds fail.",
-        AnagramRequest, ("second", "turn", "several"), ("This way", "The other way"), "pairs", LatentDiffusion.anagram,
+        AnagramRequest, ("second", "second_prompt", "turn", "several"), ("This way", "The other way"), "pairs",
+        LatentDiffusion.anagram,
         _anagram_captions, _turned, lambda request: request.view,
     ),
     "hybrid": PlayMode(
         "near and far",
         "One class from afar, another close by: its coarse parts are the one's, its fine parts the other's. Rough, "
         "and some seeds fail.",
-        HybridRequest, ("second", "several", "blur"), ("From afar", "Close by"), "pairs", LatentDiffusion.hybrid,
+        HybridRequest, ("second", "second_prompt", "several", "blur"), ("From afar", "Close by"), "pairs",
+        LatentDiffusion.hybrid,
         _hybrid_captions, _afar, lambda request: "from-afar", lambda model: model.hybrids,
     ),
 }  # fmt: skip

@@ -34,7 +34,7 @@ def saved_settings(path: str) -> tuple[GenerateRequest, str]:
 
 
 def filled(fields: dict[str, gr.components.Component], request: GenerateRequest, model: LatentDiffusion) -> Updates:
-    """What puts a request's values into the controls of that name; classes as far as the model has them."""
+    """What puts a request's values into the controls of that name; classes and words as far as the model has them."""
     classes, guidance = offered_classes(model)
     known = {value for _, value in classes["choices"]}
     updates: Updates = {}
@@ -44,6 +44,8 @@ def filled(fields: dict[str, gr.components.Component], request: GenerateRequest,
             updates[control] = gr.update(**classes | ({"value": value} if value in known else {}))
         elif name == "guidance":
             updates[control] = gr.update(**guidance | ({"value": value} if model.unconditional else {}))
+        elif name.endswith("prompt"):
+            updates[control] = (value or "") if model.words else ""
         elif value is not None:
             updates[control] = value
     return updates

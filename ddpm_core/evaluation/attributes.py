@@ -34,10 +34,12 @@ class AttributeReader:
 
     Args:
         attributes: by name, the words it tells apart.
+        size: pixels, the side of the pictures it learns from; others are brought to it.
     """
 
-    def __init__(self, attributes: Attributes, network: Classifier | None = None):
+    def __init__(self, attributes: Attributes, size: int = LARGEST, network: Classifier | None = None):
         self.attributes = {name: tuple(words) for name, words in attributes.items()}
+        self.size = size
         self.sizes = [len(words) for words in self.attributes.values()]
         self.network = network or Classifier(sum(self.sizes), deeper=DEEPER)
 
@@ -46,7 +48,8 @@ class AttributeReader:
         """What each picture shows, by attribute."""
         device, read = next(self.network.parameters()).device, []
         for image in pictures.batches(256):
-            heads = self.network(image.to(device)).split(self.sizes, dim=1)  # (B, words) each
+            image = F.interpolate(image.to(device), self.size, mode="bilinear", antialias=True)  # (B, 3, size, size)
+            heads = self.network(image).split(self.sizes, dim=1)  # (B, words) each
             chosen = [head.argmax(1).tolist() for head in heads]
             for numbers in zip(*chosen, strict=True):
                 named = zip(self.attributes.items(), numbers, strict=True)
@@ -56,14 +59,14 @@ class AttributeReader:
     def save(self, path: Path) -> None:
         """Write weights and words into one file."""
         tensors = {name: tensor.float() for name, tensor in self.network.state_dict().items()}
-        write_tensors(path, tensors, {"attributes": json.dumps(self.attributes)})
+        write_tensors(path, tensors, {"attributes": json.dumps(self.attributes), "size": str(self.size)})
 
     @classmethod
     def load(cls, path: Path, device: torch.device) -> AttributeReader:
         """What `save` wrote. Raises `CheckpointError`."""
         tensors, metadata = read_tensors(path)
         try:
-            reader = cls(json.loads(metadata["attributes"]))
+            reader = cls(json.loads(metadata["attributes"]), int(metadata["size"]))
             reader.network.load_state_dict(tensors)
         except (LookupError, ValueError, TypeError, AttributeError, RuntimeError):
             raise CheckpointError(f"{path} holds no readers of attributes; name another file.") from None
@@ -111,7 +114,7 @@ def trained_reader(
     pictures = load_pictures(sources, size, labels=range(len(sources)))
     assert pictures.labels is not None
     rows = [found.rows["train"][number] for number in pictures.labels.tolist()]
-    reader = AttributeReader(attributes)
+    reader = AttributeReader(attributes, size)
     index_of = [{word: number for number, word in enumerate(words)} for words in attributes.values()]
     asked = torch.tensor(
         [[at[row.get(name, "")] for name, at in zip(attributes, index_of, strict=True)] for row in rows]

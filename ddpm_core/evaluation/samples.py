@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 from tqdm import tqdm
@@ -34,6 +36,17 @@ def sample_classes(
         for number, label in enumerate(model.classes)
     ]
     return PictureSet(torch.cat(images), [], torch.arange(len(model.classes)).repeat_interleave(each))
+
+
+def sample_captions(
+    model: LatentDiffusion, captions: Sequence[str], seed: int = 0, request: GenerateRequest | None = None
+) -> PictureSet:
+    """A picture for each caption, of the seeds from `seed` on, made as `sample` makes them."""
+    request, pixels = request or GenerateRequest(), []
+    for number, caption in enumerate(tqdm(captions, desc="sampling", unit="picture", disable=None)):
+        one = request.model_copy(update={"prompt": caption, "seed": seed + number, "count": 1})
+        pixels.append(_pixels(model, last(model.generate(one)).latent))
+    return PictureSet(torch.cat(pixels), [])
 
 
 @torch.inference_mode()

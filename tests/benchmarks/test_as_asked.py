@@ -26,9 +26,27 @@ def test_readers_are_trained_once_kept_and_measured_on_held_out_drawings(call, t
     assert readers.read_bytes() == written
 
 
-def test_what_cannot_be_measured_is_refused(call, tmp_path: Path) -> None:
+def test_samples_for_held_out_captions_are_read_beside_the_drawings(
+    call, tmp_path: Path, word_checkpoint: Path
+) -> None:
+    (tmp_path / "data").mkdir()
+    data, rows = drawings(tmp_path / "data"), tmp_path / "rows.json"
+    command = ["--data", data, "--iterations", 1, "--device", "cpu", "--checkpoint", word_checkpoint]
+    outcome = call(as_asked.main, *command, "--samples", 3, "--steps", 1, "--guidance", 1.5, "--json", rows)
+    assert outcome.status == 0, outcome.err
+    assert (
+        outcome.out.splitlines()[0]
+        == "| attribute | drawings | drawings, unseen_pair | samples | samples, unseen_pair |"
+    )
+    cells = json.loads(rows.read_text())
+    for title in ("samples", "samples, unseen_pair"):
+        assert 1 <= cells[title]["colour"][1] <= 3
+
+
+def test_what_cannot_be_measured_is_refused(call, tmp_path: Path, tiny_checkpoint: Path) -> None:
     data = drawings(tmp_path)
     assert_refused(call(as_asked.main, "--data", data, "--attributes", "shoes"), "no column 'shoes'")
+    assert_refused(call(as_asked.main, "--data", data, "--checkpoint", tiny_checkpoint), "was trained without words")
     table = (data / "labels.csv").read_text().replace(",val,", ",train,")
     (data / "labels.csv").write_text(table)
     assert_refused(call(as_asked.main, "--data", data), "holds no pictures out")

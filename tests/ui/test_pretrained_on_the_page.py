@@ -52,10 +52,10 @@ def test_one_that_always_wants_a_class_offers_no_other_choice_and_no_guidance(sh
     label, guidance = found["generate-class"], found["generate-guidance"]
     assert [value for _, value in label.choices] == ["0", "1"]
     assert (label.value, label.visible, guidance.value, guidance.visible) == ("0", True, 1, False)
-    for update in tab._run("told", 5, 1, 3, "ddim", label.value, guidance.value):
+    for update in tab._run("told", 5, 1, 3, "ddim", label.value, guidance.value, 0, "", ""):
         shown = update
     assert shown[tab.last].label == "0"
 
     (offer,) = [fn.fn for fn in page.fns.values() if [part._id for part in fn.outputs] == [label._id, guidance._id]]
-    picked, followed = offer("plain", "0", 1)  # type: ignore[misc]
+    picked, followed = offer("plain", "0", 1, "")  # type: ignore[misc]
     assert (picked["value"], picked["visible"], followed["value"], followed["visible"]) == ("", False, 2, False)

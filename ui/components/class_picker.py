@@ -1,6 +1,6 @@
-"""The class picker and its guidance, shown if, and only if, the chosen checkpoint has classes.
+"""The class picker, shown if, and only if, the chosen checkpoint has classes, and guidance to a class or a prompt.
 
-One that always wants a class offers no "any", and, since it cannot be guided, no guidance.
+A checkpoint that always wants a class offers no "any", and, since it cannot be guided, no guidance.
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ from ui.models import Shelf
 ANY = ("any", "")
 
 
-def class_row(name: str, shelf: Shelf, checkpoint: gr.Dropdown) -> tuple[gr.Dropdown, gr.Slider]:
-    """Which class to make, and how closely to follow it; both change with the chosen checkpoint."""
+def class_row(name: str, shelf: Shelf, checkpoint: gr.Dropdown, prompt: gr.Textbox) -> tuple[gr.Dropdown, gr.Slider]:
+    """Which class to make, and how closely to follow it and the `prompt`; both change with the chosen checkpoint."""
     label = _picker(name, "class", shelf)
     guidance = _guidance(name, shelf)
-    _change_with(checkpoint, shelf, [label, guidance])
+    _change_with(checkpoint, shelf, prompt, [label, guidance])
     return label, guidance
 
 
 def class_rows(
-    name: str, shelf: Shelf, checkpoint: gr.Dropdown
+    name: str, shelf: Shelf, checkpoint: gr.Dropdown, prompt: gr.Textbox
 ) -> tuple[gr.Dropdown, gr.Column, gr.Dropdown, gr.Slider]:
     """Two classes side by side and how closely to follow them; the second stands in a column that can be hidden."""
     with gr.Row(elem_classes="class-row"):
@@ -35,7 +35,7 @@ def class_rows(
         with gr.Column(visible=False, min_width=96) as second:
             other = _picker(name, "other-class", shelf)
     guidance = _guidance(name, shelf)
-    _change_with(checkpoint, shelf, [label, guidance, other])
+    _change_with(checkpoint, shelf, prompt, [label, guidance, other])
     return label, second, other, guidance
 
 
@@ -72,16 +72,18 @@ def _guidance(name: str, shelf: Shelf) -> gr.Slider:
     _, followed = offered_classes(shelf.load(shelf.first))
     return gr.Slider(
         0, 8, **followed, step=0.1, label="Guidance", buttons=[], elem_id=f"{name}-guidance",
-        info="How closely the class is followed.",
     )  # fmt: skip
 
 
-def _change_with(checkpoint: gr.Dropdown, shelf: Shelf, parts: list[gr.components.Component]) -> None:
+def _change_with(
+    checkpoint: gr.Dropdown, shelf: Shelf, prompt: gr.Textbox, parts: list[gr.components.Component]
+) -> None:
     def offer(chosen: str, *values: Any) -> list[Any]:
         """What the checkpoint has to choose from; what was chosen stays if it is among that, and guidance with it."""
-        picked, guided = offered_classes(shelf.load(chosen))
+        model, (*values, typed) = shelf.load(chosen), values  # type: ignore[assignment]
+        picked, guided = offered_classes(model)
         known = {value for _, value in picked["choices"]}
-        stays = bool(picked["visible"]) and values[0] in known
+        stays = (bool(picked["visible"]) and values[0] in known) or bool(typed and model.words)
         updates = []
         for part, value in zip(parts, values, strict=True):
             if isinstance(part, gr.Slider):
@@ -90,7 +92,7 @@ def _change_with(checkpoint: gr.Dropdown, shelf: Shelf, parts: list[gr.component
                 updates.append(gr.update(**picked | ({"value": value} if stays and value in known else {})))
         return updates
 
-    checkpoint.change(as_warning(offer), [checkpoint, *parts], parts, **PAGE_ONLY, **ONE_AT_A_TIME)
+    checkpoint.change(as_warning(offer), [checkpoint, *parts, prompt], parts, **PAGE_ONLY, **ONE_AT_A_TIME)
 
 
 def offered_classes(model: LatentDiffusion) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -99,5 +101,9 @@ def offered_classes(model: LatentDiffusion) -> tuple[dict[str, Any], dict[str, A
     guidance = model.request(GenerateRequest).guidance if model.unconditional else 1
     return (
         {"choices": choices, "value": choices[0][1], "visible": bool(model.classes)},
-        {"value": guidance, "visible": bool(model.classes) and model.unconditional},
+        {
+            "value": guidance,
+            "visible": bool(model.classes or model.words) and model.unconditional,
+            "info": "How closely the prompt is followed." if model.words else "How closely the class is followed.",
+        },
     )

@@ -19,6 +19,7 @@ from ui.components.class_picker import class_row, classifier_row
 from ui.components.controls import count_row, follow, sampling, seed_row
 from ui.components.events import ONE_AT_A_TIME, PAGE_ONLY
 from ui.components.progress import Updates, run_with_previews, status
+from ui.components.prompt_box import negative_row, prompt_row
 from ui.components.result_view import DRAG, ResultView
 from ui.components.run_control import RunControl
 from ui.errors import Problem, as_warning, build_request
@@ -77,16 +78,18 @@ class EditTab:
                     0.05, 1, request.strength if request else field.default, step=0.05, label="Strength",
                     elem_id="edit-strength", buttons=[], info="How much noise is laid over it; 1 hides all of it.",
                 )  # fmt: skip
+                prompt = prompt_row("edit", shelf, checkpoint)
                 seed = seed_row("edit", self.last, value=request.seed + 1 if request else 0)
-                label, guidance = class_row("edit", shelf, checkpoint)
+                label, guidance = class_row("edit", shelf, checkpoint, prompt)
                 count = count_row("edit", "Variants")
                 control = RunControl("Edit", "edit")
                 with gr.Accordion("Advanced", open=False):
                     steps, sampler = sampling("edit", shelf.load(shelf.first).request(EditRequest))
                     by_classifier = classifier_row("edit", shelf, checkpoint)
+                    negative = negative_row("edit", shelf, checkpoint)
         self.fields: dict[str, gr.components.Component] = {
             "strength": strength, "seed": seed, "label": label, "guidance": guidance, "count": count, "steps": steps,
-            "sampler": sampler, "classifier_guidance": by_classifier,
+            "sampler": sampler, "classifier_guidance": by_classifier, "prompt": prompt, "negative_prompt": negative,
         }  # fmt: skip
         follow(checkpoint, shelf, EditRequest, self.fields)
         control.wire(

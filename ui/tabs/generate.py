@@ -16,6 +16,7 @@ from ui.components.class_picker import class_row, classifier_row
 from ui.components.controls import count_row, follow, sampling, seed_row, stage_of
 from ui.components.events import AT_ONCE
 from ui.components.progress import Updates, run_with_previews, status
+from ui.components.prompt_box import negative_row, prompt_row
 from ui.components.run_control import RunControl
 from ui.errors import build_request
 from ui.files import cached
@@ -63,16 +64,18 @@ class GenerateTab:
                         "Use a PNG's settings", file_types=[".png"], size="sm", elem_id="generate-settings", scale=0
                     )
             with gr.Column(scale=1, min_width=264, elem_classes="controls"):
+                prompt = prompt_row("generate", shelf, checkpoint)
                 seed = seed_row("generate", self.last, value=examples.NEXT_SEED if made else 0)
-                label, guidance = class_row("generate", shelf, checkpoint)
+                label, guidance = class_row("generate", shelf, checkpoint, prompt)
                 count = count_row("generate")
                 control = RunControl("Generate", "generate")
                 with gr.Accordion("Advanced", open=False):
                     steps, sampler = sampling("generate", shelf.load(shelf.first).request(GenerateRequest))
                     by_classifier = classifier_row("generate", shelf, checkpoint)
+                    negative = negative_row("generate", shelf, checkpoint)
         self.fields: dict[str, gr.components.Component] = {
             "seed": seed, "count": count, "steps": steps, "sampler": sampler, "label": label, "guidance": guidance,
-            "classifier_guidance": by_classifier,
+            "classifier_guidance": by_classifier, "prompt": prompt, "negative_prompt": negative,
         }  # fmt: skip
         follow(checkpoint, shelf, GenerateRequest, self.fields)
         control.wire(

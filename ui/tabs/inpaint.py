@@ -20,6 +20,7 @@ from ui.components.class_picker import class_row, classifier_row
 from ui.components.controls import count_row, crop_choice, follow, holding, sampling, seed_row, shaping
 from ui.components.events import ONE_AT_A_TIME, PAGE_ONLY, announced
 from ui.components.progress import Updates, run_with_previews, seconds, status
+from ui.components.prompt_box import negative_row, prompt_row
 from ui.components.result_view import DRAG, ResultView
 from ui.components.run_control import RunControl
 from ui.errors import Problem, as_warning, build_request, without_warning
@@ -69,8 +70,9 @@ class InpaintTab:
                     [("what I painted", False), ("everything else", True)], value=False, label="Make anew",
                     elem_id="inpaint-region",
                 )  # fmt: skip
+                prompt = prompt_row("inpaint", shelf, checkpoint)
                 seed = seed_row("inpaint", self.last, value=1)
-                label, guidance = class_row("inpaint", shelf, checkpoint)
+                label, guidance = class_row("inpaint", shelf, checkpoint, prompt)
                 with gr.Column(elem_classes="run-and-live"):
                     control = RunControl("Inpaint", "inpaint")
                     live = gr.Checkbox(
@@ -83,10 +85,11 @@ class InpaintTab:
                     clamp, resamples = holding("inpaint", own)
                     by_classifier = classifier_row("inpaint", shelf, checkpoint)
                     grow, feather, crop = shaping("inpaint", knows_faces(shelf.load(shelf.first)))
+                    negative = negative_row("inpaint", shelf, checkpoint)
         self.fields: dict[str, gr.components.Component] = {
             "keep_painted": region, "seed": seed, "count": count, "steps": steps, "sampler": sampler,
             "clamp": clamp, "resamples": resamples, "grow": grow, "feather": feather, "crop": crop, "label": label,
-            "guidance": guidance, "classifier_guidance": by_classifier,
+            "guidance": guidance, "classifier_guidance": by_classifier, "prompt": prompt, "negative_prompt": negative,
         }  # fmt: skip
         follow(checkpoint, shelf, InpaintRequest, self.fields)
         checkpoint.change(as_warning(self._fit), [checkpoint, crop], [self.ready, crop], **PAGE_ONLY, **ONE_AT_A_TIME)

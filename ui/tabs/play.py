@@ -19,6 +19,7 @@ from ui.components.class_picker import class_rows
 from ui.components.controls import sampling, seed_row, stage_of
 from ui.components.events import AT_ONCE, ONE_AT_A_TIME, PAGE_ONLY
 from ui.components.progress import Updates, run_with_previews, status
+from ui.components.prompt_box import negative_row, prompt_row
 from ui.components.run_control import RunControl
 from ui.errors import as_warning, build_request
 from ui.files import cached, workspace
@@ -62,10 +63,11 @@ class PlayTab:
                         elem_id="play-blur", buttons=[], visible=False, info="What this blur leaves is seen from afar.",
                     )  # fmt: skip
                     steps, sampler = sampling("play", self.shelf.load(self.shelf.first).request(MODES[FIRST].kind))
+                    negative = negative_row("play", self.shelf, checkpoint)
         self.fields: dict[str, gr.components.Component] = {
             "seed": self.seed, "to": self.to, "strip": self.strip, "label": self.label, "other": self.other,
             "guidance": self.guidance, "view": self.view, "pairs": self.pairs, "blur": blur, "steps": steps,
-            "sampler": sampler,
+            "sampler": sampler, "prompt": self.prompt, "other_prompt": self.other_prompt, "negative_prompt": negative,
         }  # fmt: skip
         control.wire(
             self._run,
@@ -81,7 +83,8 @@ class PlayTab:
             **PAGE_ONLY,
         )
         parts: dict[Control, gr.blocks.Block] = {
-            "way": self.way, "second": self.second, "turn": self.turn, "several": self.several, "blur": blur,
+            "way": self.way, "second": self.second, "second_prompt": self.second_prompt, "turn": self.turn,
+            "several": self.several, "blur": blur,
         }  # fmt: skip
         changed = [self.description, self.label, self.other, steps, sampler, *parts.values(), self.filled]
         gr.on(
@@ -100,13 +103,16 @@ class PlayTab:
         model = self.shelf.load(self.shelf.first)
         self.mode = gr.Radio(available_modes(model), value=FIRST, label="Play", elem_id="play-game")
         self.description = gr.HTML(_description(FIRST), elem_id="play-description")
+        self.prompt = prompt_row("play", self.shelf, checkpoint)
+        with gr.Column(elem_classes="part", visible=False) as self.second_prompt:
+            self.other_prompt = prompt_row("play", self.shelf, checkpoint, "other-prompt", "Second prompt")
         self.seed = seed_row("play", self.last, value=start.seed)
         with gr.Column(elem_classes="part") as self.way:
             self.to = seed_row("play-to", self.last, value=start.to, label="To seed", field="to")
             self.strip = gr.Slider(
                 2, MAX_STRIP, start.count, step=1, label="Pictures on the way", elem_id="play-strip", buttons=[]
             )
-        self.label, self.second, self.other, self.guidance = class_rows("play", self.shelf, checkpoint)
+        self.label, self.second, self.other, self.guidance = class_rows("play", self.shelf, checkpoint, self.prompt)
         with gr.Column(elem_classes="part", visible=False) as self.turn:
             self.view = gr.Dropdown(
                 available_views(model), value=VIEW, label="What the other way is",

@@ -19,6 +19,7 @@ from ui.components.class_picker import class_row, classifier_row
 from ui.components.controls import follow, sampling, seed_row
 from ui.components.events import AT_ONCE, PAGE_ONLY
 from ui.components.progress import Updates, run_with_previews
+from ui.components.prompt_box import negative_row, prompt_row
 from ui.components.run_control import RunControl
 from ui.errors import as_warning, build_request
 from ui.files import cached, workspace
@@ -82,8 +83,9 @@ class ProcessTab:
             with gr.Column(scale=1, min_width=264, elem_classes="controls"):
                 self.about = gr.HTML(_about(None), elem_id="process-about")
                 self.plain = gr.Button("Back to a plain seed", size="sm", visible=False, elem_id="process-plain")
+                self.prompt = prompt_row("process", shelf, checkpoint)
                 self.seed = seed_row("process", self.last, value=seed)
-                self.label, self.guidance = class_row("process", shelf, checkpoint)
+                self.label, self.guidance = class_row("process", shelf, checkpoint, self.prompt)
                 view = gr.Radio(
                     [("what the model sees", LATENT), ("what it believes", DENOISED)], value=USUAL.view, label="Show",
                     elem_id="process-view",
@@ -99,6 +101,7 @@ class ProcessTab:
                     speed = gr.Radio(SPEEDS, value=USUAL.seconds, label="Its speed", elem_id="process-speed")
                     self.steps, self.sampler = sampling("process", shelf.load(shelf.first).request(GenerateRequest))
                     self.by_classifier = classifier_row("process", shelf, checkpoint)
+                    self.negative = negative_row("process", shelf, checkpoint)
         follow(checkpoint, shelf, GenerateRequest, {"steps": self.steps, "sampler": self.sampler}, self.inputs)
         frames = [view, self.latents, self.denoised]
         control.wire(
@@ -125,6 +128,7 @@ class ProcessTab:
     def carried(self) -> list[gr.components.Component]:
         """The components `carry` fills."""
         values = [self.seed, self.steps, self.sampler, self.label, self.guidance, self.by_classifier]
+        values += [self.prompt, self.negative]
         return [self.inputs, self.about, self.plain, *values]
 
     def carry(self, inputs: RunInputs | None) -> tuple[Any, ...]:
@@ -134,8 +138,8 @@ class ProcessTab:
         request, inpainting = inputs.request, isinstance(inputs.request, InpaintRequest)
         repeated = inputs if inpainting else None
         values = request.seed, request.steps, request.sampler, request.label or "", request.guidance
-        shown = repeated, _about(repeated), gr.update(visible=inpainting)
-        return *shown, *values, request.classifier_guidance
+        more = request.classifier_guidance, request.prompt, request.negative_prompt
+        return repeated, _about(repeated), gr.update(visible=inpainting), *values, *more
 
     def _animate(
         self, view: str, latents: Frames, denoised: Frames, side: int, speed: float, format: str
@@ -164,6 +168,8 @@ class ProcessTab:
         label: str,
         guidance: float,
         by_classifier: float,
+        prompt: str,
+        negative_prompt: str,
         view: str,
         side: int,
         speed: float,
@@ -171,6 +177,7 @@ class ProcessTab:
     ) -> Iterator[Updates]:
         values = {"seed": seed, "steps": steps, "sampler": sampler, "label": label, "guidance": guidance}
         values["classifier_guidance"] = by_classifier
+        values |= {"prompt": prompt, "negative_prompt": negative_prompt}
         model = self.shelf.load(checkpoint)
         if inputs is None:
             inputs = RunInputs(build_request(GenerateRequest, model, **values))

@@ -63,7 +63,7 @@ def test_choosing_a_checkpoint_brings_its_classes(both: Path, chosen: str, shown
     assert len(handlers) == len(TABS)
     for handler in handlers:
         before: list[Any] = [5 if isinstance(part, gr.Slider) else "" for part in handler.outputs]
-        label, guidance, *other = handler.fn(chosen, *before)
+        label, guidance, *other = handler.fn(chosen, *before, "")
         assert (label["visible"], guidance["visible"], label["value"]) == (shown, shown, "")
         assert guidance["value"] == (5 if shown else 2)
         assert [value for _, value in label["choices"]] == ["", *(["1", "ant", "bee"] if shown else [])]
@@ -77,7 +77,7 @@ def offering(page: gr.Blocks, pickers: set[int]) -> list[Any]:
         for fn in page.fns.values()
         if fn.outputs
         and fn.outputs[0]._id in pickers
-        and [part._id for part in fn.inputs[1:]] == [part._id for part in fn.outputs]
+        and [part._id for part in fn.inputs[1:-1]] == [part._id for part in fn.outputs]
     ]
 
 
@@ -85,9 +85,9 @@ def test_a_class_that_the_next_checkpoint_has_too_stays_chosen(both: Path) -> No
     page = build(Shelf.around(both / "tiny", "cpu"))
     for handler in offering(page, {picker._id for picker in parts(page, "class")}):
         before = [5 if isinstance(part, gr.Slider) else "ant" for part in handler.outputs]
-        label, guidance, *_ = handler.fn("insects", *before)
+        label, guidance, *_ = handler.fn("insects", *before, "")
         assert (label["value"], guidance["value"]) == ("ant", 5)
-        label, guidance, *_ = handler.fn("tiny", *before)  # which has no classes
+        label, guidance, *_ = handler.fn("tiny", *before, "")  # which has no classes
         assert (label["value"], guidance["value"]) == ("", 2)
 
 

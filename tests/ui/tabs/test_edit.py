@@ -20,6 +20,7 @@ from ui.tabs.edit import EditTab, _about
 
 FIELDS: dict[str, Any] = {
     "strength": 0.5, "seed": 6, "label": "", "guidance": 2, "count": 1, "steps": 4, "sampler": "ddim",
+    "classifier_guidance": 0, "prompt": "", "negative_prompt": "",
 }  # fmt: skip
 SIDE = 32  # of the tiny checkpoint's pictures
 

@@ -22,7 +22,8 @@ def tab(shelf: Shelf) -> GenerateTab:
 
 def press(tab: GenerateTab, **changes: Any) -> dict[Any, Any]:
     """What a press leaves on the page: the last value of every output."""
-    values = {"seed": 5, "count": 1, "steps": 3, "sampler": "ddim", "label": "", "guidance": 2} | changes
+    values = {"seed": 5, "count": 1, "steps": 3, "sampler": "ddim", "label": "", "guidance": 2}
+    values |= {"classifier_guidance": 0, "prompt": "", "negative_prompt": ""} | changes
     shown: dict[Any, Any] = {}
     for update in tab._run("tiny", *(values[name] for name in tab.fields)):
         shown |= update

@@ -25,7 +25,7 @@ from ui.tabs.play import PlayTab, _mode_changed
 
 FIELDS: dict[str, Any] = {
     "seed": 3, "to": 9, "strip": 4, "label": "", "other": "", "guidance": 2, "view": "turned-90", "pairs": 2,
-    "blur": 2, "steps": 3, "sampler": "ddim",
+    "blur": 2, "steps": 3, "sampler": "ddim", "prompt": "", "other_prompt": "", "negative_prompt": "",
 }  # fmt: skip
 
 
@@ -137,7 +137,7 @@ def test_two_ways_up_say_what_either_is(labelled: PlayTab) -> None:
 
 @pytest.mark.parametrize("mode", MODES)
 def test_every_game_starts_from_its_own_defaults_and_shows_its_own_controls(shelf: Shelf, mode: str) -> None:
-    parts = ("way", "second", "turn", "several", "blur")
+    parts = ("way", "second", "second_prompt", "turn", "several", "blur")
     description, first, second, steps, sampler, *shown, _ = _mode_changed(shelf, parts, "tiny", mode)  # type: ignore[arg-type]
     assert MODES[mode].description in description
     assert [part for part, one in zip(parts, shown, strict=True) if one["visible"]] == list(MODES[mode].controls)

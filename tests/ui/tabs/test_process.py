@@ -30,7 +30,7 @@ def test_a_plain_seed_has_its_own_steps_again(shelf: Shelf) -> None:
 def test_a_run_moves_in_the_format_that_was_chosen(shelf: Shelf, format: str) -> None:
     with gr.Blocks():
         tab = ProcessTab(shelf, gr.Dropdown(["tiny"], value="tiny"))
-    for update in tab._run("tiny", None, 5, 3, "ddim", "", 2, "believes", 64, 1.0, format):
+    for update in tab._run("tiny", None, 5, 3, "ddim", "", 2, 0, "", "", "believes", 64, 1.0, format):
         shown = update
     view, path = tab.animation, shown[tab.animation.download]["value"]
     assert path.endswith(f"tiny-seed-5.{format}")

@@ -1,0 +1,71 @@
+"""The prompt box: a line to type in, and the words that the chosen checkpoint knows; shown only if it knows any."""
+
+from __future__ import annotations
+
+import html
+from typing import Any
+
+import gradio as gr
+
+from ddpm_core.pipeline import LatentDiffusion
+from ddpm_core.requests import MAX_PROMPT, GenerateRequest
+from ui.components.events import AT_ONCE, ONE_AT_A_TIME, PAGE_ONLY
+from ui.errors import as_warning
+from ui.models import Shelf
+
+MOST_CHIPS = 300  # words that stand under the box; of more, the first
+
+
+def prompt_row(
+    name: str, shelf: Shelf, checkpoint: gr.Dropdown, part: str = "prompt", label: str = "Prompt"
+) -> gr.Textbox:
+    """What to show, in words: a press on one of those under the box adds it, and Enter runs the tab."""
+    return _box(name, shelf, checkpoint, part, label, "What to show, in the words below.", chips=True)
+
+
+def negative_row(name: str, shelf: Shelf, checkpoint: gr.Dropdown) -> gr.Textbox:
+    """What to stay away from, for the Advanced fold."""
+    return _box(name, shelf, checkpoint, "negative-prompt", "Negative prompt", "What to stay away from.", chips=False)
+
+
+def _box(
+    name: str, shelf: Shelf, checkpoint: gr.Dropdown, part: str, label: str, placeholder: str, chips: bool
+) -> gr.Textbox:
+    model, into = shelf.load(shelf.first), f"{name}-{part}"
+    with gr.Column(visible=bool(model.words), elem_classes="prompt") as column:
+        text = gr.Textbox(
+            "", label=label, placeholder=placeholder, lines=1, max_lines=4, max_length=MAX_PROMPT, elem_id=into
+        )
+        note = gr.HTML("", elem_id=f"{into}-note", padding=False, visible=False)
+        words = gr.HTML(_chips(model, into), elem_id=f"{into}-words", padding=False, visible=chips)
+
+    def offer(chosen: str, typed: str) -> list[Any]:
+        """The words of a checkpoint; what was typed stays where there are any."""
+        model = shelf.load(chosen)
+        return [gr.update(visible=bool(model.words)), typed if model.words else "", _chips(model, into)]
+
+    def passed_over(chosen: str, typed: str) -> Any:
+        said = shelf.load(chosen).notes(GenerateRequest(prompt=typed[:MAX_PROMPT]))
+        lines = "".join(f'<p class="hint">{html.escape(sentence)}</p>' for sentence in said)
+        return gr.update(value=lines, visible=bool(lines))
+
+    checkpoint.change(as_warning(offer), [checkpoint, text], [column, text, words], **PAGE_ONLY, **ONE_AT_A_TIME)
+    gr.on(
+        [text.change, checkpoint.change],
+        as_warning(passed_over),
+        [checkpoint, text],
+        note,
+        trigger_mode="always_last",
+        **AT_ONCE,
+    )
+    text.submit(None, js=f"() => window.studio.press('#{name}-run')", **AT_ONCE)
+    return text
+
+
+def _chips(model: LatentDiffusion, into: str) -> str:
+    """The words as buttons; static/studio.js puts them into the box of that id."""
+    buttons = "".join(
+        f'<button type="button" data-word="{(word := html.escape(one))}">{word}</button>'
+        for one in model.words[:MOST_CHIPS]
+    )
+    return f'<div class="chips" data-into="{into}">{buttons}</div>'
