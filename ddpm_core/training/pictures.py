@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from textwrap import shorten
 
 from torch import Tensor
 
@@ -58,7 +59,7 @@ def introduction(
     if classes:
         yield f"{len(classes)} classes: {', '.join(classes)[:200]}."
     if words:
-        yield f"Captions of {len(words)} words: {_on_one_line(', '.join(words)[:200])}."
+        yield f"Captions of {len(words)} words: {shorten(', '.join(words), 200, placeholder=' …')}."
     yield from map(_on_one_line, notes)
 
 

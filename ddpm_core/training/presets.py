@@ -49,7 +49,7 @@ PRESETS: dict[str, dict[str, Any]] = {
             "channels": (64, 128, 256),
             "dropout": 0.0,
             "learning_rate": 7e-4,
-            "iterations": 30_000,
+            "iterations": 20_000,
             "ema_decay": 0.9995,
             "text_levels": 3,  # eyes and mouths are a cell or two of the finest
             "clamp_share": 0.2,

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
+
 import pytest
 import torch
 
-from ddpm_core.networks.cpu.packed import ready
+from ddpm_core.networks.cpu import packed
 from ddpm_core.networks.dit import DiT
 from ddpm_core.networks.text import CrossAttention, TextEncoder, Vocabulary, vocabulary
 from ddpm_core.networks.unet import Denoiser, UNet
@@ -49,7 +51,7 @@ def test_cells_that_look_at_a_caption_start_unchanged() -> None:
 
 @pytest.mark.parametrize("network", NETWORKS, ids=["unet", "dit"])
 def test_a_network_answers_to_its_caption_row_by_row(shaken, network: Denoiser) -> None:
-    network, noisy = shaken(network).eval(), torch.randn(2, 3, 8, 8)
+    network, noisy = shaken(deepcopy(network)).eval(), torch.randn(2, 3, 8, 8)
     assert network.text is not None
     captions = network.text(torch.tensor([[2, 0, 0, 0, 0, 0], [3, 4, 0, 0, 0, 0]]))
     answer = network(noisy, T, None, captions)
@@ -59,18 +61,23 @@ def test_a_network_answers_to_its_caption_row_by_row(shaken, network: Denoiser) 
     torch.testing.assert_close(without, network(noisy, T, None, network.text(torch.zeros(2, 6, dtype=torch.int64))))
 
 
+@pytest.mark.parametrize("precision", [torch.float32, torch.bfloat16])
 @pytest.mark.parametrize("network", NETWORKS, ids=["unet", "dit"])
-def test_a_network_made_ready_for_use_reads_the_same(shaken, network: Denoiser) -> None:
-    network, noisy = shaken(network).eval(), torch.randn(2, 3, 8, 8)
+def test_a_network_made_ready_for_use_reads_the_same(
+    shaken, network: Denoiser, precision: torch.dtype, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(packed, "resolve_precision", lambda _, device: precision)
+    network, noisy = shaken(deepcopy(network)).eval(), torch.randn(2, 3, 8, 8)
     tokens = torch.tensor([[2, 0, 0, 0, 0, 0], [3, 4, 0, 0, 0, 0]])
 
     def answer() -> torch.Tensor:
         assert network.text is not None
-        return network(noisy, T, None, network.text(tokens))
+        told, null = network(noisy, T, None, network.text(tokens)), network(noisy, T)
+        return torch.cat([told, null])
 
     with torch.inference_mode():
         before = answer()
-        ready(network, torch.device("cpu"))
+        packed.ready(network, torch.device("cpu"))
         torch.testing.assert_close(answer(), before, rtol=0.1, atol=0.05)
 
 
