@@ -39,6 +39,12 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+def own_share() -> dict[str, str]:
+    """What has an app compute with its part of the cores, where pytest's workers run one each."""
+    workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    return {"OMP_NUM_THREADS": str(max(1, (os.cpu_count() or 1) // workers))} if workers > 1 else {}
+
+
 class App:
     """The app as a process of its own.
 
@@ -55,7 +61,7 @@ class App:
         self.address, self.checkpoint = f"http://127.0.0.1:{self.port}", checkpoint
         self.log = folder / f"app-{uuid.uuid4().hex[:8]}.log"
         command = [sys.executable, "app.py", "--port", str(self.port), "--checkpoint", str(checkpoint)]
-        env = {**os.environ, "GRADIO_TEMP_DIR": str(folder / "cache")}
+        env = {**os.environ, **own_share(), "GRADIO_TEMP_DIR": str(folder / "cache")}
         with open(self.log, "w") as output:
             self.process = subprocess.Popen(
                 [*command, "--device", "cpu", *flags], cwd=ROOT, stdout=output, stderr=subprocess.STDOUT, env=env
@@ -63,7 +69,7 @@ class App:
         until = time.monotonic() + 300  # starting competes with whatever else the machine does
         while True:
             try:
-                urllib.request.urlopen(self.address, timeout=2).close()
+                urllib.request.urlopen(self.address, timeout=PATIENCE / 1000).close()
                 return
             except OSError:
                 if self.process.poll() is not None or time.monotonic() > until:
