@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from ddpm_core.data.load import PictureSet
 from ddpm_core.training.pictures import Pictures
+from ddpm_core.training.shards import MicroBatch
+from ddpm_core.training.stages.denoiser import DenoiserStage
+from ddpm_core.training.stages.vae import VaeStage
 from tests.training.small_runs import request_for, run_all
+
+STAGES = {"vae": VaeStage, "denoiser": DenoiserStage}
+COUNTED = 2  # pictures in the larger of the batches that memory is counted on
 
 
 @pytest.fixture(scope="session")
@@ -29,3 +37,20 @@ def trained(tmp_path_factory: pytest.TempPathFactory, pictures: Pictures) -> Pat
     run_all("vae", request_for(out), pictures)
     run_all("denoiser", request_for(out), pictures)
     return out
+
+
+@pytest.fixture
+def full(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Has a stage's loss run out of memory where `when` of what it draws is true, but for what is only counted."""
+
+    def have(stage: str, when: Callable[[MicroBatch], bool]) -> None:
+        plain = STAGES[stage].loss
+
+        def loss(self: Any, model: Any, micro_batch: MicroBatch) -> dict[str, Tensor]:
+            if micro_batch.batch_size > COUNTED and when(micro_batch):
+                raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20 GiB.")
+            return plain(self, model, micro_batch)
+
+        monkeypatch.setattr(STAGES[stage], "loss", loss)
+
+    return have

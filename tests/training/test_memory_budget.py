@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,15 +11,12 @@ import torch
 from torch import Tensor, nn
 
 from ddpm_core.checkpoints import native as checkpoint
-from ddpm_core.commands import train
 from ddpm_core.training import memory_budget
 from ddpm_core.training.distributed import World
 from ddpm_core.training.loop import Trainer, TrainingError, TrainStep
 from ddpm_core.training.memory_budget import (
     SavedTensors,
-    divided,
     fit,
-    full_memory_in_one_sentence,
     needs_of,
     saved_for_backward,
 )
@@ -34,10 +30,8 @@ from ddpm_core.training.state import load_state, save_state
 from tests.distributed_run import STEPS, request_for, run, some_pictures
 
 STAGES = ["vae", "denoiser"]
-CLASSES = {"vae": VaeStage, "denoiser": DenoiserStage}
 CLOSE = {"rtol": 1e-4, "atol": 1e-5}  # sums taken in another order
 BATCH = 4  # of `request_for`, in two micro-batches
-COUNTED = 2  # pictures in the larger of the batches that memory is counted on
 
 
 @pytest.fixture(scope="module")
@@ -57,23 +51,6 @@ def ready(finished_run: Path) -> dict[str, tuple[Stage, StageSettings]]:
         "denoiser": DenoiserStage.prepare(request, some_pictures()),
     }
     return {name: (stage, getattr(request, name)) for name, stage in made.items()}
-
-
-@pytest.fixture
-def full(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
-    """Has a stage's loss run out of memory where `when` of what it draws is true, but for what is only counted."""
-
-    def have(stage: str, when: Callable[[MicroBatch], bool]) -> None:
-        plain = CLASSES[stage].loss
-
-        def loss(self: Any, model: Any, micro_batch: MicroBatch) -> dict[str, Tensor]:
-            if micro_batch.batch_size > COUNTED and when(micro_batch):
-                raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20 GiB.")
-            return plain(self, model, micro_batch)
-
-        monkeypatch.setattr(CLASSES[stage], "loss", loss)
-
-    return have
 
 
 def take(stage: Any, request: TrainRequest, until: int | None = None) -> list[TrainStep]:
@@ -315,47 +292,3 @@ def test_counting_spends_no_random_number_of_the_run(
     for stage in STAGES:
         (one, _), (other, _) = (checkpoint.read_tensors(state_file(out, stage)) for out in (finished_run, tmp_path))
         assert all(torch.equal(one[name], other[name]) for name in one)
-
-
-# Said
-
-
-def test_the_sentence() -> None:
-    assert divided(64, 2) == "The batch of 64 does not fit; going on with 2 x 32."
-
-
-def test_the_command_says_it_once_and_goes_on(call, picture_folder: Path, tmp_path: Path, full) -> None:
-    full("vae", lambda micro_batch: micro_batch.size == 1)
-    command = ["--data", picture_folder, "--out", tmp_path / "run", "--preset", "tiny", "--device", "cpu"]
-    outcome = call(train.main, *command, "--stage", "vae", "--batch-size", 6, "--iterations", 3)
-    assert outcome.status == 0
-    assert outcome.out.count("The batch of 6 does not fit; going on with 2 x 3.") == 1
-    assert outcome.out.count("does not fit") == 1
-    assert (tmp_path / "run" / checkpoint.CODEC_WEIGHTS).is_file()
-
-
-def test_the_command_ends_with_a_sentence_if_nothing_fits(
-    call, picture_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    command = ["--data", picture_folder, "--out", tmp_path / "run", "--preset", "tiny", "--stage", "vae"]
-    with monkeypatch.context() as little:
-        little.setattr(memory_budget, "available_memory", lambda: 0)
-        outcome = call(train.main, *command, "--device", "cpu")
-    assert outcome.status == 2
-    assert "Error: Even a batch of one does not fit into the memory; choose a smaller --size" in outcome.err
-    assert "Traceback" not in outcome.err
-
-    def evaluate(self: VaeStage, vae: nn.Module, grid: Path) -> dict[str, float]:
-        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB. See the documentation.")
-
-    monkeypatch.setattr(VaeStage, "evaluate", evaluate)
-    outcome = call(train.main, *command, "--device", "cpu", "--iterations", 1)
-    assert outcome.status == 2
-    assert "Error: The memory is full; close what else uses it, or choose a smaller --size" in outcome.err
-    assert "Traceback" not in outcome.err
-
-
-def test_other_errors_are_left_as_they_are() -> None:
-    with pytest.raises(RuntimeError, match="shapes"), full_memory_in_one_sentence():
-        raise RuntimeError("shapes")
-    assert memory_budget.SPARE > 1
