@@ -55,7 +55,7 @@ def main(
     """
     with in_one_sentence():
         output_file(out, ".png")
-        wanted = part(given, CompareRequest)
+        comparison = part(given, CompareRequest)
         upload = None
         kind: type[GenerateRequest] = GenerateRequest
         if picture is not None:
@@ -67,7 +67,7 @@ def main(
         # Says what is wrong with it before anything is made.
         model = LatentDiffusion.load(checkpoint, device)
         base = model.request(kind, **fields_of(kind, given))
-        grid = places(wanted, base, checkpoint.name)
+        grid = places(comparison, base, checkpoint.name)
 
         def load(name: str) -> LatentDiffusion:
             return LatentDiffusion.load(checkpoint.parent / name, device)
@@ -75,9 +75,9 @@ def main(
         output_folder(out.parent)
         say(*model.notes(base))
         made = list(tqdm(compare(grid, load, upload), total=len(grid), desc="comparing", unit="picture", disable=None))
-        says = {"action": wanted.action, "checkpoint": checkpoint.name, **base.model_dump(mode="json")}
-        says |= wanted.model_dump(mode="json") | {"made": [facts(one, wanted) for one in made]}
-        save_png(sheet(wanted, made, title(checkpoint.name, base)), out, says)
+        says = {"action": comparison.action, "checkpoint": checkpoint.name, **base.model_dump(mode="json")}
+        says |= comparison.model_dump(mode="json") | {"made": [facts(one, comparison) for one in made]}
+        save_png(sheet(comparison, made, title(checkpoint.name, base)), out, says)
         say_written([out])
 
 

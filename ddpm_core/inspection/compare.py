@@ -110,7 +110,7 @@ class ComparisonRequest(CompareRequest, InpaintRequest):
         return kind.model_validate({name: getattr(self, name) for name in kind.model_fields})
 
 
-def places(wanted: CompareRequest, base: GenerateRequest, checkpoint: str) -> list[Place]:
+def places(comparison: CompareRequest, base: GenerateRequest, checkpoint: str) -> list[Place]:
     """All places of the grid, row by row.
 
     Args:
@@ -121,7 +121,7 @@ def places(wanted: CompareRequest, base: GenerateRequest, checkpoint: str) -> li
         UserError: a value is none of its setting's, a setting does not belong to this kind of request, or it would be
             more than `MOST_CALLS` calls.
     """
-    settings = [setting for setting in (wanted.across, wanted.down) if setting != "none"]
+    settings = [setting for setting in (comparison.across, comparison.down) if setting != "none"]
     for setting in settings:
         if setting in ("clamp", "resamples") and not isinstance(base, InpaintRequest):
             raise UserError(f"{setting} belongs to an inpainting; give a picture and what is painted on it as well.")
@@ -131,9 +131,9 @@ def places(wanted: CompareRequest, base: GenerateRequest, checkpoint: str) -> li
     if "eta" in settings and "sampler" not in settings:
         plain["sampler"] = "ddim"  # the only one that has it
     found: list[Place] = []
-    for row, down in enumerate(wanted.values("down")):
-        for column, across in enumerate(wanted.values("across")):
-            chosen = {wanted.across: across, wanted.down: down}
+    for row, down in enumerate(comparison.values("down")):
+        for column, across in enumerate(comparison.values("across")):
+            chosen = {comparison.across: across, comparison.down: down}
             found.append(_place(row, column, type(base), plain, chosen, checkpoint))
     if all(place.request is None for place in found):
         raise UserError(found[0].note)
@@ -164,13 +164,13 @@ def _place(
     return Place(row, column, request, checkpoint, schedule)
 
 
-def compare(wanted: Iterable[Place], load: Load, upload: Upload | None = None) -> Iterator[Made]:
+def compare(grid: Iterable[Place], load: Load, upload: Upload | None = None) -> Iterator[Made]:
     """Make the pictures of a grid, one after the other.
 
     A place that a checkpoint cannot make, for it has no such class or is not there, has a note instead.
     """
     models: dict[str, LatentDiffusion] = {}
-    for place in wanted:
+    for place in grid:
         if place.request is None:
             yield Made(place, note=place.note)
             continue
@@ -216,25 +216,25 @@ def _timed(work: Callable[[], Tensor]) -> tuple[Tensor, float]:
     return result, time.perf_counter() - began
 
 
-def sheet(wanted: CompareRequest, made: Iterable[Made], title: str = "") -> Image.Image:
+def sheet(comparison: CompareRequest, made: Iterable[Made], title: str = "") -> Image.Image:
     """The grid as one RGB picture: settings and values around it, seconds and calls under each picture.
 
     Places that are not `made` yet are grey.
     """
     done = {(one.place.row, one.place.column): one for one in made}
-    rows, columns = wanted.values("down"), wanted.values("across")
+    rows, columns = comparison.values("down"), comparison.values("across")
     tile = max([TILE, *(max(_enlarged(one.picture).size) for one in done.values() if one.picture)])
     font, small = ImageFont.load_default(15), ImageFont.load_default(12)
-    left = 12 if wanted.down == "none" else 24 + max(int(font.getlength(text)) for text in (*rows, wanted.down))
+    left = 12 if comparison.down == "none" else 24 + max(int(font.getlength(text)) for text in (*rows, comparison.down))
     top, below, gap = 62, 24, 8
     size = left + len(columns) * (tile + gap) + 4, top + len(rows) * (tile + below + gap)
     canvas = Image.new("RGB", (max(size[0], 24 + int(small.getlength(title))), size[1]), "white")
     draw = ImageDraw.Draw(canvas)
     draw.text((12, 8), title, "#555555", small)
-    if wanted.down != "none":
-        draw.text((12, 36), wanted.down, "#777777", small)
+    if comparison.down != "none":
+        draw.text((12, 36), comparison.down, "#777777", small)
     for column, value in enumerate(columns):
-        text = f"{wanted.across} {value}" if column == 0 else value
+        text = f"{comparison.across} {value}" if column == 0 else value
         draw.text((left + column * (tile + gap) + tile // 2, 44), text, "black", font, anchor="mm")
     for row, value in enumerate(rows):
         y = top + row * (tile + below + gap)
@@ -280,10 +280,10 @@ def _wrapped(text: str, width: int, font: Any) -> str:
     return "\n".join(lines).strip()
 
 
-def facts(one: Made, wanted: CompareRequest) -> dict[str, Any]:
+def facts(one: Made, comparison: CompareRequest) -> dict[str, Any]:
     """A place as plain values, for other programs: its settings, calls and seconds, or the note."""
-    across, down = wanted.values("across")[one.place.column], wanted.values("down")[one.place.row]
-    settings = {wanted.across: across} | ({wanted.down: down} if wanted.down != "none" else {})
+    across, down = comparison.values("across")[one.place.column], comparison.values("down")[one.place.row]
+    settings = {comparison.across: across} | ({comparison.down: down} if comparison.down != "none" else {})
     outcome = {"note": one.note} if one.note else {"calls": one.calls, "seconds": round(one.seconds, 4)}
     return settings | outcome
 

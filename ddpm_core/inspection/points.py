@@ -78,12 +78,12 @@ def exact_predictor(points: Tensor, labels: Tensor, diffuser: Diffuser) -> Label
     """
     half_squares = points.square().sum(1) / 2  # (N,)
 
-    def predict(noisy: Tensor, t: Tensor, wanted: Tensor) -> Prediction:
+    def predict(noisy: Tensor, t: Tensor, colour: Tensor) -> Prediction:
         alpha, sigma = diffuser.signal_and_noise(t, noisy)  # (B, 1, 1, 1) each
         # |z - alpha x|^2 without its |z|^2, which is the same for all points and so drops out of the softmax.
         near = alpha.flatten(1) * (noisy.flatten(1) @ points.T) - alpha.flatten(1).square() * half_squares  # (B, N)
         log_weights = near / sigma.flatten(1).square()
-        other = (wanted[:, None] != labels) & (wanted[:, None] != ANY)
+        other = (colour[:, None] != labels) & (colour[:, None] != ANY)
         weights = log_weights.masked_fill(other, -torch.inf).softmax(1)
         clean = (weights @ points)[:, :, None, None]  # (B, 2, 1, 1)
         return Prediction((noisy - alpha * clean) / sigma)
@@ -101,10 +101,10 @@ def point_predictor(request: PointsRequest, diffuser: Diffuser) -> Predictor:
 
 def held_coordinate(request: PointsRequest, diffuser: Diffuser, noise: Noise) -> Constraint:
     """What keeps one coordinate, as an inpainting keeps cells: the same functions (`constraints.CLAMPS`)."""
-    if (kept := HOLD[request.hold]) is None:
+    if (axis := HOLD[request.hold]) is None:
         return unconstrained
     mask = torch.ones(1, 2, 1, 1, dtype=torch.bool)  # True where things are made anew
-    mask[:, kept] = False
+    mask[:, axis] = False
     return CLAMPS[request.clamp](torch.full((1, 2, 1, 1), request.at), mask, diffuser, noise)
 
 

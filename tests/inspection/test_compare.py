@@ -22,15 +22,20 @@ def asked(across: str, values: str, down: str = "none", down_values: str = "") -
 def test_every_place_is_the_picture_that_its_settings_make_and_its_calls_are_counted(
     tiny_model: LatentDiffusion,
 ) -> None:
-    wanted, base = asked("steps", "2, 3", "sampler", "ddim,heun"), GenerateRequest(seed=5, count=3)
-    made = list(compare(places(wanted, base, "tiny"), lambda name: tiny_model))
+    comparison, base = asked("steps", "2, 3", "sampler", "ddim,heun"), GenerateRequest(seed=5, count=3)
+    made = list(compare(places(comparison, base, "tiny"), lambda name: tiny_model))
     assert [(one.place.row, one.place.column) for one in made] == [(0, 0), (0, 1), (1, 0), (1, 1)]
     assert [one.calls for one in made] == [2, 3, 3, 5]  # Heun looks at both ends of each step but the last
     alone = GenerateRequest(seed=5, steps=3, sampler="heun")
     expected = tiny_model.pictures(last(tiny_model.generate(alone)).latent)[0]
     assert np.array_equal(np.asarray(made[3].picture), np.asarray(expected))
     assert all(one.seconds > 0 for one in made)
-    assert facts(made[3], wanted) == {"steps": "3", "sampler": "heun", "calls": 5, "seconds": round(made[3].seconds, 4)}
+    assert facts(made[3], comparison) == {
+        "steps": "3",
+        "sampler": "heun",
+        "calls": 5,
+        "seconds": round(made[3].seconds, 4),
+    }
 
 
 def test_schedules_and_checkpoints_are_compared_by_the_models_that_have_them(tiny_model, class_model) -> None:
@@ -47,8 +52,8 @@ def test_clamps_are_compared_on_an_upload_whose_kept_pixels_stay(tiny_model: Lat
     pixels = np.random.default_rng(0).integers(0, 256, (32, 32, 3), dtype=np.uint8)
     painted = np.zeros((32, 32), bool)
     painted[8:24, 8:24] = True
-    wanted = asked("clamp", "", "resamples", "1,2")
-    grid = places(wanted, InpaintRequest(steps=2), "tiny")
+    comparison = asked("clamp", "", "resamples", "1,2")
+    grid = places(comparison, InpaintRequest(steps=2), "tiny")
     made = list(compare(grid, lambda name: tiny_model, Upload(Image.fromarray(pixels), painted)))
     assert [one.calls for one in made] == [2, 2, 3, 3]
     for one in made:
@@ -56,11 +61,11 @@ def test_clamps_are_compared_on_an_upload_whose_kept_pixels_stay(tiny_model: Lat
 
 
 def test_settings_that_do_not_go_together_leave_a_place_empty_and_say_why(tiny_model: LatentDiffusion) -> None:
-    wanted = asked("eta", "0,1", "sampler", "ddim,heun")
-    made = list(compare(places(wanted, GenerateRequest(steps=1), "tiny"), lambda name: tiny_model))
+    comparison = asked("eta", "0,1", "sampler", "ddim,heun")
+    made = list(compare(places(comparison, GenerateRequest(steps=1), "tiny"), lambda name: tiny_model))
     assert [one.picture is None for one in made] == [False, False, False, True]
     assert "heun" in made[3].note
-    assert facts(made[3], wanted) == {"eta": "1", "sampler": "heun", "note": made[3].note}
+    assert facts(made[3], comparison) == {"eta": "1", "sampler": "heun", "note": made[3].note}
     (only, _) = compare(places(asked("eta", "0.5,1"), GenerateRequest(steps=1), "tiny"), lambda name: tiny_model)
     assert only.place.request.sampler == "ddim"  # the only one that has it
 
@@ -92,10 +97,13 @@ def test_a_class_that_a_checkpoint_does_not_have_is_said_in_its_place(tiny_model
 
 
 def test_the_sheet_has_the_pictures_as_they_are_in_places_of_their_own(tiny_model: LatentDiffusion) -> None:
-    wanted = asked("steps", "1,2", "sampler", "ddim")
-    grid = places(wanted, GenerateRequest(), "tiny")
+    comparison = asked("steps", "1,2", "sampler", "ddim")
+    grid = places(comparison, GenerateRequest(), "tiny")
     made = list(compare(grid, lambda name: tiny_model))
-    drawn, begun = np.asarray(sheet(wanted, made, "tiny, seed 0")), np.asarray(sheet(wanted, made[:1], "tiny, seed 0"))
+    drawn, begun = (
+        np.asarray(sheet(comparison, made, "tiny, seed 0")),
+        np.asarray(sheet(comparison, made[:1], "tiny, seed 0")),
+    )
     times = TILE // tiny_model.size
     for one in made:
         tile = np.asarray(one.picture).repeat(times, 0).repeat(times, 1)

@@ -135,9 +135,9 @@ def _blank(height: float) -> Figure:
 
 def _series(rows: Sequence[dict[str, Any]], name: str) -> tuple[np.ndarray, np.ndarray]:
     """Steps and values of the rows that have a finite number of that name."""
-    found = [(row["step"], row[name]) for row in rows if isinstance(row.get(name), int | float)]
-    found = [(step, value) for step, value in found if math.isfinite(value)]
-    return np.array([step for step, _ in found]), np.array([value for _, value in found], dtype=float)
+    points = [(row["step"], row[name]) for row in rows if isinstance(row.get(name), int | float)]
+    points = [(step, value) for step, value in points if math.isfinite(value)]
+    return np.array([step for step, _ in points]), np.array([value for _, value in points], dtype=float)
 
 
 def _dress(axes: Axes, title: str, label: str) -> None:
