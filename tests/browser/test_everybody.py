@@ -90,6 +90,30 @@ def walk(page: Page, to: str) -> list[str]:
     pytest.fail(f"{to} is not reached by the Tab key; {passed} are")
 
 
+WALKED = """window.walked = new Set();
+document.addEventListener("focusin", (event) => window.walked.add(event.target));"""
+MISSED = """[...document.querySelectorAll('[role=tabpanel] :is(button, input, textarea, a[href], [tabindex="0"])')]
+  .filter((one) => one.checkVisibility({ visibilityProperty: true }) && one.getBoundingClientRect().width > 1)
+  .filter((one) => !one.disabled && one.tabIndex >= 0 && !window.walked.has(one))
+  .map((one) => one.outerHTML.slice(0, 200))"""
+
+
+def test_keys_reach_everything_on_every_tab_and_leave_it_again(visit: Callable[..., Page]) -> None:
+    page = visit(viewport=DESKTOP, color_scheme="light", reduced_motion="reduce")
+    page.evaluate(WALKED)
+    for name in TABS:
+        open_tab(page, name)
+        page.get_by_role("tab", name=name, exact=True).focus()
+        for _ in range(120):
+            page.keyboard.press("Tab")
+            assert ringed(page), focused(page).evaluate("one => one.outerHTML")[:300]
+            if page.evaluate("document.activeElement.closest('#card') !== null"):
+                break
+        else:
+            pytest.fail(f"{name} is not left by the Tab key")
+        assert page.evaluate(MISSED) == [], name
+
+
 def test_an_inpainting_is_made_by_keys_alone(visit: Callable[..., Page], tmp_path: Path) -> None:
     page = visit(viewport=DESKTOP, color_scheme="light", reduced_motion="reduce")
     page.get_by_role("tab", name="Inpaint", exact=True).focus()

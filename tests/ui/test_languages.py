@@ -26,9 +26,10 @@ SAME = {  # names, which are the same everywhere
     "/home/me/photos", "Run", "x", "y",
     "linear", "scaled-linear", "cosine", "quadratic", "sigmoid", "flow", "ve",  # schedules, as programs call them
 }  # fmt: skip
-COMPOSED = {  # put together from parts, in ui/training, ui/tabs, static/everybody.js, ddpm_core's masks and pipeline
+COMPOSED = {  # put together from parts, in ui/training, ui/tabs, ddpm_core and static/everybody.js
     "{name} does not know, and passes over: {words}.",
     "{name} reads {most} words and commas at most; the last {count} of the prompt are left out.",
+    "spiral", "moons",  # of ddpm_core/inspection/point_sets.py, as its other shapes
     "Download MP4", "Loss of the autoencoder", "Loss of the denoiser", "Loss of the classifier", "Warning", "Info",
     "A face if one is painted. Around the paint, small parts of large pictures come out finer.",
     "A photo is cut to the face in it, or without one to the square in its middle; what comes out is as large as the "

@@ -9,6 +9,8 @@ from functools import partial
 from typing import Any
 
 import gradio as gr
+from gradio.blocks import BlockFunction
+from gradio.context import get_blocks_context
 from gradio.events import Dependency
 
 from ddpm_core.inspection.subject import InsideRequest
@@ -18,7 +20,7 @@ from ui.components.controls import seed_row
 from ui.components.events import AT_ONCE, ONE_AT_A_TIME, PAGE_ONLY
 from ui.components.progress import Updates
 from ui.errors import as_warning, build_request
-from ui.files import workspace
+from ui.files import opened_upload, workspace
 from ui.help import lead
 from ui.models import Shelf, knows_faces
 from ui.serving.turns import in_turns
@@ -70,7 +72,7 @@ class InsideTab:
                 chosen = []
         chosen += [
             self.seed.change(lambda: None, None, self.picture, **AT_ONCE),  # who asks for a seed wants its picture
-            upload.upload(lambda path: path, upload, self.picture, **AT_ONCE),
+            upload.upload(as_warning(_own), upload, self.picture, **PAGE_ONLY),
         ]
         self.parts = {view.name: ViewPart(view, view.name == first) for view in VIEWS.values()}
         self.chooser.change(_choose, self.chooser, [self.about, *self._columns], **AT_ONCE)
@@ -90,25 +92,29 @@ class InsideTab:
         values = [control for part in self.parts.values() for control in part.controls.values()]
         shows = [each for part in self.parts.values() for each in (part.stage, part.download)]
         how: dict[str, Any] = {"trigger_mode": "always_last", **PAGE_ONLY, **ONE_AT_A_TIME}
+        others = [self.chooser.change, self.checkpoint.change, self.seed.change]
+        others += [part.controls[field].change for part in self.parts.values() for field in part.view.restarts]
+        gives_up = _gives_up(others, chosen[0])
         begins = [opened.select, *(one.change for one in (self.chooser, self.checkpoint))]
-        gr.on(begins, as_warning(self._draw), [*about, *values], shows, **how)
+        drawn = [gr.on(begins, as_warning(self._draw), [*about, *values], shows, **how)]
         for picture in chosen:  # drawn once it is in its state, whose own change was not heard in a browser
-            picture.then(as_warning(self._draw), [*about, *values], shows, **PAGE_ONLY, **ONE_AT_A_TIME)
+            drawn.append(picture.then(as_warning(self._draw), [*about, *values], shows, **PAGE_ONLY, **ONE_AT_A_TIME))
         for part in self.parts.values():
             if part.controls:
                 own = list(part.controls.values())
                 draw = as_warning(partial(self._draw_one, part))
-                drawn = gr.on(
-                    [event for one in own for event in _finished(one)],
-                    draw,
-                    [*about[1:], *own],
-                    [part.stage, part.download],
-                    **how,
+                drawn.append(
+                    gr.on(
+                        [event for one in own for event in _finished(one)],
+                        draw,
+                        [*about[1:], *own],
+                        [part.stage, part.download],
+                        **how,
+                    )
                 )
-                # Below it, so that the browser has put the new drawing off until the old one's end when it comes here.
-                if restarts := [part.controls[field].change for field in part.controls if field in part.view.restarts]:
-                    gr.on(restarts, None, cancels=[drawn], **AT_ONCE)
                 part.stage.select(part.pressed, None, own, **AT_ONCE)
+
+        gives_up.cancels = [int(one["id"]) for one in drawn]
 
     def _draw(self, chosen: str, checkpoint: str, picture: str | None, seed: int, *values: Any) -> Iterator[Updates]:
         """What is shown of the chosen view, given the controls of all of them."""
@@ -204,6 +210,18 @@ def _finished(control: Any) -> list[Any]:
     return [control.submit, control.blur] if typed else [control.change]
 
 
+def _gives_up(events: Sequence[Any], earlier: Dependency) -> BlockFunction:
+    """What ends drawings under way at these events, for another is wanted; they are named in its `cancels` later.
+
+    A browser handles what listens to an event in the order in which it was wired, each to its end. So this is wired
+    before the drawings that it cancels: after one of them it would end what has begun meanwhile.
+    """
+    gr.on(events, None, cancels=[earlier], **AT_ONCE)
+    page = get_blocks_context()
+    assert page is not None
+    return list(page.fns.values())[-1]
+
+
 def _sketched(steps: Iterator[Callable[[], Any]]) -> Iterator[Any]:
     """What the stage shows while a view's work is done: the first at once, others `SKETCH_SECONDS` apart at least."""
     shown = -math.inf
@@ -211,6 +229,16 @@ def _sketched(steps: Iterator[Callable[[], Any]]) -> Iterator[Any]:
         if time.monotonic() - shown >= SKETCH_SECONDS:
             yield draw()
             shown = time.monotonic()
+
+
+def _own(path: str) -> str:
+    """An upload that can be looked into; one that cannot is told of once, and what was looked into before stays.
+
+    Raises:
+        PictureError: it is no picture.
+    """
+    opened_upload(path)
+    return path
 
 
 def _example(event: gr.SelectData) -> str:

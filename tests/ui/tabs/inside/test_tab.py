@@ -9,10 +9,11 @@ import gradio as gr
 import pytest
 from PIL import Image
 
+from ddpm_core.images.files import PictureError
 from ui import examples
 from ui.errors import Problem
 from ui.models import Shelf
-from ui.tabs.inside.tab import InsideTab, _choose, _guided
+from ui.tabs.inside.tab import InsideTab, _choose, _guided, _own
 from ui.tabs.inside.tour import Stop
 from ui.tabs.inside.views import VIEWS
 
@@ -89,6 +90,14 @@ def test_what_takes_seconds_shows_at_once_how_far_it_is_and_then_what_is_drawn(
     assert drawn == part.view.draw(model, tab._subject(part.view, model, None, 4), request).shown
 
 
+def test_an_upload_that_is_no_picture_takes_the_place_of_nothing(tmp_path: Path) -> None:
+    (tmp_path / "broken.png").write_bytes(b"not a picture")
+    with pytest.raises(PictureError, match="is not a picture"):
+        _own(str(tmp_path / "broken.png"))
+    Image.new("RGB", (4, 4)).save(tmp_path / "own.png")
+    assert _own(str(tmp_path / "own.png")) == str(tmp_path / "own.png")
+
+
 def test_choosing_shows_one_view_and_the_picture_where_the_view_is_about_one() -> None:
     for name, view in VIEWS.items():
         about, *columns = _choose(name)
@@ -117,7 +126,11 @@ def test_what_is_typed_is_heard_when_it_is_finished_and_a_slider_at_once(shelf: 
     assert {(compare["across_values"]._id, "submit"), (compare["across_values"]._id, "blur")} <= heard
     assert (compare["across_values"]._id, "change") not in heard
     assert (tab.parts["paths"].controls["row"]._id, "change") in heard
-    given_up = {component for one in page.fns.values() if one.cancels for component, _ in one.targets}
     clamp = tab.parts["clamp"].controls
-    assert clamp["steps"]._id in given_up
-    assert clamp["at"]._id not in given_up  # which asks for no other run
+    (gives_up,) = (one for one in page.fns.values() if one.cancels)
+    asks_for_another = {component for component, _ in gives_up.targets}
+    assert {tab.chooser._id, clamp["steps"]._id} <= asks_for_another
+    assert clamp["at"]._id not in asks_for_another
+    draws = {number for number, one in page.fns.items() if tab.parts["clamp"].stage in one.outputs}
+    assert draws <= set(gives_up.cancels)
+    assert gives_up._id < min(draws)  # or it would end what begins while one of them is handled
