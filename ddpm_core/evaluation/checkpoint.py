@@ -13,9 +13,10 @@ from ddpm_core.data.load import load_pictures
 from ddpm_core.evaluation import metrics
 from ddpm_core.evaluation.classifier import Classifier, classifier_accuracy, trained_classifier
 from ddpm_core.evaluation.distances import distances_to_training, memorised
+from ddpm_core.evaluation.diversity import diversity
 from ddpm_core.evaluation.eyes import eyes_found
-from ddpm_core.evaluation.feature_distances import FEWEST, compared
-from ddpm_core.evaluation.features import FeatureNetwork, of_turns
+from ddpm_core.evaluation.feature_distances import FEWEST, REFERENCE, compared
+from ddpm_core.evaluation.features import FeatureNetwork, extract_features, of_classes, of_turns
 from ddpm_core.evaluation.fills import measure_fills, some_pictures
 from ddpm_core.evaluation.samples import sample, sample_classes
 from ddpm_core.images.files import PictureError, Source
@@ -99,11 +100,18 @@ def classifier_of(model: LatentDiffusion, found: DataSet) -> Classifier:
 def measure_classes(
     model: LatentDiffusion, found: DataSet, classifier: Classifier, samples: int, seed: int = 0
 ) -> dict[str, float]:
-    """How often a classifier reads samples of a class, and held-out pictures, as such."""
+    """How often a classifier reads samples of a class, and held-out pictures, as such; how varied samples are."""
     split = "val" if found.sources["val"] else "train"
     held_out = load_pictures(found.sources[split], model.size, labels=found.labels[split])
     sampled = sample_classes(model, samples, seed)
-    return {
+    apart = max(1, len(found.sources["train"]) // REFERENCE)
+    training = load_pictures(found.sources["train"][::apart], model.size, labels=found.labels["train"][::apart])
+    assert training.labels is not None
+    assert sampled.labels is not None
+    network = of_classes(classifier)
+    features = [extract_features(network, pictures).features for pictures in (training, sampled)]
+    varied = diversity(network.name, features[0], training.labels, features[1], sampled.labels)
+    return varied | {
         "class_samples": len(sampled),
         "class_accuracy": classifier_accuracy(classifier, sampled),
         "classifier_accuracy": classifier_accuracy(classifier, held_out),

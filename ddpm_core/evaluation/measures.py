@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
-from ddpm_core.evaluation import feature_distances
+from ddpm_core.evaluation import diversity, feature_distances
 
 MEANING = {
     "pictures": "held-out pictures the autoencoder was measured on",
@@ -35,6 +35,7 @@ MEANING = {
     "class_samples": "pictures made of classes, equally many of each, with the default guidance",
     "class_accuracy": "share of them that a small classifier reads as the class asked for",
     "classifier_accuracy": "share of held-out pictures that the same classifier reads right",
+    **diversity.MEANING,
     "fills": "held-out pictures inpainted, each from two seeds",
     "kept_max_diff": "largest change of a kept pixel after inpainting, of 255",
     "seam_ratio": "steps across the mask's edge, inpainted / untouched",
