@@ -33,6 +33,7 @@ from ui.tabs.inpaint import InpaintTab
 from ui.tabs.inside.tab import InsideTab
 from ui.tabs.play import PlayTab
 from ui.tabs.process import ProcessTab
+from ui.tabs.real import RealTab
 from ui.tabs.train import TrainTab
 from ui.theme import STATIC, colours, theme
 from ui.training.runs import Trainings
@@ -70,6 +71,9 @@ def build(shelf: Shelf, trainings: Trainings | None = None, settings: ServingSet
                 InsideTab(shelf, checkpoint, looked_into)
             with gr.Tab("Train", id="train") as opened:
                 train = TrainTab(shelf, checkpoint, trainings or Trainings(shelf.root))
+            if settings and settings.which_is_real:
+                with gr.Tab("Which one is real?", id="real"):
+                    RealTab(shelf, checkpoint, settings.which_is_real, settings.answers)
         footer = gr.HTML(_facts(shelf, shelf.first), elem_id="footer")
         with gr.Accordion("Model card", open=False, elem_id="card"):
             card = gr.Markdown(_card(shelf, shelf.first))

@@ -53,6 +53,10 @@ class ServingSettings(Request):
     framed_by: str = Field(
         FRAMED_BY, description="addresses of pages, parted by spaces, that may show this one in a frame"
     )
+    which_is_real: Annotated[Path | None, BeforeValidator(_chosen)] = Field(
+        None, description="folder of real pictures for a tab that asks which of two is real; without it there is none"
+    )
+    answers: Path = Field(Path("which-is-real.jsonl"), description="file that answers to that are added to")
     auth: Annotated[Path | None, BeforeValidator(_chosen)] = Field(
         None, description="file of visitors who may come in, a line each: name:password"
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Sequence
 from functools import partial
@@ -16,6 +17,8 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import FuncFormatter
 
 from ddpm_core.checkpoints.atomic import write_atomically
+from ddpm_core.diffusion.diffuser import Diffuser
+from ddpm_core.errors import UserError
 from ddpm_core.training.losses import DECILES
 from ddpm_core.training.record.journal import rows_of
 from ddpm_core.training.settings import STAGES, StageName
@@ -26,6 +29,7 @@ SECOND = "#b45309"  # for what was held out, beside the accent
 PAPER, LINE, INK, QUIET = "#fbfaf8", "#e7e4de", "#262421", "#736e66"
 
 BY_TIMESTEP = "loss-by-timestep.png"
+NOISE = "schedule.png"
 LINES = 6  # moments of a run that its loss by timestep is shown at
 WINDOWS = 30  # the curve is a mean over one part of so many of the run
 KEY: dict[str, Any] = {"frameon": True, "facecolor": PAPER, "edgecolor": "none", "labelcolor": INK, "framealpha": 0.8}
@@ -34,6 +38,7 @@ MEASURES = {
     "held_out_psnr": "held-out PSNR, dB",
     "held_out_gradient_ratio": "held-out edges, share",
     "held_out_accuracy": "held out, read right",
+    "gradient_norm": "gradient norm",
 }
 
 
@@ -46,6 +51,8 @@ def draw(notes: Path, stage: StageName) -> list[Path]:
     """Write the plots of a stage's run beside its record; returns their files, if any."""
     rows = rows_of(notes / f"{stage}.jsonl")
     figures = {loss_file(stage): loss_by_step(rows, stage), BY_TIMESTEP: loss_by_timestep(rows)}
+    if rows and (diffuser := _schedule_of(notes, stage)):
+        figures[NOISE] = signal_and_noise(diffuser)
     written = []
     for name, figure in figures.items():
         if figure is not None:
@@ -89,7 +96,11 @@ def loss_by_step(rows: Sequence[dict[str, Any]], stage: StageName) -> Figure | N
     _dress(loss, f"Loss of the {STAGES[stage]}", "loss")
     loss.legend(**KEY, loc="upper right")
     for axes, (name, label) in zip(panels[1:, 0], below.items(), strict=True):
-        axes.plot(*_series(rows, name), color=SECOND, marker="o", markersize=4, linewidth=1.4)
+        if name == "gradient_norm":  # of every step, before clipping; a few are many times the others
+            axes.plot(*_series(rows, name), color=PALE, linewidth=0.8)
+            axes.set_yscale("log")
+        else:
+            axes.plot(*_series(rows, name), color=SECOND, marker="o", markersize=4, linewidth=1.4)
         _dress(axes, "", label)
     bottom = panels[-1, 0]
     bottom.set_xlabel("step", color=INK)
@@ -125,6 +136,33 @@ def loss_by_timestep(rows: Sequence[dict[str, Any]]) -> Figure | None:
     axes.set_xlabel("timestep, % of the way from picture to noise", color=INK)
     figure.legend(**KEY, loc="outside right center")
     return figure
+
+
+def signal_and_noise(diffuser: Diffuser) -> Figure:
+    """What a schedule leaves of the picture, alpha_bar, and the signal-to-noise ratio, by timestep."""
+    states = np.arange(1, diffuser.num_timesteps)
+    left = diffuser.alpha_bar[1:].numpy()
+    figure = _blank(5.2)
+    above, below = figure.subplots(2, 1, sharex=True)
+    above.plot(states, left, color=ACCENT, linewidth=1.8)
+    above.set_ylim(0, 1)
+    _dress(above, f"Noise schedule {diffuser.schedule}", "alpha_bar")
+    below.plot(states, left / (1 - left), color=ACCENT, linewidth=1.8)
+    below.set_yscale("log")
+    _dress(below, "", "signal / noise")
+    below.set_xlabel("timestep", color=INK)
+    return figure
+
+
+def _schedule_of(notes: Path, stage: StageName) -> Diffuser | None:
+    """The schedule that a denoiser learns to undo, of the settings beside its record; None if nobody knows."""
+    if stage != "denoiser":
+        return None
+    try:
+        settings = json.loads((notes / f"{stage}.json").read_text(encoding="utf-8"))
+        return Diffuser(schedule=settings["denoiser"]["schedule"])
+    except (OSError, ValueError, LookupError, TypeError, UserError):
+        return None
 
 
 def _blank(height: float) -> Figure:

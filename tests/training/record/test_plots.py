@@ -11,7 +11,18 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ddpm_core.training.record.plots import BY_TIMESTEP, DARK, LINES, draw, loss_by_step, loss_by_timestep, loss_file
+from ddpm_core.diffusion.diffuser import Diffuser
+from ddpm_core.training.record.plots import (
+    BY_TIMESTEP,
+    DARK,
+    LINES,
+    NOISE,
+    draw,
+    loss_by_step,
+    loss_by_timestep,
+    loss_file,
+    signal_and_noise,
+)
 
 Rows = list[dict[str, Any]]
 
@@ -88,6 +99,30 @@ def test_measures_of_an_autoencoder_have_axes_of_their_own() -> None:
     assert list(psnr.get_lines()[0].get_ydata()) == [20.0, 24.0]
     assert list(edges.get_lines()[0].get_ydata()) == [0.8, 0.9]
     assert [bool(axes.get_xlabel()) for axes in figure.axes] == [False, False, True]
+
+
+def test_the_gradient_norm_of_every_step_has_axes_of_its_own() -> None:
+    figure = loss_by_step([row | {"gradient_norm": 3.0 / row["step"]} for row in recorded()], "denoiser")
+    assert figure is not None
+    _, norm = figure.axes
+    np.testing.assert_allclose(norm.get_lines()[0].get_ydata(), 3 / np.arange(1, 121))
+    assert norm.get_yscale() == "log"
+
+
+def test_the_schedule_is_drawn_as_what_is_left_of_the_picture_and_as_a_ratio() -> None:
+    diffuser = Diffuser(schedule="cosine")
+    left, ratio = (axes.get_lines()[0] for axes in signal_and_noise(diffuser).axes)
+    np.testing.assert_allclose(left.get_ydata(), diffuser.alpha_bar[1:])
+    np.testing.assert_allclose(np.log(ratio.get_ydata()), [2 * diffuser.half_log_snr(t) for t in range(1, 1000)])
+    assert list(left.get_xdata()) == list(range(1, 1000))
+
+
+def test_a_denoisers_schedule_is_that_of_its_settings(tmp_path: Path) -> None:
+    (tmp_path / "denoiser.jsonl").write_text(json.dumps({"step": 1, "loss": 1.0}))
+    (tmp_path / "denoiser.json").write_text(json.dumps({"denoiser": {"schedule": "cosine"}}))
+    assert tmp_path / NOISE in draw(tmp_path, "denoiser")
+    (tmp_path / "denoiser.json").write_text(json.dumps({"denoiser": {"schedule": "bus"}}))
+    assert tmp_path / NOISE not in draw(tmp_path, "denoiser")
 
 
 def test_plots_are_png_files_beside_the_record(tmp_path: Path) -> None:
