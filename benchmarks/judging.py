@@ -85,7 +85,7 @@ class Judge:
             raise PictureError(f"only {fewest} pictures of a class are held out, not {each}; ask for fewer.")
         index = torch.cat(chosen)
         sources = [self.found.sources["val"][int(place)] for place in index]
-        return load_pictures(sources, self.size, labels=labels[index])
+        return load_pictures(sources, self.size, labels=labels[index].tolist())
 
 
 def read_rows(file: Path | None) -> dict[str, Row]:

@@ -90,7 +90,7 @@ def record(file: Path, answer: Answer) -> None:
         raise UnwritableError(f"{file} cannot be written to ({reason}).", reason) from None
 
 
-def answers_in(file: Path) -> list[Mapping[str, Any]]:
+def answers_in(file: Path) -> list[dict[str, Any]]:
     """The answers that a file has so far; lines that are none are passed over."""
     found = []
     for line in file.read_text(encoding="utf-8", errors="replace").splitlines() if file.is_file() else []:
