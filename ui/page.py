@@ -39,6 +39,7 @@ from ui.theme import STATIC, colours, theme
 from ui.training.runs import Trainings
 
 TITLE = "Latent diffusion studio"
+SESSIONS = 2000  # whose states are kept, those used last: each may hold settings and results; Gradio would keep 10,000
 SCRIPTS = ("studio.js", "everybody.js", "touch.js")
 
 
@@ -187,6 +188,7 @@ def launch_settings(framed_by: str = FRAMED_BY) -> dict[str, Any]:
         "run_history": False,  # people's photographs do not belong into a history nobody asked for
         "show_error": False,  # what is worth telling is told by ui.errors
         "max_file_size": "100mb",
+        "state_session_capacity": SESSIONS,
         "ssr_mode": False,
         "app_kwargs": {
             "middleware": [Middleware(Guard, scripts=scripts, framed_by=framed_by)],

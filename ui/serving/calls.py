@@ -66,7 +66,12 @@ class Page(gr.Blocks):
         if block_fn.fn is None:  # it is the browser's
             raise Problem(NOT_TAKEN)
         try:
-            return await super().process_api(block_fn, *arguments, **named)
+            answer = await super().process_api(block_fn, *arguments, **named)
+            if (state := named.get("state")) is not None:
+                # A copy of the whole page's description, about a megabyte, for links to what a session has open, which
+                # are not served; a program has a new session in every call, and Gradio keeps thousands of them.
+                state.config_values.clear()
+            return answer
         except gr.Error:
             raise
         except Exception:

@@ -2,12 +2,29 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from typing import Any
 
+import gradio as gr
 import httpx
 import pytest
+from gradio.state_holder import SessionState
 from gradio_client import Client
+
+from ui.serving.calls import Page
+
+
+def test_a_session_keeps_no_copy_of_the_page() -> None:
+    with Page() as page:
+        asked = gr.Number()
+        asked.change(lambda number: number + 1, asked, asked)
+    state = SessionState(page)
+    assert state.config_values
+    for given in (3, 5):
+        answer = asyncio.run(page.process_api(page.fns[0], inputs=[given], state=state))
+        assert answer["data"] == [given + 1]
+        assert not state.config_values
 
 
 @pytest.mark.parametrize(
