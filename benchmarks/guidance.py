@@ -25,7 +25,7 @@ from benchmarks.judging import REAL, Judge, Row, read_rows, table, write_rows
 from ddpm_core.cli import in_one_sentence, run
 from ddpm_core.data.load import PictureSet
 from ddpm_core.diffusion.guidance import autoguidance
-from ddpm_core.errors import UserError
+from ddpm_core.errors import UserError, lookup
 from ddpm_core.evaluation.checkpoint import with_classes_of
 from ddpm_core.evaluation.samples import sample
 from ddpm_core.pipeline import LatentDiffusion
@@ -64,6 +64,7 @@ def main(
     weaker: Annotated[Path | None, typer.Option(help="checkpoint to steer away from, of the same digits")] = None,
     pictures: Annotated[int, typer.Option(min=2, help="pictures of each digit")] = 8,
     steps: Annotated[int, typer.Option(min=1, max=999, help="reverse steps")] = 20,
+    ways: Annotated[str, typer.Option(help=f"rows to make, joined by semicolons: {'; '.join(WAYS)}")] = ";".join(WAYS),
     json_file: Annotated[
         Path | None, typer.Option("--json", help="write rows to this file as they come, and keep those it has")
     ] = None,
@@ -77,7 +78,9 @@ def main(
         if classifier.classes != len(model.classes) or (poor and poor.classes != model.classes):
             raise UserError("this compares guidance to the ten digits; name checkpoints that have those classes.")
         rows = read_rows(json_file)
-        names = [REAL, *(name for name, way in WAYS.items() if poor or way.auto == 1)]
+        asked = [name.strip() for name in ways.split(";")]
+        chosen = {name: lookup(WAYS, "way of guiding", name) for name in asked}
+        names = [REAL, *(name for name, way in chosen.items() if poor or way.auto == 1)]
         judge = None
         for name in names:
             if name in rows:
