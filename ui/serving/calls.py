@@ -63,20 +63,20 @@ class Page(gr.Blocks):
         """
         if isinstance(block_fn, int):
             block_fn = self.fns[block_fn]
-        if block_fn.fn is None:  # it is the browser's
-            raise Problem(NOT_TAKEN)
         try:
-            answer = await super().process_api(block_fn, *arguments, **named)
-            if (state := named.get("state")) is not None:
-                # A copy of the whole page's description, about a megabyte, for links to what a session has open, which
-                # are not served; a program has a new session in every call, and Gradio keeps thousands of them.
-                state.config_values.clear()
-            return answer
+            if block_fn.fn is None:  # it is the browser's
+                raise Problem(NOT_TAKEN)
+            return await super().process_api(block_fn, *arguments, **named)
         except gr.Error:
             raise
         except Exception:
             log.exception("a call failed")
             raise Problem(WENT_WRONG) from None
+        finally:
+            if (state := named.get("state")) is not None:
+                # A copy of the whole page's description, about a megabyte, for links to what a session has open, which
+                # are not served; a program has a new session in every call, and Gradio keeps thousands of them.
+                state.config_values.clear()
 
 
 def _ids(branch: Mapping[str, Any]) -> Iterator[int]:

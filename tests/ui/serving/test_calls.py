@@ -25,6 +25,10 @@ def test_a_session_keeps_no_copy_of_the_page() -> None:
         answer = asyncio.run(page.process_api(page.fns[0], inputs=[given], state=state))
         assert answer["data"] == [given + 1]
         assert not state.config_values
+    refused = SessionState(page)
+    with pytest.raises(gr.Error):
+        asyncio.run(page.process_api(page.fns[0], inputs=["three", 4], state=refused))
+    assert not refused.config_values
 
 
 @pytest.mark.parametrize(
