@@ -83,6 +83,7 @@ def test_two_words_are_learned_from_the_command_line_to_the_samples(call, walls:
     card = (out / "README.md").read_text(encoding="utf-8")
     assert "Words: a, blue, plain, red, wall." in card
     assert "asked for in 5 words" in card
+    assert "a row of eight for each of these captions: “a wall: blue, plain”" in card
     with Image.open(next(iter(sorted((out / "training").rglob("*.png"))))) as grid:
         assert grid.width > grid.height  # rows of eight
 

@@ -94,7 +94,7 @@ def card(out: Path, samples: str) -> str:
     how = "by diffusion of pixels" if config.codec == "pixel" else "by latent diffusion"
     paragraphs = [f"# {name}", f"{what} at {config.size}x{config.size} pixels, made from noise {how}."]
     if config.denoiser:
-        paragraphs += _samples(notes, samples, config)
+        paragraphs += _samples(notes, samples, config, runs["denoiser"])
     else:
         paragraphs.append("Its denoiser is not trained yet: it restores pictures, and makes none.")
     paragraphs += ["## Measured", *_measured(rows, runs)]
@@ -116,13 +116,13 @@ def card(out: Path, samples: str) -> str:
     return "\n\n".join(paragraphs) + "\n"
 
 
-def _samples(notes: Path, samples: str, config: CheckpointConfig) -> list[str]:
+def _samples(notes: Path, samples: str, config: CheckpointConfig, runs: Sequence[dict[str, Any]]) -> list[str]:
     steps = list(grids_of(notes, "denoiser"))
     if not steps:
         return []
     rows = "a row of eight for each of up to eight classes" if config.classes else "seeds 0 to 15"
-    if config.words:
-        rows = "a row of eight for each of four captions"
+    if prompts := runs[-1].get("prompts") if runs else None:
+        rows = f"a row of eight for each of these captions: {'; '.join(f'“{prompt}”' for prompt in prompts)}"
     return [f"![Samples]({samples})", f"*Unselected: {rows}, after {steps[-1]:,} iterations of the denoiser.*"]
 
 

@@ -64,6 +64,7 @@ class DenoiserStage:
         train, held_out: latents with their classes; `held_out` may be None.
         teacher: gives the right output, if that is not what the latents were made from.
         words: of captions, that it learns.
+        prompts: captions that samples are made for, held out if there are such.
     """
 
     request: TrainRequest
@@ -78,6 +79,9 @@ class DenoiserStage:
     words: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
+        captions = list(dict.fromkeys((self.held_out or self.train).captions or ())) if self.words else []
+        rows = min(PROMPTS, len(captions))
+        self.prompts = [captions[row * len(captions) // rows][:MAX_PROMPT] for row in range(rows)]
         self.diffuser = Diffuser(schedule=self.request.denoiser.schedule)
         self.device = next(self.model.parameters()).device
         self.vocabulary = Vocabulary(self.words, self.request.denoiser.text_length)
@@ -188,10 +192,9 @@ class DenoiserStage:
         return {"held_out_loss": sum(losses) / len(losses)} | self.by_decile(unet, "held_out", self.held_out)
 
     def shown(self) -> list[dict[str, str]]:
-        """What each row of samples is asked for: captions, held out if there are such, or classes, or nothing twice."""
-        captions = (self.held_out or self.train).captions if self.words else None
-        if captions:
-            return [{"prompt": captions[row * len(captions) // PROMPTS][:MAX_PROMPT]} for row in range(PROMPTS)]
+        """What each row of samples is asked for: captions, or classes, or nothing twice."""
+        if self.prompts:
+            return [{"prompt": prompt} for prompt in self.prompts]
         return [{"label": label} for label in self.classes[:: len(self.classes) // 8 + 1]] or [{}, {}]
 
     def by_decile(self, unet: Denoiser, name: str, latents: LatentSet) -> dict[str, float]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from ddpm_core.checkpoints.atomic import CheckpointError
 from ddpm_core.checkpoints.native import finished_after
@@ -126,7 +127,9 @@ def run_stage(
     if trainer.step >= settings.iterations and finished_after(weights) != trainer.step:
         export(final=True)  # it was killed between the last state and the last weights
 
-    facts = facts_of(trainer, pictures) | {"settings": request.recorded(name)}
+    facts: dict[str, Any] = facts_of(trainer, pictures) | {"settings": request.recorded(name)}
+    if isinstance(stage, DenoiserStage) and stage.prompts:
+        facts["prompts"] = stage.prompts
     with reported(request.out, name), Journal(state.parent, name, trainer.step, facts) as journal:
         journal.settings(request.model_dump_json(indent=2))
         describe(request, pictures)
