@@ -42,24 +42,25 @@ def _box(
     def offer(chosen: str, typed: str) -> list[Any]:
         """The words of a checkpoint; what was typed stays where there are any."""
         model = shelf.load(chosen)
-        return [gr.update(visible=bool(model.words)), typed if model.words else "", _chips(model, into)]
+        typed = typed if model.words else ""
+        return [gr.update(visible=bool(model.words)), typed, _chips(model, into), _passed_over(model, typed)]
 
-    def passed_over(chosen: str, typed: str) -> Any:
-        said = shelf.load(chosen).notes(GenerateRequest(prompt=typed[:MAX_PROMPT]))
-        lines = "".join(f'<p class="hint">{html.escape(sentence)}</p>' for sentence in said)
-        return gr.update(value=lines, visible=bool(lines))
-
-    checkpoint.change(as_warning(offer), [checkpoint, text], [column, text, words], **PAGE_ONLY, **ONE_AT_A_TIME)
-    gr.on(
-        [text.change, checkpoint.change],
-        as_warning(passed_over),
-        [checkpoint, text],
-        note,
-        trigger_mode="always_last",
-        **AT_ONCE,
-    )
+    fills = [column, text, words, note]
+    checkpoint.change(as_warning(offer), [checkpoint, text], fills, **PAGE_ONLY, **ONE_AT_A_TIME)
+    # Not when the checkpoint changes: all the boxes at once would load it as many times.
+    text.change(
+        as_warning(lambda chosen, typed: _passed_over(shelf.load(chosen), typed)), [checkpoint, text], note,
+        trigger_mode="always_last", **AT_ONCE,
+    )  # fmt: skip
     text.submit(None, js=f"() => window.studio.press('#{name}-run')", **AT_ONCE)
     return text
+
+
+def _passed_over(model: LatentDiffusion, typed: str) -> dict[str, Any]:
+    """What of a prompt a model passes over, as a line under the box."""
+    said = model.notes(GenerateRequest(prompt=typed[:MAX_PROMPT])) if model.words else []
+    lines = "".join(f'<p class="hint">{html.escape(sentence)}</p>' for sentence in said)
+    return gr.update(value=lines, visible=bool(lines))
 
 
 def _chips(model: LatentDiffusion, into: str) -> str:

@@ -65,11 +65,12 @@ def test_choosing_a_checkpoint_brings_its_words_and_takes_what_was_typed_where_t
     found = by_id(page)
     for tab in TABS:
         box = found[f"{tab}-prompt"]
-        (offer,) = handlers(page, column_of(box), box, found[f"{tab}-prompt-words"])
-        column, typed, chips = offer("wordy", "red ant")
-        assert (column["visible"], typed) == (True, "red ant")
+        (offer,) = handlers(page, column_of(box), box, found[f"{tab}-prompt-words"], found[f"{tab}-prompt-note"])
+        column, typed, chips, note = offer("wordy", "red zebra")
+        assert (column["visible"], typed, note["visible"]) == (True, "red zebra", True)
         assert [f'data-word="{word}"' in chips for word in WORDS] == [True] * len(WORDS)
-        assert offer("tiny", "red ant")[:2] == [gr.update(visible=False), ""]
+        column, typed, _, note = offer("tiny", "red zebra")
+        assert (column["visible"], typed, note["visible"]) == (False, "", False)
 
 
 def test_words_it_does_not_know_are_named_and_are_no_markup(page: gr.Blocks) -> None:
