@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
@@ -11,7 +12,11 @@ import httpx
 import pytest
 from gradio.state_holder import SessionState
 from gradio_client import Client
+from PIL import Image
 
+from tests.ui.test_serving import Page as VisitorsPage
+from ui import examples
+from ui.components.editor_canvas import canvas_size
 from ui.serving.calls import Page
 
 
@@ -70,3 +75,16 @@ def test_browsers_build_nothing_that_only_programs_use(client: Client) -> None:
 def ids(branch: dict[str, Any]) -> list[int]:
     """Of a branch of the layout and all that is in it."""
     return [branch["id"], *(id for child in branch.get("children", ()) for id in ids(child))]
+
+
+def test_which_picture_is_open_is_the_servers_to_know_and_not_told_to_anybody(client: Client, tmp_path: Path) -> None:
+    visitor = VisitorsPage(str(client.src))
+    Image.new("RGB", (33, 44)).save(tmp_path / "private.png")
+    (canvas,) = visitor.press("paint", str(tmp_path / "private.png"))  # a ready-made mask on what is open
+    with Image.open(canvas["background"]["path"]) as shown, Image.open(examples.faces()[0]) as opened:
+        assert shown.size == canvas_size(opened.size) != canvas_size((33, 44))
+    told = visitor.http.get("/config").json()["components"]
+    states = [one["props"] for one in told if one["type"] == "state" and "Api" not in str(one)]
+    assert states
+    assert not any("value" in one for one in states)
+    assert not any(str(examples.FOLDER) in json.dumps(one) for one in told)
