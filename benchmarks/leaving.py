@@ -18,7 +18,7 @@ import typer
 
 from benchmarks.pipeline import CHECKPOINT
 from benchmarks.results import Result, Unmeasured, report
-from benchmarks.studio import PATIENCE, handler, opened
+from benchmarks.studio import PATIENCE, asked, handler, opened
 from ddpm_core.cli import in_one_sentence, run
 from ddpm_core.requests import GenerateRequest
 from ui.models import Shelf
@@ -55,9 +55,8 @@ def freed(visitor: httpx.Client, page: gr.Blocks, checkpoint: str, way: str) -> 
         Unmeasured: it goes on.
     """
     number, session, line = handler(page, GenerateTab._run), uuid.uuid4().hex, line_of(page)
-    given = [checkpoint, LONG.seed, LONG.count, LONG.steps, LONG.sampler, "", LONG.guidance]
-    asked = {"fn_index": number, "data": given, "session_hash": session}
-    event = visitor.post("/gradio_api/queue/join", json=asked).raise_for_status().json()["event_id"]
+    pressed = {"fn_index": number, "data": asked(page, checkpoint, LONG), "session_hash": session}
+    event = visitor.post("/gradio_api/queue/join", json=pressed).raise_for_status().json()["event_id"]
     with visitor.stream("GET", "/gradio_api/queue/data", params={"session_hash": session}) as stream:
         for said in stream.iter_lines():
             if said.startswith("data:") and json.loads(said.removeprefix("data:"))["msg"] == "process_generating":

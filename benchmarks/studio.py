@@ -104,8 +104,7 @@ def clicked(visitor: httpx.Client, page: gr.Blocks, session: str, checkpoint: st
     Raises:
         Unmeasured: the page told of a failure.
     """
-    given = [checkpoint, request.seed, request.count, request.steps, request.sampler, "", request.guidance]
-    answers = called(visitor, handler(page, GenerateTab._run), given, session)
+    answers = called(visitor, handler(page, GenerateTab._run), asked(page, checkpoint, request), session)
     # The picture itself comes as the last of the handler's answers, after the previews.
     return [message["msg"] for message in answers].count("process_generating") - 1
 
@@ -148,6 +147,13 @@ def png(picture: Image.Image) -> bytes:
     """A picture as a browser sends it."""
     picture.save(file := io.BytesIO(), "png")
     return file.getvalue()
+
+
+def asked(page: gr.Blocks, checkpoint: str, request: GenerateRequest) -> list[Any]:
+    """What the page sends when *Generate* is pressed; what the request does not say here stands as it opens."""
+    given = [checkpoint, request.seed, request.count, request.steps, request.sampler, "", request.guidance]
+    others = page.fns[handler(page, GenerateTab._run)].inputs[len(given) :]
+    return [*given, *(getattr(one, "value", None) for one in others)]
 
 
 def handler(page: gr.Blocks, function: Any) -> int:

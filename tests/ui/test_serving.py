@@ -96,7 +96,7 @@ class Page:
         raise LookupError(f"the events ended without an answer: {self.heard}")
 
     def generate(self, seed: int) -> None:
-        self.press("_run", "tiny", seed, 1, 3, "ddim", "", 2.0)
+        self.press("_run", "tiny", seed, 1, 3, "ddim", "", 2.0, 0.0, "", "")
 
     def carried_seed(self) -> int:
         """Seed of the face that the session made last, as a button of the page takes it from the session's state."""
