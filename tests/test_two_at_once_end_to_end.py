@@ -108,7 +108,7 @@ def test_a_seed_makes_the_same_hybrid_whatever_the_count(class_model: LatentDiff
 def test_hybrids_take_classes_and_pixels(tiny_model: LatentDiffusion, class_model: LatentDiffusion) -> None:
     assert class_model.hybrids
     assert not tiny_model.hybrids
-    with pytest.raises(ValueError, match="tiny makes no hybrids: they take classes, and pixels for latents"):
+    with pytest.raises(ValueError, match="tiny makes no hybrids: they take classes or words, and pixels for latents"):
         tiny_model.hybrid(HybridRequest())
 
 

@@ -20,6 +20,7 @@ from ddpm_core.inspection.paths import (
 from ddpm_core.inspection.subject import subject_of_seed
 from ddpm_core.networks.mixers import MIXERS
 from ddpm_core.networks.serpentine import SerpentineMixer, scan_paths
+from ddpm_core.networks.unet import UNet
 from ddpm_core.pipeline import LatentDiffusion
 
 
@@ -76,7 +77,8 @@ def test_a_model_without_paths_or_a_cell_that_is_not_there_is_told(tiny_model, c
     subject = subject_of_seed(tiny_model, 1)
     with pytest.raises(UserError, match="no cell in row 9"):
         reach(tiny_model, subject, PathsRequest(row=9, column=0))
-    other = LatentDiffusion(class_model.codec, nn.Identity(), class_model.diffuser, 32, name="plain")  # type: ignore[arg-type]
+    plain = UNet(class_model.codec.latent_channels, channels=(8, 8), blocks=1, mixer="none")
+    other = LatentDiffusion(class_model.codec, plain, class_model.diffuser, 32, name="plain")
     with pytest.raises(UserError, match="plain has no serpentine mixer"):
         reach(other, subject_of_seed(class_model, 1), PathsRequest(row=0, column=0))
 

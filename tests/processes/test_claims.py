@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from benchmarks import steps, studio
+from benchmarks import start_up, steps, studio
 from benchmarks.results import Result, Unmeasured
 from ddpm_core.checkpoints.atomic import CheckpointError
 from tests.benchmarks.test_benchmarks import by_name
@@ -67,15 +67,22 @@ def test_a_stroke_without_a_draft_is_no_measurement(tiny_checkpoint: Path, monke
 
 
 def test_the_first_page_is_waited_for_and_an_app_that_ends_is_reported(tiny_checkpoint: Path, tmp_path: Path) -> None:
-    studio.first_page(tiny_checkpoint)  # an error if it does not come
+    start_up.first_page(tiny_checkpoint)  # an error if it does not come
     with pytest.raises(Unmeasured, match="is not there"):
-        studio.first_page(tmp_path / "nosuch")
+        start_up.first_page(tmp_path / "nosuch")
 
 
-def test_start_up_is_judged_by_the_ratio(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(studio, "medians", lambda contestants, repeats, warmup: {"imports": 2.0, "first page": 3.1})
-    ratio = studio.start_up()[0]
-    assert (ratio.value, ratio.ok) == (1.55, False)
+def test_start_up_is_judged_by_its_ratios(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(start_up, "medians", lambda contestants, repeats, warmup: {"imports": 2.0, "first page": 3.1})
+    monkeypatch.setattr(start_up, "presses", lambda checkpoint: (3.0, 2.0))
+    results = named(start_up.start_up())
+    page, press = (results[f"start-up: {name}"] for name in ("first page / imports", "first press / later ones"))
+    assert (page.value, page.ok) == (1.55, False)
+    assert (press.value, press.ok) == (1.5, True)
+
+
+def test_a_first_press_is_timed_beside_later_ones(tiny_checkpoint: Path) -> None:
+    assert min(start_up.presses(tiny_checkpoint, later=1)) > 0
 
 
 # Steps
