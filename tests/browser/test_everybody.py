@@ -14,6 +14,7 @@ from playwright.sync_api import Locator, Page, expect
 
 from tests.browser.conftest import DESKTOP, PHONE
 from tests.browser.test_studio import LONG, advanced, downloaded, drawn, number, run, settle, upload
+from ui.examples import FIRST_SEED
 from ui.languages import dictionaries
 
 NEGATIVE = "Seed should be greater than or equal to {least}, not '{given}'."
@@ -221,8 +222,13 @@ def test_on_a_phone_one_finger_paints_and_two_zoom(phone: Page, tmp_path: Path) 
 
 
 SPOKEN = {
-    "de-DE": ["Erzeugen", "Früher gemacht, ab Seed 127.", "Anderer Seed", "Mehr Schritte: feiner und langsamer."],
-    "ja-JP": ["生成", "作成済み、シード 127 から。", "別のシード", "多いほど精細になり、遅くなります。"],
+    "de-DE": [
+        "Erzeugen",
+        f"Früher gemacht, ab Seed {FIRST_SEED}.",
+        "Anderer Seed",
+        "Mehr Schritte: feiner und langsamer.",
+    ],
+    "ja-JP": ["生成", f"作成済み、シード {FIRST_SEED} から。", "別のシード", "多いほど精細になり、遅くなります。"],
 }
 
 

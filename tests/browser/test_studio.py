@@ -32,13 +32,16 @@ def settle(page: Page) -> None:
     page.wait_for_function("[...document.images].filter(i => i.offsetParent).every(i => i.complete)")
 
 
-def drawn(page: Page) -> None:
-    """Wait until the canvas shows its picture: it is drawn some time after all else is there."""
+def drawn(page: Page, colour: tuple[int, int, int] | None = None) -> None:
+    """Wait until the canvas shows its picture, or one of that colour: it is drawn some time after all else is there."""
     canvas = page.locator("#inpaint-editor canvas").first
     for _ in range(100):
         with Image.open(io.BytesIO(canvas.screenshot())) as shown:
-            if shown.convert("RGB").getcolors(maxcolors=1000) is None:
+            pixels = shown.convert("RGB")
+            if colour is None and pixels.getcolors(maxcolors=1000) is None:
                 return  # more colours than an empty canvas has
+            if colour is not None and pixels.getpixel((pixels.width // 2, pixels.height // 2)) == colour:
+                return
         page.wait_for_timeout(200)
     pytest.fail("the canvas stayed empty")
 
@@ -226,6 +229,7 @@ def test_empty_mask_and_no_picture_are_reported_and_lose_nothing(page: Page, tmp
     tab(page, "Inpaint")
     settle(page)
     upload(page, tmp_path / "photo.png")
+    drawn(page, (0, 0, 128))  # until then the canvas holds the example's paint, which is not taken for this picture's
     page.locator("#inpaint-run").click()
     told(page, "Nothing is painted yet")
     expect(page.locator("#inpaint-run")).to_be_visible()
