@@ -148,8 +148,9 @@ def test_what_was_found_in_the_data_is_shown(tab: TrainTab, tmp_path: Path) -> N
 
 
 def test_the_next_run_does_not_show_the_last_ones_pictures(tab: TrainTab, tmp_path: Path) -> None:
+    long = [VALUES[0], "1000", *VALUES[2:]]  # has no grid of its own yet
     shown = tab._start(
-        HERE, PageState("another", "finished", 6, tmp_path / "grid.png"), "mine", None, str(tmp_path), *VALUES
+        HERE, PageState("another", "finished", 6, tmp_path / "grid.png"), "mine", None, str(tmp_path), *long
     )
     assert shown[tab.grid] == tab.example
     assert shown[tab.plots["vae"]] == gr.update(value=None, visible=False)
