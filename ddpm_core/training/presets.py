@@ -20,8 +20,8 @@ PRESETS: dict[str, dict[str, Any]] = {
         },
         "denoiser": {
             "batch_size": 32,
-            # The shipped one has 128, 256, 384. As many parameters cost half the time where there are few cells, and
-            # learn more in equal time (docs/measurements.md).
+            # Narrow where there are many cells: as many parameters as 128, 256, 384 have cost half the time, and learn
+            # more in equal time (docs/measurements.md).
             "channels": (64, 128, 544),
             "dropout": 0.0,  # faces there are as many as one likes
             "learning_rate": 5e-4,
