@@ -10,6 +10,7 @@ import platform
 import re
 import tempfile
 import time
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -25,7 +26,9 @@ DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 BACKGROUND_NICENESS = 10  # niceness, of 19: whoever uses the machine goes first
 MANY_CORES = 4  # of so many, one is left free
-TURNS = 5  # of each type, when they are timed against each other
+ROUNDS = 7  # in each of which both types are timed, one after the other
+ODD_ONES = 1  # of these rounds that may say otherwise, for a timing to be kept
+TICK = 1e-3  # seconds; a clock that is coarser tells nothing of what takes a few thousandths of a second
 GAIN = 0.9  # bf16 has to take at most so much of the time of fp32, or its rounding is for nothing
 
 MEMINFO = Path("/proc/meminfo")
@@ -86,36 +89,72 @@ def resolve_precision(precision: Precision, device: torch.device) -> torch.dtype
 
 @lru_cache
 def faster_precision() -> Choice:
-    """What this machine's processor computes faster in, timed once and kept in the user's cache folder.
+    """What this machine's processor computes faster in, timed and, once it is clear, kept in the user's cache folder.
 
     A second timing might say otherwise on a busy day, and a seed's picture would change by a rounding. Of processes
-    that begin at once, all go by what the first has written.
+    that begin at once, all go by what the first has written. What is not clear holds for this process alone, and the
+    next one times anew: a mistake of a busy moment would otherwise stay for ever.
     """
-    machine = f"{_processor()}, torch {torch.__version__}"
-    file = _cache_folder() / "precision.json"
+    machine, file = _timed_on(), _cache_folder() / "precision.json"
     if known := _read_choices(file).get(machine):
         return known
-    choice: Choice = "bf16" if seconds_in("bf16") < GAIN * seconds_in("fp32") else "fp32"
-    with contextlib.suppress(OSError):  # without a place to keep it, it is timed anew by every process
-        _keep_choice(file, machine, choice)
+    choice, clear = time_precisions()
+    if clear:
+        with contextlib.suppress(OSError):  # without a place to keep it, it is timed anew by every process
+            _keep_choice(file, machine, choice)
     return _read_choices(file).get(machine, choice)
 
 
 @torch.inference_mode()
-def seconds_in(precision: Choice) -> float:
-    """Seconds for a matrix product and a convolution such as the networks have; the best of a few turns."""
+def time_precisions() -> tuple[Choice, bool]:
+    """Which type is faster at a matrix product and a convolution such as the networks have, and whether that is clear.
+
+    Robust against whatever else runs: both types take turns, each counts by its best round, and what counts is the time
+    that one thread spent on the processor, not the time that passed. Clear is what all rounds say but `ODD_ONES`.
+    """
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # several wait for each other, and whoever waits is on the processor, too
+    try:
+        work: dict[Choice, Callable[[], None]] = {"fp32": _work_in("fp32"), "bf16": _work_in("bf16")}
+        seconds = [{precision: _seconds_of(one) for precision, one in work.items()} for _ in range(ROUNDS + 1)]
+    finally:
+        torch.set_num_threads(threads)
+    seconds = seconds[1:]  # the first sets things up
+    said = [_verdict(each) for each in seconds]
+    choice = _verdict({precision: min(each[precision] for each in seconds) for precision in work})
+    return choice, said.count(choice) >= ROUNDS - ODD_ONES
+
+
+def _verdict(seconds: Mapping[Choice, float]) -> Choice:
+    return "bf16" if seconds["bf16"] < GAIN * seconds["fp32"] else "fp32"
+
+
+def _work_in(precision: Choice) -> Callable[[], None]:
+    """Computes something in a type."""
     dtype = DTYPES[precision]
     rows, matrix = torch.ones(1024, 512, dtype=dtype), torch.ones(512, 512, dtype=dtype)
     cells = torch.ones(8, 128, 16, 16, dtype=dtype).contiguous(memory_format=torch.channels_last)
     kernel = torch.ones(128, 128, 3, 3, dtype=dtype).contiguous(memory_format=torch.channels_last)
-    taken = []
-    for _ in range(TURNS + 1):
-        begun = time.perf_counter()
-        for _ in range(3):
-            rows @ matrix
-            F.conv2d(cells, kernel, padding=1)
-        taken.append(time.perf_counter() - begun)
-    return min(taken[1:])  # the first sets things up
+
+    def work() -> None:
+        rows @ matrix
+        F.conv2d(cells, kernel, padding=1)
+
+    return work
+
+
+def _seconds_of(work: Callable[[], None]) -> float:
+    """Seconds of this thread on the processor; seconds that pass where these are only counted by the clock's tick."""
+    fine = time.get_clock_info("thread_time").resolution < TICK
+    clock = time.thread_time if fine else time.perf_counter
+    begun = clock()
+    work()
+    return clock() - begun
+
+
+def _timed_on() -> str:
+    """What a kept choice is about; the last words tell it from those of earlier versions, made by the wall clock."""
+    return f"{_processor()}, torch {torch.__version__}, in rounds"
 
 
 def _processor() -> str:

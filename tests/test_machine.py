@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -13,7 +14,7 @@ import torch
 from ddpm_core import machine
 from ddpm_core.data.load import load_pictures
 from ddpm_core.images.files import PictureError
-from ddpm_core.machine import available_memory, faster_precision, resolve_precision, seconds_in
+from ddpm_core.machine import ROUNDS, available_memory, faster_precision, resolve_precision, time_precisions
 
 CPU = torch.device("cpu")
 
@@ -31,15 +32,24 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 
 class Timings:
-    """What is said to take how long, in place of `seconds_in`, and what was asked."""
+    """A clock on which work in each type takes what it is said to; `busy` are what rounds it takes longer in, how much.
 
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, **seconds: float):
-        self.seconds, self.asked = seconds, []
-        monkeypatch.setattr(machine, "seconds_in", self)
+    Attributes:
+        asked: types of the work that was done.
+    """
 
-    def __call__(self, precision: str) -> float:
-        self.asked.append(precision)
-        return self.seconds[precision]
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, busy: dict[int, float] | None = None, **seconds: float):
+        self.seconds, self.busy, self.asked, self.now = seconds, busy or {}, [], 0.0
+        monkeypatch.setattr(machine, "_work_in", self.work_in)
+        monkeypatch.setattr(machine.time, "thread_time", lambda: self.now)
+
+    def work_in(self, precision: str) -> Callable[[], None]:
+        def work() -> None:
+            turn = self.asked.count(precision)  # the first counts for nothing
+            self.asked.append(precision)
+            self.now += self.seconds[precision] * (self.busy.get(turn, 1) if precision == "bf16" else 1)
+
+        return work
 
 
 def anew() -> str:
@@ -63,17 +73,62 @@ def test_a_processor_computes_in_bf16_where_that_takes_clearly_less_time(
 ) -> None:
     timings = Timings(monkeypatch, fp32=1.0, bf16=bf16)
     assert faster_precision() == expected
-    assert sorted(timings.asked) == ["bf16", "fp32"]
+    assert timings.asked == ["fp32", "bf16"] * (ROUNDS + 1)  # they take turns
     assert resolve_precision("auto", CPU) == machine.DTYPES[expected]
 
 
-@pytest.mark.parametrize("precision", ["fp32", "bf16"])
-def test_a_product_and_a_convolution_are_what_is_timed(precision: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    clock = iter([0, 9, 10, 14, 20, 23, 30, 35, 40, 45, 50, 56])  # the first turn counts for nothing
-    monkeypatch.setattr(machine.time, "perf_counter", lambda: next(clock))
+def test_a_product_and_a_convolution_are_what_is_timed_on_one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    threads, before = [], torch.get_num_threads()
+    conv2d = machine.F.conv2d
+
+    def counted(*arguments: Any, **how: Any) -> torch.Tensor:
+        threads.append(torch.get_num_threads())
+        return conv2d(*arguments, **how)
+
+    monkeypatch.setattr(machine.F, "conv2d", counted)
     with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU], acc_events=True) as profile:
-        assert seconds_in(precision) == 3
+        assert time_precisions()[0] in ("fp32", "bf16")
     assert {"aten::matmul", "aten::conv2d"} <= {event.key for event in profile.key_averages()}
+    assert threads == [1] * 2 * (ROUNDS + 1)
+    assert torch.get_num_threads() == before
+
+
+@pytest.mark.parametrize(("busy", "kept"), [((3,), True), ((2, 3, 4, 5), False)])
+def test_a_busy_moment_changes_nothing_and_what_is_not_clear_is_not_kept(
+    cache: Path, monkeypatch: pytest.MonkeyPatch, busy: tuple[int, ...], kept: bool
+) -> None:
+    Timings(monkeypatch, dict.fromkeys(busy, 3.0), fp32=1.0, bf16=0.5)
+    assert faster_precision() == "bf16"
+    assert (cache / "precision.json").exists() == kept
+
+
+def test_a_machine_that_is_busy_all_the_while_is_timed_again_at_the_next_start(
+    cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Timings(monkeypatch, {turn: 3.0 for turn in range(ROUNDS + 1) if turn % 2}, fp32=1.0, bf16=0.8)
+    faster_precision()
+    Timings(monkeypatch, fp32=1.0, bf16=0.5)
+    assert anew() == "bf16"
+    Timings(monkeypatch, fp32=1.0, bf16=2.0)
+    assert anew() == "bf16"
+
+
+def test_a_choice_that_an_earlier_version_kept_is_made_again(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cache.mkdir(parents=True)
+    earlier = {f"{machine._processor()}, torch {torch.__version__}": "fp32"}
+    (cache / "precision.json").write_text(json.dumps(earlier))
+    Timings(monkeypatch, fp32=1.0, bf16=0.5)
+    assert faster_precision() == "bf16"
+
+
+def test_a_clock_too_coarse_to_tell_is_not_gone_by(monkeypatch: pytest.MonkeyPatch) -> None:
+    Timings(monkeypatch, fp32=1.0, bf16=0.5)
+    passed = iter([10.0, 13.0])
+    monkeypatch.setattr(machine.time, "perf_counter", lambda: next(passed))
+    work = machine._work_in("fp32")
+    assert machine._seconds_of(work) == 1
+    monkeypatch.setattr(machine, "TICK", 0)
+    assert machine._seconds_of(work) == 3
 
 
 def test_what_was_found_is_kept_and_not_timed_again(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -117,12 +172,12 @@ def test_of_two_processes_that_begin_at_once_both_go_by_the_first(cache: Path, m
     Timings(monkeypatch, fp32=1.0, bf16=0.5)
     slower = Timings(monkeypatch, fp32=1.0, bf16=2.0)
 
-    def meanwhile(precision: str) -> float:
+    def meanwhile(precision: str) -> Callable[[], None]:
         if not cache.exists():  # the other process is done while this one still times
-            machine._keep_choice(cache / "precision.json", f"{machine._processor()}, torch {torch.__version__}", "bf16")
-        return slower(precision)
+            machine._keep_choice(cache / "precision.json", machine._timed_on(), "bf16")
+        return slower.work_in(precision)
 
-    monkeypatch.setattr(machine, "seconds_in", meanwhile)
+    monkeypatch.setattr(machine, "_work_in", meanwhile)
     assert faster_precision() == "bf16"
     assert anew() == "bf16"
 
@@ -130,7 +185,7 @@ def test_of_two_processes_that_begin_at_once_both_go_by_the_first(cache: Path, m
 @pytest.mark.parametrize("said", [b"", b"{", b"[1]", b"\xff\xfe", b'{"%s": "int4"}', b'{"%s": ["bf16"]}'])
 def test_a_damaged_file_is_ignored_and_written_anew(cache: Path, monkeypatch: pytest.MonkeyPatch, said: bytes) -> None:
     cache.mkdir(parents=True)
-    name = f"{machine._processor()}, torch {torch.__version__}".encode()
+    name = machine._timed_on().encode()
     (cache / "precision.json").write_bytes(said.replace(b"%s", name))
     Timings(monkeypatch, fp32=1.0, bf16=0.5)
     assert faster_precision() == "bf16"
