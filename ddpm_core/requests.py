@@ -251,6 +251,11 @@ class PairRequest(GenerateRequest):
     other_prompt: str = Field("", max_length=MAX_PROMPT, description="what the second thing is, in words")
 
     @property
+    def halves(self) -> tuple[Self, Self]:
+        """A request for each of the two things alone."""
+        return self, self.model_copy(update={"label": self.other, "prompt": self.other_prompt})
+
+    @property
     def model_calls(self) -> int:
         return 2 * super().model_calls
 

@@ -39,19 +39,26 @@ def classifier_free_guidance(
     """Classifier-free guidance towards a class or a caption (Ho & Salimans 2022, eq. 6, `scale` = 1 + w), in one call.
 
     Args:
-        predict: a predictor for a batch 2B that takes labels (2B,), and captions (2B, L, W) if they are given.
-        label, null_label: the class, and "no class"; None for a network without classes.
+        predict: a predictor that takes labels, and captions if they are given: for a batch of 2B, (2B,) and
+            (2B, L, W); of B where `scale` is 1 and what is not asked for would count nothing.
+        label, null_label: the class, and "no class"; None for a network without classes. Where `scale` is 1 there need
+            be no "no class".
         scale: 1 for what is asked for alone; above 1 follows it more closely, at the price of variety.
         encoder_hidden_states: (2, L, W), the caption, and the null caption or what to stay away from.
     """
+    branches = 1 if scale == 1 else 2
+    labels = None if label is None else [label, null_label][:branches]
+    captions = None if encoder_hidden_states is None else encoder_hidden_states[:branches]
 
     def guided(noisy: Tensor, t: Tensor) -> Prediction:
         asked: list[Tensor | None] = [None]
-        if label is not None and null_label is not None:
-            asked = [torch.tensor([label, null_label], device=noisy.device).repeat_interleave(len(noisy))]  # (2B,)
-        if encoder_hidden_states is not None:
-            asked.append(encoder_hidden_states.repeat_interleave(len(noisy), dim=0))  # (2B, L, W)
-        eps, variance = predict(noisy.repeat(2, 1, 1, 1), t.repeat(2), *asked)  # (2B, C, h, w)
+        if labels is not None:
+            asked = [torch.tensor(labels, device=noisy.device).repeat_interleave(len(noisy))]  # (2B,)
+        if captions is not None:
+            asked.append(captions.repeat_interleave(len(noisy), dim=0))  # (2B, L, W)
+        eps, variance = predict(noisy.repeat(branches, 1, 1, 1), t.repeat(branches), *asked)  # (2B, C, h, w)
+        if branches == 1:
+            return Prediction(eps, variance)
         conditional, unconditional = eps.chunk(2)
         # Of a learned variance, that of what is asked for counts alone (so Dhariwal & Nichol 2021's code).
         return Prediction(

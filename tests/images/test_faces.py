@@ -9,34 +9,15 @@ import pytest
 from PIL import Image
 
 from ddpm_core.commands import edit, inpaint
-from ddpm_core.images.crop import Frame, center_crop
 from ddpm_core.images.faces import LARGER, Box, center_box, find_faces
 from ddpm_core.images.files import open_picture
 from ddpm_core.images.masks import FACE_PARTS, face_mask
-from ddpm_core.pipeline import LatentDiffusion
-from ddpm_core.requests import InpaintRequest
-
-FACE = sorted((Path(__file__).resolve().parents[2] / "static" / "examples").glob("face-*.png"))[0]
-
-
-def photo(*faces: Box, width: int = 700, height: int = 500) -> Image.Image:
-    """A grey sheet with the example's face in each of the squares."""
-    sheet = Image.new("RGB", (width, height), (128, 130, 125))
-    for left, top, side in faces:
-        sheet.paste(Image.open(FACE).convert("RGB").resize((side, side)), (left, top))
-    return sheet
+from tests.face_photos import photo
 
 
 def box(painted: np.ndarray) -> tuple[int, ...]:
     rows, columns = np.flatnonzero(painted.any(1)), np.flatnonzero(painted.any(0))
     return columns[0], rows[0], columns[-1] + 1, rows[-1] + 1
-
-
-@pytest.fixture
-def portraitist(tiny_model: LatentDiffusion, monkeypatch: pytest.MonkeyPatch) -> LatentDiffusion:
-    """A model that knows faces."""
-    monkeypatch.setattr(tiny_model, "framing", "face")
-    return tiny_model
 
 
 @pytest.mark.parametrize("where", [Box(40, 30, 160), Box(500, 300, 190), Box(300, 10, 220)])
@@ -59,31 +40,6 @@ def test_where_there_is_no_face_there_is_no_square() -> None:
     noise = np.random.default_rng(0).integers(0, 256, (300, 400, 3)).astype(np.uint8)
     for picture in (photo(), Image.fromarray(noise), Image.new("RGBA", (3, 900)), Image.new("RGB", (1, 1))):
         assert find_faces(picture) == []
-
-
-@pytest.mark.parametrize("side", [128, 500])
-def test_a_picture_framed_like_the_training_pictures_is_taken_as_it_is(portraitist: LatentDiffusion, side: int) -> None:
-    picture, small = photo(Box(0, 0, side), width=side, height=side), (portraitist.size,) * 2
-    painted = face_mask("mouth", picture)
-    frame = portraitist.frame(InpaintRequest(), picture, painted)
-    assert frame.window == (0, 0, side)
-    resized = picture.resize(small, Image.Resampling.LANCZOS)
-    assert np.array_equal(np.asarray(portraitist.square(picture)), np.asarray(resized))
-
-
-def test_beside_a_face_in_the_middle_a_smaller_one_is_found(portraitist: LatentDiffusion) -> None:
-    central, small = Box(130, 20, 440), Box(10, 300, 110)
-    picture, painted = photo(central, small), np.zeros((500, 700), dtype=bool)
-    painted[370:380, 50:80] = True
-    frame = portraitist.frame(InpaintRequest(), picture, painted)
-    assert frame.window.like(small)
-    assert np.array_equal(np.asarray(portraitist.square(picture)), np.asarray(center_crop(picture, portraitist.size)))
-
-
-def test_a_painted_box_that_would_fill_the_window_is_made_in_the_whole_picture(portraitist: LatentDiffusion) -> None:
-    picture, painted = photo(Box(430, 60, 200)), np.zeros((500, 700), dtype=bool)
-    painted[55:270, 420:640] = True
-    assert portraitist.frame(InpaintRequest(), picture, painted).side == 500
 
 
 def test_colours_under_transparency_are_not_searched() -> None:
@@ -122,73 +78,6 @@ def test_a_ready_made_region_lies_on_the_face_that_is_found(name: str) -> None:
     assert (half == region[::2, ::2]).mean() > 0.98
     without = photo()
     assert np.array_equal(face_mask(name, without), FACE_PARTS[name](700, 500, center_box(700, 500)))
-
-
-@pytest.mark.parametrize("name", ["face", "eyes", "mouth"])
-def test_a_painted_face_is_shown_to_the_model_as_it_knows_faces(portraitist: LatentDiffusion, name: str) -> None:
-    where = Box(430, 60, 200)
-    picture = photo(where)
-    frame = portraitist.frame(InpaintRequest(), picture, face_mask(name, picture))
-    assert frame.window.like(where)
-    size = frame.size
-    shown, face = (
-        np.asarray(one.convert("L").resize((size, size)), float)
-        for one in (
-            picture.crop((frame.left, frame.top, frame.left + frame.side, frame.top + frame.side)),
-            Image.open(FACE),
-        )
-    )
-    assert np.corrcoef(shown.ravel(), face.ravel())[0, 1] > 0.8
-    pasted = np.asarray(frame.paste(Image.new("RGB", (size, size), (1, 200, 77))))
-    assert np.array_equal(pasted[~frame.painted], np.asarray(picture)[~frame.painted])
-
-
-def test_of_several_faces_the_painted_one_is_shown(portraitist: LatentDiffusion) -> None:
-    small, large = Box(20, 40, 150), Box(380, 200, 260)
-    painted = np.zeros((500, 700), dtype=bool)
-    painted[120:150, 80:120] = True
-    frame = portraitist.frame(InpaintRequest(), photo(small, large), painted)
-    assert frame.window.like(small)
-
-
-def test_what_is_painted_beside_a_face_or_far_beyond_it_is_made_in_the_whole_picture(
-    portraitist: LatentDiffusion,
-) -> None:
-    picture = photo(Box(430, 60, 200))
-    for left, top, right, bottom in ((20, 300, 90, 400), (300, 40, 650, 300)):
-        painted = np.zeros((500, 700), dtype=bool)
-        painted[top:bottom, left:right] = True
-        frame = portraitist.frame(InpaintRequest(), picture, painted)
-        assert frame == Frame.around(picture, frame.painted, portraitist.size)
-
-
-def test_only_a_model_of_faces_asked_to_decide_looks_for_them(tiny_model: LatentDiffusion, monkeypatch) -> None:
-    picture = photo(Box(430, 60, 200))
-    painted = face_mask("mouth", picture)
-    assert tiny_model.frame(InpaintRequest(), picture, painted).side == 500
-    monkeypatch.setattr(tiny_model, "framing", "face")
-    assert tiny_model.frame(InpaintRequest(crop="whole"), picture, painted).side == 500
-    assert tiny_model.frame(InpaintRequest(), picture, painted).side < 250
-
-
-def test_the_square_of_a_photo_is_its_face(portraitist: LatentDiffusion, monkeypatch) -> None:
-    picture, size = photo(Box(430, 60, 200)), portraitist.size
-    face = np.asarray(Image.open(FACE).convert("L").resize((size, size)), float)
-    seen = portraitist.square(picture)
-    assert (seen.size, seen.mode) == ((size, size), "RGB")
-    assert np.corrcoef(np.asarray(seen.convert("L"), float).ravel(), face.ravel())[0, 1] > 0.8
-    monkeypatch.setattr(portraitist, "framing", "any")
-    assert np.ptp(np.asarray(portraitist.square(photo()))) < 10
-    assert np.array_equal(
-        np.asarray(portraitist.square(picture)), np.asarray(picture.resize((size, size), 1, (100, 0, 600, 500)))
-    )
-
-
-def test_a_face_at_the_border_is_shown_with_the_border_repeated(portraitist: LatentDiffusion) -> None:
-    picture = photo(Box(-25, 100, 220))
-    (found,) = find_faces(picture)
-    assert found.left < 0
-    assert portraitist.square(picture).size == (portraitist.size, portraitist.size)
 
 
 def test_the_shipped_faces_frame_faces_from_the_shell(call, tmp_path: Path) -> None:

@@ -15,10 +15,10 @@ from torch import Tensor
 from ddpm_core.checkpoints import native as checkpoint
 from ddpm_core.checkpoints.atomic import CheckpointError
 from ddpm_core.checkpoints.native import read_config, write_config
-from ddpm_core.diffusion.guidance import WRAPPERS, autoguidance
+from ddpm_core.diffusion.guidance import autoguidance
 from ddpm_core.diffusion.illusions import VIEWS, anagram
 from ddpm_core.diffusion.noise import SeededNoise
-from ddpm_core.diffusion.prediction import Prediction, PredictionType, Predictor, predictor
+from ddpm_core.diffusion.prediction import Prediction, PredictionType, predictor
 from ddpm_core.diffusion.samplers import SAMPLERS, last, sample_loop
 from ddpm_core.machine import pick_device
 from ddpm_core.networks.unet import UNet
@@ -155,57 +155,6 @@ def test_generating_leaves_the_global_random_numbers_and_the_gradient_mode_alone
 def test_more_steps_than_the_schedule_has_are_refused(tiny_model: LatentDiffusion) -> None:
     with pytest.raises(ValueError, match="from 1 to 999"):
         last(tiny_model.generate(GenerateRequest.model_construct(steps=1000)))
-
-
-# Wrappers
-
-
-def doubled(predict: Predictor, factor: float = 2.0) -> Predictor:
-    return lambda z, t: Prediction(factor * predict(z, t).eps)
-
-
-def test_a_wrapper_is_put_around_a_copy_and_every_request_without_a_class_goes_through_it(
-    tiny_model: LatentDiffusion,
-) -> None:
-    wrapped, z, t = tiny_model.with_wrapper(doubled), torch.randn(2, 4, 8, 8), torch.tensor([10, 800])
-    with torch.inference_mode():
-        plain = tiny_model.predict(z, t).eps
-        torch.testing.assert_close(wrapped.predict(z, t).eps, 2 * plain)
-        torch.testing.assert_close(wrapped.with_wrapper(doubled).predict(z, t).eps, 4 * plain)
-    assert wrapped.denoiser is tiny_model.denoiser
-    assert not tiny_model.wrappers
-    for run, request in (
-        (LatentDiffusion.generate, GenerateRequest(steps=2)),
-        (LatentDiffusion.between, BetweenRequest(steps=2, count=2)),
-        (LatentDiffusion.anagram, AnagramRequest(steps=2)),
-    ):
-        latents = [last(run(model, request)).latent for model in (tiny_model, wrapped)]
-        assert (latents[0] - latents[1]).abs().max() > 0.01
-
-
-def test_a_wrapper_is_around_the_predictors_of_classes_too(class_model: LatentDiffusion) -> None:
-    z, t = torch.randn(2, 48, 8, 8), torch.tensor([10, 800])
-    with torch.inference_mode():
-        plain = class_model.class_predictor("bee", 2.0)(z, t).eps
-        wrapped = class_model.with_wrapper(doubled).class_predictor("bee", 2.0)(z, t).eps
-    torch.testing.assert_close(wrapped, 2 * plain)
-
-
-def test_a_wrapper_in_the_table_is_requested_by_a_field_of_the_request(
-    tiny_model: LatentDiffusion, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    class Request(GenerateRequest):
-        factor: float | None = None
-
-    monkeypatch.setitem(WRAPPERS, "factor", doubled)
-    plain, unasked, asked = (
-        last(tiny_model.generate(request)).latent
-        for request in (GenerateRequest(steps=2), Request(steps=2), Request(steps=2, factor=1.5))
-    )
-    wanted = last(tiny_model.with_wrapper(lambda predict: doubled(predict, 1.5)).generate(Request(steps=2))).latent
-    assert torch.equal(unasked, plain)
-    assert torch.equal(asked, wanted)
-    assert not torch.equal(asked, plain)
 
 
 # Playing

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from copy import copy
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar, get_args
 
-import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor, nn
@@ -19,29 +17,21 @@ from ddpm_core.checkpoints.hub import HubMixin, Repository
 from ddpm_core.checkpoints.native import CONFIG, Framing
 from ddpm_core.diffusion.constraints import CLAMPS, MASK_RULES, Constraint, repaint_timesteps, unconstrained
 from ddpm_core.diffusion.diffuser import Diffuser
-from ddpm_core.diffusion.guidance import (
-    WRAPPERS,
-    Wrapper,
-    autoguidance,
-    classifier_free_guidance,
-    classifier_guidance,
-    static_thresholding,
-)
+from ddpm_core.diffusion.guidance import autoguidance, static_thresholding
 from ddpm_core.diffusion.illusions import VIEWS, anagram, hybrid, rearranged
 from ddpm_core.diffusion.noise import Noise, SeededNoise, interpolated, starting_at
-from ddpm_core.diffusion.prediction import LabelPredictor, Prediction, Predictor, predictor
+from ddpm_core.diffusion.prediction import Predictor, predictor
 from ddpm_core.diffusion.samplers import SAMPLERS, Step, sample_loop
 from ddpm_core.diffusion.spacing import churned_timesteps
 from ddpm_core.errors import UserError, lookup, no_such
-from ddpm_core.images.crop import Frame, box_crop, center_crop
-from ddpm_core.images.faces import Box, center_box, find_faces
-from ddpm_core.images.files import as_picture, to_pictures
-from ddpm_core.images.masks import inpainting_mask
+from ddpm_core.images.files import to_pictures
 from ddpm_core.machine import pick_device
 from ddpm_core.networks.codec import Codec
 from ddpm_core.networks.cpu.packed import ready
 from ddpm_core.networks.text import Vocabulary
 from ddpm_core.networks.unet import Denoiser
+from ddpm_core.pipeline.conditioning import Conditioning
+from ddpm_core.pipeline.uploads import Uploads
 from ddpm_core.requests import (
     OWNERS,
     AnagramRequest,
@@ -58,7 +48,7 @@ from ddpm_core.requests import (
 RequestT = TypeVar("RequestT", bound=Request)
 
 
-class LatentDiffusion(HubMixin):
+class LatentDiffusion(Conditioning, Uploads, HubMixin):
     """A trained model ready for use.
 
     `generate`, `inpaint`, `edit`, `between`, `anagram` and `hybrid` yield every reverse step of their batch. They
@@ -117,10 +107,10 @@ class LatentDiffusion(HubMixin):
         predict: Predictor = predictor(denoiser, diffuser)
         if guide is not None:
             predict = autoguidance(predict, predictor(guide, diffuser), guidance, guidance_interval)
-        self.wrappers: tuple[Wrapper, ...] = ()
+        self.wrappers = ()
         if limit is not None:
             self.wrappers = (partial(static_thresholding, diffuser=diffuser, limit=limit),)
-        self.predict = self._wrapped(predict)
+        self.predict = self.wrapped(predict)
 
     @classmethod
     def load(cls, checkpoint: str | Path, device: str = "auto") -> LatentDiffusion:
@@ -149,153 +139,13 @@ class LatentDiffusion(HubMixin):
         """Its name as it can stand in the name of a file."""
         return self.name.replace("/", "--")
 
-    def with_wrapper(self, wrapper: Wrapper) -> LatentDiffusion:
-        """The same model with `wrapper` around whatever it predicts with; networks and codec are shared."""
-        model = copy(self)
-        model.wrappers = (*self.wrappers, wrapper)
-        model.predict = wrapper(self.predict)
-        return model
-
-    def _wrapped(self, predict: Predictor) -> Predictor:
-        for wrapper in self.wrappers:
-            predict = wrapper(predict)
-        return predict
-
     def request(self, kind: type[RequestT], **given: Any) -> RequestT:
         """A request for what is `given`, as the checkpoint has it where nothing is said; or a `ValidationError`."""
         return kind.model_validate({**self.defaults.get(kind.action, {}), **given})
 
-    def conditional_predictor(
-        self,
-        guidance: float,
-        label: str | None = None,
-        prompt: str = "",
-        negative_prompt: str = "",
-        by_classifier: float = 0,
-    ) -> Predictor:
-        """The predictor for a class, a prompt or both, with `classifier_free_guidance` of that scale.
-
-        A guide, never trained on classes or words, has no part here. The captions are read once, here.
-
-        Args:
-            label: the class, by name or, if none has that name, by number; None for no class.
-            prompt: what to show; words that it does not know (`unknown_words`) say nothing.
-            negative_prompt: stands where otherwise the null caption does, and is led away from.
-            by_classifier: scale of `classifier_guidance` to the class, on top of that; 0 for none.
-
-        Raises:
-            UserError: there is no such class, no words, no classifier to be guided by, or guidance asked of a
-                network that has no null class.
-        """
-        captions = self._captions(prompt, negative_prompt) if prompt.strip() or negative_prompt.strip() else None
-        number, null_class = None if label is None else self._class_number(label), self.denoiser.null_class
-        if number is None and captions is None:
-            return self.predict
-        predict = predictor(self.denoiser, self.diffuser)
-        if null_class is not None or not self.classes:
-            asked = null_class if number is None else number
-            guided = classifier_free_guidance(predict, asked, null_class, guidance, captions)
-        else:
-            assert number is not None  # or it would be unconditional, and know of no class or of none
-            if guidance != 1:
-                name = self.name or "this model"
-                raise UserError(f"{name} always wants a class, so it cannot be guided towards one; set guidance to 1.")
-            guided = partial(_of_class, predict, number)
-        if by_classifier and number is not None:
-            guided = classifier_guidance(guided, self._classifier(), number, self.diffuser, by_classifier)
-        return self._wrapped(guided)
-
-    def _classifier(self) -> nn.Module:
-        if self.classifier is None:
-            name, todo = self.name or "this model", "train one with python -m ddpm_core.train --stage classifier"
-            raise UserError(f"{name} has no classifier to be guided by; set classifier_guidance to 0, or {todo}.")
-        return self.classifier
-
-    def class_predictor(self, label: str, guidance: float) -> Predictor:
-        """`conditional_predictor` of a class alone."""
-        return self.conditional_predictor(guidance, label)
-
-    @torch.inference_mode()
-    def _captions(self, *texts: str) -> Tensor:
-        """What the network's `text` makes of captions, (B, L, W). Raises `UserError` if it knows no words."""
-        if self.denoiser.text is None or self.vocabulary is None:
-            raise UserError(f"{self.name or 'this model'} was trained without words; leave the prompt out.")
-        return self.denoiser.text(self.vocabulary.tokens(texts).to(self.device))
-
-    def unknown_words(self, prompt: str) -> list[str]:
-        """The words of a prompt that it does not know, and passes over; all of them if it knows none."""
-        return Vocabulary(self.words, 0).unknown(prompt) if self.vocabulary is None else self.vocabulary.unknown(prompt)
-
-    def notes(self, request: GenerateRequest) -> list[str]:
-        """Sentences on what of a request's prompts is passed over; none if it reads them all."""
-        name, said = self.name or "this model", []
-        for prompt in request.prompts.values():
-            if words := self.unknown_words(prompt):
-                said.append(f"{name} does not know, and passes over: {', '.join(words)[:200]}.")
-            if self.vocabulary and (count := self.vocabulary.beyond(prompt)):
-                most = self.vocabulary.length
-                said.append(
-                    f"{name} reads {most} words and commas at most; the last {count} of the prompt are left out."
-                )
-        return list(dict.fromkeys(said))
-
-    def _class_number(self, label: str) -> int:
-        name = self.name or "this model"
-        if not self.classes:
-            raise UserError(f"{name} was trained without classes; leave the class out.")
-        numbers = {str(number): number for number in range(len(self.classes))}
-        numbers_by_name = numbers | {one: number for number, one in enumerate(self.classes)}
-        if label not in numbers_by_name:
-            raise UserError(f"{name} has no class {label[:60]!r}; choose from: {', '.join(self.classes)[:400]}.")
-        return numbers_by_name[label]
-
-    @property
-    def unconditional(self) -> bool:
-        """Whether it makes pictures without a class, too; if not, it cannot be guided to one."""
-        return not self.classes or self.denoiser.null_class is not None
-
-    def _predictor(self, request: GenerateRequest, label: str | None, prompt: str) -> Predictor:
-        """The predictor for a class, a prompt, both or none, with what the request puts around it."""
-        if label is None and not self.unconditional:
-            names = ", ".join(self.classes)[:400]
-            raise UserError(f"{self.name or 'this model'} always wants a class; choose from: {names}.")
-        predict = self.conditional_predictor(
-            request.guidance, label, prompt, request.negative_prompt, request.classifier_guidance
-        )
-        for field, wrapper in WRAPPERS.items():
-            if (value := getattr(request, field, None)) is not None:
-                predict = wrapper(predict, value)
-        return predict
-
     def generate(self, request: GenerateRequest, seeds: Sequence[int] | None = None) -> Iterator[Step]:
         """Pictures from seeds `seed`, `seed`+1, ..., or from any others if they are given."""
         return self._run(request, self._noise_of(request.seeds if seeds is None else seeds))
-
-    def frame(self, request: InpaintRequest, picture: Image.Image, painted: np.ndarray) -> Frame:
-        """The window of an upload that an inpainting works on, for what is `painted`, bool (H, W), on a `picture`.
-
-        Raises:
-            MaskError: the mask leaves nothing to make or nothing to keep, or is not the picture's size.
-        """
-        mask = inpainting_mask(painted, picture.size, request.keep_painted, request.grow)
-        # A face that lies as it should in the whole picture is shown with the whole picture around it.
-        center = center_box(*picture.size)
-        faces = [face for face in self._faces(picture) if not face.like(center)] if request.crop == "auto" else []
-        return Frame.around(picture, mask, self.size, request.crop, request.feather, faces)
-
-    def square(self, picture: Image.Image) -> Image.Image:
-        """An upload of any shape as the model sees it: RGB, `size` pixels a side.
-
-        That is the largest square in the picture's middle; if the model knows faces, the largest face.
-        """
-        upload = as_picture(picture)
-        largest = next(iter(self._faces(upload)), None)
-        if largest is None or largest.like(center_box(*upload.size)):
-            return center_crop(upload, self.size)
-        return box_crop(upload, largest, self.size)
-
-    def _faces(self, picture: Image.Image) -> list[Box]:
-        return find_faces(picture) if self.framing == "face" else []
 
     @torch.inference_mode()
     def inpaint(self, request: InpaintRequest, image: Tensor, mask: Tensor) -> Iterator[Step]:
@@ -380,8 +230,7 @@ class LatentDiffusion(HubMixin):
     def _pair(self, request: PairRequest, combine: Callable[[Predictor, Predictor], Predictor]) -> Iterator[Step]:
         """The run by what `combine` makes of the predictors of both things, laid out as the picture is."""
         fold, unfold = self.codec.fold, self.codec.unfold
-        things = ((request.label, request.prompt), (request.other, request.other_prompt))
-        both = (self._predictor(request, *thing) for thing in things)
+        both = (self.conditional_predictor(half) for half in request.halves)
         predict = rearranged(combine(*(rearranged(one, fold, unfold) for one in both)), unfold, fold)
         return self._run(request, self._noise(request), predict)
 
@@ -404,7 +253,7 @@ class LatentDiffusion(HubMixin):
         constrain: Constraint = unconstrained,
     ) -> Iterator[Step]:
         """The request's sampler; predictor and timesteps are the request's, too, unless given."""
-        predict = predict or self._predictor(request, request.label, request.prompt)
+        predict = predict or self.conditional_predictor(request)
         timesteps = churned_timesteps(timesteps or self._timesteps(request), self.diffuser.alpha_bar, request.churn)
         take_step = partial(lookup(SAMPLERS, "sampler", request.sampler), **request.extras("sampler"))
         return _without_gradients(sample_loop(take_step, predict, self.diffuser, timesteps, noise, constrain))
@@ -427,7 +276,3 @@ class LatentDiffusion(HubMixin):
 @torch.inference_mode()
 def _without_gradients(steps: Iterator[Step]) -> Iterator[Step]:
     yield from steps
-
-
-def _of_class(predict: LabelPredictor, number: int, noisy: Tensor, t: Tensor) -> Prediction:
-    return predict(noisy, t, torch.full_like(t, number))

@@ -1,0 +1,139 @@
+"""What a picture is asked for, a class, words or nothing, made into the predictor for it."""
+
+from __future__ import annotations
+
+from copy import copy
+from typing import Self
+
+import torch
+from torch import Tensor, nn
+
+from ddpm_core.diffusion.diffuser import Diffuser
+from ddpm_core.diffusion.guidance import WRAPPERS, Wrapper, classifier_free_guidance, classifier_guidance
+from ddpm_core.diffusion.prediction import Predictor, predictor
+from ddpm_core.errors import UserError
+from ddpm_core.networks.text import Vocabulary
+from ddpm_core.networks.unet import Denoiser
+from ddpm_core.requests import GenerateRequest
+
+
+class Conditioning:
+    """The part of `LatentDiffusion` that knows of classes and words; its attributes are described there."""
+
+    denoiser: Denoiser
+    diffuser: Diffuser
+    predict: Predictor
+    wrappers: tuple[Wrapper, ...]
+    classes: tuple[str, ...]
+    words: tuple[str, ...]
+    vocabulary: Vocabulary | None
+    classifier: nn.Module | None
+    device: torch.device
+    name: str
+
+    def with_wrapper(self, wrapper: Wrapper) -> Self:
+        """The same model with `wrapper` around whatever it predicts with; networks and codec are shared."""
+        model = copy(self)
+        model.wrappers = (*self.wrappers, wrapper)
+        model.predict = wrapper(self.predict)
+        return model
+
+    def wrapped(self, predict: Predictor) -> Predictor:
+        """A predictor with all `wrappers` around it."""
+        for wrapper in self.wrappers:
+            predict = wrapper(predict)
+        return predict
+
+    @property
+    def unconditional(self) -> bool:
+        """Whether it makes pictures without a class, too; if not, it cannot be guided to one."""
+        return not self.classes or self.denoiser.null_class is not None
+
+    def conditional_predictor(self, request: GenerateRequest) -> Predictor:
+        """The predictor for a request's class, prompt, both or none, with what the request puts around it.
+
+        A guide, never trained on classes or words, has no part in one of these. Captions are read once, here.
+
+        Raises:
+            UserError: there is no such class, no words, no classifier to be guided by, or the network knows no picture
+                without a class, and none or guidance is asked for.
+        """
+        if request.label is None and not self.unconditional:
+            names = ", ".join(self.classes)[:400]
+            raise UserError(f"{self._called} always wants a class; choose from: {names}.")
+        number = None if request.label is None else self._class_number(request.label)
+        captions = self._captions(request.prompt, request.negative_prompt)
+        predict = self.predict
+        if number is not None or captions is not None:
+            predict = self.wrapped(self._guided(request, number, captions))
+        for field, wrapper in WRAPPERS.items():
+            if (value := getattr(request, field, None)) is not None:
+                predict = wrapper(predict, value)
+        return predict
+
+    def _guided(self, request: GenerateRequest, number: int | None, captions: Tensor | None) -> Predictor:
+        """The denoiser's for a class, captions (2, L, W) or both, by classifier-free guidance and by a classifier."""
+        if request.guidance != 1 and not self.unconditional:
+            raise UserError(
+                f"{self._called} always wants a class, so it cannot be guided towards one; set guidance to 1."
+            )
+        null_class, predict = self.denoiser.null_class, predictor(self.denoiser, self.diffuser)
+        label = null_class if number is None else number
+        predict = classifier_free_guidance(predict, label, null_class, request.guidance, captions)
+        if request.classifier_guidance and number is not None:
+            scale = request.classifier_guidance
+            predict = classifier_guidance(predict, self._classifier(), number, self.diffuser, scale)
+        return predict
+
+    def class_predictor(self, label: str, guidance: float) -> Predictor:
+        """`conditional_predictor` of a class alone."""
+        return self.conditional_predictor(GenerateRequest(label=label, guidance=guidance))
+
+    @property
+    def _called(self) -> str:
+        return self.name or "this model"
+
+    def _classifier(self) -> nn.Module:
+        if self.classifier is None:
+            todo = "train one with python -m ddpm_core.train --stage classifier"
+            raise UserError(
+                f"{self._called} has no classifier to be guided by; set classifier_guidance to 0, or {todo}."
+            )
+        return self.classifier
+
+    @torch.inference_mode()
+    def _captions(self, prompt: str, negative_prompt: str) -> Tensor | None:
+        """What the network's `text` makes of both, (2, L, W); None where nothing is said.
+
+        A negative prompt stands where otherwise the null caption does; words that are not known say nothing.
+        """
+        if not prompt.strip() and not negative_prompt.strip():
+            return None
+        if self.denoiser.text is None or self.vocabulary is None:
+            raise UserError(f"{self._called} was trained without words; leave the prompt out.")
+        return self.denoiser.text(self.vocabulary.tokens([prompt, negative_prompt]).to(self.device))
+
+    def _class_number(self, label: str) -> int:
+        if not self.classes:
+            raise UserError(f"{self._called} was trained without classes; leave the class out.")
+        numbers = {str(number): number for number in range(len(self.classes))}
+        numbers_by_name = numbers | {one: number for number, one in enumerate(self.classes)}
+        if label not in numbers_by_name:
+            names = ", ".join(self.classes)[:400]
+            raise UserError(f"{self._called} has no class {label[:60]!r}; choose from: {names}.")
+        return numbers_by_name[label]
+
+    def unknown_words(self, prompt: str) -> list[str]:
+        """The words of a prompt that it does not know, and passes over; all of them if it knows none."""
+        return Vocabulary(self.words, 0).unknown(prompt) if self.vocabulary is None else self.vocabulary.unknown(prompt)
+
+    def notes(self, request: GenerateRequest) -> list[str]:
+        """Sentences on what of a request's prompts is passed over; none if it reads them all."""
+        said = []
+        for prompt in request.prompts.values():
+            if words := self.unknown_words(prompt):
+                said.append(f"{self._called} does not know, and passes over: {', '.join(words)[:200]}.")
+            if self.vocabulary and (count := self.vocabulary.beyond(prompt)):
+                most = f"reads {self.vocabulary.length} words and commas at most"
+                said.append(f"{self._called} {most}; the last {count} of the prompt are left out.")
+        return list(dict.fromkeys(said))
