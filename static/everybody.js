@@ -92,6 +92,15 @@
       put(canvas, "aria-label", words("Canvas to draw on"));
     });
     all(".gif .image-container > button", pausable);
+    // A notice's head is a button with the one that closes it inside; the words of the head are made the button.
+    all(".toast-header", (head) => {
+      const title = head.querySelector(".toast-title-row");
+      head.removeAttribute("role");
+      head.removeAttribute("tabindex");
+      put(title, "role", "button");
+      put(title, "tabindex", "0");
+      put(title, "aria-expanded", String(Boolean(head.parentElement.querySelector(".toast-messages"))));
+    });
   }
   const seeded = (text, address) => {
     const seed = seedIn(address);

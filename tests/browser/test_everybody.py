@@ -33,9 +33,9 @@ def open_tab(page: Page, name: str) -> None:
     settle(page)
 
 
-def violations(page: Page) -> list[str]:
-    """What axe finds on the page as it stands, one line an element."""
-    found = Axe().run(page, options=RULES).response["violations"]
+def violations(page: Page, of: str | None = None) -> list[str]:
+    """What axe finds on the page as it stands, or in the part `of` it, one line an element."""
+    found = Axe().run(page, context=of, options=RULES).response["violations"]
     return [
         f"{rule['id']}: {node['html'][:160]} ({node['failureSummary']})"
         for rule in found
@@ -58,6 +58,8 @@ def test_every_tab_can_be_used_by_everybody_and_asks_nobody_else_for_anything(
         assert pictures.count() == 0, f"{name}: {pictures.first.evaluate('picture => picture.outerHTML')}"
         for shade in ("light", "dark"):
             found[name, shade] = violations(page)
+            # Nobody has done anything that calls for a notice.
+            assert page.locator(".toast-body").all_inner_texts() == [], f"{name} in {shade}"
             page.locator("#shade").click()
     assert {where: what for where, what in found.items() if what} == {}
     assert page.strangers == []  # type: ignore[attr-defined]
@@ -247,6 +249,15 @@ def test_the_page_speaks_the_language_of_its_visitor(visit: Callable[..., Page],
     page.locator("#generate-run").click()  # a notice, which no component shows
     problem = page.locator(".toast-message-text")
     expect(problem).to_have_text(dictionaries()[language[:2]][NEGATIVE].format(least=0, given=-3))
+    expect(page.locator(".toast-body")).to_have_css("opacity", "1")  # colours are measured when it has faded in
+    assert violations(page, of=".toast-wrap") == []
+    page.locator(".toast-title-row").focus()
+    page.keyboard.press("Enter")
+    expect(problem).to_have_count(0)
+    expect(page.locator(".toast-title-row")).to_have_attribute("aria-expanded", "false")
+    page.keyboard.press("Tab")
+    page.keyboard.press("Space")
+    expect(page.locator(".toast-body")).to_have_count(0)
     for one in page.get_by_role("tab").all():
         box = one.bounding_box()
         assert box is None or box["x"] + box["width"] <= PHONE["width"]

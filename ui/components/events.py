@@ -21,6 +21,7 @@ def announced(
     kind: str,
     expects: Callable[..., int] | None = None,
     asks: Callable[..., Asked] | None = None,
+    only_newest: bool = False,
 ) -> Handler:
     """The handler, with what the line and the log want to know of it.
 
@@ -30,8 +31,11 @@ def announced(
             not what they should be.
         asks: what its inputs ask for, if it may be made in one batch with what others ask for: a handler that walks
             through the steps of `together.generated`. Raises likewise.
+        only_newest: whether the page asks for it by itself, again and again, so that only its newest request is worth
+            anything. An older one that still waits is answered without a change, and so is one that would be refused.
     """
     setattr(handler, "kind", kind)  # noqa: B010
+    setattr(handler, "only_newest", only_newest)  # noqa: B010
     if expects is not None:
         setattr(handler, "expects", expects)  # noqa: B010
     if asks is not None:

@@ -14,11 +14,12 @@ from contextlib import suppress
 from ipaddress import ip_address
 from typing import Any, NoReturn
 
+import gradio as gr
 from fastapi import HTTPException
 from gradio import route_utils
 from gradio.blocks import Blocks
 from gradio.queueing import Event, Queue
-from gradio.server_messages import EstimationMessage
+from gradio.server_messages import EstimationMessage, ProcessCompletedMessage
 
 from ui import site
 from ui.components.events import ONE_AT_A_TIME
@@ -57,7 +58,7 @@ class Line(Queue):
         metrics: Metrics,
         clock: Callable[[], float] = time.monotonic,
     ):
-        super().__init__(True, page.max_threads, 1, settings.max_waiting, page)
+        super().__init__(True, page.max_threads, 1, None, page)  # what is too much is refused here, in a sentence
         self.settings, self.metrics, self.clock = settings, metrics, clock
         self.running: dict[Event, float] = {}  # since when
         self.seen: dict[str, float] = {}  # when each visitor last asked
@@ -101,29 +102,52 @@ class Line(Queue):
         if body.fn_index is None:
             return await super().push(body, request, username)
         fn = route_utils.get_fn(self.blocks, None, body)
-        if self.metrics.closing:
-            self._refuse(fn, "closing", CLOSING)
-        if fn.concurrency_id != MODEL:
-            return await super().push(body, request, username)
-        self._admit(fn, body.session_hash or "", address_of(request))
+        refusal = self._refusal(fn, body.session_hash or "", address_of(request))
+        if refusal and not only_newest(fn):
+            self._refuse(fn, *refusal)
         answer = await super().push(body, request, username)
-        if answer[0] and (event := self.event_ids_to_events.get(str(answer[1]))):
-            self._line_up(event)
+        event = self.event_ids_to_events.get(str(answer[1])) if answer[0] and fn.concurrency_id == MODEL else None
+        if event is None:
+            return answer
+        if refusal:  # of what nobody asked for, a draft say, nobody has to hear
+            self.metrics.refused(kind_of(fn), refusal[0])
+            self._leave_unchanged(event)
+            return answer
+        self.seen[event.session_hash] = self.clock()
+        if only_newest(fn):
+            line = self.event_queue_per_concurrency_id[MODEL].queue
+            for older in [one for one in line if (one.session_hash, one.fn) == (event.session_hash, fn)]:
+                if older is not event:
+                    self._leave_unchanged(older)
+        self._line_up(event)
         return answer
 
-    def _admit(self, fn: Any, session: str, address: str | None) -> None:
+    def _refusal(self, fn: Any, session: str, address: str | None) -> tuple[str, str] | None:
+        """Why a request is not taken, in a word and in a sentence; None if it is."""
+        if self.metrics.closing:
+            return "closing", CLOSING
         if len(self) >= self.settings.max_waiting:
-            self._refuse(fn, "full", FULL.format(count=len(self)))
+            return "full", FULL.format(count=len(self))
+        if fn.concurrency_id != MODEL:
+            return None
         held = self._held()
-        most = self.settings.per_visitor if kind_of(fn) != PAGE else OF_A_PAGE
-        mine = (event for event in held if (kind_of(event.fn) == PAGE) == (kind_of(fn) == PAGE))
-        if sum(event.session_hash == session for event in mine) >= most:
-            self._refuse(fn, "share", SHARE.format(count=most))
+        if not only_newest(fn):  # of which one waits and one runs at most
+            most = self.settings.per_visitor if kind_of(fn) != PAGE else OF_A_PAGE
+            mine = [event for event in held if (kind_of(event.fn) == PAGE) == (kind_of(fn) == PAGE)]
+            if sum(event.session_hash == session and not only_newest(event.fn) for event in mine) >= most:
+                return "share", SHARE.format(count=most)
         if address and sum(address_of(event.request) == address for event in held) >= self.settings.per_address:
-            self._refuse(fn, "share", SHARE.format(count=self.settings.per_address))
+            return "share", SHARE.format(count=self.settings.per_address)
         if session not in (visitors := self.visitors()) and len(visitors) >= self.settings.max_visitors:
-            self._refuse(fn, "visitors", VISITORS.format(count=self.settings.max_visitors))
-        self.seen[session] = self.clock()
+            return "visitors", VISITORS.format(count=self.settings.max_visitors)
+        return None
+
+    def _leave_unchanged(self, event: Event) -> None:
+        """Answer a request that waits at once: all that it could change stays as it is."""
+        self.event_queue_per_concurrency_id[MODEL].queue.remove(event)
+        self.event_ids_to_events.pop(event._id, None)
+        data = [None if isinstance(shown, gr.State) else gr.skip() for shown in event.fn.outputs]
+        self.send_message(event, ProcessCompletedMessage(output={"data": data, "is_generating": False}, success=True))
 
     def _refuse(self, fn: Any, reason: str, sentence: str) -> NoReturn:
         self.metrics.refused(kind_of(fn), reason)
@@ -258,6 +282,11 @@ def address_of(request: Any) -> str | None:
 def kind_of(fn: Any) -> str:
     """What a handler does, in a word."""
     return getattr(fn.fn, "kind", PAGE)
+
+
+def only_newest(fn: Any) -> bool:
+    """Whether of a handler's requests that wait only a page's newest is worth anything (`events.announced`)."""
+    return getattr(fn.fn, "only_newest", False)
 
 
 def calls_of(event: Event) -> int:

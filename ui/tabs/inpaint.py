@@ -96,9 +96,10 @@ class InpaintTab:
         given = [checkpoint, self.picture, self.editor, *self.fields.values()]
         shows = [*self.view.parts, self.to_process, self.done, self.answered]
         draft = without_warning(self._draft, lambda sentence: {self.view.bar: status(sentence)})
+        # The editor reports itself several times while it opens, and the page asks for a draft each time.
         drafting = gr.on(
             [self.editor.input, seed.change, region.input, grow.change, feather.change, crop.input, label.input],
-            announced(draft, "draft", lambda *values: InpaintRequest(**DRAFT).model_calls),
+            announced(draft, "draft", lambda *values: InpaintRequest(**DRAFT).model_calls, only_newest=True),
             [live, self.answered, *given],
             [*shows, self.view.bar],
             js=IF_IDLE,

@@ -12,7 +12,7 @@ import gradio as gr
 import pytest
 from fastapi import HTTPException
 from gradio.data_classes import PredictBodyInternal
-from gradio.server_messages import EstimationMessage
+from gradio.server_messages import EstimationMessage, ProcessCompletedMessage
 
 from ddpm_core.requests import GenerateRequest
 from ui.components.events import ONE_AT_A_TIME, announced
@@ -42,13 +42,15 @@ class Studio:
             page_only.click(lambda: 2, None, said, **ONE_AT_A_TIME)
             batched = announced(partial(work), "try", lambda calls: int(calls), asks)
             asked.submit(batched, asked, said, **ONE_AT_A_TIME)
-        self.model, self.plain, self.small, self.batched = page.fns
+            draft = announced(partial(work), "draft", lambda calls: int(calls), only_newest=True)
+            asked.input(draft, asked, [said, gr.State()], **ONE_AT_A_TIME)
+        self.model, self.plain, self.small, self.batched, self.draft = page.fns
         self.time = 0.0
         self.line = Line(page, ServingSettings(**settings), Metrics(), lambda: self.time)
 
     def ask(self, session: str, calls: int = 1, address: str = "127.0.0.1", fn: int | None = None) -> str:
         """The number of an event that was taken into the line."""
-        data = [calls] if fn in (None, self.batched) else []
+        data = [calls] if fn in (None, self.batched, self.draft) else []
         body = PredictBodyInternal(data=data, session_hash=session, fn_index=self.model if fn is None else fn)
         request: Any = SimpleNamespace(client=SimpleNamespace(host=address))
         taken, number, _ = asyncio.run(self.line.push(body, request, None))
@@ -74,6 +76,12 @@ class Studio:
         (event,) = (event for event in self.line.running if event.session_hash == session)
         del self.line.running[event]
         self.line.event_queue_per_concurrency_id[MODEL].current_concurrency -= 1
+
+    def answers(self, session: str) -> dict[str, Any]:
+        """What a visitor's requests were answered with, by their numbers, without having been run."""
+        messages = self.line.pending_messages_per_session[session]
+        said = [messages.get_nowait() for _ in range(messages.qsize())]
+        return {str(one.event_id): one.output["data"] for one in said if isinstance(one, ProcessCompletedMessage)}
 
     def told(self, session: str) -> EstimationMessage:
         """The last that a visitor was told of waiting."""
@@ -106,6 +114,25 @@ def test_what_a_page_does_by_itself_is_no_part_of_its_share() -> None:
     studio.refused("a", fn=studio.small)
     studio.refused("a")
     studio.ask("b", fn=studio.small)
+
+
+def test_of_the_drafts_that_a_page_asks_for_by_itself_the_newest_is_made_and_none_refused() -> None:
+    """An editor that opens reports itself five times: more than a visitor's share, and nothing to be told of it."""
+    studio = Studio(per_visitor=1, max_waiting=3)
+    studio.ask("a")
+    assert studio.begin() == "a"
+    numbers = [studio.ask("a", 7, fn=studio.draft) for _ in range(5)]
+    (waiting,) = studio.line.event_queue_per_concurrency_id[MODEL].queue
+    assert waiting._id == numbers[-1]
+    assert studio.answers("a") == {one: [gr.skip(), None] for one in numbers[:-1]}  # the last is a state's
+
+    studio.ask("b")
+    studio.ask("c")
+    studio.refused("d")  # the line is full
+    late = studio.ask("d", 7, fn=studio.draft)
+    assert studio.answers("d") == {late: [gr.skip(), None]}
+    assert len(studio.line) == 3
+    assert studio.line.metrics.registry.get_sample_value("studio_refusals_total", {"reason": "full"}) == 2
 
 
 def test_this_machines_own_address_is_no_visitors() -> None:
