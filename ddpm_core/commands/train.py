@@ -76,7 +76,7 @@ def main(
                 process_group(world, pick_device(request.device)),
                 stop_on_signals(stop),
             ):
-                pictures = read_pictures(request, watch)
+                pictures = read_pictures(request, watch, world, tqdm.write)
                 if world.is_main:
                     introduce(request, pictures)
                 done = all(show_stage(stage, request, pictures, world, stop) for stage in request.stages)

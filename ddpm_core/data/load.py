@@ -1,6 +1,7 @@
-"""Pictures in memory, all of them, before the first training step: what a step needs is a row of one array.
+"""Pictures as squares, all of them, before the first training step: what a step needs is a row of one array.
 
-The price is three bytes a pixel, which is asked about before anything is read.
+The price is three bytes a pixel, which is asked about before anything is read: of memory, or, where the caller has a
+`Room` in a file, of the disk.
 """
 
 from __future__ import annotations
@@ -8,11 +9,11 @@ from __future__ import annotations
 import math
 import os
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import torch
@@ -55,9 +56,47 @@ class NoPictures(PictureError):
         self.skipped = skipped
 
 
+class Room(Protocol):
+    """Where squares are put while they are read."""
+
+    def put(self, number: int, squares: np.ndarray) -> None:
+        """Keep those (views, 3, size, size) of a file, by its number."""
+
+    def kept(self, usable: list[int]) -> Tensor:
+        """All of the files with these numbers, which rise, (N * views, 3, size, size) uint8."""
+
+
+class InMemory:
+    """Room for the squares of so many files.
+
+    Raises:
+        PictureError: there is not enough memory for all.
+    """
+
+    def __init__(self, files: int, size: int, views: int):
+        needed, available = memory_for(files, size, views), available_memory()
+        if available is not None and needed > available:
+            raise PictureError(
+                f"{files} files as {views} squares of {size} pixels each need {needed / 1e9:.1f} GB of memory, and "
+                f"{available / 1e9:.1f} GB are free; choose a smaller --size, fewer --views or fewer pictures."
+            )
+        self.pixels = np.empty((files, views, 3, size, size), np.uint8)
+
+    def put(self, number: int, squares: np.ndarray) -> None:
+        self.pixels[number] = squares
+
+    def kept(self, usable: list[int]) -> Tensor:
+        for place, number in enumerate(usable):  # closes the gaps without a second array
+            if place != number:
+                self.pixels[place] = self.pixels[number]
+        return torch.from_numpy(self.pixels[: len(usable)]).flatten(0, 1)
+
+
 @dataclass
 class PictureSet:
-    """Pictures in memory: `pixels` (N, 3, size, size) uint8, and the files that could not be used.
+    """Pictures: `pixels` (N, 3, size, size) uint8, and the files that could not be used.
+
+    In memory; of a training run with many, `pixels` is a `StoredTensor`, whose rows are read by the same index.
 
     `labels` (N,) are classes by number and `captions` N of them, see `find.DataSet`; None without.
     """
@@ -91,6 +130,7 @@ def load_pictures(
     captions: Sequence[str] | None = None,
     watch: Callable[[Iterable[Source]], Iterable[Source]] = iter,
     threads: int = THREADS,
+    room: Room | None = None,
 ) -> PictureSet:
     """Read files as squares of `size` pixels (centre crop, Lanczos); what cannot be used is left out and listed.
 
@@ -104,42 +144,51 @@ def load_pictures(
         labels: the number of each file's class, if there are classes.
         captions: what each file shows in words, if there are any.
         watch: may wrap the files to show progress.
+        room: where squares are put; in memory unless told.
 
     Raises:
         NoPictures: not one file could be used.
         PictureError: there is not enough memory for all.
     """
     paths = list(paths)
-    needed, available = memory_for(len(paths), size, views), available_memory()
-    if available is not None and needed > available:
-        raise PictureError(
-            f"{len(paths)} files as {views} squares of {size} pixels each need {needed / 1e9:.1f} GB of memory, and "
-            f"{available / 1e9:.1f} GB are free; choose a smaller --size, fewer --views or fewer pictures."
-        )
+    room = InMemory(len(paths), size, views) if room is None else room
     draws = np.random.default_rng(seed).random((len(paths), 3 * views - 1))
     # What lies in an archive is taken in its order there; every file has its place in the result from the start.
     order = sorted(range(len(paths)), key=lambda number: _place(paths[number], number))
-    pixels = np.empty((len(paths), views, 3, size, size), np.uint8)
     unusable: dict[int, str] = {}
 
-    def read(number: int, source: Source) -> None:
-        pixels[number] = _crops(source, size, zoom, views, draws[number].tolist())
+    def read(number: int, source: Source) -> np.ndarray:
+        return _crops(source, size, zoom, views, draws[number].tolist())
 
     ordered = [paths[number] for number in order]
     for number, _, done in zip(order, watch(ordered), _started(read, order, ordered, threads), strict=True):
         try:
-            done.result()
+            room.put(number, done.result())
         except PictureError as error:
             unusable[number] = str(error)
+    usable = [number for number in range(len(paths)) if number not in unusable]
+    return assembled(room.kept(usable), paths, unusable, views, labels, captions)
+
+
+def assembled(
+    pixels: Tensor,
+    paths: Sequence[Source],
+    unusable: Mapping[int, str],
+    views: int = 1,
+    labels: Sequence[int] | None = None,
+    captions: Sequence[str] | None = None,
+) -> PictureSet:
+    """The set of squares that were made of files, all but those `unusable`, by number and why; see `load_pictures`.
+
+    Raises:
+        NoPictures: not one file could be used.
+    """
     skipped = [Skipped(paths[number], unusable[number]) for number in sorted(unusable)]
     usable = [number for number in range(len(paths)) if number not in unusable]
     if not usable:
         raise NoPictures(skipped)
-    for place, number in enumerate(usable):  # closes the gaps without a second array
-        if place != number:
-            pixels[place] = pixels[number]
     return PictureSet(
-        torch.from_numpy(pixels[: len(usable)]).flatten(0, 1),
+        pixels,
         skipped,
         None if labels is None else torch.tensor([labels[number] for number in usable]).repeat_interleave(views),
         None if captions is None else [captions[number] for number in usable for _ in range(views)],
@@ -147,7 +196,7 @@ def load_pictures(
 
 
 def memory_for(files: int, size: int, views: int = 1) -> int:
-    """Bytes that `load_pictures` fills."""
+    """Bytes that `load_pictures` fills, in memory or wherever its room is."""
     return files * views * 3 * size**2
 
 
@@ -156,7 +205,7 @@ def _place(source: Source, number: int) -> int:
 
 
 def _started(
-    read: Callable[[int, Source], None], numbers: Iterable[int], sources: Iterable[Source], threads: int
+    read: Callable[[int, Source], np.ndarray], numbers: Iterable[int], sources: Iterable[Source], threads: int
 ) -> Iterator[Future]:
     """Have each file read by one of several threads, a bounded number at a time; in order, some not yet done."""
     with ThreadPoolExecutor(threads) as pool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterable
 
 import torch
 from torch import Tensor, nn
@@ -64,10 +65,20 @@ class Codec(nn.Module, ABC):
         """The latent that was laid out so; the way back from `unfold`."""
         return laid_out
 
-    def measure_latents(self, means: Tensor) -> None:
-        """Store mean and deviation, at least `LEAST`, per channel of `means` (N, C, h, w)."""
-        self.latent_mean.copy_(means.mean((0, 2, 3)))  # (C,)
-        self.latent_std.copy_(means.std((0, 2, 3)).clamp_min(LEAST))
+    def measure_latents(self, means: Tensor | Iterable[Tensor]) -> None:
+        """Store mean and deviation, at least `LEAST`, per channel of `means` (N, C, h, w), at once or batch by batch.
+
+        Sums of batches are kept, in fp64, and not the batches.
+        """
+        count, total, squares = 0, torch.zeros(1), torch.zeros(1)
+        for batch in [means] if isinstance(means, Tensor) else means:
+            values = batch.transpose(0, 1).flatten(1).cpu().double()  # (C, B*h*w)
+            count += values.shape[1]
+            total, squares = total + values.sum(1), squares + values.square().sum(1)  # (C,)
+        mean = total / count
+        variance = (squares - count * mean.square()) / (count - 1)
+        self.latent_mean.copy_(mean)
+        self.latent_std.copy_(variance.clamp_min(0).sqrt().clamp_min(LEAST))
 
 
 class PixelCodec(Codec):

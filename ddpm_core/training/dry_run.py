@@ -17,9 +17,10 @@ from statistics import median
 import torch
 
 from ddpm_core.checkpoints import native as checkpoint
+from ddpm_core.checkpoints import stored
 from ddpm_core.checkpoints.atomic import CheckpointError
 from ddpm_core.data.find import DataSet, find
-from ddpm_core.data.load import NoPictures, PictureSet, Skipped, load_pictures
+from ddpm_core.data.load import NoPictures, PictureSet, Skipped, load_pictures, memory_for
 from ddpm_core.images.files import Source
 from ddpm_core.networks.codec import Codec
 from ddpm_core.networks.text import vocabulary
@@ -34,6 +35,7 @@ from ddpm_core.training.stages.denoiser import DenoiserStage
 from ddpm_core.training.stages.run import free_place, prepare
 from ddpm_core.training.stages.stage import Stage
 from ddpm_core.training.state import steps_taken
+from ddpm_core.training.stored_pictures import file_for, refuse_without_room, views_of
 
 MADE_UP = 8  # pictures; steps draw them over and over
 PATIENCE = 10.0  # seconds for a stage, about; batches that would take longer are reckoned in proportion to smaller ones
@@ -51,7 +53,8 @@ class Estimate:
         seconds: of an iteration.
         done: iterations behind a resumed run.
         where: on what it was measured.
-        data: bytes of pictures and of latents, by name.
+        data: bytes of pictures and of latents in memory, by name.
+        on_disk: the same of those that are so many that they are kept in files.
     """
 
     stage: StageName
@@ -63,6 +66,7 @@ class Estimate:
     done: int
     where: str
     data: dict[str, int]
+    on_disk: dict[str, int]
 
     @property
     def remaining(self) -> float:
@@ -83,6 +87,9 @@ class Estimate:
             yield f"  {divided(self.settings.batch_size, self.chunks)}"
         named = ", ".join(f"{name} {in_bytes(size)}" for name, size in self.memory.items())
         yield f"  memory: about {in_bytes(sum(self.memory.values()))} at its peak ({named})"
+        if self.on_disk:
+            files = ", ".join(f"{name} {in_bytes(size)}" for name, size in self.on_disk.items())
+            yield f"  on the disk, and in memory only as far as there is room: {files}"
         left = self.settings.iterations - self.done
         yield f"  time: about {self.seconds:.3g} s per iteration on {self.where}"
         going_on = f" of {self.settings.iterations:,} iterations are left" if self.done else " iterations"
@@ -104,13 +111,16 @@ def dry_run_report(request: TrainRequest) -> Iterator[str]:
     if skipped:
         names = [name_in(request.data, source) for source, _ in skipped[:3]] + ["..."] * (len(skipped) > 3)
         yield f"{len(skipped)} of the first {opened} files cannot be used ({', '.join(names)}): {skipped[0].reason}"
-    yield f"{pictures} squares of {request.size} pixels in memory: {in_bytes(pixels)}."
+    refuse_without_room(request, found.sources)
+    in_files = any(file_for(request, part, len(paths)) for part, paths in found.sources.items())
+    where = f"in files in {request.out / 'training'}, read as they are needed" if in_files else "in memory"
+    yield f"{pictures} squares of {request.size} pixels {where}: {in_bytes(pixels)}."
     remaining = 0.0
     with tempfile.TemporaryDirectory() as folder:
         for name, stage in _stages(request, Path(folder), found, words):
-            data = {"pictures": pixels}
+            data = {"pictures": _by_place(_picture_bytes(request, found))}
             if isinstance(stage, DenoiserStage | ClassifierStage):
-                data["latents"] = _latent_bytes(request, found, stage.codec)
+                data["latents"] = _by_place(_latent_bytes(request, found, stage.codec))
             estimate = _estimate(name, stage, request, steps_taken(places[name]), data)
             remaining += estimate.remaining
             yield from estimate.lines()
@@ -157,7 +167,10 @@ def _stages(
         raise CheckpointError(str(error).replace(str(folder), str(request.out))) from None
 
 
-def _estimate(name: StageName, stage: Stage, request: TrainRequest, done: int, data: dict[str, int]) -> Estimate:
+def _estimate(
+    name: StageName, stage: Stage, request: TrainRequest, done: int, data: dict[str, tuple[int, int]]
+) -> Estimate:
+    """`data` is how many bytes of what are in memory, and in files."""
     settings: StageSettings = getattr(request, name)
     trainer = Trainer(stage.model, settings, request.precision, loss_state=stage.loss_state)
     needs = needs_of(trainer, stage.loss)
@@ -173,7 +186,8 @@ def _estimate(name: StageName, stage: Stage, request: TrainRequest, done: int, d
         seconds * settings.accumulate * settings.batch_size / rows,
         done,
         f"{trainer.device}, {str(trainer.dtype).removeprefix('torch.')}{threads}",
-        data if trainer.device.type == "cpu" else {},  # which otherwise are not where the rest is
+        {what: memory for what, (memory, _) in data.items() if memory and trainer.device.type == "cpu"},  # as the rest
+        {what: disk for what, (_, disk) in data.items() if disk},
     )
 
 
@@ -202,7 +216,21 @@ def _seconds(steps: Iterator[object]) -> float:
     return time.perf_counter() - started
 
 
-def _latent_bytes(request: TrainRequest, found: DataSet, codec: Codec) -> int:
-    light = 1 + bool(request.denoiser.clamp_share and request.denoiser.clamp_recolour)
-    count = len(found.sources["train"]) * request.views * (1 + request.flips) * light + len(found.sources["val"])
-    return count * codec.latent_channels * (request.size // codec.stride) ** 2 * 4
+def _by_place(sizes: Sequence[int]) -> tuple[int, int]:
+    """Bytes in memory and in files, of tensors of these sizes."""
+    large = sum(size for size in sizes if size > stored.IN_MEMORY)
+    return sum(sizes) - large, large
+
+
+def _picture_bytes(request: TrainRequest, found: DataSet) -> list[int]:
+    """Of pictures to train on, and of those held out."""
+    parts = found.sources.items()
+    return [memory_for(len(paths), request.size, views_of(request, part)) for part, paths in parts]
+
+
+def _latent_bytes(request: TrainRequest, found: DataSet, codec: Codec) -> list[int]:
+    """Of latents, held-out ones included, and of those of pictures in another light."""
+    each = codec.latent_channels * (request.size // codec.stride) ** 2 * torch.float32.itemsize
+    train = len(found.sources["train"]) * request.views * (1 + request.flips) * each
+    recoloured = bool(request.denoiser.clamp_share and request.denoiser.clamp_recolour)
+    return [train + len(found.sources["val"]) * each, train * recoloured]

@@ -48,13 +48,14 @@ class TrainStep:
 
 def batch_index(number: int, batch_size: int, count: int, seed: int) -> Tensor:
     """Which of `count` examples micro-batch `number` has: every epoch a new permutation, epochs joined end to end."""
-    positions = range(number * batch_size, (number + 1) * batch_size)
-    return torch.tensor([_epoch_order(p // count, count, seed)[p % count] for p in positions])
+    positions = torch.arange(number * batch_size, (number + 1) * batch_size)
+    epochs = range(number * batch_size // count, int(positions[-1]) // count + 1)
+    return torch.cat([_epoch_order(e, count, seed)[positions[positions // count == e] % count] for e in epochs])
 
 
 @lru_cache(maxsize=2)
-def _epoch_order(epoch: int, count: int, seed: int) -> list[int]:
-    return torch.randperm(count, generator=torch.Generator().manual_seed(seed * 1_000_003 + epoch)).tolist()
+def _epoch_order(epoch: int, count: int, seed: int) -> Tensor:
+    return torch.randperm(count, generator=torch.Generator().manual_seed(seed * 1_000_003 + epoch))
 
 
 def learning_rate_at(step: int, settings: StageSettings) -> float:

@@ -12,11 +12,14 @@ from textwrap import shorten
 from torch import Tensor
 
 from ddpm_core.checkpoints.atomic import write_atomically
+from ddpm_core.checkpoints.stored import chunks_of
 from ddpm_core.data.find import find
-from ddpm_core.data.load import NoPictures, PictureSet, Skipped, load_pictures
+from ddpm_core.data.load import NoPictures, PictureSet, Skipped
 from ddpm_core.images.files import Source
 from ddpm_core.networks.text import vocabulary
+from ddpm_core.training.distributed import ALONE, World
 from ddpm_core.training.settings import TrainRequest
+from ddpm_core.training.stored_pictures import Watch, read_part, refuse_without_room
 
 SKIPPED = "skipped.txt"  # in training/, see `describe`
 DATA = "data.txt"  # in training/: what was found in the data, a sentence a line
@@ -24,7 +27,7 @@ DATA = "data.txt"  # in training/: what was found in the data, a sentence a line
 
 @dataclass
 class Pictures:
-    """The run's pictures, read once for both stages: no file is opened for them after that."""
+    """The run's pictures, read once for both stages: no file of the data is opened for them after that."""
 
     train: PictureSet
     held_out: PictureSet | None
@@ -48,7 +51,10 @@ class Pictures:
 
 def _fingerprint(tensor: Tensor) -> str:
     """The beginning of SHA-256 of a tensor's bytes."""
-    return hashlib.sha256(tensor.contiguous().numpy().reshape(-1).data).hexdigest()[:16]
+    state = hashlib.sha256()
+    for chunk in chunks_of(tensor):
+        state.update(chunk.contiguous().numpy().reshape(-1).data)
+    return state.hexdigest()[:16]
 
 
 def introduction(
@@ -63,16 +69,36 @@ def introduction(
     yield from map(_on_one_line, notes)
 
 
-def read_pictures(request: TrainRequest, watch: Callable[[Iterable[Source]], Iterable[Source]] = iter) -> Pictures:
-    """Read the data; `watch` may wrap the files to show progress. Raises `PictureError`."""
+def read_pictures(
+    request: TrainRequest,
+    watch: Watch = iter,
+    world: World = ALONE,
+    say: Callable[[str], object] = lambda sentence: None,
+) -> Pictures:
+    """Read the data.
+
+    Args:
+        watch: may wrap the files to show progress.
+        world: the processes that all call this; see `read_part`.
+        say: given a sentence where pictures that were decoded before are of no use any more.
+
+    Raises:
+        PictureError: it cannot be read, or there is not enough memory.
+        UnwritableError: there is not enough room on the disk.
+    """
     found = find(request.data, request.classes, request.held_out)
     files, labels, captions = found.sources, found.labels, found.captions or {}
-    how = request.size, request.views, request.zoom, request.seed
-    train = load_pictures(files["train"], *how, labels=labels["train"], captions=captions.get("train"), watch=watch)
+    if world.is_main:
+        refuse_without_room(request, files)
+
+    def read(part: str, watch: Watch) -> PictureSet:
+        return read_part(request, part, files[part], labels[part], captions.get(part), world, watch, say)
+
+    train = read("train", watch)
     held_out, skipped = None, train.skipped
     if files["val"]:
         try:
-            held_out = load_pictures(files["val"], request.size, labels=labels["val"], captions=captions.get("val"))
+            held_out = read("val", iter)
             skipped = skipped + held_out.skipped
         except NoPictures as none:  # nothing can be measured, but all can be learned
             skipped = skipped + none.skipped

@@ -115,3 +115,13 @@ def test_inpainting_in_pixel_space_keeps_cells_and_pixels(class_model: LatentDif
     result = np.asarray(frame.paste(class_model.pictures(done.latent)[0]))
     assert np.array_equal(result[~painted], np.asarray(picture)[~painted])
     assert (result[painted] != np.asarray(picture)[painted]).any(1).mean() > 0.9
+
+
+def test_statistics_of_batches_are_those_of_all() -> None:
+    means, one, other = torch.randn(10, 4, 3, 3) * 3 + 5, VAE(), VAE()
+    one.measure_latents(means)
+    other.measure_latents(iter(means.split(4)))
+    torch.testing.assert_close(one.latent_mean, means.mean((0, 2, 3)))
+    torch.testing.assert_close(one.latent_std, means.std((0, 2, 3)))
+    assert torch.equal(one.latent_mean, other.latent_mean)
+    torch.testing.assert_close(one.latent_std, other.latent_std)

@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 from ddpm_core.checkpoints import native as checkpoint
+from ddpm_core.checkpoints import stored
 from ddpm_core.commands import train
 from ddpm_core.data import load as data
 from ddpm_core.images.files import open_picture
@@ -86,6 +87,20 @@ def test_it_says_what_there_is_and_what_it_takes_and_writes_nothing(try_out, tmp
         )
     assert re.search(r"In all about \d+ s", outcome.out)
     assert not (tmp_path / "runs").exists()
+
+
+def test_what_is_too_large_for_memory_is_said_to_be_on_the_disk(
+    try_out, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stored, "IN_MEMORY", 0)
+    outcome = try_out("--stage", "denoiser", "--codec", "pixel")
+    where = tmp_path / "runs" / "mine" / "training"
+    assert f"24 squares of 32 pixels in files in {where}, read as they are needed: 0.1 MB.\n" in outcome.out
+    said = stage_of(outcome.out, "denoiser")
+    memory, disk = (line for line in said.splitlines() if "pictures" in line or "memory" in line)
+    assert "pictures" not in memory
+    assert "latents" not in memory
+    assert re.fullmatch(r"  on the disk, and in memory only as far as .*: pictures 0\.1 MB, latents 0\.6 MB", disk)
 
 
 def test_no_more_than_a_handful_of_pictures_is_read(

@@ -137,6 +137,8 @@ def _measured(rows: Record, runs: Record) -> list[str]:
     held_out = {run["held_out"] for each in runs.values() for run in each[-1:] if "held_out" in run}
     count = f"{held_out.pop():,} held-out pictures" if len(held_out) == 1 else "held-out pictures"
     lines = [f"On {count}, which were never learned from, as the run recorded it:"]
+    if runs["vae"] and (some := runs["vae"][-1].get("measured")):
+        lines = [f"{lines[0][:-1]}; the autoencoder on {some} of them, always the same:"]
     lines.append(_table(["measure", "value", "after iteration"], found))
     tenths = [f"held_out_decile_{number}" for number in range(DECILES)]
     measured_rows = [row for row in rows["denoiser"] if all(row.get(tenth) is not None for tenth in tenths)]

@@ -78,7 +78,7 @@ class ClassifierStage:
         torch.manual_seed(request.seed)
         arguments = shape_of(request.classifier, codec, len(config.classes))
         model = placed(checkpoint.build(NoisyClassifier, arguments, request.out), device)
-        train, held_out = encode_pictures(request, codec, pictures, write=world.is_main)
+        train, held_out = encode_pictures(request, codec, pictures, world)
         return cls(request, model, codec, diffuser, train, held_out, tuple(config.classes), dict(pictures.basis), notes)
 
     def loss(self, model: NoisyClassifier, micro_batch: MicroBatch) -> dict[str, Tensor]:

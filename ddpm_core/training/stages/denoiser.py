@@ -118,7 +118,7 @@ class DenoiserStage:
             basis["autoencoder"] = f"{steps} steps"
         teacher = guided_output(request.init, device) if request.denoiser.learns == "guided" else None
         recoloured = bool(request.denoiser.clamp_share and request.denoiser.clamp_recolour)
-        train, held_out = encode_pictures(request, codec, pictures, world.is_main, recoloured)
+        train, held_out = encode_pictures(request, codec, pictures, world, recoloured)
         return cls(request, model, codec, train, held_out, pictures.classes, teacher, basis, notes, words)
 
     def loss(self, model: Denoiser, micro_batch: MicroBatch) -> dict[str, Tensor]:
@@ -246,7 +246,7 @@ def write_pixel_codec(request: TrainRequest, pictures: PictureSet) -> None:
     codec = PixelCodec(request.pixel_stride)
     if request.size % codec.stride:
         raise CheckpointError(f"size {request.size} is no multiple of the pixel codec's stride {codec.stride}.")
-    codec.measure_latents(torch.cat([codec.means(image) for image in pictures.batches(ENCODED)]))
+    codec.measure_latents(codec.means(image) for image in pictures.batches(ENCODED))
     config = CheckpointConfig(
         size=request.size, codec="pixel", codec_settings={"stride": codec.stride}, about=request.about
     )

@@ -8,17 +8,21 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import cast
 
 import torch
 from torch import Tensor
 
+from ddpm_core.checkpoints import stored
 from ddpm_core.checkpoints.atomic import CheckpointError, read_tensors, write_tensors
+from ddpm_core.checkpoints.stored import StoredTensor, TensorWriter, chunks_of, open_stored, write_stored
 from ddpm_core.data.load import PictureSet
 from ddpm_core.networks.codec import Codec, PixelCodec
+from ddpm_core.training.distributed import ALONE, World
 from ddpm_core.training.pictures import Pictures
 from ddpm_core.training.recolour import recolour
 from ddpm_core.training.settings import TrainRequest
@@ -32,7 +36,7 @@ class LatentSet:
     """Latents to learn from, or held out.
 
     Attributes:
-        clean: (N, C, h, w), normalised, on the CPU.
+        clean: (N, C, h, w), normalised, on the CPU; of many pictures in a file, a `StoredTensor`.
         labels: classes (N,), or None.
         captions: N of them, or None.
         recoloured: (N, C, h, w), of the same pictures in another light (`recolour`), or None.
@@ -44,26 +48,32 @@ class LatentSet:
     captions: list[str] | None = None
 
 
-class Views(NamedTuple):
+@dataclass(frozen=True)
+class Views:
     """Pictures as they are encoded: each batch followed by its mirror images or not; in another light or not."""
 
     pictures: PictureSet
     flips: bool
     recoloured: bool = False
 
+    def __len__(self) -> int:
+        """How many latents they make."""
+        return len(self.pictures) * (1 + self.flips)
+
 
 def encode_pictures(
-    request: TrainRequest, codec: Codec, pictures: Pictures, write: bool, recoloured: bool = False
+    request: TrainRequest, codec: Codec, pictures: Pictures, world: World = ALONE, recoloured: bool = False
 ) -> tuple[LatentSet, LatentSet | None]:
-    """Latents of the pictures to train on, in another light as well if asked for, and of those held out; kept if
-    `write` allows it.
+    """Latents of the pictures to train on, in another light as well if asked for, and of those held out; kept by the
+    first process.
 
-    Pixels for latents are not kept: they are made in no time, and several times as large as the pictures.
+    Pixels for latents are not kept if there is memory for them: they are made in no time, and several times as large
+    as the pictures.
     """
     views = {"train": Views(pictures.train, request.flips)}
     if pictures.held_out:
         views["held_out"] = Views(pictures.held_out, flips=False)
-    clean = _latents(codec, views, request.out / "training" / LATENTS, write)
+    clean = _latents(codec, views, request.out / "training" / LATENTS, world)
     known = bool(pictures.classes)
     sets = {
         name: LatentSet(
@@ -72,30 +82,43 @@ def encode_pictures(
         for name, each in views.items()
     }
     if recoloured:
-        other_light = {"recoloured": views["train"]._replace(recoloured=True)}
-        latents = _latents(codec, other_light, request.out / "training" / RECOLOURED, write)
+        other_light = {"recoloured": replace(views["train"], recoloured=True)}
+        latents = _latents(codec, other_light, request.out / "training" / RECOLOURED, world)
         sets["train"].recoloured = latents["recoloured"]
     return sets["train"], sets.get("held_out")
 
 
-def _latents(codec: Codec, views: Mapping[str, Views], file: Path, write: bool) -> dict[str, Tensor]:
+def _latents(codec: Codec, views: Mapping[str, Views], file: Path, world: World) -> dict[str, Tensor]:
+    if bytes_of(codec, views.values()) > stored.IN_MEMORY:
+        return cached_in_file(codec, views, file, world)
     if isinstance(codec, PixelCodec):
         return {name: encoded(codec, each) for name, each in views.items()}
-    return cached(codec, views, file, write)
+    return cached(codec, views, file, world.is_main)
 
 
-@torch.inference_mode()
+def bytes_of(codec: Codec, views: Iterable[Views]) -> int:
+    """How large the latents of pictures are."""
+    cells = sum(len(each) * (each.pictures.pixels.shape[2] // codec.stride) ** 2 for each in views)
+    return cells * codec.latent_channels * torch.float32.itemsize
+
+
 def encoded(codec: Codec, views: Views) -> Tensor:
     """Latents (N, C, h, w) of pictures, on the CPU; 2N with their mirror images."""
-    device, latents, count = codec.latent_mean.device, [], 0
+    return torch.cat(list(encoded_batches(codec, views)))
+
+
+def encoded_batches(codec: Codec, views: Views) -> Iterator[Tensor]:
+    """The same batch by batch, (B, C, h, w)."""
+    device, count = codec.latent_mean.device, 0
     for image in views.pictures.batches(ENCODED):  # (B, 3, H, W)
         seeds = 2 * torch.arange(count, count + len(image))  # of a picture's light, and one more of its mirror image's
         count += len(image)
         for mirrored, view in enumerate((image, image.flip(3)) if views.flips else (image,)):
             if views.recoloured:
                 view = recolour(view, seeds + mirrored)
-            latents.append(codec.encode(view.to(device)).cpu())
-    return torch.cat(latents)
+            with torch.inference_mode():
+                latents = codec.encode(view.to(device)).cpu()
+            yield latents
 
 
 def labels_of(views: Views) -> Tensor | None:
@@ -133,21 +156,75 @@ def cached(codec: Codec, views: Mapping[str, Views], file: Path, write: bool = T
     return latents
 
 
+def cached_in_file(codec: Codec, views: Mapping[str, Views], file: Path, world: World) -> dict[str, Tensor]:
+    """The same where they are many: `StoredTensor`s, made by the first process and read by all.
+
+    Raises:
+        UnwritableError: there is no room on the disk.
+        CheckpointError: another process did not find what the first has written.
+    """
+    origin = {f"{name} of": fingerprint(codec, each) for name, each in views.items()}
+    latents = _kept(file, origin) if world.is_main else None
+    if world.is_main and latents is None:
+        write_stored(file, bytes_of(codec, views.values()), partial(_encode, codec, views, origin))
+        latents = open_stored(file)[0]
+    world.barrier()  # they are written
+    latents = latents if world.is_main else _kept(file, origin)
+    if latents is None:
+        raise CheckpointError(f"{file} is not there; all processes need the same --out, on a disk that they share.")
+    return cast(dict[str, Tensor], latents)
+
+
+def _kept(file: Path, origin: Mapping[str, str]) -> dict[str, StoredTensor] | None:
+    """What a file has, if that is whole and of this origin."""
+    with contextlib.suppress(CheckpointError):
+        latents, metadata = open_stored(file)
+        same = all(metadata.get(name) == each for name, each in origin.items())  # told without reading all of it
+        if same and metadata == {**origin, **_digests(latents)}:
+            return latents
+    return None
+
+
+def _encode(
+    codec: Codec, views: Mapping[str, Views], origin: Mapping[str, str], writer: TensorWriter
+) -> dict[str, str]:
+    """Write the latents of all; returns the metadata that `cached` keeps with them."""
+    digests = {}
+    for name, each in views.items():
+        state, count = hashlib.sha256(), 0
+        for latents in encoded_batches(codec, each):
+            if not count:
+                shape = (len(each), *latents.shape[1:])
+                writer.add(name, latents.dtype, shape)
+                state.update(_kind(latents.dtype, shape))
+            rows = latents.contiguous().numpy()
+            state.update(rows.data)
+            writer.put(name, count, rows)
+            count += len(latents)
+        digests[name] = state.hexdigest()
+    return {**origin, **digests}
+
+
 def fingerprint(codec: Codec, views: Views) -> str:
     """SHA-256 of all that latents depend on: how the codec is built, its weights, the pixels, and the flips."""
     shape = f"{codec!r} stride {codec.stride} flips {views.flips}" + " recoloured" * views.recoloured
     return digest(*codec.state_dict().values(), views.pictures.pixels, prefix=shape)
 
 
-def _digests(latents: Mapping[str, Tensor]) -> dict[str, str]:
+def _digests(latents: Mapping[str, Tensor | StoredTensor]) -> dict[str, str]:
     """What tells whether latents are still what was written, by their names."""
     return {name: digest(latent) for name, latent in latents.items()}
 
 
-def digest(*tensors: Tensor, prefix: str = "") -> str:
+def digest(*tensors: Tensor | StoredTensor, prefix: str = "") -> str:
     """SHA-256 of a text and of tensors: their types, shapes and bytes."""
     state = hashlib.sha256(prefix.encode())
     for tensor in tensors:
-        state.update(f"{tensor.dtype} {tuple(tensor.shape)}".encode())
-        state.update(tensor.detach().cpu().contiguous().numpy().reshape(-1).data)
+        state.update(_kind(tensor.dtype, tensor.shape))
+        for chunk in chunks_of(tensor):
+            state.update(chunk.detach().cpu().contiguous().numpy().reshape(-1).data)
     return state.hexdigest()
+
+
+def _kind(dtype: torch.dtype, shape: Iterable[int]) -> bytes:
+    return f"{dtype} {tuple(shape)}".encode()

@@ -22,7 +22,7 @@ from ddpm_core.training.stages.classifier import ClassifierStage
 from ddpm_core.training.stages.critic import AdversarialVaeStage
 from ddpm_core.training.stages.denoiser import DenoiserStage, words_read
 from ddpm_core.training.stages.stage import Stage, weights_file
-from ddpm_core.training.stages.vae import VaeStage
+from ddpm_core.training.stages.vae import MEASURED, VaeStage
 from ddpm_core.training.state import load_state, save_state
 
 
@@ -128,6 +128,8 @@ def run_stage(
         export(final=True)  # it was killed between the last state and the last weights
 
     facts: dict[str, Any] = facts_of(trainer, pictures) | {"settings": request.recorded(name)}
+    if name == "vae" and facts["held_out"] > MEASURED:
+        facts["measured"] = MEASURED
     if isinstance(stage, DenoiserStage) and stage.prompts:
         facts["prompts"] = stage.prompts
     with reported(request.out, name), Journal(state.parent, name, trainer.step, facts) as journal:

@@ -16,6 +16,8 @@ from torch import Tensor
 
 from ddpm_core.checkpoints import atomic
 from ddpm_core.checkpoints import native as checkpoint
+from ddpm_core.checkpoints.atomic import UnwritableError
+from ddpm_core.checkpoints.stored import StoredTensor
 from ddpm_core.data.load import PictureSet
 from ddpm_core.networks.codec import PixelCodec
 from ddpm_core.networks.vae import VAE
@@ -245,3 +247,66 @@ def test_without_clamped_examples_nothing_is_recoloured(request_: TrainRequest, 
     request = recolouring(request_)
     none = request.model_copy(update={"denoiser": request.denoiser.model_copy(update={"clamp_share": 0.0})})
     assert DenoiserStage.prepare(none, pictures).train.recoloured is None
+
+
+# More of them than memory is for
+
+
+def test_those_that_have_their_place_in_a_file_are_the_same_and_made_once(
+    request_: TrainRequest, pictures: Pictures, calls: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = DenoiserStage.prepare(recolouring(request_), pictures)
+    for name in (latents.LATENTS, latents.RECOLOURED):
+        (request_.out / "training" / name).unlink()
+    monkeypatch.setattr(latents.stored, "IN_MEMORY", 0)
+    for _ in range(2):
+        stage = DenoiserStage.prepare(recolouring(request_), pictures)
+        assert isinstance(stage.train.clean, StoredTensor)
+        for one, other in ((stage.train, expected.train), (stage.held_out, expected.held_out)):
+            assert one is not None
+            assert other is not None
+            assert torch.equal(one.clean[:], other.clean)
+        assert stage.train.recoloured is not None
+        assert torch.equal(stage.train.recoloured[:], expected.train.recoloured)
+    assert sum(calls) == 2 * (72 + 4 + 72)  # the third time they were there
+    calls.clear()
+    with monkeypatch.context() as patch:  # in memory again, from the same file
+        patch.setattr(latents.stored, "IN_MEMORY", 2**28)
+        assert torch.equal(DenoiserStage.prepare(request_, pictures).train.clean, expected.train.clean)
+    assert calls == []
+
+
+def test_a_file_of_which_a_byte_has_changed_is_made_anew(
+    request_: TrainRequest, pictures: Pictures, calls: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(latents.stored, "IN_MEMORY", 0)
+    DenoiserStage.prepare(request_, pictures)
+    content = bytearray(file_of(request_).read_bytes())
+    content[-1] ^= 1
+    file_of(request_).write_bytes(content)
+    calls.clear()
+    DenoiserStage.prepare(request_, pictures)
+    assert sum(calls) == 76
+
+
+def test_a_full_disk_ends_a_run_that_has_no_memory_for_them(
+    request_: TrainRequest, pictures: Pictures, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(latents.stored, "IN_MEMORY", 0)
+    monkeypatch.setattr(latents.stored.shutil, "disk_usage", lambda path: shutil._ntuple_diskusage(10, 10, 0))
+    with pytest.raises(UnwritableError, match=r"latents\.safetensors cannot be written .* 0\.0 GB are free"):
+        DenoiserStage.prepare(request_, pictures)
+
+
+def test_of_several_processes_one_makes_the_file(
+    request_: TrainRequest, pictures: Pictures, calls: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(World, "barrier", lambda self: None)
+    monkeypatch.setattr(latents.stored, "IN_MEMORY", 0)
+    with pytest.raises(checkpoint.CheckpointError, match="all processes need the same --out"):
+        DenoiserStage.prepare(request_, pictures, World(rank=1, size=2))
+    assert calls == []
+    made = DenoiserStage.prepare(request_, pictures, World(rank=0, size=2)).train.clean
+    calls.clear()
+    assert torch.equal(DenoiserStage.prepare(request_, pictures, World(rank=1, size=2)).train.clean[:], made[:])
+    assert calls == []

@@ -9,7 +9,12 @@ import torch
 
 from ddpm_core.checkpoints import native as checkpoint
 from ddpm_core.checkpoints.atomic import CheckpointError
+from ddpm_core.data.load import PictureSet
 from ddpm_core.training.pictures import Pictures
+from ddpm_core.training.reconstruction import reconstruction_psnr
+from ddpm_core.training.record.card import card
+from ddpm_core.training.record.journal import rows_of
+from ddpm_core.training.stages import run, vae
 from tests.training.small_runs import request_for, run_all
 
 
@@ -54,3 +59,22 @@ def test_a_start_that_is_not_there_or_does_not_fit_is_refused_by_name(
     wider = request_for(tmp_path).vae.model_copy(update={"full_width": 16})
     with pytest.raises(CheckpointError, match=r"vae\.safetensors does not match"):
         run_all("vae", request_for(tmp_path / "b", init=trained, vae=wider), pictures)
+
+
+def test_of_many_held_out_pictures_some_are_measured_always_the_same_and_the_record_says_so(
+    tmp_path: Path, pictures: Pictures, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in (run, vae):
+        monkeypatch.setattr(module, "MEASURED", 3)
+    assert pictures.held_out is not None
+    assert vae.measured_of(pictures.held_out) is pictures.held_out  # there are no more than two
+    many = Pictures(pictures.train, PictureSet(pictures.train.pixels[:7], []), 10)
+    request = request_for(tmp_path / "run", vae=request_for(tmp_path).vae.model_copy(update={"iterations": 2}))
+    run_all("vae", request, many)
+    (row,) = (row for row in rows_of(request.out / "training" / "vae.jsonl") if "held_out_psnr" in row)
+    some = PictureSet(pictures.train.pixels[[0, 2, 4]], [])
+    trained_vae = checkpoint.load_vae(request.out)
+    assert row["held_out_psnr"] == pytest.approx(reconstruction_psnr(trained_vae, some), abs=0.05)  # in half precision
+    text = card(request.out, "samples.png")
+    assert "On 7 held-out pictures, which were never learned from, as the run recorded it; " in text
+    assert "the autoencoder on 3 of them, always the same:" in text
