@@ -41,7 +41,7 @@ def main(
         bool, typer.Option("--dry-run", help="say what memory and time it would take, and stop")
     ] = False,
 ) -> None:
-    """Train autoencoder and denoiser, one after the other, on a folder of pictures; or a classifier to guide them by.
+    """Train autoencoder and denoiser, one after the other, on a folder of pictures; or a classifier or guide for them.
 
     Writes a checkpoint that the app lists as soon as it is complete, with a model card, and in its training/ folder
     the resolved settings, a log as JSONL and as TensorBoard events, sample grids, plots and what --resume needs.

@@ -6,6 +6,7 @@ import filecmp
 import re
 import shutil
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,11 +25,17 @@ from ddpm_core.networks.tables import default
 from ddpm_core.networks.text import SPECIAL
 from ddpm_core.networks.unet import Denoiser
 from ddpm_core.networks.vae import VAE
-from ddpm_core.training.settings import DenoiserSettings, StageSettings, TrainRequest, VaeSettings
+from ddpm_core.training.distributed import ALONE, World
+from ddpm_core.training.settings import DenoiserSettings, StageName, StageSettings, TrainRequest, VaeSettings
 
 LATENT_ENDS = (  # as wide as the latent, of a UNet and of a DiT
     "input.weight", "output.2.weight", "output.2.bias", "output.weight", "output.bias",
 )  # fmt: skip
+# Stages of what guides a checkpoint that is there: what they make, as config.json has it, and how it has it without.
+GUIDING: dict[StageName, dict[str, Any]] = {
+    "classifier": {"classifier": {}},
+    "guide": {"guide": {}, "guidance": 1.0, "guidance_interval": None},
+}
 LABEL, TIME_BIAS = "label.weight", "time.2.bias"
 TEXT, EMBEDDING = re.compile(r"(^|\.)(text|cross_attention)\."), "text.embedding.weight"
 
@@ -38,7 +45,7 @@ def start_of(given: Mapping[str, Any]) -> Path | None:
     if "init" in given:
         return Path(given["init"])
     out = given.get("out")
-    guided = given.get("stage") == "classifier" and out is not None and (Path(out) / checkpoint.CONFIG).exists()
+    guided = given.get("stage") in GUIDING and out is not None and (Path(out) / checkpoint.CONFIG).exists()
     return Path(str(out)) if guided else None
 
 
@@ -145,6 +152,37 @@ def take_codec(request: TrainRequest) -> list[str]:
     name = checkpoint.CODEC_WEIGHTS
     write_atomically(request.out / name, lambda partial: shutil.copyfile(folder / name, partial))
     return [f"The {'autoencoder' if config.codec == 'vae' else 'codec'} is that of {folder}, as it is."]
+
+
+def take_checkpoint(
+    request: TrainRequest, stage: StageName, world: World = ALONE
+) -> tuple[CheckpointConfig, list[str]]:
+    """The checkpoint that a stage of `GUIDING` makes something for, in `request.out`, and what to say of it.
+
+    Where that folder has none, the one of --init is copied there, but for what the stage makes anew.
+
+    Raises:
+        CheckpointError: there is none in either, or it was trained at another size.
+    """
+    notes = []
+    if world.is_main and not (request.out / checkpoint.CONFIG).exists():
+        if request.init is None:
+            raise CheckpointError(
+                f"{request.out} holds no checkpoint to guide; train one there first, or name one with --init."
+            )
+        checkpoint.load_parts(request.init)  # or it cannot be, and nothing is written
+        weights = (f"{name}.safetensors" for name in ("vae", "denoiser", *GUIDING) if name != stage)
+        for name in weights:
+            if (request.init / name).exists():
+                write_atomically(request.out / name, partial(shutil.copyfile, request.init / name))
+        without = checkpoint.read_config(request.init).model_copy(update=GUIDING[stage])
+        checkpoint.write_config(request.out, without)  # last: with it, the folder is a checkpoint
+        notes = [f"Autoencoder and denoiser are those of {request.init}, as they are."]
+    world.barrier()  # the checkpoint is there
+    config = checkpoint.read_config(request.out)
+    if config.size != request.size:
+        raise CheckpointError(f"{request.out} was trained at {config.size} pixels; choose --size {config.size}.")
+    return config, notes
 
 
 def _start(request: TrainRequest) -> tuple[Path, CheckpointConfig]:

@@ -25,11 +25,12 @@ from ddpm_core.requests import MAX_SEED, Request
 from ddpm_core.training.losses import Weighting
 from ddpm_core.training.timesteps import TimestepDraw
 
-StageName = Literal["vae", "denoiser", "classifier"]
+StageName = Literal["vae", "denoiser", "classifier", "guide"]
 STAGES: dict[StageName, str] = {  # in order, as people call them
     "vae": "autoencoder",
     "denoiser": "denoiser",
     "classifier": "classifier",
+    "guide": "guide",
 }
 PRIVATE = {"data", "out", "stage", "resume", "device", "threads", "init"}  # of this machine, not of the checkpoint
 
@@ -187,18 +188,50 @@ class ClassifierSettings(StageSettings):
     dropout: float = Field(default(NoisyClassifier, "dropout"), ge=0, lt=1, description="fraction of channels dropped")
 
 
+class GuideSettings(StageSettings):
+    """The small denoiser from whose mistakes a checkpoint's own is steered away (`guidance.autoguidance`).
+
+    It learns as the denoiser's settings say, but for these.
+    """
+
+    SHAPE = ("channels", "blocks")
+
+    # What the shipped faces-128 is guided by: 80,000 examples, some minutes on one CPU core.
+    iterations: int = Field(2_500, ge=1, description="optimiser steps")
+    batch_size: int = Field(32, ge=1, le=4096, description="pictures per micro-batch")
+    learning_rate: float = Field(1e-3, gt=0, le=1, description="peak learning rate of AdamW")
+    channels: Widths = Field(
+        (32, 64, 192), description="width per level, finest first, less than the denoiser's; of a transformer one"
+    )
+    blocks: int = Field(1, ge=1, le=32, description="residual blocks per level and direction, or a transformer's")
+    scale: float = Field(1.5, ge=0, le=10, description="how far the checkpoint is steered away from it; 1 not at all")
+    first: int | None = Field(None, ge=0, description="first timestep at which it is; with last, or all are")
+    last: int | None = Field(None, ge=0, description="last timestep at which it is")
+
+    @model_validator(mode="after")
+    def _is_an_interval(self) -> Self:
+        if (self.first is None) != (self.last is None) or (self.interval and self.interval[0] > self.interval[1]):
+            raise ValueError("a guide has a first timestep and a last, which is not below it, or neither")
+        return self
+
+    @property
+    def interval(self) -> tuple[int, int] | None:
+        """The timesteps at which the checkpoint is steered; None for all."""
+        return None if self.first is None or self.last is None else (self.first, self.last)
+
+
 class TrainRequest(Request):
-    """A training run: autoencoder, denoiser or one after the other; or a classifier to guide a denoiser by."""
+    """A training run: autoencoder, denoiser or one after the other; or what a denoiser is guided by."""
 
     data: Path = Field(
         description="folder of pictures, a .zip or .tar of one, .parquet as Hugging Face datasets writes it, or a "
         ".npz in MNIST's layout; class folders, train/ and val/ beside each other and a labels.csv are understood"
     )
     out: Path = Field(description="checkpoint folder to write")
-    stage: Literal["all", "vae", "denoiser", "classifier"] = Field(
+    stage: Literal["all", "vae", "denoiser", "classifier", "guide"] = Field(
         "all",
         description="what to train: autoencoder and denoiser, one of them, or, for a checkpoint that is there, a "
-        "classifier to guide it by",
+        "classifier to guide it by, or a weaker denoiser to be its guide",
     )
     size: int = Field(128, ge=8, le=1024, description="side of the training pictures, pixels")
     resume: bool = Field(False, description="continue the interrupted run in --out")
@@ -244,6 +277,7 @@ class TrainRequest(Request):
     vae: VaeSettings = VaeSettings()
     denoiser: DenoiserSettings = DenoiserSettings()
     classifier: ClassifierSettings = ClassifierSettings()
+    guide: GuideSettings = GuideSettings()
 
     @model_validator(mode="after")
     def _something_to_learn(self) -> Self:
@@ -260,7 +294,8 @@ class TrainRequest(Request):
 
     def recorded(self, stage: StageName) -> dict[str, Any]:
         """The settings that one stage's run resolved to, as JSON takes them, without what is of this machine alone."""
-        return self.model_dump(mode="json", exclude=PRIVATE | (set(STAGES) - {stage}))
+        own = {"guide", "denoiser"} if stage == "guide" else {stage}  # a guide learns by the denoiser's settings, too
+        return self.model_dump(mode="json", exclude=PRIVATE | (set(STAGES) - own))
 
 
 OPTIMISER = tuple(StageSettings.model_fields)
@@ -282,5 +317,7 @@ GROUPS: dict[str, tuple[str, ...]] = {  # settings by their place, as the page's
     "How the denoiser learns": tuple(f"denoiser.{name}" for name in OPTIMISER),
     "Classifier to guide by": tuple(f"classifier.{name}" for name in ClassifierSettings.SHAPE),
     "How the classifier learns": tuple(f"classifier.{name}" for name in OPTIMISER),
+    "Guide": tuple(f"guide.{name}" for name in (*GuideSettings.SHAPE, "scale", "first", "last")),
+    "How the guide learns": tuple(f"guide.{name}" for name in OPTIMISER),
     "Run": ("precision", "seed", "save_every", "sample_every", "device", "threads"),
 }  # fmt: skip

@@ -16,6 +16,7 @@ from ddpm_core.training.settings import (
     STAGES,
     ClassifierSettings,
     DenoiserSettings,
+    GuideSettings,
     TrainRequest,
     VaeSettings,
 )
@@ -123,4 +124,5 @@ def test_every_setting_stands_in_one_group() -> None:
     wanted |= {f"vae.{name}" for name in VaeSettings.model_fields}
     wanted |= {f"denoiser.{name}" for name in DenoiserSettings.model_fields}
     wanted |= {f"classifier.{name}" for name in ClassifierSettings.model_fields}
+    wanted |= {f"guide.{name}" for name in GuideSettings.model_fields}
     assert sorted(places) == sorted(wanted)

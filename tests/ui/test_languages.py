@@ -30,7 +30,8 @@ COMPOSED = {  # put together from parts, in ui/training, ui/tabs, ddpm_core and 
     "{name} does not know, and passes over: {words}.",
     "{name} reads {most} words and commas at most; the last {count} of the prompt are left out.",
     "spiral", "moons",  # of ddpm_core/inspection/point_sets.py, as its other shapes
-    "Download MP4", "Loss of the autoencoder", "Loss of the denoiser", "Loss of the classifier", "Warning", "Info",
+    "Download MP4", "Loss of the autoencoder", "Loss of the denoiser", "Loss of the classifier", "Loss of the guide",
+    "Warning", "Info",
     "The left one", "The right one", "The left one is real", "The right one is real",
     "A face if one is painted. Around the paint, small parts of large pictures come out finer.",
     "A photo is cut to the face in it, or without one to the square in its middle; what comes out is as large as the "

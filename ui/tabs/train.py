@@ -44,6 +44,7 @@ GRID_CAPTION = {
     "vae": "Autoencoder after {} steps: pictures, each with what comes back beside it.",
     "denoiser": "Denoiser after {} steps: made from noise.",
     "classifier": "Classifier after {} steps: made from noise, guided to classes by it alone.",
+    "guide": "Guide after {} steps: made from noise, above without it, below steered away from it.",
 }
 CLOSED = (
     "Training is off, because this page may be open to others than the owner of the machine. Started with "

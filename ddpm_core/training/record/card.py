@@ -24,6 +24,7 @@ from ddpm_core.checkpoints.native import (
     CLASSIFIER_WEIGHTS,
     CODEC_WEIGHTS,
     DENOISER_WEIGHTS,
+    GUIDE_WEIGHTS,
     CheckpointConfig,
     build,
     read_config,
@@ -32,6 +33,7 @@ from ddpm_core.cli import merge
 from ddpm_core.diffusion.diffuser import Diffuser
 from ddpm_core.networks.noisy_classifier import NoisyClassifier
 from ddpm_core.networks.tables import BACKBONES, CODECS, default
+from ddpm_core.training.initialization import GUIDING
 from ddpm_core.training.losses import DECILES
 from ddpm_core.training.record.journal import grids_of, rows_of, runs_of
 from ddpm_core.training.record.progress import in_hours
@@ -174,6 +176,12 @@ def _parts(config: CheckpointConfig, out: Path) -> str:
         lines.append([kind, what, _count(unet), f"`{DENOISER_WEIGHTS}`"])
         diffuser = build(Diffuser, config.diffuser, out)
         lines.append(["diffuser", f"{diffuser.schedule}, {diffuser.num_timesteps} states", "-", "`config.json`"])
+    if config.guide:
+        with torch.device("meta"):
+            guide = build(BACKBONES[config.backbone], config.guide, out)
+        when = " to ".join(map(str, config.guidance_interval)) if config.guidance_interval else "all"
+        what = f"weaker, steered away from with scale {config.guidance:g} at timesteps {when}"
+        lines.append(["guide", what, _count(guide), f"`{GUIDE_WEIGHTS}`"])
     if config.classifier:
         with torch.device("meta"):
             classifier = build(NoisyClassifier, config.classifier, out)
@@ -224,7 +232,7 @@ def _where(run: dict[str, Any]) -> str:
 
 def _commands(config: CheckpointConfig, name: str) -> list[str]:
     recorded = {stage: config.training[stage] for stage in STAGES if stage in config.training}
-    guiding = recorded.pop("classifier", None)  # which is always a run of its own
+    guiding = {stage: recorded.pop(stage) for stage in GUIDING if stage in recorded}  # which are runs of their own
     if not recorded and not guiding:
         return []
     shared = [{key: value for key, value in settings.items() if key not in STAGES} for settings in recorded.values()]
@@ -233,8 +241,7 @@ def _commands(config: CheckpointConfig, name: str) -> list[str]:
         lines = [command(merge(*recorded.values()), name)]
     else:
         lines = [command(settings, name, stage) for stage, settings in recorded.items()]
-    if guiding:
-        lines.append(command(guiding, name, "classifier"))
+    lines += [command(settings, name, stage) for stage, settings in guiding.items()]
     return ["\n".join(["```sh", *lines, "```"])]
 
 

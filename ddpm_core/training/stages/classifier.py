@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 
 import torch
@@ -12,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ddpm_core.checkpoints import native as checkpoint
-from ddpm_core.checkpoints.atomic import CheckpointError, write_atomically
+from ddpm_core.checkpoints.atomic import CheckpointError
 from ddpm_core.diffusion.diffuser import Diffuser
 from ddpm_core.diffusion.samplers import last
 from ddpm_core.images.files import contact_sheet
@@ -23,6 +21,7 @@ from ddpm_core.networks.noisy_classifier import NoisyClassifier
 from ddpm_core.pipeline import LatentDiffusion
 from ddpm_core.requests import GenerateRequest
 from ddpm_core.training.distributed import ALONE, World
+from ddpm_core.training.initialization import take_checkpoint
 from ddpm_core.training.loop import batch_index
 from ddpm_core.training.pictures import Pictures
 from ddpm_core.training.resume import refuse_other_classes
@@ -66,14 +65,10 @@ class ClassifierStage:
         Raises:
             CheckpointError: there is no checkpoint with classes, or pictures and checkpoint do not fit each other.
         """
-        notes = take_checkpoint(request) if world.is_main else []
-        world.barrier()  # the checkpoint is there
-        config, device = checkpoint.read_config(request.out), pick_device(request.device)
+        (config, notes), device = take_checkpoint(request, "classifier", world), pick_device(request.device)
         if not config.classes:
             raise CheckpointError(f"{request.out} has no classes, so there is nothing to guide it to.")
         refuse_other_classes(request.out, pictures.classes)
-        if config.size != request.size:
-            raise CheckpointError(f"{request.out} was trained at {config.size} pixels; choose --size {config.size}.")
         codec, diffuser = checkpoint.load_codec(request.out, device), checkpoint.load_diffuser(request.out)
         torch.manual_seed(request.seed)
         arguments = shape_of(request.classifier, codec, len(config.classes))
@@ -150,22 +145,3 @@ def shape_of(settings: ClassifierSettings, codec: Codec, classes: int) -> dict[s
     """The classifier's constructor arguments."""
     shape = {name: getattr(settings, name) for name in settings.SHAPE}
     return shape | {"latent_channels": codec.latent_channels, "classes": classes}
-
-
-def take_checkpoint(request: TrainRequest) -> list[str]:
-    """Copy the checkpoint of --init into a folder that has none; returns what to say of it.
-
-    Raises:
-        CheckpointError: there is none in either.
-    """
-    if (request.out / checkpoint.CONFIG).exists():
-        return []
-    if request.init is None:
-        raise CheckpointError(
-            f"{request.out} holds no checkpoint to guide; train one there first, or name one with --init."
-        )
-    checkpoint.load_parts(request.init)  # or it cannot be, and nothing is written
-    names = (*checkpoint.FILES, checkpoint.GUIDE_WEIGHTS)
-    for name in reversed([name for name in names if (request.init / name).exists()]):  # the config last
-        write_atomically(request.out / name, partial(shutil.copyfile, request.init / name))
-    return [f"Autoencoder and denoiser are those of {request.init}, as they are."]

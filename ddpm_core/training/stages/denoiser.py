@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import torch
 from torch import Tensor
@@ -28,7 +28,7 @@ from ddpm_core.pipeline import LatentDiffusion
 from ddpm_core.requests import MAX_PROMPT, GenerateRequest
 from ddpm_core.training.captions import drawn_captions
 from ddpm_core.training.distributed import ALONE, World
-from ddpm_core.training.initialization import guided_output, has_codec_for, start_denoiser, take_codec
+from ddpm_core.training.initialization import GUIDING, guided_output, has_codec_for, start_denoiser, take_codec
 from ddpm_core.training.loop import batch_index
 from ddpm_core.training.losses import denoiser_loss, loss_by_decile, with_labels_dropped
 from ddpm_core.training.pictures import Pictures
@@ -89,7 +89,7 @@ class DenoiserStage:
         self.loss_state = LossAwareSampler(self.diffuser.num_timesteps) if loss_aware else None
 
     @classmethod
-    def prepare(cls, request: TrainRequest, pictures: Pictures, world: World = ALONE) -> DenoiserStage:
+    def prepare(cls, request: TrainRequest, pictures: Pictures, world: World = ALONE) -> Self:
         """The stage with all it needs: the codec of `request.out`, written there if missing; a denoiser, new or of
         --init; the latents of all pictures.
 
@@ -168,10 +168,7 @@ class DenoiserStage:
 
     @torch.inference_mode()
     def evaluate(self, unet: Denoiser, grid: Path) -> dict[str, float]:
-        """Samples of fixed seeds as a picture; the loss on held-out latents with fixed noise.
-
-        It is the plain loss, whatever is done to training examples, so that runs compare.
-        """
+        """Samples of fixed seeds as a picture; the loss on held-out latents, so that runs compare."""
         model = LatentDiffusion(
             self.codec, unet, self.diffuser, self.request.size, classes=self.classes, words=self.words
         )
@@ -181,15 +178,20 @@ class DenoiserStage:
         save_grid(contact_sheet(model.codec.decode(sampled), 8 if self.classes or self.words else None), grid)
         if self.held_out is None:
             return self.by_decile(unet, "train", self.train)
+        loss = self.held_out_loss(unet, self.held_out)
+        return {"held_out_loss": loss} | self.by_decile(unet, "held_out", self.held_out)
+
+    def held_out_loss(self, unet: Denoiser, held_out: LatentSet) -> float:
+        """The loss on latents with fixed noise: the plain one, whatever is done to training examples."""
         torch.manual_seed(0)
         settings, losses = self.request.denoiser, []
         for number in range(HELD_OUT_BATCHES):
             micro_batch = MicroBatch(number=number, batch_size=settings.batch_size)
-            index, clean, label = self.batch(self.held_out, micro_batch)
+            index, clean, label = self.batch(held_out, micro_batch)
             plain = settings.timesteps, settings.clamp_share, settings.weighting, label, self.teacher
-            tokens = self.tokens(self.held_out, index, label)
+            tokens = self.tokens(held_out, index, label)
             losses.append(denoiser_loss(unet, clean, self.diffuser, *plain, tokens=tokens)["loss"].item())
-        return {"held_out_loss": sum(losses) / len(losses)} | self.by_decile(unet, "held_out", self.held_out)
+        return sum(losses) / len(losses)
 
     def shown(self) -> list[dict[str, str]]:
         """What each row of samples is asked for: captions, or classes, or nothing twice."""
@@ -213,11 +215,7 @@ class DenoiserStage:
         parts: dict[str, Any] = {"backbone": settings.backbone, "denoiser": shape, "classes": classes}
         parts |= {"words": list(self.words)}
         parts |= {"diffuser": self.diffuser.config()}
-        parts |= {
-            "guide": {},
-            "guidance": 1.0,
-            "guidance_interval": None,
-        }  # of the denoiser that was there before, if any
+        parts |= GUIDING["guide"]  # of the denoiser that was there before, if any
         write_checkpoint(self.request, "denoiser", unet, finished, size=self.request.size, **parts)
 
 

@@ -21,6 +21,7 @@ from ddpm_core.training.settings import STAGES, StageName, StageSettings, TrainR
 from ddpm_core.training.stages.classifier import ClassifierStage
 from ddpm_core.training.stages.critic import AdversarialVaeStage
 from ddpm_core.training.stages.denoiser import DenoiserStage, words_read
+from ddpm_core.training.stages.guide import GuideStage
 from ddpm_core.training.stages.stage import Stage, weights_file
 from ddpm_core.training.stages.vae import MEASURED, VaeStage
 from ddpm_core.training.state import load_state, save_state
@@ -64,6 +65,8 @@ def prepare(stage: StageName, request: TrainRequest, pictures: Pictures, world: 
         return DenoiserStage.prepare(request, pictures, world)
     if stage == "classifier":
         return ClassifierStage.prepare(request, pictures, world)
+    if stage == "guide":
+        return GuideStage.prepare(request, pictures, world)
     return (AdversarialVaeStage if request.vae.adversarial_weight else VaeStage).prepare(request, pictures)
 
 

@@ -65,6 +65,13 @@ def test_it_learns_to_read_noisy_latents_and_the_checkpoint_is_guided_by_it(tmp_
     assert "--stage classifier" in text
 
 
+def test_a_checkpoint_that_has_one_is_copied_without_it(tmp_path: Path, shades: Pictures) -> None:
+    first, second = write_class_checkpoint(tmp_path / "first"), tmp_path / "second"
+    few = {"classifier": LEARNS | {"iterations": 1}, "sample_every": 1}
+    run_all("classifier", request_for(first, **few), shades)
+    assert run_all("classifier", request_for(second, init=first, **few), shades) == [1]
+
+
 def test_shards_of_a_batch_are_the_batch(tmp_path: Path, shades: Pictures) -> None:
     out = write_class_checkpoint(tmp_path / "own")
     labels = shades.train.labels

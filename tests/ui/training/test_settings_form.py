@@ -11,7 +11,15 @@ import pytest
 
 from ddpm_core.networks.mixers import Mixer
 from ddpm_core.training.presets import PRESETS
-from ddpm_core.training.settings import GROUPS, STAGES, ClassifierSettings, DenoiserSettings, TrainRequest, VaeSettings
+from ddpm_core.training.settings import (
+    GROUPS,
+    STAGES,
+    ClassifierSettings,
+    DenoiserSettings,
+    GuideSettings,
+    TrainRequest,
+    VaeSettings,
+)
 from ui.training.order import Order
 from ui.training.settings_form import INIT, NOT_ON_PAGE, Form, place_settings, preset_values
 
@@ -28,6 +36,7 @@ def test_every_setting_has_a_control(form: Form) -> None:
     wanted |= {f"vae.{name}" for name in VaeSettings.model_fields}
     wanted |= {f"denoiser.{name}" for name in DenoiserSettings.model_fields}
     wanted |= {f"classifier.{name}" for name in ClassifierSettings.model_fields}
+    wanted |= {f"guide.{name}" for name in GuideSettings.model_fields}
     assert set(form) == wanted
     assert {
         "codec",

@@ -1,0 +1,92 @@
+"""A stage beside the two: a small denoiser, from whose mistakes a checkpoint's own is steered away (autoguidance)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Self
+
+import torch
+from pydantic import ValidationError
+
+from ddpm_core.checkpoints import native as checkpoint
+from ddpm_core.checkpoints.atomic import CheckpointError
+from ddpm_core.checkpoints.native import CheckpointConfig
+from ddpm_core.diffusion.samplers import last
+from ddpm_core.errors import complaint
+from ddpm_core.images.files import contact_sheet
+from ddpm_core.networks.unet import Denoiser
+from ddpm_core.pipeline import LatentDiffusion
+from ddpm_core.requests import GenerateRequest
+from ddpm_core.training.distributed import ALONE, World
+from ddpm_core.training.initialization import take_checkpoint
+from ddpm_core.training.pictures import Pictures
+from ddpm_core.training.settings import OPTIMISER, DenoiserSettings, TrainRequest
+from ddpm_core.training.stages.denoiser import DenoiserStage, shape_of
+from ddpm_core.training.stages.stage import record, save_grid, weights_file
+
+SHOWN = 8  # pictures in each row of a sample grid
+
+
+@dataclass
+class GuideStage(DenoiserStage):
+    """Trains a guide on the latents of a checkpoint's codec; `prepare` makes one from a request.
+
+    Attributes:
+        request: what was asked for, with `denoiser_settings` in the denoiser's place.
+        recorded: what was asked for, as it is recorded.
+    """
+
+    recorded: TrainRequest | None = None
+
+    @classmethod
+    def prepare(cls, request: TrainRequest, pictures: Pictures, world: World = ALONE) -> Self:
+        """The stage for the checkpoint in `request.out`, or for a copy there of that of --init.
+
+        A guide knows neither classes nor words: it has a part in what is made without.
+
+        Raises:
+            CheckpointError: there is no checkpoint, or pictures, settings and checkpoint do not fit each other.
+        """
+        config, notes = take_checkpoint(request, "guide", world)
+        settings = denoiser_settings(request, config)
+        plain = replace(pictures, classes=(), words=(), train=replace(pictures.train, labels=None, captions=None))
+        if pictures.held_out is not None:
+            plain = replace(plain, held_out=replace(pictures.held_out, labels=None, captions=None))
+        stage = super().prepare(request.model_copy(update={"denoiser": settings, "init": None}), plain, world)
+        return replace(stage, recorded=request, notes=notes)
+
+    @torch.inference_mode()
+    def evaluate(self, unet: Denoiser, grid: Path) -> dict[str, float]:
+        """Samples of the checkpoint as a picture, a row without and a row with this guide; its held-out loss."""
+        rows, parts = [], checkpoint.load_parts(self.request.out, self.device)
+        for guidance in (1.0, self.request.guide.scale):
+            guided = {"guide": unet, "guidance": guidance, "guidance_interval": self.request.guide.interval}
+            model = LatentDiffusion(**vars(parts) | guided)
+            label = None if model.unconditional else model.classes[0]
+            rows.append(last(model.generate(GenerateRequest(count=SHOWN, steps=10, guidance=1, label=label))).latent)
+        save_grid(contact_sheet(self.codec.decode(torch.cat(rows)), SHOWN), grid)
+        return {} if self.held_out is None else {"held_out_loss": self.held_out_loss(unet, self.held_out)}
+
+    def export(self, unet: Denoiser, finished: int | None) -> None:
+        """Write weights, then config: killed in between, a checkpoint without a guide is what it was."""
+        settings = self.request.guide
+        checkpoint.write_weights(weights_file(self.request.out, "guide"), unet, finished)
+        shape = shape_of(self.request.denoiser) | {"latent_channels": self.codec.latent_channels, "classes": 0}
+        made = {"guide": shape, "guidance": settings.scale, "guidance_interval": settings.interval}
+        record(self.recorded or self.request, "guide", **made)
+
+
+def denoiser_settings(request: TrainRequest, config: CheckpointConfig) -> DenoiserSettings:
+    """How a checkpoint's guide learns: as its denoiser would, on its schedule, with the guide's size and optimiser.
+
+    Raises:
+        CheckpointError: they do not suit its backbone.
+    """
+    own = {name: getattr(request.guide, name) for name in (*request.guide.SHAPE, *OPTIMISER)}
+    schedule = config.diffuser.get("schedule", DenoiserSettings().schedule)
+    values = dict(request.denoiser) | own | {"backbone": config.backbone, "schedule": schedule, "learns": "data"}
+    try:
+        return DenoiserSettings.model_validate(values)
+    except ValidationError as error:
+        raise CheckpointError(f"There can be no such guide: {complaint(error)}") from None
