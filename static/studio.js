@@ -73,13 +73,13 @@
     },
   };
 
-  // A word under a prompt box is added to what is typed there.
+  // A word under a prompt box is added to what is typed there; a whole prompt takes its place.
   addEventListener("click", (event) => {
-    const chip = event.target.closest?.(".chips [data-word]");
+    const chip = event.target.closest?.(".chips :is([data-word], [data-prompt])");
     const box = chip && document.querySelector(`#${chip.parentElement.dataset.into} :is(textarea, input)`);
     if (!box) return;
     const typed = box.value.trimEnd();
-    const added = typed ? `${typed} ${chip.dataset.word}` : chip.dataset.word;
+    const added = chip.dataset.prompt ?? (typed ? `${typed} ${chip.dataset.word}` : chip.dataset.word);
     Object.getOwnPropertyDescriptor(Object.getPrototypeOf(box), "value").set.call(box, added);
     box.dispatchEvent(new Event("input", { bubbles: true }));
   });

@@ -142,6 +142,7 @@ def write_word_checkpoint(folder: Path, **more: object) -> Path:
     unet = shake(UNet(**shape), seed=4)
     codec.measure_latents(codec.means(torch.rand(8, 3, SIZE, SIZE) * 2 - 1))
     parts = {"codec": "pixel", "vae": {"stride": 4}, "denoiser": shape, "words": WORDS}
+    parts |= {"prompts": ["red ant, blue skin"]}
     checkpoint.write_config(folder, CheckpointConfig(size=SIZE, **parts))
     checkpoint.write_weights(folder / checkpoint.CODEC_WEIGHTS, codec)
     checkpoint.write_weights(folder / checkpoint.DENOISER_WEIGHTS, unet)

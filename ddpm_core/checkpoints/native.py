@@ -77,6 +77,7 @@ class Parts:
     framing: Framing = "any"
     defaults: dict[str, dict[str, Any]] = field(default_factory=dict)
     words: tuple[str, ...] = ()
+    prompts: tuple[str, ...] = ()
     classifier: NoisyClassifier | None = None
 
 
@@ -104,6 +105,7 @@ class CheckpointConfig(BaseModel):
     diffuser: dict[str, Any] = {}  # of Diffuser
     classes: list[str] = []  # their names, by number; empty if it was trained without
     words: list[str] = []  # that it knows of captions, by number; not in the file if it was trained without
+    prompts: list[str] = []  # captions to begin with, shown beside the prompt box; not in the file if there are none
     framing: Framing = "any"  # what the training pictures show
     # How it works best, where the requests' own defaults are not it, by action: {"inpaint": {"clamp": "clean"}}. Not in
     # the file if there is nothing to say.
@@ -115,7 +117,7 @@ class CheckpointConfig(BaseModel):
 def write_config(folder: Path, config: CheckpointConfig) -> None:
     """Write `config.json` into a checkpoint folder, atomically."""
     fields = config.model_dump(mode="json", by_alias=True)
-    for name in ("backbone", "guidance_interval", "words", "defaults", "classifier"):
+    for name in ("backbone", "guidance_interval", "words", "prompts", "defaults", "classifier"):
         if fields[name] == CheckpointConfig.model_fields[name].default:
             del fields[name]  # readers older than this field refuse what they do not know
     text = json.dumps(fields, indent=2) + "\n"
@@ -253,7 +255,7 @@ def load_parts(folder: Path, device: str | torch.device = "cpu") -> Parts:
     return Parts(
         codec, denoiser, diffuser, config.size, config.about, guide, config.guidance,
         config.guidance_interval, tuple(config.classes), framing=config.framing, defaults=config.defaults,
-        words=tuple(config.words), classifier=classifier,
+        words=tuple(config.words), prompts=tuple(config.prompts), classifier=classifier,
     )  # fmt: skip
 
 

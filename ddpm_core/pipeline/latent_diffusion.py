@@ -71,6 +71,7 @@ class LatentDiffusion(Conditioning, Uploads, HubMixin):
         folder: where it was loaded from; None if it was put together from parts.
         defaults: what `request` sets unless told otherwise, by action and field; all else is as requests have it.
         words: that it knows in prompts, sorted; empty without words.
+        prompts: some to begin with.
         classifier: tells its classes apart in noisy latents, to guide by (`classifier_guidance`); None without one.
 
     Raises:
@@ -93,6 +94,7 @@ class LatentDiffusion(Conditioning, Uploads, HubMixin):
         framing: Framing = "any",
         defaults: Mapping[str, dict[str, Any]] | None = None,
         words: Sequence[str] = (),
+        prompts: Sequence[str] = (),
         classifier: nn.Module | None = None,
     ):
         if framing not in get_args(Framing):
@@ -101,7 +103,7 @@ class LatentDiffusion(Conditioning, Uploads, HubMixin):
         self.guide, self.guidance, self.guidance_interval = guide, guidance, guidance_interval
         self.size, self.name, self.about, self.classes, self.limit = size, name, about, tuple(classes), limit
         self.framing, self.defaults, self.words = framing, dict(defaults or {}), tuple(words)
-        self.classifier = classifier
+        self.prompts, self.classifier = tuple(prompts), classifier
         self.vocabulary = Vocabulary(self.words, denoiser.text.length) if denoiser.text else None
         self.device = codec.latent_mean.device
         predict: Predictor = predictor(denoiser, diffuser)

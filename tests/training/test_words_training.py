@@ -80,6 +80,7 @@ def test_two_words_are_learned_from_the_command_line_to_the_samples(call, walls:
     config = checkpoint.read_config(out)
     assert config.words == ["a", "blue", "plain", "red", "wall"]
     assert (config.denoiser["words"], config.denoiser["text_width"]) == (5, 64)
+    assert config.prompts == ["a wall: blue, plain"]
     card = (out / "README.md").read_text(encoding="utf-8")
     assert "Words: a, blue, plain, red, wall." in card
     assert "asked for in 5 words" in card
@@ -161,7 +162,7 @@ def test_mirror_images_keep_their_caption_and_pictures_without_words_are_learned
     plain = request_for(walls, tmp_path / "plain", denoiser={"text_width": 0})
     run_all("denoiser", plain, read_pictures(plain), until=1)
     said = json.loads((plain.out / checkpoint.CONFIG).read_text())
-    assert "words" not in said
+    assert not {"words", "prompts"} & said.keys()
     assert not [name for name in said["denoiser"] if "text" in name or "words" in name]
 
 

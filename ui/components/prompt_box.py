@@ -14,6 +14,7 @@ from ui.errors import as_warning
 from ui.models import Shelf
 
 MOST_CHIPS = 300  # words that stand under the box; of more, the first
+MOST_PROMPTS = 6
 
 
 def prompt_row(
@@ -64,9 +65,16 @@ def _passed_over(model: LatentDiffusion, typed: str) -> dict[str, Any]:
 
 
 def _chips(model: LatentDiffusion, into: str) -> str:
-    """The words as buttons; static/studio.js puts them into the box of that id."""
+    """Prompts to begin with, and the words, as buttons; static/studio.js puts them into the box of that id."""
+    whole = "".join(
+        f'<button type="button" data-prompt="{(prompt := html.escape(one))}">{prompt}</button>'
+        for one in model.prompts[:MOST_PROMPTS]
+    )
     buttons = "".join(
         f'<button type="button" data-word="{(word := html.escape(one))}">{word}</button>'
         for one in model.words[:MOST_CHIPS]
     )
-    return f'<div class="chips" data-into="{into}">{buttons}</div>'
+    shelves = [
+        f'<div class="chips{more}" data-into="{into}">{each}</div>' for more, each in ((" whole", whole), ("", buttons))
+    ]
+    return "".join(shelves if whole else shelves[1:])

@@ -213,7 +213,7 @@ class DenoiserStage:
         shape = shape_of(settings, len(self.words))
         shape |= {"latent_channels": self.codec.latent_channels, "classes": len(classes)}
         parts: dict[str, Any] = {"backbone": settings.backbone, "denoiser": shape, "classes": classes}
-        parts |= {"words": list(self.words)}
+        parts |= {"words": list(self.words), "prompts": self.prompts}
         parts |= {"diffuser": self.diffuser.config()}
         parts |= GUIDING["guide"]  # of the denoiser that was there before, if any
         write_checkpoint(self.request, "denoiser", unet, finished, size=self.request.size, **parts)

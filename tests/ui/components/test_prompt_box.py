@@ -69,6 +69,7 @@ def test_choosing_a_checkpoint_brings_its_words_and_takes_what_was_typed_where_t
         column, typed, chips, note = offer("wordy", "red zebra")
         assert (column["visible"], typed, note["visible"]) == (True, "red zebra", True)
         assert [f'data-word="{word}"' in chips for word in WORDS] == [True] * len(WORDS)
+        assert 'data-prompt="red ant, blue skin"' in chips  # what the checkpoint says one may begin with
         column, typed, _, note = offer("tiny", "red zebra")
         assert (column["visible"], typed, note["visible"]) == (False, "", False)
 
