@@ -85,7 +85,8 @@ def main(
     if mcp:
         typer.echo(f"MCP clients find its tools at {address}/{tools.WHERE}.")
     with trainings:
-        line_of(page).metrics.warmed_up(shelf.load(shelf.first))
+        line = line_of(page)
+        line.pace.begin(line.metrics.warmed_up(shelf.load(shelf.first)))
         block_until_told(page, told, settings.grace)
     leave()
 

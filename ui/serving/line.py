@@ -9,9 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
-from ipaddress import ip_address
 from typing import Any, NoReturn
 
 import gradio as gr
@@ -23,14 +22,28 @@ from gradio.server_messages import EstimationMessage, ProcessCompletedMessage
 
 from ui import site
 from ui.components.events import ONE_AT_A_TIME
+from ui.serving.events import (
+    PAGE,
+    address_of,
+    asked_by,
+    asked_in,
+    batch_of,
+    calls_in,
+    calls_of,
+    company_of,
+    handler_of,
+    kind_of,
+    only_newest,
+    tag_of,
+)
 from ui.serving.metrics import Metrics
 from ui.serving.settings import ServingSettings
-from ui.serving.together import MOST_TOGETHER, Asked, Company
+from ui.serving.together import MOST_TOGETHER, Company
+from ui.serving.waiting import Pace, Work, until_ready
 
 MODEL = ONE_AT_A_TIME["concurrency_id"]
 SHORT = 200  # calls of the model, a picture each: 8 pictures in 20 steps and some more
 LANES = 2  # a long request and a short one beside it
-PAGE = "page"  # kind of what a page does by itself, when another checkpoint is chosen say
 OF_A_PAGE = 24  # of these at a time; they are quick, and there are several at once
 STAYS = 300.0  # seconds that a visitor counts as one after a request
 COME_BACK = 10  # seconds after which one who was refused may try again
@@ -64,7 +77,7 @@ class Line(Queue):
         self.seen: dict[str, float] = {}  # when each visitor last asked
         self.finish: dict[str, float] = {}  # tags: where each visitor's requests that were begun end
         self.now = 0.0  # where a request starts whose visitor has had nothing lately
-        self.pace: float | None = None  # seconds per call of the model
+        self.pace = Pace()
         self.together = MOST_TOGETHER  # pictures that are made in one batch at most
         metrics.watch(lambda: len(self), lambda: len(self.running), lambda: len(self.visitors()))
 
@@ -156,9 +169,9 @@ class Line(Queue):
     def _line_up(self, event: Event) -> None:
         line, session = self.event_queue_per_concurrency_id[MODEL].queue, event.session_hash
         event.calls, event.asked = calls_of(event), asked_by(event)  # type: ignore[attr-defined]
-        ahead = (_tag(one) + _calls(one) for one in line if one.session_hash == session and one is not event)
+        ahead = (tag_of(one) + calls_in(one) for one in line if one.session_hash == session and one is not event)
         event.tag = max(self.now, self.finish.get(session, 0.0), *ahead)  # type: ignore[attr-defined]
-        line.sort(key=_tag)
+        line.sort(key=tag_of)
         self.broadcast_estimations(MODEL)
 
     def get_events(self) -> tuple[list[Event], bool, str] | None:
@@ -168,7 +181,7 @@ class Line(Queue):
         """
         line = self.event_queue_per_concurrency_id.get(MODEL)
         found: tuple[list[Event], bool, str] | None = None
-        if line is not None and (member := next(filter(_company, line.queue), None)) is not None:
+        if line is not None and (member := next(filter(company_of, line.queue), None)) is not None:
             line.queue.remove(member)
             found = [member], False, MODEL
         else:
@@ -176,7 +189,7 @@ class Line(Queue):
             if found is not None and found[2] == MODEL and line is not None:
                 self._gather(found[0][0], line.queue)
         if found is None and line is not None and self._has_a_lane(line.current_concurrency):
-            short = next((event for event in line.queue if _calls(event) <= SHORT), None)
+            short = next((event for event in line.queue if calls_in(event) <= SHORT), None)
             if short is not None:
                 line.queue.remove(short)
                 found = [short], False, MODEL
@@ -184,33 +197,39 @@ class Line(Queue):
             (event,) = found[0]
             # Here, not when its task begins: until then the lane would look free.
             self.running[event] = self.clock()
-            self.finish[event.session_hash] = _tag(event) + _calls(event)
+            self.finish[event.session_hash] = tag_of(event) + calls_in(event)
             asking = len({one.session_hash for one in self._held()})
-            self.now = max(self.now, _tag(event)) + _calls(event) / asking
+            self.now = max(self.now, tag_of(event)) + calls_in(event) / asking
             self.finish = {session: tag for session, tag in self.finish.items() if tag > self.now}
         return found
 
     def _gather(self, first: Event, queue: Sequence[Event]) -> None:
         """Have those in line begin with the first whose pictures can be made in one batch with its own."""
-        if first.asked is None:  # type: ignore[attr-defined]
-            return
-        members, pictures, calls = [first], first.asked.request.count, _calls(first)  # type: ignore[attr-defined]
-        for event in queue:
-            asked: Asked | None = getattr(event, "asked", None)
-            if asked is None or asked.kind != first.asked.kind:  # type: ignore[attr-defined]
-                continue
-            if pictures + asked.request.count <= self.together and calls + _calls(event) <= SHORT:
-                members.append(event)
-                pictures, calls = pictures + asked.request.count, calls + _calls(event)
+        members = self._members(first, queue)
         if len(members) > 1:
             company, place = Company([event.asked.request for event in members]), 0  # type: ignore[attr-defined]
             for event in members:
                 event.company, event.first = company, place  # type: ignore[attr-defined]
                 place += event.asked.request.count  # type: ignore[attr-defined]
 
+    def _members(self, first: Event, queue: Sequence[Event]) -> list[Event]:
+        """The first and those in line that can be made in one batch with it."""
+        members, own = [first], asked_in(first)
+        if own is None:
+            return members
+        pictures, calls = own.request.count, calls_in(first)
+        for event in queue:
+            asked = asked_in(event)
+            if asked is None or asked.kind != own.kind:
+                continue
+            if pictures + asked.request.count <= self.together and calls + calls_in(event) <= SHORT:
+                members.append(event)
+                pictures, calls = pictures + asked.request.count, calls + calls_in(event)
+        return members
+
     def _has_a_lane(self, running: int) -> bool:
         """Whether a short request may begin beside what is running."""
-        return 0 < running < LANES and all(_calls(event) > SHORT for event in self.running)
+        return 0 < running < LANES and all(calls_in(event) > SHORT for event in self.running)
 
     async def process_events(self, events: list[Event], batch: bool, begin_time: float, fn: Any) -> None:
         """Work on a request; when it is cancelled, its thread is told, which goes on until then."""
@@ -239,10 +258,11 @@ class Line(Queue):
         outcome = "stopped" if stopped else OUTCOMES.get(said, "failed")
         if stopped:
             self.finish.pop(event.session_hash, None)  # what was not made is not put to its account
-        if outcome == "done" and _calls(event) > 1:
-            pace = seconds / _calls(event) / _batch(event)
-            self.pace = pace if self.pace is None else 0.7 * self.pace + 0.3 * pace
-        self.metrics.done(kind_of(fn), outcome, waited, seconds, _calls(event))
+        company = company_of(event)
+        if outcome == "done" and (company is None or event.first == 0):  # type: ignore[attr-defined]
+            calls = round(calls_in(event) * batch_of(event))
+            self.pace.note(handler_of(event), calls, seconds, company is not None)
+        self.metrics.done(kind_of(fn), outcome, waited, seconds, calls_in(event))
 
     def broadcast_estimations(self, concurrency_id: str, after: int | None = None) -> None:
         """Tell all who wait for the model which place they have and when their result is likely to be there."""
@@ -254,78 +274,31 @@ class Line(Queue):
                 self.send_message(event, EstimationMessage(rank=rank, rank_eta=ahead, queue_size=len(queue)))
         return None
 
-    def _ahead(self, queue: Sequence[Event]) -> Iterable[float | None]:
+    def _ahead(self, queue: Sequence[Event]) -> list[float | None]:
         """Seconds until each result; None before it is known how fast the model is."""
-        if self.pace is None:
+        if self.pace.seconds(PAGE, 1) is None:
             return [None] * len(queue)
-        pace, now = self.pace, self.clock()
-        left = sum(
-            max(0.0, _calls(event) * pace - (now - since) / _batch(event)) for event, since in self.running.items()
-        )
-        return [left := left + _calls(event) * pace for event in queue]
+        now = self.clock()
+        begun: dict[int, tuple[float, list[Event]]] = {}
+        for event, since in self.running.items():
+            company = company_of(event)
+            begun.setdefault(id(company or event), (since, []))[1].append(event)
+        running = []
+        for since, events in begun.values():
+            work = self._work(events)
+            work.left = max(0.0, work.left - (now - since))
+            running.append(work)
+        ready = until_ready(running, queue, self._work, self._members, LANES)
+        return [ready[event] for event in queue]
+
+    def _work(self, events: Sequence[Event]) -> Work[Event]:
+        first, batched = events[0], len(events) > 1 or company_of(events[0]) is not None
+        calls = sum(map(calls_in, events))
+        seconds = self.pace.seconds(handler_of(first), calls, batched) or 0.0
+        return Work(events, seconds, all(calls_in(event) <= SHORT for event in events))
 
 
 def line_of(page: Blocks) -> Line:
     """The line of a page that `ui.page.build` has built."""
     assert isinstance(page._queue, Line)
     return page._queue
-
-
-def address_of(request: Any) -> str | None:
-    """Where a request comes from, behind proxies that are trusted, too; None for this machine, and if unknown."""
-    host = str(getattr(getattr(request, "client", None), "host", None) or "")
-    with suppress(ValueError):
-        return None if ip_address(host).is_loopback else host
-    return host or None
-
-
-def kind_of(fn: Any) -> str:
-    """What a handler does, in a word."""
-    return getattr(fn.fn, "kind", PAGE)
-
-
-def only_newest(fn: Any) -> bool:
-    """Whether of a handler's requests that wait only a page's newest is worth anything (`events.announced`)."""
-    return getattr(fn.fn, "only_newest", False)
-
-
-def calls_of(event: Event) -> int:
-    """Calls of the model that a request asks for, one picture each; 1 where that is not known."""
-    expects = getattr(event.fn.fn, "expects", None)
-    if expects is None or event.data is None:
-        return 1
-    try:
-        return int(expects(*event.data.data))
-    except Exception:  # whatever programs send, its handler says what is wrong with it
-        return 1
-
-
-def asked_by(event: Event) -> Asked | None:
-    """What a request asks for, if it may be made in one batch with others."""
-    asks = getattr(event.fn.fn, "asks", None)
-    if asks is None or event.data is None:
-        return None
-    try:
-        asked: Asked = asks(*event.data.data)
-        hash(asked.kind)
-    except Exception:  # whatever programs send, its handler says what is wrong with it
-        return None
-    return asked
-
-
-def _tag(event: Event) -> float:
-    return getattr(event, "tag", 0.0)
-
-
-def _calls(event: Event) -> int:
-    return getattr(event, "calls", 1)
-
-
-def _company(event: Event) -> Company | None:
-    return getattr(event, "company", None)
-
-
-def _batch(event: Event) -> float:
-    """How many times as many calls as its own are made in the batch that it is part of."""
-    company = _company(event)
-    return 1.0 if company is None else len(company.seeds) / event.asked.request.count  # type: ignore[attr-defined]

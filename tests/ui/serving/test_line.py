@@ -16,7 +16,7 @@ from gradio.server_messages import EstimationMessage, ProcessCompletedMessage
 
 from ddpm_core.requests import GenerateRequest
 from ui.components.events import ONE_AT_A_TIME, announced
-from ui.serving.line import MODEL, SHORT, Line, address_of
+from ui.serving.line import MODEL, SHORT, Line
 from ui.serving.metrics import Metrics
 from ui.serving.settings import ServingSettings
 from ui.serving.together import Asked
@@ -139,8 +139,6 @@ def test_this_machines_own_address_is_no_visitors() -> None:
     studio = Studio(per_address=1)
     for session in "abc":
         studio.ask(session, address="127.0.0.1")
-    assert [address_of(SimpleNamespace(client=c)) for c in (None, SimpleNamespace(host="::1"))] == [None, None]
-    assert address_of(SimpleNamespace(client=SimpleNamespace(host="2001:db8::1"))) == "2001:db8::1"
 
 
 def test_a_full_line_and_a_closing_app_refuse_in_a_sentence() -> None:
@@ -231,7 +229,7 @@ def test_waiting_visitors_see_their_place_and_a_time_by_what_is_asked() -> None:
     for session, calls in (("a", 100), ("b", 30), ("c", 20)):
         studio.ask(session, calls)
     assert (studio.told("c").rank, studio.told("b").rank_eta) == (2, None)  # nothing has been timed yet
-    studio.line.pace = 0.5
+    studio.line.pace.begin(0.5)
     assert studio.begin() == "a"
     studio.time += 10.0
     studio.line.broadcast_estimations(MODEL)
@@ -250,16 +248,44 @@ def test_what_differs_in_seeds_alone_begins_together_and_others_wait_for_all_of_
     assert [studio.begin(), studio.begin(), studio.begin(), studio.begin()] == ["a", "b", "c", None]
     event = studio.line.event_ids_to_events[number]
     assert (event.company.seeds, event.first) == ([0, 0, 0], 2)  # type: ignore[attr-defined]
-    studio.line.pace = 0.5
+    studio.line.pace.begin(0.5)
     studio.time += 6.0
     studio.line.broadcast_estimations(MODEL)
     assert studio.told("other").rank_eta == pytest.approx(3 * 20 * 0.5 - 6.0 + 20 * 0.5 + 30 * 0.5)
-    studio.line.event_analytics[number]["status"] = "success"
-    studio.line._note(event, event.fn, 0.0, 12.0, stopped=False)
-    assert studio.line.pace == pytest.approx(0.7 * 0.5 + 0.3 * 12.0 / 60)
     for session in "abc":
         studio.end(session)
     assert [studio.begin(), studio.begin()] == ["finer", None]
+
+
+def test_who_waits_for_a_batch_is_told_when_all_of_it_is_ready_by_how_long_batches_took() -> None:
+    studio = Studio()
+    studio.line.pace.begin(0.5)
+    studio.ask("before", 10)
+    for session in "abc":
+        studio.ask(session, 20, fn=studio.batched)
+    assert studio.begin() == "before"
+    studio.line.broadcast_estimations(MODEL)
+    assert [studio.told(session).rank_eta for session in "abc"] == [5.0 + 3 * 20 * 0.5] * 3
+    studio.end("before")
+    assert [studio.begin() for _ in "abc"] == ["a", "b", "c"]
+    for event in list(studio.line.running):  # all see the end of the whole batch; it counts once
+        studio.line.event_analytics[event._id]["status"] = "success"
+        studio.line._note(event, event.fn, 0.0, 12.0, stopped=False)
+        studio.end(event.session_hash)
+    assert studio.line.pace.seconds("try", 60, batched=True) == pytest.approx(12.0)
+    assert studio.line.pace.seconds("try", 60) == pytest.approx(30.0)
+
+
+def test_who_may_run_beside_a_long_one_is_not_told_to_wait_for_its_end() -> None:
+    studio = Studio()
+    studio.line.pace.begin(0.1)
+    studio.ask("long", LONG)
+    assert studio.begin() == "long"
+    studio.ask("longer", LONG)
+    studio.ask("short", 20)
+    studio.line.broadcast_estimations(MODEL)
+    assert studio.told("short").rank_eta == pytest.approx(2 * 20 * 0.1)  # the two share the machine
+    assert studio.told("longer").rank_eta == pytest.approx((LONG + 20 + LONG) * 0.1)
 
 
 def test_a_batch_has_no_more_pictures_than_one_request_may_and_is_over_as_soon_as_a_short_one() -> None:

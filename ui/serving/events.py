@@ -1,0 +1,87 @@
+"""What the line wants to know of a request that stands in it, and of the handler that will answer it."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from ipaddress import ip_address
+from typing import Any
+
+from gradio.queueing import Event
+
+from ui.serving.together import Asked, Company
+
+PAGE = "page"  # kind of what a page does by itself, when another checkpoint is chosen say
+
+
+def address_of(request: Any) -> str | None:
+    """Where a request comes from, behind proxies that are trusted, too; None for this machine, and if unknown."""
+    host = str(getattr(getattr(request, "client", None), "host", None) or "")
+    with suppress(ValueError):
+        return None if ip_address(host).is_loopback else host
+    return host or None
+
+
+def kind_of(fn: Any) -> str:
+    """What a handler does, in a word."""
+    return getattr(fn.fn, "kind", PAGE)
+
+
+def only_newest(fn: Any) -> bool:
+    """Whether of a handler's requests that wait only a page's newest is worth anything (`events.announced`)."""
+    return getattr(fn.fn, "only_newest", False)
+
+
+def calls_of(event: Event) -> int:
+    """Calls of the model that a request asks for, one picture each; 1 where that is not known."""
+    expects = getattr(event.fn.fn, "expects", None)
+    if expects is None or event.data is None:
+        return 1
+    try:
+        return int(expects(*event.data.data))
+    except Exception:  # whatever programs send, its handler says what is wrong with it
+        return 1
+
+
+def asked_by(event: Event) -> Asked | None:
+    """What a request asks for, if it may be made in one batch with others."""
+    asks = getattr(event.fn.fn, "asks", None)
+    if asks is None or event.data is None:
+        return None
+    try:
+        asked: Asked = asks(*event.data.data)
+        hash(asked.kind)
+    except Exception:  # whatever programs send, its handler says what is wrong with it
+        return None
+    return asked
+
+
+def tag_of(event: Event) -> float:
+    """Where it stands in line (`ui.serving.line.Line`)."""
+    return getattr(event, "tag", 0.0)
+
+
+def calls_in(event: Event) -> int:
+    """`calls_of`, as reckoned when it was lined up."""
+    return getattr(event, "calls", 1)
+
+
+def handler_of(event: Event) -> str:
+    """Whose requests take a time alike: the kind, and of what pages do by themselves each."""
+    kind = kind_of(event.fn)
+    return kind if kind != PAGE else f"{kind} {event.fn._id}"
+
+
+def asked_in(event: Event) -> Asked | None:
+    """`asked_by`, as found when it was lined up."""
+    return getattr(event, "asked", None)
+
+
+def company_of(event: Event) -> Company | None:
+    """The batch it is part of."""
+    return getattr(event, "company", None)
+
+
+def batch_of(event: Event) -> float:
+    """How many times as many calls as its own are made in the batch that it is part of."""
+    company = company_of(event)
+    return 1.0 if company is None else len(company.seeds) / event.asked.request.count  # type: ignore[attr-defined]
