@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from operator import itemgetter
 from pathlib import Path
 from typing import Annotated, NamedTuple
 
@@ -21,7 +22,8 @@ import torch
 import typer
 
 from benchmarks.digit_reader import reader
-from benchmarks.judging import REAL, Judge, Row, read_rows, table, write_rows
+from benchmarks.judging import REAL, Judge, table
+from benchmarks.rows import Row, read_rows, write_rows
 from ddpm_core.cli import in_one_sentence, run
 from ddpm_core.data.load import PictureSet
 from ddpm_core.diffusion.guidance import autoguidance
@@ -77,7 +79,7 @@ def main(
         classifier = reader().to(model.device)
         if classifier.classes != len(model.classes) or (poor and poor.classes != model.classes):
             raise UserError("this compares guidance to the ten digits; name checkpoints that have those classes.")
-        rows = read_rows(json_file)
+        rows = read_rows(json_file, itemgetter("name"))
         asked = [name.strip() for name in ways.split(";")]
         chosen = {name: lookup(WAYS, "way of guiding", name) for name in asked}
         names = [REAL, *(name for name, way in chosen.items() if poor or way.auto == 1)]

@@ -1,21 +1,15 @@
-"""The columns that `benchmarks.guidance` and `benchmarks.study` have in common: what pictures of classes measure.
-
-Rows are kept in a file, so that an interrupted benchmark goes on where it was.
-"""
+"""The columns that `benchmarks.guidance` and `benchmarks.study` have in common: what pictures of classes measure."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
-from typing import Any
+from collections.abc import Sequence
 
 import torch
 
-from ddpm_core.checkpoints.atomic import write_atomically
+from benchmarks.rows import Row
+from benchmarks.rows import table as rows_as_table
 from ddpm_core.data.find import DataSet
 from ddpm_core.data.load import PictureSet, load_pictures
-from ddpm_core.errors import UserError
 from ddpm_core.evaluation.classifier import Classifier, classifier_accuracy
 from ddpm_core.evaluation.diversity import diversity
 from ddpm_core.evaluation.feature_distances import REFERENCE, beside
@@ -37,7 +31,6 @@ HEADINGS = {
     "seconds": "s per picture",
     "megabytes": "MB",
 }
-Row = dict[str, Any]
 
 
 class Judge:
@@ -88,30 +81,6 @@ class Judge:
         return load_pictures(sources, self.size, labels=labels[index].tolist())
 
 
-def read_rows(file: Path | None) -> dict[str, Row]:
-    """The rows that a file has, by name; none if there is no such file yet. Raises `UserError`: it is none of ours."""
-    if file is None or not file.exists():
-        return {}
-    try:
-        rows = json.loads(file.read_text(encoding="utf-8"))
-        return {row["name"]: row for row in rows}
-    except (ValueError, TypeError, LookupError):
-        raise UserError(f"{file} holds no rows of this benchmark; name another file, or move it away.") from None
-
-
-def write_rows(file: Path, rows: Iterable[Row]) -> None:
-    """Write rows at once, so that an interruption leaves the earlier ones."""
-    text = json.dumps(list(rows), indent=2) + "\n"
-    write_atomically(file, lambda partial: partial.write_text(text, encoding="utf-8"))
-
-
-def table(rows: Sequence[Mapping[str, Any]], first: str) -> str:
-    """Rows as a table in Markdown, the name first, without columns that no row has."""
-    columns = [name for name in HEADINGS if any(name in row for row in rows)]
-    lines = [[first, *(HEADINGS[name] for name in columns)], ["---"] * (1 + len(columns))]
-    lines += [[row["name"], *(_cell(row.get(name)) for name in columns)] for row in rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
-
-
-def _cell(value: float | None) -> str:
-    return "" if value is None else f"{value:.3g}"
+def table(rows: Sequence[Row], first: str) -> str:
+    """Rows as a table, their names, which are what `first` says, before the columns."""
+    return rows_as_table(rows, {"name": first, **HEADINGS})

@@ -19,17 +19,16 @@ With --json every row is written as soon as it is measured, and the same command
 
 from __future__ import annotations
 
-import json
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from statistics import mean
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, NamedTuple
 
 import torch
 import typer
 
-from ddpm_core.checkpoints.atomic import write_atomically
+from benchmarks.rows import Row, cell, read_rows, table, write_rows
 from ddpm_core.cli import in_one_sentence, run
 from ddpm_core.data.load import PictureSet, find_pictures, load_pictures
 from ddpm_core.diffusion.samplers import SAMPLERS
@@ -60,7 +59,6 @@ HEADINGS = {
     "seconds": "s per picture",
 }
 
-Row = dict[str, Any]
 Judge = Callable[[PictureSet], dict[str, float]]
 
 
@@ -93,17 +91,17 @@ def main(
         each = len(model.classes) or 1
         count = -(-pictures // each) * each
         settings = {setting_of(model, request, count): request for request in requests}
-        rows = read_rows(json_file)
+        rows = read_rows(json_file, setting_in)
         missing = {setting: request for setting, request in settings.items() if setting not in rows}
         if missing:
             judge = by_classifier(model, checkpoint, data, count) if model.classes else by_patches(model, data, count)
             warm_up(model, next(iter(missing.values())))
         for setting, request in missing.items():
             rows[setting] = setting._asdict() | measured(model, request, count, judge)
-            typer.echo(" ".join(map(formatted, rows[setting].values())), err=True)
+            typer.echo(" ".join(map(cell, rows[setting].values())), err=True)
             if json_file:
-                write(json_file, rows.values())
-    typer.echo(table([rows[setting] for setting in settings]))
+                write_rows(json_file, rows.values())
+    typer.echo(as_table([rows[setting] for setting in settings]))
 
 
 def requests_of(
@@ -219,39 +217,15 @@ def setting_of(model: LatentDiffusion, request: GenerateRequest, count: int) -> 
     return Setting(model.name, request.sampler, request.steps, request.guidance, count)
 
 
-def read_rows(file: Path | None) -> dict[Setting, Row]:
-    """The rows that a file has; none if there is no such file yet.
-
-    Raises:
-        UserError: it holds something else.
-    """
-    if file is None or not file.exists():
-        return {}
-    try:
-        rows = json.loads(file.read_text(encoding="utf-8"))
-        return {Setting(**{name: row[name] for name in Setting._fields}): row for row in rows}
-    except (ValueError, TypeError, LookupError):
-        raise UserError(f"{file} holds no rows of this benchmark; name another file, or move it away.") from None
+def setting_in(row: Row) -> Setting:
+    """What tells a row from others."""
+    return Setting(**{name: row[name] for name in Setting._fields})
 
 
-def write(file: Path, rows: Iterable[Row]) -> None:
-    """Write rows, at once, so that an interruption leaves the earlier ones."""
-    text = json.dumps(list(rows), indent=2) + "\n"
-    write_atomically(file, lambda partial: partial.write_text(text, encoding="utf-8"))
-
-
-def table(rows: Sequence[Row]) -> str:
-    """Rows as a table in Markdown."""
+def as_table(rows: Sequence[Row]) -> str:
+    """Rows as a table, without a guidance that all have."""
     same = {"guidance"} if len({row["guidance"] for row in rows}) == 1 else set()
-    columns = [name for name in HEADINGS if name in rows[0].keys() - same]
-    lines = [[HEADINGS[name] for name in columns], ["---"] * len(columns)]
-    lines += [[formatted(row[name]) for name in columns] for row in rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
-
-
-def formatted(value: float | str) -> str:
-    """A cell of the table."""
-    return f"{value:.3g}" if isinstance(value, float) else str(value)
+    return table(rows, {name: heading for name, heading in HEADINGS.items() if name not in same})
 
 
 if __name__ == "__main__":

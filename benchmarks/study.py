@@ -19,13 +19,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from operator import itemgetter
 from pathlib import Path
 from typing import Annotated, Any
 
 import torch
 import typer
 
-from benchmarks.judging import REAL, Judge, read_rows, table, write_rows
+from benchmarks.judging import REAL, Judge, table
+from benchmarks.rows import read_rows, write_rows
 from ddpm_core.checkpoints.native import FILES, finished_after, read_weights, write_weights
 from ddpm_core.cli import in_one_sentence, merge, run
 from ddpm_core.data.find import DataSet, find
@@ -93,7 +95,7 @@ def main(
             inception(inception_file, models["pixels"].device) if inception_file else None,
         )
         file, names = out / ROWS, []
-        rows = read_rows(file)
+        rows = read_rows(file, itemgetter("name"))
         for name, made, weights in contestants(models, judge, guidance, steps, most_steps):
             names.append(name)
             if name in rows:
