@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
+import subprocess
 import sys
 import threading
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -17,6 +20,7 @@ from ddpm_core.errors import UserError
 from ui.serving.settings import ServingSettings
 
 PATIENCE = 60.0  # seconds for the page's first answer, on a machine that is busy
+COMPILING = 30.0  # seconds for kernels to be compiled from when the page is there
 
 
 @takes(ServingSettings)
@@ -40,6 +44,10 @@ def main(
     mcp: Annotated[bool, typer.Option("--mcp", help="offer the API's endpoints as tools to MCP clients, too")] = False,
 ) -> None:
     """Start the studio in the browser."""
+    from ddpm_core.networks.cpu import ahead
+
+    compiling = ahead.start()  # first of all, beside the imports
+
     from ddpm_core.machine import give_back_large_blocks
     from ui.api import tools
     from ui.errors import forgive_leaving
@@ -86,9 +94,16 @@ def main(
         typer.echo(f"MCP clients find its tools at {address}/{tools.WHERE}.")
     with trainings:
         line = line_of(page)
-        line.pace.begin(line.metrics.warmed_up(shelf.load(shelf.first)))
+        line.pace.begin(line.metrics.warmed_up(shelf.load(shelf.first), partial(_wait_for, compiling)))
         block_until_told(page, told, settings.grace)
     leave()
+
+
+def _wait_for(compiling: subprocess.Popen[bytes] | None) -> None:
+    """Wait until a process has ended; where it takes too long, what it does is done here."""
+    if compiling is not None:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            compiling.wait(COMPILING)
 
 
 def _answers(address: str | None) -> bool:

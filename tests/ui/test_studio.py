@@ -7,6 +7,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
+from ui import studio
+
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -43,3 +47,14 @@ def test_port_taken(tiny_checkpoint: Path) -> None:
         taken.listen()
         port = str(taken.getsockname()[1])
         assert port in one_sentence(start("--checkpoint", str(tiny_checkpoint), "--port", port))
+
+
+def test_compiling_that_takes_too_long_is_waited_for_no_longer(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(studio, "COMPILING", 0.1)
+    with subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"]) as process:
+        studio._wait_for(process)
+        assert process.poll() is None
+        process.kill()
+        process.wait()
+        studio._wait_for(process)
+    studio._wait_for(None)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
 from typing import Any
 
@@ -18,7 +18,7 @@ from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
 from starlette.responses import JSONResponse, Response
 
-from ddpm_core.diffusion.samplers import last
+from ddpm_core.diffusion.samplers import Step, last
 from ddpm_core.pipeline import LatentDiffusion
 from ddpm_core.requests import GenerateRequest
 from ui.serving.turns import in_turns
@@ -80,10 +80,21 @@ class Metrics:
         self._running.set_function(running)
         self._visitors.set_function(visitors)
 
-    def warmed_up(self, model: LatentDiffusion, clock: Callable[[], float] = time.monotonic) -> float:
-        """The model computes, which compiles what it needs for that; then the app is ready. Seconds per call of it."""
+    def warmed_up(
+        self,
+        model: LatentDiffusion,
+        compiled: Callable[[], object] = lambda: None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> float:
+        """The model computes, which packs its weights and loads its kernels; then the app is ready. Seconds per call of
+        it.
+
+        Before, it waits until kernels are `compiled`. That belongs to its turn: who presses meanwhile waits with it,
+        and does not compile the same once more.
+        """
         label = None if model.unconditional else model.classes[0]
-        model.pictures(last(in_turns(model.generate(GenerateRequest(steps=1, label=label, guidance=1)))).latent)
+        steps = model.generate(GenerateRequest(steps=1, label=label, guidance=1))
+        model.pictures(last(in_turns(_after(compiled, steps))).latent)
         self.model = model.name
         request = GenerateRequest(steps=TIMED, sampler="ddim", label=label, guidance=1)
         ends = [clock() for _ in in_turns(model.generate(request))]
@@ -104,6 +115,12 @@ class Metrics:
         for path, answer in (("/healthz", healthz), ("/metrics", metrics)):
             app.add_api_route(path, answer, include_in_schema=False)
             app.router.routes.insert(0, app.router.routes.pop())
+
+
+def _after(wait: Callable[[], object], steps: Iterable[Step]) -> Iterator[Step]:
+    """Steps, and before the first one something to wait for."""
+    wait()
+    yield from steps
 
 
 def _say(**what: Any) -> None:

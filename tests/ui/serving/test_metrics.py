@@ -11,6 +11,7 @@ from fastapi.testclient import TestClient
 
 from ddpm_core.pipeline import LatentDiffusion
 from ui.serving.metrics import Metrics
+from ui.serving.turns import MACHINE
 
 
 def test_healthz_says_503_until_the_model_has_computed_and_when_the_app_closes(tiny_model: LatentDiffusion) -> None:
@@ -37,6 +38,15 @@ def test_a_model_that_always_wants_a_class_computes_with_one(class_model: Latent
     metrics = Metrics()
     metrics.warmed_up(class_model)
     assert metrics.model == class_model.name
+
+
+def test_kernels_are_waited_for_in_the_models_turn_so_that_nobody_compiles_them_twice(
+    tiny_model: LatentDiffusion,
+) -> None:
+    metrics, seen = Metrics(), []
+    metrics.warmed_up(tiny_model, lambda: seen.append((MACHINE._busy, metrics.model)))
+    assert seen == [(True, None)]
+    assert metrics.model == tiny_model.name
 
 
 def test_metrics_count_and_the_log_has_a_line_for_each(caplog: pytest.LogCaptureFixture) -> None:

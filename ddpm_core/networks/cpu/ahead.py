@@ -1,0 +1,70 @@
+"""Kernels compiled before anybody waits for them: `python -m ddpm_core.networks.cpu.ahead`.
+
+Numba compiles a kernel when it is first called, for seconds, and keeps it on disk, where all processes of this machine
+find it. So a process of its own compiles while the one that will need kernels is still importing. Nothing but the
+standard library is imported before it is known that there is something to do.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+KERNELS = Path(__file__).with_name("kernels.py")
+CALLED = ("norm_silu", "scan")  # kernels that inference calls
+
+
+def are_compiled() -> bool:
+    """Whether numba has kept every kernel since their code was last changed, as far as names and dates tell.
+
+    It looks where numba keeps them first; of another place it knows nothing, and compiling once more, which then takes
+    no longer than finding them, does no harm.
+    """
+    folder = Path(os.environ.get("NUMBA_CACHE_DIR") or KERNELS.parent / "__pycache__")
+    written = KERNELS.stat().st_mtime
+    kept = {name: folder.rglob(f"{KERNELS.stem}.{name}-*.nbi") for name in CALLED}
+    return all(any(file.stat().st_mtime >= written for file in files) for files in kept.values())
+
+
+def start() -> subprocess.Popen[bytes] | None:
+    """Have a process of low priority compile what is missing; None if nothing is, or there can be no process."""
+    if are_compiled() or not sys.executable:
+        return None
+    try:
+        return subprocess.Popen(
+            [sys.executable, "-m", "ddpm_core.networks.cpu.ahead"],
+            cwd=KERNELS.parents[3],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+    except OSError:  # then they are compiled when they are needed
+        return None
+
+
+def compile_kernels() -> None:
+    """Call each kernel once as inference does, on a few numbers of the type that this machine computes in."""
+    import torch
+
+    from ddpm_core.machine import resolve_precision
+    from ddpm_core.networks.cpu import kernels
+
+    channels, side, directions = 8, 2, 8
+    dtype = resolve_precision("auto", torch.device("cpu"))
+    x = torch.zeros(1, channels, side, side, dtype=dtype).contiguous(memory_format=torch.channels_last)
+    affine, modulation = torch.ones(channels, dtype=dtype), torch.zeros(1, 2 * channels, 1, 1, dtype=dtype)
+    sizes = (1, side**2, channels)
+    kernels.run(kernels.norm_silu, sizes, affine, affine, modulation, x, torch.empty_like(x))
+    paths = torch.arange(side**2).expand(directions, -1).contiguous()
+    projected = torch.zeros(1, side**2, 3 * channels, dtype=dtype)
+    mixed = torch.empty(1, side**2, channels, dtype=dtype)
+    kernels.run(kernels.scan, (1, side**2, directions, channels // directions), projected, paths, mixed, None)
+
+
+if __name__ == "__main__":
+    from ddpm_core.machine import let_others_go_first
+
+    let_others_go_first()
+    compile_kernels()
