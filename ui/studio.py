@@ -94,7 +94,8 @@ def main(
         typer.echo(f"MCP clients find its tools at {address}/{tools.WHERE}.")
     with trainings:
         line = line_of(page)
-        line.pace.begin(line.metrics.warmed_up(shelf.load(shelf.first), partial(_wait_for, compiling)))
+        compiled = partial(_wait_for, compiling)
+        line.pace.begin(line.metrics.warmed_up(shelf.load(shelf.first), compiled=compiled))
         block_until_told(page, told, settings.grace)
     leave()
 

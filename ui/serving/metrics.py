@@ -83,8 +83,8 @@ class Metrics:
     def warmed_up(
         self,
         model: LatentDiffusion,
-        compiled: Callable[[], object] = lambda: None,
         clock: Callable[[], float] = time.monotonic,
+        compiled: Callable[[], object] = lambda: None,
     ) -> float:
         """The model computes, which packs its weights and loads its kernels; then the app is ready. Seconds per call of
         it.

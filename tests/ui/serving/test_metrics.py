@@ -44,7 +44,7 @@ def test_kernels_are_waited_for_in_the_models_turn_so_that_nobody_compiles_them_
     tiny_model: LatentDiffusion,
 ) -> None:
     metrics, seen = Metrics(), []
-    metrics.warmed_up(tiny_model, lambda: seen.append((MACHINE._busy, metrics.model)))
+    metrics.warmed_up(tiny_model, compiled=lambda: seen.append((MACHINE._busy, metrics.model)))
     assert seen == [(True, None)]
     assert metrics.model == tiny_model.name
 
