@@ -16,7 +16,7 @@ from torch import nn
 
 from ddpm_core import cli as options
 from ddpm_core.checkpoints import native as checkpoint
-from ddpm_core.checkpoints.native import CheckpointConfig
+from ddpm_core.checkpoints.native import LEVEL, CheckpointConfig
 from ddpm_core.diffusion.diffuser import Diffuser
 from ddpm_core.networks.codec import PixelCodec
 from ddpm_core.networks.unet import UNet
@@ -133,6 +133,31 @@ def write_class_checkpoint(folder: Path) -> Path:
     checkpoint.write_weights(folder / checkpoint.CODEC_WEIGHTS, codec)
     checkpoint.write_weights(folder / checkpoint.DENOISER_WEIGHTS, unet)
     return folder
+
+
+def write_enlarging_checkpoint(folder: Path, **more: object) -> Path:
+    """A complete checkpoint of a tiny random network that makes pictures of 16 pixels twice as large."""
+    shape = UNET_SHAPE | {"latent_channels": 12, "conditioning_channels": 12 + LEVEL, "mixer": "none"}
+    torch.manual_seed(5)
+    codec, unet = PixelCodec(2), shake(UNet(**shape), seed=5)
+    codec.measure_latents(codec.means(torch.rand(8, 3, SIZE, SIZE) * 2 - 1))
+    parts = {"codec": "pixel", "vae": {"stride": 2}, "denoiser": shape, "conditioning": {"factor": 2, "noise": 0.2}}
+    checkpoint.write_config(folder, CheckpointConfig(size=SIZE, **parts | more))
+    checkpoint.write_weights(folder / checkpoint.CODEC_WEIGHTS, codec)
+    checkpoint.write_weights(folder / checkpoint.DENOISER_WEIGHTS, unet)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def enlarging_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A checkpoint folder whose denoiser enlarges pictures; tests only read it."""
+    return write_enlarging_checkpoint(tmp_path_factory.mktemp("checkpoints") / "larger")
+
+
+@pytest.fixture(scope="session")
+def enlarging_model(enlarging_checkpoint: Path) -> LatentDiffusion:
+    """The checkpoint that enlarges, loaded."""
+    return LatentDiffusion.load(enlarging_checkpoint, "cpu")
 
 
 def write_word_checkpoint(folder: Path, **more: object) -> Path:

@@ -50,8 +50,19 @@ else:
     CodecName, BackboneName = Literal[tuple(CODECS)], Literal[tuple(BACKBONES)]
 
 Framing = Literal["any", "face"]
+LEVEL = 1  # channels beside those of a condition's latent: how noisy it is (`conditioning.with_augmentation`)
 Network = TypeVar("Network", bound=nn.Module)
 Part = TypeVar("Part")
+
+
+class ImageConditioning(BaseModel):
+    """What stands in a denoiser's conditioning channels: the latent of a picture, and how noisy that is."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    of: Literal["low-resolution"] = "low-resolution"  # the same picture as `images.low_resolution` makes it
+    factor: int = Field(2, ge=2, le=8)  # by how much its resolution is lower
+    noise: float = Field(0.0, ge=0, le=1)  # how noisy the noisiest was in training
 
 
 @dataclass(frozen=True)
@@ -61,7 +72,7 @@ class Parts:
     Attributes:
         limit: how far from 0 the clean latents may lie (`guidance.static_thresholding`); None for any distance.
         framing: "face" if its training pictures show one face each, as `images.faces.find_faces` finds them in photos.
-        defaults: see `CheckpointConfig`.
+        defaults, conditioning: see `CheckpointConfig`.
     """
 
     codec: Codec
@@ -79,6 +90,7 @@ class Parts:
     words: tuple[str, ...] = ()
     prompts: tuple[str, ...] = ()
     classifier: NoisyClassifier | None = None
+    conditioning: ImageConditioning | None = None
 
 
 def _rising(interval: tuple[int, int]) -> tuple[int, int]:
@@ -110,6 +122,8 @@ class CheckpointConfig(BaseModel):
     # How it works best, where the requests' own defaults are not it, by action: {"inpaint": {"clamp": "clean"}}. Not in
     # the file if there is nothing to say.
     defaults: dict[str, dict[str, Any]] = {}
+    # Of a denoiser that makes pictures of others, what it is shown of these; not in the file if it makes them of noise.
+    conditioning: ImageConditioning | None = None
     about: str = ""  # licence and source of the training data, one line, shown under the app
     training: dict[str, Any] = {}  # the resolved settings of each stage's run
 
@@ -117,7 +131,7 @@ class CheckpointConfig(BaseModel):
 def write_config(folder: Path, config: CheckpointConfig) -> None:
     """Write `config.json` into a checkpoint folder, atomically."""
     fields = config.model_dump(mode="json", by_alias=True)
-    for name in ("backbone", "guidance_interval", "words", "prompts", "defaults", "classifier"):
+    for name in ("backbone", "guidance_interval", "words", "prompts", "defaults", "classifier", "conditioning"):
         if fields[name] == CheckpointConfig.model_fields[name].default:
             del fields[name]  # readers older than this field refuse what they do not know
     text = json.dumps(fields, indent=2) + "\n"
@@ -249,13 +263,16 @@ def load_parts(folder: Path, device: str | torch.device = "cpu") -> Parts:
     filled = config.size % (codec.stride * denoiser.patch) == 0
     known = denoiser.classes, denoiser.text.words if denoiser.text else 0
     told = {classifier.classes} if classifier else set()
-    misfit = len(channels) > 1 or not filled or told - {denoiser.classes}
+    shown = codec.latent_channels + LEVEL if config.conditioning else 0
+    unlike = {part.conditioning_channels for part in (denoiser, guide) if part is not None} - {shown}
+    misfit = len(channels) > 1 or not filled or told - {denoiser.classes} or unlike
     if misfit or known != (len(config.classes), len(config.words)):
         raise CheckpointError(f"{folder / CONFIG} is inconsistent: its parts do not fit each other.")
     return Parts(
         codec, denoiser, diffuser, config.size, config.about, guide, config.guidance,
         config.guidance_interval, tuple(config.classes), framing=config.framing, defaults=config.defaults,
         words=tuple(config.words), prompts=tuple(config.prompts), classifier=classifier,
+        conditioning=config.conditioning,
     )  # fmt: skip
 
 

@@ -7,6 +7,7 @@ import torch
 from ddpm_core.data.find import DataSet
 from ddpm_core.data.load import load_pictures
 from ddpm_core.evaluation.samples import BATCH
+from ddpm_core.images.low_resolution import low_resolution
 from ddpm_core.pipeline import LatentDiffusion
 from ddpm_core.training.losses import loss_by_decile
 
@@ -29,8 +30,12 @@ def measure_denoising(model: LatentDiffusion, found: DataSet) -> dict[str, list[
     pictures = load_pictures(files[some], model.size, labels=labels, captions=captions)
     latents = [model.codec.encode(image.to(model.device)) for image in pictures.batches(BATCH)]  # (B, C, h, w) each
     label = None if pictures.labels is None else pictures.labels.to(model.device)
+    condition = None
+    if model.conditioning is not None:
+        lower = (low_resolution(image, model.conditioning.factor) for image in pictures.batches(BATCH))
+        condition = torch.cat([model.codec.encode(image.to(model.device)) for image in lower])  # (N, C, h, w)
     tokens = None
     if model.vocabulary and pictures.captions:
         tokens = model.vocabulary.tokens(pictures.captions).to(model.device)
-    losses = loss_by_decile(model.denoiser, torch.cat(latents), model.diffuser, BATCH, label, tokens)
+    losses = loss_by_decile(model.denoiser, torch.cat(latents), model.diffuser, BATCH, label, tokens, condition)
     return {"denoising_loss": losses}

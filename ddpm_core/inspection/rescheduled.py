@@ -36,6 +36,7 @@ class Rescheduled(Denoiser):
     def __init__(self, network: Denoiser, asked: Diffuser, trained: Diffuser):
         super().__init__(network.latent_channels, network.prediction, network.classes, network.null_class)
         self.network, self.states, self.text = network, same_noise(asked, trained), network.text
+        self.conditioning_channels = network.conditioning_channels
 
     def forward(
         self,
@@ -81,6 +82,7 @@ def with_networks(
         model.codec, change(model.denoiser), diffuser or model.diffuser, model.size, model.name, model.about,
         None if model.guide is None else change(model.guide), model.guidance, model.guidance_interval, model.classes,
         model.limit, model.framing, words=model.words, classifier=model.classifier,
+        conditioning=model.conditioning,
     )  # fmt: skip
     for wrapper in model.wrappers[len(other.wrappers) :]:
         other = other.with_wrapper(wrapper)

@@ -110,7 +110,8 @@ class DiT(ConditionedDenoiser):
         blocks: how many.
         mixer: "attention", theirs, or "serpentine".
         patch: side in cells of what is a token; latents have to be a multiple of it.
-        dropout, prediction, classes, variance, words, text_width, text_layers, text_length: as for `UNet`.
+        dropout, prediction, classes, variance, words, text_width, text_layers, text_length, conditioning_channels: as
+            for `UNet`.
 
     Raises:
         ValueError: there is no such mixer, prediction type or variance, or one of the numbers cannot be.
@@ -131,15 +132,16 @@ class DiT(ConditionedDenoiser):
         text_width: int = TEXT_WIDTH,
         text_layers: int = TEXT_LAYERS,
         text_length: int = TEXT_LENGTH,
+        conditioning_channels: int = 0,
     ):
         if len(channels) != 1 or channels[0] % 8:
             raise ValueError(f"a DiT has one width, a multiple of 8, not {', '.join(map(str, channels))}")
         (width,) = channels
-        of_text = words, text_width, text_layers, text_length
-        super().__init__(latent_channels, prediction, classes, variance, TIME_FEATURES, width, *of_text)
+        more = words, text_width, text_layers, text_length, conditioning_channels
+        super().__init__(latent_channels, prediction, classes, variance, TIME_FEATURES, width, *more)
         self.channels = tuple(channels)
         self.patch = patch
-        self.input = nn.Conv2d(latent_channels * patch**2, width, 1)
+        self.input = nn.Conv2d((latent_channels + conditioning_channels) * patch**2, width, 1)
         self.blocks = nn.ModuleList(DiTBlock(width, mixer, dropout, text_width if words else 0) for _ in range(blocks))
         self.modulate = starting_at_zero(nn.Linear(width, (6 * blocks + 2) * width))  # for all blocks, and the end
         self.output = starting_at_zero(nn.Conv2d(width, self.output_channels * patch**2, 1))

@@ -81,9 +81,11 @@ class Denoiser(nn.Module, ABC):
         null_class: the label of "no class", or None.
         text: reads captions; None for one that knows no words.
         patch: latents' sides have to be multiples of this many cells.
+        conditioning_channels: how many stand behind the latent's own in its input (`diffusion.conditioning`), or 0.
     """
 
     patch = 1
+    conditioning_channels = 0
 
     def __init__(self, latent_channels: int, prediction: PredictionType, classes: int, null_class: int | None):
         super().__init__()
@@ -102,7 +104,7 @@ class Denoiser(nn.Module, ABC):
         """The raw output (B, C, h, w), or (B, 2C, h, w) with a learned variance (see `prediction.split_variance`).
 
         Args:
-            noisy, t: (B, C, h, w) at timesteps (B,).
+            noisy, t: (B, C, h, w) at timesteps (B,); with K conditioning channels behind them, (B, C + K, h, w).
             label: classes (B,) from 0 to `classes`, the last for "no class"; None for no class throughout, and for a
                 network without classes.
             encoder_hidden_states: (B, L, W) that `text` made of captions; None for null captions, and for a network
@@ -119,9 +121,10 @@ class ConditionedDenoiser(Denoiser):
         time_features, time_width: of the timestep's sines and cosines, and of what is made of them.
         words: of captions, how many it knows; 0 for a network without captions.
         text_width, text_layers, text_length: of the `TextEncoder`.
+        conditioning_channels: see `Denoiser`.
 
     Raises:
-        ValueError: there is no such prediction type or variance, or `classes` or `words` is below 0.
+        ValueError: there is no such prediction type or variance, or a number of channels, classes or words is below 0.
     """
 
     modulate: nn.Linear
@@ -138,6 +141,7 @@ class ConditionedDenoiser(Denoiser):
         text_width: int = TEXT_WIDTH,
         text_layers: int = TEXT_LAYERS,
         text_length: int = TEXT_LENGTH,
+        conditioning_channels: int = 0,
     ):
         if prediction not in get_args(PredictionType):
             raise no_such("prediction type", prediction, get_args(PredictionType))
@@ -145,9 +149,12 @@ class ConditionedDenoiser(Denoiser):
             raise no_such("variance", variance, get_args(Variance))
         if classes < 0:
             raise ValueError(f"there cannot be {classes} classes")
+        if conditioning_channels < 0:
+            raise ValueError(f"there cannot be {conditioning_channels} conditioning channels")
         if words < 0 or (words and min(text_width, text_layers, text_length) < 1):
             raise ValueError(f"{words} words cannot be read by {text_layers} layers of {text_width} channels")
         super().__init__(latent_channels, prediction, classes, null_class=classes or None)
+        self.conditioning_channels = conditioning_channels
         self.output_channels = latent_channels * (2 if variance == "learned" else 1)
         self.time_features = time_features
         self.time = nn.Sequential(nn.Linear(time_features, time_width), nn.SiLU(), nn.Linear(time_width, time_width))
@@ -187,6 +194,7 @@ class UNet(ConditionedDenoiser):
             that of "no class" (Ho & Salimans 2022, section 3.2).
         words, text_width, text_layers, text_length: see `ConditionedDenoiser`.
         text_levels: how many of the coarsest levels look at the caption.
+        conditioning_channels: see `Denoiser`.
 
     Raises:
         ValueError: there is no such mixer, prediction type or variance, or `classes` or `words` is below 0.
@@ -207,16 +215,17 @@ class UNet(ConditionedDenoiser):
         text_layers: int = TEXT_LAYERS,
         text_length: int = TEXT_LENGTH,
         text_levels: int = TEXT_LEVELS,
+        conditioning_channels: int = 0,
     ):
-        of_text = words, text_width, text_layers, text_length
-        super().__init__(latent_channels, prediction, classes, variance, channels[0], 2 * channels[0], *of_text)
+        more = words, text_width, text_layers, text_length, conditioning_channels
+        super().__init__(latent_channels, prediction, classes, variance, channels[0], 2 * channels[0], *more)
         self.channels, self.halvings = tuple(channels), len(channels) - 1
 
         def stage(level: int) -> Stage:
             reads = words and level >= len(channels) - text_levels
             return Stage(channels[level], blocks, mixer, dropout, text_width if reads else 0)
 
-        self.input = nn.Conv2d(latent_channels, channels[0], 3, padding=1)
+        self.input = nn.Conv2d(latent_channels + conditioning_channels, channels[0], 3, padding=1)
         self.down = nn.ModuleList(map(stage, range(len(channels))))
         self.halve = nn.ModuleList(
             nn.Conv2d(fine, coarse, 3, stride=2, padding=1) for fine, coarse in pairwise(channels)

@@ -1,27 +1,44 @@
-"""What a picture is asked for, a class, words or nothing, made into the predictor for it."""
+"""What a picture is asked for, a class, words, another picture or nothing, made into the predictor for it."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from copy import copy
 from typing import Self
 
 import torch
 from torch import Tensor, nn
 
+from ddpm_core.checkpoints.native import ImageConditioning
+from ddpm_core.diffusion.conditioning import Conditioned, Windowed, with_augmentation
 from ddpm_core.diffusion.diffuser import Diffuser
-from ddpm_core.diffusion.guidance import WRAPPERS, Wrapper, classifier_free_guidance, classifier_guidance
-from ddpm_core.diffusion.prediction import Predictor, predictor
+from ddpm_core.diffusion.guidance import (
+    WRAPPERS,
+    Wrapper,
+    autoguidance,
+    classifier_free_guidance,
+    classifier_guidance,
+)
+from ddpm_core.diffusion.prediction import Prediction, Predictor, predictor
 from ddpm_core.errors import UserError
+from ddpm_core.networks.codec import Codec
 from ddpm_core.networks.text import Vocabulary
 from ddpm_core.networks.unet import Denoiser
 from ddpm_core.requests import GenerateRequest
 
 
 class Conditioning:
-    """The part of `LatentDiffusion` that knows of classes and words; its attributes are described there."""
+    """The part of `LatentDiffusion` that knows of classes, words and conditions; its attributes are described there."""
 
+    codec: Codec
     denoiser: Denoiser
+    guide: Denoiser | None
+    guidance: float
+    guidance_interval: tuple[int, int] | None
     diffuser: Diffuser
+    size: int
+    conditioning: ImageConditioning | None
+    condition: Tensor | None
     predict: Predictor
     wrappers: tuple[Wrapper, ...]
     classes: tuple[str, ...]
@@ -44,6 +61,46 @@ class Conditioning:
             predict = wrapper(predict)
         return predict
 
+    def with_condition(self, condition: Tensor, level: float = 0.0, seeds: Sequence[int] | None = None) -> Self:
+        """The same model, given what its pictures are to be made of; `generate` and all else then work on it.
+
+        Args:
+            condition: (n, C, h, w), normalised latents, one for all pictures or for each its own.
+            level: of noise laid over them (`conditioning.with_augmentation`), drawn apart from the pictures' own noise.
+            seeds: of that noise, one for each condition; from 0 on unless given.
+
+        Raises:
+            UserError: it has no `conditioning`.
+        """
+        if self.conditioning is None:
+            raise UserError(f"{self._called} makes pictures from noise alone, and enlarges none; choose another.")
+        model, levels = copy(self), torch.full((len(condition),), level)
+        # Apart from the noise that a picture of that seed starts from, which would show through otherwise.
+        generators = [torch.Generator().manual_seed(2**32 + seed) for seed in seeds or range(len(condition))]
+        noise = torch.stack([torch.randn(condition.shape[1:], generator=each) for each in generators])
+        model.condition = with_augmentation(condition, levels, noise.to(condition))  # (n, C + 1, h, w)
+        model.predict = model.wrapped(model.unasked())
+        return model
+
+    def unasked(self) -> Predictor:
+        """The denoiser's predictor for nothing in particular, steered away from its guide's if there is one."""
+        predict: Predictor = self._predictor_of(self.denoiser)
+        if self.guide is None:
+            return predict
+        return autoguidance(predict, self._predictor_of(self.guide), self.guidance, self.guidance_interval)
+
+    def _predictor_of(self, network: Denoiser) -> Callable[..., Prediction]:
+        """The predictor of one of its networks, with the condition in place."""
+        if self.conditioning is None:
+            return predictor(network, self.diffuser)
+        if self.condition is None:
+            return self._unconditioned
+        whole = Windowed(network, self.size // self.codec.stride)
+        return predictor(Conditioned(whole, self.condition), self.diffuser)
+
+    def _unconditioned(self, *_: object) -> Prediction:
+        raise UserError(f"{self._called} enlarges pictures, and makes none from noise; choose another for that.")
+
     @property
     def unconditional(self) -> bool:
         """Whether it makes pictures without a class, too; if not, it cannot be guided to one."""
@@ -58,6 +115,8 @@ class Conditioning:
             UserError: there is no such class, no words, no classifier to be guided by, or the network knows no picture
                 without a class, and none or guidance is asked for.
         """
+        if self.conditioning is not None and self.condition is None:
+            self._unconditioned()  # before the first step
         if request.label is None and not self.unconditional:
             names = ", ".join(self.classes)[:400]
             raise UserError(f"{self._called} always wants a class; choose from: {names}.")
@@ -77,7 +136,7 @@ class Conditioning:
             raise UserError(
                 f"{self._called} always wants a class, so it cannot be guided towards one; set guidance to 1."
             )
-        null_class, predict = self.denoiser.null_class, predictor(self.denoiser, self.diffuser)
+        null_class, predict = self.denoiser.null_class, self._predictor_of(self.denoiser)
         label = null_class if number is None else number
         predict = classifier_free_guidance(predict, label, null_class, request.guidance, captions)
         if request.classifier_guidance and number is not None:

@@ -14,13 +14,13 @@ from torch import Tensor, nn
 from ddpm_core.checkpoints import folders
 from ddpm_core.checkpoints.atomic import CheckpointError
 from ddpm_core.checkpoints.hub import HubMixin, Repository
-from ddpm_core.checkpoints.native import CONFIG, Framing
+from ddpm_core.checkpoints.native import CONFIG, Framing, ImageConditioning
 from ddpm_core.diffusion.constraints import CLAMPS, MASK_RULES, Constraint, repaint_timesteps, unconstrained
 from ddpm_core.diffusion.diffuser import Diffuser
-from ddpm_core.diffusion.guidance import autoguidance, static_thresholding
+from ddpm_core.diffusion.guidance import static_thresholding
 from ddpm_core.diffusion.illusions import VIEWS, anagram, hybrid, rearranged
 from ddpm_core.diffusion.noise import Noise, SeededNoise, interpolated, starting_at
-from ddpm_core.diffusion.prediction import Predictor, predictor
+from ddpm_core.diffusion.prediction import Predictor
 from ddpm_core.diffusion.samplers import SAMPLERS, Step, sample_loop
 from ddpm_core.diffusion.spacing import churned_timesteps
 from ddpm_core.errors import UserError, lookup, no_such
@@ -73,6 +73,8 @@ class LatentDiffusion(Conditioning, Uploads, HubMixin):
         words: that it knows in prompts, sorted; empty without words.
         prompts: some to begin with.
         classifier: tells its classes apart in noisy latents, to guide by (`classifier_guidance`); None without one.
+        conditioning: what its networks are shown beside noise; None where that is nothing. One that has it predicts
+            `with_condition` only.
 
     Raises:
         UserError: there is no such framing.
@@ -96,6 +98,7 @@ class LatentDiffusion(Conditioning, Uploads, HubMixin):
         words: Sequence[str] = (),
         prompts: Sequence[str] = (),
         classifier: nn.Module | None = None,
+        conditioning: ImageConditioning | None = None,
     ):
         if framing not in get_args(Framing):
             raise no_such("framing", framing, get_args(Framing))
@@ -103,16 +106,14 @@ class LatentDiffusion(Conditioning, Uploads, HubMixin):
         self.guide, self.guidance, self.guidance_interval = guide, guidance, guidance_interval
         self.size, self.name, self.about, self.classes, self.limit = size, name, about, tuple(classes), limit
         self.framing, self.defaults, self.words = framing, dict(defaults or {}), tuple(words)
-        self.prompts, self.classifier = tuple(prompts), classifier
+        self.prompts, self.classifier, self.conditioning = tuple(prompts), classifier, conditioning
+        self.condition = None
         self.vocabulary = Vocabulary(self.words, denoiser.text.length) if denoiser.text else None
         self.device = codec.latent_mean.device
-        predict: Predictor = predictor(denoiser, diffuser)
-        if guide is not None:
-            predict = autoguidance(predict, predictor(guide, diffuser), guidance, guidance_interval)
         self.wrappers = ()
         if limit is not None:
             self.wrappers = (partial(static_thresholding, diffuser=diffuser, limit=limit),)
-        self.predict = self.wrapped(predict)
+        self.predict = self.wrapped(self.unasked())
 
     @classmethod
     def load(cls, checkpoint: str | Path, device: str = "auto") -> LatentDiffusion:

@@ -229,8 +229,9 @@ def _picture_bytes(request: TrainRequest, found: DataSet) -> list[int]:
 
 
 def _latent_bytes(request: TrainRequest, found: DataSet, codec: Codec) -> list[int]:
-    """Of latents, held-out ones included, and of those of pictures in another light."""
+    """Of latents, held-out ones included, of those of pictures in another light, and of what is to be enlarged."""
     each = codec.latent_channels * (request.size // codec.stride) ** 2 * torch.float32.itemsize
     train = len(found.sources["train"]) * request.views * (1 + request.flips) * each
     recoloured = bool(request.denoiser.clamp_share and request.denoiser.clamp_recolour)
-    return [train + len(found.sources["val"]) * each, train * recoloured]
+    both = train + len(found.sources["val"]) * each
+    return [both, train * recoloured, both * (request.denoiser.enlarges > 1)]

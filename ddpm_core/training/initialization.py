@@ -62,7 +62,8 @@ def shapes_of(folder: Path) -> dict[str, Any]:
     if config.denoiser:
         schedule = config.diffuser.get("schedule", DenoiserSettings().schedule)
         built = _built(config.denoiser | {"backbone": config.backbone}, DenoiserSettings(), bool(config.words))
-        settings["denoiser"] = built | {"schedule": schedule}
+        enlarges = {"enlarges": _factor(config)} if config.conditioning else {}
+        settings["denoiser"] = built | {"schedule": schedule} | enlarges
     return settings
 
 
@@ -114,8 +115,10 @@ def start_denoiser(
             f"The latent has {unet.latent_channels} channels instead of {latent}, so the convolutions that read and "
             "write it start anew."
         )
-    elif _other_codec(request.out, folder):
-        notes.append("The autoencoder is not the one it learned with, so it learns other latents than it knows.")
+    else:
+        if _other_codec(request.out, folder):
+            notes.append("The autoencoder is not the one it learned with, so it learns other latents than it knows.")
+        notes += _fit_condition(weights, _factor(config), request.denoiser.enlarges, unet)
     for what, was, now in (
         ("puts out", prediction, request.denoiser.prediction),
         ("removes noise of the schedule", schedule, request.denoiser.schedule),
@@ -257,6 +260,29 @@ def _fit_words(weights: dict[str, Tensor], before: Sequence[str], now: Sequence[
     if gone := [word for word in before if word not in fresh]:
         notes.append(f"Words it knew and that are no more: {', '.join(gone)[:200]}.")
     return notes
+
+
+def _fit_condition(weights: dict[str, Tensor], before: int, now: int, unet: Denoiser) -> list[str]:
+    """Give `weights` as many conditioning channels as there are now, new ones of no weight; says what became of them.
+
+    So a network that is new to a condition begins by passing it over, and is as good as it was.
+    """
+    name, kernel = "input.weight", weights["input.weight"]  # (channels, C + K, 3, 3), or of a DiT (.., p²(C + K), 1, 1)
+    own, missing = kernel[:, : unet.latent_channels * unet.patch**2], unet.conditioning_channels * unet.patch**2
+    if before == 1 or now == 1:
+        weights[name] = torch.cat([own, own.new_zeros(len(own), missing, *own.shape[2:])], dim=1)
+    if before == now:
+        return []
+    if now == 1:
+        return ["It enlarges no more, and what it was shown for that is left out."]
+    if before == 1:
+        return ["What it is shown to enlarge is new to it, and counts for nothing at first."]
+    return [f"It enlarges {before} times so far and has to learn {now} times."]
+
+
+def _factor(config: CheckpointConfig) -> int:
+    """How many times larger a checkpoint's denoiser makes pictures; 1 for one that makes them of noise."""
+    return config.conditioning.factor if config.conditioning else 1
 
 
 def _other_size(request: TrainRequest, config: CheckpointConfig) -> str:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from ddpm_core.diffusion.conditioning import with_augmentation
 from ddpm_core.diffusion.diffuser import Diffuser
 from ddpm_core.diffusion.prediction import PredictionType, split_variance, to_eps, training_target
 from ddpm_core.diffusion.variational_bound import step_bits
@@ -81,6 +82,8 @@ def denoiser_loss(
     recoloured: Tensor | None = None,
     clamp_recolour: float = 0.0,
     tokens: Tensor | None = None,
+    condition: Tensor | None = None,
+    conditioning_noise: float = 0.0,
 ) -> dict[str, Tensor]:
     """Mean squared error of the network's output on a batch of normalised latents (B, C, h, w), as "loss".
 
@@ -106,6 +109,8 @@ def denoiser_loss(
         clamp_middle: fraction of those examples whose region is `masks_around_the_middle`.
         recoloured: (B, C, h, w), the same pictures in another light, for a fraction `clamp_recolour` of those examples.
         tokens: captions (B, L) as the network's `text` reads them; None for one without words.
+        condition: (B, C, h, w), latents that the network is shown beside the noisy ones; None for one without.
+        conditioning_noise: each is noised first (`conditioning.with_augmentation`), at a level from 0 to this.
 
     Raises:
         UserError: there is no such weighting, draw, or draw for examples with a clean region.
@@ -131,10 +136,11 @@ def denoiser_loss(
     counted = ((~clean_cells).sum() * channels).clamp_min(1) / shard.size
     clean_cells, clean, eps, noisy, t, apart = (shard.take(each) for each in (clean_cells, clean, eps, noisy, t, apart))
     label = None if label is None else shard.take(label)
+    beside = () if condition is None else (shard.take(drawn_condition(condition, conditioning_noise)),)
     with shard.fork_rng():
         shown = torch.where(clean_cells, clean, noisy)
         captions = encoded_captions(unet, None if tokens is None else shard.take(tokens))  # (B/size, L, W)
-        output, variance = split_variance(unet(shown, t, label, *captions), channels)
+        output, variance = split_variance(unet(torch.cat([shown, *beside], dim=1), t, label, *captions), channels)
     with torch.autocast(clean.device.type, enabled=False):  # a teacher is ready in a type of its own
         target = teacher(shown, t) if teacher else training_target(clean, eps, t, unet.prediction, diffuser)
     errors = {"loss": (output - target).square()}
@@ -146,6 +152,12 @@ def denoiser_loss(
     if timestep_sampler is not None:
         errors = _importance_weighted(errors, t, clean_cells, timestep_sampler, apart.to(t.device))
     return {name: (each * ~clean_cells).sum() / counted for name, each in errors.items()}
+
+
+def drawn_condition(condition: Tensor, noise: float) -> Tensor:
+    """What a network is shown of latents (B, C, h, w), (B, C + 1, h, w): each noised at a level from 0 to `noise`."""
+    level = noise * torch.rand(len(condition))  # (B,)
+    return with_augmentation(condition, level, torch.randn_like(condition))
 
 
 def encoded_captions(unet: Denoiser, tokens: Tensor | None) -> tuple[Tensor, ...]:
@@ -174,16 +186,20 @@ def loss_by_decile(
     batch_size: int = 64,
     label: Tensor | None = None,
     tokens: Tensor | None = None,
+    condition: Tensor | None = None,
 ) -> list[float]:
     """Mean squared error on latents (B, C, h, w) of classes `label` (B,) per tenth of the timesteps, cleanest first.
 
-    `tokens` are their captions (B, L) as the network's `text` reads them.
+    `tokens` are their captions (B, L) as the network's `text` reads them, `condition` (B, C, h, w) what it is shown
+    beside them, without noise.
 
     Timesteps are even inside each tenth and the noise is fixed, so values of one run compare.
     """
     count, last = len(clean), diffuser.num_timesteps - 1
     within = (torch.arange(count) + 0.5) / count
     losses = []
+    if condition is not None:
+        condition = with_augmentation(condition, torch.zeros(count), torch.zeros_like(condition))  # (B, C + 1, h, w)
     for decile in range(DECILES):
         t = (1 + (decile + within) / DECILES * last).long().clamp_max(last).to(clean.device)
         eps = torch.randn(clean.shape, generator=torch.Generator().manual_seed(decile)).to(clean)
@@ -192,7 +208,9 @@ def loss_by_decile(
         error = 0.0
         for batch in batches:
             captions = encoded_captions(unet, None if tokens is None else tokens[batch])
-            output = unet(noisy[batch], t[batch], None if label is None else label[batch], *captions)
+            beside = () if condition is None else (condition[batch],)
+            shown = torch.cat([noisy[batch], *beside], dim=1)
+            output = unet(shown, t[batch], None if label is None else label[batch], *captions)
             error += (split_variance(output, clean.shape[1])[0] - target[batch]).square().sum().item()
         losses.append(error / target.numel())
     return losses

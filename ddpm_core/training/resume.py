@@ -45,7 +45,11 @@ def changes(stage: StageName, request: TrainRequest) -> list[str]:
     for name, sentence in others.items():
         # Weights would not fit, or what was learned would count as held out.
         settings = getattr(request, stage)
-        if name in {"held_out", *(f"{stage}_{fixed}" for fixed in (*settings.SHAPE, *settings.TEXT))}:
+        if name in {
+            "held_out",
+            "denoiser_enlarges",
+            *(f"{stage}_{fixed}" for fixed in (*settings.SHAPE, *settings.TEXT)),
+        }:
             raise CheckpointError(
                 f"The run in {request.out} has other settings: {sentence} cannot become {plain(now[name])}; "
                 "resume it with what it had, or choose another --out."
@@ -94,7 +98,8 @@ def _settings(stage: StageName, request: dict[str, Any]) -> dict[str, Any]:
     """The settings that a stage's result depends on, by the name of their flag."""
     common = {name: value for name, value in request.items() if name not in ASIDE | set(STAGES)}
     common.setdefault("held_out", HELD_OUT_FRACTION)  # before it was a setting
-    return common | {f"{stage}_{name}": value for name, value in request[stage].items()}
+    own = {"enlarges": 1} if stage == "denoiser" else {}  # likewise
+    return common | {f"{stage}_{name}": value for name, value in (own | request[stage]).items()}
 
 
 def _same(name: str, before: Any, now: Any) -> bool:

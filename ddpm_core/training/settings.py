@@ -137,6 +137,14 @@ class DenoiserSettings(StageSettings):
     variance: Variance = Field(
         default(UNet, "variance"), description="of reverse steps: learned beside the noise, or not; for ddpm"
     )
+    enlarges: int = Field(
+        1, ge=1, le=8,
+        description="how many times larger it makes pictures: it is shown each at 1/this of its resolution; 1 for none",
+    )  # fmt: skip
+    conditioning_noise: float = Field(
+        0.2, ge=0, le=1,
+        description="how noisy what is to be enlarged may be: each is shown with noise of 0 to this, and told how much",
+    )  # fmt: skip
     schedule: ScheduleName = Field("linear", description="how noise grows from state to state")
     timesteps: TimestepDraw = Field("lognormal", description="how training timesteps are drawn; importance: by loss")
     weighting: Weighting = Field("uniform", description="what errors count at which timestep")
@@ -167,6 +175,14 @@ class DenoiserSettings(StageSettings):
             raise ValueError(f"channels of a transformer are one number, 384 say, not {plain(self.channels)}")
         if self.backbone == "dit" and self.mixer == "none":
             raise ValueError("mixer must not be none with the backbone dit, whose cells would never see each other")
+        return self
+
+    @model_validator(mode="after")
+    def _enlarges_alone(self) -> Self:
+        if self.enlarges > 1 and self.clamp_share and self.clamp_recolour:
+            raise ValueError("clamp_recolour must be 0 with enlarges above 1, where light and colour are given")
+        if self.enlarges > 1 and self.learns == "guided":
+            raise ValueError('learns must be "data" with enlarges above 1')
         return self
 
 
@@ -312,6 +328,7 @@ GROUPS: dict[str, tuple[str, ...]] = {  # settings by their place, as the page's
         "denoiser.learns", "denoiser.schedule", "denoiser.timesteps", "denoiser.weighting", "denoiser.label_dropout",
         "denoiser.caption_dropout",
     ),
+    "Enlarging": ("denoiser.enlarges", "denoiser.conditioning_noise"),
     "Words": tuple(f"denoiser.{name}" for name in DenoiserSettings.TEXT),
     "Fills": tuple(f"denoiser.clamp_{name}" for name in ("share", "timesteps", "middle", "recolour")),
     "How the denoiser learns": tuple(f"denoiser.{name}" for name in OPTIMISER),

@@ -16,6 +16,7 @@ from ddpm_core.networks.tables import BACKBONES
 from ddpm_core.networks.unet import UNet
 from ddpm_core.networks.vae import VAE
 from ddpm_core.pipeline import LatentDiffusion
+from tests.conftest import write_enlarging_checkpoint
 
 WEIGHTS = [checkpoint.CODEC_WEIGHTS, checkpoint.DENOISER_WEIGHTS]
 
@@ -181,6 +182,18 @@ def test_parts_that_do_not_fit_each_other_are_refused(own_checkpoint: Path) -> N
     assert checkpoint.CONFIG in refusal(own_checkpoint)
 
 
+@pytest.mark.parametrize("changes", [{"conditioning": None}, {"denoiser": {"conditioning_channels": 0}}])
+def test_conditioning_channels_and_what_stands_in_them_go_together(tmp_path: Path, changes: dict[str, Any]) -> None:
+    folder = write_enlarging_checkpoint(tmp_path / "larger")
+    parts = checkpoint.load_parts(folder)
+    assert parts.conditioning == checkpoint.ImageConditioning(factor=2, noise=0.2)
+    config = checkpoint.read_config(folder)
+    changed = config.denoiser | changes.get("denoiser", {})
+    edit_config(folder, **changes | {"denoiser": changed})
+    checkpoint.write_weights(folder / WEIGHTS[1], UNet(**changed))
+    assert "do not fit" in refusal(folder)
+
+
 def test_a_folder_that_does_not_exist_and_a_file_are_no_checkpoints(tmp_path: Path) -> None:
     assert str(tmp_path / "none") in refusal(tmp_path / "none")
     (tmp_path / "file").write_text("no folder")
@@ -208,7 +221,7 @@ def test_the_files_keys_are_those_that_older_readers_know(tmp_path: Path) -> Non
     checkpoint.write_config(tmp_path, config)
     said = json.loads((tmp_path / checkpoint.CONFIG).read_text())
     assert said["vae"] == {"stride": 4}
-    assert not {"codec_settings", "backbone"} & set(said)
+    assert not {"codec_settings", "backbone", "conditioning"} & set(said)
     assert checkpoint.read_config(tmp_path) == config == CheckpointConfig(size=32, codec="pixel", vae={"stride": 4})
 
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
+import torch
 
 from ddpm_core.networks.codec import Codec, PixelCodec
 from ddpm_core.networks.dit import DiT
@@ -30,3 +33,18 @@ def test_what_is_trained_by_default_is_what_the_constructor_builds(settings: typ
 
 def test_pixels_are_taken_together_as_the_codec_does() -> None:
     assert TrainRequest(data="x", out="y").pixel_stride == default(PixelCodec, "stride") == PixelCodec().stride
+
+
+@pytest.mark.parametrize(
+    ("name", "shape"), [("unet", {"channels": (32, 64)}), ("dit", {"channels": (32,), "patch": 2})]
+)
+def test_every_backbone_takes_a_condition_beside_the_latent(name: str, shape: dict[str, Any], shaken) -> None:
+    network = shaken(BACKBONES[name](blocks=1, conditioning_channels=5, variance="learned", **shape)).eval()
+    shown = torch.randn(2, 9, 8, 8)
+    other = torch.cat([shown[:, :4], torch.randn(2, 5, 8, 8)], dim=1)
+    with torch.no_grad():
+        outputs = [network(each, torch.tensor([3, 700])) for each in (shown, other)]
+    assert outputs[0].shape == (2, 8, 8, 8)
+    assert not torch.allclose(*outputs)
+    with pytest.raises(ValueError, match="-1 conditioning channels"):
+        BACKBONES[name](conditioning_channels=-1, **shape)

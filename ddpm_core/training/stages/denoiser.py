@@ -13,7 +13,7 @@ from torch import Tensor
 
 from ddpm_core.checkpoints import native as checkpoint
 from ddpm_core.checkpoints.atomic import CheckpointError
-from ddpm_core.checkpoints.native import CheckpointConfig
+from ddpm_core.checkpoints.native import LEVEL, CheckpointConfig, ImageConditioning
 from ddpm_core.data.load import PictureSet
 from ddpm_core.diffusion.diffuser import Diffuser
 from ddpm_core.diffusion.samplers import last
@@ -46,6 +46,21 @@ def shape_of(settings: DenoiserSettings, words: int = 0) -> dict[str, Any]:
     return {name: getattr(settings, name) for name in names if name in taken} | ({"words": words} if words else {})
 
 
+def built_as(settings: DenoiserSettings, codec: Codec, classes: int, words: int) -> dict[str, Any]:
+    """All that its backbone's constructor takes: of the settings, and of what it learns from."""
+    shape = shape_of(settings, words) | {"latent_channels": codec.latent_channels, "classes": classes}
+    if settings.enlarges > 1:
+        shape["conditioning_channels"] = codec.latent_channels + LEVEL
+    return shape
+
+
+def conditioning_of(settings: DenoiserSettings) -> ImageConditioning | None:
+    """What the denoiser is shown beside noise; None for one that makes pictures of noise alone."""
+    if settings.enlarges == 1:
+        return None
+    return ImageConditioning(factor=settings.enlarges, noise=settings.conditioning_noise)
+
+
 def words_read(request: TrainRequest, pictures: Pictures) -> tuple[str, ...]:
     """The words of the captions that the denoiser learns; none where captions are left out."""
     return pictures.words if request.denoiser.text_width else ()
@@ -54,6 +69,7 @@ def words_read(request: TrainRequest, pictures: Pictures) -> tuple[str, ...]:
 MEASURED = 1024  # latents, about, that the loss by tenth of the timesteps is measured on
 HELD_OUT_BATCHES = 8  # that the held-out loss is the mean of
 PROMPTS = 4  # captions of which samples are shown
+ENLARGED = 6  # pictures of which the sample grid of one that enlarges has a row each
 
 
 @dataclass
@@ -105,12 +121,13 @@ class DenoiserStage:
                 f"{request.out} has the codec {built!r}, not {request.codec!r}; choose another --out."
             )
         torch.manual_seed(request.seed)
-        of_data = {"latent_channels": codec.latent_channels, "classes": len(pictures.classes)}
         words = words_read(request, pictures)
-        shape = shape_of(request.denoiser, len(words)) | of_data
+        shape = built_as(request.denoiser, codec, len(pictures.classes), len(words))
         model = placed(checkpoint.build(BACKBONES[request.denoiser.backbone], shape, request.out), device)
         if (cells := request.size // codec.stride) % model.patch:
             raise CheckpointError(f"{cells} cells a side are no multiple of the patch {model.patch}; choose another.")
+        if request.size % (factor := request.denoiser.enlarges):
+            raise CheckpointError(f"size {request.size} is no multiple of {factor}, by which pictures are enlarged.")
         if request.init:
             notes += start_denoiser(request, model, pictures.classes, words)
         basis = dict(pictures.basis)
@@ -118,7 +135,7 @@ class DenoiserStage:
             basis["autoencoder"] = f"{steps} steps"
         teacher = guided_output(request.init, device) if request.denoiser.learns == "guided" else None
         recoloured = bool(request.denoiser.clamp_share and request.denoiser.clamp_recolour)
-        train, held_out = encode_pictures(request, codec, pictures, world, recoloured)
+        train, held_out = encode_pictures(request, codec, pictures, world, recoloured, factor)
         return cls(request, model, codec, train, held_out, pictures.classes, teacher, basis, notes, words)
 
     def loss(self, model: Denoiser, micro_batch: MicroBatch) -> dict[str, Tensor]:
@@ -142,6 +159,8 @@ class DenoiserStage:
             recoloured=recoloured,
             clamp_recolour=settings.clamp_recolour,
             tokens=self.tokens(self.train, index, label),
+            condition=self.condition(self.train, index),
+            conditioning_noise=settings.conditioning_noise,
         )
 
     def batch(self, latents: LatentSet, micro_batch: MicroBatch) -> tuple[Tensor, Tensor, Tensor | None]:
@@ -166,16 +185,17 @@ class DenoiserStage:
         drawn = drawn_captions(captions, self.request.denoiser.caption_dropout, without_class)
         return self.vocabulary.tokens(drawn).to(self.device)
 
+    def condition(self, latents: LatentSet, index: Tensor | slice) -> Tensor | None:
+        """What is shown beside the latents of that index, (B, C, h, w); None for a denoiser that is shown nothing."""
+        if latents.condition is None:
+            return None
+        # In one order whether just encoded or read from a file: noise like it is drawn in that order.
+        return latents.condition[index].to(self.device, memory_format=torch.channels_last)
+
     @torch.inference_mode()
     def evaluate(self, unet: Denoiser, grid: Path) -> dict[str, float]:
         """Samples of fixed seeds as a picture; the loss on held-out latents, so that runs compare."""
-        model = LatentDiffusion(
-            self.codec, unet, self.diffuser, self.request.size, classes=self.classes, words=self.words
-        )
-        rows = enumerate(self.shown())
-        requests = [GenerateRequest.model_validate({"seed": 8 * row, "count": 8, **asked}) for row, asked in rows]
-        sampled = torch.cat([last(model.generate(request)).latent for request in requests])  # (B, C, h, w)
-        save_grid(contact_sheet(model.codec.decode(sampled), 8 if self.classes or self.words else None), grid)
+        self.show(unet, grid)
         if self.held_out is None:
             return self.by_decile(unet, "train", self.train)
         loss = self.held_out_loss(unet, self.held_out)
@@ -189,9 +209,34 @@ class DenoiserStage:
             micro_batch = MicroBatch(number=number, batch_size=settings.batch_size)
             index, clean, label = self.batch(held_out, micro_batch)
             plain = settings.timesteps, settings.clamp_share, settings.weighting, label, self.teacher
-            tokens = self.tokens(held_out, index, label)
-            losses.append(denoiser_loss(unet, clean, self.diffuser, *plain, tokens=tokens)["loss"].item())
+            tokens, condition = self.tokens(held_out, index, label), self.condition(held_out, index)
+            terms = denoiser_loss(unet, clean, self.diffuser, *plain, tokens=tokens, condition=condition)
+            losses.append(terms["loss"].item())
         return sum(losses) / len(losses)
+
+    def show(self, unet: Denoiser, grid: Path) -> None:
+        """Write samples as a picture; of one that enlarges, rows of what it is given, its result and the original.
+
+        All three as the codec restores them.
+        """
+        conditioning = conditioning_of(self.request.denoiser)
+        model = LatentDiffusion(
+            self.codec, unet, self.diffuser, self.request.size, classes=self.classes, words=self.words,
+            conditioning=conditioning,
+        )  # fmt: skip
+        if conditioning is not None:
+            latents = self.held_out or self.train
+            assert latents.condition is not None
+            given, original = (each[:ENLARGED].to(self.device) for each in (latents.condition, latents.clean))
+            enlarging = model.with_condition(given)
+            made = last(enlarging.generate(GenerateRequest(count=len(given)))).latent  # (B, C, h, w)
+            sheet = torch.stack([given, made, original], dim=1).flatten(0, 1)  # (3B, C, h, w)
+            save_grid(contact_sheet(self.codec.decode(sheet), 3), grid)
+            return
+        rows = enumerate(self.shown())
+        requests = [GenerateRequest.model_validate({"seed": 8 * row, "count": 8, **asked}) for row, asked in rows]
+        sampled = torch.cat([last(model.generate(request)).latent for request in requests])  # (B, C, h, w)
+        save_grid(contact_sheet(model.codec.decode(sampled), 8 if self.classes or self.words else None), grid)
 
     def shown(self) -> list[dict[str, str]]:
         """What each row of samples is asked for: captions, or classes, or nothing twice."""
@@ -205,15 +250,15 @@ class DenoiserStage:
         label = None if latents.labels is None else latents.labels[some].to(self.device)
         captions = latents.captions[some] if self.words and latents.captions else None
         tokens = None if captions is None else self.vocabulary.tokens(captions).to(self.device)
-        losses = loss_by_decile(unet, latents.clean[some].to(self.device), self.diffuser, label=label, tokens=tokens)
+        clean, shown = latents.clean[some].to(self.device), self.condition(latents, some)
+        losses = loss_by_decile(unet, clean, self.diffuser, label=label, tokens=tokens, condition=shown)
         return {f"{name}_decile_{number}": loss for number, loss in enumerate(losses)}
 
     def export(self, unet: Denoiser, finished: int | None) -> None:
         settings, classes = self.request.denoiser, list(self.classes)
-        shape = shape_of(settings, len(self.words))
-        shape |= {"latent_channels": self.codec.latent_channels, "classes": len(classes)}
+        shape = built_as(settings, self.codec, len(classes), len(self.words))
         parts: dict[str, Any] = {"backbone": settings.backbone, "denoiser": shape, "classes": classes}
-        parts |= {"words": list(self.words), "prompts": self.prompts}
+        parts |= {"words": list(self.words), "prompts": self.prompts, "conditioning": conditioning_of(settings)}
         parts |= {"diffuser": self.diffuser.config()}
         parts |= GUIDING["guide"]  # of the denoiser that was there before, if any
         write_checkpoint(self.request, "denoiser", unet, finished, size=self.request.size, **parts)

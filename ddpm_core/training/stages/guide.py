@@ -22,7 +22,7 @@ from ddpm_core.training.distributed import ALONE, World
 from ddpm_core.training.initialization import take_checkpoint
 from ddpm_core.training.pictures import Pictures
 from ddpm_core.training.settings import OPTIMISER, DenoiserSettings, TrainRequest
-from ddpm_core.training.stages.denoiser import DenoiserStage, shape_of
+from ddpm_core.training.stages.denoiser import DenoiserStage, built_as
 from ddpm_core.training.stages.stage import record, save_grid, weights_file
 
 SHOWN = 8  # pictures in each row of a sample grid
@@ -63,16 +63,19 @@ class GuideStage(DenoiserStage):
         for guidance in (1.0, self.request.guide.scale):
             guided = {"guide": unet, "guidance": guidance, "guidance_interval": self.request.guide.interval}
             model = LatentDiffusion(**vars(parts) | guided)
-            label = None if model.unconditional else model.classes[0]
-            rows.append(last(model.generate(GenerateRequest(count=SHOWN, steps=10, guidance=1, label=label))).latent)
-        save_grid(contact_sheet(self.codec.decode(torch.cat(rows)), SHOWN), grid)
+            label, shown = None if model.unconditional else model.classes[0], self.held_out or self.train
+            asked = GenerateRequest(count=SHOWN, steps=10, guidance=1, label=label)
+            if (given := self.condition(shown, slice(SHOWN))) is not None:  # as many as there are
+                model, asked = model.with_condition(given), asked.model_copy(update={"count": len(given)})
+            rows.append(last(model.generate(asked)).latent)
+        save_grid(contact_sheet(self.codec.decode(torch.cat(rows)), len(rows[0])), grid)
         return {} if self.held_out is None else {"held_out_loss": self.held_out_loss(unet, self.held_out)}
 
     def export(self, unet: Denoiser, finished: int | None) -> None:
         """Write weights, then config: killed in between, a checkpoint without a guide is what it was."""
         settings = self.request.guide
         checkpoint.write_weights(weights_file(self.request.out, "guide"), unet, finished)
-        shape = shape_of(self.request.denoiser) | {"latent_channels": self.codec.latent_channels, "classes": 0}
+        shape = built_as(self.request.denoiser, self.codec, classes=0, words=0)
         made = {"guide": shape, "guidance": settings.scale, "guidance_interval": settings.interval}
         record(self.recorded or self.request, "guide", **made)
 
@@ -86,6 +89,8 @@ def denoiser_settings(request: TrainRequest, config: CheckpointConfig) -> Denois
     own = {name: getattr(request.guide, name) for name in (*request.guide.SHAPE, *OPTIMISER)}
     schedule = config.diffuser.get("schedule", DenoiserSettings().schedule)
     values = dict(request.denoiser) | own | {"backbone": config.backbone, "schedule": schedule, "learns": "data"}
+    if config.conditioning:
+        values |= {"enlarges": config.conditioning.factor, "conditioning_noise": config.conditioning.noise}
     try:
         return DenoiserSettings.model_validate(values)
     except ValidationError as error:

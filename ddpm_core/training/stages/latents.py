@@ -21,6 +21,7 @@ from ddpm_core.checkpoints import stored
 from ddpm_core.checkpoints.atomic import CheckpointError, read_tensors, write_tensors
 from ddpm_core.checkpoints.stored import StoredTensor, TensorWriter, chunks_of, open_stored, write_stored
 from ddpm_core.data.load import PictureSet
+from ddpm_core.images.low_resolution import low_resolution
 from ddpm_core.networks.codec import Codec, PixelCodec
 from ddpm_core.training.distributed import ALONE, World
 from ddpm_core.training.pictures import Pictures
@@ -28,7 +29,8 @@ from ddpm_core.training.recolour import recolour
 from ddpm_core.training.settings import TrainRequest
 
 ENCODED = 32  # pictures encoded at once
-LATENTS, RECOLOURED = "latents.safetensors", "recoloured.safetensors"  # in training/
+# In training/.
+LATENTS, RECOLOURED, LOW_RESOLUTION = "latents.safetensors", "recoloured.safetensors", "low_resolution.safetensors"
 
 
 @dataclass
@@ -40,21 +42,26 @@ class LatentSet:
         labels: classes (N,), or None.
         captions: N of them, or None.
         recoloured: (N, C, h, w), of the same pictures in another light (`recolour`), or None.
+        condition: (N, C, h, w), of the same pictures in a lower resolution (`low_resolution`), or None.
     """
 
     clean: Tensor
     labels: Tensor | None = None
     recoloured: Tensor | None = None
     captions: list[str] | None = None
+    condition: Tensor | None = None
 
 
 @dataclass(frozen=True)
 class Views:
-    """Pictures as they are encoded: each batch followed by its mirror images or not; in another light or not."""
+    """Pictures as they are encoded: each batch followed by its mirror images or not; in another light or not; at
+    1/factor of their resolution.
+    """
 
     pictures: PictureSet
     flips: bool
     recoloured: bool = False
+    factor: int = 1
 
     def __len__(self) -> int:
         """How many latents they make."""
@@ -62,10 +69,16 @@ class Views:
 
 
 def encode_pictures(
-    request: TrainRequest, codec: Codec, pictures: Pictures, world: World = ALONE, recoloured: bool = False
+    request: TrainRequest,
+    codec: Codec,
+    pictures: Pictures,
+    world: World = ALONE,
+    recoloured: bool = False,
+    factor: int = 1,
 ) -> tuple[LatentSet, LatentSet | None]:
-    """Latents of the pictures to train on, in another light as well if asked for, and of those held out; kept by the
-    first process.
+    """Latents of the pictures to train on and of those held out; kept by the first process.
+
+    If asked for, in another light as well, those to train on; at 1/`factor` of their resolution, all.
 
     Pixels for latents are not kept if there is memory for them: they are made in no time, and several times as large
     as the pictures.
@@ -85,6 +98,10 @@ def encode_pictures(
         other_light = {"recoloured": replace(views["train"], recoloured=True)}
         latents = _latents(codec, other_light, request.out / "training" / RECOLOURED, world)
         sets["train"].recoloured = latents["recoloured"]
+    if factor > 1:
+        lower = {name: replace(each, factor=factor) for name, each in views.items()}
+        for name, latent in _latents(codec, lower, request.out / "training" / LOW_RESOLUTION, world).items():
+            sets[name].condition = latent
     return sets["train"], sets.get("held_out")
 
 
@@ -116,6 +133,8 @@ def encoded_batches(codec: Codec, views: Views) -> Iterator[Tensor]:
         for mirrored, view in enumerate((image, image.flip(3)) if views.flips else (image,)):
             if views.recoloured:
                 view = recolour(view, seeds + mirrored)
+            if views.factor > 1:
+                view = low_resolution(view, views.factor)
             with torch.inference_mode():
                 latents = codec.encode(view.to(device)).cpu()
             yield latents
@@ -208,6 +227,7 @@ def _encode(
 def fingerprint(codec: Codec, views: Views) -> str:
     """SHA-256 of all that latents depend on: how the codec is built, its weights, the pixels, and the flips."""
     shape = f"{codec!r} stride {codec.stride} flips {views.flips}" + " recoloured" * views.recoloured
+    shape += f" at 1/{views.factor}" if views.factor > 1 else ""
     return digest(*codec.state_dict().values(), views.pictures.pixels, prefix=shape)
 
 
