@@ -72,7 +72,7 @@ def presses(checkpoint: Path, later: int = LATER_PRESSES) -> tuple[float, float]
         Unmeasured: the app ended, or its page did not come.
     """
     with (
-        tempfile.TemporaryDirectory() as empty,
+        tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as empty,  # the app may still be compiling into it
         started(checkpoint, os.environ | {"NUMBA_CACHE_DIR": empty}) as address,
     ):
         client = Client(address, verbose=False, httpx_kwargs={"trust_env": False})

@@ -20,7 +20,7 @@ from ddpm_core.errors import UserError
 from ui.serving.settings import ServingSettings
 
 PATIENCE = 60.0  # seconds for the page's first answer, on a machine that is busy
-COMPILING = 30.0  # seconds for kernels to be compiled from when the page is there
+COMPILING = 120.0  # seconds for kernels to be compiled from when the page is there, on a machine that is busy
 
 
 @takes(ServingSettings)

@@ -172,6 +172,8 @@ def write_stored(path: Path, needed: int, fill: Callable[[TensorWriter], Mapping
 
 def refuse_full_disk(path: Path, needed: int) -> None:
     """Raises `UnwritableError` if a file that is not there yet, of so many bytes, has no room."""
+    if not needed:
+        return
     folder = next(parent for parent in path.absolute().parents if parent.is_dir())
     free = shutil.disk_usage(folder).free
     if needed > free:

@@ -15,7 +15,7 @@ from ui.errors import Problem
 MEGABYTE = 2**20
 MAX_TOTAL = 500 * MEGABYTE  # of pictures uploaded one by one; each file is at most what `launch` allows
 MAX_UNPACKED = 4096 * MEGABYTE  # of what an archive says it holds: a small one can hold a lot of nothing
-MAX_PICTURES = 20_000  # all are kept in memory while training
+MAX_PICTURES = 20_000  # of one upload; more are better named as a folder of the machine
 
 
 def pack(files: Sequence[str] | None, archive: Path) -> None:

@@ -19,13 +19,15 @@ CALLED = ("norm_silu", "scan")  # kernels that inference calls
 def are_compiled() -> bool:
     """Whether numba has kept every kernel since their code was last changed, as far as names and dates tell.
 
-    It looks where numba keeps them first; of another place it knows nothing, and compiling once more, which then takes
-    no longer than finding them, does no harm.
+    It looks where numba keeps them on Linux; of another place it knows nothing, and compiling once more, which then
+    takes no longer than finding them, does no harm.
     """
-    folder = Path(os.environ.get("NUMBA_CACHE_DIR") or KERNELS.parent / "__pycache__")
+    beside, users = KERNELS.parent / "__pycache__", Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    named = os.environ.get("NUMBA_CACHE_DIR")
+    folders = [Path(named)] if named else [beside, users / "numba"]
     written = KERNELS.stat().st_mtime
-    kept = {name: folder.rglob(f"{KERNELS.stem}.{name}-*.nbi") for name in CALLED}
-    return all(any(file.stat().st_mtime >= written for file in files) for files in kept.values())
+    kept = [[file for folder in folders for file in folder.rglob(f"{KERNELS.stem}.{name}-*.nbi")] for name in CALLED]
+    return all(any(file.stat().st_mtime >= written for file in files) for files in kept)
 
 
 def start() -> subprocess.Popen[bytes] | None:
