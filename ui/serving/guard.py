@@ -18,7 +18,7 @@ from typing import Any
 
 import gradio as gr
 from gradio.utils import get_upload_folder
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import Headers, MutableHeaders, QueryParams
 from starlette.formparsers import MultiPartException
 from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse
@@ -27,8 +27,12 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from ui.errors import WENT_WRONG
 from ui.serving.calls import NOT_TAKEN
 from ui.serving.settings import FRAMED_BY
+from ui.serving.streams import will_tell
 from ui.theme import STATIC
 
+NOTHING_TO_TELL = (
+    "There is no answer to come here: it was fetched already, or nothing was asked. Ask again for another."
+)
 API = "/gradio_api/"
 FILE = "file="
 # What Gradio offers under `API` and the page has no use for: a fetcher of addresses, links to what a session has open,
@@ -85,6 +89,8 @@ class Guard:
         answer = _Answer(send, self, scope["path"])
         try:
             refuse_path(scope["path"])
+            if scope["method"] == "GET":
+                refuse_silence(scope)
             if scope["method"] == "POST":
                 most = MOST_JSON_OF_TOOLS if scope["path"].partition(TOOLS)[1] else MOST_JSON
                 receive = await _checked_body(scope["path"], Headers(scope=scope), receive, most)
@@ -177,6 +183,13 @@ def refuse_path(path: str) -> None:
         raise Refused(404, "There is nothing here.")
     if api and call.startswith(FILE) and not is_served(call.removeprefix(FILE), Path(get_upload_folder())):
         raise Refused(403, "This is no file of the studio's page; it is gone, or never was one.")
+
+
+def refuse_silence(scope: Scope) -> None:
+    """Raises `Refused` for a stream of answers in which there is none and will be none: see `streams.will_tell`."""
+    _, api, call = scope["path"].partition(API)
+    if api and not will_tell(call, QueryParams(scope["query_string"]), scope["app"].get_blocks()._queue):
+        raise Refused(404, NOTHING_TO_TELL)
 
 
 def is_served(path: str, cache: Path) -> bool:

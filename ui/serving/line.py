@@ -268,10 +268,11 @@ class Line(Queue):
         """Tell all who wait for the model which place they have and when their result is likely to be there."""
         if concurrency_id != MODEL:
             return super().broadcast_estimations(concurrency_id, after)
+        if after is not None:  # of one that has just come and is not lined up yet; all are told when it is
+            return None
         queue = self.event_queue_per_concurrency_id[MODEL].queue
         for rank, (event, ahead) in enumerate(zip(queue, self._ahead(queue), strict=True)):
-            if after is None or rank >= after:
-                self.send_message(event, EstimationMessage(rank=rank, rank_eta=ahead, queue_size=len(queue)))
+            self.send_message(event, EstimationMessage(rank=rank, rank_eta=ahead, queue_size=len(queue)))
         return None
 
     def _ahead(self, queue: Sequence[Event]) -> list[float | None]:

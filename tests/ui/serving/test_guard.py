@@ -331,3 +331,15 @@ def test_a_picture_by_a_name_of_markup_is_told_without_it(http: httpx.Client) ->
     told = http.get(f"/gradio_api/call/edit/{event}").text
     assert "is not a picture that can be read" in told
     assert "<" not in told
+
+
+def test_a_stream_that_has_no_answer_to_come_is_refused_at_once(http: httpx.Client) -> None:
+    """Gradio lets whoever asks for an answer that was fetched wait for good."""
+    asked = {"data": [1], "session_hash": "somebody"}
+    event = http.post("/gradio_api/call/generate", json=asked).json()["event_id"]
+    at = f"/gradio_api/call/generate/{event}"
+    assert "event: error" in http.get(at).text  # for it takes more than a number
+    for address in (at, f"/gradio_api/call/v2/generate/{event}", "/gradio_api/queue/data?session_hash=somebody"):
+        assert_refused(http.get(address), 404, "fetched already")
+    for address in ("/gradio_api/call/generate/0123456789abcdef", "/gradio_api/queue/data?session_hash=nobody"):
+        assert_refused(http.get(address), 404, "nothing was asked")

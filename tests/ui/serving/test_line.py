@@ -238,6 +238,14 @@ def test_waiting_visitors_see_their_place_and_a_time_by_what_is_asked() -> None:
     assert (c.rank, c.rank_eta) == (1, 40.0 + 15.0 + 10.0)
 
 
+def test_who_has_just_come_is_told_one_time_by_what_is_asked() -> None:
+    studio = Studio()
+    studio.line.pace.begin(0.5)
+    studio.ask("a", 100)
+    messages = studio.line.pending_messages_per_session["a"]
+    assert [messages.get_nowait().rank_eta for _ in range(messages.qsize())] == [50.0]
+
+
 def test_what_differs_in_seeds_alone_begins_together_and_others_wait_for_all_of_them() -> None:
     studio = Studio()
     studio.ask("a", 20, fn=studio.batched)
