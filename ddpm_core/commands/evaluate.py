@@ -4,8 +4,8 @@ Example:
     python -m ddpm_core.evaluate --checkpoint checkpoints/faces-128 --data photos --json measures.json
 
 Held out are the pictures `labels.csv` says, a folder `val` or `test`, or as many as the checkpoint's run held out (see
-`data.find`). The autoencoder is measured on all of them; samples and fills against the folder in DATA that the
-checkpoint's `config.json` names as the denoiser's, or all of DATA.
+`data.find`). The autoencoder is measured on all of them, of very many on up to 4,096; samples and fills against the
+folder in DATA that the checkpoint's `config.json` names as the denoiser's, or all of DATA.
 
 Samples are compared with training pictures in a network's features, too. FID, KID and Inception Score, and precision
 and recall beside published ones, take the weights of FID's Inception-v3, from a file of yours:

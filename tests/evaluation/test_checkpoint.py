@@ -54,3 +54,13 @@ def test_without_held_out_pictures_eyes_are_not_compared(tiny_checkpoint: Path, 
     model.framing = "face"
     measures = measuring.measure_denoiser(model, files | {"val": []}, 2, 1)
     assert measures["eyes_found"] is measures["eyes_found_floor"] is measures["swd"] is None
+
+
+def test_the_autoencoder_is_measured_on_some_of_very_many(
+    tiny_checkpoint: Path, picture_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model, files = LatentDiffusion.load(tiny_checkpoint, "cpu"), find_pictures(picture_folder)
+    files |= {"val": files["train"][:7]}
+    assert measuring.measure_codec(model, files)["pictures"] == 7
+    monkeypatch.setattr(measuring, "MOST", 4)
+    assert measuring.measure_codec(model, files)["pictures"] == 4

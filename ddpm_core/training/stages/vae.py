@@ -77,8 +77,8 @@ class VaeStage:
 def measured_of(held_out: PictureSet) -> PictureSet:
     """The held-out pictures that are measured while training: all, or `MEASURED` of more, always the same ones.
 
-    Evenly spread. Measuring thousands again and again would take a good part of the time; `ddpm_core.evaluate` measures
-    all.
+    Evenly spread. Measuring thousands again and again would take a good part of the time; `ddpm_core.evaluate` does so
+    once.
     """
     if len(held_out) <= MEASURED:
         return held_out
