@@ -91,7 +91,8 @@ def build(shelf: Shelf, trainings: Trainings | None = None, settings: ServingSet
         _connect(tabs, generate, inpaint, process)
         _connect_edit(tabs, checkpoint, generate, edit)
         _connect_settings(shelf, tabs, checkpoint, generate, inpaint, edit, play)
-        gr.on([page.load, opened.select], as_warning(train.refresh), train.page_state, train.shows, **AT_ONCE)
+        # Not as the page loads: few visitors open the tab, and a refresh goes through all that it shows.
+        opened.select(as_warning(train.refresh), train.page_state, train.shows, **AT_ONCE)
         train.use.click(
             as_warning(lambda: (gr.Tabs(selected="generate"), train.trained_name())),
             None,

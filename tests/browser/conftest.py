@@ -136,7 +136,8 @@ class Contexts:
     def visit(self, address: str, **options: object) -> Page:
         """A new page with the app on it, as for somebody who comes for the first time.
 
-        What it asks of other hosts is remembered in `strangers`; nothing of it is answered (`browser.FLAGS`).
+        What it asks of other hosts is remembered in `strangers`, of which nothing is answered (`browser.FLAGS`); what
+        it tells the console from the start, in `said`.
         """
         context = self.made.get(str(options))
         if context is None:
@@ -145,7 +146,9 @@ class Contexts:
         context.clear_cookies()
         page = context.new_page()
         strangers: list[str] = []
-        page.strangers = strangers  # type: ignore[attr-defined]
+        said: list[str] = []
+        page.strangers, page.said = strangers, said  # type: ignore[attr-defined]
+        page.on("console", lambda message: said.append(message.text))
         ours = (address, "data:", "blob:")
         page.on("request", lambda request: request.url.startswith(ours) or strangers.append(request.url))
         page.set_default_timeout(PATIENCE)
@@ -183,6 +186,14 @@ def page(visit: Callable[..., Page]) -> Page:
 def phone(visit: Callable[..., Page]) -> Page:
     """A phone with the app on it."""
     return visit(viewport=PHONE, color_scheme="light", has_touch=True, is_mobile=True)
+
+
+@pytest.fixture(scope="module")
+def seen_phone(contexts: Contexts, address: str) -> Iterator[Page]:
+    """A phone with the app on it for all tests of a file that only look: a page takes seconds to open."""
+    page = contexts.visit(address, viewport=PHONE, color_scheme="light", has_touch=True, is_mobile=True)
+    yield page
+    page.close()
 
 
 @pytest.fixture(scope="session")

@@ -6,12 +6,10 @@ import re
 from pathlib import Path
 
 import numpy as np
-import pytest
 from PIL import Image
 from playwright.sync_api import Page, expect
 
 from ddpm_core.images.files import read_parameters
-from tests.browser.conftest import PHONE
 from tests.browser.test_studio import advanced, downloaded, number, run, settle, stopped, tab, told
 
 SIDE = 128  # of the shipped model's pictures
@@ -133,11 +131,3 @@ def test_two_ways_up(page: Page, tmp_path: Path) -> None:
     page.get_by_text("between two seeds").click()
     expect(page.locator("#play-to-seed")).to_be_visible()
     expect(page.locator("#play-steps input[type=number]")).to_have_value("20")
-
-
-@pytest.mark.parametrize("name", ["Edit", "Play"])
-def test_the_new_tabs_fit_on_a_phone(phone: Page, pictures: Path, name: str) -> None:
-    tab(phone, name)
-    settle(phone)
-    phone.screenshot(path=pictures / f"{name.lower()}-phone.png", full_page=True)
-    assert phone.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]

@@ -310,14 +310,14 @@ def test_a_new_checkpoint_appears_without_a_restart(page: Page, checkpoint: Path
     told(page, "There is no checkpoint 'fresh'")
 
 
-@pytest.mark.parametrize("name", ["Generate", "Inpaint", "Process"])
-def test_nothing_sticks_out_on_a_phone(phone: Page, pictures: Path, name: str) -> None:
-    tab(phone, name)
-    settle(phone)
+@pytest.mark.parametrize("name", ["Generate", "Inpaint", "Edit", "Play", "Process", "Train"])
+def test_nothing_sticks_out_on_a_phone(seen_phone: Page, pictures: Path, name: str) -> None:
+    tab(seen_phone, name)
+    settle(seen_phone)
     if name == "Inpaint":
-        drawn(phone)
-    phone.screenshot(path=pictures / f"{name.lower()}-phone.png", full_page=True)
-    assert phone.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
+        drawn(seen_phone)
+    seen_phone.screenshot(path=pictures / f"{name.lower()}-phone.png", full_page=True)
+    assert seen_phone.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
 
 
 def test_dark(visit: Callable[..., Page], pictures: Path) -> None:

@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Page, expect
 
-from tests.browser.conftest import DESKTOP, PHONE, App
+from tests.browser.conftest import DESKTOP, App
 from tests.browser.test_studio import run, settle, tab, told
 
 LONG = 300_000  # ms; the command is started anew and learns beside everything else the machine does
@@ -148,10 +148,3 @@ def test_what_is_being_trained_is_saved_when_the_app_ends(
     run = app.checkpoint.with_name("discs")
     assert "Stopped; what was learned is saved" in (run / "training" / "output.log").read_text()
     assert (run / "training" / "vae.safetensors").is_file()
-
-
-def test_the_tab_fits_on_a_phone(phone: Page, pictures: Path) -> None:
-    tab(phone, "Train")
-    settle(phone)
-    phone.screenshot(path=pictures / "train-phone.png", full_page=True)
-    assert phone.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]

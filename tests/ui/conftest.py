@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import gradio as gr
 import numpy as np
 import pytest
 from gradio_client import Client
@@ -21,12 +22,17 @@ def shelf(tiny_checkpoint: Path) -> Shelf:
 
 
 @pytest.fixture(scope="session")
-def client(shelf: Shelf, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
+def studio(shelf: Shelf) -> gr.Blocks:
+    """The whole page, which takes a second or two to build; tests only read it."""
+    return build(shelf)
+
+
+@pytest.fixture(scope="session")
+def client(studio: gr.Blocks, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
     """A program that talks to the app."""
-    page = build(shelf)
-    _, address, _ = page.launch(server_name="127.0.0.1", prevent_thread_lock=True, **launch_settings())
+    _, address, _ = studio.launch(server_name="127.0.0.1", prevent_thread_lock=True, **launch_settings())
     yield Client(address, verbose=False, download_files=tmp_path_factory.mktemp("answers"))
-    page.close()
+    studio.close()
 
 
 def grain(width: int, height: int, channels: int = 3) -> np.ndarray:

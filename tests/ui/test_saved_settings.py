@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -34,9 +35,15 @@ def saved(folder: Path, shelf: Shelf, checkpoint: str, request: GenerateRequest)
     return str(path)
 
 
+@cache
+def built(root: Path, first: str) -> gr.Blocks:
+    """The page of a shelf, which takes a second or two to build."""
+    return build(Shelf(root, first, "cpu"))
+
+
 def used(shelf: Shelf, path: str, chosen: str = "tiny") -> dict[str | None, Any]:
     """What a saved picture puts on the page, by the component's id."""
-    page = build(shelf)
+    page = built(shelf.root, shelf.first)
     (use,) = [fn.fn for fn in page.fns.values() if getattr(fn.fn, "__name__", "") == "use"]
     updates: Any = use(path, chosen)  # type: ignore[misc]
     return {getattr(component, "elem_id", None): update for component, update in updates.items()}

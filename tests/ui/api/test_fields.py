@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import gradio as gr
 import pytest
 from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
@@ -22,8 +23,6 @@ from ddpm_core.requests import (
     Request,
     WalkSettings,
 )
-from ui.models import Shelf
-from ui.page import build
 
 KINDS: dict[str, tuple[type[Request], ...]] = {
     "generate": (GenerateRequest,),
@@ -48,9 +47,9 @@ FIRST = {
 
 
 @pytest.fixture(scope="module")
-def parameters(shelf: Shelf) -> dict[str, dict[str, dict]]:
+def parameters(studio: gr.Blocks) -> dict[str, dict[str, dict]]:
     """What a program is told of every endpoint's parameters, in order, by name."""
-    endpoints = build(shelf).get_api_info()["named_endpoints"]
+    endpoints = studio.get_api_info()["named_endpoints"]
     return {name: {one["parameter_name"]: one for one in endpoints[f"/{name}"]["parameters"]} for name in KINDS}
 
 
@@ -82,8 +81,8 @@ def test_schemas_have_the_requests_bounds_and_choices(parameters: dict) -> None:
     assert inpaint["spacing"]["type"]["enum"] == ["uniform", "quadratic", "logsnr", "karras"]  # no aliases
 
 
-def test_docs_say_what_every_parameter_is(shelf: Shelf) -> None:
-    docs = {endpoint.api_name: endpoint.fn.__doc__ for endpoint in build(shelf).fns.values() if endpoint.fn}
+def test_docs_say_what_every_parameter_is(studio: gr.Blocks) -> None:
+    docs = {endpoint.api_name: endpoint.fn.__doc__ for endpoint in studio.fns.values() if endpoint.fn}
     for name, fields in FIRST.items():
         for field in fields.split():
             assert f"\n    {field}: " in docs[name]

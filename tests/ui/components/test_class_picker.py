@@ -31,9 +31,14 @@ def both(tiny_checkpoint: Path, class_checkpoint: Path, tmp_path_factory: pytest
 
 
 @pytest.fixture(scope="module")
-def talk(both: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
+def page(both: Path) -> gr.Blocks:
+    """The page that opens with the checkpoint that has no classes."""
+    return build(Shelf.around(both / "tiny", "cpu"))
+
+
+@pytest.fixture(scope="module")
+def talk(page: gr.Blocks, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
     """A program that talks to an app with that shelf."""
-    page = build(Shelf.around(both / "tiny", "cpu"))
     _, address, _ = page.launch(server_name="127.0.0.1", prevent_thread_lock=True, **launch_settings())
     yield Client(address, verbose=False, download_files=tmp_path_factory.mktemp("answers"))
     page.close()
@@ -46,8 +51,10 @@ def parts(page: gr.Blocks, what: str) -> list[Any]:
 
 
 @pytest.mark.parametrize(("first", "shown"), [("tiny", False), ("insects", True)])
-def test_the_picker_is_there_if_the_first_checkpoint_has_classes(both: Path, first: str, shown: bool) -> None:
-    page = build(Shelf.around(both / first, "cpu"))
+def test_the_picker_is_there_if_the_first_checkpoint_has_classes(
+    page: gr.Blocks, both: Path, first: str, shown: bool
+) -> None:
+    page = page if first == "tiny" else build(Shelf.around(both / first, "cpu"))
     for picker in parts(page, "class"):
         assert picker.visible == shown
         assert picker.value == ""
@@ -56,8 +63,7 @@ def test_the_picker_is_there_if_the_first_checkpoint_has_classes(both: Path, fir
 
 
 @pytest.mark.parametrize(("chosen", "shown"), [("tiny", False), ("insects", True)])
-def test_choosing_a_checkpoint_brings_its_classes(both: Path, chosen: str, shown: bool) -> None:
-    page = build(Shelf.around(both / "tiny", "cpu"))
+def test_choosing_a_checkpoint_brings_its_classes(page: gr.Blocks, chosen: str, shown: bool) -> None:
     pickers = {picker._id for picker in parts(page, "class")}
     handlers = offering(page, pickers)
     assert len(handlers) == len(TABS)
@@ -81,8 +87,7 @@ def offering(page: gr.Blocks, pickers: set[int]) -> list[Any]:
     ]
 
 
-def test_a_class_that_the_next_checkpoint_has_too_stays_chosen(both: Path) -> None:
-    page = build(Shelf.around(both / "tiny", "cpu"))
+def test_a_class_that_the_next_checkpoint_has_too_stays_chosen(page: gr.Blocks) -> None:
     for handler in offering(page, {picker._id for picker in parts(page, "class")}):
         before = [5 if isinstance(part, gr.Slider) else "ant" for part in handler.outputs]
         label, guidance, *_ = handler.fn("insects", *before, "")

@@ -55,12 +55,9 @@ def test_faces_are_offered_to_checkpoints_that_know_them_alone(shelf: Shelf, mon
     assert tab.ready.visible is True
 
 
-def test_no_text_of_the_page_speaks_of_faces_where_none_are_known(shelf: Shelf) -> None:
-    from ui.page import build
-
-    page = build(shelf)
-    train = next(block for block in page.blocks.values() if getattr(block, "elem_id", None) == "train-preset")
-    documentation = next(block for block in page.blocks.values() if getattr(block, "elem_id", None) == "help")
+def test_no_text_of_the_page_speaks_of_faces_where_none_are_known(studio: gr.Blocks) -> None:
+    train = next(block for block in studio.blocks.values() if getattr(block, "elem_id", None) == "train-preset")
+    documentation = next(block for block in studio.blocks.values() if getattr(block, "elem_id", None) == "help")
 
     def inside(block: Any, place: Any) -> bool:
         while block is not None:
@@ -70,7 +67,7 @@ def test_no_text_of_the_page_speaks_of_faces_where_none_are_known(shelf: Shelf) 
         return False
 
     texts = {}
-    for block in page.blocks.values():
+    for block in studio.blocks.values():
         words = [getattr(block, name, None) for name in ("label", "info", "value", "placeholder")]
         text = " ".join(word for word in words if isinstance(word, str) and not word.startswith("/"))
         visible = block

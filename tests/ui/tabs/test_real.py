@@ -54,9 +54,13 @@ def test_either_side_may_be_real(tab: RealTab) -> None:
     assert sides == {0, 1}
 
 
-def test_the_tab_is_there_only_if_asked_for(shelf: Shelf, picture_folder: Path, tmp_path: Path) -> None:
-    def tabs(settings: ServingSettings | None) -> list[str]:
-        return [block.id for block in build(shelf, None, settings).blocks.values() if isinstance(block, gr.Tab)]
+def test_the_tab_is_there_only_if_asked_for(
+    studio: gr.Blocks, shelf: Shelf, picture_folder: Path, tmp_path: Path
+) -> None:
+    def tabs(page: gr.Blocks) -> list[str]:
+        return [block.id for block in page.blocks.values() if isinstance(block, gr.Tab)]
 
-    assert "real" not in tabs(None) + tabs(ServingSettings())
-    assert tabs(ServingSettings(which_is_real=picture_folder, answers=tmp_path / "a"))[-1] == "real"
+    assert "real" not in tabs(studio)
+    asked = ServingSettings(which_is_real=picture_folder, answers=tmp_path / "a")
+    assert not ServingSettings().which_is_real
+    assert tabs(build(shelf, None, asked))[-1] == "real"
