@@ -121,7 +121,13 @@ def bytes_of(codec: Codec, views: Iterable[Views]) -> int:
 
 def encoded(codec: Codec, views: Views) -> Tensor:
     """Latents (N, C, h, w) of pictures, on the CPU; 2N with their mirror images."""
-    return torch.cat(list(encoded_batches(codec, views)))
+    latents, count = torch.empty(0), 0
+    for batch in encoded_batches(codec, views):
+        if not count:  # once for all, for many pieces would take twice as much and leave holes
+            latents = torch.empty(len(views), *batch.shape[1:], dtype=batch.dtype)
+        latents[count : count + len(batch)] = batch
+        count += len(batch)
+    return latents
 
 
 def encoded_batches(codec: Codec, views: Views) -> Iterator[Tensor]:
