@@ -216,6 +216,16 @@ class EditRequest(GenerateRequest):
         return max(1, round(self.strength * self.steps))
 
 
+class EnlargeRequest(GenerateRequest):
+    """A picture made larger, with detail made up for it (SR3); the picture travels beside the request."""
+
+    action: ClassVar[str] = "enlarge"
+
+    noise_level: float = Field(
+        0.0, ge=0, le=1, description="noise laid over the picture first: the more, the more of its detail is made anew"
+    )
+
+
 class BetweenRequest(GenerateRequest):
     """Pictures on the way from seed `seed` to seed `to`, evenly spaced from fraction `start` to `end` of it."""
 
@@ -281,8 +291,10 @@ class HybridRequest(PairRequest):
 
 REQUESTS: dict[str, type[GenerateRequest]] = {
     kind.action: kind
-    for kind in (GenerateRequest, InpaintRequest, EditRequest, BetweenRequest, AnagramRequest, HybridRequest)
-}
+    for kind in (
+        GenerateRequest, InpaintRequest, EditRequest, EnlargeRequest, BetweenRequest, AnagramRequest, HybridRequest,
+    )
+}  # fmt: skip
 
 
 def wrong_defaults(defaults: Mapping[str, dict[str, Any]]) -> str:

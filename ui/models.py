@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ddpm_core.checkpoints.atomic import CheckpointError
-from ddpm_core.checkpoints.folders import files, list_checkpoints
+from ddpm_core.checkpoints.folders import enlarges, files, list_checkpoints
 from ddpm_core.checkpoints.hub import Repository, without_front_matter
 from ddpm_core.checkpoints.native import CARD
 from ddpm_core.cli import CHECKPOINT
@@ -64,7 +64,29 @@ class Shelf:
         return shelf
 
     def names(self) -> list[str]:
-        """Names of the complete checkpoints, as they are on disk now."""
+        """Names of the complete checkpoints that make pictures of noise, as they are on disk now."""
+        return [name for name in self._all() if not enlarges(self._folder(name))]
+
+    def enlarging(self) -> list[str]:
+        """Names of those that make pictures of smaller ones."""
+        return [name for name in self._all() if enlarges(self._folder(name))]
+
+    def load_enlarging(self, name: str | None = None) -> LatentDiffusion:
+        """The model of that name that enlarges pictures, or the first there is.
+
+        Raises:
+            CheckpointError: there is none, none of that name, it does not enlarge, or is broken.
+        """
+        names = self.enlarging()
+        if not names:
+            raise CheckpointError(
+                "No checkpoint here enlarges pictures; train one with python -m ddpm_core.train --denoiser-enlarges 2."
+            )
+        if name and name not in names:
+            raise CheckpointError(f"{name[:60]!r} does not enlarge pictures; choose from: {', '.join(names)}.")
+        return self._loaded(name or names[0])
+
+    def _all(self) -> list[str]:
         return sorted({*list_checkpoints(self.root), *self.fetched})
 
     def load(self, name: str | None) -> LatentDiffusion:
@@ -74,11 +96,17 @@ class Shelf:
             CheckpointError: there is none of that name, or it is broken.
         """
         name = name or self.first
+        if name in self.enlarging():
+            others = f"choose from: {', '.join(self.names())}" if self.names() else "train one that does"
+            raise CheckpointError(f"{name} enlarges pictures, and makes none from noise; {others}.")
         if name not in self.names():
             # Also keeps names such as "../x" from leaving the shelf.
             if name == self.first:
                 LatentDiffusion.load(self.root / name, self.device)  # says which file is missing
             raise CheckpointError(f"There is no checkpoint {name!r}; choose from: {', '.join(self.names())}.")
+        return self._loaded(name)
+
+    def _loaded(self, name: str) -> LatentDiffusion:
         folder = self._folder(name)
         changed = tuple(file.stat().st_mtime_ns for file in files(folder))
         return _load(folder, name, changed, self.device)

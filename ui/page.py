@@ -82,6 +82,7 @@ def build(shelf: Shelf, trainings: Trainings | None = None, settings: ServingSet
             gr.Markdown(documentation())
         page.for_programs = api.build(shelf)
 
+        gr.on([page.load, checkpoint.focus], edit.enlarges, None, edit.enlarge, **AT_ONCE)
         shade.click(None, js="() => window.studio.shade()", **AT_ONCE)
         gr.on([page.load, checkpoint.focus], lambda: gr.update(choices=shelf.names()), None, checkpoint, **AT_ONCE)
         checkpoint.change(
@@ -156,6 +157,8 @@ def _connect_settings(
         name = made_by if made_by in shelf.names() else chosen
         if name != made_by:
             gr.Info(html.escape(f"The checkpoint {made_by!r} is not here; {name} will make another picture."))
+        if request.action not in homes:
+            raise Problem(f"It was enlarged from seed {request.seed}: open in Edit what it was made of, press Enlarge.")
         home, tab = homes[request.action]
         return {tabs: gr.Tabs(selected=home), checkpoint: name, **tab.fill(request, shelf.load(name))}
 

@@ -21,7 +21,7 @@ from ui.run_inputs import RunInputs
 from ui.serving.turns import end_if_left
 
 USUAL = AnimationSettings()
-MADE_OF_A_PICTURE = {"inpaint": "inpainted-", "edit": "edited-"}  # how such files' names begin
+MADE_OF_A_PICTURE = {"inpaint": "inpainted-", "edit": "edited-", "enlarge": "enlarged-"}  # how such files' names begin
 SHOWN = 1024  # longer side of a result on the page; the file to download has the upload's size
 
 

@@ -12,7 +12,7 @@ from ddpm_core.diffusion.samplers import Step
 from ddpm_core.images.crop import Frame
 from ddpm_core.images.files import to_tensor
 from ddpm_core.pipeline import LatentDiffusion
-from ddpm_core.requests import EditRequest, GenerateRequest, InpaintRequest
+from ddpm_core.requests import EditRequest, EnlargeRequest, GenerateRequest, InpaintRequest
 from ui.files import opened_upload
 from ui.serving.together import generated
 
@@ -60,6 +60,10 @@ class RunInputs:
             assert self.picture is not None
             square = model.square(original or opened_upload(self.picture))
             return model.edit(self.request, to_tensor(square)), _as_it_is
+        if isinstance(self.request, EnlargeRequest):
+            assert self.picture is not None
+            sheet = model.enlargement(original or opened_upload(self.picture))
+            return model.enlarge(self.request, sheet.image()), sheet.cut
         if type(self.request) is GenerateRequest:
             return generated(model, self.request), _as_it_is
         return getattr(model, self.request.action)(self.request), _as_it_is  # which is called as what it does

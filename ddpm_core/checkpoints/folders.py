@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from ddpm_core.checkpoints import diffusers_format, native
+from ddpm_core.checkpoints.atomic import CheckpointError
 from ddpm_core.checkpoints.native import Parts
 
 
@@ -26,6 +28,28 @@ def files(folder: Path) -> list[Path]:
 def training_of(folder: Path) -> dict[str, Any]:
     """The settings of the runs that made a checkpoint, by stage; empty if it does not say. Raises `CheckpointError`."""
     return {} if diffusers_format.is_pipeline(folder) else native.read_config(folder).training
+
+
+def enlarges(folder: Path) -> bool:
+    """Whether a checkpoint makes pictures of smaller ones, and none of noise; one that cannot be read does not."""
+    with suppress(CheckpointError):
+        return not diffusers_format.is_pipeline(folder) and native.read_config(folder).conditioning is not None
+    return False
+
+
+def enlarging_in(root: Path) -> list[Path]:
+    """The complete checkpoints in a folder of checkpoints that enlarge.
+
+    Raises:
+        CheckpointError: there is none.
+    """
+    found = [Path(root) / name for name in list_checkpoints(root) if enlarges(Path(root) / name)]
+    if not found:
+        raise CheckpointError(
+            f"No checkpoint in {root} enlarges pictures; name one with --checkpoint, or train one with "
+            "python -m ddpm_core.train --denoiser-enlarges 2."
+        )
+    return found
 
 
 def list_checkpoints(root: Path) -> list[str]:

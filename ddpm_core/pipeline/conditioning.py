@@ -72,8 +72,7 @@ class Conditioning:
         Raises:
             UserError: it has no `conditioning`.
         """
-        if self.conditioning is None:
-            raise UserError(f"{self._called} makes pictures from noise alone, and enlarges none; choose another.")
+        assert self.enlarging
         model, levels = copy(self), torch.full((len(condition),), level)
         # Apart from the noise that a picture of that seed starts from, which would show through otherwise.
         generators = [torch.Generator().manual_seed(2**32 + seed) for seed in seeds or range(len(condition))]
@@ -81,6 +80,16 @@ class Conditioning:
         model.condition = with_augmentation(condition, levels, noise.to(condition))  # (n, C + 1, h, w)
         model.predict = model.wrapped(model.unasked())
         return model
+
+    @property
+    def enlarging(self) -> ImageConditioning:
+        """Its `conditioning`. Raises `UserError` if it has none."""
+        if self.conditioning is None:
+            raise UserError(
+                f"{self._called} makes pictures from noise, and enlarges none; choose a checkpoint trained with "
+                "--denoiser-enlarges."
+            )
+        return self.conditioning
 
     def unasked(self) -> Predictor:
         """The denoiser's predictor for nothing in particular, steered away from its guide's if there is one."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -24,7 +25,9 @@ from ddpm_core.diffusion.prediction import Predictor
 from ddpm_core.diffusion.samplers import SAMPLERS, Step, sample_loop
 from ddpm_core.diffusion.spacing import churned_timesteps
 from ddpm_core.errors import UserError, lookup, no_such
+from ddpm_core.images.enlargement import Enlargement
 from ddpm_core.images.files import to_pictures
+from ddpm_core.images.low_resolution import enlarged_bicubically
 from ddpm_core.machine import pick_device
 from ddpm_core.networks.codec import Codec
 from ddpm_core.networks.cpu.packed import ready
@@ -37,6 +40,7 @@ from ddpm_core.requests import (
     AnagramRequest,
     BetweenRequest,
     EditRequest,
+    EnlargeRequest,
     GenerateRequest,
     HybridRequest,
     InpaintRequest,
@@ -51,8 +55,8 @@ RequestT = TypeVar("RequestT", bound=Request)
 class LatentDiffusion(Conditioning, Uploads, HubMixin):
     """A trained model ready for use.
 
-    `generate`, `inpaint`, `edit`, `between`, `anagram` and `hybrid` yield every reverse step of their batch. They
-    raise `UserError`, before the first, if there are more steps than the diffuser has, no such class, or no words.
+    `generate`, `inpaint`, `edit`, `enlarge`, `between`, `anagram` and `hybrid` yield every reverse step of their batch.
+    They raise `UserError`, before the first, if there are more steps than the diffuser has, no such class, or no words.
 
     Attributes:
         codec: image <-> latent, see `Codec.encode` and `Codec.decode`.
@@ -181,6 +185,37 @@ class LatentDiffusion(Conditioning, Uploads, HubMixin):
         anchor, noise = self.codec.encode(image.to(self.device)), self._noise(request)  # (1, C, h, w)
         start = self.diffuser.add_noise(anchor, noise(), torch.full((1,), timesteps[0]))
         return self._run(request, starting_at(start, noise), timesteps=timesteps)
+
+    def enlargement(self, picture: Image.Image) -> Enlargement:
+        """An upload on its way to being enlarged, the whole of it.
+
+        Raises:
+            UserError: it is too large, or the model was not trained to enlarge.
+        """
+        factor, stride = self.enlarging.factor, self.codec.stride
+        return Enlargement.of(picture, factor, self.size // factor, stride // math.gcd(stride, factor))
+
+    @torch.inference_mode()
+    def enlarge(self, request: EnlargeRequest, image: Tensor) -> Iterator[Step]:
+        """Make a larger picture that looks like `image` from afar, once per seed (Saharia et al. 2021, algorithm 2).
+
+        It is shown the image, brought to the result's size bicubically, beside the noise; of a large one, window by
+        window (`conditioning.Windowed`).
+
+        Args:
+            image: (1, 3, H, W) in [-1, 1], at least as large as those it was trained to enlarge (`Enlargement.image`).
+
+        Raises:
+            UserError: it was not trained to enlarge, or not with that much noise.
+        """
+        conditioning = self.enlarging
+        if request.noise_level > conditioning.noise:
+            most = f"{conditioning.noise:g} is the most that it was trained with"
+            raise UserError(f"{self._called} knows no noise level of {request.noise_level:g}; {most}.")
+        smooth = enlarged_bicubically(image.to(self.device), conditioning.factor)
+        condition = self.codec.encode(smooth).expand(request.count, -1, -1, -1)  # (B, C, h, w)
+        model = self.with_condition(condition, request.noise_level, request.seeds)
+        return model._run(request, SeededNoise(request.seeds, condition.shape[1:], self.device))
 
     def between(self, request: BetweenRequest) -> Iterator[Step]:
         """Pictures on the way from one seed to another, along the arc between their noise (`noise.slerp`).

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ddpm_core.checkpoints.folders import files, list_checkpoints, load_parts, training_of
+import pytest
+
+from ddpm_core.checkpoints.atomic import CheckpointError
+from ddpm_core.checkpoints.folders import enlarges, enlarging_in, files, list_checkpoints, load_parts, training_of
 from ddpm_core.checkpoints.native import FILES, CheckpointConfig, write_config
 
 
@@ -22,6 +25,17 @@ def test_the_files_of_a_checkpoint_are_those_that_loading_it_needs(tiny_checkpoi
     assert files(tiny_checkpoint) == [tiny_checkpoint / name for name in FILES]
     assert all(file.is_file() for file in files(tiny_checkpoint))
     assert load_parts(tiny_checkpoint).about == "Noise"
+
+
+def test_those_that_enlarge_are_told_from_others_and_asked_for_where_there_are_none(
+    tiny_checkpoint: Path, enlarging_checkpoint: Path, tmp_path: Path
+) -> None:
+    assert enlarges(enlarging_checkpoint)
+    assert not enlarges(tiny_checkpoint)
+    assert not enlarges(tmp_path)  # without a config
+    assert enlarging_in(enlarging_checkpoint.parent) == [enlarging_checkpoint]
+    with pytest.raises(CheckpointError, match=r"No checkpoint in .* enlarges pictures"):
+        enlarging_in(tiny_checkpoint.parent)
 
 
 def test_what_made_a_checkpoint_is_what_it_says(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from ddpm_core.diffusion.prediction import Prediction, Predictor, predictor
 from ddpm_core.diffusion.samplers import last
 from ddpm_core.errors import UserError
 from ddpm_core.pipeline import LatentDiffusion
-from ddpm_core.requests import AnagramRequest, BetweenRequest, GenerateRequest
+from ddpm_core.requests import AnagramRequest, BetweenRequest, EnlargeRequest, GenerateRequest
 
 
 def doubled(predict: Predictor, factor: float = 2.0) -> Predictor:
@@ -96,3 +96,36 @@ def test_a_model_that_always_wants_a_class_is_neither_asked_without_one_nor_guid
     with torch.inference_mode():
         wanted = predictor(class_model.denoiser, class_model.diffuser)(z, t, torch.tensor([2, 2])).eps
         torch.testing.assert_close(class_model.class_predictor("bee", 1)(z, t).eps, wanted)
+
+
+def test_one_that_enlarges_is_shown_a_picture_and_goes_by_it(enlarging_model: LatentDiffusion) -> None:
+    request = EnlargeRequest(seed=3, count=2, steps=2, noise_level=0.2)
+    images = torch.rand(2, 1, 3, 20, 28) * 2 - 1  # larger than what it was trained to enlarge, and no square
+    one, other = (last(enlarging_model.enlarge(request, image)).latent for image in images)
+    assert one.shape == (2, 12, 20, 28)
+    assert enlarging_model.codec.decode(one).shape == (2, 3, 40, 56)
+    assert not torch.allclose(one, other)
+    for alone, made in zip(request.singles(), one, strict=True):  # each picture is what it is without the others
+        single = last(enlarging_model.enlarge(alone, images[0])).latent[0]
+        torch.testing.assert_close(single, made, rtol=1e-3, atol=1e-3)
+
+
+def test_one_that_enlarges_says_so_where_there_is_nothing_to_enlarge(
+    enlarging_model: LatentDiffusion, tiny_model: LatentDiffusion
+) -> None:
+    with pytest.raises(UserError, match="larger enlarges pictures, and makes none from noise"):
+        enlarging_model.generate(GenerateRequest(steps=2))
+    with pytest.raises(UserError, match="larger enlarges pictures"):
+        enlarging_model.predict(torch.zeros(1, 12, 16, 16), torch.ones(1))
+    with pytest.raises(UserError, match="tiny makes pictures from noise, and enlarges none"):
+        tiny_model.enlarge(EnlargeRequest(), torch.zeros(1, 3, 16, 16))
+
+
+def test_wrappers_stand_around_what_is_shown_a_picture_too(enlarging_model: LatentDiffusion) -> None:
+    condition, z, t = torch.randn(1, 12, 16, 16), torch.randn(1, 12, 16, 16), torch.tensor([500])
+    plain = enlarging_model.with_condition(condition).predict(z, t).eps
+    for model in (
+        enlarging_model.with_wrapper(doubled).with_condition(condition),
+        enlarging_model.with_condition(condition).with_wrapper(doubled),
+    ):
+        torch.testing.assert_close(model.predict(z, t).eps, 2 * plain)

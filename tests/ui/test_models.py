@@ -10,6 +10,7 @@ import pytest
 from ddpm_core.checkpoints.atomic import CheckpointError
 from ddpm_core.checkpoints.hub import Repository
 from ddpm_core.checkpoints.native import CARD
+from tests.conftest import write_enlarging_checkpoint
 from ui.models import Shelf, parameter_count
 
 
@@ -26,6 +27,19 @@ def test_a_new_checkpoint_appears_and_a_retrained_one_is_loaded_anew(own_checkpo
     (own_checkpoint / "denoiser.safetensors").unlink()
     with pytest.raises(CheckpointError, match=r"denoiser\.safetensors"):
         shelf.load("own")
+
+
+def test_those_that_enlarge_stand_apart(own_checkpoint: Path) -> None:
+    shelf = Shelf.around(own_checkpoint, "cpu")
+    with pytest.raises(CheckpointError, match="No checkpoint here enlarges pictures; train one"):
+        shelf.load_enlarging()
+    larger = write_enlarging_checkpoint(own_checkpoint.with_name("larger"))
+    assert (shelf.names(), shelf.enlarging()) == (["own"], ["larger"])
+    assert shelf.load_enlarging() is shelf.load_enlarging("larger")
+    with pytest.raises(CheckpointError, match=r"'own' does not enlarge pictures; choose from: larger\."):
+        shelf.load_enlarging("own")
+    with pytest.raises(CheckpointError, match=r"larger enlarges pictures, .* choose from: own\."):
+        Shelf.around(larger, "cpu")
 
 
 def test_no_name_leads_off_the_shelf(own_checkpoint: Path) -> None:

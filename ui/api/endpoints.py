@@ -13,7 +13,7 @@ import gradio as gr
 from ddpm_core.cli import bounds
 from ddpm_core.images.animation import spread
 from ddpm_core.pipeline import LatentDiffusion
-from ddpm_core.requests import EditRequest, GenerateRequest, InpaintRequest, ProcessSettings
+from ddpm_core.requests import EditRequest, EnlargeRequest, GenerateRequest, InpaintRequest, ProcessSettings
 from ui.api import inside as api_inside
 from ui.api import play as api_play
 from ui.api.fields import Parameter, checkpoint, expose, file, number, parameters_of, properties
@@ -25,6 +25,7 @@ from ui.results import animate
 from ui.serving.turns import in_turns
 
 PICTURE = "the picture, any size and format"
+ENLARGED = "the picture, in any format, at most four times as wide and high as those it was trained to enlarge"
 MASK = "a picture of the same shape, light (or opaque) where `picture` is painted"
 
 
@@ -48,7 +49,7 @@ def build(shelf: Shelf) -> gr.Column:
 
     def checkpoints() -> list[str]:
         """Names of the checkpoints that can be chosen."""
-        return shelf.names()
+        return [*shelf.names(), *shelf.enlarging()]
 
     with gr.Column(visible=False) as column:
         door = gr.Button()
@@ -78,6 +79,13 @@ def build(shelf: Shelf) -> gr.Column:
             "picture strength seed count steps sampler checkpoint label guidance",
             "One PNG file per variant, at the model's size.",
             file("picture", f"{PICTURE}; the face in it is used, or the square in its middle"),
+        )  # fmt: skip
+        expose_pictures(
+            shelf, door, EnlargeRequest,
+            "A picture made larger, with detail made up for it, by a checkpoint that was trained to.",
+            "picture seed count steps sampler checkpoint noise_level",
+            "One PNG file per variant, as many times larger as the checkpoint was trained for.",
+            checkpoint("the first that enlarges") | file("picture", ENLARGED),
         )  # fmt: skip
         api_play.build(shelf, door)
         api_inside.build(shelf, door)

@@ -52,9 +52,9 @@ def properties(kind: type[Request]) -> dict[str, dict[str, Any]]:
     return kind.model_json_schema()["properties"]
 
 
-def checkpoint() -> dict[str, Parameter]:
-    """Which checkpoint to use."""
-    doc = "one of /checkpoints; empty for the one the app was started with"
+def checkpoint(usual: str = "the one the app was started with") -> dict[str, Parameter]:
+    """Which checkpoint to use; `usual` says which, where none is named."""
+    doc = f"one of /checkpoints; empty for {usual}"
     return {"checkpoint": Parameter(gr.Textbox("", label="checkpoint"), doc)}
 
 

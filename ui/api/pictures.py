@@ -13,7 +13,7 @@ from PIL import Image
 from ddpm_core.diffusion.samplers import last
 from ddpm_core.images.files import open_picture
 from ddpm_core.images.masks import open_mask
-from ddpm_core.requests import EditRequest, GenerateRequest, InpaintRequest
+from ddpm_core.requests import EditRequest, EnlargeRequest, GenerateRequest, InpaintRequest
 from ui.api.fields import Parameter, checkpoint, expose, parameters_of
 from ui.errors import Problem, build_request_from
 from ui.files import workspace
@@ -58,7 +58,8 @@ def made_and_saved(
     shelf: Shelf, kind: type[GenerateRequest], given: Mapping[str, Any], folder: Path
 ) -> tuple[GenerateRequest, list[str], list[Image.Image]]:
     """Run what is `given`; the request that it makes, the files of the result, and the model's own pictures."""
-    model = shelf.load(given["checkpoint"])
+    load = shelf.load_enlarging if kind is EnlargeRequest else shelf.load
+    model = load(given["checkpoint"])
     request = build_request_from(kind, given, model)
     inputs, original = inputs_of(request, given)
     run, dressed = inputs.begin(model, original=original)
@@ -79,7 +80,7 @@ def inputs_of(request: GenerateRequest, given: Mapping[str, Any]) -> tuple[RunIn
             raise Problem("Both a picture and a mask are needed.")
         original = open_picture(given["picture"])
         return RunInputs(request, given["picture"], open_mask(given["mask"], original.size)), original
-    if isinstance(request, EditRequest):
+    if isinstance(request, EditRequest | EnlargeRequest):
         if given["picture"] is None:
             raise Problem("A picture is needed.")
         return RunInputs(request, given["picture"]), None

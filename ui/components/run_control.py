@@ -52,15 +52,17 @@ class RunControl:
         supersedes: Sequence[Dependency] = (),
         expects: Callable[..., int] | None = None,
         asks: Callable[..., Asked] | None = None,
+        button: gr.Button | None = None,
     ) -> None:
         """Have the button run the generator `work`, whose dictionaries update `outputs` and `bar`.
 
         Whatever it `supersedes` is cancelled when it begins; what it `expects` is how many calls of the model its
-        inputs ask for, and what it `asks` may be made in a batch with others (`events.announced`).
+        inputs ask for, and what it `asks` may be made in a batch with others (`events.announced`). Another `button` of
+        the tab may run something in its place, with the same Stop and the same bar.
         """
         # Buttons and bar change in the browser: it needs no answer for that, and there may be nobody to give one.
         shows = [self.run, self.stop, bar]
-        began = self.run.click(
+        began = (button or self.run).click(
             None, outputs=shows, js=f"() => window.studio.began('{self.name}')", cancels=list(supersedes), **AT_ONCE
         )
         handler = announced(as_warning(work, lambda sentence: {bar: status(sentence)}), self.name, expects, asks)
@@ -69,7 +71,9 @@ class RunControl:
         job.then(None, bar, shows, js=ended, **AT_ONCE)
         job.failure(None, bar, shows, js=ended, **AT_ONCE)
         # Pressed by the page itself: a run that is lost before it has begun ends in nothing that Gradio could tell of.
-        gr.Button(elem_id=f"{self.name}-lost", elem_classes="unseen").click(None, bar, shows, js=ended, **AT_ONCE)
+        if button is None:
+            lost = gr.Button(elem_id=f"{self.name}-lost", elem_classes="unseen")
+            lost.click(None, bar, shows, js=ended, **AT_ONCE)
         # Cancelling closes the generator at its next step, and with it the sampler.
         stopped = f"(bar) => window.studio.stopped('{self.name}', bar)"
         self.stop.click(None, bar, shows, js=stopped, cancels=[job], **AT_ONCE)

@@ -12,7 +12,7 @@ from PIL import Image
 from ddpm_core.diffusion.samplers import Step
 from ddpm_core.images.files import open_picture, to_tensor
 from ddpm_core.pipeline import LatentDiffusion
-from ddpm_core.requests import EditRequest, GenerateRequest
+from ddpm_core.requests import EditRequest, EnlargeRequest, GenerateRequest
 from ui import examples
 from ui.components import editor_canvas
 from ui.components.class_picker import class_row, classifier_row
@@ -68,6 +68,9 @@ class EditTab:
                     )
                     draw = gr.Button("Draw on it", size="sm", elem_id="edit-draw", scale=0)
                     blank = gr.Button("Blank canvas", size="sm", elem_id="edit-blank", scale=0)
+                    self.enlarge = gr.Button(
+                        "Enlarge", size="sm", elem_id="edit-enlarge", scale=0, visible=bool(shelf.enlarging())
+                    )
                 self.opens: list[gr.components.Component] = [
                     *self.view.parts, self.view.bar, self.picture, self.editor,
                 ]  # fmt: skip
@@ -98,6 +101,14 @@ class EditTab:
             [*self.view.parts, self.last],
             self.view.bar,
             expects=lambda checkpoint, picture, canvas, *values: self._request(values).model_calls,
+        )
+        control.wire(
+            self._enlarge,
+            [self.view.results, self.view.chosen, self.picture, seed],
+            self.view.parts,
+            self.view.bar,
+            expects=lambda results, chosen, picture, seed: build_request(EnlargeRequest, seed=seed).model_calls,
+            button=self.enlarge,
         )
         canvas: list[gr.blocks.Block] = [*self.opens, self.drawing]
         draw.click(as_warning(self._draw), [self.picture, checkpoint], canvas, **PAGE_ONLY)
@@ -197,6 +208,33 @@ class EditTab:
 
         steps = model.edit(request, to_tensor(square))
         yield from run_with_previews(steps, request.calls, self.view.bar, preview, result)
+
+    def _enlarge(
+        self, results: Results | None, chosen: int, picture: str | None, seed: float | None
+    ) -> Iterator[Updates]:
+        """The result that is shown made larger, or without one the picture that is open, the whole of it."""
+        model = self.shelf.load_enlarging()
+        request = build_request(EnlargeRequest, model, seed=seed)
+        path = results.files[chosen] if results else picture
+        if path is None:
+            raise Problem("There is no picture yet; open one or take an example.")
+        sheet = model.enlargement(opened_upload(path))
+        smooth = sheet.smooth()
+        before = cached(smooth)
+
+        def preview(step: Step) -> Updates:
+            return self.view.unfinished(before, [cached(sheet.cut(each)) for each in model.pictures(step.denoised)])
+
+        def finished(step: Step, folder: Path) -> Updates:
+            made = [sheet.cut(each) for each in model.pictures(step.latent)]
+            return self.view.finished(Results.edited(smooth, made, RunInputs(request, path), model))
+
+        steps = model.enlarge(request, sheet.image())
+        yield from run_with_previews(steps, request.calls, self.view.bar, preview, finished)
+
+    def enlarges(self) -> Any:
+        """What shows the button that enlarges where something can: a checkpoint may have been trained since."""
+        return gr.update(visible=bool(self.shelf.enlarging()))
 
 
 def _about(model: LatentDiffusion) -> str:

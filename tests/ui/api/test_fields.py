@@ -16,6 +16,7 @@ from ddpm_core.requests import (
     AnagramRequest,
     BetweenRequest,
     EditRequest,
+    EnlargeRequest,
     GenerateRequest,
     HybridRequest,
     InpaintRequest,
@@ -29,6 +30,7 @@ KINDS: dict[str, tuple[type[Request], ...]] = {
     "inpaint": (InpaintRequest,),
     "process": (GenerateRequest, InpaintRequest, ProcessSettings),
     "edit": (EditRequest,),
+    "enlarge": (EnlargeRequest,),
     "between": (BetweenRequest, WalkSettings),
     "anagram": (AnagramRequest,),
     "hybrid": (HybridRequest,),
@@ -40,6 +42,7 @@ FIRST = {
     "process": "seed steps sampler view size seconds keep_painted checkpoint picture mask grow feather crop label "
     "guidance",
     "edit": "picture strength seed count steps sampler checkpoint label guidance",
+    "enlarge": "picture seed count steps sampler checkpoint noise_level",
     "between": "seed to count steps sampler checkpoint label guidance",
     "anagram": "seed count view steps sampler checkpoint label other guidance",
     "hybrid": "seed count label other guidance blur steps sampler checkpoint",

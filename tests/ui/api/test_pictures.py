@@ -8,21 +8,24 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from ddpm_core.checkpoints.atomic import CheckpointError
 from ddpm_core.images.files import read_parameters
 from ddpm_core.pipeline import LatentDiffusion
 from ddpm_core.requests import (
     AnagramRequest,
     BetweenRequest,
     EditRequest,
+    EnlargeRequest,
     GenerateRequest,
     HybridRequest,
     InpaintRequest,
 )
+from tests.conftest import write_enlarging_checkpoint
 from ui.api.pictures import inputs_of, made_and_saved
 from ui.errors import Problem
 from ui.models import Shelf
 
-ACTIONS = [GenerateRequest, InpaintRequest, EditRequest, BetweenRequest, AnagramRequest, HybridRequest]
+ACTIONS = [GenerateRequest, InpaintRequest, EditRequest, EnlargeRequest, BetweenRequest, AnagramRequest, HybridRequest]
 
 
 @pytest.fixture
@@ -53,9 +56,27 @@ def test_what_is_made_is_saved_with_what_it_is(
     assert (made.width, Image.open(saved).width) == (32, size)
 
 
+def test_an_enlargement_is_made_by_a_checkpoint_that_was_trained_to(
+    own_checkpoint: Path, files: dict[str, Any], tmp_path: Path
+) -> None:
+    shelf, given = Shelf.around(own_checkpoint, "cpu"), files | {"seed": 3, "steps": 1, "count": 2}
+    with pytest.raises(CheckpointError, match="No checkpoint here enlarges"):
+        made_and_saved(shelf, EnlargeRequest, given, tmp_path)
+    write_enlarging_checkpoint(own_checkpoint.with_name("larger"))
+    request, saved, _ = made_and_saved(shelf, EnlargeRequest, given, tmp_path)
+    assert request.model_calls == 2
+    assert [Path(path).name for path in saved] == [f"enlarged-photo-larger-seed-{seed}.png" for seed in (3, 4)]
+    assert all(Image.open(path).size == (80, 72) for path in saved)
+    assert read_parameters(saved[1])["seed"] == 4
+
+
 @pytest.mark.parametrize(
     ("kind", "missing", "words"),
-    [(InpaintRequest, "mask", "a picture and a mask"), (EditRequest, "picture", "A picture is needed")],
+    [
+        (InpaintRequest, "mask", "a picture and a mask"),
+        (EditRequest, "picture", "A picture is needed"),
+        (EnlargeRequest, "picture", "A picture is needed"),
+    ],
 )
 def test_a_file_that_is_missing_is_asked_for(
     files: dict[str, Any], kind: type[GenerateRequest], missing: str, words: str

@@ -1,0 +1,66 @@
+"""`python -m ddpm_core.enlarge`: make a picture larger, with detail that goes with it (SR3).
+
+Example:
+    python -m ddpm_core.enlarge small.png --out large.png
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from ddpm_core.checkpoints.folders import enlarging_in
+from ddpm_core.cli import (
+    CHECKPOINT,
+    Device,
+    in_one_sentence,
+    output_file,
+    output_folder,
+    run,
+    say,
+    say_written,
+    takes,
+)
+from ddpm_core.diffusion.samplers import last
+from ddpm_core.images.files import open_picture, save_png
+from ddpm_core.pipeline import LatentDiffusion
+from ddpm_core.requests import EnlargeRequest
+
+
+@takes(EnlargeRequest, without=("count",))
+def main(
+    given: dict[str, Any],
+    picture: Annotated[Path, typer.Argument(help="picture to enlarge")],
+    out: Annotated[Path, typer.Option(help="PNG to write")],
+    checkpoint: Annotated[
+        Path | None,
+        typer.Option(
+            help="checkpoint folder, or user/name[@revision] on the Hugging Face Hub, that was trained to enlarge; the "
+            f"first in {CHECKPOINT.parent}/ unless given"
+        ),
+    ] = None,
+    device: Device = "auto",
+) -> None:
+    """Write OUT, the whole of PICTURE, as many times larger as the checkpoint was trained for."""
+    with in_one_sentence():
+        output_file(out, ".png")
+        original = open_picture(picture)
+        model = LatentDiffusion.load(checkpoint or enlarging_in(CHECKPOINT.parent)[0], device)
+        request = model.request(EnlargeRequest, **given)
+        sheet = model.enlargement(original)
+        steps = model.enlarge(request, sheet.image())
+        output_folder(out.parent)
+        say(*model.notes(request))
+        save_png(sheet.cut(model.pictures(last(steps).latent)[0]), out, model.png_parameters(request))
+        say_written([out])
+
+
+def command() -> None:
+    """The console script `ddpm-enlarge`."""
+    run(main)
+
+
+if __name__ == "__main__":
+    command()

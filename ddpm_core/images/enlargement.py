@@ -1,0 +1,63 @@
+"""A picture of any shape on its way to being enlarged, and what comes back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from PIL import Image
+from torch import Tensor
+from torch.nn import functional as F
+
+from ddpm_core.errors import UserError
+from ddpm_core.images.files import as_rgb, to_pictures, to_tensor
+from ddpm_core.images.low_resolution import enlarged_bicubically
+
+MOST = 4  # times the side that a model takes at once: 25 windows, a minute or so on a CPU
+
+
+@dataclass(frozen=True)
+class Enlargement:
+    """An upload as an enlarging model takes it, and what was made of that cut to the upload's shape.
+
+    Attributes:
+        picture: the upload, RGB.
+        factor: how many times larger it becomes.
+        side: of the pictures that the model was trained to enlarge; smaller ones are continued by their border.
+        multiple: sides have to be that of it.
+    """
+
+    picture: Image.Image
+    factor: int
+    side: int
+    multiple: int = 1
+
+    @classmethod
+    def of(cls, upload: Image.Image, factor: int, side: int, multiple: int = 1) -> Enlargement:
+        """The same of an upload in whatever colours, upright or not.
+
+        Raises:
+            UserError: it is too large.
+        """
+        picture = as_rgb(upload)
+        if max(picture.size) > MOST * side:
+            width, height = picture.size
+            raise UserError(
+                f"The picture is {width} x {height} pixels, and {MOST * side} a side are the most that can be enlarged "
+                "here; cut out what matters, or make it smaller first."
+            )
+        return cls(picture, factor, side, multiple)
+
+    def image(self) -> Tensor:
+        """What the model is given: (1, 3, H, W) in [-1, 1]."""
+        width, height = (max(self.side, -(-extent // self.multiple) * self.multiple) for extent in self.picture.size)
+        right, below = width - self.picture.width, height - self.picture.height
+        return F.pad(to_tensor(self.picture), (0, right, 0, below), mode="replicate")
+
+    def cut(self, large: Image.Image) -> Image.Image:
+        """What the model made, without what the upload was continued by."""
+        width, height = self.picture.size
+        return large.crop((0, 0, self.factor * width, self.factor * height))
+
+    def smooth(self) -> Image.Image:
+        """The upload as large as the result, bicubically: what there is to compare with."""
+        return to_pictures(enlarged_bicubically(to_tensor(self.picture), self.factor))[0]
