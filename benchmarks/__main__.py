@@ -7,7 +7,7 @@ Example:
 Speeds are ratios between contestants that take turns in one process; seconds stand beside them as a remark.
 Benchmarks that train or need pictures of one's own are commands by themselves: `benchmarks.ablation`,
 `benchmarks.as_asked`, `benchmarks.constraints`, `benchmarks.locality`, `benchmarks.samplers`; `benchmarks.steps` tells
-more with some.
+more with some. `benchmarks.streaming` takes long, and 13 GB of disk.
 """
 
 from __future__ import annotations
