@@ -10,7 +10,9 @@ from pathlib import Path
 import gradio as gr
 import pytest
 from gradio.i18n import I18nData
+from pydantic import Field
 
+from ddpm_core.cli import bounds
 from ui import languages
 from ui.models import Shelf
 from ui.page import build
@@ -38,6 +40,8 @@ COMPOSED = {  # put together from parts, in ui/training, ui/tabs, ddpm_core and 
     "model's pictures, {size} pixels a side.",
     "A photo is cut to the square in its middle; what comes out is as large as the model's pictures, {size} pixels a "
     "side.",
+    "{about} ({least} to {most})", "{about} ({least} to below {most})", "{about} (above {least} to {most})",
+    "{about} (at least {least})", "{about} (above {least})",  # settings of Train
     "{size} pixels, autoencoder {first} steps, denoiser {second} steps.",
     "step {done} of {total} · {left} left · stage {at} of {all}: {stage}",
     "step {done} of {total} · stage {at} of {all}: {stage}",
@@ -49,6 +53,7 @@ COMPOSED = {  # put together from parts, in ui/training, ui/tabs, ddpm_core and 
     "Seed should be less than or equal to {most}, not '{given}'.",
 }  # fmt: skip
 PLACE = re.compile(r"\{\w*\}")
+BOUNDS = re.compile(r" \((at least |above )?[\d.]+( to (below )?[\d.]+)?\)$")
 
 
 @pytest.fixture(scope="module")
@@ -58,20 +63,22 @@ def page(tiny_checkpoint: Path) -> gr.Blocks:
 
 
 def texts(page: gr.Blocks) -> Iterator[object]:
-    """What stands on components of the translated tabs; not in the folds of Train, whose settings are a command's."""
+    """What stands on components of the translated tabs; of Train's settings without the bounds, which are put to it."""
     for block in page.blocks.values():
-        above, tab, folded = block, None, False
+        above, tab = block, None
         while (above := above.parent) is not None:  # type: ignore[assignment]
             tab = above if isinstance(above, gr.Tab) else tab
-            folded = folded or isinstance(above, gr.Accordion)
         if isinstance(block, gr.Tab) and block.id in TABS:
             yield block.label
-        if tab is None or tab.id not in TABS or (tab.id == "train" and folded):
+        if tab is None or tab.id not in TABS:
             continue
         if "unseen" in getattr(block, "elem_classes", ()):
             continue
         for name in (*languages.TEXTS, *(["value"] if isinstance(block, languages.PRESSED) else [])):
-            yield getattr(block, name, None)
+            if tab.id == "train" and name == "placeholder":
+                continue  # values, as programs call them
+            text = getattr(block, name, None)
+            yield BOUNDS.sub("", text) if isinstance(text, str) and name == "info" else text
         if isinstance(block, gr.Radio):
             yield from (text for text, _ in block.choices)
 
@@ -88,8 +95,8 @@ def test_the_dictionaries_have_the_same_keys_and_places() -> None:
 
 
 def test_every_text_on_a_component_is_translated(page: gr.Blocks) -> None:
-    missing = {text for text in texts(page) if isinstance(text, str) and text.strip() and text not in SAME}
-    assert missing == set()
+    known = SAME | set(languages.dictionaries()["de"])  # what is put together is translated where it is shown
+    assert {text for text in texts(page) if isinstance(text, str) and text.strip()} - known == set()
     assert sum(isinstance(text, I18nData) for text in texts(page)) > 100
 
 
@@ -122,13 +129,23 @@ def said_in_source() -> Iterator[str]:
         yield PLACE.sub("{}", script.read_text(encoding="utf-8"))
 
 
-def test_every_key_is_said_somewhere_on_the_page() -> None:
-    said = "\n".join(said_in_source())
+def test_every_key_is_said_somewhere_on_the_page(page: gr.Blocks) -> None:
+    keys = (text.key.removeprefix(languages.PREFIX) if isinstance(text, I18nData) else text for text in texts(page))
+    said = "\n".join([*said_in_source(), *filter(None, map(str, keys))])
 
     def is_said(text: str) -> bool:
         return all(part.strip() in said for part in PLACE.split(text))
 
     assert [text for text in languages.dictionaries()["de"] if text not in COMPOSED and not is_said(text)] == []
+
+
+def test_bounds_are_put_to_what_a_setting_says_as_the_dictionaries_know_it() -> None:
+    known = {PLACE.sub("1", text) for text in languages.dictionaries()["de"] if text.startswith("{about} (")}
+    forms = [
+        Field(ge=1, le=1), Field(ge=1, lt=1), Field(gt=1, le=1), Field(ge=1), Field(gt=1),
+    ]  # fmt: skip
+    assert {f"1 ({bounds(form)})" for form in forms} == known
+    assert all(BOUNDS.search(f"A text ({bounds(form)})") for form in forms)
 
 
 def test_a_text_that_is_unknown_stays_as_it_is() -> None:

@@ -106,7 +106,7 @@ def _at(counts: list[tuple[int, int]], cells: int) -> str:
 VIEW = View(
     "paths",
     "Paths",
-    "Press a cell, an eye say: the darker another cell, the more of it arrives there within one single layer.",
+    "Press a cell, an eye say: the stronger another cell's colour, the more of it arrives there within one layer.",
     PathsRequest,
     draw,
     {

@@ -76,6 +76,8 @@ class InsideTab:
         ]
         self.parts = {view.name: ViewPart(view, view.name == first) for view in VIEWS.values()}
         self.chooser.change(_choose, self.chooser, [self.about, *self._columns], **AT_ONCE)
+        # Whoever goes elsewhere has left the tour: what it says is about another view.
+        self.chooser.input(lambda: gr.update(visible=False), None, self.guide, **AT_ONCE)
         for button, stop in zip(asked, stops, strict=True):
             controls = self.parts[stop.view].controls
             button.click(

@@ -118,6 +118,15 @@ def test_a_stop_of_the_tour_chooses_its_view_and_says_its_text() -> None:
     assert "So." in guide["value"]
 
 
+def test_who_chooses_another_view_by_hand_has_left_the_tour(tab: InsideTab) -> None:
+    page: Any = tab.chooser
+    while page.parent is not None:
+        page = page.parent
+    (leaves,) = (fn for fn in page.fns.values() if (tab.chooser._id, "input") in fn.targets)
+    assert leaves.outputs == [tab.guide]
+    assert leaves.fn()["visible"] is False
+
+
 def test_what_is_typed_is_heard_when_it_is_finished_and_a_slider_at_once(shelf: Shelf) -> None:
     with gr.Blocks() as page:
         tab = InsideTab(shelf, gr.Dropdown(["tiny"], value="tiny"), gr.Tab("Look inside"))
