@@ -32,11 +32,12 @@ def gradient_ratio(codec: Codec, pictures: PictureSet) -> float:
     device = codec.latent_mean.device
     restored, original = 0.0, 0.0
     for image in pictures.batches(16):
-        restored += _gradient_magnitude(codec.decode(codec.encode(image.to(device))).clamp(-1, 1)).sum().item()
-        original += _gradient_magnitude(image).sum().item()
+        restored += gradient_magnitude(codec.decode(codec.encode(image.to(device))).clamp(-1, 1)).sum().item()
+        original += gradient_magnitude(image).sum().item()
     return restored / max(original, 1e-9)  # blank pictures have no edges at all
 
 
-def _gradient_magnitude(image: Tensor) -> Tensor:
+def gradient_magnitude(image: Tensor) -> Tensor:
+    """How strong edges are at each pixel but the last of rows and columns, (B, 3, H-1, W-1), of images (B, 3, H, W)."""
     dx, dy = image.diff(dim=3)[:, :, :-1], image.diff(dim=2)[:, :, :, :-1]
     return (dx.square() + dy.square()).sqrt()

@@ -19,6 +19,7 @@ COMMANDS = (
     "sample",
     "inpaint",
     "edit",
+    "enlarge",
     "process",
     "interpolate",
     "anagram",

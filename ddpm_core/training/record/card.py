@@ -94,7 +94,11 @@ def card(out: Path, samples: str) -> str:
     what = "Pictures" if not config.classes else f"Pictures of {len(config.classes)} classes"
     what += f", asked for in {len(config.words)} words," if config.words else ""
     how = "by diffusion of pixels" if config.codec == "pixel" else "by latent diffusion"
-    paragraphs = [f"# {name}", f"{what} at {config.size}x{config.size} pixels, made from noise {how}."]
+    source, measured_by = "noise", "ddpm_core.evaluate"
+    if config.conditioning:
+        source = f"such at 1/{config.conditioning.factor} of that (`python -m ddpm_core.enlarge`)"
+        measured_by = "benchmarks.enlarge"
+    paragraphs = [f"# {name}", f"{what} at {config.size}x{config.size} pixels, made from {source} {how}."]
     if config.denoiser:
         paragraphs += _samples(notes, samples, config, runs["denoiser"])
     else:
@@ -102,7 +106,7 @@ def card(out: Path, samples: str) -> str:
     paragraphs += ["## Measured", *_measured(rows, runs)]
     paragraphs.append(
         "The whole set of measures is printed by\n"
-        f"`python -m ddpm_core.evaluate --checkpoint checkpoints/{name} --data {_data(config)}`."
+        f"`python -m {measured_by} --checkpoint checkpoints/{name} --data {_data(config)}`."
     )
     paragraphs += ["## Made of", _parts(config, out)]
     paragraphs.append("The files hold the moving average of the weights, matrices in half precision.")
@@ -123,7 +127,9 @@ def _samples(notes: Path, samples: str, config: CheckpointConfig, runs: Sequence
     if not steps:
         return []
     rows = "a row of eight for each of up to eight classes" if config.classes else "seeds 0 to 15"
-    if prompts := runs[-1].get("prompts") if runs else None:
+    if config.conditioning:
+        rows = "each row is what is given, its result and the original, all as the autoencoder restores them"
+    elif prompts := runs[-1].get("prompts") if runs else None:
         rows = f"a row of eight for each of these captions: {'; '.join(f'“{prompt}”' for prompt in prompts)}"
     return [f"![Samples]({samples})", f"*Unselected: {rows}, after {steps[-1]:,} iterations of the denoiser.*"]
 
