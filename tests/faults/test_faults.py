@@ -118,10 +118,10 @@ def test_the_systems_own_word_for_a_full_disk_arrives(tmp_path: Path) -> None:
 
 def test_a_log_that_cannot_be_written_to_is_reported_once(tmp_path: Path) -> None:
     step = loop.TrainStep(1, {"loss": 1.0}, 1e-3, 1.0, 0)
-    journal = Journal(tmp_path, "vae")
-    journal.log.close()
-    journal.log = open("/dev/full", "a", encoding="utf-8")  # noqa: SIM115
-    with pytest.raises(UnwritableError, match=r"vae\.jsonl cannot be written \(No space left on device\)"), journal:
+    full = pytest.raises(UnwritableError, match=r"vae\.jsonl cannot be written \(No space left on device\)")
+    with full, Journal(tmp_path, "vae") as journal:
+        journal.log.close()
+        journal.log = open("/dev/full", "a", encoding="utf-8")  # noqa: SIM115
         journal.write(step, {})
 
 

@@ -16,7 +16,7 @@ from ddpm_core.cli import bounds
 from ddpm_core.requests import METHOD, GenerateRequest, Request
 from ui.components.events import ONE_AT_A_TIME, announced
 from ui.errors import as_problem
-from ui.serving.together import Asked
+from ui.serving.together import ModelRequest
 
 BOUNDS = ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum")
 
@@ -109,10 +109,10 @@ def expose(
     def expects(*values: Any) -> int:
         return request_of(dict(zip(names, values, strict=True))).model_calls if request_of else 1
 
-    def asks(*values: Any) -> Asked:
+    def asks(*values: Any) -> ModelRequest:
         assert request_of is not None
         by_name = dict(zip(names, values, strict=True))
-        return Asked(by_name["checkpoint"], request_of(by_name))
+        return ModelRequest(by_name["checkpoint"], request_of(by_name))
 
     handler = announced(as_problem(endpoint), act.__name__, expects, asks if in_batches else None)
     door.click(handler, components, outputs, api_name=act.__name__, **ONE_AT_A_TIME)

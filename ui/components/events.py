@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from ui.serving.together import Asked
+from ui.serving.together import ModelRequest
 
 Handler = TypeVar("Handler", bound=Callable)
 
@@ -20,7 +20,7 @@ def announced(
     handler: Handler,
     kind: str,
     expects: Callable[..., int] | None = None,
-    asks: Callable[..., Asked] | None = None,
+    asks: Callable[..., ModelRequest] | None = None,
     only_newest: bool = False,
 ) -> Handler:
     """The handler, with what the line and the log want to know of it.

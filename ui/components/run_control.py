@@ -12,7 +12,7 @@ from gradio.events import Dependency
 from ui.components.events import AT_ONCE, ONE_AT_A_TIME, PAGE_ONLY, announced
 from ui.components.progress import status
 from ui.errors import as_warning
-from ui.serving.together import Asked
+from ui.serving.together import ModelRequest
 
 # Of JavaScript: what a sentence quotes, a file's name say, is text on the page and no markup.
 ESCAPED = "${value.text.replace(/[&<>]/g, (sign) => '&#' + sign.charCodeAt(0) + ';')}"
@@ -51,7 +51,7 @@ class RunControl:
         bar: gr.HTML,
         supersedes: Sequence[Dependency] = (),
         expects: Callable[..., int] | None = None,
-        asks: Callable[..., Asked] | None = None,
+        asks: Callable[..., ModelRequest] | None = None,
         button: gr.Button | None = None,
     ) -> None:
         """Have the button run the generator `work`, whose dictionaries update `outputs` and `bar`.

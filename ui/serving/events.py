@@ -8,7 +8,7 @@ from typing import Any
 
 from gradio.queueing import Event
 
-from ui.serving.together import Asked, Company
+from ui.serving.together import Batch, ModelRequest
 
 PAGE = "page"  # kind of what a page does by itself, when another checkpoint is chosen say
 
@@ -42,13 +42,13 @@ def calls_of(event: Event) -> int:
         return 1
 
 
-def asked_by(event: Event) -> Asked | None:
+def model_request_of(event: Event) -> ModelRequest | None:
     """What a request asks for, if it may be made in one batch with others."""
     asks = getattr(event.fn.fn, "asks", None)
     if asks is None or event.data is None:
         return None
     try:
-        asked: Asked = asks(*event.data.data)
+        asked: ModelRequest = asks(*event.data.data)
         hash(asked.kind)
     except Exception:  # whatever programs send, its handler says what is wrong with it
         return None
@@ -71,17 +71,17 @@ def handler_of(event: Event) -> str:
     return kind if kind != PAGE else f"{kind} {event.fn._id}"
 
 
-def asked_in(event: Event) -> Asked | None:
-    """`asked_by`, as found when it was lined up."""
-    return getattr(event, "asked", None)
+def model_request_in(event: Event) -> ModelRequest | None:
+    """`model_request_of`, as found when it was lined up."""
+    return getattr(event, "model_request", None)
 
 
-def company_of(event: Event) -> Company | None:
+def batch_of(event: Event) -> Batch | None:
     """The batch it is part of."""
-    return getattr(event, "company", None)
+    return getattr(event, "batch", None)
 
 
-def batch_of(event: Event) -> float:
+def batch_factor(event: Event) -> float:
     """How many times as many calls as its own are made in the batch that it is part of."""
-    company = company_of(event)
-    return 1.0 if company is None else len(company.seeds) / event.asked.request.count  # type: ignore[attr-defined]
+    batch = batch_of(event)
+    return 1.0 if batch is None else len(batch.seeds) / event.model_request.request.count  # type: ignore[attr-defined]

@@ -25,20 +25,20 @@ from ui.components.events import ONE_AT_A_TIME
 from ui.serving.events import (
     PAGE,
     address_of,
-    asked_by,
-    asked_in,
+    batch_factor,
     batch_of,
     calls_in,
     calls_of,
-    company_of,
     handler_of,
     kind_of,
+    model_request_in,
+    model_request_of,
     only_newest,
     tag_of,
 )
 from ui.serving.metrics import Metrics
 from ui.serving.settings import ServingSettings
-from ui.serving.together import MOST_TOGETHER, Company
+from ui.serving.together import MOST_TOGETHER, Batch
 from ui.serving.waiting import Pace, Work, until_ready
 
 MODEL = ONE_AT_A_TIME["concurrency_id"]
@@ -168,7 +168,7 @@ class Line(Queue):
 
     def _line_up(self, event: Event) -> None:
         line, session = self.event_queue_per_concurrency_id[MODEL].queue, event.session_hash
-        event.calls, event.asked = calls_of(event), asked_by(event)  # type: ignore[attr-defined]
+        event.calls, event.model_request = calls_of(event), model_request_of(event)  # type: ignore[attr-defined]
         ahead = (tag_of(one) + calls_in(one) for one in line if one.session_hash == session and one is not event)
         event.tag = max(self.now, self.finish.get(session, 0.0), *ahead)  # type: ignore[attr-defined]
         line.sort(key=tag_of)
@@ -181,7 +181,7 @@ class Line(Queue):
         """
         line = self.event_queue_per_concurrency_id.get(MODEL)
         found: tuple[list[Event], bool, str] | None = None
-        if line is not None and (member := next(filter(company_of, line.queue), None)) is not None:
+        if line is not None and (member := next(filter(batch_of, line.queue), None)) is not None:
             line.queue.remove(member)
             found = [member], False, MODEL
         else:
@@ -207,19 +207,19 @@ class Line(Queue):
         """Have those in line begin with the first whose pictures can be made in one batch with its own."""
         members = self._members(first, queue)
         if len(members) > 1:
-            company, place = Company([event.asked.request for event in members]), 0  # type: ignore[attr-defined]
+            batch, place = Batch([event.model_request.request for event in members]), 0  # type: ignore[attr-defined]
             for event in members:
-                event.company, event.first = company, place  # type: ignore[attr-defined]
-                place += event.asked.request.count  # type: ignore[attr-defined]
+                event.batch, event.first = batch, place  # type: ignore[attr-defined]
+                place += event.model_request.request.count  # type: ignore[attr-defined]
 
     def _members(self, first: Event, queue: Sequence[Event]) -> list[Event]:
         """The first and those in line that can be made in one batch with it."""
-        members, own = [first], asked_in(first)
+        members, own = [first], model_request_in(first)
         if own is None:
             return members
         pictures, calls = own.request.count, calls_in(first)
         for event in queue:
-            asked = asked_in(event)
+            asked = model_request_in(event)
             if asked is None or asked.kind != own.kind:
                 continue
             if pictures + asked.request.count <= self.together and calls + calls_in(event) <= SHORT:
@@ -258,10 +258,10 @@ class Line(Queue):
         outcome = "stopped" if stopped else OUTCOMES.get(said, "failed")
         if stopped:
             self.finish.pop(event.session_hash, None)  # what was not made is not put to its account
-        company = company_of(event)
-        if outcome == "done" and (company is None or event.first == 0):  # type: ignore[attr-defined]
-            calls = round(calls_in(event) * batch_of(event))
-            self.pace.note(handler_of(event), calls, seconds, company is not None)
+        batch = batch_of(event)
+        if outcome == "done" and (batch is None or event.first == 0):  # type: ignore[attr-defined]
+            calls = round(calls_in(event) * batch_factor(event))
+            self.pace.note(handler_of(event), calls, seconds, batch is not None)
         self.metrics.done(kind_of(fn), outcome, waited, seconds, calls_in(event))
 
     def broadcast_estimations(self, concurrency_id: str, after: int | None = None) -> None:
@@ -282,8 +282,8 @@ class Line(Queue):
         now = self.clock()
         begun: dict[int, tuple[float, list[Event]]] = {}
         for event, since in self.running.items():
-            company = company_of(event)
-            begun.setdefault(id(company or event), (since, []))[1].append(event)
+            batch = batch_of(event)
+            begun.setdefault(id(batch or event), (since, []))[1].append(event)
         running = []
         for since, events in begun.values():
             work = self._work(events)
@@ -293,7 +293,7 @@ class Line(Queue):
         return [ready[event] for event in queue]
 
     def _work(self, events: Sequence[Event]) -> Work[Event]:
-        first, batched = events[0], len(events) > 1 or company_of(events[0]) is not None
+        first, batched = events[0], len(events) > 1 or batch_of(events[0]) is not None
         calls = sum(map(calls_in, events))
         seconds = self.pace.seconds(handler_of(first), calls, batched) or 0.0
         return Work(events, seconds, all(calls_in(event) <= SHORT for event in events))

@@ -20,7 +20,7 @@ from ddpm_core.requests import MAX_COUNT, GenerateRequest
 MOST_TOGETHER = MAX_COUNT  # pictures in one batch: as many as a single request may ask for
 
 
-class Asked(NamedTuple):
+class ModelRequest(NamedTuple):
     """What a request asks for, of which checkpoint."""
 
     checkpoint: str
@@ -32,8 +32,8 @@ class Asked(NamedTuple):
         return self.checkpoint, type(self.request), self.request.model_copy(update={"seed": 0, "count": 1})
 
 
-class Company:
-    """Requests of one `Asked.kind` that are made in one batch.
+class Batch:
+    """Requests of one `ModelRequest.kind` that are made in one batch.
 
     The steps are computed by whoever comes first to where there is no next one yet, and kept for the others. One who
     leaves does not keep the others from going on.
@@ -81,7 +81,7 @@ def generated(model: LatentDiffusion, request: GenerateRequest) -> Iterator[Step
     """The steps of `model.generate`, in a batch with others if the line has let the handler here begin with them."""
     page, number = LocalContext.blocks.get(None), LocalContext.event_id.get(None)
     event = None if page is None or number is None else page._queue.event_ids_to_events.get(number)
-    company: Company | None = getattr(event, "company", None)
-    if company is None or len(company.seeds) == request.count:
+    batch: Batch | None = getattr(event, "batch", None)
+    if batch is None or len(batch.seeds) == request.count:
         return model.generate(request)
-    return company.steps(getattr(event, "first", 0), model, request)
+    return batch.steps(getattr(event, "first", 0), model, request)

@@ -24,7 +24,7 @@ from ui.help import lead
 from ui.models import Shelf
 from ui.results import save
 from ui.saved_settings import filled, left_out
-from ui.serving.together import Asked, generated
+from ui.serving.together import ModelRequest, generated
 
 
 class GenerateTab:
@@ -84,7 +84,7 @@ class GenerateTab:
             [self.gallery, self.last, self.chosen],
             self.bar,
             expects=lambda checkpoint, *values: self._request(values).model_calls,
-            asks=lambda checkpoint, *values: Asked(checkpoint, self._request(values)),
+            asks=lambda checkpoint, *values: ModelRequest(checkpoint, self._request(values)),
         )
         self.gallery.select(_index, outputs=self.chosen, **AT_ONCE)
 

@@ -17,7 +17,7 @@ HELD_OUT = "held_out_"  # how the names of measures on held-out pictures begin
 
 
 class Events:
-    """Event files of one stage, in `folder`; each run adds one.
+    """An event file of one stage being written, in `folder`; each run adds one.
 
     Args:
         step: steps the run's state has seen; events of later ones, which were lost, are declared void.

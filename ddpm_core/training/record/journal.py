@@ -50,7 +50,7 @@ def grids_of(notes: Path, stage: str) -> dict[int, Path]:
 
 
 class Journal:
-    """The record of a stage's run; a context, for it holds files open.
+    """The record of a stage's run; a context, which holds files open and writes none before.
 
     Args:
         notes: the `training/` folder; made if missing.
@@ -59,27 +59,28 @@ class Journal:
     """
 
     def __init__(self, notes: Path, stage: str, step: int = 0, facts: dict[str, Any] | None = None):
+        self.notes, self.stage, self.step = notes, stage, step
+        self.path = notes / f"{stage}.jsonl"
+        self.run = {"from": step, "to": step, "seconds": 0.0} | (facts or {})
+
+    def __enter__(self) -> Journal:
         from ddpm_core.training.record.events import (
             Events,  # here, because who reads a log need not wait for TensorBoard
         )
 
+        notes, stage, step = self.notes, self.stage, self.step
         notes.mkdir(parents=True, exist_ok=True)
-        self.notes, self.stage = notes, stage
-        path = self.path = notes / f"{stage}.jsonl"
-        lines = "".join(json.dumps(row) + "\n" for row in rows_of(path) if row["step"] <= step)
-        write_atomically(path, lambda partial: partial.write_text(lines, encoding="utf-8"))
+        lines = "".join(json.dumps(row) + "\n" for row in rows_of(self.path) if row["step"] <= step)
+        write_atomically(self.path, lambda partial: partial.write_text(lines, encoding="utf-8"))
         for number, grid in grids_of(notes, stage).items():
             if number > step:
                 grid.unlink()
         self.runs = [run | {"to": min(run["to"], step)} for run in runs_of(notes, stage) if run["from"] < step]
-        self.run = {"from": step, "to": step, "seconds": 0.0} | (facts or {})
         self.started = self.noted = time.monotonic()
-        with writing(path):
-            self.log = open(path, "a", encoding="utf-8")  # noqa: SIM115
+        with writing(self.path):
+            self.log = open(self.path, "a", encoding="utf-8")
         with writing(notes / EVENTS):
             self.events = Events(notes / EVENTS / stage, step)
-
-    def __enter__(self) -> Journal:
         return self
 
     def __exit__(self, *failure: object) -> None:

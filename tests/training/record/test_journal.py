@@ -25,6 +25,13 @@ def painted(path: Path, level: int = 200) -> None:
 # Rows
 
 
+def test_nothing_is_written_before_it_is_entered(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "training", "vae")
+    assert not (tmp_path / "training").exists()
+    with journal:
+        assert (tmp_path / "training" / "vae.jsonl").exists()
+
+
 def test_a_row_says_what_a_step_did_and_what_was_measured_after_it(tmp_path: Path) -> None:
     with Journal(tmp_path, "vae") as journal:
         journal.write(taken(1), {})

@@ -19,7 +19,7 @@ from ui.components.events import ONE_AT_A_TIME, announced
 from ui.serving.line import MODEL, SHORT, Line
 from ui.serving.metrics import Metrics
 from ui.serving.settings import ServingSettings
-from ui.serving.together import Asked
+from ui.serving.together import ModelRequest
 
 LONG = 10 * SHORT
 
@@ -31,8 +31,8 @@ class Studio:
         def work(calls: float) -> Iterator[float]:
             yield calls
 
-        def asks(calls: float) -> Asked:
-            return Asked("faces", GenerateRequest(steps=int(calls)))
+        def asks(calls: float) -> ModelRequest:
+            return ModelRequest("faces", GenerateRequest(steps=int(calls)))
 
         with gr.Blocks() as page:
             asked, said = gr.Number(), gr.Number()
@@ -255,7 +255,7 @@ def test_what_differs_in_seeds_alone_begins_together_and_others_wait_for_all_of_
     number = studio.ask("c", 20, fn=studio.batched)
     assert [studio.begin(), studio.begin(), studio.begin(), studio.begin()] == ["a", "b", "c", None]
     event = studio.line.event_ids_to_events[number]
-    assert (event.company.seeds, event.first) == ([0, 0, 0], 2)  # type: ignore[attr-defined]
+    assert (event.batch.seeds, event.first) == ([0, 0, 0], 2)  # type: ignore[attr-defined]
     studio.line.pace.begin(0.5)
     studio.time += 6.0
     studio.line.broadcast_estimations(MODEL)

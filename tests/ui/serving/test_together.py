@@ -13,14 +13,14 @@ from gradio.context import LocalContext
 from ddpm_core.diffusion.samplers import Step
 from ddpm_core.pipeline import LatentDiffusion
 from ddpm_core.requests import GenerateRequest
-from ui.serving.together import Asked, Company, generated
+from ui.serving.together import Batch, ModelRequest, generated
 
 ONE, TWO = GenerateRequest(seed=40, count=1, steps=3), GenerateRequest(seed=7, count=2, steps=3)
 
 
 def test_the_pictures_of_each_are_those_of_its_seeds(tiny_model: LatentDiffusion) -> None:
-    company = Company([ONE, TWO])
-    first, second = company.steps(0, tiny_model, ONE), company.steps(1, tiny_model, TWO)
+    batch = Batch([ONE, TWO])
+    first, second = batch.steps(0, tiny_model, ONE), batch.steps(1, tiny_model, TWO)
     made = {"first": [next(first)], "second": [*second]}  # they need not walk in step
     made["first"] += list(first)
     for name, request in (("first", ONE), ("second", TWO)):
@@ -42,8 +42,8 @@ def test_a_step_is_computed_once_and_who_leaves_keeps_nobody_from_going_on() -> 
             yield Step(t, torch.tensor(seeds), torch.tensor(seeds))
 
     model: Any = SimpleNamespace(generate=generate)
-    company = Company([ONE, TWO])
-    leaves, stays = company.steps(0, model, ONE), company.steps(1, model, TWO)
+    batch = Batch([ONE, TWO])
+    leaves, stays = batch.steps(0, model, ONE), batch.steps(1, model, TWO)
     assert next(leaves).latent.tolist() == [40]
     leaves.close()  # type: ignore[attr-defined]
     assert [step.latent.tolist() for step in stays] == [[7, 8]] * 3
@@ -56,26 +56,28 @@ def test_what_fails_fails_for_all_and_nobody_takes_half_a_run_for_the_whole() ->
         raise MemoryError
 
     model: Any = SimpleNamespace(generate=generate)
-    company = Company([ONE, TWO])
+    batch = Batch([ONE, TWO])
     for first, request in ((0, ONE), (1, TWO)):
-        steps = company.steps(first, model, request)
+        steps = batch.steps(first, model, request)
         next(steps)
         with pytest.raises(MemoryError):
             next(steps)
 
 
 def test_what_differs_in_more_than_seeds_is_of_another_kind() -> None:
-    kind = Asked("faces", ONE).kind
-    assert Asked("faces", TWO).kind == kind
-    others = [Asked("digits", ONE)]
-    others += [Asked("faces", ONE.model_copy(update=given)) for given in ({"steps": 4}, {"label": "3"}, {"eta": 0.5})]
+    kind = ModelRequest("faces", ONE).kind
+    assert ModelRequest("faces", TWO).kind == kind
+    others = [ModelRequest("digits", ONE)]
+    others += [
+        ModelRequest("faces", ONE.model_copy(update=given)) for given in ({"steps": 4}, {"label": "3"}, {"eta": 0.5})
+    ]
     assert kind not in [other.kind for other in others]
 
 
 def test_a_handler_takes_part_in_what_the_line_began_it_with() -> None:
     alone, shared = object(), Step(0, torch.tensor([40, 7, 8]), torch.tensor([40, 7, 8]))
     model: Any = SimpleNamespace(generate=lambda request, seeds=None: alone if seeds is None else iter([shared]))
-    event = SimpleNamespace(company=Company([ONE, TWO]), first=1)
+    event = SimpleNamespace(batch=Batch([ONE, TWO]), first=1)
     page = SimpleNamespace(_queue=SimpleNamespace(event_ids_to_events={"7": event}))
     assert generated(model, TWO) is alone
     tokens = LocalContext.blocks.set(page), LocalContext.event_id.set("7")  # type: ignore[arg-type]
