@@ -236,5 +236,5 @@ def test_a_look_that_fails_is_reported_as_a_warning(own_shelf: Shelf, monkeypatc
 def test_no_program_is_offered_to_train(client: Client) -> None:
     named = client.view_api(return_format="dict")["named_endpoints"]
     assert {name for name in named if not name.startswith("/inside_")} == {
-        "/generate", "/inpaint", "/process", "/edit", "/between", "/anagram", "/hybrid", "/checkpoints",
+        "/generate", "/inpaint", "/process", "/edit", "/between", "/anagram", "/enlarge", "/hybrid", "/checkpoints",
     }  # fmt: skip
