@@ -105,7 +105,8 @@ def drawings_read(reader: AttributeReader, found: DataSet, apart: str, size: int
     sources = found.sources["val"]
     pictures = load_pictures(sources, size, labels=range(len(sources)))  # the labels are numbers of rows
     assert pictures.labels is not None
-    rows = [found.rows["val"][number] for number in pictures.labels.tolist()]
+    captions = found.captions["val"] if found.captions else [""] * len(sources)
+    rows = [said(found.rows["val"][number], captions[number]) for number in pictures.labels.tolist()]
     return counted("drawings", reader, pictures, rows, apart)
 
 
@@ -126,7 +127,20 @@ def samples_read(
     if not chosen:
         raise UserError("no held-out picture has a caption to ask for.")
     pictures = sample_captions(model, [caption for caption, _ in chosen], seed, request)
-    return counted("samples", reader, pictures, [row for _, row in chosen], apart)
+    return counted("samples", reader, pictures, [said(row, caption) for caption, row in chosen], apart)
+
+
+def said(row: Row, caption: str) -> Row:
+    """A row without the words that its caption leaves out: nobody sees the colour of the hair of the bald, and
+    what is not asked for cannot be missed. Whole where there is no caption; numbers are no words.
+    """
+    text = _letters(caption)
+    return {name: word for name, word in row.items() if not text or word.isdecimal() or _letters(word) in text}
+
+
+def _letters(text: str) -> str:
+    """Small letters and digits alone: "openPeeps" is what a caption calls "open peeps"."""
+    return "".join(filter(str.isalnum, text.casefold()))
 
 
 def counted(what: str, reader: AttributeReader, pictures: PictureSet, rows: Sequence[Row], apart: str) -> Cells:

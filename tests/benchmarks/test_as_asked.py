@@ -43,6 +43,17 @@ def test_samples_for_held_out_captions_are_read_beside_the_drawings(
         assert 1 <= cells[title]["colour"][1] <= 3
 
 
+def test_what_a_caption_does_not_say_is_not_asked_for() -> None:
+    row = {"style": "openPeeps", "hair": "bald", "colour": "pink", "hat": "", "unseen_pair": "0"}
+    assert as_asked.said(row, "open peeps: bald") == {
+        "style": "openPeeps",
+        "hair": "bald",
+        "hat": "",
+        "unseen_pair": "0",
+    }
+    assert as_asked.said(row, "") == row
+
+
 def test_what_cannot_be_measured_is_refused(call, tmp_path: Path, tiny_checkpoint: Path) -> None:
     data = drawings(tmp_path)
     assert_refused(call(as_asked.main, "--data", data, "--attributes", "shoes"), "no column 'shoes'")

@@ -37,8 +37,12 @@ def test_words_are_pressed_and_typed_and_a_drawing_becomes_a_picture_of_them(
     prompt = page.locator("#generate-prompt textarea")
     expect(prompt).to_be_hidden()
     chosen(page, wordy)
+    under = page.locator("#generate-prompt-words")
+    prompt.fill("skin")
+    under.get_by_role("button", name="red ant, blue skin").click()
+    expect(prompt).to_have_value("red ant, blue skin")  # a prompt to begin with, in place of what stood there
     prompt.fill("red")
-    page.locator("#generate-prompt-words").get_by_role("button", name="ant").click()
+    under.get_by_role("button", name="ant", exact=True).click()
     expect(prompt).to_have_value("red ant")
     expect(page.locator("#generate-prompt-note")).to_be_hidden()
     prompt.press_sequentially(" zebra")

@@ -67,3 +67,4 @@ def test_what_is_absent_is_counted_by_itself_and_words_never_learned_are_not() -
     asked = [{"hair": "bun", "extra": ""}, {"hair": "bob", "extra": "hat"}, {"hair": "wig", "extra": ""}]
     read = [{"hair": "bun", "extra": ""}, {"hair": "bun", "extra": "hat"}, {"hair": "bun", "extra": "hat"}]
     assert shares_read(read, asked, known) == {"hair": (0.5, 2), "extra": (1.0, 1), "no extra": (0.5, 2)}
+    assert shares_read(read, [{"hair": "bun"}, {}, {}], known) == {"hair": (1.0, 1)}  # of the others nothing is asked
