@@ -17,11 +17,12 @@ from pathlib import Path
 from typing import Any
 
 import gradio as gr
+from gradio.server_messages import CloseStreamMessage
 from gradio.utils import get_upload_folder
 from starlette.datastructures import Headers, MutableHeaders, QueryParams
 from starlette.formparsers import MultiPartException
 from starlette.requests import ClientDisconnect
-from starlette.responses import JSONResponse
+from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ui.errors import WENT_WRONG
@@ -33,6 +34,7 @@ from ui.theme import STATIC
 NOTHING_TO_TELL = (
     "There is no answer to come here: it was fetched already, or nothing was asked. Ask again for another."
 )
+ENDED = f"data: {CloseStreamMessage().model_dump_json()}\n\n"  # as Gradio says it
 API = "/gradio_api/"
 FILE = "file="
 # What Gradio offers under `API` and the page has no use for: a fetcher of addresses, links to what a session has open,
@@ -89,8 +91,8 @@ class Guard:
         answer = _Answer(send, self, scope["path"])
         try:
             refuse_path(scope["path"])
-            if scope["method"] == "GET":
-                refuse_silence(scope)
+            if scope["method"] == "GET" and (ended := silence(scope)):
+                return await ended(scope, receive, answer)
             if scope["method"] == "POST":
                 most = MOST_JSON_OF_TOOLS if scope["path"].partition(TOOLS)[1] else MOST_JSON
                 receive = await _checked_body(scope["path"], Headers(scope=scope), receive, most)
@@ -185,11 +187,22 @@ def refuse_path(path: str) -> None:
         raise Refused(403, "This is no file of the studio's page; it is gone, or never was one.")
 
 
-def refuse_silence(scope: Scope) -> None:
-    """Raises `Refused` for a stream of answers in which there is none and will be none: see `streams.will_tell`."""
+def silence(scope: Scope) -> Response | None:
+    """The end of a page's stream of answers in which there is none and will be none, see `streams.will_tell`.
+
+    None for all else. A page may open one for what its last one has brought meanwhile, and would take a refusal for
+    a line that is broken, on which it then waits for good.
+
+    Raises:
+        Refused: it is the stream of a program, or of a session that never asked for anything.
+    """
     _, api, call = scope["path"].partition(API)
-    if api and not will_tell(call, QueryParams(scope["query_string"]), scope["app"].get_blocks()._queue):
-        raise Refused(404, NOTHING_TO_TELL)
+    query = QueryParams(scope["query_string"])
+    if not api or will_tell(call, query, queue := scope["app"].get_blocks()._queue):
+        return None
+    if query.get("session_hash") in queue.pending_messages_per_session:
+        return Response(ENDED, media_type="text/event-stream", headers={"Cache-Control": "no-store"})
+    raise Refused(404, NOTHING_TO_TELL)
 
 
 def is_served(path: str, cache: Path) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import socket
@@ -339,7 +340,12 @@ def test_a_stream_that_has_no_answer_to_come_is_refused_at_once(http: httpx.Clie
     event = http.post("/gradio_api/call/generate", json=asked).json()["event_id"]
     at = f"/gradio_api/call/generate/{event}"
     assert "event: error" in http.get(at).text  # for it takes more than a number
-    for address in (at, f"/gradio_api/call/v2/generate/{event}", "/gradio_api/queue/data?session_hash=somebody"):
+    for address in (at, f"/gradio_api/call/v2/generate/{event}"):
         assert_refused(http.get(address), 404, "fetched already")
+    # A page opens a stream for what its last one has brought meanwhile; a refusal would leave it without any for good.
+    ended = http.get("/gradio_api/queue/data?session_hash=somebody")
+    assert ended.status_code == 200
+    assert json.loads(ended.text.removeprefix("data: "))["msg"] == "close_stream"
+    assert ended.headers["content-type"].startswith("text/event-stream")
     for address in ("/gradio_api/call/generate/0123456789abcdef", "/gradio_api/queue/data?session_hash=nobody"):
         assert_refused(http.get(address), 404, "nothing was asked")
