@@ -33,6 +33,11 @@ def test_a_command_that_fails_is_not_measured() -> None:
         streaming.resident([sys.executable, "-c", "raise SystemExit('no such thing')"])
 
 
+def test_a_large_process_measures_a_small_one_as_small() -> None:
+    large = bytearray(b"x") * 600_000_000
+    assert streaming.resident([sys.executable, "-c", "pass"]) < 100_000_000 < len(large)
+
+
 def test_generated_pictures_are_all_different(tmp_path: Path) -> None:
     streaming.generate(tmp_path / "x.zip", 1000, 16)
     with zipfile.ZipFile(tmp_path / "x.zip") as archive:
