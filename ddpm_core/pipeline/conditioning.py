@@ -72,7 +72,7 @@ class Conditioning:
         Raises:
             UserError: it has no `conditioning`.
         """
-        assert self.enlarging
+        _ = self.enlarging  # raises, also where Python leaves assertions out
         model, levels = copy(self), torch.full((len(condition),), level)
         # Apart from the noise that a picture of that seed starts from, which would show through otherwise.
         generators = [torch.Generator().manual_seed(2**32 + seed) for seed in seeds or range(len(condition))]
