@@ -7,13 +7,14 @@ Example:
 Readers of the attributes that the data's table has columns of (hair, its colour, background, …) are trained on its
 training pictures, some minutes on one CPU core, and kept in --readers if that is given. First they read the held-out
 drawings: what they get right there is the most that samples could. Then a sample is made for each of so many held-out
-captions, and read. Pictures whose --apart column says 1, combinations that training never showed, count by themselves.
+captions, and read; *of what is shown* leaves out the words that the readers do not see in the drawing of that caption
+either. Pictures whose --apart column says 1, combinations that training never showed, count by themselves.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -23,7 +24,7 @@ import typer
 from ddpm_core.checkpoints.atomic import write_atomically
 from ddpm_core.cli import in_one_sentence, run
 from ddpm_core.data.find import DataSet, find
-from ddpm_core.data.load import PictureSet, load_pictures
+from ddpm_core.data.load import load_pictures
 from ddpm_core.data.tables import Row
 from ddpm_core.errors import UserError
 from ddpm_core.evaluation.attributes import (
@@ -77,10 +78,16 @@ def main(
                 raise UserError(f"{data} has no captions to ask for.")
         columns = [column.strip() for column in attributes.split(",") if column.strip()]
         reader = _readers(found, columns, readers, iterations, pick_device(device))
-        cells = drawings_read(reader, found, apart, model.size if model else reader.size)
+        drawn = drawings_read(reader, found, model.size if model else reader.size)
+        captions = found.captions["val"] if found.captions else [""] * len(found.rows["val"])
+        asked = {number: said(found.rows["val"][number], captions[number]) for number in drawn}
+        cells = counted("drawings", reader, drawn, asked, apart)
         if model is not None:
             typer.echo(table(cells), err=True)  # samples take a while
-            cells |= samples_read(reader, found, apart, model, request, samples, seed)
+            made = samples_read(reader, found, drawn, apart, model, request, samples, seed)
+            visible = {number: shown(asked[number], drawn[number]) for number in made}
+            cells |= counted("samples", reader, made, asked, apart)
+            cells |= counted("samples of what is shown", reader, made, visible, apart)
         typer.echo(table(cells))
         if json_file:
             text = json.dumps(cells, indent=2) + "\n"
@@ -100,34 +107,34 @@ def _readers(
     return reader
 
 
-def drawings_read(reader: AttributeReader, found: DataSet, apart: str, size: int) -> Cells:
-    """What the readers get right on held-out drawings of a sample's `size`, which no sample can be above."""
+def drawings_read(reader: AttributeReader, found: DataSet, size: int) -> dict[int, Row]:
+    """What readers see in the held-out drawings of a sample's `size`, by number of the row."""
     sources = found.sources["val"]
     pictures = load_pictures(sources, size, labels=range(len(sources)))  # the labels are numbers of rows
     assert pictures.labels is not None
-    captions = found.captions["val"] if found.captions else [""] * len(sources)
-    rows = [said(found.rows["val"][number], captions[number]) for number in pictures.labels.tolist()]
-    return counted("drawings", reader, pictures, rows, apart)
+    return dict(zip(pictures.labels.tolist(), reader.read(pictures), strict=True))
 
 
 def samples_read(
     reader: AttributeReader,
     found: DataSet,
+    seen: Mapping[int, Row],
     apart: str,
     model: LatentDiffusion,
     request: GenerateRequest,
     count: int,
     seed: int = 0,
-) -> Cells:
-    """What they read as asked in samples for held-out captions, evenly spread over those there are."""
+) -> dict[int, Row]:
+    """What they see in samples for held-out captions, evenly spread over those there are, by number of the row."""
     assert found.captions is not None
-    asked = [pair for pair in zip(found.captions["val"], found.rows["val"], strict=True) if pair[0]]
-    groups = ([pair for pair in asked if (pair[1].get(apart) == "1") == wanted] for wanted in (False, True))
-    chosen = [pair for group in groups for pair in group[:: -(-len(group) // count) or 1]]
+    captions, rows = found.captions["val"], found.rows["val"]
+    asked = [number for number in seen if captions[number]]
+    groups = ([number for number in asked if (rows[number].get(apart) == "1") == wanted] for wanted in (False, True))
+    chosen = [number for group in groups for number in group[:: -(-len(group) // count) or 1]]
     if not chosen:
         raise UserError("no held-out picture has a caption to ask for.")
-    pictures = sample_captions(model, [caption for caption, _ in chosen], seed, request)
-    return counted("samples", reader, pictures, [said(row, caption) for caption, row in chosen], apart)
+    pictures = sample_captions(model, [captions[number] for number in chosen], seed, request)
+    return dict(zip(chosen, reader.read(pictures), strict=True))
 
 
 def said(row: Row, caption: str) -> Row:
@@ -143,14 +150,22 @@ def _letters(text: str) -> str:
     return "".join(filter(str.isalnum, text.casefold()))
 
 
-def counted(what: str, reader: AttributeReader, pictures: PictureSet, rows: Sequence[Row], apart: str) -> Cells:
-    """The shares of pictures read as their rows ask for, those set apart by themselves."""
-    read, cells = reader.read(pictures), {}
+def counted(what: str, reader: AttributeReader, seen: Mapping[int, Row], asked: Mapping[int, Row], apart: str) -> Cells:
+    """The shares of pictures in which readers see what their rows ask for, those set apart by themselves."""
+    cells = {}
     for title, wanted in ((what, False), (f"{what}, {apart}", True)):
-        chosen = [pair for pair in zip(read, rows, strict=True) if (pair[1].get(apart) == "1") == wanted]
+        chosen = [number for number in seen if (asked[number].get(apart) == "1") == wanted]
         if chosen:
-            cells[title] = shares_read([seen for seen, _ in chosen], [row for _, row in chosen], reader.attributes)
+            rows = [asked[number] for number in chosen]
+            cells[title] = shares_read([seen[number] for number in chosen], rows, reader.attributes)
     return cells
+
+
+def shown(asked: Row, drawing: Row) -> Row:
+    """A row without the words that readers do not see in the drawing it describes: hair may be drawn in black
+    whatever its colour is called, and under a cap it cannot be seen at all.
+    """
+    return {name: word for name, word in asked.items() if drawing.get(name, word) == word}
 
 
 def table(cells: Cells) -> str:

@@ -34,13 +34,15 @@ def test_samples_for_held_out_captions_are_read_beside_the_drawings(
     command = ["--data", data, "--iterations", 1, "--device", "cpu", "--checkpoint", word_checkpoint]
     outcome = call(as_asked.main, *command, "--samples", 3, "--steps", 1, "--guidance", 1.5, "--json", rows)
     assert outcome.status == 0, outcome.err
-    assert (
-        outcome.out.splitlines()[0]
-        == "| attribute | drawings | drawings, unseen_pair | samples | samples, unseen_pair |"
-    )
     cells = json.loads(rows.read_text())
+    titles = [
+        title + end for title in ("drawings", "samples", "samples of what is shown") for end in ("", ", unseen_pair")
+    ]
+    assert set(cells) == set(titles)
     for title in ("samples", "samples, unseen_pair"):
         assert 1 <= cells[title]["colour"][1] <= 3
+        shown = cells[title.replace("samples", "samples of what is shown")]
+        assert shown.get("colour", (0, 0))[1] <= cells[title]["colour"][1]
 
 
 def test_what_a_caption_does_not_say_is_not_asked_for() -> None:
@@ -52,6 +54,12 @@ def test_what_a_caption_does_not_say_is_not_asked_for() -> None:
         "unseen_pair": "0",
     }
     assert as_asked.said(row, "") == row
+
+
+def test_what_its_drawing_does_not_show_a_sample_need_not_show() -> None:
+    row = {"style": "openPeeps", "hair_color": "pink", "clothes": "shirt"}
+    seen = {"style": "openPeeps", "hair_color": "black"}
+    assert as_asked.shown(row, seen) == {"style": "openPeeps", "clothes": "shirt"}
 
 
 def test_what_cannot_be_measured_is_refused(call, tmp_path: Path, tiny_checkpoint: Path) -> None:
