@@ -17,6 +17,7 @@
   const idle = (bar) => [visible(true), visible(false), bar];
 
   window.studio = {
+    watch: { every: 3000, patience: 15000 }, // ms; how often a server is asked whether it is there, and has to answer
     began(name) {
       stopped.delete(name);
       watch();
@@ -211,8 +212,6 @@
   }
 
   // While something runs, the server is asked now and then whether it is there: a line that falls silent says nothing.
-  const EVERY = 3000; // ms
-  const PATIENCE = 15000; // ms, for an answer
   const stops = () => [...document.querySelectorAll("[id$='-stop']")].filter((stop) => stop.offsetParent);
   let watching = false;
   async function watch() {
@@ -221,9 +220,9 @@
     let missed = 0;
     do {
       const since = Date.now();
-      await pause(EVERY);
+      await pause(window.studio.watch.every);
       const there = await ask(`${server || "/gradio_api"}/app_id`, {
-        signal: AbortSignal.timeout(PATIENCE),
+        signal: AbortSignal.timeout(window.studio.watch.patience),
         cache: "no-store",
       }).then(
         (answer) => answer.ok,

@@ -24,6 +24,11 @@ from ddpm_core.networks.vae import VAE
 from ddpm_core.pipeline import LatentDiffusion
 from tests.command_lines import Outcome
 from tests.runs import write_pictures
+from tests.spreading import (  # noqa: F401 (hooks)
+    pytest_collection_modifyitems,
+    pytest_xdist_auto_num_workers,
+    pytest_xdist_make_scheduler,
+)
 
 SIZE = 32
 VAE_SHAPE = {"latent_channels": 4, "channels": (16, 32), "encoder_blocks": 1, "decoder_blocks": 1, "full_width": 8}

@@ -83,7 +83,7 @@ class App:
         self.process.wait(PATIENCE / 1000)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def address(checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Where the app listens that most tests share."""
     app = App(checkpoint, tmp_path_factory.mktemp("app"))
@@ -107,7 +107,7 @@ def serve(tiny_checkpoint: Path, tmp_path: Path) -> Iterator[Callable[..., App]]
         app.end()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def browser() -> Iterator[Browser]:
     """A Chromium. Without one, tests are skipped, but fail where CI is set."""
     with sync_playwright() as playwright:
@@ -118,7 +118,7 @@ def browser() -> Iterator[Browser]:
         running.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def contexts(browser: Browser) -> Iterator[Contexts]:
     """Browsing contexts that tests share one after the other: what the page is made of is fetched once for each."""
     kept = Contexts(browser)

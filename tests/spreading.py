@@ -1,0 +1,55 @@
+"""How `pytest -n auto --dist loadfile` spreads the tests over processes, so that the cores are busy until the end.
+
+A file's tests stay together, for they share fixtures; all in a browser do, for they share an app and a Chromium. Those
+wait as much as they compute, so there is one process more than there are cores: the others fill the waiting.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import pytest
+
+BROWSER = "tests/browser/"
+# Folders whose files take longest begin: what is left at the end is short, and no process waits for another's last.
+FIRST = (
+    BROWSER, "tests/faults/", "tests/load/", "tests/processes/", "tests/benchmarks/", "tests/deploy/",
+    "tests/training/", "tests/ui/",
+)  # fmt: skip
+
+
+def rank(nodeid: str) -> int:
+    """The place of a test's folder in `FIRST`, or the one behind all of them."""
+    return next((place for place, folder in enumerate(FIRST) if nodeid.startswith(folder)), len(FIRST))
+
+
+def together(nodeid: str) -> str:
+    """What a test stays together with: its file, or all that is in a browser."""
+    return BROWSER if nodeid.startswith(BROWSER) else nodeid.partition("::")[0]
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: rank(item.nodeid))  # stable: a folder's tests keep their order
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int | None:
+    if "PYTEST_XDIST_AUTO_NUM_WORKERS" in os.environ:
+        return None  # somebody knows better
+    return 1 + (len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    if config.getvalue("dist") != "loadfile":
+        return None
+    from xdist.scheduler import LoadFileScheduling
+
+    class Spreading(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return together(nodeid)
+
+    config.option.loadscopereorder = False  # by number of tests: the longest files have few
+    return Spreading(config, log)
