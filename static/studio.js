@@ -32,9 +32,7 @@
     },
     stopped(name, bar) {
       const [where] = bar.text.split(" · ");
-      const text = where.startsWith("step") ? `Stopped at ${where}.` : "Stopped.";
-      // Once for each of the tab's actions that the button can stop; the first has seen how far it was.
-      if (!stopped.has(name)) stopped.set(name, { ...bar, text });
+      stopped.set(name, { ...bar, text: where.startsWith("step") ? `Stopped at ${where}.` : "Stopped." });
       return idle(stopped.get(name));
     },
     // The frame at place `at`, counted from 1.

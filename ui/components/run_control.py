@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import gradio as gr
@@ -19,6 +20,28 @@ ESCAPED = "${value.text.replace(/[&<>]/g, (sign) => '&#' + sign.charCodeAt(0) + 
 TEMPLATE = (  # the line under it says how far it is: nobody has to hear it twice
     f'<div class="track" aria-hidden="true"><i style="width:${{value.percent}}%"></i></div><p>{ESCAPED}</p>'
 )
+
+
+@dataclass(frozen=True)
+class Run:
+    """What a button of a tab runs.
+
+    Attributes:
+        work: generator, whose dictionaries update `outputs` and the tab's bar.
+        inputs, outputs: components; the values of `inputs` are what `work`, `expects` and `asks` are called with.
+        supersedes: what is cancelled when it begins.
+        expects: how many calls of the model its inputs ask for.
+        asks: what may be made in a batch with others (`events.announced`).
+        button: what begins it; the big one unless given.
+    """
+
+    work: Callable[..., Any]
+    inputs: Sequence[Component]
+    outputs: Sequence[Component]
+    supersedes: Sequence[Dependency] = ()
+    expects: Callable[..., int] | None = None
+    asks: Callable[..., ModelRequest] | None = None
+    button: gr.Button | None = None
 
 
 class RunControl:
@@ -43,37 +66,27 @@ class RunControl:
             apply_default_css=False,
         )
 
-    def wire(
-        self,
-        work: Callable[..., Any],
-        inputs: Sequence[Component],
-        outputs: Sequence[Component],
-        bar: gr.HTML,
-        supersedes: Sequence[Dependency] = (),
-        expects: Callable[..., int] | None = None,
-        asks: Callable[..., ModelRequest] | None = None,
-        button: gr.Button | None = None,
-    ) -> None:
-        """Have the button run the generator `work`, whose dictionaries update `outputs` and `bar`.
-
-        Whatever it `supersedes` is cancelled when it begins; what it `expects` is how many calls of the model its
-        inputs ask for, and what it `asks` may be made in a batch with others (`events.announced`). Another `button` of
-        the tab may run something in its place, with the same Stop and the same bar.
-        """
+    def wire(self, bar: gr.HTML, *runs: Run) -> None:
+        """Have their buttons run them, one after the other; Stop ends whichever goes on, and all tell `bar` of it."""
         # Buttons and bar change in the browser: it needs no answer for that, and there may be nobody to give one.
         shows = [self.run, self.stop, bar]
-        began = (button or self.run).click(
-            None, outputs=shows, js=f"() => window.studio.began('{self.name}')", cancels=list(supersedes), **AT_ONCE
-        )
-        handler = announced(as_warning(work, lambda sentence: {bar: status(sentence)}), self.name, expects, asks)
-        job = began.then(handler, list(inputs), [*outputs, bar], **PAGE_ONLY, **ONE_AT_A_TIME)
         ended = f"(bar) => window.studio.ended('{self.name}', bar)"
-        job.then(None, bar, shows, js=ended, **AT_ONCE)
-        job.failure(None, bar, shows, js=ended, **AT_ONCE)
+        jobs: list[dict[str, Any]] = [self._job(run, bar, shows, ended) for run in runs]
         # Pressed by the page itself: a run that is lost before it has begun ends in nothing that Gradio could tell of.
-        if button is None:
-            lost = gr.Button(elem_id=f"{self.name}-lost", elem_classes="unseen")
-            lost.click(None, bar, shows, js=ended, **AT_ONCE)
+        lost = gr.Button(elem_id=f"{self.name}-lost", elem_classes="unseen")
+        lost.click(None, bar, shows, js=ended, **AT_ONCE)
         # Cancelling closes the generator at its next step, and with it the sampler.
         stopped = f"(bar) => window.studio.stopped('{self.name}', bar)"
-        self.stop.click(None, bar, shows, js=stopped, cancels=[job], **AT_ONCE)
+        self.stop.click(None, bar, shows, js=stopped, cancels=jobs, **AT_ONCE)
+
+    def _job(self, run: Run, bar: gr.HTML, shows: list[Component], ended: str) -> Dependency:
+        """What the button of `run` starts, and Stop is to cancel."""
+        began = (run.button or self.run).click(
+            None, outputs=shows, js=f"() => window.studio.began('{self.name}')", cancels=list(run.supersedes), **AT_ONCE
+        )
+        work = as_warning(run.work, lambda sentence: {bar: status(sentence)})
+        handler = announced(work, self.name, run.expects, run.asks)
+        job = began.then(handler, list(run.inputs), [*run.outputs, bar], **PAGE_ONLY, **ONE_AT_A_TIME)
+        job.then(None, bar, shows, js=ended, **AT_ONCE)
+        job.failure(None, bar, shows, js=ended, **AT_ONCE)
+        return job

@@ -21,7 +21,7 @@ from ui.components.events import ONE_AT_A_TIME, PAGE_ONLY
 from ui.components.progress import Updates, run_with_previews, status
 from ui.components.prompt_box import negative_row, prompt_row
 from ui.components.result_view import DRAG, ResultView
-from ui.components.run_control import RunControl
+from ui.components.run_control import Run, RunControl
 from ui.errors import Problem, as_warning, build_request
 from ui.files import cached, opened_upload
 from ui.help import lead
@@ -95,21 +95,20 @@ class EditTab:
             "sampler": sampler, "classifier_guidance": by_classifier, "prompt": prompt, "negative_prompt": negative,
         }  # fmt: skip
         follow(checkpoint, shelf, EditRequest, self.fields)
-        control.wire(
+        edit = Run(
             self._run,
             [checkpoint, self.picture, self.editor, *self.fields.values()],
             [*self.view.parts, self.last],
-            self.view.bar,
             expects=lambda checkpoint, picture, canvas, *values: self._request(values).model_calls,
         )
-        control.wire(
+        enlarge = Run(
             self._enlarge,
             [self.view.results, self.view.chosen, self.picture, seed],
             self.view.parts,
-            self.view.bar,
             expects=lambda results, chosen, picture, seed: build_request(EnlargeRequest, seed=seed).model_calls,
             button=self.enlarge,
         )
+        control.wire(self.view.bar, edit, enlarge)
         canvas: list[gr.blocks.Block] = [*self.opens, self.drawing]
         draw.click(as_warning(self._draw), [self.picture, checkpoint], canvas, **PAGE_ONLY)
         blank.click(as_warning(self._blank), checkpoint, canvas, **PAGE_ONLY)

@@ -17,7 +17,7 @@ from ui.components.controls import count_row, follow, sampling, seed_row, stage_
 from ui.components.events import AT_ONCE
 from ui.components.progress import Updates, run_with_previews, status
 from ui.components.prompt_box import negative_row, prompt_row
-from ui.components.run_control import RunControl
+from ui.components.run_control import Run, RunControl
 from ui.errors import build_request
 from ui.files import cached
 from ui.help import lead
@@ -78,14 +78,14 @@ class GenerateTab:
             "classifier_guidance": by_classifier, "prompt": prompt, "negative_prompt": negative,
         }  # fmt: skip
         follow(checkpoint, shelf, GenerateRequest, self.fields)
-        control.wire(
+        run = Run(
             self._run,
             [checkpoint, *self.fields.values()],
             [self.gallery, self.last, self.chosen],
-            self.bar,
             expects=lambda checkpoint, *values: self._request(values).model_calls,
             asks=lambda checkpoint, *values: ModelRequest(checkpoint, self._request(values)),
         )
+        control.wire(self.bar, run)
         self.gallery.select(_index, outputs=self.chosen, **AT_ONCE)
 
     def fill(self, request: GenerateRequest, model: LatentDiffusion) -> Updates:

@@ -22,7 +22,7 @@ from ui.components.events import ONE_AT_A_TIME, PAGE_ONLY, announced
 from ui.components.progress import Updates, run_with_previews, seconds, status
 from ui.components.prompt_box import negative_row, prompt_row
 from ui.components.result_view import DRAG, ResultView
-from ui.components.run_control import RunControl
+from ui.components.run_control import Run, RunControl
 from ui.errors import Problem, as_warning, build_request, without_warning
 from ui.files import cached, opened_upload
 from ui.help import lead
@@ -107,10 +107,11 @@ class InpaintTab:
             **PAGE_ONLY,
             **ONE_AT_A_TIME,
         )
-        control.wire(
-            self._run, given, [*shows, self.last], self.view.bar, supersedes=[drafting],
+        run = Run(
+            self._run, given, [*shows, self.last], supersedes=[drafting],
             expects=lambda checkpoint, picture, editor, *values: self._calls(values),
         )  # fmt: skip
+        control.wire(self.view.bar, run)
         self.view.go_on.click(as_warning(self._continue), self.view.download, [*self.opens, self.view.bar], **PAGE_ONLY)
 
     def _place_editor(self, canvas: dict[str, Any] | None, shipped: list[str]) -> None:

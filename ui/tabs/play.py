@@ -20,7 +20,7 @@ from ui.components.controls import sampling, seed_row, stage_of
 from ui.components.events import AT_ONCE, ONE_AT_A_TIME, PAGE_ONLY
 from ui.components.progress import Updates, run_with_previews, status
 from ui.components.prompt_box import negative_row, prompt_row
-from ui.components.run_control import RunControl
+from ui.components.run_control import Run, RunControl
 from ui.errors import as_warning, build_request
 from ui.files import cached, workspace
 from ui.help import lead
@@ -69,13 +69,13 @@ class PlayTab:
             "guidance": self.guidance, "view": self.view, "pairs": self.pairs, "blur": blur, "steps": steps,
             "sampler": sampler, "prompt": self.prompt, "other_prompt": self.other_prompt, "negative_prompt": negative,
         }  # fmt: skip
-        control.wire(
+        run = Run(
             self._run,
             [checkpoint, self.mode, self.animation.format, *self.fields.values()],
             [self.gallery, *self.animation.parts, self.last],
-            self.bar,
             expects=lambda checkpoint, key, format, *values: self._request(key, values).model_calls,
         )
+        control.wire(self.bar, run)
         self.animation.format.change(
             as_warning(self._animate),
             [self.animation.format, self.gallery, self.last],

@@ -20,7 +20,7 @@ from ui.components.controls import follow, sampling, seed_row
 from ui.components.events import AT_ONCE, PAGE_ONLY
 from ui.components.progress import Updates, run_with_previews
 from ui.components.prompt_box import negative_row, prompt_row
-from ui.components.run_control import RunControl
+from ui.components.run_control import Run, RunControl
 from ui.errors import as_warning, build_request
 from ui.files import cached, workspace
 from ui.help import lead
@@ -104,13 +104,13 @@ class ProcessTab:
                     self.negative = negative_row("process", shelf, checkpoint)
         follow(checkpoint, shelf, GenerateRequest, {"steps": self.steps, "sampler": self.sampler}, self.inputs)
         frames = [view, self.latents, self.denoised]
-        control.wire(
+        run = Run(
             self._run,
             [checkpoint, self.inputs, *self.carried[3:], view, side, speed, self.animation.format],
             [self.frame, self.scrubber, self.latents, self.denoised, *self.animation.parts, self.last],
-            self.bar,
             expects=self._calls,
         )
+        control.wire(self.bar, run)
         gr.on([view.change, self.denoised.change], None, frames, self.strip, js=STRIP_OF, **AT_ONCE)
         gr.on([view.change, self.scrubber.change], None, [self.scrubber, *frames], self.frame, js=PICK, **AT_ONCE)
         self.strip.select(_jump, self.denoised, self.scrubber, **AT_ONCE)

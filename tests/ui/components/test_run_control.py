@@ -9,7 +9,7 @@ import gradio as gr
 import pytest
 
 from ui.components.progress import status
-from ui.components.run_control import RunControl
+from ui.components.run_control import Run, RunControl
 from ui.errors import Problem
 
 
@@ -17,7 +17,7 @@ def wired(work: Callable[..., Any]) -> tuple[gr.Blocks, RunControl, gr.Textbox, 
     with gr.Blocks() as page:
         shown, bar = gr.Textbox(), RunControl.place_bar("try", "Nothing yet.")
         control = RunControl("Try", "try")
-        control.wire(work, [], [shown], bar)
+        control.wire(bar, Run(work, [], [shown]))
     return page, control, shown, bar
 
 
@@ -55,3 +55,16 @@ def test_stop_cancels_the_run_and_nothing_else() -> None:
     (run,) = [number for number, fn in page.fns.items() if fn.fn is not None and fn.concurrency_id == "model"]
     cancelled = [fn.cancels for fn in page.fns.values() if (control.stop._id, "click") in fn.targets and fn.cancels]
     assert cancelled == [[run]]
+
+
+def test_stop_is_heard_once_whichever_of_a_tabs_runs_goes_on() -> None:
+    with gr.Blocks() as page:
+        bar, other = RunControl.place_bar("try", "Nothing yet."), gr.Button("Other")
+        control = RunControl("Try", "try")
+        control.wire(bar, Run(lambda: iter(()), [], []), Run(lambda: iter(()), [], [], button=other))
+    runs = [number for number, fn in page.fns.items() if fn.fn is not None and fn.concurrency_id == "model"]
+    assert len(runs) == 2
+    heard = [fn for fn in page.fns.values() if (control.stop._id, "click") in fn.targets]
+    # One event asks Gradio itself to cancel, the other shows on the page what has become of it.
+    assert [fn.cancels for fn in heard if fn.cancels] == [runs]
+    assert len([fn for fn in heard if "studio.stopped" in str(fn.js)]) == 1
