@@ -13,9 +13,10 @@ from typing import Annotated, Any
 import typer
 from torch import Tensor
 
-from ddpm_core.cli import CHECKPOINT, Checkpoint, Device, in_one_sentence, output_folder, run, say, say_written, takes
+from ddpm_core.cli import CHECKPOINT, Checkpoint, Device, in_one_sentence, run, say_written, takes
+from ddpm_core.commands._results import pictures_of
 from ddpm_core.diffusion.illusions import VIEWS
-from ddpm_core.diffusion.samplers import Step, last
+from ddpm_core.diffusion.samplers import Step
 from ddpm_core.images.files import save_png, transformed
 from ddpm_core.pipeline import LatentDiffusion
 from ddpm_core.requests import AnagramRequest, PairRequest
@@ -44,10 +45,9 @@ def write_pairs(
     out: Path,
 ) -> None:
     """Write each picture at the end of `steps` as OUT/SEED.png and, after `view` of (B, C, H, W), OUT/SEED-NAME.png."""
-    output_folder(out)
-    say(*model.notes(request))
+    pictures = pictures_of(model, request, steps, out)
     written: list[Path] = []
-    for one, picture in zip(request.singles(), model.pictures(last(steps).latent), strict=True):
+    for one, picture in zip(request.singles(), pictures, strict=True):
         for each, file in ((picture, f"{one.seed}.png"), (transformed(picture, view), f"{one.seed}-{name}.png")):
             written.append(out / file)
             save_png(each, written[-1], model.png_parameters(one))

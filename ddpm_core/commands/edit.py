@@ -17,14 +17,11 @@ from ddpm_core.cli import (
     Device,
     in_one_sentence,
     output_file,
-    output_folder,
     run,
-    say,
-    say_written,
     takes,
 )
-from ddpm_core.diffusion.samplers import last
-from ddpm_core.images.files import open_picture, save_png, to_tensor
+from ddpm_core.commands._results import pictures_of, write_one
+from ddpm_core.images.files import open_picture, to_tensor
 from ddpm_core.pipeline import LatentDiffusion
 from ddpm_core.requests import EditRequest
 
@@ -44,10 +41,8 @@ def main(
         model = LatentDiffusion.load(checkpoint, device)
         request = model.request(EditRequest, **given)
         steps = model.edit(request, to_tensor(model.square(original)))
-        output_folder(out.parent)
-        say(*model.notes(request))
-        save_png(model.pictures(last(steps).latent)[0], out, model.png_parameters(request))
-        say_written([out])
+        made, *_ = pictures_of(model, request, steps, out.parent)
+        write_one(model, request, made, out)
 
 
 def command() -> None:

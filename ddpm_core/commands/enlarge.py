@@ -17,14 +17,11 @@ from ddpm_core.cli import (
     Device,
     in_one_sentence,
     output_file,
-    output_folder,
     run,
-    say,
-    say_written,
     takes,
 )
-from ddpm_core.diffusion.samplers import last
-from ddpm_core.images.files import open_picture, save_png
+from ddpm_core.commands._results import pictures_of, write_one
+from ddpm_core.images.files import open_picture
 from ddpm_core.pipeline import LatentDiffusion
 from ddpm_core.requests import EnlargeRequest
 
@@ -51,10 +48,8 @@ def main(
         request = model.request(EnlargeRequest, **given)
         sheet = model.enlargement(original)
         steps = model.enlarge(request, sheet.image())
-        output_folder(out.parent)
-        say(*model.notes(request))
-        save_png(sheet.cut(model.pictures(last(steps).latent)[0]), out, model.png_parameters(request))
-        say_written([out])
+        made, *_ = pictures_of(model, request, steps, out.parent)
+        write_one(model, request, sheet.cut(made), out)
 
 
 def command() -> None:

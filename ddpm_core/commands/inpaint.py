@@ -21,13 +21,12 @@ from ddpm_core.cli import (
     Mask,
     Region,
     in_one_sentence,
-    output_folder,
     run,
     say,
     say_written,
     takes,
 )
-from ddpm_core.diffusion.samplers import last
+from ddpm_core.commands._results import pictures_of
 from ddpm_core.images.files import open_picture, read_parameters, save_png
 from ddpm_core.images.masks import check_choice, painted_on
 from ddpm_core.pipeline import LatentDiffusion
@@ -56,9 +55,7 @@ def main(
         request = model.request(InpaintRequest, **given)
         frame = model.frame(request, original, painted)
         steps = model.inpaint(request, frame.image(), frame.mask())
-        output_folder(out)
-        say(*model.notes(request))
-        pictures = model.pictures(last(steps).latent)
+        pictures = pictures_of(model, request, steps, out)
         digest, written = fingerprint(picture), []
         for one, fill in zip(request.singles(), pictures, strict=True):
             path = result_file(out, one.seed, picture, digest)

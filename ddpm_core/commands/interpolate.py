@@ -19,14 +19,12 @@ from ddpm_core.cli import (
     fields_of,
     in_one_sentence,
     output_file,
-    output_folder,
     part,
     run,
-    say,
     say_written,
     takes,
 )
-from ddpm_core.diffusion.samplers import last
+from ddpm_core.commands._results import pictures_of
 from ddpm_core.images.animation import FORMATS, SUFFIXES, there_and_back
 from ddpm_core.images.files import save_png
 from ddpm_core.pipeline import LatentDiffusion
@@ -48,9 +46,7 @@ def main(
         model = LatentDiffusion.load(checkpoint, device)
         request = model.request(BetweenRequest, **fields_of(BetweenRequest, given))
         steps = model.between(request)
-        output_folder(out.parent if moving else out)
-        say(*model.notes(request))
-        pictures = model.pictures(last(steps).latent)
+        pictures = pictures_of(model, request, steps, out.parent if moving else out)
         if moving:
             FORMATS[out.suffix[1:].lower()](there_and_back(pictures), out, shown.seconds, shown.size)
             say_written([out])

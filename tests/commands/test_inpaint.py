@@ -115,6 +115,6 @@ def test_where_nothing_can_be_written_is_reported_before_the_work(
     def work(*_: object) -> None:
         raise AssertionError("it was made before it was known where to put it")
 
-    monkeypatch.setattr(inpaint, "last", work)
+    monkeypatch.setattr("ddpm_core.commands._results.last", work)
     arguments = ["--region", "face", "--checkpoint", tiny_checkpoint, "--out", photo]
     assert_refused(call(inpaint.main, photo, *arguments), f"nothing can be written into {photo}")

@@ -1,0 +1,33 @@
+"""What the commands that make pictures have in common once they know their model, request and steps."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from PIL import Image
+
+from ddpm_core.cli import output_folder, say, say_written
+from ddpm_core.diffusion.samplers import Step, last
+from ddpm_core.images.files import save_png
+from ddpm_core.pipeline import LatentDiffusion
+from ddpm_core.requests import GenerateRequest
+
+
+def pictures_of(
+    model: LatentDiffusion, request: GenerateRequest, steps: Iterator[Step], folder: Path
+) -> list[Image.Image]:
+    """The pictures at the end of `steps`; the folder to write into is made, and what is passed over is said, before.
+
+    Raises:
+        UserError: nothing can be written there.
+    """
+    output_folder(folder)
+    say(*model.notes(request))
+    return model.pictures(last(steps).latent)
+
+
+def write_one(model: LatentDiffusion, request: GenerateRequest, picture: Image.Image, out: Path) -> None:
+    """Write a picture that is the only one, with how it was made, and say so."""
+    save_png(picture, out, model.png_parameters(request))
+    say_written([out])
