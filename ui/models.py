@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ddpm_core.checkpoints.atomic import CheckpointError
-from ddpm_core.checkpoints.folders import enlarges, files, list_checkpoints
+from ddpm_core.checkpoints.folders import enlarges, enlarging, files, list_checkpoints
 from ddpm_core.checkpoints.hub import Repository, without_front_matter
 from ddpm_core.checkpoints.native import CARD
 from ddpm_core.cli import CHECKPOINT
@@ -77,11 +77,7 @@ class Shelf:
         Raises:
             CheckpointError: there is none, none of that name, it does not enlarge, or is broken.
         """
-        names = self.enlarging()
-        if not names:
-            raise CheckpointError(
-                "No checkpoint here enlarges pictures; train one with python -m ddpm_core.train --denoiser-enlarges 2."
-            )
+        names = enlarging({one: self._folder(one) for one in self._all()})
         if name and name not in names:
             raise CheckpointError(f"{name[:60]!r} does not enlarge pictures; choose from: {', '.join(names)}.")
         return self._loaded(name or names[0])
@@ -96,15 +92,16 @@ class Shelf:
             CheckpointError: there is none of that name, or it is broken.
         """
         name = name or self.first
-        if name in self.enlarging():
-            others = f"choose from: {', '.join(self.names())}" if self.names() else "train one that does"
-            raise CheckpointError(f"{name} enlarges pictures, and makes none from noise; {others}.")
-        if name not in self.names():
+        if name not in self._all():
             # Also keeps names such as "../x" from leaving the shelf.
             if name == self.first:
                 LatentDiffusion.load(self.root / name, self.device)  # says which file is missing
             raise CheckpointError(f"There is no checkpoint {name!r}; choose from: {', '.join(self.names())}.")
-        return self._loaded(name)
+        model = self._loaded(name)
+        if model.conditioning is not None:
+            others = f"choose from: {', '.join(self.names())}" if self.names() else "train one that does"
+            raise CheckpointError(f"{name} enlarges pictures, and makes none from noise; {others}.")
+        return model
 
     def _loaded(self, name: str) -> LatentDiffusion:
         folder = self._folder(name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -37,17 +38,17 @@ def enlarges(folder: Path) -> bool:
     return False
 
 
-def enlarging_in(root: Path) -> list[Path]:
-    """The complete checkpoints in a folder of checkpoints that enlarge.
+def enlarging(checkpoints: Mapping[str, Path], where: str = "here", otherwise: str = "") -> list[str]:
+    """Names of those of some complete checkpoints, folders by name, that enlarge.
 
     Raises:
-        CheckpointError: there is none.
+        CheckpointError: there is none `where` one looked; `otherwise` is what one may do but train one.
     """
-    found = [Path(root) / name for name in list_checkpoints(root) if enlarges(Path(root) / name)]
+    found = [name for name, folder in checkpoints.items() if enlarges(folder)]
     if not found:
         raise CheckpointError(
-            f"No checkpoint in {root} enlarges pictures; name one with --checkpoint, or train one with "
-            "python -m ddpm_core.train --denoiser-enlarges 2."
+            f"No checkpoint {where} enlarges pictures; {otherwise}train one with python -m ddpm_core.train "
+            "--denoiser-enlarges 2."
         )
     return found
 

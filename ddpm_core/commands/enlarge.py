@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
-from ddpm_core.checkpoints.folders import enlarging_in
+from ddpm_core.checkpoints.folders import enlarging, list_checkpoints
 from ddpm_core.cli import (
     CHECKPOINT,
     Device,
@@ -44,12 +44,18 @@ def main(
     with in_one_sentence():
         output_file(out, ".png")
         original = open_picture(picture)
-        model = LatentDiffusion.load(checkpoint or enlarging_in(CHECKPOINT.parent)[0], device)
+        model = LatentDiffusion.load(checkpoint or first_that_enlarges(CHECKPOINT.parent), device)
         request = model.request(EnlargeRequest, **given)
         sheet = model.enlargement(original)
         steps = model.enlarge(request, sheet.image())
         made, *_ = pictures_of(model, request, steps, out.parent)
         write_one(model, request, sheet.cut(made), out)
+
+
+def first_that_enlarges(root: Path) -> Path:
+    """The first checkpoint in a folder of them that enlarges. Raises `CheckpointError` where there is none."""
+    checkpoints = {name: root / name for name in list_checkpoints(root)}
+    return root / enlarging(checkpoints, f"in {root}", "name one with --checkpoint, or ")[0]
 
 
 def command() -> None:

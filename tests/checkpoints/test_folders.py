@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from ddpm_core.checkpoints.atomic import CheckpointError
-from ddpm_core.checkpoints.folders import enlarges, enlarging_in, files, list_checkpoints, load_parts, training_of
+from ddpm_core.checkpoints.folders import enlarges, enlarging, files, list_checkpoints, load_parts, training_of
 from ddpm_core.checkpoints.native import FILES, CheckpointConfig, write_config
 
 
@@ -33,9 +33,9 @@ def test_those_that_enlarge_are_told_from_others_and_asked_for_where_there_are_n
     assert enlarges(enlarging_checkpoint)
     assert not enlarges(tiny_checkpoint)
     assert not enlarges(tmp_path)  # without a config
-    assert enlarging_in(enlarging_checkpoint.parent) == [enlarging_checkpoint]
-    with pytest.raises(CheckpointError, match=r"No checkpoint in .* enlarges pictures"):
-        enlarging_in(tiny_checkpoint.parent)
+    assert enlarging({"tiny": tiny_checkpoint, "larger": enlarging_checkpoint}) == ["larger"]
+    with pytest.raises(CheckpointError, match=r"No checkpoint in x enlarges pictures; look, or train one with"):
+        enlarging({"tiny": tiny_checkpoint}, "in x", "look, or ")
 
 
 def test_what_made_a_checkpoint_is_what_it_says(tmp_path: Path) -> None:

@@ -29,6 +29,15 @@ def test_a_new_checkpoint_appears_and_a_retrained_one_is_loaded_anew(own_checkpo
         shelf.load("own")
 
 
+def test_a_model_in_memory_is_found_without_reading_what_others_are(
+    own_checkpoint: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shelf = Shelf.around(own_checkpoint, "cpu")
+    write_enlarging_checkpoint(own_checkpoint.with_name("larger"))
+    monkeypatch.setattr("ui.models.enlarges", lambda folder: pytest.fail(f"{folder} was read"))
+    assert shelf.load("own") is shelf.load(None)
+
+
 def test_those_that_enlarge_stand_apart(own_checkpoint: Path) -> None:
     shelf = Shelf.around(own_checkpoint, "cpu")
     with pytest.raises(CheckpointError, match="No checkpoint here enlarges pictures; train one"):
