@@ -50,7 +50,7 @@ else:
     CodecName, BackboneName = Literal[tuple(CODECS)], Literal[tuple(BACKBONES)]
 
 Framing = Literal["any", "face"]
-LEVEL = 1  # channels beside those of a condition's latent: how noisy it is (`conditioning.with_augmentation`)
+LEVEL = 1  # channels beside those of a condition's latent: how noisy it is (`concatenation.with_augmentation`)
 Network = TypeVar("Network", bound=nn.Module)
 Part = TypeVar("Part")
 

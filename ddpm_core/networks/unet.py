@@ -81,7 +81,7 @@ class Denoiser(nn.Module, ABC):
         null_class: the label of "no class", or None.
         text: reads captions; None for one that knows no words.
         patch: latents' sides have to be multiples of this many cells.
-        conditioning_channels: how many stand behind the latent's own in its input (`diffusion.conditioning`), or 0.
+        conditioning_channels: how many stand behind the latent's own in its input (`diffusion.concatenation`), or 0.
     """
 
     patch = 1

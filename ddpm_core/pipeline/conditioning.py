@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from copy import copy
-from typing import Self
+from functools import partial
+from typing import Any, Self, get_args
 
 import torch
 from torch import Tensor, nn
 
-from ddpm_core.checkpoints.native import ImageConditioning
-from ddpm_core.diffusion.conditioning import Conditioned, Windowed, with_augmentation
+from ddpm_core.checkpoints.native import Framing, ImageConditioning
+from ddpm_core.diffusion.concatenation import Conditioned, Windowed, with_augmentation
 from ddpm_core.diffusion.diffuser import Diffuser
 from ddpm_core.diffusion.guidance import (
     WRAPPERS,
@@ -18,35 +19,78 @@ from ddpm_core.diffusion.guidance import (
     autoguidance,
     classifier_free_guidance,
     classifier_guidance,
+    static_thresholding,
 )
 from ddpm_core.diffusion.prediction import Prediction, Predictor, predictor
-from ddpm_core.errors import UserError
+from ddpm_core.errors import UserError, no_such
 from ddpm_core.networks.codec import Codec
 from ddpm_core.networks.text import Vocabulary
 from ddpm_core.networks.unet import Denoiser
 from ddpm_core.requests import GenerateRequest
 
 
-class Conditioning:
-    """The part of `LatentDiffusion` that knows of classes, words and conditions; its attributes are described there."""
+class ConditionalModel:
+    """Codec, denoiser and diffuser together, and what they predict for what is asked for.
 
-    codec: Codec
-    denoiser: Denoiser
-    guide: Denoiser | None
-    guidance: float
-    guidance_interval: tuple[int, int] | None
-    diffuser: Diffuser
-    size: int
-    conditioning: ImageConditioning | None
-    condition: Tensor | None
-    predict: Predictor
-    wrappers: tuple[Wrapper, ...]
-    classes: tuple[str, ...]
-    words: tuple[str, ...]
-    vocabulary: Vocabulary | None
-    classifier: nn.Module | None
-    device: torch.device
-    name: str
+    Attributes:
+        codec: image <-> latent, see `Codec.encode` and `Codec.decode`.
+        denoiser: the network.
+        guide: a weaker network for the same latents, from whose mistakes it is steered away; None without one.
+        guidance, guidance_interval: how far it is steered, and at which timesteps, see `autoguidance`.
+        predict: its `Predictor`, guided if there is a guide. Requests that name a class or have a prompt go by
+            `conditional_predictor`.
+        wrappers: what is around all of its predictors, the innermost first; `with_wrapper` adds one.
+        diffuser: the noise schedule.
+        size: side of the pictures it was trained on, pixels.
+        name, about: the checkpoint's name and one line on its training data.
+        classes: names of what it can be asked for, by number; empty without classes.
+        limit: how far from 0 the clean latents it predicts may lie; None for any distance.
+        framing: "face" if it knows faces, framed as `images.faces.find_faces` frames those in photos.
+        defaults: what `request` sets unless told otherwise, by action and field; all else is as requests have it.
+        words: that it knows in prompts, sorted; empty without words.
+        prompts: some to begin with.
+        classifier: tells its classes apart in noisy latents, to guide by (`classifier_guidance`); None without one.
+        conditioning: what its networks are shown beside noise; None where that is nothing. One that has it predicts
+            `with_condition` only.
+
+    Raises:
+        UserError: there is no such framing.
+    """
+
+    def __init__(
+        self,
+        codec: Codec,
+        denoiser: Denoiser,
+        diffuser: Diffuser,
+        size: int,
+        name: str = "",
+        about: str = "",
+        guide: Denoiser | None = None,
+        guidance: float = 1.0,
+        guidance_interval: tuple[int, int] | None = None,
+        classes: Sequence[str] = (),
+        limit: float | None = None,
+        framing: Framing = "any",
+        defaults: Mapping[str, dict[str, Any]] | None = None,
+        words: Sequence[str] = (),
+        prompts: Sequence[str] = (),
+        classifier: nn.Module | None = None,
+        conditioning: ImageConditioning | None = None,
+    ):
+        if framing not in get_args(Framing):
+            raise no_such("framing", framing, get_args(Framing))
+        self.codec, self.denoiser, self.diffuser = codec, denoiser, diffuser
+        self.guide, self.guidance, self.guidance_interval = guide, guidance, guidance_interval
+        self.size, self.name, self.about, self.classes, self.limit = size, name, about, tuple(classes), limit
+        self.framing, self.defaults, self.words = framing, dict(defaults or {}), tuple(words)
+        self.prompts, self.classifier, self.conditioning = tuple(prompts), classifier, conditioning
+        self.condition: Tensor | None = None
+        self.vocabulary = Vocabulary(self.words, denoiser.text.length) if denoiser.text else None
+        self.device = codec.latent_mean.device
+        self.wrappers: tuple[Wrapper, ...] = ()
+        if limit is not None:
+            self.wrappers = (partial(static_thresholding, diffuser=diffuser, limit=limit),)
+        self.predict: Predictor = self.wrapped(self.unasked())
 
     def with_wrapper(self, wrapper: Wrapper) -> Self:
         """The same model with `wrapper` around whatever it predicts with; networks and codec are shared."""
@@ -66,7 +110,7 @@ class Conditioning:
 
         Args:
             condition: (n, C, h, w), normalised latents, one for all pictures or for each its own.
-            level: of noise laid over them (`conditioning.with_augmentation`), drawn apart from the pictures' own noise.
+            level: of noise laid over them (`concatenation.with_augmentation`), apart from the pictures' own.
             seeds: of that noise, one for each condition; from 0 on unless given.
 
         Raises:

@@ -3,38 +3,35 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar, get_args
+from typing import Any, TypeVar
 
+import numpy as np
 import torch
 from PIL import Image
-from torch import Tensor, nn
+from torch import Tensor
 
 from ddpm_core.checkpoints import folders
 from ddpm_core.checkpoints.atomic import CheckpointError
 from ddpm_core.checkpoints.hub import HubMixin, Repository
-from ddpm_core.checkpoints.native import CONFIG, Framing, ImageConditioning
+from ddpm_core.checkpoints.native import CONFIG
 from ddpm_core.diffusion.constraints import CLAMPS, MASK_RULES, Constraint, repaint_timesteps, unconstrained
-from ddpm_core.diffusion.diffuser import Diffuser
-from ddpm_core.diffusion.guidance import static_thresholding
 from ddpm_core.diffusion.illusions import VIEWS, anagram, hybrid, rearranged
 from ddpm_core.diffusion.noise import Noise, SeededNoise, interpolated, starting_at
 from ddpm_core.diffusion.prediction import Predictor
 from ddpm_core.diffusion.samplers import SAMPLERS, Step, sample_loop
 from ddpm_core.diffusion.spacing import churned_timesteps
-from ddpm_core.errors import UserError, lookup, no_such
+from ddpm_core.errors import UserError, lookup
+from ddpm_core.images.crop import Frame
 from ddpm_core.images.enlargement import Enlargement
 from ddpm_core.images.files import to_pictures
 from ddpm_core.images.low_resolution import enlarged_bicubically
 from ddpm_core.machine import pick_device
-from ddpm_core.networks.codec import Codec
 from ddpm_core.networks.cpu.packed import ready
-from ddpm_core.networks.text import Vocabulary
-from ddpm_core.networks.unet import Denoiser
-from ddpm_core.pipeline.conditioning import Conditioning
-from ddpm_core.pipeline.uploads import Uploads
+from ddpm_core.pipeline import uploads
+from ddpm_core.pipeline.conditioning import ConditionalModel
 from ddpm_core.requests import (
     OWNERS,
     AnagramRequest,
@@ -52,72 +49,15 @@ from ddpm_core.requests import (
 RequestT = TypeVar("RequestT", bound=Request)
 
 
-class LatentDiffusion(Conditioning, Uploads, HubMixin):
+class LatentDiffusion(ConditionalModel, HubMixin):
     """A trained model ready for use.
 
     `generate`, `inpaint`, `edit`, `enlarge`, `between`, `anagram` and `hybrid` yield every reverse step of their batch.
     They raise `UserError`, before the first, if there are more steps than the diffuser has, no such class, or no words.
 
-    Attributes:
-        codec: image <-> latent, see `Codec.encode` and `Codec.decode`.
-        denoiser: the network.
-        guide: a weaker network for the same latents, from whose mistakes it is steered away; None without one.
-        guidance, guidance_interval: how far it is steered, and at which timesteps, see `autoguidance`.
-        predict: its `Predictor`, guided if there is a guide. Requests that name a class or have a prompt go by
-            `conditional_predictor`.
-        wrappers: what is around all of its predictors, the innermost first; `with_wrapper` adds one.
-        diffuser: the noise schedule.
-        size: side of the pictures it was trained on, pixels.
-        name, about: the checkpoint's name and one line on its training data.
-        classes: names of what it can be asked for, by number; empty without classes.
-        limit: how far from 0 the clean latents it predicts may lie; None for any distance.
-        framing: "face" if it knows faces, framed as `images.faces.find_faces` frames those in photos.
+    Attributes: those of `ConditionalModel`, and
         folder: where it was loaded from; None if it was put together from parts.
-        defaults: what `request` sets unless told otherwise, by action and field; all else is as requests have it.
-        words: that it knows in prompts, sorted; empty without words.
-        prompts: some to begin with.
-        classifier: tells its classes apart in noisy latents, to guide by (`classifier_guidance`); None without one.
-        conditioning: what its networks are shown beside noise; None where that is nothing. One that has it predicts
-            `with_condition` only.
-
-    Raises:
-        UserError: there is no such framing.
     """
-
-    def __init__(
-        self,
-        codec: Codec,
-        denoiser: Denoiser,
-        diffuser: Diffuser,
-        size: int,
-        name: str = "",
-        about: str = "",
-        guide: Denoiser | None = None,
-        guidance: float = 1.0,
-        guidance_interval: tuple[int, int] | None = None,
-        classes: Sequence[str] = (),
-        limit: float | None = None,
-        framing: Framing = "any",
-        defaults: Mapping[str, dict[str, Any]] | None = None,
-        words: Sequence[str] = (),
-        prompts: Sequence[str] = (),
-        classifier: nn.Module | None = None,
-        conditioning: ImageConditioning | None = None,
-    ):
-        if framing not in get_args(Framing):
-            raise no_such("framing", framing, get_args(Framing))
-        self.codec, self.denoiser, self.diffuser = codec, denoiser, diffuser
-        self.guide, self.guidance, self.guidance_interval = guide, guidance, guidance_interval
-        self.size, self.name, self.about, self.classes, self.limit = size, name, about, tuple(classes), limit
-        self.framing, self.defaults, self.words = framing, dict(defaults or {}), tuple(words)
-        self.prompts, self.classifier, self.conditioning = tuple(prompts), classifier, conditioning
-        self.condition = None
-        self.vocabulary = Vocabulary(self.words, denoiser.text.length) if denoiser.text else None
-        self.device = codec.latent_mean.device
-        self.wrappers = ()
-        if limit is not None:
-            self.wrappers = (partial(static_thresholding, diffuser=diffuser, limit=limit),)
-        self.predict = self.wrapped(self.unasked())
 
     @classmethod
     def load(cls, checkpoint: str | Path, device: str = "auto") -> LatentDiffusion:
@@ -153,6 +93,18 @@ class LatentDiffusion(Conditioning, Uploads, HubMixin):
     def generate(self, request: GenerateRequest, seeds: Sequence[int] | None = None) -> Iterator[Step]:
         """Pictures from seeds `seed`, `seed`+1, ..., or from any others if they are given."""
         return self._run(request, self._noise_of(request.seeds if seeds is None else seeds))
+
+    def frame(self, request: InpaintRequest, picture: Image.Image, painted: np.ndarray) -> Frame:
+        """The window of an upload that an inpainting works on, for what is `painted`, bool (H, W), on a `picture`.
+
+        Raises:
+            MaskError: the mask leaves nothing to make or nothing to keep, or is not the picture's size.
+        """
+        return uploads.frame(request, picture, painted, self.size, self.framing)
+
+    def square(self, picture: Image.Image) -> Image.Image:
+        """An upload of any shape as the model sees it: RGB, `size` pixels a side; see `uploads.square`."""
+        return uploads.square(picture, self.size, self.framing)
 
     @torch.inference_mode()
     def inpaint(self, request: InpaintRequest, image: Tensor, mask: Tensor) -> Iterator[Step]:
@@ -200,7 +152,7 @@ class LatentDiffusion(Conditioning, Uploads, HubMixin):
         """Make a larger picture that looks like `image` from afar, once per seed (Saharia et al. 2021, algorithm 2).
 
         It is shown the image, brought to the result's size bicubically, beside the noise; of a large one, window by
-        window (`conditioning.Windowed`).
+        window (`concatenation.Windowed`).
 
         Args:
             image: (1, 3, H, W) in [-1, 1], at least as large as those it was trained to enlarge (`Enlargement.image`).

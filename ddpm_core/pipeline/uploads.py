@@ -13,34 +13,33 @@ from ddpm_core.images.masks import inpainting_mask
 from ddpm_core.requests import InpaintRequest
 
 
-class Uploads:
-    """The part of `LatentDiffusion` that frames what it is given; its attributes are described there."""
+def frame(request: InpaintRequest, picture: Image.Image, painted: np.ndarray, size: int, framing: Framing) -> Frame:
+    """The window of an upload that an inpainting works on, for what is `painted`, bool (H, W), on a `picture`.
 
-    size: int
-    framing: Framing
+    Args:
+        size, framing: of the pictures that the model was trained on (`LatentDiffusion`).
 
-    def frame(self, request: InpaintRequest, picture: Image.Image, painted: np.ndarray) -> Frame:
-        """The window of an upload that an inpainting works on, for what is `painted`, bool (H, W), on a `picture`.
+    Raises:
+        MaskError: the mask leaves nothing to make or nothing to keep, or is not the picture's size.
+    """
+    mask = inpainting_mask(painted, picture.size, request.keep_painted, request.grow)
+    # A face that lies as it should in the whole picture is shown with the whole picture around it.
+    center = center_box(*picture.size)
+    faces = [face for face in _faces(picture, framing) if not face.like(center)] if request.crop == "auto" else []
+    return Frame.around(picture, mask, size, request.crop, request.feather, faces)
 
-        Raises:
-            MaskError: the mask leaves nothing to make or nothing to keep, or is not the picture's size.
-        """
-        mask = inpainting_mask(painted, picture.size, request.keep_painted, request.grow)
-        # A face that lies as it should in the whole picture is shown with the whole picture around it.
-        center = center_box(*picture.size)
-        faces = [face for face in self._faces(picture) if not face.like(center)] if request.crop == "auto" else []
-        return Frame.around(picture, mask, self.size, request.crop, request.feather, faces)
 
-    def square(self, picture: Image.Image) -> Image.Image:
-        """An upload of any shape as the model sees it: RGB, `size` pixels a side.
+def square(picture: Image.Image, size: int, framing: Framing) -> Image.Image:
+    """An upload of any shape as a model of that `size` and `framing` sees it: RGB, `size` pixels a side.
 
-        That is the largest square in the picture's middle; if the model knows faces, the largest face.
-        """
-        upload = as_picture(picture)
-        largest = next(iter(self._faces(upload)), None)
-        if largest is None or largest.like(center_box(*upload.size)):
-            return center_crop(upload, self.size)
-        return box_crop(upload, largest, self.size)
+    That is the largest square in the picture's middle; if the model knows faces, the largest face.
+    """
+    upload = as_picture(picture)
+    largest = next(iter(_faces(upload, framing)), None)
+    if largest is None or largest.like(center_box(*upload.size)):
+        return center_crop(upload, size)
+    return box_crop(upload, largest, size)
 
-    def _faces(self, picture: Image.Image) -> list[Box]:
-        return find_faces(picture) if self.framing == "face" else []
+
+def _faces(picture: Image.Image, framing: Framing) -> list[Box]:
+    return find_faces(picture) if framing == "face" else []

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from ddpm_core.diffusion.conditioning import with_augmentation
+from ddpm_core.diffusion.concatenation import with_augmentation
 from ddpm_core.diffusion.diffuser import Diffuser
 from ddpm_core.diffusion.prediction import PredictionType, split_variance, to_eps, training_target
 from ddpm_core.diffusion.variational_bound import step_bits
@@ -110,7 +110,7 @@ def denoiser_loss(
         recoloured: (B, C, h, w), the same pictures in another light, for a fraction `clamp_recolour` of those examples.
         tokens: captions (B, L) as the network's `text` reads them; None for one without words.
         condition: (B, C, h, w), latents that the network is shown beside the noisy ones; None for one without.
-        conditioning_noise: each is noised first (`conditioning.with_augmentation`), at a level from 0 to this.
+        conditioning_noise: each is noised first (`concatenation.with_augmentation`), at a level from 0 to this.
 
     Raises:
         UserError: there is no such weighting, draw, or draw for examples with a clean region.

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from ddpm_core.diffusion.conditioning import Conditioned, Windowed, starts, with_augmentation
+from ddpm_core.diffusion.concatenation import Conditioned, Windowed, starts, with_augmentation
 from ddpm_core.diffusion.prediction import PredictionType
 
 
