@@ -262,10 +262,10 @@ def load_parts(folder: Path, device: str | torch.device = "cpu") -> Parts:
     channels = {part.latent_channels for part in (codec, denoiser, guide, classifier) if part is not None}
     filled = config.size % (codec.stride * denoiser.patch) == 0
     known = denoiser.classes, denoiser.text.words if denoiser.text else 0
-    told = {classifier.classes} if classifier else set()
+    told_apart = {classifier.classes} if classifier else set()
     shown = codec.latent_channels + LEVEL if config.conditioning else 0
     unlike = {part.conditioning_channels for part in (denoiser, guide) if part is not None} - {shown}
-    misfit = len(channels) > 1 or not filled or told - {denoiser.classes} or unlike
+    misfit = len(channels) > 1 or not filled or told_apart - {denoiser.classes} or unlike
     if misfit or known != (len(config.classes), len(config.words)):
         raise CheckpointError(f"{folder / CONFIG} is inconsistent: its parts do not fit each other.")
     return Parts(

@@ -142,10 +142,10 @@ def influence(
         else:
             signs = torch.randint(0, 2, (probes, channels), generator=torch.Generator().manual_seed(0)) * 2.0 - 1
         given = one.expand(len(signs), -1, -1, -1).clone().requires_grad_()
-        told = (layer(given)[:, :, row, column] * signs.to(x)).sum()
-        (gradient,) = torch.autograd.grad(told, given)  # (probes, C, h, w)
-    squares = gradient.square().sum((0, 1))  # (h, w)
-    return (squares / (1 if probes is None else len(signs))).sqrt()
+        projected = (layer(given)[:, :, row, column] * signs.to(x)).sum()
+        (gradient,) = torch.autograd.grad(projected, given)  # (probes, C, h, w)
+    squared = gradient.square().sum((0, 1))  # (h, w)
+    return (squared / (1 if probes is None else len(signs))).sqrt()
 
 
 def multiplications(channels: int, sides: Sequence[int] = SIDES) -> dict[str, list[tuple[int, int]]]:

@@ -70,13 +70,13 @@ class Codec(nn.Module, ABC):
 
         Sums of batches are kept, in fp64, and not the batches.
         """
-        count, total, squares = 0, torch.zeros(1), torch.zeros(1)
+        count, total, squared = 0, torch.zeros(1), torch.zeros(1)
         for batch in [means] if isinstance(means, Tensor) else means:
             values = batch.transpose(0, 1).flatten(1).cpu().double()  # (C, B*h*w)
             count += values.shape[1]
-            total, squares = total + values.sum(1), squares + values.square().sum(1)  # (C,)
+            total, squared = total + values.sum(1), squared + values.square().sum(1)  # (C,)
         mean = total / count
-        variance = (squares - count * mean.square()) / (count - 1)
+        variance = (squared - count * mean.square()) / (count - 1)
         self.latent_mean.copy_(mean)
         self.latent_std.copy_(variance.clamp_min(0).sqrt().clamp_min(LEAST))
 

@@ -65,12 +65,12 @@ def read_part(
     """
     how: dict[str, Any] = {"size": request.size, "views": views_of(request, part), "zoom": request.zoom}
     how["seed"] = request.seed if part == "train" else 0
-    told: dict[str, Any] = {"labels": labels, "captions": captions}
+    annotations: dict[str, Any] = {"labels": labels, "captions": captions}
     file = file_for(request, part, len(paths))
     if file is None:
         if world.is_main:
             (request.out / "training" / FILES[part]).unlink(missing_ok=True)  # of more pictures, earlier
-        return load_pictures(paths, **how, **told, watch=watch)
+        return load_pictures(paths, **how, **annotations, watch=watch)
     origin = fingerprint(request.data, paths, how)
     if world.is_main and _unusable(file, origin) is None:
         if file.exists():
@@ -81,7 +81,7 @@ def read_part(
     if unusable is None:
         raise CheckpointError(f"{file} is not there; all processes need the same --out, on a disk that they share.")
     pixels = cast(Tensor, open_stored(file)[0]["pixels"])
-    return assembled(pixels, paths, unusable, how["views"], **told)
+    return assembled(pixels, paths, unusable, how["views"], **annotations)
 
 
 def refuse_without_room(request: TrainRequest, parts: Mapping[str, Sequence[Source]]) -> None:

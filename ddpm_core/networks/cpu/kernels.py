@@ -231,13 +231,13 @@ def norm_silu(stored, batch, cells, channels, weight_at, bias_at, modulation_at,
     out = carray(_pointer(out_at, stored), (batch, cells, channels))
     for row in prange(batch * cells):
         b, n = uint64(row // cells), uint64(row % cells)
-        total, squares = np.float32(0), np.float32(0)
+        total, squared = np.float32(0), np.float32(0)
         for c in range(uint64(channels)):
             total += _read(x[b, n, c])
         mean = total / np.float32(channels)
         for c in range(uint64(channels)):
-            squares += (_read(x[b, n, c]) - mean) ** 2
-        inverse_std = ONE / np.sqrt(squares / np.float32(channels) + EPSILON)
+            squared += (_read(x[b, n, c]) - mean) ** 2
+        inverse_std = ONE / np.sqrt(squared / np.float32(channels) + EPSILON)
         for c in range(uint64(channels)):
             normal = (_read(x[b, n, c]) - mean) * inverse_std * _read(weight[c]) + _read(bias[c])
             modulated = normal * (ONE + _read(modulation[b, SCALE, c])) + _read(modulation[b, SHIFT, c])

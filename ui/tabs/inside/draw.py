@@ -18,6 +18,7 @@ LEFT, RIGHT, TOP, BOTTOM = 44, 10, 22, 34
 COLOURS = 6  # `--series-0` to `--series-5`, as `ui.theme` has them
 
 Point = tuple[float, float]
+Interval = tuple[float, float]
 
 
 @dataclass(frozen=True)
@@ -78,7 +79,7 @@ class Line:
 
 
 def chart(
-    title: str, lines: Sequence[Line], x: str, y: str, at: float | None = None, y_range: Point | None = None
+    title: str, lines: Sequence[Line], x: str, y: str, at: float | None = None, y_range: Interval | None = None
 ) -> str:
     """Lines over a common axis, a marker at x = `at`, and their names below with the values they have there.
 
@@ -155,7 +156,7 @@ def decibels(value: float) -> str:
     return f"{value:.1f} dB" if math.isfinite(value) else "the same, bit for bit"
 
 
-def _range(values: Sequence[float]) -> Point:
+def _range(values: Sequence[float]) -> Interval:
     low, high = (min(values), max(values)) if values else (0.0, 1.0)
     return (low, high) if high > low else (low - 0.5, high + 0.5)
 
