@@ -1,7 +1,8 @@
 """How `pytest -n auto --dist loadfile` spreads the tests over processes, so that the cores are busy until the end.
 
-A file's tests stay together, for they share fixtures; all in a browser do, for they share an app and a Chromium. Those
-wait as much as they compute, so there is one process more than there are cores: the others fill the waiting.
+A file's tests stay together, for they share fixtures. Those in a browser are two halves, each of which shares an app
+and a Chromium. They wait as much as they compute, so there is one process more than there are cores: others fill the
+waiting.
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ from typing import Any
 import pytest
 
 BROWSER = "tests/browser/"
+# By time, half of what is in a browser; whatever is not named is in the other half.
+HALF = ("edit_play", "look_inside", "painting", "security", "studio", "waiting_in_line")
 # Folders whose files take longest begin: what is left at the end is short, and no process waits for another's last.
 FIRST = (
     BROWSER, "tests/faults/", "tests/load/", "tests/processes/", "tests/benchmarks/", "tests/deploy/",
@@ -25,8 +28,11 @@ def rank(nodeid: str) -> int:
 
 
 def together(nodeid: str) -> str:
-    """What a test stays together with: its file, or all that is in a browser."""
-    return BROWSER if nodeid.startswith(BROWSER) else nodeid.partition("::")[0]
+    """What a test stays together with: its file, or half of all that is in a browser."""
+    file = nodeid.partition("::")[0]
+    if not nodeid.startswith(BROWSER):
+        return file
+    return f"{BROWSER}, {'one' if file in [f'{BROWSER}test_{name}.py' for name in HALF] else 'other'} half"
 
 
 @pytest.hookimpl(trylast=True)

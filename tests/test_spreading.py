@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -10,10 +11,14 @@ import pytest
 from tests import spreading
 
 FOUND = [
-    "tests/browser/test_studio.py::test_stop", "tests/browser/test_everybody.py::test_keys[a::b]",
+    "tests/browser/test_studio.py::test_stop", "tests/browser/test_painting.py::test_stroke[a::b]",
     "tests/data/test_load.py::test_b", "tests/data/test_load.py::test_a", "tests/data/test_load.py::test_c",
     "tests/faults/test_survival.py::test_kill", "tests/test_cli.py::test_x", "tests/ui/test_page.py::test_page",
 ]  # fmt: skip
+
+
+ROOT = Path(__file__).resolve().parents[1]
+HALVES = ("tests/browser/, one half", "tests/browser/, other half")
 
 
 class Process:
@@ -66,6 +71,13 @@ def test_what_stays_together_is_run_by_one_process() -> None:
     assert runs[0][:2] == FOUND[:2]  # two files, one app and one Chromium
     assert runs[1][0] == FOUND[5]
     assert any(FOUND[2:5] == run[at : at + 3] for run in runs for at in range(len(run)))
+
+
+def test_what_is_in_a_browser_is_two_halves() -> None:
+    files = sorted(path.relative_to(ROOT).as_posix() for path in (ROOT / "tests" / "browser").glob("test_*.py"))
+    halves = {half: [file for file in files if spreading.together(f"{file}::test") == half] for half in HALVES}
+    assert sorted(file for half in halves.values() for file in half) == files
+    assert [len(half) for half in halves.values()] == [len(spreading.HALF), len(files) - len(spreading.HALF)]
 
 
 def test_another_way_to_spread_them_is_left_as_it_is() -> None:

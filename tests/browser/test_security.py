@@ -72,8 +72,7 @@ def test_what_others_wrote_runs_nothing_and_fetches_nothing(
     assert not [one for one in failed if "example.org" in one and not one.startswith("csp")], failed
 
 
-def test_the_page_keeps_to_its_own_policy(visit: Callable[..., Page], serve: Callable[..., App]) -> None:
-    page = visit(serve().address, viewport=DESKTOP, color_scheme="light")
+def test_the_page_keeps_to_its_own_policy(page: Page) -> None:
     for name in ("Inpaint", "Edit", "Play", "Process", "Train", "Generate"):
         tab(page, name)
         page.wait_for_timeout(300)
