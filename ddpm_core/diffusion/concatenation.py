@@ -27,7 +27,7 @@ def with_augmentation(condition: Tensor, level: Tensor, noise: Tensor) -> Tensor
         level: (B,), the noise's deviation, 0 for none to 1 for nothing else; the variance is preserved.
     """
     level = level.to(condition)[:, None, None, None]  # (B, 1, 1, 1)
-    noised = (1 - level.square()).sqrt() * condition + level * noise
+    noised = (1 - level.square()).sqrt() * condition + level * noise  # (B, C, h, w)
     return torch.cat([noised, level.expand(-1, 1, *condition.shape[2:])], dim=1)
 
 
@@ -71,7 +71,7 @@ class Windowed:
         ramp = (self.side / 2 - ramp).to(noisy)  # 0.5 at the borders, above anywhere else
         weight = ramp[:, None] * ramp  # (side, side)
         total: Tensor | None = None
-        weights = noisy.new_zeros(height, width)
+        weights = noisy.new_zeros(height, width)  # (h, w)
         for top in starts(height, self.side):
             for left in starts(width, self.side):
                 window = (..., slice(top, top + self.side), slice(left, left + self.side))

@@ -52,7 +52,7 @@ def clamp_noised(anchor: Tensor, mask: Tensor, diffuser: Diffuser, noise: Noise)
     keep = ~mask
 
     def constrain(latent: Tensor, t: int) -> Tensor:
-        known = anchor.expand_as(latent)
+        known = anchor.expand_as(latent)  # (B, C, h, w)
         if t > 0:
             known = diffuser.add_noise(known, noise(), torch.full((len(latent),), t))
         return torch.where(keep, known, latent)

@@ -81,7 +81,7 @@ class Diffuser:
 
     def add_noise(self, clean: Tensor, eps: Tensor, t: Tensor) -> Tensor:
         """State t of `clean` (B, ...) under noise `eps` of the same shape (Ho et al. 2020, eq. 4)."""
-        signal, noise = self.signal_and_noise(t, clean)
+        signal, noise = self.signal_and_noise(t, clean)  # (B, 1, ...) each
         return signal * clean + noise * eps
 
     def add_noise_between(self, noisy: Tensor, t: int, later: int, eps: Tensor) -> Tensor:
@@ -91,7 +91,7 @@ class Diffuser:
 
     def denoised(self, noisy: Tensor, eps: Tensor, t: Tensor) -> Tensor:
         """The clean latent implied by `noisy` at state t and its noise `eps` (Ho et al. 2020, eq. 4 solved for x0)."""
-        signal, noise = self.signal_and_noise(t, noisy)
+        signal, noise = self.signal_and_noise(t, noisy)  # (B, 1, ...) each
         return (noisy - noise * eps) / signal
 
     def spaced_timesteps(self, steps: int, spacing: str = "uniform", **extras: float) -> list[int]:

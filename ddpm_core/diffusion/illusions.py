@@ -22,7 +22,7 @@ def rearranged(predict: Predictor, to: Callable[[Tensor], Tensor], back: Callabl
     """
 
     def rearranged_predict(noisy: Tensor, t: Tensor) -> Prediction:
-        eps, variance = predict(to(noisy), t)
+        eps, variance = predict(to(noisy), t)  # laid out as the predictor knows it
         return Prediction(back(eps), None if variance is None else back(variance))
 
     return rearranged_predict
@@ -125,9 +125,9 @@ def _mean_of(variances: list[Tensor], predictors: int) -> Tensor | None:
 def blurred(z: Tensor, deviation: float) -> Tensor:
     """(B, C, h, w) convolved with a Gaussian of that standard deviation, cells; edges are continued outwards."""
     radius = max(1, round(3 * deviation))
-    offsets = torch.arange(-radius, radius + 1, dtype=z.dtype, device=z.device)
+    offsets = torch.arange(-radius, radius + 1, dtype=z.dtype, device=z.device)  # (2 radius + 1,)
     weights = torch.exp(-0.5 * (offsets / deviation).square())
-    weights = (weights / weights.sum()).expand(z.shape[1], 1, -1)
-    padded = F.pad(z, (radius,) * 4, mode="replicate")
-    across = F.conv2d(padded, weights[:, :, None, :], groups=z.shape[1])
+    weights = (weights / weights.sum()).expand(z.shape[1], 1, -1)  # (C, 1, 2 radius + 1)
+    padded = F.pad(z, (radius,) * 4, mode="replicate")  # (B, C, h + 2 radius, w + 2 radius)
+    across = F.conv2d(padded, weights[:, :, None, :], groups=z.shape[1])  # (B, C, h + 2 radius, w)
     return F.conv2d(across, weights[:, :, :, None], groups=z.shape[1])

@@ -60,9 +60,9 @@ def slerp(first: Tensor, second: Tensor, fraction: float | Tensor) -> Tensor:
         (B, ...); linear between entries that point the same way, where the arc is the line.
     """
     shape = (-1,) + (1,) * (first.ndim - 1)
-    fraction = torch.as_tensor(fraction, dtype=first.dtype, device=first.device).view(shape)
+    fraction = torch.as_tensor(fraction, dtype=first.dtype, device=first.device).view(shape)  # (1 or B, 1, ...)
     cosine = torch.cosine_similarity(first.flatten(1), second.flatten(1)).view(shape)  # (B, 1, ...)
-    angle = cosine.clamp(-1, 1).acos()
+    angle = cosine.clamp(-1, 1).acos()  # (B, 1, ...)
     sine = angle.sin()
     # Where the sine is lost in rounding, so is the difference to the line.
     straight = sine < torch.finfo(first.dtype).eps ** 0.5

@@ -88,8 +88,8 @@ def sample_loop(
             latent = constrain(diffuser.add_noise_between(latent, t, s, noise()), s)
             history.clear()
             continue
-        eps, variance = predict_at(latent, t)
-        denoised = diffuser.denoised(latent, eps, torch.full((len(latent),), t))
+        eps, variance = predict_at(latent, t)  # (B, C, h, w) each
+        denoised = diffuser.denoised(latent, eps, torch.full((len(latent),), t))  # (B, C, h, w)
         context = StepContext(diffuser, t, s, latent, eps, denoised, variance, predict_at, noise, history)
         latent = constrain(take_step(context), s)
         yield Step(s, latent, denoised)

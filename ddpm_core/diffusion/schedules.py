@@ -39,7 +39,7 @@ def cosine(steps: int, beta_start: float, beta_end: float) -> Tensor:
 
     `beta_start` and `beta_end` are not used: the curve has no free ends.
     """
-    time = torch.linspace(0, 1, steps + 1, dtype=torch.float64)
+    time = torch.linspace(0, 1, steps + 1, dtype=torch.float64)  # (steps + 1,)
     left = torch.cos((time + 0.008) / 1.008 * math.pi / 2).square()
     return (1 - left[1:] / left[:-1]).clamp_max(MAX_BETA)
 
@@ -61,7 +61,7 @@ def flow(steps: int, beta_start: float, beta_end: float) -> Tensor:
     `beta_start`
     and `beta_end` are not used: the curve has no free ends.
     """
-    u = torch.arange(steps + 1, dtype=torch.float64) / (steps + 1)
+    u = torch.arange(steps + 1, dtype=torch.float64) / (steps + 1)  # (steps + 1,)
     left = (1 - u).square() / ((1 - u).square() + u.square())
     return 1 - left[1:] / left[:-1]
 

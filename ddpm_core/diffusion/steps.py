@@ -104,8 +104,8 @@ def ddpm_step(context: StepContext, variance_type: VarianceType = "learned") -> 
     beta_tilde = (1 - alpha_bar_s) / (1 - alpha_bar_t) * beta
     # Nichol & Dhariwal 2021, eq. 15: variance = exp(v log beta + (1 - v) log beta_tilde)
     v = torch.ones(()) if learned is None else learned  # () or (B, C, h, w)
-    variance = beta_tilde ** (1 - v) * beta**v
-    mean = alpha_bar_s**0.5 * context.denoised + (1 - alpha_bar_s - beta_tilde) ** 0.5 * context.eps
+    variance = beta_tilde ** (1 - v) * beta**v  # () or (B, C, h, w)
+    mean = alpha_bar_s**0.5 * context.denoised + (1 - alpha_bar_s - beta_tilde) ** 0.5 * context.eps  # (B, C, h, w)
     return mean + variance.sqrt() * context.noise()
 
 
@@ -179,7 +179,7 @@ def unipc_update(diffuser: Diffuser, start: State, s: int, nodes: Sequence[State
     h = diffuser.half_log_snr(s) - lambda_t
     growth = math.expm1(-h)
     scaled = ((1 - alpha_bar_s) / (1 - alpha_bar_t)) ** 0.5 * start.latent  # (B, C, h, w)
-    first_order = scaled - alpha_bar_s**0.5 * growth * start.denoised
+    first_order = scaled - alpha_bar_s**0.5 * growth * start.denoised  # (B, C, h, w)
     if not nodes:
         return first_order
     ratios = [(diffuser.half_log_snr(node.t) - lambda_t) / h for node in nodes]
@@ -212,7 +212,7 @@ def langevin_step(context: StepContext, snr: float = LANGEVIN_SNR, variance_type
     if context.s == 0:
         return latent
     _, alpha_bar_s = context.alpha_bars()
-    score = -context.predict(latent, context.s).eps / (1 - alpha_bar_s) ** 0.5
+    score = -context.predict(latent, context.s).eps / (1 - alpha_bar_s) ** 0.5  # (B, C, h, w)
     noise = context.noise()
     # Algorithm 5: size = 2 (1 - beta) (r |noise| / |score|)^2, z_s = z + size score + sqrt(2 size) noise
     ratio = _norm(noise) / _norm(score).clamp_min(torch.finfo(score.dtype).tiny)  # (B, 1, 1, 1)
@@ -225,4 +225,4 @@ TWO_CALLS: tuple[StepFunction, ...] = (heun_step, langevin_step)
 
 
 def _norm(batch: Tensor) -> Tensor:
-    return batch.flatten(1).norm(dim=1).view(-1, *[1] * (batch.ndim - 1))
+    return batch.flatten(1).norm(dim=1).view(-1, *[1] * (batch.ndim - 1))  # (B, 1, 1, 1)

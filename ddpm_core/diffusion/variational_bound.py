@@ -62,7 +62,7 @@ def step_bits(clean: Tensor, denoised: Tensor, t: Tensor, diffuser: Diffuser, va
     """
     shape, steps = (-1,) + (1,) * (clean.ndim - 1), diffuser.within(t, least=1)
     scale = diffuser.alpha_bar[steps - 1].sqrt() * diffuser.betas[steps] / (1 - diffuser.alpha_bar[steps])  # eq. 7
-    apart = scale.view(shape).to(clean) * (clean - denoised)
+    apart = scale.view(shape).to(clean) * (clean - denoised)  # (B, C, h, w)
     ours, theirs = log_variance(diffuser, t, clean, variance), log_variances(diffuser, t, clean)[0]
     missed = apart.square() * torch.exp(-ours) + ours
     divergence = missed - theirs + torch.exp(theirs - ours) - 1

@@ -75,7 +75,7 @@ def brightness(picture: Image.Image) -> Tensor:
 
 def waves_across(side: int) -> Tensor:
     """For every entry of a square's Fourier transform, how many waves of it cross the picture: (side, side)."""
-    along = torch.fft.fftfreq(side) * side
+    along = torch.fft.fftfreq(side) * side  # (side,)
     return (along[:, None].square() + along[None].square()).sqrt()
 
 
@@ -84,7 +84,7 @@ def power_spectrum(grey: Tensor) -> list[float]:
     Hateren 1996, section 2): in photographs it falls about as the square of the number of waves."""
     side = grey.shape[-1]
     power = torch.fft.fft2(grey - grey.mean()).abs().square() / side**2  # (S, S)
-    ring = waves_across(side).round().long()
+    ring = waves_across(side).round().long()  # (S, S)
     return [power[ring == wave].mean().item() for wave in range(1, side // 2 + 1)]
 
 
@@ -94,10 +94,10 @@ def agreement(grey: Tensor, final: Tensor) -> dict[str, float]:
     It is real Fourier coherence: the sum of Re(a conj(b)) over the band, divided by the root of both powers in it.
     """
     a, b = (torch.fft.fft2((one - one.mean()).double()) for one in (grey, final))  # (S, S) each
-    waves = waves_across(grey.shape[-1])
+    waves = waves_across(grey.shape[-1])  # (S, S)
     shares = {}
     for name, (low, high) in BANDS.items():
-        band = (waves >= low) & (waves < (high or waves.max() + 1))
+        band = (waves >= low) & (waves < (high or waves.max() + 1))  # (S, S)
         shared = (a[band] * b[band].conj()).real.sum()
         both = (a[band].abs().square().sum() * b[band].abs().square().sum()).sqrt()
         shares[name] = (shared / both.clamp_min(EMPTY)).item()

@@ -80,7 +80,7 @@ def change_of_cell(codec: Codec, latent: Tensor, row: int, column: int, move: fl
     Returns:
         (1, 3, H, W) each. Which channels go up is random, but always the same.
     """
-    signs = torch.randn(latent.shape[1], generator=torch.Generator().manual_seed(0)).sign().to(latent)
+    signs = torch.randn(latent.shape[1], generator=torch.Generator().manual_seed(0)).sign().to(latent)  # (C,)
     moved = latent.clone()
     moved[0, :, row, column] += move * signs
     return codec.decode(latent), codec.decode(moved)

@@ -115,7 +115,7 @@ def _runs(
 ) -> Generator[Mapping[str, list[Moment]], None, Runs]:
     request = ClampRequest(region=region, fill=fill, steps=steps)
     painted = face_mask(region, subject.picture)  # bool (S, S)
-    mask = torch.from_numpy(painted)[None, None]
+    mask = torch.from_numpy(painted)[None, None]  # (1, 1, S, S)
     asked = requests_of(request)
     frames = {name: model.frame(inpainting, subject.picture, painted) for name, inpainting in asked.items()}
     moments: dict[str, list[Moment]] = {name: [] for name in asked}
@@ -131,7 +131,7 @@ def _runs(
     for name, frame in frames.items():
         filled = frame.paste(model.pictures(latents[name])[0])
         made[name] = Run(moments[name], latents[name], filled, edge(filled, painted))
-    cells = MASK_RULES["safe"](mask, model.codec.stride)
+    cells = MASK_RULES["safe"](mask, model.codec.stride)  # (1, 1, h, w)
     return Runs(made, cells, tinted(subject.picture, cells, model.codec.stride), edge(subject.picture, painted))
 
 
@@ -162,7 +162,7 @@ def moved_kept(answer: Tensor, anchor: Tensor, cells: Tensor) -> float:
     Args:
         cells: bool (1, 1, h, w), True where cells are made anew; all others are kept.
     """
-    kept = (~cells).to(answer.device).expand_as(answer)
+    kept = (~cells).to(answer.device).expand_as(answer)  # (1, C, h, w)
     return (answer - anchor)[kept].square().mean().sqrt().item()
 
 
@@ -173,7 +173,7 @@ def edge(picture: Image.Image, painted: np.ndarray) -> float:
 
 def tinted(picture: Image.Image, cells: Tensor, stride: int) -> Image.Image:
     """The picture with some cells, bool (1, 1, h, w), tinted: those that are made anew."""
-    mask = cells[0, 0].cpu().numpy().repeat(stride, 0).repeat(stride, 1)
+    mask = cells[0, 0].cpu().numpy().repeat(stride, 0).repeat(stride, 1)  # (H, W)
     pixels = np.asarray(picture.convert("RGB")).copy()
     pixels[mask] = (pixels[mask] * 0.35 + np.array(TINT) * 0.65).astype(np.uint8)
     return Image.fromarray(pixels)

@@ -144,10 +144,10 @@ def flow_step_by_step(
         t = states[step]
         return Followed(step, t, (alpha_sigma(t)[0] * x).detach(), (-BITS * integral.mean() / clean.numel()).item())
 
-    x = clean.clone()
-    integral = torch.zeros(probes, dtype=torch.float64)
+    x = clean.clone()  # (1, C, h, w)
+    integral = torch.zeros(probes, dtype=torch.float64)  # (probes,)
     yield reached(0)
-    eps, trace = traced(x, states[0])
+    eps, trace = traced(x, states[0])  # (1, C, h, w), (probes,)
     for step, (t, later) in enumerate(pairwise(states), start=1):
         (alpha, sigma), (alpha_later, sigma_later) = alpha_sigma(t), alpha_sigma(later)
         h = sigma_later / alpha_later - sigma / alpha  # dx = eps d(sigma / alpha), which is exact where eps is even
@@ -180,16 +180,16 @@ def bound_by_batches(
     diffuser = model.diffuser
     t, weights = drawn_steps(diffuser, draws, generator)
     t = torch.cat([torch.ones(1, dtype=t.dtype), t])
-    noise = torch.randn((len(t), *clean.shape[1:]), generator=generator).to(clean)
+    noise = torch.randn((len(t), *clean.shape[1:]), generator=generator).to(clean)  # (draws + 1, C, h, w)
     found = []
     for state, eps in zip(t.split(BATCH), noise.split(BATCH), strict=True):
         state = state.to(clean.device)
-        noisy = diffuser.add_noise(clean, eps, state)
+        noisy = diffuser.add_noise(clean, eps, state)  # (BATCH, C, h, w)
         said, variance = model.predict(noisy, state)
         terms = step_bits(clean, diffuser.denoised(noisy, said, state), state, diffuser, variance)
         found.append(terms.mean((1, 2, 3)).cpu().double())
         yield sum(map(len, found))
-    each = torch.cat(found)
+    each = torch.cat(found)  # (draws + 1,)
     return Terms(prior_bits(clean, diffuser).mean().item(), (weights * each[1:]).sum().item(), each[0].item())
 
 

@@ -83,7 +83,7 @@ def three_ways(model: LatentDiffusion, subject: Subject, request: OneStepRequest
     draws = SeededNoise([request.noise], subject.latent.shape[1:], model.device)
     noisy = diffuser.add_noise(subject.latent, draws(), t)  # (1, C, h, w)
     blurred, width = best_blur(noisy / diffuser.signal_and_noise(t, noisy)[0], subject.latent)
-    predicted = diffuser.denoised(noisy, model.predict(noisy, t.to(model.device)).eps, t)
+    predicted = diffuser.denoised(noisy, model.predict(noisy, t.to(model.device)).eps, t)  # (1, C, h, w)
     timesteps = timesteps_from(model, request.t, request.steps)
     run = sample_loop(SAMPLERS[request.sampler], model.predict, diffuser, timesteps, starting_at(noisy, draws))
     made = decoded(model, torch.cat([noisy, blurred, predicted, last(run).latent]))  # (4, C, h, w)
@@ -113,11 +113,11 @@ def best_blur(noisy: Tensor, clean: Tensor, widths: Sequence[float] = WIDTHS) ->
 def gaussian_blur(latent: Tensor, width: float) -> Tensor:
     """A latent (B, C, h, w) blurred with a Gaussian of standard deviation `width`, in cells; edges are repeated."""
     reach = min(max(1, round(3 * width)), min(latent.shape[2:]) * 2)
-    x = torch.arange(-reach, reach + 1, dtype=latent.dtype, device=latent.device)
+    x = torch.arange(-reach, reach + 1, dtype=latent.dtype, device=latent.device)  # (2 reach + 1,)
     kernel = torch.exp(-0.5 * (x / width).square())
     kernel = (kernel / kernel.sum()).expand(latent.shape[1], 1, -1)  # (C, 1, 2 reach + 1)
-    padded = F.pad(latent, (reach,) * 4, mode="replicate")
-    across = F.conv2d(padded, kernel[:, :, None, :], groups=latent.shape[1])
+    padded = F.pad(latent, (reach,) * 4, mode="replicate")  # (B, C, h + 2 reach, w + 2 reach)
+    across = F.conv2d(padded, kernel[:, :, None, :], groups=latent.shape[1])  # (B, C, h + 2 reach, w)
     return F.conv2d(across, kernel[:, :, :, None], groups=latent.shape[1])  # (B, C, h, w)
 
 

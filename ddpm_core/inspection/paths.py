@@ -55,7 +55,7 @@ class Reach:
         """Share of what reaches (row, column) that comes from more than so many cells away."""
         strength = self.by_layer[layer]
         rows, columns = (torch.arange(extent) for extent in strength.shape)
-        away = torch.maximum((rows - row).abs()[:, None], (columns - column).abs()[None])
+        away = torch.maximum((rows - row).abs()[:, None], (columns - column).abs()[None])  # (h, w)
         return strength[away > cells].sum().item()
 
 
@@ -103,10 +103,10 @@ def _layers(model: LatentDiffusion, subject: Subject, t: int) -> tuple[dict[str,
     stage: Any = plain.down[0]
     state = torch.full((1,), t, device=model.device)
     generator = torch.Generator().manual_seed(0)
-    eps = torch.randn(subject.latent.shape, generator=generator).to(subject.latent)
+    eps = torch.randn(subject.latent.shape, generator=generator).to(subject.latent)  # (1, C, h, w)
     with torch.no_grad():
         modulations = plain.modulations(state).split(plain.modulated, dim=1)
-        x = plain.input(model.diffuser.add_noise(subject.latent, eps, state))
+        x = plain.input(model.diffuser.add_noise(subject.latent, eps, state))  # (1, channels, h, w)
         for block, modulation in zip(stage.blocks, modulations, strict=False):
             x = block(x, modulation)  # (1, C, h, w)
     return {
@@ -138,10 +138,10 @@ def influence(
         one = x.detach().clone()
         channels = layer(one).shape[1]
         if probes is None:
-            signs = torch.eye(channels)
+            signs = torch.eye(channels)  # (probes, C)
         else:
             signs = torch.randint(0, 2, (probes, channels), generator=torch.Generator().manual_seed(0)) * 2.0 - 1
-        given = one.expand(len(signs), -1, -1, -1).clone().requires_grad_()
+        given = one.expand(len(signs), -1, -1, -1).clone().requires_grad_()  # (probes, C, h, w)
         projected = (layer(given)[:, :, row, column] * signs.to(x)).sum()
         (gradient,) = torch.autograd.grad(projected, given)  # (probes, C, h, w)
     squared = gradient.square().sum((0, 1))  # (h, w)

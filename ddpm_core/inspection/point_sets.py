@@ -22,14 +22,14 @@ PointSet = tuple[Tensor, Tensor]  # points (N, 2), numbers of their colours (N,)
 
 def standardised(points: Tensor, labels: Tensor) -> PointSet:
     """Points (N, 2) moved and scaled, alike in both coordinates, to mean 0 and root mean square 1."""
-    centred = points.float() - points.float().mean(0)
+    centred = points.float() - points.float().mean(0)  # (N, 2)
     return centred / centred.square().mean().sqrt().clamp_min(1e-6), labels
 
 
 @cache
 def spiral() -> PointSet:
     """Two arms of a spiral, a colour each."""
-    along = torch.linspace(0.15, 1, COUNT // 2).sqrt()
+    along = torch.linspace(0.15, 1, COUNT // 2).sqrt()  # (N/2,)
     turn = along * 3 * math.pi
     arm = torch.stack([along * turn.cos(), along * turn.sin()], 1)  # (N/2, 2)
     return standardised(torch.cat([arm, -arm]), _halves())
@@ -39,7 +39,7 @@ def spiral() -> PointSet:
 def moons() -> PointSet:
     """Two half circles that reach into each other."""
     turn = torch.linspace(0, math.pi, COUNT // 2)
-    upper = torch.stack([turn.cos(), turn.sin()], 1)
+    upper = torch.stack([turn.cos(), turn.sin()], 1)  # (N/2, 2)
     lower = torch.stack([1 - turn.cos(), 0.5 - turn.sin()], 1)
     return standardised(torch.cat([upper, lower]), _halves())
 
@@ -48,7 +48,7 @@ def moons() -> PointSet:
 def rings() -> PointSet:
     """A ring in a ring."""
     turn = torch.arange(COUNT // 2) * (4 * math.pi / COUNT)
-    ring = torch.stack([turn.cos(), turn.sin()], 1)
+    ring = torch.stack([turn.cos(), turn.sin()], 1)  # (N/2, 2)
     return standardised(torch.cat([ring, 0.45 * ring]), _halves())
 
 

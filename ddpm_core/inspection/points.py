@@ -82,9 +82,9 @@ def exact_predictor(points: Tensor, labels: Tensor, diffuser: Diffuser) -> Label
         alpha, sigma = diffuser.signal_and_noise(t, noisy)  # (B, 1, 1, 1) each
         # |z - alpha x|^2 without its |z|^2, which is the same for all points and so drops out of the softmax.
         near = alpha.flatten(1) * (noisy.flatten(1) @ points.T) - alpha.flatten(1).square() * half_squares  # (B, N)
-        log_weights = near / sigma.flatten(1).square()
-        other = (colour[:, None] != labels) & (colour[:, None] != ANY)
-        weights = log_weights.masked_fill(other, -torch.inf).softmax(1)
+        log_weights = near / sigma.flatten(1).square()  # (B, N)
+        other = (colour[:, None] != labels) & (colour[:, None] != ANY)  # (B, N)
+        weights = log_weights.masked_fill(other, -torch.inf).softmax(1)  # (B, N)
         clean = (weights @ points)[:, :, None, None]  # (B, 2, 1, 1)
         return Prediction((noisy - alpha * clean) / sigma)
 

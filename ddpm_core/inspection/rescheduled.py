@@ -23,10 +23,10 @@ def same_noise(asked: Diffuser, trained: Diffuser) -> Tensor:
     Noise beyond the trained schedule's last state is answered by that state.
     """
     levels = torch.logit(trained.alpha_bar[1:]).flip(0).contiguous()  # (N-1,), rising
-    wanted = torch.logit(asked.alpha_bar[1:])
+    wanted = torch.logit(asked.alpha_bar[1:])  # (N-1,)
     above = torch.searchsorted(levels, wanted).clamp(1, len(levels) - 1)
     nearer_below = wanted - levels[above - 1] < levels[above] - wanted
-    found = torch.where(nearer_below, above - 1, above)
+    found = torch.where(nearer_below, above - 1, above)  # (N-1,)
     return torch.cat([torch.zeros(1, dtype=torch.int64), len(levels) - found])
 
 

@@ -75,7 +75,7 @@ class Codec(nn.Module, ABC):
             values = batch.transpose(0, 1).flatten(1).cpu().double()  # (C, B*h*w)
             count += values.shape[1]
             total, squared = total + values.sum(1), squared + values.square().sum(1)  # (C,)
-        mean = total / count
+        mean = total / count  # (C,)
         variance = (squared - count * mean.square()) / (count - 1)
         self.latent_mean.copy_(mean)
         self.latent_std.copy_(variance.clamp_min(0).sqrt().clamp_min(LEAST))

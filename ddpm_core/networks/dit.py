@@ -154,7 +154,7 @@ class DiT(ConditionedDenoiser):
         encoder_hidden_states: Tensor | None = None,
     ) -> Tensor:
         """The raw output (B, C, h, w), or (B, 2C, h, w) with a learned variance; see `Denoiser.forward`."""
-        captions = self.captions(encoder_hidden_states, len(noisy))
+        captions = self.captions(encoder_hidden_states, len(noisy))  # (B, L, W) or None
         modulation = self.modulations(t, label).flatten(1).unsqueeze(1)  # (B, 1, sum)
         *each, shift, scale = modulation.split([6 * self.channels[0]] * len(self.blocks) + [self.channels[0]] * 2, 2)
         x = self.input(F.pixel_unshuffle(noisy, self.patch).to(modulation.dtype))  # (B, width, h/patch, w/patch)
@@ -163,5 +163,5 @@ class DiT(ConditionedDenoiser):
         tokens = tokens + positions(height, width, self.channels[0], x.device).to(tokens.dtype)
         for block, of_block in zip(self.blocks, each, strict=True):
             tokens = block(tokens, of_block, height, width, captions)
-        x = modulated(tokens, shift, scale).transpose(1, 2).unflatten(2, (height, width))
+        x = modulated(tokens, shift, scale).transpose(1, 2).unflatten(2, (height, width))  # as x above
         return F.pixel_shuffle(self.output(x), self.patch).float()  # (B, C or 2C, h, w)

@@ -57,7 +57,7 @@ def gated_scan(projected: Tensor, paths: ScanPaths) -> Tensor:
 
 def _scanned(projected: Tensor, paths: Tensor, saved: Tensor | None) -> Tensor:
     """What `gated_scan` returns; fills `saved`, (B, cells, 3C), for its gradient: see `kernels.scan`."""
-    mixed = projected.new_empty(*projected.shape[:-1], projected.shape[-1] // 3)
+    mixed = projected.new_empty(*projected.shape[:-1], projected.shape[-1] // 3)  # (B, cells, C)
     kernels().run(kernels().scan, _sizes(mixed, paths), projected, paths, mixed, saved)
     return mixed
 
@@ -146,14 +146,14 @@ class _ChunkedScan(torch.autograd.Function):
     def backward(ctx, grad: Tensor):
         value, write, states = ctx.saved_tensors
         decay = F.pad(1 - write[:, 1:], (0, 0, 0, 1))  # (B, L, D), that of the cell after
-        received = write * linear_recurrence(decay, grad.float(), reverse=True)
+        received = write * linear_recurrence(decay, grad.float(), reverse=True)  # (B, L, D)
         return received.to(value.dtype), (received * (value - states)).to(value.dtype)
 
 
 def recurrence_by_steps(decay: Tensor, update: Tensor, reverse: bool = False) -> Tensor:
     """`h[t] = decay[t] * h[t-1] + update[t]` from 0, (B, L, D) each: `linear_recurrence` plainly."""
     turn = -1 if reverse else 1
-    state, states = torch.zeros_like(update[:, 0]), []
+    state, states = torch.zeros_like(update[:, 0]), []  # (B, D)
     for factor, new in zip(decay.unbind(1)[::turn], update.unbind(1)[::turn], strict=True):
         state = torch.addcmul(new, factor, state)
         states.append(state)
@@ -182,10 +182,10 @@ def linear_recurrence(decay: Tensor, update: Tensor, reverse: bool = False) -> T
     decays, updates, places = (
         each.reshape(batch, -1, CHUNK, channels).unbind(2)[::turn] for each in (decay, update, states)
     )  # CHUNK times (B, chunks, D) each
-    reach, final = decays[0], updates[0]
+    reach, final = decays[0], updates[0]  # (B, chunks, D) each
     for factor, new in zip(decays[1:], updates[1:], strict=True):
         reach, final = reach * factor, torch.addcmul(new, factor, final)
-    state = _shifted(linear_recurrence(reach, final, reverse), reverse)
+    state = _shifted(linear_recurrence(reach, final, reverse), reverse)  # (B, chunks, D)
     for factor, new, place in zip(decays, updates, places, strict=True):
         state = torch.addcmul(new, factor, state, out=place)
     return states[:, pad:] if reverse else states[:, :length]

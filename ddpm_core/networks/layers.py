@@ -85,7 +85,7 @@ def neighbourhoods(x: Tensor) -> Tensor:
 @torch.inference_mode(False)
 def _neighbours(height: int, width: int) -> Tensor:
     """int64 (H * W * 9): each cell's 3x3 neighbours by number, H * W outside."""
-    cells = torch.arange(height * width).view(height, width)
+    cells = torch.arange(height * width).view(height, width)  # (H, W)
     numbers = F.pad(cells, (1, 1, 1, 1), value=height * width)  # (H+2, W+2)
     return numbers.unfold(0, 3, 1).unfold(1, 3, 1).flatten()
 

@@ -52,7 +52,7 @@ class NoisyClassifier(nn.Module):
     def forward(self, noisy: Tensor, t: Tensor) -> Tensor:
         """Logarithms of the classes' probabilities (B, K) for `noisy` (B, C, h, w) at timesteps `t` (B,)."""
         time = self.time(timestep_embedding(t, self.channels[0]))  # (B, width)
-        modulation = self.modulate(F.silu(time))[:, :, None, None]
+        modulation = self.modulate(F.silu(time))[:, :, None, None]  # (B, sum, 1, 1)
         modulations = iter(modulation.split(self.modulated, dim=1))  # (B, 2 * channels[level], 1, 1) each
         x = self.input(noisy)  # (B, channels[0], h, w)
         for level, blocks in enumerate(self.levels):

@@ -22,7 +22,7 @@ def scan_paths(height: int, width: int) -> ScanPaths:
 
     Rows, columns, diagonals, anti-diagonals, then these backwards; consecutive cells touch, if at a corner.
     """
-    cells = torch.arange(height * width).view(height, width)
+    cells = torch.arange(height * width).view(height, width)  # (h, w)
     forward = [_snake_rows(cells), _snake_rows(cells.T), _snake_diagonals(cells), _snake_diagonals(cells.flip(1))]
     return ScanPaths.of(torch.stack(forward + [path.flip(0) for path in forward]))  # (8, height*width)
 
@@ -61,7 +61,7 @@ def spread_time_scales(project: nn.Linear) -> None:
     values, deltas, _ = project.bias.chunk(3)  # (C,) each
     if len(values) % DIRECTIONS:
         raise ValueError(f"a serpentine mixer needs a multiple of {DIRECTIONS} channels, not {len(values)}")
-    keep = 1 - 1 / torch.logspace(0, 6, len(values) // DIRECTIONS, base=2).clamp_min(1.5)
+    keep = 1 - 1 / torch.logspace(0, 6, len(values) // DIRECTIONS, base=2).clamp_min(1.5)  # (C/8,)
     values.zero_()
     deltas.copy_(torch.logit(1 - keep).repeat(DIRECTIONS))
 
@@ -88,4 +88,4 @@ class SerpentineMixer(nn.Module):
         height, width = x.shape[2:]
         tokens = x.permute(0, 2, 3, 1).flatten(1, 2)  # (B, H*W, C)
         mixed = scan(self.project(self.norm(tokens)), height, width)  # (B, H*W, C)
-        return self.out(mixed, tokens).unflatten(1, (height, width)).permute(0, 3, 1, 2)
+        return self.out(mixed, tokens).unflatten(1, (height, width)).permute(0, 3, 1, 2)  # (B, C, H, W)

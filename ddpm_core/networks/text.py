@@ -104,7 +104,7 @@ class EncoderBlock(nn.Module):
         self.wide, self.narrow = nn.Linear(width, MLP_RATIO * width), ResidualLinear(MLP_RATIO * width, width)
 
     def forward(self, tokens: Tensor) -> Tensor:
-        tokens = self.out(attend(self.query_key_value(self.norm1(tokens)), self.heads), tokens)
+        tokens = self.out(attend(self.query_key_value(self.norm1(tokens)), self.heads), tokens)  # (B, L, W)
         return self.narrow(F.gelu(self.wide(self.norm2(tokens))), tokens)
 
 
@@ -157,7 +157,7 @@ class CrossAttention(nn.Module):
 
     def forward(self, cells: Tensor, encoder_hidden_states: Tensor) -> Tensor:
         query = self.query(self.norm(cells)).unflatten(2, (self.heads, -1)).transpose(1, 2)  # (B, heads, N, C/heads)
-        key_value = self.key_value(encoder_hidden_states).unflatten(2, (2, self.heads, -1))
+        key_value = self.key_value(encoder_hidden_states).unflatten(2, (2, self.heads, -1))  # (B, L, 2, heads, C/heads)
         key, value = key_value.permute(2, 0, 3, 1, 4)  # (B, heads, L, C/heads) each
         return self.out(F.scaled_dot_product_attention(query, key, value).transpose(1, 2).flatten(2), cells)
 

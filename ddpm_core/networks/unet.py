@@ -168,7 +168,7 @@ class ConditionedDenoiser(Denoiser):
         time = self.time(embedding.to(next(self.parameters()).dtype))  # (B, time_width)
         if self.label is not None:
             time = time + self.label(torch.full_like(t, self.classes) if label is None else label)
-        return self.modulate(F.silu(time))[:, :, None, None]
+        return self.modulate(F.silu(time))[:, :, None, None]  # (B, sum, 1, 1)
 
     def captions(self, encoder_hidden_states: Tensor | None, count: int) -> Tensor | None:
         """(count, L, W), null captions where none are given; None for a network without words."""
@@ -257,7 +257,7 @@ class UNet(ConditionedDenoiser):
             x = stage(x, modulations, captions)  # (B, channels[level], h/2^level, w/2^level), rounded up
             if level < self.halvings:
                 skips.append(x)
-                x = self.halve[level](x)
+                x = self.halve[level](x)  # (B, channels[level + 1], h/2^(level+1), …)
         for level in reversed(range(self.halvings)):
             skip = skips[level]
             x = F.interpolate(self.widen[level](x), size=skip.shape[2:], mode="nearest")  # as the skip connection

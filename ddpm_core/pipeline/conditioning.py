@@ -117,10 +117,10 @@ class ConditionalModel:
             UserError: it has no `conditioning`.
         """
         _ = self.enlarging  # raises, also where Python leaves assertions out
-        model, levels = copy(self), torch.full((len(condition),), level)
+        model, levels = copy(self), torch.full((len(condition),), level)  # (n,)
         # Apart from the noise that a picture of that seed starts from, which would show through otherwise.
         generators = [torch.Generator().manual_seed(2**32 + seed) for seed in seeds or range(len(condition))]
-        noise = torch.stack([torch.randn(condition.shape[1:], generator=each) for each in generators])
+        noise = torch.stack([torch.randn(condition.shape[1:], generator=each) for each in generators])  # (n, C, h, w)
         model.condition = with_augmentation(condition, levels, noise.to(condition))  # (n, C + 1, h, w)
         model.predict = model.wrapped(model.unasked())
         return model

@@ -135,7 +135,7 @@ class LatentDiffusion(ConditionalModel, HubMixin):
         """
         timesteps = self._timesteps(request)[-request.calls - 1 :]
         anchor, noise = self.codec.encode(image.to(self.device)), self._noise(request)  # (1, C, h, w)
-        start = self.diffuser.add_noise(anchor, noise(), torch.full((1,), timesteps[0]))
+        start = self.diffuser.add_noise(anchor, noise(), torch.full((1,), timesteps[0]))  # (B, C, h, w)
         return self._run(request, starting_at(start, noise), timesteps=timesteps)
 
     def enlargement(self, picture: Image.Image) -> Enlargement:
@@ -164,7 +164,7 @@ class LatentDiffusion(ConditionalModel, HubMixin):
         if request.noise_level > conditioning.noise:
             most = f"{conditioning.noise:g} is the most that it was trained with"
             raise UserError(f"{self._called} knows no noise level of {request.noise_level:g}; {most}.")
-        smooth = enlarged_bicubically(image.to(self.device), conditioning.factor)
+        smooth = enlarged_bicubically(image.to(self.device), conditioning.factor)  # (1, 3, factor H, factor W)
         condition = self.codec.encode(smooth).expand(request.count, -1, -1, -1)  # (B, C, h, w)
         model = self.with_condition(condition, request.noise_level, request.seeds)
         return model._run(request, SeededNoise(request.seeds, condition.shape[1:], self.device))
