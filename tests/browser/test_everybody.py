@@ -12,8 +12,8 @@ from axe_playwright_python.sync_playwright import Axe
 from PIL import Image
 from playwright.sync_api import Locator, Page, expect
 
+from tests.browser.actions import LONG, advanced, downloaded, drawn, number, run, settle, upload
 from tests.browser.conftest import DESKTOP, PHONE
-from tests.browser.test_studio import LONG, advanced, downloaded, drawn, number, run, settle, upload
 from ui.examples import FIRST_SEED
 from ui.languages import dictionaries
 

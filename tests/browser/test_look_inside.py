@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image
 from playwright.sync_api import Page, expect
 
-from tests.browser.test_studio import downloaded, settle
+from tests.browser.actions import downloaded, settle
 from tests.ui.conftest import grain
 
 

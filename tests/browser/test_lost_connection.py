@@ -12,8 +12,8 @@ from PIL import Image
 from playwright.sync_api import Page, expect
 
 from ddpm_core.images.files import read_parameters
+from tests.browser.actions import LONG, advanced, downloaded, drawn, number, run, settle, stroke, tab, upload
 from tests.browser.conftest import DESKTOP, App
-from tests.browser.test_studio import LONG, advanced, downloaded, drawn, number, run, settle, stroke, tab, upload
 
 STEP = re.compile(r"^step \d+ of ")
 LOST = re.compile("^The connection to the studio was lost")

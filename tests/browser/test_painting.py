@@ -16,8 +16,8 @@ from ddpm_core.images.faces import Box
 from ddpm_core.images.files import read_parameters
 from ddpm_core.images.masks import FACE_PARTS
 from ddpm_core.requests import InpaintRequest
+from tests.browser.actions import LONG, advanced, downloaded, drawn, number, run, settle, stroke, tab, told, upload
 from tests.browser.conftest import PHONE
-from tests.browser.test_studio import LONG, advanced, downloaded, drawn, number, run, settle, stroke, tab, told, upload
 
 SIDE = 256
 WHOLE = Box(0, 0, SIDE)

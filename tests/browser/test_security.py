@@ -11,8 +11,8 @@ import numpy as np
 from PIL import Image
 from playwright.sync_api import Page, expect
 
+from tests.browser.actions import drawn, settle, tab, upload
 from tests.browser.conftest import DESKTOP, App
-from tests.browser.test_studio import drawn, settle, tab, upload
 
 EVIL = "<img src=x onerror='window.evil=1'><script>window.evil=1</script>\"><a href='javascript:window.evil=1'>x</a>"
 NAME = "<img src=x onerror=evil=1>"

@@ -14,8 +14,8 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Page, expect
 
+from tests.browser.actions import run, settle, tab, told
 from tests.browser.conftest import DESKTOP, App
-from tests.browser.test_studio import run, settle, tab, told
 
 LONG = 300_000  # ms; the command is started anew and learns beside everything else the machine does
 STEPS = 400  # so many that a fast machine is not done before Stop is pressed

@@ -7,8 +7,8 @@ from collections.abc import Callable
 
 from playwright.sync_api import Page, expect
 
+from tests.browser.actions import LONG, advanced, number, run
 from tests.browser.conftest import DESKTOP, App
-from tests.browser.test_studio import LONG, advanced, number, run
 from tests.visitor import Visitor
 
 

@@ -1,0 +1,108 @@
+"""What a visitor does on the page: tabs, fields, strokes, uploads, a run and its end."""
+
+from __future__ import annotations
+
+import io
+import re
+from pathlib import Path
+
+import pytest
+from PIL import Image
+from playwright.sync_api import Page, expect
+
+LONG = 120_000  # a loaded machine may take minutes over a run
+
+
+def tab(page: Page, name: str) -> None:
+    page.get_by_role("tab", name=name).click()
+    page.locator(f"#{name.lower()}-run, #{name.lower()}-stop").locator("visible=true").first.wait_for()
+
+
+def settle(page: Page) -> None:
+    # The page keeps a line open to the server, so the network is never idle.
+    page.wait_for_timeout(600)
+    page.wait_for_function("[...document.images].filter(i => i.offsetParent).every(i => i.complete)")
+
+
+def drawn(page: Page, colour: tuple[int, int, int] | None = None) -> None:
+    """Wait until the canvas shows its picture, or one of that colour: it is drawn some time after all else is there."""
+    canvas = page.locator("#inpaint-editor canvas").first
+    for _ in range(100):
+        with Image.open(io.BytesIO(canvas.screenshot())) as shown:
+            pixels = shown.convert("RGB")
+            if colour is None and pixels.getcolors(maxcolors=1000) is None:
+                return  # more colours than an empty canvas has
+            if colour is not None and pixels.getpixel((pixels.width // 2, pixels.height // 2)) == colour:
+                return
+        page.wait_for_timeout(200)
+    pytest.fail("the canvas stayed empty")
+
+
+def run(page: Page, name: str) -> None:
+    # What the last run left in the bar must not be taken for this one's.
+    page.evaluate(f"document.querySelector('#{name}-bar p').textContent = ''")
+    page.locator(f"#{name}-run").click()
+    finished(page, name)
+
+
+def finished(page: Page, name: str) -> None:
+    expect(page.locator(f"#{name}-bar p")).to_have_text(re.compile(r"^\d+ steps? in "), timeout=LONG)
+    expect(page.locator(f"#{name}-run")).to_be_visible()
+
+
+def number(page: Page, selector: str, value: int | str) -> None:
+    box = page.locator(f"{selector} input[type=number]")
+    for _ in range(5):
+        box.fill(str(value))
+        box.press("Tab")
+        page.wait_for_timeout(300)  # the page takes a moment to pass on what was typed
+        if box.input_value() == str(value):
+            break  # a fold that is still opening sets its sliders once more; a person would type again, too
+    expect(box).to_have_value(str(value))
+
+
+def advanced(page: Page, name: str, steps: int) -> None:
+    if not page.locator(f"#{name}-steps").is_visible():
+        page.get_by_role("button", name="Advanced").locator("visible=true").click()
+    number(page, f"#{name}-steps", steps)
+
+
+def stroke(page: Page, *points: tuple[float, float]) -> None:
+    """Paint with the mouse through points given as shares of the canvas."""
+    box = page.locator("#inpaint-editor canvas").first.bounding_box()
+    assert box is not None
+    (x, y), *others = [(box["x"] + box["width"] * a, box["y"] + box["height"] * b) for a, b in points]
+    page.mouse.move(x, y)
+    page.mouse.down()
+    for x, y in others:
+        page.mouse.move(x, y, steps=12)
+    page.mouse.up()
+    page.wait_for_timeout(300)
+
+
+def upload(page: Page, path: Path, button: str = "#inpaint-upload") -> None:
+    with page.expect_file_chooser() as chooser:
+        page.locator(button).click()
+    chooser.value.set_files(path)
+    settle(page)
+
+
+def downloaded(page: Page, selector: str, folder: Path) -> Path:
+    with page.expect_download() as download:
+        page.locator(selector).click()
+    path = folder / download.value.suggested_filename
+    download.value.save_as(path)
+    return path
+
+
+def told(page: Page, sentence: str) -> None:
+    expect(page.locator(".toast-body").filter(has_text=sentence)).to_be_visible()
+
+
+def stopped(page: Page, name: str, steps: int) -> None:
+    """Press the run button of a tab, and Stop as soon as the first of so many steps is told."""
+    page.locator(f"#{name}-run").click()
+    expect(page.locator(f"#{name}-bar p")).to_have_text(re.compile(rf"^step \d+ of {steps}"), timeout=LONG)
+    page.locator(f"#{name}-stop").click()
+    expect(page.locator(f"#{name}-bar p")).to_have_text(re.compile(rf"^Stopped at step \d+ of {steps}\.$"))
+    expect(page.locator(f"#{name}-run")).to_be_visible()
