@@ -99,7 +99,7 @@ def test_ddim_is_the_flow_sampler_of_diffusers(diffuser: Diffuser, steps: int) -
         torch.testing.assert_close(step.latent / line_scale(diffuser, step.t), x.double(), rtol=1e-4, atol=1e-4)
 
 
-@pytest.mark.parametrize("sampler", SAMPLERS)
+@pytest.mark.parametrize("sampler", [name for name in SAMPLERS if name != "lcm"])  # which asks for where paths end
 def test_every_sampler_carries_noise_along_the_flow_to_the_data(diffuser: Diffuser, sampler: str) -> None:
     mean, spread = 1.5, 0.4
 

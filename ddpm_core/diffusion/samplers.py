@@ -28,6 +28,7 @@ from ddpm_core.diffusion.steps import (
     euler_step,
     heun_step,
     langevin_step,
+    lcm_step,
     unipc_step,
 )
 
@@ -41,6 +42,7 @@ SAMPLERS: dict[str, StepFunction] = {
     "dpm-solver++": dpm_solver_pp_2m_step,
     "unipc": unipc_step,
     "langevin": langevin_step,
+    "lcm": lcm_step,
 }
 
 

@@ -220,6 +220,20 @@ def langevin_step(context: StepContext, snr: float = LANGEVIN_SNR, variance_type
     return latent + size * score + (2 * size).sqrt() * noise
 
 
+def lcm_step(context: StepContext) -> Tensor:
+    """Multistep sampling of a consistency model (Song et al. 2023, algorithm 1; Luo et al. 2023, "Latent Consistency
+    Models", algorithm 3): the clean latent predicted, under fresh noise.
+
+    For networks distilled to few steps, whose prediction is where the path of the ODE ends and not the mean of all it
+    may come from (`--denoiser-learns consistency`); of others pictures come out smooth.
+    """
+    if context.s == 0:
+        return context.denoised
+    alpha_bar_s = context.diffuser.alpha_bar[context.s].item()
+    # z_s = alpha_s x0 + sigma_s noise
+    return alpha_bar_s**0.5 * context.denoised + (1 - alpha_bar_s) ** 0.5 * context.noise()  # (B, C, h, w)
+
+
 # They call the predictor a second time, where the step ends, but for the last.
 TWO_CALLS: tuple[StepFunction, ...] = (heun_step, langevin_step)
 

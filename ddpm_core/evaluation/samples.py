@@ -42,7 +42,7 @@ def sample_captions(
     model: LatentDiffusion, captions: Sequence[str], seed: int = 0, request: GenerateRequest | None = None
 ) -> PictureSet:
     """A picture for each caption, of the seeds from `seed` on, made as `sample` makes them."""
-    request, pixels = request or GenerateRequest(), []
+    request, pixels = request or model.request(GenerateRequest), []
     for number, caption in enumerate(tqdm(captions, desc="sampling", unit="picture", disable=None)):
         one = request.model_copy(update={"prompt": caption, "seed": seed + number, "count": 1})
         pixels.append(_pixels(model, last(model.generate(one)).latent))

@@ -116,7 +116,7 @@ def start_denoiser(
             "write it start anew."
         )
     else:
-        if _other_codec(request.out, folder):
+        if has_other_codec(request.out, folder):
             notes.append("The autoencoder is not the one it learned with, so it learns other latents than it knows.")
         notes += _fit_condition(weights, _factor(config), request.denoiser.enlarges, unet)
     for what, was, now in (
@@ -289,7 +289,8 @@ def _other_size(request: TrainRequest, config: CheckpointConfig) -> str:
     return "" if config.size == request.size else f", trained at {config.size} pixels and now at {request.size}"
 
 
-def _other_codec(one: Path, other: Path) -> bool:
+def has_other_codec(one: Path, other: Path) -> bool:
+    """Whether the codecs of two checkpoint folders, both of which have one, differ."""
     return not filecmp.cmp(one / checkpoint.CODEC_WEIGHTS, other / checkpoint.CODEC_WEIGHTS, shallow=False)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Literal, get_args
+from typing import Literal, NamedTuple, get_args
 
 import torch
 from torch import Tensor
@@ -65,6 +65,68 @@ def with_labels_dropped(label: Tensor, probability: float, none: int) -> Tensor:
     return torch.where((torch.rand(len(label)) < probability).to(label.device), none, label)
 
 
+class NoisyExamples(NamedTuple):
+    """A shard's rows of a batch of latents under noise.
+
+    Attributes:
+        clean, eps: (B/size, C, h, w), the latents and their noise.
+        t: (B/size,), their timesteps.
+        shown: (B/size, C, h, w), the latents at those, but for clean cells.
+        clean_cells: bool (B/size, 1, h, w), True where a region was put to its clean latent.
+        counted: (), entries of all other cells, the mean over shards.
+        apart: bool (B/size,), examples with a clean region whose timesteps were drawn apart.
+    """
+
+    clean: Tensor
+    eps: Tensor
+    t: Tensor
+    shown: Tensor
+    clean_cells: Tensor
+    counted: Tensor
+    apart: Tensor
+
+
+def noisy_examples(
+    clean: Tensor,
+    diffuser: Diffuser,
+    timesteps: TimestepDraw,
+    clamp_share: float,
+    shard: Shard = WHOLE,
+    timestep_sampler: LossAwareSampler | None = None,
+    *,
+    clamp_timesteps: ClampDraw = "drawn",
+    clamp_middle: float = 0.0,
+    recoloured: Tensor | None = None,
+    clamp_recolour: float = 0.0,
+) -> NoisyExamples:
+    """A batch of normalised latents (B, C, h, w) under noise; the arguments are those of `denoiser_loss`.
+
+    Raises:
+        UserError: there is no such draw, or draw for examples with a clean region.
+    """
+    if clamp_timesteps not in get_args(ClampDraw):
+        raise no_such("draw for examples with a clean region", clamp_timesteps, get_args(ClampDraw))
+    batch, channels, height, width = clean.shape
+    t = draw_timesteps(batch, timesteps, diffuser) if timestep_sampler is None else timestep_sampler.sample(batch)
+    t = t.to(clean.device)  # (B,)
+    eps = torch.randn_like(clean)  # (B, C, h, w)
+    masks, clamped = random_masks(batch, height, width), torch.rand(batch) < clamp_share  # (B, 1, h, w), (B,)
+    if clamp_middle:
+        middle = torch.rand(batch, 1, 1, 1) < clamp_middle
+        masks = torch.where(middle, masks_around_the_middle(batch, height, width), masks)
+    apart = clamped & (clamp_timesteps == "uniform")  # (B,)
+    if apart.any():
+        t = torch.where(apart.to(t.device), draw_timesteps(batch, "uniform", diffuser).to(t.device), t)
+    if recoloured is not None:
+        other_light = clamped & (torch.rand(batch) < clamp_recolour)
+        clean = torch.where(other_light.to(clean.device)[:, None, None, None], recoloured, clean)
+    noisy = diffuser.add_noise(clean, eps, t)
+    clean_cells = (masks & clamped[:, None, None, None]).to(clean.device)  # True where cells are clean
+    counted = ((~clean_cells).sum() * channels).clamp_min(1) / shard.size
+    clean_cells, clean, eps, noisy, t, apart = (shard.take(each) for each in (clean_cells, clean, eps, noisy, t, apart))
+    return NoisyExamples(clean, eps, t, torch.where(clean_cells, clean, noisy), clean_cells, counted, apart)
+
+
 def denoiser_loss(
     unet: Denoiser,
     clean: Tensor,
@@ -115,30 +177,15 @@ def denoiser_loss(
     Raises:
         UserError: there is no such weighting, draw, or draw for examples with a clean region.
     """
-    if clamp_timesteps not in get_args(ClampDraw):
-        raise no_such("draw for examples with a clean region", clamp_timesteps, get_args(ClampDraw))
-    batch, channels, height, width = clean.shape
-    t = draw_timesteps(batch, timesteps, diffuser) if timestep_sampler is None else timestep_sampler.sample(batch)
-    t = t.to(clean.device)  # (B,)
-    eps = torch.randn_like(clean)  # (B, C, h, w)
-    masks, clamped = random_masks(batch, height, width), torch.rand(batch) < clamp_share  # (B, 1, h, w), (B,)
-    if clamp_middle:
-        middle = torch.rand(batch, 1, 1, 1) < clamp_middle
-        masks = torch.where(middle, masks_around_the_middle(batch, height, width), masks)
-    apart = clamped & (clamp_timesteps == "uniform")  # (B,)
-    if apart.any():
-        t = torch.where(apart.to(t.device), draw_timesteps(batch, "uniform", diffuser).to(t.device), t)
-    if recoloured is not None:
-        other_light = clamped & (torch.rand(batch) < clamp_recolour)
-        clean = torch.where(other_light.to(clean.device)[:, None, None, None], recoloured, clean)
-    noisy = diffuser.add_noise(clean, eps, t)
-    clean_cells = (masks & clamped[:, None, None, None]).to(clean.device)  # True where cells are clean
-    counted = ((~clean_cells).sum() * channels).clamp_min(1) / shard.size
-    clean_cells, clean, eps, noisy, t, apart = (shard.take(each) for each in (clean_cells, clean, eps, noisy, t, apart))
+    examples = noisy_examples(
+        clean, diffuser, timesteps, clamp_share, shard, timestep_sampler, clamp_timesteps=clamp_timesteps,
+        clamp_middle=clamp_middle, recoloured=recoloured, clamp_recolour=clamp_recolour,
+    )  # fmt: skip
+    clean, eps, t, shown, clean_cells, counted, apart = examples
+    channels = clean.shape[1]
     label = None if label is None else shard.take(label)
     beside = () if condition is None else (shard.take(drawn_condition(condition, conditioning_noise)),)
     with shard.fork_rng():
-        shown = torch.where(clean_cells, clean, noisy)
         captions = encoded_captions(unet, None if tokens is None else shard.take(tokens))  # (B/size, L, W)
         output, variance = split_variance(unet(torch.cat([shown, *beside], dim=1), t, label, *captions), channels)
     with torch.autocast(clean.device.type, enabled=False):  # a teacher is ready in a type of its own

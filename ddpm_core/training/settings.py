@@ -148,9 +148,15 @@ class DenoiserSettings(StageSettings):
     schedule: ScheduleName = Field("linear", description="how noise grows from state to state")
     timesteps: TimestepDraw = Field("lognormal", description="how training timesteps are drawn; importance: by loss")
     weighting: Weighting = Field("uniform", description="what errors count at which timestep")
-    learns: Literal["data", "guided"] = Field(
-        "data", description="pictures, or what the checkpoint to start from predicts together with its guide"
+    learns: Literal["data", "guided", "consistency"] = Field(
+        "data",
+        description="pictures, or what the checkpoint to start from predicts together with its guide, or to make its "
+        "pictures in a few steps",
     )
+    segments: int = Field(
+        1, ge=1, le=16,
+        description="parts of the way from noise to picture, each crossed in one step by what learns consistency",
+    )  # fmt: skip
     clamp_share: float = Field(0.3, ge=0, le=1, description="fraction of examples with a region held clean")
     clamp_timesteps: Literal["drawn", "uniform"] = Field(
         "drawn", description="how those examples' timesteps are drawn: as all others, or uniformly"
@@ -177,11 +183,31 @@ class DenoiserSettings(StageSettings):
             raise ValueError("mixer must not be none with the backbone dit, whose cells would never see each other")
         return self
 
+    @model_validator(mode="before")
+    @classmethod
+    def _consistency_everywhere(cls, values: Any) -> Any:
+        """A few steps stand anywhere on the way, most of them where log-normal draws seldom are."""
+        if isinstance(values, dict) and values.get("learns") == "consistency":
+            return {"timesteps": "uniform"} | values
+        return values
+
+    @model_validator(mode="after")
+    def _consistency_alone(self) -> Self:
+        if self.learns != "consistency":
+            if self.segments > 1:
+                raise ValueError('segments belongs to learns "consistency" and must be 1 without')
+            return self
+        if self.timesteps == "importance" or self.weighting != "uniform":
+            raise ValueError(
+                'learns "consistency" goes with timesteps "uniform" or "lognormal" and weighting "uniform" alone'
+            )
+        return self
+
     @model_validator(mode="after")
     def _enlarges_alone(self) -> Self:
         if self.enlarges > 1 and self.clamp_share and self.clamp_recolour:
             raise ValueError("clamp_recolour must be 0 with enlarges above 1, where light and colour are given")
-        if self.enlarges > 1 and self.learns == "guided":
+        if self.enlarges > 1 and self.learns != "data":
             raise ValueError('learns must be "data" with enlarges above 1')
         return self
 
@@ -299,6 +325,8 @@ class TrainRequest(Request):
     def _something_to_learn(self) -> Self:
         if self.codec == "pixel" and self.stage == "vae":
             raise ValueError("the pixel codec has nothing to learn; leave --stage out")
+        if self.denoiser.learns == "consistency" and {"vae", "denoiser"} <= set(self.stages):
+            raise ValueError("few steps are learned of latents as they are; choose --stage denoiser")
         return self
 
     @property
@@ -325,7 +353,8 @@ GROUPS: dict[str, tuple[str, ...]] = {  # settings by their place, as the page's
     "How the autoencoder learns": tuple(f"vae.{name}" for name in OPTIMISER),
     "Denoiser": (*(f"denoiser.{name}" for name in DenoiserSettings.SHAPE), "denoiser.dropout"),
     "What the denoiser learns": (
-        "denoiser.learns", "denoiser.schedule", "denoiser.timesteps", "denoiser.weighting", "denoiser.label_dropout",
+        "denoiser.learns", "denoiser.segments",
+        "denoiser.schedule", "denoiser.timesteps", "denoiser.weighting", "denoiser.label_dropout",
         "denoiser.caption_dropout",
     ),
     "Enlarging": ("denoiser.enlarges", "denoiser.conditioning_noise"),

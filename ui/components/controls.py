@@ -16,7 +16,7 @@ from ui.theme import icon
 EDGE = 64  # pixels that sliders offer for the edge of what is painted; requests allow more
 SAMPLERS = {  # what they are called on the page; one that is not here goes by its name in requests
     "ddim": "DDIM", "ddpm": "DDPM", "euler": "Euler", "heun": "Heun", "dpm-solver++": "DPM-Solver++",
-    "unipc": "UniPC", "langevin": "Langevin",
+    "unipc": "UniPC", "langevin": "Langevin", "lcm": "LCM",
 }  # fmt: skip
 CLAMPS = {"clean": "clean", "noised": "as noisy (RePaint)"}  # likewise
 
@@ -59,7 +59,7 @@ def sampling(name: str, own: GenerateRequest) -> tuple[gr.Slider, gr.Radio]:
     sampler = gr.Radio(
         choices, value=own.sampler, label="Sampler", elem_id=f"{name}-sampler",
         info="DDPM and Langevin add fresh noise and want more steps. Heun and Langevin take twice as long for each. "
-        "Euler's pictures are DDIM's.",
+        "Euler's pictures are DDIM's. LCM is for checkpoints made for few steps.",
     )  # fmt: skip
     return steps, sampler
 

@@ -99,11 +99,16 @@ def card(out: Path, samples: str) -> str:
         source = f"such at 1/{config.conditioning.factor} of that (`python -m ddpm_core.enlarge`)"
         measured_by = "benchmarks.enlarge"
     paragraphs = [f"# {name}", f"{what} at {config.size}x{config.size} pixels, made from {source} {how}."]
+    if from_ := _teacher(config):
+        steps, sampler = (config.defaults.get("generate", {}).get(name) for name in ("steps", "sampler"))
+        paragraphs.append(
+            f"Distilled from `{from_}` to few steps: by default it takes {steps}, by the sampler `{sampler}`."
+        )
     if config.denoiser:
         paragraphs += _samples(notes, samples, config, runs["denoiser"])
     else:
         paragraphs.append("Its denoiser is not trained yet: it restores pictures, and makes none.")
-    paragraphs += ["## Measured", *_measured(rows, runs)]
+    paragraphs += ["## Measured", *_measured(rows, runs, bool(from_))]
     paragraphs.append(
         "The whole set of measures is printed by\n"
         f"`python -m {measured_by} --checkpoint checkpoints/{name} --data {_data(config)}`."
@@ -134,9 +139,17 @@ def _samples(notes: Path, samples: str, config: CheckpointConfig, runs: Sequence
     return [f"![Samples]({samples})", f"*Unselected: {rows}, after {steps[-1]:,} iterations of the denoiser.*"]
 
 
-def _measured(rows: Record, runs: Record) -> list[str]:
+def _teacher(config: CheckpointConfig) -> str:
+    """What its denoiser was distilled from; empty if it was not."""
+    run = config.training.get("denoiser", {})
+    return str(run.get("init", "")) if run.get("denoiser", {}).get("learns") == "consistency" else ""
+
+
+def _measured(rows: Record, runs: Record, distilled: bool) -> list[str]:
     found = []
     for name, (stage, meaning, how) in MEASURES.items():
+        if distilled and name == "held_out_loss":
+            meaning = "distance between the ends of a path from two of its states (consistency)"
         measured = [row for row in rows[stage] if row.get(name) is not None]
         if measured:
             found.append([meaning, how.format(measured[-1][name]), f"{measured[-1]['step']:,}"])

@@ -79,6 +79,7 @@ class DenoiserStage:
     Attributes:
         train, held_out: latents with their classes; `held_out` may be None.
         teacher: gives the right output, if that is not what the latents were made from.
+        defaults: how it makes pictures, where not as requests have it; by action, see `CheckpointConfig`.
         words: of captions, that it learns.
         prompts: captions that samples are made for, held out if there are such.
     """
@@ -93,6 +94,7 @@ class DenoiserStage:
     basis: dict[str, str] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     words: tuple[str, ...] = ()
+    defaults: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         captions = list(dict.fromkeys((self.held_out or self.train).captions or ())) if self.words else []
@@ -139,10 +141,8 @@ class DenoiserStage:
         return cls(request, model, codec, train, held_out, pictures.classes, teacher, basis, notes, words)
 
     def loss(self, model: Denoiser, micro_batch: MicroBatch) -> dict[str, Tensor]:
-        settings, recoloured = self.request.denoiser, None
+        settings = self.request.denoiser
         index, clean, label = self.batch(self.train, micro_batch)
-        if self.train.recoloured is not None:
-            recoloured = self.train.recoloured[index].to(self.device, memory_format=torch.channels_last)
         return denoiser_loss(
             model,
             clean,
@@ -156,7 +156,7 @@ class DenoiserStage:
             self.loss_state,
             clamp_timesteps=settings.clamp_timesteps,
             clamp_middle=settings.clamp_middle,
-            recoloured=recoloured,
+            recoloured=self.recoloured(index),
             clamp_recolour=settings.clamp_recolour,
             tokens=self.tokens(self.train, index, label),
             condition=self.condition(self.train, index),
@@ -172,6 +172,12 @@ class DenoiserStage:
             return index, clean, None
         label = with_labels_dropped(latents.labels[index], settings.label_dropout, len(self.classes))
         return index, clean, label.to(self.device)
+
+    def recoloured(self, index: Tensor) -> Tensor | None:
+        """The training pictures numbered `index` (B,) in another light, (B, C, h, w); None where they have none."""
+        if self.train.recoloured is None:
+            return None
+        return self.train.recoloured[index].to(self.device, memory_format=torch.channels_last)
 
     def tokens(self, latents: LatentSet, index: Tensor, label: Tensor | None) -> Tensor | None:
         """Captions (B, L) of the latents numbered `index` (B,), changed as `drawn_captions` does; None without words.
@@ -222,7 +228,7 @@ class DenoiserStage:
         conditioning = conditioning_of(self.request.denoiser)
         model = LatentDiffusion(
             self.codec, unet, self.diffuser, self.request.size, classes=self.classes, words=self.words,
-            conditioning=conditioning,
+            conditioning=conditioning, defaults=self.defaults,
         )  # fmt: skip
         if conditioning is not None:
             latents = self.held_out or self.train
@@ -234,7 +240,7 @@ class DenoiserStage:
             save_grid(contact_sheet(self.codec.decode(sheet), 3), grid)
             return
         rows = enumerate(self.shown())
-        requests = [GenerateRequest.model_validate({"seed": 8 * row, "count": 8, **asked}) for row, asked in rows]
+        requests = [model.request(GenerateRequest, seed=8 * row, count=8, **asked) for row, asked in rows]
         sampled = torch.cat([last(model.generate(request)).latent for request in requests])  # (B, C, h, w)
         save_grid(contact_sheet(model.codec.decode(sampled), 8 if self.classes or self.words else None), grid)
 
@@ -259,7 +265,7 @@ class DenoiserStage:
         shape = built_as(settings, self.codec, len(classes), len(self.words))
         parts: dict[str, Any] = {"backbone": settings.backbone, "denoiser": shape, "classes": classes}
         parts |= {"words": list(self.words), "prompts": self.prompts, "conditioning": conditioning_of(settings)}
-        parts |= {"diffuser": self.diffuser.config()}
+        parts |= {"diffuser": self.diffuser.config()} | ({"defaults": self.defaults} if self.defaults else {})
         parts |= GUIDING["guide"]  # of the denoiser that was there before, if any
         write_checkpoint(self.request, "denoiser", unet, finished, size=self.request.size, **parts)
 

@@ -88,7 +88,11 @@ def denoiser_settings(request: TrainRequest, config: CheckpointConfig) -> Denois
     """
     own = {name: getattr(request.guide, name) for name in (*request.guide.SHAPE, *OPTIMISER)}
     schedule = config.diffuser.get("schedule", DenoiserSettings().schedule)
-    values = dict(request.denoiser) | own | {"backbone": config.backbone, "schedule": schedule, "learns": "data"}
+    values = (
+        dict(request.denoiser)
+        | own
+        | {"backbone": config.backbone, "schedule": schedule, "learns": "data", "segments": 1}
+    )
     if config.conditioning:
         values |= {"enlarges": config.conditioning.factor, "conditioning_noise": config.conditioning.noise}
     try:

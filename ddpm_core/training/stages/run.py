@@ -21,6 +21,7 @@ from ddpm_core.training.settings import STAGES, StageName, StageSettings, TrainR
 from ddpm_core.training.stages.classifier import ClassifierStage
 from ddpm_core.training.stages.critic import AdversarialVaeStage
 from ddpm_core.training.stages.denoiser import DenoiserStage, words_read
+from ddpm_core.training.stages.distillation import DistillationStage
 from ddpm_core.training.stages.guide import GuideStage
 from ddpm_core.training.stages.stage import Stage, weights_file
 from ddpm_core.training.stages.vae import MEASURED, VaeStage
@@ -62,7 +63,8 @@ def prepare(stage: StageName, request: TrainRequest, pictures: Pictures, world: 
     """A stage ready to train: its model, and all that it learns from. Raises `CheckpointError`."""
     lookup(STAGES, "stage", stage)
     if stage == "denoiser":
-        return DenoiserStage.prepare(request, pictures, world)
+        distilled = request.denoiser.learns == "consistency"
+        return (DistillationStage if distilled else DenoiserStage).prepare(request, pictures, world)
     if stage == "classifier":
         return ClassifierStage.prepare(request, pictures, world)
     if stage == "guide":
