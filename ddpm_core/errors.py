@@ -41,6 +41,8 @@ def lookup(
 def complaint(error: ValidationError) -> str:
     """One sentence for the first thing wrong with a request, naming the field and what it got."""
     first = error.errors()[0]
+    if isinstance(cause := first.get("ctx", {}).get("error"), UserError):
+        return str(cause)  # a sentence already
     name = " ".join(str(part) for part in first["loc"]) or "request"
     if first["type"] == "missing":
         return f"{name} is missing."

@@ -12,14 +12,16 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from pydantic import ValidationError
 
 from ddpm_core.checkpoints.atomic import UnwritableError
 from ddpm_core.diffusion.diffuser import Diffuser
 from ddpm_core.diffusion.prediction import to_eps, training_target
-from ddpm_core.errors import UserError
+from ddpm_core.errors import UserError, complaint
 from ddpm_core.images.crop import Frame
 from ddpm_core.images.files import PictureError, open_picture
 from ddpm_core.images.masks import check_choice, face_mask
+from ddpm_core.inspection.points import PointsRequest
 from ddpm_core.machine import resolve_precision
 from ddpm_core.networks.unet import UNet
 from ddpm_core.pipeline import LatentDiffusion
@@ -121,3 +123,12 @@ def test_a_model_of_no_known_framing_is_refused(tiny_model: LatentDiffusion) -> 
     parts = (tiny_model.codec, tiny_model.denoiser, tiny_model.diffuser, tiny_model.size)
     with pytest.raises(UserError, match="there is no framing 'feet'; choose from: any, face"):
         LatentDiffusion(*parts, framing=cast(Any, "feet"))
+
+
+def test_a_sentence_that_a_request_refuses_with_is_told_as_it_is() -> None:
+    with pytest.raises(ValidationError) as refused:
+        PointsRequest(shape="drawn", drawn="[[9, 9], [0, 0]]")
+    assert complaint(refused.value) == "points drawn must lie between -3 and 3, both across and down."
+    with pytest.raises(ValidationError) as refused:
+        PointsRequest(steps=0)
+    assert complaint(refused.value) == "steps should be greater than or equal to 1, not '0'."

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -14,7 +14,7 @@ from pydantic import Field, ValidationError
 from torch import Tensor
 
 from ddpm_core.diffusion.prediction import Prediction, Predictor
-from ddpm_core.diffusion.samplers import last
+from ddpm_core.diffusion.samplers import Step
 from ddpm_core.diffusion.schedules import SCHEDULE_ALIASES, SCHEDULES
 from ddpm_core.errors import UserError, complaint, lookup
 from ddpm_core.images.files import as_rgb
@@ -169,6 +169,11 @@ def compare(grid: Iterable[Place], load: Load, upload: Upload | None = None) -> 
 
     A place that a checkpoint cannot make, for it has no such class or is not there, has a note instead.
     """
+    return (one for one in compare_by_step(grid, load, upload) if one is not None)
+
+
+def compare_by_step(grid: Iterable[Place], load: Load, upload: Upload | None = None) -> Iterator[Made | None]:
+    """As `compare`, with None after every step of a picture on its way, so that it can be left, or wait, in between."""
     models: dict[str, LatentDiffusion] = {}
     for place in grid:
         if place.request is None:
@@ -177,28 +182,31 @@ def compare(grid: Iterable[Place], load: Load, upload: Upload | None = None) -> 
         try:
             if place.checkpoint not in models:
                 model = models[place.checkpoint] = load(place.checkpoint)
-                _made(model, _shortest(place.request), upload)  # what is set up at first is no sampler's fault
+                # What is set up at first is no sampler's fault.
+                yield from _made(model, _shortest(place.request), upload)
             model = models[place.checkpoint]
             calls = CountedCalls()
             counted = model.with_wrapper(calls)
             if place.schedule is not None:
                 counted = under_schedule(counted, place.schedule)
-            picture, seconds = _made(counted, place.request, upload)
+            picture, seconds = yield from _made(counted, place.request, upload)
         except UserError as error:  # a class that one of the checkpoints does not have, say
             yield Made(place, note=str(error))
             continue
         yield Made(place, picture, calls.number, seconds)
 
 
-def _made(model: LatentDiffusion, request: GenerateRequest, upload: Upload | None) -> tuple[Image.Image, float]:
-    """The picture of a request, and the seconds that its steps took."""
+def _made(
+    model: LatentDiffusion, request: GenerateRequest, upload: Upload | None
+) -> Generator[None, None, tuple[Image.Image, float]]:
+    """The picture of a request, and the seconds that its steps took; stops after each of them."""
     if not isinstance(request, InpaintRequest):
-        latent, seconds = _timed(lambda: last(model.generate(request)).latent)
+        latent, seconds = yield from _timed(model.generate(request))
         return model.pictures(latent)[0], seconds
     if upload is None:
         raise UserError("an inpainting needs a picture and what is painted on it.")
     frame = model.frame(request, upload.picture, upload.painted)
-    latent, seconds = _timed(lambda: last(model.inpaint(request, frame.image(), frame.mask())).latent)
+    latent, seconds = yield from _timed(model.inpaint(request, frame.image(), frame.mask()))
     return as_rgb(frame.reduced(model.size).paste(model.pictures(latent)[0])), seconds
 
 
@@ -208,12 +216,19 @@ def _shortest(request: GenerateRequest) -> GenerateRequest:
     return request.model_copy(update=single)
 
 
-def _timed(work: Callable[[], Tensor]) -> tuple[Tensor, float]:
-    began = time.perf_counter()
-    result = work()
-    if result.device.type == "cuda":
-        torch.cuda.synchronize()
-    return result, time.perf_counter() - began
+def _timed(steps: Iterator[Step]) -> Generator[None, None, tuple[Tensor, float]]:
+    """The latent that a run ends on, and the seconds in its steps alone, not those between them."""
+    latent, seconds = torch.empty(0), 0.0
+    while True:
+        began = time.perf_counter()
+        step = next(steps, None)
+        if step is None and latent.device.type == "cuda":
+            torch.cuda.synchronize()  # what its steps have only handed to the device
+        seconds += time.perf_counter() - began
+        if step is None:
+            return latent, seconds
+        latent = step.latent
+        yield
 
 
 def sheet(comparison: CompareRequest, made: Iterable[Made], title: str = "") -> Image.Image:
@@ -288,11 +303,19 @@ def facts(one: Made, comparison: CompareRequest) -> dict[str, Any]:
     return settings | outcome
 
 
-def comparison(name: str, picture: Image.Image, request: ComparisonRequest, load: Load) -> list[Made]:
-    """All places of a comparison by the checkpoint `name`, made; fillings are of a part of the `picture`.
+def comparison(
+    name: str, picture: Image.Image, request: ComparisonRequest, load: Load
+) -> Generator[list[Made], None, list[Made]]:
+    """All places of a comparison by the checkpoint `name`; fillings are of a part of the `picture`.
+
+    Yields those that are made after every step of the next one, and returns all.
 
     Raises:
         UserError: as `places`.
     """
     upload = None if request.region == "none" else Upload(picture, face_mask(request.region, picture))
-    return list(compare(places(request, request.base, name), load, upload))
+    made: list[Made] = []
+    for one in compare_by_step(places(request, request.base, name), load, upload):
+        made += [] if one is None else [one]
+        yield made
+    return made

@@ -240,12 +240,16 @@ class ConditionalModel:
         return Vocabulary(self.words, 0).unknown(prompt) if self.vocabulary is None else self.vocabulary.unknown(prompt)
 
     def notes(self, request: GenerateRequest) -> list[str]:
-        """Sentences on what of a request's prompts is passed over; none if it reads them all."""
-        said = []
+        """Sentences on what of a request's prompts is passed over; none if it reads them all, or refuses any."""
+        said: list[str] = []
+        if self.vocabulary is None:
+            return said
         for prompt in request.prompts.values():
             if words := self.unknown_words(prompt):
                 said.append(f"{self._called} does not know, and passes over: {', '.join(words)[:200]}.")
-            if self.vocabulary and (count := self.vocabulary.beyond(prompt)):
+            elif not self.vocabulary.tokens([prompt]).any():  # emoji alone, or commas
+                said.append(f"{self._called} finds no words in {prompt[:60]!r}, and passes over it.")
+            if count := self.vocabulary.beyond(prompt):
                 most = f"reads {self.vocabulary.length} words and commas at most"
                 said.append(f"{self._called} {most}; the last {count} of the prompt are left out.")
         return list(dict.fromkeys(said))

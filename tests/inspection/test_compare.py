@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
+import time
+
 import numpy as np
 import pytest
 from PIL import Image
 
 from ddpm_core.diffusion.samplers import last
 from ddpm_core.errors import UserError
-from ddpm_core.inspection.compare import MOST_CALLS, TILE, Upload, compare, facts, numbers, places, sheet
+from ddpm_core.inspection.compare import (
+    MOST_CALLS,
+    TILE,
+    Upload,
+    compare,
+    compare_by_step,
+    facts,
+    numbers,
+    places,
+    sheet,
+)
 from ddpm_core.inspection.compare_request import CompareRequest
 from ddpm_core.inspection.rescheduled import under_schedule
 from ddpm_core.pipeline import LatentDiffusion
@@ -36,6 +48,17 @@ def test_every_place_is_the_picture_that_its_settings_make_and_its_calls_are_cou
         "calls": 5,
         "seconds": round(made[3].seconds, 4),
     }
+
+
+def test_it_can_wait_after_every_step_and_that_is_not_counted_as_its_time(tiny_model: LatentDiffusion) -> None:
+    grid = places(asked("steps", "3,4"), GenerateRequest(), "tiny")
+    began, made = time.perf_counter(), []
+    for one in compare_by_step(grid, lambda name: tiny_model):
+        made.append(one)
+        time.sleep(0.2)
+    # One step of what is set up at first, and those of each picture.
+    assert [one is None for one in made] == [True] * 4 + [False] + [True] * 4 + [False]
+    assert sum(one.seconds for one in made if one is not None) < time.perf_counter() - began - 0.2 * len(made)
 
 
 def test_schedules_and_checkpoints_are_compared_by_the_models_that_have_them(tiny_model, class_model) -> None:

@@ -129,3 +129,18 @@ def test_wrappers_stand_around_what_is_shown_a_picture_too(enlarging_model: Late
         enlarging_model.with_condition(condition).with_wrapper(doubled),
     ):
         torch.testing.assert_close(model.predict(z, t).eps, 2 * plain)
+
+
+def test_a_prompt_that_is_refused_is_not_also_said_to_be_passed_over(
+    tiny_model: LatentDiffusion, word_model: LatentDiffusion
+) -> None:
+    asked = GenerateRequest(prompt="a zebra")
+    assert "zebra" in word_model.notes(asked)[0]
+    assert tiny_model.notes(asked) == []
+
+
+@pytest.mark.parametrize("wordless", ["\U0001f600", ", ,", "\0"])
+def test_a_prompt_without_any_word_is_said_to_say_nothing(word_model: LatentDiffusion, wordless: str) -> None:
+    known = word_model.words[0]
+    assert word_model.notes(GenerateRequest(prompt=known)) == []
+    assert "no words" in word_model.notes(GenerateRequest(prompt=known, negative_prompt=wordless))[0]

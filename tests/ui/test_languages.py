@@ -30,6 +30,7 @@ SAME = {  # names, which are the same everywhere
 }  # fmt: skip
 COMPOSED = {  # put together from parts, in ui/training, ui/tabs, ddpm_core and static/everybody.js
     "{name} does not know, and passes over: {words}.",
+    "{name} finds no words in '{text}', and passes over it.",
     "{name} reads {most} words and commas at most; the last {count} of the prompt are left out.",
     "spiral", "moons",  # of ddpm_core/inspection/point_sets.py, as its other shapes
     "Download MP4", "Loss of the autoencoder", "Loss of the denoiser", "Loss of the classifier", "Loss of the guide",

@@ -11,6 +11,7 @@ from ui.api.fields import checkpoint, expose, file, parameters_of
 from ui.errors import build_request_from
 from ui.files import workspace
 from ui.models import Shelf
+from ui.serving.turns import in_turns
 from ui.tabs.inside.view import View, subject
 from ui.tabs.inside.views import VIEWS
 
@@ -32,6 +33,9 @@ def _act(shelf: Shelf, view: View) -> Any:
         request = build_request_from(view.request, given)
         model = shelf.load(given["checkpoint"])
         looked_into: Any = subject(model, given["picture"], request.model_dump()["seed"]) if view.of_a_picture else None
+        if view.sketches is not None:
+            for _ in in_turns(view.sketches(model, looked_into, request)):
+                pass  # nothing is shown on the way, but others have their turn, and who has left is heard
         drawing = view.draw(model, looked_into, request)
         with workspace() as folder:
             yield drawing.save(folder), dict(drawing.numbers)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,9 @@ from PIL import Image
 
 from ddpm_core.diffusion.diffuser import Diffuser
 from ddpm_core.inspection.noising import NoiseRequest
+from ui.api import inside
+from ui.models import Shelf
+from ui.serving.turns import Left
 from ui.tabs.inside.views import VIEWS
 
 
@@ -33,3 +37,23 @@ def test_a_view_answers_with_a_picture_and_its_numbers(client: Client, tmp_path:
     assert Path(own).read_bytes() != Path(path).read_bytes()
     with pytest.raises(AppError, match="T should be less"):
         client.predict(t=1000, api_name="/inside_noise")
+
+
+def test_what_takes_long_has_its_turns_and_ends_where_it_was_left(
+    shelf: Shelf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    taken: list[object] = []
+
+    def left_after_three(steps: Iterable[object]) -> Iterator[object]:
+        for step in steps:
+            if len(taken) == 3:
+                raise Left
+            taken.append(step)
+            yield step
+
+    monkeypatch.setattr(inside, "in_turns", left_after_three)
+    view = VIEWS["compare"]
+    defaults = {name: field.default for name, field in view.request.model_fields.items()}
+    given = defaults | {"seed": 6, "checkpoint": "", "picture": None}
+    with pytest.raises(Left):
+        next(inside._act(shelf, view)(given))

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
+from functools import partial
 from typing import Any
 
 import gradio as gr
@@ -12,7 +13,7 @@ from ddpm_core.images.masks import FACE_PARTS
 from ddpm_core.inspection.compare import (
     ComparisonRequest,
     Made,
-    compare,
+    compare_by_step,
     comparison,
     facts,
     numbers,
@@ -20,7 +21,7 @@ from ddpm_core.inspection.compare import (
     sheet,
 )
 from ddpm_core.inspection.compare_request import COMPARED
-from ddpm_core.inspection.remember import remembered
+from ddpm_core.inspection.remember import finished, remembered_steps
 from ddpm_core.inspection.rescheduled import under_schedule
 from ddpm_core.inspection.subject import Subject
 from ddpm_core.pipeline import LatentDiffusion
@@ -55,27 +56,41 @@ def draw(model: LatentDiffusion, subject: Subject, request: ComparisonRequest) -
 
 
 def sketches(model: LatentDiffusion, subject: Subject, request: ComparisonRequest) -> Iterator[Callable[[], str]]:
-    """What is being done."""
+    """The pictures that are made already, and how many there will be."""
     pictures = len(request.values("across")) * len(request.values("down"))
-    yield lambda: note(f"Making {pictures} pictures, the first time only …")
+
+    def so_far(made: list[Made]) -> str:
+        said = f"{len(made)} of {pictures} pictures are made" if made else f"Making {pictures} pictures"
+        return _grid(request, made) + note(f"{said}, the first time only …")
+
+    for made in making(model, subject, request):
+        yield partial(so_far, made)
 
 
-@remembered(8)
-def made_before(model: LatentDiffusion, subject: Subject, request: ComparisonRequest) -> list[Made]:
-    """The pictures of a comparison; other checkpoints are those that lie beside the model's own."""
+@remembered_steps(8)
+def making(
+    model: LatentDiffusion, subject: Subject, request: ComparisonRequest
+) -> Generator[list[Made], None, list[Made]]:
+    """The pictures of a comparison, as `comparison`; other checkpoints are those that lie beside the model's own."""
 
     def load(name: str) -> LatentDiffusion:
         if name == model.name or model.folder is None:
             return model
         return Shelf(model.folder.resolve().parent, model.name, str(model.device)).load(name)
 
-    return comparison(model.name, subject.picture, request, load)
+    return (yield from comparison(model.name, subject.picture, request, load))
+
+
+def made_before(model: LatentDiffusion, subject: Subject, request: ComparisonRequest) -> list[Made]:
+    """All of them at once, if they are not remembered."""
+    return finished(making(model, subject, request))
 
 
 def _grid(request: ComparisonRequest, made: list[Made]) -> str:
+    """The rows that have begun."""
     columns = len(request.values("across"))
     rows = []
-    for row, value in enumerate(request.values("down")):
+    for row, value in enumerate(request.values("down")[: -(-len(made) // columns)]):
         cells = []
         for one in made[row * columns : (row + 1) * columns]:
             across = f"{request.across} {request.values('across')[one.place.column]}"
@@ -121,6 +136,6 @@ VIEW = View(
         "region": choice("Fill a part of the picture", [("no", "none"), *((name, name) for name in FACE_PARTS)]),
     },
     FORMULA,
-    (places, compare, under_schedule),
+    (places, compare_by_step, under_schedule),
     sketches=sketches,
 )

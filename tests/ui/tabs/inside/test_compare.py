@@ -16,7 +16,7 @@ from ddpm_core.inspection.compare import ComparisonRequest, numbers
 from ddpm_core.inspection.subject import subject_of_seed
 from ddpm_core.pipeline import LatentDiffusion
 from ddpm_core.requests import GenerateRequest
-from ui.tabs.inside.compare import VIEW, made_before
+from ui.tabs.inside.compare import VIEW, made_before, sketches
 from ui.tabs.inside.draw import data_uri
 from ui.tabs.inside.view import Drawing
 
@@ -35,6 +35,18 @@ def test_what_is_shown_is_what_was_made(draw: Callable[..., Drawing], model: Lat
     alone = last(model.generate(GenerateRequest(seed=3, steps=2, sampler="ddim"))).latent
     assert np.array_equal(np.asarray(made[1].picture), np.asarray(model.pictures(alone)[0]))
     assert Image.open(drawn.save(tmp_path)).format == "PNG"
+
+
+def test_what_is_made_already_is_shown_on_the_way(model: LatentDiffusion) -> None:
+    request = ComparisonRequest(seed=4, **GRID)  # type: ignore[arg-type]
+    subject = subject_of_seed(model, 4)
+    shown = [sketch() for sketch in sketches(model, subject, request)]
+    assert "Making 4 pictures" in shown[0]
+    counts = [one.count("<img") for one in shown]
+    assert counts == sorted(counts)
+    assert set(counts) == {0, 1, 2, 3, 4}
+    assert "3 of 4 pictures are made" in shown[counts.index(3)]
+    assert [sketch() for sketch in sketches(model, subject, request)] == []  # remembered
 
 
 def test_fillings_of_the_picture_are_compared_too(draw: Callable[..., Drawing]) -> None:
