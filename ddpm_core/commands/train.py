@@ -28,7 +28,7 @@ from ddpm_core.training.pictures import Pictures, introduced, name_in, read_pict
 from ddpm_core.training.presets import PRESETS
 from ddpm_core.training.record.progress import StageBar
 from ddpm_core.training.settings import GROUPS, STAGES, StageName, TrainRequest
-from ddpm_core.training.stages.run import run_stage
+from ddpm_core.training.stages.run import free_place, run_stage
 
 
 @takes(TrainRequest, groups=GROUPS)
@@ -76,6 +76,8 @@ def main(
                 process_group(world, pick_device(request.device)),
                 stop_on_signals(stop),
             ):
+                for stage in request.stages:
+                    free_place(stage, request)  # said before many pictures are read, not after
                 pictures = read_pictures(request, watch, world, tqdm.write)
                 if world.is_main:
                     introduce(request, pictures)

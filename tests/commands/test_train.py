@@ -36,6 +36,7 @@ def test_training_writes_a_checkpoint_that_is_listed_and_samples(
     assert "Traceback" not in done.stderr
     assert "23 pictures to train on, 1 held out." in done.stdout
     assert f"Done: {out}" in done.stdout
+    assert "On 1 held-out picture, which was never learned from" in (out / "README.md").read_text(encoding="utf-8")
     assert folders.list_checkpoints(out.parent) == ["mine"]
     assert call(sample.main, "--checkpoint", out, "--steps", 2, "--out", tmp_path).status == 0
     assert (tmp_path / "0.png").is_file()
@@ -60,6 +61,7 @@ def test_training_twice_into_one_folder_is_refused(
     assert outcome.status == 2
     assert outcome.err.splitlines()[-1].startswith("Error: ")
     assert "--resume" in outcome.err.splitlines()[-1]
+    assert "to train on" not in outcome.out  # many pictures take minutes to read
 
 
 def test_one_stage_alone_then_the_other_then_more_of_it(call, picture_folder: Path, tmp_path: Path) -> None:

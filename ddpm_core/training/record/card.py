@@ -156,8 +156,9 @@ def _measured(rows: Record, runs: Record, distilled: bool) -> list[str]:
     if not found:
         return ["No pictures were held out, so nothing was measured."]
     held_out = {run["held_out"] for each in runs.values() for run in each[-1:] if "held_out" in run}
-    count = f"{held_out.pop():,} held-out pictures" if len(held_out) == 1 else "held-out pictures"
-    lines = [f"On {count}, which were never learned from, as the run recorded it:"]
+    number = held_out.pop() if len(held_out) == 1 else None
+    many = "held-out picture, which was" if number == 1 else "held-out pictures, which were"
+    lines = [f"On {'' if number is None else f'{number:,} '}{many} never learned from, as the run recorded it:"]
     if runs["vae"] and (some := runs["vae"][-1].get("measured")):
         lines = [f"{lines[0][:-1]}; the autoencoder on {some} of them, always the same:"]
     lines.append(_table(["measure", "value", "after iteration"], found))
