@@ -98,7 +98,7 @@ def find(data: Path, classes: str = AUTO, fraction: float = HELD_OUT_FRACTION) -
         else:
             found = in_folder(data, listing)
     elif not data.exists():
-        raise PictureError(f"{data} does not exist; --data needs {ACCEPTED}.")
+        raise PictureError(f"{data} does not exist; name {ACCEPTED}.")
     elif name.endswith(".npz"):
         return _in_arrays(data, classes, fraction)
     elif is_archive(data):
@@ -107,7 +107,7 @@ def find(data: Path, classes: str = AUTO, fraction: float = HELD_OUT_FRACTION) -
         found, how = _in_parquet([data], classes)
     else:
         kind = "is a single picture" if data.suffix.lower() in SUFFIXES else "is not a folder"
-        raise PictureError(f"{data} {kind}; --data needs {ACCEPTED}.")
+        raise PictureError(f"{data} {kind}; name {ACCEPTED}.")
     entries, unused = found.entries, _unused(found.unused)
     if not entries:
         raise PictureError(

@@ -171,8 +171,11 @@ def test_what_is_no_data_is_refused_by_what_it_is(tmp_path: Path) -> None:
         "0.png": "is a single picture",
         "notes.txt": "is not a folder",
     }.items():
-        with pytest.raises(PictureError, match=rf"{name} {words}; .*folder of pictures.*\.zip or \.tar.*\.parquet"):
+        with pytest.raises(
+            PictureError, match=rf"{name} {words}; .*folder of pictures.*\.zip or \.tar.*\.parquet"
+        ) as told:
             find(tmp_path / name)
+        assert "--data" not in str(told.value)  # the studio names its folder by another flag
 
 
 # Archives
