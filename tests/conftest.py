@@ -50,10 +50,13 @@ def shake(model: nn.Module, seed: int = 0, scale: float = 0.1) -> nn.Module:
 
 @pytest.fixture(scope="session", autouse=True)
 def one_thread() -> Iterator[None]:
-    """Tensors are tiny here: a second thread costs more than it brings."""
+    """Tensors are tiny here: a second thread costs more than it brings, also in what tests start beside each other."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
-    yield
+    with pytest.MonkeyPatch.context() as patch:
+        if "PYTEST_XDIST_WORKER" in os.environ:
+            patch.setenv("OMP_NUM_THREADS", "1")
+        yield
     torch.set_num_threads(threads)
 
 
