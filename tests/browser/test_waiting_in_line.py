@@ -7,9 +7,11 @@ from collections.abc import Callable
 
 from playwright.sync_api import Page, expect
 
-from tests.browser.actions import LONG, advanced, number, run
+from tests.browser.actions import LONG, advanced, drawn, number, run, stroke, tab
 from tests.browser.conftest import DESKTOP, App
 from tests.visitor import Visitor
+
+BUSY = "The studio is busy: as many as may wait are waiting, 1. Try again in a minute."
 
 
 def test_who_waits_sees_a_place_and_who_is_refused_a_sentence(
@@ -29,10 +31,14 @@ def test_who_waits_sees_a_place_and_who_is_refused_a_sentence(
         page.locator("#generate-stop").click()
         third.ask("generate", steps=999, count=8)
         page.locator("#generate-run").click()
-        expect(bar).to_have_text(
-            "The studio is busy: as many as may wait are waiting, 1. Try again in a minute.", timeout=LONG
-        )
+        expect(bar).to_have_text(BUSY, timeout=LONG)
         expect(page.locator("#generate-run")).to_be_visible()
+        tab(page, "Inpaint")
+        drawn(page)
+        stroke(page, (0.4, 0.4), (0.6, 0.6))
+        expect(page.locator("#inpaint-bar p")).to_have_text(BUSY)  # nobody pressed for the draft; no notice is needed
+        expect(page.locator(".toast-body")).to_have_count(0)
+        tab(page, "Generate")
         given = {"session_hash": first.session, "fn_index": first.numbers["generate"], "event_id": before}
         first.http.post("/gradio_api/cancel", json=given).raise_for_status()
         next(third.events())  # and gone

@@ -22,6 +22,7 @@ def announced(
     expects: Callable[..., int] | None = None,
     asks: Callable[..., ModelRequest] | None = None,
     only_newest: bool = False,
+    refused: Callable[..., dict[Any, Any]] | None = None,
 ) -> Handler:
     """The handler, with what the line and the log want to know of it.
 
@@ -32,12 +33,16 @@ def announced(
         asks: what its inputs ask for, if it may be made in one batch with what others ask for: a handler that walks
             through the steps of `together.generated`. Raises likewise.
         only_newest: whether the page asks for it by itself, again and again, so that only its newest request is worth
-            anything. An older one that still waits is answered without a change, and so is one that would be refused.
+            anything. An older one that still waits is answered without a change.
+        refused: what the page shows, by component, where the newest is not taken; of the sentence that says why, and
+            its inputs as they come from the page. All else stays as it is.
     """
     setattr(handler, "kind", kind)  # noqa: B010
     setattr(handler, "only_newest", only_newest)  # noqa: B010
     if expects is not None:
         setattr(handler, "expects", expects)  # noqa: B010
+    if refused is not None:
+        setattr(handler, "refused", refused)  # noqa: B010
     if asks is not None:
         setattr(handler, "asks", asks)  # noqa: B010
     return handler

@@ -31,6 +31,18 @@ def only_newest(fn: Any) -> bool:
     return getattr(fn.fn, "only_newest", False)
 
 
+def shown_if_refused(event: Event, sentence: str) -> dict[Any, Any]:
+    """What a page shows, by component, of a request that is not taken (`announced`); nothing where it does not say."""
+    told = getattr(event.fn.fn, "refused", None)
+    if told is None or event.data is None:
+        return {}
+    try:
+        shown: dict[Any, Any] = told(sentence, *event.data.data)
+    except Exception:  # whatever programs send, nothing is to be told of it
+        return {}
+    return shown
+
+
 def calls_of(event: Event) -> int:
     """Calls of the model that a request asks for, one picture each; 1 where that is not known."""
     expects = getattr(event.fn.fn, "expects", None)

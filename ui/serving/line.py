@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from types import MappingProxyType
 from typing import Any, NoReturn
 
 import gradio as gr
@@ -34,6 +35,7 @@ from ui.serving.events import (
     model_request_in,
     model_request_of,
     only_newest,
+    shown_if_refused,
     tag_of,
 )
 from ui.serving.metrics import Metrics
@@ -47,6 +49,7 @@ LANES = 2  # a long request and a short one beside it
 OF_A_PAGE = 24  # of these at a time; they are quick, and there are several at once
 STAYS = 300.0  # seconds that a visitor counts as one after a request
 COME_BACK = 10  # seconds after which one who was refused may try again
+NOTHING: Mapping[Any, Any] = MappingProxyType({})
 OUTCOMES = {"success": "done", "cancelled": "stopped"}  # by what Gradio says
 
 CLOSING = "The studio is closing for a moment; what is on your page stays. Try again soon."
@@ -122,9 +125,9 @@ class Line(Queue):
         event = self.event_ids_to_events.get(str(answer[1])) if answer[0] and fn.concurrency_id == MODEL else None
         if event is None:
             return answer
-        if refusal:  # of what nobody asked for, a draft say, nobody has to hear
+        if refusal:  # of what the page asked for by itself, a draft say: no notice, and nothing is lost
             self.metrics.refused(kind_of(fn), refusal[0])
-            self._leave_unchanged(event)
+            self._leave_unchanged(event, shown_if_refused(event, refusal[1]))
             return answer
         self.seen[event.session_hash] = self.clock()
         if only_newest(fn):
@@ -155,11 +158,11 @@ class Line(Queue):
             return "visitors", VISITORS.format(count=self.settings.max_visitors)
         return None
 
-    def _leave_unchanged(self, event: Event) -> None:
-        """Answer a request that waits at once: all that it could change stays as it is."""
+    def _leave_unchanged(self, event: Event, but: Mapping[Any, Any] = NOTHING) -> None:
+        """Answer a request that waits at once: all that it could change stays as it is, `but` for these components."""
         self.event_queue_per_concurrency_id[MODEL].queue.remove(event)
         self.event_ids_to_events.pop(event._id, None)
-        data = [None if isinstance(shown, gr.State) else gr.skip() for shown in event.fn.outputs]
+        data = [None if isinstance(out, gr.State) else but.get(out, gr.skip()) for out in event.fn.outputs]
         self.send_message(event, ProcessCompletedMessage(output={"data": data, "is_generating": False}, success=True))
 
     def _refuse(self, fn: Any, reason: str, sentence: str) -> NoReturn:

@@ -99,14 +99,17 @@ class InpaintTab:
         # The editor reports itself several times while it opens, and the page asks for a draft each time.
         drafting = gr.on(
             [self.editor.input, seed.change, region.input, grow.change, feather.change, crop.input, label.input],
-            announced(draft, "draft", lambda *values: InpaintRequest(**DRAFT).model_calls, only_newest=True),
+            announced(
+                draft, "draft", lambda *values: InpaintRequest(**DRAFT).model_calls, only_newest=True,
+                refused=lambda sentence, live, *_: {self.view.bar: status(sentence)} if live else {},
+            ),
             [live, self.answered, *given],
             [*shows, self.view.bar],
             js=IF_IDLE,
             trigger_mode="always_last",
             **PAGE_ONLY,
             **ONE_AT_A_TIME,
-        )
+        )  # fmt: skip
         run = Run(
             self._run, given, [*shows, self.last], supersedes=[drafting],
             expects=lambda checkpoint, picture, editor, *values: self._calls(values),

@@ -42,7 +42,8 @@ class Studio:
             page_only.click(lambda: 2, None, said, **ONE_AT_A_TIME)
             batched = announced(partial(work), "try", lambda calls: int(calls), asks)
             asked.submit(batched, asked, said, **ONE_AT_A_TIME)
-            draft = announced(partial(work), "draft", lambda calls: int(calls), only_newest=True)
+            told = {"only_newest": True, "refused": lambda sentence, calls: {said: sentence} if calls else {}}
+            draft = announced(partial(work), "draft", lambda calls: int(calls), **told)  # type: ignore[arg-type]
             asked.input(draft, asked, [said, gr.State()], **ONE_AT_A_TIME)
         self.model, self.plain, self.small, self.batched, self.draft = page.fns
         self.time = 0.0
@@ -116,7 +117,7 @@ def test_what_a_page_does_by_itself_is_no_part_of_its_share() -> None:
     studio.ask("b", fn=studio.small)
 
 
-def test_of_the_drafts_that_a_page_asks_for_by_itself_the_newest_is_made_and_none_refused() -> None:
+def test_of_the_drafts_that_a_page_asks_for_by_itself_the_newest_is_made_or_told_why_not() -> None:
     """An editor that opens reports itself five times: more than a visitor's share, and nothing to be told of it."""
     studio = Studio(per_visitor=1, max_waiting=3)
     studio.ask("a")
@@ -130,9 +131,12 @@ def test_of_the_drafts_that_a_page_asks_for_by_itself_the_newest_is_made_and_non
     studio.ask("c")
     studio.refused("d")  # the line is full
     late = studio.ask("d", 7, fn=studio.draft)
-    assert studio.answers("d") == {late: [gr.skip(), None]}
+    sentence = "The studio is busy: as many as may wait are waiting, 3. Try again in a minute."
+    assert studio.answers("d") == {late: [sentence, None]}
+    unasked = studio.ask("d", 0, fn=studio.draft)
+    assert studio.answers("d") == {unasked: [gr.skip(), None]}
     assert len(studio.line) == 3
-    assert studio.line.metrics.registry.get_sample_value("studio_refusals_total", {"reason": "full"}) == 2
+    assert studio.line.metrics.registry.get_sample_value("studio_refusals_total", {"reason": "full"}) == 3
 
 
 def test_this_machines_own_address_is_no_visitors() -> None:
