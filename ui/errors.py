@@ -51,9 +51,15 @@ def build_request(kind: type[RequestT], model: LatentDiffusion | None = None, **
     except ValidationError as error:
         sentence = complaint(error)
         raise Problem(sentence[0].upper() + sentence[1:]) from None
-    if isinstance(request, GenerateRequest) and (too_long := too_much(request)):
-        raise Problem(too_long)
+    if isinstance(request, GenerateRequest):
+        refuse_too_much(request)
     return request
+
+
+def refuse_too_much(request: GenerateRequest, windows: int = 1) -> None:
+    """Raise `Problem` where a request would take too long (`ui.serving.limits.too_much`)."""
+    if too_long := too_much(request, windows):
+        raise Problem(too_long)
 
 
 def build_request_from(

@@ -7,11 +7,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from PIL import Image
+
 from ddpm_core.checkpoints.atomic import CheckpointError
 from ddpm_core.checkpoints.folders import enlarges, enlarging, files, list_checkpoints
 from ddpm_core.checkpoints.hub import Repository, without_front_matter
-from ddpm_core.checkpoints.native import CARD
+from ddpm_core.checkpoints.native import CARD, read_config
 from ddpm_core.cli import CHECKPOINT
+from ddpm_core.diffusion.concatenation import windows
+from ddpm_core.images.enlargement import Enlargement
 from ddpm_core.machine import pick_device
 from ddpm_core.pipeline import LatentDiffusion
 
@@ -81,6 +85,24 @@ class Shelf:
         if name and name not in names:
             raise CheckpointError(f"{name[:60]!r} does not enlarge pictures; choose from: {', '.join(names)}.")
         return self._loaded(name or names[0])
+
+    def windows(self, picture: str, name: str | None = None) -> int:
+        """By how many windows a picture is enlarged by the checkpoint of that name, or the first there is.
+
+        Neither is read but for its head: the line asks, which must not wait for a disk.
+
+        Raises:
+            CheckpointError: the checkpoint cannot be used.
+            UserError: the picture is too large.
+            OSError: it is none.
+        """
+        config = read_config(self._folder(name or self.enlarging()[0]))
+        assert config.conditioning is not None
+        side = config.size // config.conditioning.factor
+        with Image.open(picture) as opened:
+            width, height = opened.size
+        Enlargement.refuse_too_large(width, height, side)
+        return windows(max(width, side), max(height, side), side)
 
     def _all(self) -> list[str]:
         return sorted({*list_checkpoints(self.root), *self.fetched})

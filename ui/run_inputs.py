@@ -8,11 +8,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 from PIL import Image
 
+from ddpm_core.diffusion.concatenation import windows
 from ddpm_core.diffusion.samplers import Step
 from ddpm_core.images.crop import Frame
 from ddpm_core.images.files import to_tensor
 from ddpm_core.pipeline import LatentDiffusion
 from ddpm_core.requests import EditRequest, EnlargeRequest, GenerateRequest, InpaintRequest
+from ui.errors import refuse_too_much
 from ui.files import opened_upload
 from ui.serving.together import generated
 
@@ -63,6 +65,7 @@ class RunInputs:
         if isinstance(self.request, EnlargeRequest):
             assert self.picture is not None
             sheet = model.enlargement(original or opened_upload(self.picture))
+            refuse_too_much(self.request, windows(*sheet.size, sheet.side))
             return model.enlarge(self.request, sheet.image()), sheet.cut
         if type(self.request) is GenerateRequest:
             return generated(model, self.request), _as_it_is

@@ -95,7 +95,7 @@ def main(
     with trainings:
         line = line_of(page)
         compiled = partial(_wait_for, compiling)
-        line.pace.begin(line.metrics.warmed_up(shelf.load(shelf.first), compiled=compiled))
+        line.pace.begin(*line.metrics.warmed_up(shelf.load(shelf.first), compiled=compiled))
         block_until_told(page, told, settings.grace)
     leave()
 

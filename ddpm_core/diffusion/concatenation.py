@@ -7,6 +7,7 @@ their wrappers and samplers need not know.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 import torch
@@ -82,6 +83,11 @@ class Windowed:
                 weights[window] += weight
         assert total is not None
         return total / weights
+
+
+def windows(width: int, height: int, side: int) -> int:
+    """How many windows of `side` cover as much, in cells or in pixels: calls of the network a step (`Windowed`)."""
+    return math.prod(len(list(starts(extent, side))) for extent in (width, height))
 
 
 def starts(extent: int, side: int) -> Iterator[int]:

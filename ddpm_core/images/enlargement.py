@@ -39,17 +39,27 @@ class Enlargement:
             UserError: it is too large.
         """
         picture = as_rgb(upload)
-        if max(picture.size) > MOST * side:
-            width, height = picture.size
+        cls.refuse_too_large(*picture.size, side)
+        return cls(picture, factor, side, multiple)
+
+    @staticmethod
+    def refuse_too_large(width: int, height: int, side: int) -> None:
+        """Raise `UserError` for a picture of that size where pictures of `side` are what the model takes at once."""
+        if max(width, height) > MOST * side:
             raise UserError(
                 f"The picture is {width} x {height} pixels, and {MOST * side} a side are the most that can be enlarged "
                 "here; cut out what matters, or make it smaller first."
             )
-        return cls(picture, factor, side, multiple)
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height of what the model is given."""
+        width, height = (max(self.side, -(-extent // self.multiple) * self.multiple) for extent in self.picture.size)
+        return width, height
 
     def image(self) -> Tensor:
         """What the model is given: (1, 3, H, W) in [-1, 1]."""
-        width, height = (max(self.side, -(-extent // self.multiple) * self.multiple) for extent in self.picture.size)
+        width, height = self.size
         right, below = width - self.picture.width, height - self.picture.height
         return F.pad(to_tensor(self.picture), (0, right, 0, below), mode="replicate")
 

@@ -8,8 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from ddpm_core.diffusion.concatenation import Conditioned, Windowed, starts, with_augmentation
-from ddpm_core.diffusion.prediction import PredictionType
+from ddpm_core.diffusion.concatenation import Conditioned, Windowed, starts, windows, with_augmentation
 
 
 class Sum:
@@ -53,6 +52,19 @@ def test_what_is_asked_window_by_window_is_what_a_local_network_says_of_the_whol
     output = Windowed(network, 8)(noisy, torch.ones(1))
     torch.testing.assert_close(output, noisy[:, :2] + noisy[:, 2:4])
     assert network.shapes == {(1, 4, 8, 8)}
+
+
+def test_windows_are_counted_alike_in_cells_and_in_pixels() -> None:
+    calls: list[int] = []
+
+    class Counted(Sum):
+        def __call__(self, noisy: Tensor, t: Tensor, *asked: Tensor | None) -> Tensor:
+            calls.append(1)
+            return super().__call__(noisy, t)
+
+    Windowed(Counted(), 8)(torch.randn(1, 4, 13, 21), torch.ones(1))
+    assert windows(21, 13, 8) == windows(4 * 21, 4 * 13, 4 * 8) == len(calls) == 8
+    assert windows(8, 8, 8) == 1
 
 
 def test_where_windows_disagree_the_one_further_from_its_border_counts_more() -> None:

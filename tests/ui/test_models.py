@@ -6,10 +6,14 @@ import shutil
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from ddpm_core.checkpoints.atomic import CheckpointError
 from ddpm_core.checkpoints.hub import Repository
 from ddpm_core.checkpoints.native import CARD
+from ddpm_core.diffusion.concatenation import windows
+from ddpm_core.errors import UserError
+from ddpm_core.pipeline import LatentDiffusion
 from tests.conftest import write_enlarging_checkpoint
 from ui.models import Shelf, parameter_count
 
@@ -49,6 +53,19 @@ def test_those_that_enlarge_stand_apart(own_checkpoint: Path) -> None:
         shelf.load_enlarging("own")
     with pytest.raises(CheckpointError, match=r"larger enlarges pictures, .* choose from: own\."):
         Shelf.around(larger, "cpu")
+
+
+def test_it_is_known_by_how_many_windows_a_picture_is_enlarged(own_checkpoint: Path, tmp_path: Path) -> None:
+    larger = write_enlarging_checkpoint(own_checkpoint.with_name("larger"))  # takes 16 pixels a side at once
+    shelf, model = Shelf.around(own_checkpoint, "cpu"), LatentDiffusion.load(larger, "cpu")
+    for size, known in (((9, 16), 1), ((17, 16), 2), ((64, 64), 25)):
+        picture = Image.new("RGB", size)
+        picture.save(tmp_path / "small.png")
+        sheet = model.enlargement(picture)
+        assert shelf.windows(str(tmp_path / "small.png")) == windows(*sheet.size, sheet.side) == known
+    Image.new("RGB", (65, 64)).save(tmp_path / "small.png")
+    with pytest.raises(UserError, match="64 a side are the most"):
+        shelf.windows(str(tmp_path / "small.png"), "larger")
 
 
 def test_no_name_leads_off_the_shelf(own_checkpoint: Path) -> None:

@@ -81,6 +81,7 @@ def expose(
     returns: str,
     request_of: Callable[[dict[str, Any]], GenerateRequest] | None = None,
     in_batches: bool = False,
+    windows: Callable[[dict[str, Any]], int] = lambda given: 1,
 ) -> None:
     """Register `act` under its name, its docs made from its docstring and what is `given`.
 
@@ -92,6 +93,7 @@ def expose(
         returns: what it answers.
         request_of: the request in what it is given, by which the line knows how long it takes; None if it takes no run.
         in_batches: whether it may be made in one batch with what others ask for (`events.announced`).
+        windows: by how many the model works on what it is given, each of them a call; may raise what it likes.
     """
     names = list(dict.fromkeys([*first.split(), *given]))
 
@@ -107,7 +109,8 @@ def expose(
     components = [given[name].component for name in names]
 
     def expects(*values: Any) -> int:
-        return request_of(dict(zip(names, values, strict=True))).model_calls if request_of else 1
+        by_name = dict(zip(names, values, strict=True))
+        return request_of(by_name).model_calls * windows(by_name) if request_of else 1
 
     def asks(*values: Any) -> ModelRequest:
         assert request_of is not None

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import gradio as gr
+from gradio.utils import get_upload_folder
 from PIL import Image
 
 from ddpm_core.diffusion.samplers import last
@@ -20,6 +21,7 @@ from ui.files import workspace
 from ui.models import Shelf
 from ui.results import save
 from ui.run_inputs import RunInputs
+from ui.serving.guard import is_served
 from ui.serving.turns import in_turns
 
 
@@ -51,7 +53,14 @@ def expose_pictures(
     expose(
         act, door, {**parameters_of(kind), **checkpoint(), **files}, first, gr.Files(label="pictures"), returns,
         partial(build_request_from, kind), in_batches=kind is GenerateRequest,
+        windows=partial(_windows, shelf) if kind is EnlargeRequest else lambda given: 1,
     )  # fmt: skip
+
+
+def _windows(shelf: Shelf, given: Mapping[str, Any]) -> int:
+    """By how many windows an upload is enlarged; of what was sent before it is looked at: no other file is opened."""
+    path = given["picture"]["path"]
+    return shelf.windows(path, given["checkpoint"]) if is_served(path, Path(get_upload_folder())) else 1
 
 
 def made_and_saved(

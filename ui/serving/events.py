@@ -6,7 +6,9 @@ from contextlib import suppress
 from ipaddress import ip_address
 from typing import Any
 
+import gradio as gr
 from gradio.queueing import Event
+from gradio.state_holder import StateHolder
 
 from ui.serving.together import Batch, ModelRequest
 
@@ -43,15 +45,32 @@ def shown_if_refused(event: Event, sentence: str) -> dict[Any, Any]:
     return shown
 
 
-def calls_of(event: Event) -> int:
-    """Calls of the model that a request asks for, one picture each; 1 where that is not known."""
+def calls_of(event: Event, states: StateHolder | None = None) -> int:
+    """Calls of the model that a request asks for, one picture each; 1 where that is not known.
+
+    Args:
+        states: what the server keeps for its pages.
+    """
     expects = getattr(event.fn.fn, "expects", None)
     if expects is None or event.data is None:
         return 1
     try:
-        return int(expects(*event.data.data))
+        return int(expects(*_inputs_of(event, states)))
     except Exception:  # whatever programs send, its handler says what is wrong with it
         return 1
+
+
+def _inputs_of(event: Event, states: StateHolder | None) -> list[Any]:
+    """What a handler is going to be given: what was sent, and for what a page leaves with the server, that."""
+    sent, inputs = event.data.data, getattr(event.fn, "inputs", ())  # type: ignore[union-attr]
+    if states is None or not any(isinstance(block, gr.State) for block in inputs):
+        return sent
+    known = event.session_hash in states  # asked first, for asking for one that is not there makes it
+
+    def kept(block: gr.State) -> Any:
+        return states[event.session_hash].get(block._id, block.value) if known else block.value
+
+    return [kept(block) if isinstance(block, gr.State) else value for block, value in zip(inputs, sent, strict=True)]
 
 
 def model_request_of(event: Event) -> ModelRequest | None:

@@ -12,12 +12,17 @@ MOST_CALLS = 16_000  # of the model, a picture each: 8 pictures in all steps, by
 MOST_PIXELS = 50_000_000  # of an upload or a mask, about 150 MB when opened
 
 
-def too_much(request: GenerateRequest) -> str | None:
-    """What is wrong with a request that would take too long, as a sentence; None if nothing is."""
-    if request.model_calls <= MOST_CALLS:
+def too_much(request: GenerateRequest, windows: int = 1) -> str | None:
+    """What is wrong with a request that would take too long, as a sentence; None if nothing is.
+
+    Args:
+        windows: by which the model works on its picture, each of them a call (`concatenation.windows`).
+    """
+    calls = request.model_calls * windows
+    if calls <= MOST_CALLS:
         return None
     return (
-        f"This would take {request.model_calls:,} calls of the model, and {MOST_CALLS:,} are the most for one request; "
+        f"This would take {calls:,} calls of the model, and {MOST_CALLS:,} are the most for one request; "
         f"take fewer steps or fewer pictures."
     )
 

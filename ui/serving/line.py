@@ -171,7 +171,8 @@ class Line(Queue):
 
     def _line_up(self, event: Event) -> None:
         line, session = self.event_queue_per_concurrency_id[MODEL].queue, event.session_hash
-        event.calls, event.model_request = calls_of(event), model_request_of(event)  # type: ignore[attr-defined]
+        states = getattr(self.server_app, "state_holder", None)
+        event.calls, event.model_request = calls_of(event, states), model_request_of(event)  # type: ignore[attr-defined]
         ahead = (tag_of(one) + calls_in(one) for one in line if one.session_hash == session and one is not event)
         event.tag = max(self.now, self.finish.get(session, 0.0), *ahead)  # type: ignore[attr-defined]
         line.sort(key=tag_of)

@@ -1,7 +1,8 @@
 """How long it takes: seconds of a request by what was seen of others, and when each that waits will be ready.
 
 A request takes a time of its kind for reading, writing and drawing, and a time per call of the model. The second is
-measured as the app starts, so that the first who waits is told something, too; the first is learnt from what was made.
+measured as the app starts, alone and in a batch, so that the first who waits is told something, too; the first is
+learnt from what was made.
 """
 
 from __future__ import annotations
@@ -23,11 +24,14 @@ class Pace:
 
     def __init__(self) -> None:
         self._all: deque[tuple[int, float]] = deque(maxlen=SEEN)
+        self._batched_share = 1.0  # of the time of a call, that one takes in a batch
         self._kinds: dict[Hashable, deque[tuple[int, float]]] = defaultdict(lambda: deque(maxlen=OF_A_KIND))
 
-    def begin(self, per_call: float) -> None:
-        """Seconds per call of the model, as measured before anything was asked."""
+    def begin(self, per_call: float, batched: float | None = None) -> None:
+        """Seconds per call of the model, alone and for each of a batch, as measured before anything was asked."""
         self._all.append((BEGINS_WITH, BEGINS_WITH * per_call))
+        if batched is not None:
+            self._batched_share = min(1.0, batched / per_call)
 
     def note(self, kind: Hashable, calls: int, seconds: float, batched: bool = False) -> None:
         """A request was made. What is made in batches says nothing of the pace of others."""
@@ -45,6 +49,8 @@ class Pace:
                 pace = min(pace, _per_call(seen))
                 # With a zero among them: the first of its kind compiles what later ones do not.
                 beside = max(0.0, median_low([0.0, *(took - pace * made for made, took in seen)]))
+        if batched and not self._kinds.get((kind, True)):
+            pace *= self._batched_share
         return beside + pace * calls
 
 

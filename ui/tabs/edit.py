@@ -105,7 +105,7 @@ class EditTab:
             self._enlarge,
             [self.view.results, self.view.chosen, self.picture, seed],
             self.view.parts,
-            expects=lambda results, chosen, picture, seed: build_request(EnlargeRequest, seed=seed).model_calls,
+            expects=self._calls_to_enlarge,
             button=self.enlarge,
         )
         control.wire(self.view.bar, edit, enlarge)
@@ -208,13 +208,17 @@ class EditTab:
         steps = model.edit(request, to_tensor(square))
         yield from run_with_previews(steps, request.calls, self.view.bar, preview, result)
 
+    def _calls_to_enlarge(self, results: Results | None, chosen: int, picture: str | None, seed: float | None) -> int:
+        request = build_request(EnlargeRequest, seed=seed)
+        return request.model_calls * self.shelf.windows(str(_shown(results, chosen, picture)))
+
     def _enlarge(
         self, results: Results | None, chosen: int, picture: str | None, seed: float | None
     ) -> Iterator[Updates]:
         """The result that is shown made larger, or without one the picture that is open, the whole of it."""
         model = self.shelf.load_enlarging()
         request = build_request(EnlargeRequest, model, seed=seed)
-        path = results.files[chosen] if results else picture
+        path = _shown(results, chosen, picture)
         if path is None:
             raise Problem("There is no picture yet; open one or take an example.")
         sheet = model.enlargement(opened_upload(path))
@@ -234,6 +238,11 @@ class EditTab:
     def enlarges(self) -> Any:
         """What shows the button that enlarges where something can: a checkpoint may have been trained since."""
         return gr.update(visible=bool(self.shelf.enlarging()))
+
+
+def _shown(results: Results | None, chosen: int, picture: str | None) -> str | None:
+    """File of the result that is shown, or without one of the picture that is open."""
+    return results.files[chosen] if results else picture
 
 
 def _about(model: LatentDiffusion) -> str:

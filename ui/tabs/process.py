@@ -153,10 +153,12 @@ class ProcessTab:
                 shown = build_request(ProcessSettings, size=side, seconds=speed, format=format)
                 yield self.animation.shows(animate(frames, folder, "process", shown))
 
-    @staticmethod
-    def _calls(checkpoint: str, inputs: Any, seed: float, steps: float, sampler: str, *others: Any) -> int:
-        # What is carried over stays with the server; of an inpainting each step is taken several times.
-        return build_request(GenerateRequest, seed=seed, steps=steps, sampler=sampler).model_calls
+    def _calls(self, checkpoint: str, inputs: RunInputs | None, *values: Any) -> int:
+        names = "seed", "steps", "sampler", "label", "guidance", "classifier_guidance", "prompt", "negative_prompt"
+        given = dict(zip(names, values, strict=False))
+        if inputs is None:
+            return build_request(GenerateRequest, **given).model_calls
+        return build_request(InpaintRequest, **inputs.request.model_dump() | {"count": 1} | given).model_calls
 
     def _run(
         self,

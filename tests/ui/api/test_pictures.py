@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,9 @@ from ddpm_core.requests import (
 from tests.conftest import write_enlarging_checkpoint
 from ui.api.pictures import inputs_of, made_and_saved
 from ui.errors import Problem
+from ui.files import cached
 from ui.models import Shelf
+from ui.page import build
 
 ACTIONS = [GenerateRequest, InpaintRequest, EditRequest, EnlargeRequest, BetweenRequest, AnagramRequest, HybridRequest]
 
@@ -68,6 +71,24 @@ def test_an_enlargement_is_made_by_a_checkpoint_that_was_trained_to(
     assert [Path(path).name for path in saved] == [f"enlarged-photo-larger-seed-{seed}.png" for seed in (3, 4)]
     assert all(Image.open(path).size == (80, 72) for path in saved)
     assert read_parameters(saved[1])["seed"] == 4
+
+
+def test_an_enlargement_of_many_windows_is_reckoned_and_bounded_by_all_of_them(
+    own_checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_enlarging_checkpoint(own_checkpoint.with_name("larger"))
+    shelf, outside = Shelf.around(own_checkpoint, "cpu"), tmp_path / "outside.png"
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path / "cache"))
+    Image.new("RGB", (64, 64)).save(outside)
+    upload = cached(Image.open(outside))
+    handler = next(fn.fn for fn in build(shelf).fns.values() if fn.api_name == "enlarge")
+    usual = {name: each.default for name, each in inspect.signature(handler).parameters.items()}  # type: ignore[arg-type]
+    values = {"seed": 3, "steps": 100, "count": 2, "checkpoint": ""}
+    for path, calls in ((upload, 25 * 200), (str(outside), 200)):  # of what the page does not hand out nothing is read
+        given = usual | values | {"picture": {"path": path}}
+        assert handler.expects(*given.values()) == calls  # type: ignore[union-attr]
+    with pytest.raises(Problem, match="would take 20,000 calls"):
+        made_and_saved(shelf, EnlargeRequest, values | {"picture": upload, "count": 8}, tmp_path)
 
 
 @pytest.mark.parametrize(

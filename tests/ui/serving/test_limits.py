@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from ddpm_core.images.files import PictureError, open_picture
-from ddpm_core.requests import AnagramRequest, GenerateRequest, InpaintRequest, Request
+from ddpm_core.requests import AnagramRequest, EnlargeRequest, GenerateRequest, InpaintRequest, Request
 from ui.errors import Problem, build_request
 from ui.serving import limits
 
@@ -26,6 +26,12 @@ from ui.serving import limits
 def test_what_takes_too_long_is_refused_in_a_sentence(kind: type[Request], fields: dict) -> None:
     with pytest.raises(Problem, match=r"would take [\d,]+ calls of the model, and 16,000 are the most"):
         build_request(kind, seed=1, **fields)
+
+
+def test_windows_of_a_large_picture_count() -> None:
+    request = EnlargeRequest(steps=100, count=8)
+    assert limits.too_much(request, 20) is None
+    assert "would take 20,000 calls" in str(limits.too_much(request, 25))
 
 
 def test_what_the_plain_controls_reach_is_made() -> None:

@@ -30,8 +30,8 @@ def test_healthz_says_503_until_the_model_has_computed_and_when_the_app_closes(t
 
 def test_it_is_measured_between_steps_how_fast_the_model_is(tiny_model: LatentDiffusion) -> None:
     """The first step has to begin, and the last to be drawn; neither is a call of the model."""
-    times = iter([100.0, 100.5, 101.0, 101.5])
-    assert Metrics().warmed_up(tiny_model, lambda: next(times)) == 0.5
+    times = iter([100.0, 100.5, 101.0, 101.5, 200.0, 201.0, 202.0, 203.0])  # alone, and four pictures in a batch
+    assert Metrics().warmed_up(tiny_model, lambda: next(times)) == (0.5, 0.25)
 
 
 def test_a_model_that_always_wants_a_class_computes_with_one(class_model: LatentDiffusion) -> None:

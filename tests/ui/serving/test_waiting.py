@@ -47,6 +47,20 @@ def test_batches_are_quicker_and_say_nothing_of_what_is_made_alone() -> None:
     assert pace.seconds("edit", 160, batched=True) == pytest.approx(4.8)  # no batch of this kind was seen yet
 
 
+def test_before_a_batch_was_seen_it_is_as_quick_as_one_was_at_the_start() -> None:
+    pace = Pace()
+    pace.begin(0.04, 0.03)
+    assert pace.seconds("generate", 100, batched=True) == pytest.approx(3.0)
+    assert pace.seconds("generate", 100) == pytest.approx(4.0)
+    for _ in range(2 * OF_A_KIND):
+        pace.note("generate", 20, 1.6)  # the machine got slower: by half of that, batches too
+    assert pace.seconds("generate", 100, batched=True) == pytest.approx(6.0)
+    pace.note("generate", 100, 7.0, batched=True)
+    assert pace.seconds("generate", 100, batched=True) == pytest.approx(7.0)
+    pace.begin(0.04, 0.05)
+    assert pace.seconds("edit", 100, batched=True) == pace.seconds("edit", 100)  # no batch is slower than its parts
+
+
 SECONDS = {"a": 3.0, "b": 1.0, "long": 100.0, "longer": 50.0}
 
 

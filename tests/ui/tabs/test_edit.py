@@ -12,6 +12,7 @@ from PIL import Image
 
 from ddpm_core.images.crop import center_crop
 from ddpm_core.images.files import open_picture, read_parameters
+from ddpm_core.requests import EnlargeRequest
 from tests.conftest import write_enlarging_checkpoint
 from tests.ui.conftest import grain
 from ui.components.result_view import _choose
@@ -100,6 +101,8 @@ def test_what_is_shown_is_enlarged_where_a_checkpoint_was_trained_to(own_checkpo
     assert sizes == [(40, 34), (40, 34)]  # bicubically, and made
     said = read_parameters(results.files[0])
     assert (said["action"], said["checkpoint"], said["seed"]) == ("enlarge", "larger", 5)
+    assert tab._calls_to_enlarge(None, 0, str(tmp_path / "small.png"), 5) == 4 * EnlargeRequest().model_calls
+    assert tab._calls_to_enlarge(results, 0, None, 5) == 9 * EnlargeRequest().model_calls
     for update in tab._enlarge(results, 0, str(tmp_path / "small.png"), 5):
         shown |= update
     assert Image.open(shown[tab.view.results].files[0]).size == (80, 68)  # of the result, not of what was opened

@@ -26,6 +26,17 @@ def test_a_plain_seed_has_its_own_steps_again(shelf: Shelf) -> None:
     assert shown[tab.steps] == GenerateRequest().steps
 
 
+def test_the_line_reckons_with_what_was_carried_over_and_with_a_class(shelf: Shelf) -> None:
+    with gr.Blocks():
+        tab = ProcessTab(shelf, gr.Dropdown(["tiny"], value="tiny"))
+    values = 5, 6, "ddim", "", 2, 0, "", "", "believes", 64, 1.0, "gif"
+    assert tab._calls("tiny", None, *values) == 6
+    painting = RunInputs(InpaintRequest(resamples=3, count=2), "photo.png", np.ones((4, 4), dtype=bool))
+    expected = InpaintRequest(steps=6, resamples=3).model_calls
+    assert tab._calls("tiny", painting, *values) == expected > 6
+    assert tab._calls("tiny", None, *values[:3], "ant", *values[4:]) == 12  # with the class and without
+
+
 @pytest.mark.parametrize("format", ["gif", "mp4"])
 def test_a_run_moves_in_the_format_that_was_chosen(shelf: Shelf, format: str) -> None:
     with gr.Blocks():
