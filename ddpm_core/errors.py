@@ -47,6 +47,8 @@ def complaint(error: ValidationError) -> str:
     if first["type"] == "missing":
         return f"{name} is missing."
     message = first["msg"].removeprefix("Value error, ").removeprefix("Input ")
+    if first["type"] in ("int_from_float", "int_parsing", "float_parsing"):
+        message = message.partition(", ")[0]  # why it is none, the value behind it shows
     if isinstance(first["input"], dict | BaseModel):  # said of several fields together, which the message names
         return f"{message}." if not first["loc"] else f"{name}: {message}."
     return f"{name} {message}, not {str(first['input'])[:60]!r}."

@@ -43,6 +43,8 @@ def build_request(kind: type[RequestT], model: LatentDiffusion | None = None, **
     """
     if "seed" in kind.model_fields and fields.get("seed") is None:
         raise Problem(f"The seed is empty; type a number from 0 to {MAX_SEED}.")
+    if fields.get("to", 0) is None:
+        raise Problem(f"The seed at the end of the way is empty; type a number from 0 to {MAX_SEED}.")
     # A number box hands over 7.0 or 7; what is not whole is left for the schema to refuse.
     whole = {k: int(v) if isinstance(v, float) and v.is_integer() else v for k, v in fields.items()}
     said = {name: value for name, value in whole.items() if value is not None or name not in METHOD}

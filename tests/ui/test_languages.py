@@ -50,6 +50,14 @@ COMPOSED = {  # put together from parts, in ui/training, ui/tabs, ddpm_core and 
     "Nothing is painted yet; brush over the part you want made anew.",
     "Nothing is painted yet; brush over the part you want to keep.",
     "Place {rank} in line · ready in about {time}", "Next in line · ready in about {time}",
+    "as it is: yes", "as it is: no",  # of ui/training/settings_form.py
+    "save it as a PNG or JPEG, or install the reader: pip install pillow-heif",  # of ddpm_core/images/kinds.py
+    "save it as a PNG or JPEG, or install a newer Pillow", "develop it, then save it as a PNG or JPEG",
+    # Of pydantic, behind a field's name, as ddpm_core/errors.py puts them.
+    "{field} should be greater than or equal to {least}, not '{given}'.",
+    "{field} should be less than or equal to {most}, not '{given}'.",
+    "{field} should be greater than {least}, not '{given}'.", "{field} should be less than {most}, not '{given}'.",
+    "{field} should be a valid integer, not '{given}'.", "{field} should be a valid number, not '{given}'.",
     "Seed should be greater than or equal to {least}, not '{given}'.",
     "Seed should be less than or equal to {most}, not '{given}'.",
 }  # fmt: skip
@@ -80,8 +88,8 @@ def texts(page: gr.Blocks) -> Iterator[object]:
                 continue  # values, as programs call them
             text = getattr(block, name, None)
             yield BOUNDS.sub("", text) if isinstance(text, str) and name == "info" else text
-        if isinstance(block, gr.Radio):
-            yield from (text for text, _ in block.choices)
+        if isinstance(block, gr.Radio | gr.Dropdown):
+            yield from (text for text, value in block.choices if text != value)  # others are names
 
 
 def test_the_dictionaries_have_the_same_keys_and_places() -> None:
@@ -107,6 +115,48 @@ def test_what_the_tour_and_the_views_say_is_translated() -> None:
     assert [text for text in said if text not in languages.dictionaries()["de"]] == []
 
 
+TOLD = {"Problem", "Error", "Warning", "Info", "PictureError", "MaskError", "CheckpointError"}  # what tells a visitor
+NOT_ON_THE_PAGE = {  # said to programs, as the app starts, or of what no control asks for
+    "Both a picture and a mask are needed.", "A picture is needed.", "{} is not there; {}", "{} does not exist.",
+    "{} cannot be opened: {}.",
+}  # fmt: skip
+
+
+def sentences() -> Iterator[str]:
+    """What a visitor may be told, with {} where something is put in."""
+    for path in [*(ROOT / "ui").rglob("*.py"), *(ROOT / "ddpm_core" / "images").rglob("*.py")]:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if not isinstance(node, ast.Call) or not node.args:
+                continue
+            name = getattr(node.func, "attr", getattr(node.func, "id", ""))
+            said = node.args[0]
+            if name in TOLD and isinstance(said, ast.Constant) and isinstance(said.value, str):
+                yield said.value
+            elif name in TOLD and isinstance(said, ast.JoinedStr):
+                yield "".join(part.value if isinstance(part, ast.Constant) else "{}" for part in said.values)  # type: ignore[misc]
+
+
+def test_every_sentence_that_a_visitor_may_be_told_is_translated() -> None:
+    known = {PLACE.sub("{}", text) for text in languages.dictionaries()["de"]} | NOT_ON_THE_PAGE
+    told = set(sentences())
+    assert len(told) > 50
+    unknown = told - known - {"{}"}
+    assert {text for text in unknown if not any(wish in text for wish in ("you want {}",))} == set()
+
+
+def test_what_a_component_is_given_anew_is_translated_as_what_it_had() -> None:
+    update = gr.update(choices=[("any", ""), ("ant", "ant"), ("as it is: pixel", "p")], label="From afar", value="any")
+    shown = languages.translated(update)
+    key = languages.PREFIX + "as it is"
+    assert shown["choices"] == [
+        (str(I18nData(languages.PREFIX + "any")), ""), ("ant", "ant"), (f"{I18nData(key)}: pixel", "p"),
+    ]  # fmt: skip
+    assert shown["label"] == str(I18nData(languages.PREFIX + "From afar"))
+    assert shown["value"] == "any"  # values are no texts: programs know them by these names
+    assert languages.translated(gr.update(choices=["any"]))["choices"] == ["any"]
+    assert languages.translated("any") == "any"
+
+
 def test_no_key_can_be_taken_for_a_value_and_english_is_there_for_all_other_languages() -> None:
     """Gradio looks up values as well as texts: one that is a key would be replaced by its translation."""
     known = languages.translations().translations_dict
@@ -117,7 +167,8 @@ def test_no_key_can_be_taken_for_a_value_and_english_is_there_for_all_other_lang
 
 def said_in_source() -> Iterator[str]:
     """All texts in the program, with {} where something is put in."""
-    for path in [*(ROOT / "ui").rglob("*.py"), *(ROOT / "ddpm_core" / "images").rglob("*.py")]:
+    rooms = ROOT / "ui", ROOT / "ddpm_core" / "images", ROOT / "ddpm_core" / "pipeline"
+    for path in (path for room in rooms for path in room.rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Constant) and isinstance(node.value, str):
                 yield node.value

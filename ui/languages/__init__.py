@@ -46,7 +46,30 @@ def translate(page: gr.Blocks) -> None:
             if isinstance(text := getattr(block, name, None), str):
                 setattr(block, name, translatable(text))
         if choices := getattr(block, "choices", None):
-            block.choices = [(translatable(text), value) for text, value in choices]  # type: ignore[union-attr]
+            block.choices = [(_choice(text), value) for text, value in choices]  # type: ignore[union-attr]
+
+
+def translated(update: Any) -> Any:
+    """What a handler puts on the page, with the texts of what a component is given anew as `translate` has them.
+
+    Anything but an update of a component's properties stays as it is.
+    """
+    if not isinstance(update, dict) or update.get("__type__") != "update":
+        return update
+    # As strings, which Gradio's page takes for what they stand for; the object itself would not be sent.
+    texts = {name: str(translatable(update[name])) for name in TEXTS if isinstance(update.get(name), str)}
+    if choices := update.get("choices"):
+        texts["choices"] = [(str(_choice(one[0])), one[1]) if isinstance(one, list | tuple) else one for one in choices]
+    return update | texts
+
+
+def _choice(text: Any) -> Any:
+    """What a choice is called; of "as it is: linear" the first part, for the second is a value."""
+    known = translatable(text)
+    if known is text and isinstance(text, str) and (parts := text.partition(": "))[1]:
+        head = translatable(parts[0])
+        return text if head is parts[0] else f"{head}: {parts[2]}"
+    return known
 
 
 def translatable(text: Any) -> Any:

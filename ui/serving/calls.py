@@ -9,6 +9,7 @@ from typing import Any
 import gradio as gr
 
 from ui.errors import WENT_WRONG, Problem
+from ui.languages import translated
 
 NOT_TAKEN = "What was sent is not what this takes; “Use via API” at the foot of the page says what it does."
 
@@ -54,6 +55,11 @@ class Page(gr.Blocks):
             raise
         except Exception:  # of pydantic, Pillow and Gradio, on what components do not expect
             raise Problem(NOT_TAKEN) from None
+
+    async def postprocess_data(self, *arguments: Any, **named: Any) -> Any:
+        """What a handler answers, as the page takes it: texts that come with an update in the visitor's language."""
+        answer = await super().postprocess_data(*arguments, **named)
+        return [translated(each) for each in answer]
 
     async def process_api(self, block_fn: Any, *arguments: Any, **named: Any) -> Any:
         """What a handler answers, made into what the page shows.

@@ -193,6 +193,7 @@ def test_colours_are_inverted_where_latents_are_pixels_around_the_colour_in_the_
     [
         ("between", {"to": -2}, "To should be greater"),
         ("between", {"seed": None}, "The seed is empty"),
+        ("between", {"to": None}, "The seed at the end of the way is empty; type a number"),
         ("between", {"to": None}, "To should be a valid integer"),
         ("anagram", {"view": "sideways"}, "View should be"),
         ("anagram", {"other": "ant"}, "without classes"),
