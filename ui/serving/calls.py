@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -42,14 +43,19 @@ class Page(gr.Blocks):
         seen["components"] = [id for id in seen["components"] if id not in unseen]
         return config
 
-    async def preprocess_data(self, block_fn: Any, *arguments: Any, **named: Any) -> Any:
+    async def preprocess_data(
+        self, block_fn: Any, inputs: list[Any], state: Any = None, *arguments: Any, **named: Any
+    ) -> Any:
         """Values for a handler, made from what was sent.
 
         Raises:
             Problem: they are too many or too few, or of other kinds.
         """
+        if len(inputs) == len(block_fn.inputs):
+            pairs = zip(block_fn.inputs, inputs, strict=True)
+            inputs = [within(state.get(each._id, each) if state else each, value) for each, value in pairs]
         try:
-            return await super().preprocess_data(block_fn, *arguments, **named)
+            return await super().preprocess_data(block_fn, inputs, state, *arguments, **named)
         except gr.Error as error:
             error.print_exception = False  # it is the caller's, and told; the log is spared
             raise
@@ -83,6 +89,21 @@ class Page(gr.Blocks):
                 # A copy of the whole page's description, about a megabyte, for links to what a session has open, which
                 # are not served; a program has a new session in every call, and Gradio keeps thousands of them.
                 state.config_values.clear()
+
+
+def within(control: Any, value: Any) -> Any:
+    """A slider's value as its box will have it a moment later; any other control's as it is.
+
+    While a number is typed, a slider sends it too large, too small, or as nothing; what was meant is not known yet, and
+    a visitor who is still typing has done nothing wrong.
+    """
+    if not isinstance(control, gr.Slider):
+        return value
+    if value is None:
+        return control.minimum
+    if isinstance(value, int | float) and math.isfinite(value):
+        return min(max(value, control.minimum), control.maximum)
+    return value
 
 
 def _ids(branch: Mapping[str, Any]) -> Iterator[int]:

@@ -36,6 +36,20 @@ def test_a_session_keeps_no_copy_of_the_page() -> None:
     assert not refused.config_values
 
 
+@pytest.mark.parametrize(("typed", "taken"), [(7, 7), (99999, 999), (-3, 1), (0, 1), (None, 1), (2.5, 2.5), (True, 1)])
+def test_a_number_that_is_still_being_typed_into_a_slider_is_no_mistake(typed: float | None, taken: float) -> None:
+    """*Look inside* draws while one types: of 1200 on the way to 120, or of nothing, Gradio made an error."""
+    with Page() as page:
+        slider, shown = gr.Slider(1, 100), gr.Number()
+        slider.change(lambda value: value, slider, shown)
+    state = SessionState(page)
+    state[slider._id] = gr.Slider(1, 999, render=False)  # as a handler may have changed it since
+    answer = asyncio.run(page.process_api(page.fns[0], inputs=[typed], state=state))
+    assert answer["data"] == [taken]
+    with pytest.raises(gr.Error):
+        asyncio.run(page.process_api(page.fns[0], inputs=["many"], state=state))
+
+
 @pytest.mark.parametrize(
     "data",
     [

@@ -51,6 +51,8 @@ def played(
     pictures, parameters = [], []
     for update in tab._run(tab.shelf.first, mode, format, *{**FIELDS, **fields}.values()):
         shown |= update
+        if tab.gallery not in update:  # the bar alone, where showing pictures takes long
+            continue
         files = [file for file, _ in update[tab.gallery]["value"]]
         pictures, parameters = (
             [np.asarray(open_picture(file)) for file in files],
@@ -194,7 +196,6 @@ def test_colours_are_inverted_where_latents_are_pixels_around_the_colour_in_the_
         ("between", {"to": -2}, "To should be greater"),
         ("between", {"seed": None}, "The seed is empty"),
         ("between", {"to": None}, "The seed at the end of the way is empty; type a number"),
-        ("between", {"to": None}, "To should be a valid integer"),
         ("anagram", {"view": "sideways"}, "View should be"),
         ("anagram", {"other": "ant"}, "without classes"),
         ("hybrid", {}, "makes no hybrids"),
