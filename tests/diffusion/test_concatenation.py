@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from ddpm_core.diffusion.concatenation import Conditioned, Windowed, starts, windows, with_augmentation
+from ddpm_core.diffusion.prediction import PredictionType
 
 
 class Sum:
