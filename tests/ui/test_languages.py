@@ -53,6 +53,15 @@ COMPOSED = {  # put together from parts, in ui/training, ui/tabs, ddpm_core and 
     "as it is: yes", "as it is: no",  # of ui/training/settings_form.py
     "save it as a PNG or JPEG, or install the reader: pip install pillow-heif",  # of ddpm_core/images/kinds.py
     "save it as a PNG or JPEG, or install a newer Pillow", "develop it, then save it as a PNG or JPEG",
+    # Of ddpm_core/checkpoints/folders.py.
+    "No checkpoint here enlarges pictures; train one with python -m ddpm_core.train --denoiser-enlarges 2.",
+    # Of ddpm_core/data, which a folder or an archive to train on is read by.
+    "There are no pictures in {place} (looked for {kinds} and .parquet).",
+    "There are no pictures in {place} (looked for {kinds} and .parquet). {more}",
+    "None of {count} files could be used as a picture; {reason}",
+    "{place} does not exist; name a folder of pictures, a .zip or .tar of one, or a .parquet or .npz file.",
+    "{place} is not a folder; name a folder of pictures, a .zip or .tar of one, or a .parquet or .npz file.",
+    "{place} is a single picture; name a folder of pictures, a .zip or .tar of one, or a .parquet or .npz file.",
     # Of pydantic, behind a field's name, as ddpm_core/errors.py puts them.
     "{field} should be greater than or equal to {least}, not '{given}'.",
     "{field} should be less than or equal to {most}, not '{given}'.",

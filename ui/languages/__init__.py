@@ -57,7 +57,9 @@ def translated(update: Any) -> Any:
     if not isinstance(update, dict) or update.get("__type__") != "update":
         return update
     # As strings, which Gradio's page takes for what they stand for; the object itself would not be sent.
-    texts = {name: str(translatable(update[name])) for name in TEXTS if isinstance(update.get(name), str)}
+    texts: dict[str, Any] = {
+        name: str(translatable(update[name])) for name in TEXTS if isinstance(update.get(name), str)
+    }
     if choices := update.get("choices"):
         texts["choices"] = [(str(_choice(one[0])), one[1]) if isinstance(one, list | tuple) else one for one in choices]
     return update | texts
