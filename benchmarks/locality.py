@@ -32,9 +32,9 @@ from ddpm_core.evaluation.metrics import Locality, locality
 from ddpm_core.networks.layers import placed
 from ddpm_core.networks.vae import VAE
 from ddpm_core.training.loop import Trainer, batch_index
-from ddpm_core.training.losses import vae_loss
 from ddpm_core.training.settings import VaeSettings
 from ddpm_core.training.shards import MicroBatch
+from ddpm_core.training.vae_loss import vae_loss
 
 GROUPS = 8  # of its group norms; its own 32 would leave too few widths to match the parameters with
 WIDEST = 4  # its widths, in multiples of the first: 1, 2, 4, 4

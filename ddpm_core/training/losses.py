@@ -1,14 +1,12 @@
-"""What the two stages minimise: the autoencoder's terms; the denoiser's timesteps, target, and cells already clean."""
+"""What a denoiser minimises: its timesteps, its target, and cells already clean; an autoencoder: `vae_loss`."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from typing import Literal, NamedTuple, get_args
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from ddpm_core.diffusion.concatenation import with_augmentation
 from ddpm_core.diffusion.diffuser import Diffuser
@@ -16,7 +14,6 @@ from ddpm_core.diffusion.prediction import PredictionType, split_variance, to_ep
 from ddpm_core.diffusion.variational_bound import step_bits
 from ddpm_core.errors import no_such
 from ddpm_core.networks.unet import Denoiser
-from ddpm_core.networks.vae import VAE
 from ddpm_core.training.masks import masks_around_the_middle, random_masks
 from ddpm_core.training.shards import WHOLE, Shard
 from ddpm_core.training.timesteps import LossAwareSampler, TimestepDraw, draw_timesteps
@@ -261,56 +258,3 @@ def loss_by_decile(
             error += (split_variance(output, clean.shape[1])[0] - target[batch]).square().sum().item()
         losses.append(error / target.numel())
     return losses
-
-
-def vae_loss(
-    vae: VAE,
-    image: Tensor,
-    kl_weight: float,
-    edge_weight: float,
-    texture_weight: float,
-    shard: Shard = WHOLE,
-    more: Callable[[Tensor], dict[str, Tensor]] = lambda restored: {},
-) -> dict[str, Tensor]:
-    """Terms of the training loss for a batch (B, 3, H, W) in [-1, 1]; "loss" is the one to minimise.
-
-    Every term is a mean over pictures, so the mean over shards, each given its own rows, is that over the batch.
-
-    Reconstruction is each picture's root mean squared error (what PSNR counts), the absolute error at half and quarter
-    resolution, that of horizontal and vertical differences, which keeps edges, and that of the `texture`; KL is to the
-    standard normal, averaged over latent entries (Kingma & Welling 2014, appendix B).
-
-    Args:
-        more: further terms to minimise of what was restored, (B, 3, H, W) in about [-1, 1].
-    """
-    mean, log_variance = vae.moments(image)
-    latent = mean + torch.exp(0.5 * log_variance) * shard.randn_like(mean)
-    restored = vae.decoder(latent).float()
-
-    error = restored - image
-    pixels = (error.square().mean((1, 2, 3)) + 1e-8).sqrt().mean()
-    coarse = F.avg_pool2d(error, 2).abs().mean() + F.avg_pool2d(error, 4).abs().mean()
-    edges = error.diff(dim=2).abs().mean() + error.diff(dim=3).abs().mean()
-    missing = texture(restored) - texture(image)
-    blur = (missing.square().mean((2, 3)) + 1e-10).sqrt().mean()  # absolute values would settle below the mean
-    kl = 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance).mean()
-    terms = more(restored)
-    loss = pixels + 0.5 * coarse + edge_weight * edges + texture_weight * blur + kl_weight * kl + sum(terms.values())
-    return {"loss": loss} | {"pixels": pixels, "texture": blur, "kl": kl} | terms
-
-
-def texture(image: Tensor) -> Tensor:
-    """How strong each spatial frequency is in each neighbourhood of images (B, 3, H, W): (3B, 15, h, w).
-
-    A plain error is smallest where fine detail is averaged away. That every neighbourhood has as much of every
-    frequency as the original brings detail back at little cost in error, without saying where each hair lies.
-    Frequencies are those of the 4x4 cosine transform but the constant: asked for strong gradients alone, a decoder
-    answers with a checkerboard.
-    """
-    frequency, place = torch.arange(4.0)[:, None], torch.arange(4.0)
-    cosines = torch.cos(math.pi / 4 * (place + 0.5) * frequency) / 2**0.5
-    cosines[0] /= 2**0.5
-    kernels = torch.einsum("ui,vj->uvij", cosines, cosines).reshape(16, 1, 4, 4)[1:].to(image)
-    strength = F.conv2d(image.flatten(0, 1).unsqueeze(1), kernels, stride=2).abs()
-    window = min(8, *strength.shape[2:])
-    return F.avg_pool2d(strength, window, max(1, window // 2))

@@ -91,7 +91,7 @@ class VaeSettings(StageSettings):
 
     @property
     def weights(self) -> dict[str, float]:
-        """Those of the terms of `losses.vae_loss`, by its arguments."""
+        """Those of the terms of `vae_loss.vae_loss`, by its arguments."""
         return {name: getattr(self, name) for name in ("kl_weight", "edge_weight", "texture_weight")}
 
     @field_validator("sampled")

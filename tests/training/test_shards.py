@@ -11,8 +11,9 @@ from ddpm_core.diffusion.diffuser import Diffuser
 from ddpm_core.errors import UserError
 from ddpm_core.networks.unet import UNet
 from ddpm_core.networks.vae import VAE
-from ddpm_core.training.losses import denoiser_loss, vae_loss
+from ddpm_core.training.losses import denoiser_loss
 from ddpm_core.training.shards import Shard
+from ddpm_core.training.vae_loss import vae_loss
 
 
 def mean_over_shards(loss: Any, size: int = 2) -> float:

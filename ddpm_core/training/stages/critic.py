@@ -21,11 +21,11 @@ from ddpm_core.networks.vae import VAE
 from ddpm_core.pipeline import LatentDiffusion
 from ddpm_core.requests import GenerateRequest
 from ddpm_core.training.loop import batch_index
-from ddpm_core.training.losses import vae_loss
 from ddpm_core.training.pictures import Pictures
 from ddpm_core.training.settings import TrainRequest
 from ddpm_core.training.shards import MicroBatch
 from ddpm_core.training.stages.vae import VaeStage, build_vae
+from ddpm_core.training.vae_loss import vae_loss
 
 WIDTH = 32  # at full resolution; doubled at every halving
 GAIN = 4.0  # what spectral norms of 1 hold back

@@ -16,12 +16,12 @@ from ddpm_core.networks.layers import placed
 from ddpm_core.networks.vae import VAE
 from ddpm_core.training.initialization import start_autoencoder
 from ddpm_core.training.loop import batch_index
-from ddpm_core.training.losses import vae_loss
 from ddpm_core.training.pictures import Pictures
 from ddpm_core.training.reconstruction import gradient_ratio, reconstruction_psnr
 from ddpm_core.training.settings import TrainRequest, VaeSettings
 from ddpm_core.training.shards import MicroBatch
 from ddpm_core.training.stages.stage import save_grid, write_checkpoint
+from ddpm_core.training.vae_loss import vae_loss
 
 SHOWN = 16  # pictures in a grid of reconstructions
 MEASURED = 512  # held-out pictures, at most, that reconstruction is measured on
