@@ -60,8 +60,8 @@ def sketches(model: LatentDiffusion, subject: Subject, request: ComparisonReques
     pictures = len(request.values("across")) * len(request.values("down"))
 
     def so_far(made: list[Made]) -> str:
-        said = f"{len(made)} of {pictures} pictures are made" if made else f"Making {pictures} pictures"
-        return _grid(request, made) + note(f"{said}, the first time only …")
+        done = f": {len(made)} of them done" if made else ""
+        return _grid(request, made) + note(f"Making {pictures} pictures, the first time only{done} …")
 
     for made in making(model, subject, request):
         yield partial(so_far, made)

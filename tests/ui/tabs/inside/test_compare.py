@@ -45,7 +45,7 @@ def test_what_is_made_already_is_shown_on_the_way(model: LatentDiffusion) -> Non
     counts = [one.count("<img") for one in shown]
     assert counts == sorted(counts)
     assert set(counts) == {0, 1, 2, 3, 4}
-    assert "3 of 4 pictures are made" in shown[counts.index(3)]
+    assert "3 of them done" in shown[counts.index(3)]
     assert [sketch() for sketch in sketches(model, subject, request)] == []  # remembered
 
 
