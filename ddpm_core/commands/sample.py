@@ -27,6 +27,7 @@ from ddpm_core.cli import (
     takes,
 )
 from ddpm_core.diffusion.samplers import last
+from ddpm_core.errors import UserError
 from ddpm_core.images.files import contact_sheet, save_png, to_pictures
 from ddpm_core.pipeline import LatentDiffusion
 from ddpm_core.requests import MAX_COUNT, GenerateRequest
@@ -51,6 +52,8 @@ def main(
             model.request(GenerateRequest, **given | {"seed": first.seed + done, "count": min(MAX_COUNT, count - done)})
             for done in range(0, count, MAX_COUNT)
         ]
+        if grid and grid.resolve() in {(out / f"{seed}.png").resolve() for batch in batches for seed in batch.seeds}:
+            raise UserError(f"{grid} is where one of the pictures goes; name another file for the sheet of them.")
         for folder in (out, grid.parent) if grid else (out,):
             output_folder(folder)
         say(*model.notes(first))

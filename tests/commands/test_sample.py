@@ -63,6 +63,9 @@ def test_the_sheets_suffix_is_its_format_and_its_folder_is_made(call, tiny_check
     for name in ("sheet", "sheet.mp4"):
         assert_refused(call(sample.main, *common, tmp_path / "other" / name), name, ".png or .jpg")
     assert not (tmp_path / "other").exists()
+    (tmp_path / "s" / "0.png").unlink()
+    assert_refused(call(sample.main, *common, tmp_path / "new" / ".." / "s" / "0.png"), "another file for the sheet")
+    assert not (tmp_path / "s" / "0.png").exists()
     (tmp_path / "file").write_text("no folder")
     outcome = call(sample.main, "--checkpoint", tiny_checkpoint, "--out", tmp_path / "file")
     assert_refused(outcome, f"nothing can be written into {tmp_path / 'file'}")
