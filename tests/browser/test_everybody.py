@@ -238,6 +238,8 @@ SPOKEN = {
 def test_the_page_speaks_the_language_of_its_visitor(visit: Callable[..., Page], language: str) -> None:
     page = visit(viewport=PHONE, color_scheme="light", locale=language, has_touch=True, is_mobile=True)
     tab, line, dice, info = SPOKEN[language]
+    cut_off = "(tabs) => tabs.filter((tab) => tab.scrollWidth > tab.clientWidth + 1).map((tab) => tab.innerText)"
+    assert page.get_by_role("tab").evaluate_all(cut_off) == []
     expect(page.locator("html")).to_have_attribute("lang", language[:2])
     expect(page.get_by_role("tab", name=tab, exact=True)).to_be_visible()
     expect(page.locator("#generate-run")).to_have_text(tab)
