@@ -38,7 +38,7 @@ def test_a_server_that_dies_in_a_run_takes_neither_picture_nor_paint(
     upload(page, tmp_path / "photo.png")
     drawn(page)
     stroke(page, (0.4, 0.45), (0.6, 0.55))
-    advanced(page, "inpaint", 200)
+    advanced(page, "inpaint", 999)  # still running when the server is gone
     number(page, "#inpaint-count", 8)
     number(page, "#inpaint-seed", 31)
     page.locator("#inpaint-run").click()
@@ -69,7 +69,7 @@ def test_a_server_that_dies_in_a_run_takes_neither_picture_nor_paint(
 def test_a_server_that_falls_silent_is_noticed(visit: Callable[..., Page], serve: Callable[..., App]) -> None:
     app = serve()
     page = visit(app.address, viewport=DESKTOP, color_scheme="light")
-    advanced(page, "generate", 200)
+    advanced(page, "generate", 999)
     number(page, "#generate-count", 8)
     page.locator("#generate-run").click()
     expect(page.locator("#generate-bar p")).to_have_text(STEP, timeout=LONG)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import gradio as gr
 import pytest
 
 from ddpm_core.checkpoints import native as checkpoint
@@ -18,6 +19,13 @@ def test_the_page_can_do_without_its_examples(
 ) -> None:
     monkeypatch.setattr(examples, "FOLDER", tmp_path)
     assert build(Shelf.around(tiny_checkpoint, "cpu")).fns
+
+
+def test_what_the_page_is_made_of_is_kept_for_as_long_as_it_is_open(studio: gr.Blocks) -> None:
+    kept = {file for block in studio.blocks.values() for file in getattr(block, "keep_in_cache", ())}
+    icons = {block.icon["path"] for block in studio.blocks.values() if getattr(block, "icon", None)}
+    assert icons
+    assert icons <= kept
 
 
 def test_the_footer_says_what_a_model_is_and_nothing_of_it_is_markup(own_checkpoint: Path) -> None:

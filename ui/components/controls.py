@@ -23,7 +23,10 @@ CLAMPS = {"clean": "clean", "noised": "as noisy (RePaint)"}  # likewise
 
 def icon_button(words: str, picture: str, elem_id: str) -> gr.Button:
     """A square button that shows a picture and says, to those who listen, words."""
-    return gr.Button(words, icon=icon(picture), elem_id=elem_id, elem_classes="square", min_width=40, scale=0)
+    button = gr.Button(words, icon=icon(picture), elem_id=elem_id, elem_classes="square", min_width=40, scale=0)
+    if button.icon:  # Gradio would remove it after an hour, or as another studio of this machine ends
+        button.keep_in_cache.add(button.icon["path"])
+    return button
 
 
 def seed_row(name: str, last: gr.State, value: int = 0, label: str = "Seed", field: str = "seed") -> gr.Number:
