@@ -94,12 +94,12 @@ def address(checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Itera
 
 @pytest.fixture
 def serve(tiny_checkpoint: Path, tmp_path: Path) -> Iterator[Callable[..., App]]:
-    """Start an app of one's own with these flags, on the `port` if one is given, with a tiny checkpoint."""
+    """Start an app of one's own with these flags, on the `port` and with the `checkpoint` given, else a tiny one."""
     running: list[App] = []
     own = Path(shutil.copytree(tiny_checkpoint, tmp_path / "own" / "tiny"))
 
-    def start(*flags: str, port: int | None = None) -> App:
-        running.append(App(own, tmp_path, *flags, port=port))
+    def start(*flags: str, port: int | None = None, checkpoint: Path = own) -> App:
+        running.append(App(checkpoint, tmp_path, *flags, port=port))
         return running[-1]
 
     yield start

@@ -38,7 +38,8 @@ def test_a_server_that_dies_in_a_run_takes_neither_picture_nor_paint(
     upload(page, tmp_path / "photo.png")
     drawn(page)
     stroke(page, (0.4, 0.45), (0.6, 0.55))
-    advanced(page, "inpaint", 999)  # still running when the server is gone
+    advanced(page, "inpaint", 200)
+    number(page, "#inpaint-resamples", 8)  # so that it still runs when the server goes
     number(page, "#inpaint-count", 8)
     number(page, "#inpaint-seed", 31)
     page.locator("#inpaint-run").click()
@@ -69,7 +70,7 @@ def test_a_server_that_dies_in_a_run_takes_neither_picture_nor_paint(
 def test_a_server_that_falls_silent_is_noticed(visit: Callable[..., Page], serve: Callable[..., App]) -> None:
     app = serve()
     page = visit(app.address, viewport=DESKTOP, color_scheme="light")
-    advanced(page, "generate", 999)
+    advanced(page, "generate", 200)
     number(page, "#generate-count", 8)
     page.locator("#generate-run").click()
     expect(page.locator("#generate-bar p")).to_have_text(STEP, timeout=LONG)

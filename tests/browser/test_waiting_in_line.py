@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from pathlib import Path
 
 import httpx
 from playwright.sync_api import Page, expect
@@ -16,9 +17,9 @@ BUSY = "The studio is busy: as many as may wait are waiting, 1. Try again in a m
 
 
 def test_who_waits_sees_a_place_and_who_is_refused_a_sentence(
-    visit: Callable[..., Page], serve: Callable[..., App]
+    visit: Callable[..., Page], serve: Callable[..., App], checkpoint: Path
 ) -> None:
-    app = serve("--max-waiting", "1")
+    app = serve("--max-waiting", "1", checkpoint=checkpoint)  # of a tiny one, what is long would be over too soon
     with Visitor(app.address) as first, Visitor(app.address) as third:
         first.learn()
         third.learn()
@@ -35,7 +36,7 @@ def test_who_waits_sees_a_place_and_who_is_refused_a_sentence(
         tab(page, "Generate")
         while httpx.get(f"{app.address}/healthz").json()["waiting"]:
             page.wait_for_timeout(200)
-        third.ask("generate", steps=999, count=8)
+        waiting = third.ask("generate", steps=999, count=8)
         page.locator("#generate-run").click()
         expect(bar).to_have_text(BUSY, timeout=LONG)
         expect(page.locator("#generate-run")).to_be_visible()
@@ -43,9 +44,9 @@ def test_who_waits_sees_a_place_and_who_is_refused_a_sentence(
         stroke(page, (0.4, 0.4), (0.6, 0.6))
         expect(page.locator("#inpaint-bar p")).to_have_text(BUSY)  # nobody pressed for the draft; no notice is needed
         tab(page, "Generate")
-        given = {"session_hash": first.session, "fn_index": first.numbers["generate"], "event_id": before}
-        first.http.post("/gradio_api/cancel", json=given).raise_for_status()
-        next(third.events())  # and gone
+        for visitor, event in ((third, waiting), (first, before)):
+            given = {"session_hash": visitor.session, "fn_index": visitor.numbers["generate"], "event_id": event}
+            visitor.http.post("/gradio_api/cancel", json=given).raise_for_status()
         number(page, "#generate-count", 1)
         number(page, "#generate-steps", 3)
         run(page, "generate")
