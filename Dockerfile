@@ -30,7 +30,7 @@ RUN --mount=type=cache,target=/root/.cache/pip \
 # Checkpoints next, for the same reason.
 COPY checkpoints/faces-128 checkpoints/faces-128
 COPY checkpoints/digits checkpoints/digits
-COPY checkpoints/emoji checkpoints/emoji
+COPY checkpoints/avatars checkpoints/avatars
 COPY app.py README.md ./
 COPY static static
 COPY ddpm_core ddpm_core
