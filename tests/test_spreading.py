@@ -84,10 +84,17 @@ def test_another_way_to_spread_them_is_left_as_it_is() -> None:
     assert scheduler("load", 2) is None
 
 
-def test_there_is_a_process_more_than_cores_unless_one_says_how_many(monkeypatch: pytest.MonkeyPatch) -> None:
+def with_ignored(*paths: str) -> Any:
+    return SimpleNamespace(getoption=lambda name: list(paths))
+
+
+def test_there_is_a_process_more_than_cores_for_what_waits_unless_one_says_how_many(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr("os.cpu_count", lambda: 4)
     monkeypatch.delattr("os.sched_getaffinity", raising=False)
     monkeypatch.delenv("PYTEST_XDIST_AUTO_NUM_WORKERS", raising=False)
-    assert spreading.pytest_xdist_auto_num_workers() == 5
+    assert spreading.pytest_xdist_auto_num_workers(with_ignored()) == 5
+    assert spreading.pytest_xdist_auto_num_workers(with_ignored("/anywhere/tests/browser")) == 4
     monkeypatch.setenv("PYTEST_XDIST_AUTO_NUM_WORKERS", "7")
-    assert spreading.pytest_xdist_auto_num_workers() is None  # pytest-xdist reads it
+    assert spreading.pytest_xdist_auto_num_workers(with_ignored()) is None  # pytest-xdist reads it
