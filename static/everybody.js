@@ -201,6 +201,10 @@
     });
   }
 
+  window.studio.say = (text) => {
+    if (voice) voice.textContent = text;
+  };
+
   let due = false;
   const changed = () => {
     if (due) return;

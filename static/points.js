@@ -7,6 +7,7 @@ const calm = matchMedia("(prefers-reduced-motion: reduce)").matches;
 let at = 0; // how far it has come, in states
 let playing = null;
 let drawn = [];
+let keyed = null; // where arrow keys have come on the field, [x, y]
 
 const steps = () => (props.value?.ways?.length || 1) - 1;
 
@@ -69,7 +70,19 @@ function draw() {
   pen.fillStyle = colour("--series-3");
   for (const point of drawn) dot(point, 6);
   find("[name=at]").value = at;
-  find("output").textContent = `state ${value.states[step]}, after ${step} of ${steps()} steps`;
+  if (keyed && value.can_draw) {
+    const [x, y] = place(keyed);
+    pen.strokeStyle = colour("--body-text-color");
+    pen.lineWidth = 2;
+    pen.beginPath();
+    pen.moveTo(x - 14, y);
+    pen.lineTo(x + 14, y);
+    pen.moveTo(x, y - 14);
+    pen.lineTo(x, y + 14);
+    pen.stroke();
+  }
+  if (!value.ways[0].length) find("output").textContent = "";
+  else find("output").textContent = `state ${value.states[step]}, after ${step} of ${steps()} steps`;
 }
 
 function stop() {
@@ -99,6 +112,14 @@ function shown() {
   const slider = find("[name=at]");
   if (!slider || !props.value?.ways) return;
   slider.max = steps();
+  find(".points-bar").style.visibility = props.value.ways[0].length ? "" : "hidden";
+  const canvas = find("canvas");
+  if (props.value.can_draw) {
+    canvas.tabIndex = 0;
+    canvas.setAttribute("role", "application");
+    canvas.setAttribute("aria-label", "Field to draw on: arrow keys move, Space puts a point, Enter hands them in.");
+    if (keyed) canvas.focus({ preventScroll: true });
+  } else keyed = null;
   find(".points-charts").innerHTML = props.value.charts;
   drawn = [];
   if (calm) {
@@ -112,6 +133,8 @@ function shown() {
 }
 
 element.addEventListener("click", (event) => {
+  const pressed = event.target.closest("[data-set]");
+  if (pressed) trigger("select", JSON.parse(pressed.dataset.set));
   if (!event.target.closest(".play")) return;
   if (playing) stop();
   else play();
@@ -131,6 +154,23 @@ const where = (event) => {
   return [along((event.clientX - box.left) / box.width), -along((event.clientY - box.top) / box.height)];
 };
 let pressed = false;
+const handIn = () => drawn.length > 1 && trigger("select", { drawn: JSON.stringify(drawn) });
+element.addEventListener("keydown", (event) => {
+  if (event.target !== find("canvas") || !props.value?.can_draw) return;
+  const by = { ArrowUp: [0, 1], ArrowDown: [0, -1], ArrowLeft: [-1, 0], ArrowRight: [1, 0] }[event.key];
+  if (by) {
+    const inside = (value) => Math.round(Math.max(-EDGE, Math.min(EDGE, value)) * 10) / 10;
+    keyed = keyed ? [inside(keyed[0] + by[0] / 5), inside(keyed[1] + by[1] / 5)] : [0, 0];
+  } else if (event.key === " ") {
+    keyed ??= [0, 0];
+    if (!drawn.length) drawn = [...(props.value.drawn || [])];
+    drawn.push(keyed);
+  } else if (event.key === "Enter") handIn();
+  else return;
+  event.preventDefault();
+  stop();
+  draw();
+});
 element.addEventListener("pointerdown", (event) => {
   if (event.target !== find("canvas") || !props.value?.can_draw) return;
   event.preventDefault();
@@ -149,7 +189,7 @@ element.addEventListener("pointermove", (event) => {
 addEventListener("pointerup", () => {
   if (!pressed) return;
   pressed = false;
-  if (drawn.length > 1) trigger("select", { drawn: JSON.stringify(drawn) });
+  handIn();
 });
 
 watch("value", shown);

@@ -61,13 +61,18 @@ class Run:
     Attributes:
         moments: one for every call of the model.
         latent: (1, C, h, w), the end.
-        filled: the end as a picture, kept pixels pasted back.
+        decoded: the end as a picture, as the decoder has it.
+        filled: the same with kept pixels pasted back.
+        changed_by_decoding, changed: how many of the kept pixels are not what they were, in the one and in the other.
         edge: mean difference of neighbouring pixels across the edge of what is made anew, of 255 (`edge`).
     """
 
     moments: list[Moment]
     latent: Tensor
+    decoded: Image.Image
     filled: Image.Image
+    changed_by_decoding: int
+    changed: int
     edge: float
 
 
@@ -78,12 +83,14 @@ class Runs:
     Attributes:
         by_rule: by the names in `RULES`.
         cells: bool (1, 1, h, w), True where cells are made anew.
+        kept: pixels that are kept.
         picture: the subject with the cells that are made anew tinted.
         edge: as `Run.edge`, in the untouched picture.
     """
 
     by_rule: dict[str, Run]
     cells: Tensor
+    kept: int
     picture: Image.Image
     edge: float
 
@@ -129,10 +136,13 @@ def _runs(
         yield moments
     made = {}
     for name, frame in frames.items():
-        filled = frame.paste(model.pictures(latents[name])[0])
-        made[name] = Run(moments[name], latents[name], filled, edge(filled, painted))
+        (decoded,) = model.pictures(latents[name])
+        filled = frame.paste(decoded)
+        changed = [changed_pixels(subject.picture, one, ~painted) for one in (decoded, filled)]
+        made[name] = Run(moments[name], latents[name], decoded, filled, *changed, edge(filled, painted))
     cells = MASK_RULES["safe"](mask, model.codec.stride)  # (1, 1, h, w)
-    return Runs(made, cells, tinted(subject.picture, cells, model.codec.stride), edge(subject.picture, painted))
+    shown = tinted(subject.picture, cells, model.codec.stride)
+    return Runs(made, cells, int((~painted).sum()), shown, edge(subject.picture, painted))
 
 
 def recorded(model: LatentDiffusion, request: InpaintRequest, frame: Frame) -> Iterator[tuple[Moment, Tensor]]:
@@ -164,6 +174,17 @@ def moved_kept(answer: Tensor, anchor: Tensor, cells: Tensor) -> float:
     """
     kept = (~cells).to(answer.device).expand_as(answer)  # (1, C, h, w)
     return (answer - anchor)[kept].square().mean().sqrt().item()
+
+
+def put_back(answer: Tensor, anchor: Tensor, cells: Tensor) -> Tensor:
+    """An answer (1, C, h, w) with the kept cells those of `anchor`; arguments are those of `moved_kept`."""
+    return torch.where(cells.to(answer.device), answer, anchor)  # (1, C, h, w)
+
+
+def changed_pixels(before: Image.Image, after: Image.Image, where: np.ndarray) -> int:
+    """How many pixels of those in `where`, bool (H, W), differ in any bit."""
+    first, second = (np.asarray(one.convert("RGB")) for one in (before, after))
+    return int((first != second).any(2)[where].sum())
 
 
 def edge(picture: Image.Image, painted: np.ndarray) -> float:

@@ -180,11 +180,13 @@ class Rung:
     """How far the ends of ways in so many steps are, on average, from ...
 
     Attributes:
+        ends: where they are, (x, y) each.
         finest: those of `FINEST` steps of DPM-Solver++ from the same noise; None where fresh noise is drawn on the way.
         nearest: the nearest point of the shape.
     """
 
     steps: int
+    ends: list[list[float]]
     finest: float | None
     nearest: float
 
@@ -203,7 +205,7 @@ def _ladder(model: LatentDiffusion, request: PointsRequest) -> list[Rung]:
     for steps in LADDER:
         ends = _run(model.diffuser, request.model_copy(update={"steps": steps}))[1][-1].flatten(1)  # (B, 2)
         finest = (ends - exact).norm(dim=1).mean().item() if has_limit else None
-        rungs.append(Rung(steps, finest, distance_to_nearest(ends, _asked_for(request))))
+        rungs.append(Rung(steps, _numbers(ends), finest, distance_to_nearest(ends, _asked_for(request))))
     return rungs
 
 

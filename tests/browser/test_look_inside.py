@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -69,3 +70,37 @@ def test_the_tour_leads_to_points_that_fly_and_can_be_drawn_on_a_phone(phone: Pa
         )
     )
     assert pixels.any()
+
+
+def test_cells_are_pressed_and_points_drawn_by_keys_and_a_view_may_be_left_before_it_is_drawn(page: Page) -> None:
+    look_inside(page)
+    chooser = page.locator("#inside-view")
+    chooser.locator("input[value=likelihood]").press("Space")
+    expect(page.locator("#inside-likelihood-stage")).to_contain_text(
+        re.compile(r"Step \d+ of 12")
+    )  # which takes seconds
+    chooser.locator("input[value=cell]").press("Space")
+    grid = page.locator("#inside-cell-stage svg.cells")
+    expect(grid).to_be_visible()
+
+    grid.focus()
+    for key in ("ArrowRight", "ArrowDown", "ArrowDown", "ArrowUp"):
+        page.keyboard.press(key)
+    frame = grid.locator(".keys")
+    expect(frame).to_be_visible()
+    assert [frame.get_attribute(name) for name in ("x", "y")] == ["6", "7"]
+    page.keyboard.press("Enter")
+    expect(page.locator("#inside-cell-column input[type=number]")).to_have_value("6")
+    expect(grid.locator(".chosen")).to_have_attribute("y", "7")
+    expect(grid).to_be_focused()  # though it was drawn anew
+
+    chooser.locator("input[value=points]").press("Space")
+    page.get_by_label("drawn", exact=True).check()
+    beside = page.locator("#inside-points-stage .points-charts")
+    expect(beside).to_contain_text("Space puts a point")
+    canvas = page.locator("#inside-points-stage canvas")
+    canvas.focus()
+    for key in ("Space", "ArrowRight", "ArrowUp", "ArrowUp", "Space", "Enter"):
+        page.keyboard.press(key)
+    expect(beside).to_contain_text("In 20 steps")
+    expect(canvas).to_be_focused()

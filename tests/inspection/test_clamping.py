@@ -11,9 +11,11 @@ from ddpm_core.diffusion.samplers import last
 from ddpm_core.inspection.clamping import (
     RULES,
     ClampRequest,
+    changed_pixels,
     edge,
     moment_at,
     moved_kept,
+    put_back,
     requests_of,
     runs,
     tinted,
@@ -67,6 +69,17 @@ def test_kept_pixels_are_pasted_back_and_the_edge_is_measured_on_the_result(tiny
     for run in made.by_rule.values():
         assert np.array_equal(np.asarray(run.filled)[untouched], np.asarray(subject.picture)[untouched])
         assert run.edge != made.edge
+        assert run.changed == 0
+        assert 0 < run.changed_by_decoding <= made.kept < untouched.size
+    first, second = Image.new("RGB", (2, 1)), Image.new("RGB", (2, 1), (0, 0, 1))
+    assert changed_pixels(first, second, np.array([[True, False]])) == 1
+
+
+def test_what_is_put_back_is_the_answer_where_cells_are_made_anew_and_the_picture_elsewhere() -> None:
+    cells = torch.tensor([[[[True, False]]]])
+    held = put_back(torch.ones(1, 3, 1, 2), torch.zeros(1, 3, 1, 2), cells)
+    assert held[0, :, 0].tolist() == [[1, 0]] * 3
+    assert moved_kept(held, torch.zeros(1, 3, 1, 2), cells) == 0
 
 
 def test_repaint_takes_about_as_many_calls_as_the_others() -> None:

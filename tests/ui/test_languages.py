@@ -27,6 +27,7 @@ SAME = {  # names, which are the same everywhere
     "DDIM", "DDPM", "Euler", "Heun", "DPM-Solver++", "UniPC", "Langevin", "LCM", "GIF", "MP4", "128", "256", "512",
     "/home/me/photos", "Run", "x", "y",
     "linear", "scaled-linear", "cosine", "quadratic", "sigmoid", "flow", "ve",  # schedules, as programs call them
+    "scaled-linear (quadratic)", "ve (variance exploding)",
 }  # fmt: skip
 COMPOSED = {  # put together from parts, in ui/training, ui/tabs, ddpm_core and static/everybody.js
     "{name} does not know, and passes over: {words}.",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 from ddpm_core.inspection.beliefs import BANDS, BeliefsRequest, agreement, beliefs, power_spectrum
@@ -44,7 +43,7 @@ def draw(model: LatentDiffusion, subject: Subject, request: BeliefsRequest) -> D
             [
                 Figure(now.picture, f"step {at} of {len(run)}: what it believes in state {now.t}"),
                 Figure(now.change, "what this step changed, 4 times as strong"),
-                Figure(final.picture, "where it ends"),
+                Figure(final.picture, f"where it ends: the picture of seed {request.seed}"),
             ]
         )
         + charts(
@@ -52,10 +51,10 @@ def draw(model: LatentDiffusion, subject: Subject, request: BeliefsRequest) -> D
             chart(
                 "Spectrum of the belief",
                 [
-                    Line(_logarithms(now.spectrum), f"step {at}"),
-                    Line(_logarithms(final.spectrum), "the end", faint=True),
+                    Line(_by_waves(now.spectrum), f"step {at}"),
+                    Line(_by_waves(final.spectrum), "the end", faint=True),
                 ],
-                "waves across the picture, log10", "power, log10",
+                "waves across the picture: coarse on the left, fine on the right", "power", logarithmic=True,
             ),
         )
         + figures(strip, small=True),
@@ -67,9 +66,9 @@ def draw(model: LatentDiffusion, subject: Subject, request: BeliefsRequest) -> D
     )  # fmt: skip
 
 
-def _logarithms(spectrum: Sequence[float]) -> list[tuple[float, float]]:
-    """Points of a line in which a power law is straight."""
-    return [(math.log10(wave), math.log10(max(power, LEAST))) for wave, power in enumerate(spectrum, start=1)]
+def _by_waves(spectrum: Sequence[float]) -> list[tuple[float, float]]:
+    """Points (waves across the picture, power); what has none is drawn at the least."""
+    return [(wave, max(power, LEAST)) for wave, power in enumerate(spectrum, start=1)]
 
 
 VIEW = View(

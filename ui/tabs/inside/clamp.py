@@ -9,13 +9,17 @@ from pathlib import Path
 from ddpm_core.diffusion.constraints import clamp_noised, clamp_to_mean, repaint_timesteps
 from ddpm_core.images.animation import save_gif
 from ddpm_core.images.masks import FACE_PARTS
+from ddpm_core.inspection.autoencoder import AMPLIFIED, difference_picture
 from ddpm_core.inspection.clamping import (
     RULES,
     ClampRequest,
     Moment,
+    Runs,
+    changed_pixels,
     edge,
     moment_at,
     moved_kept,
+    put_back,
     recorded,
     requests_of,
     runs,
@@ -61,7 +65,10 @@ def draw(model: LatentDiffusion, subject: Subject, request: ClampRequest) -> Dra
             ),
         ]
         rows.append(titled_row(name, figures(row), len(row)))
-        numbers[name] = {"t": moment.t, "moved_kept": moved, "edge": run.edge, "calls": len(run.moments)}
+        numbers[name] = {
+            "t": moment.t, "moved_kept": moved, "edge": run.edge, "calls": len(run.moments),
+            "kept_pixels_changed_by_decoding": run.changed_by_decoding, "kept_pixels_changed": run.changed,
+        }  # fmt: skip
     lines = [
         Line(
             [
@@ -91,8 +98,44 @@ def draw(model: LatentDiffusion, subject: Subject, request: ClampRequest) -> Dra
         save_gif(frames, path, 4.0, max(frames[0].size))
         return str(path)
 
-    kept = figures([Figure(made.picture, "tinted cells are made anew")], small=True)
-    return Drawing(kept + "".join(rows) + charts(over_time), {**numbers, "edge_of_the_picture": made.edge}, save)
+    return Drawing(
+        "<h4>What becomes of what is kept, by the clean clamp; grey is no difference</h4>"
+        + figures(what_is_kept(model, subject, made, request.at))
+        + "".join(rows) + charts(over_time),
+        {**numbers, "kept_pixels": made.kept, "edge_of_the_picture": made.edge}, save,
+    )  # fmt: skip
+
+
+def what_is_kept(model: LatentDiffusion, subject: Subject, made: Runs, at: int) -> list[Figure]:
+    """Why kept pixels stay, in pictures: an answer moves them, they are put back, and in the end pasted back."""
+    run = made.by_rule["clean clamp"]
+    answer = moment_at(run, at).answer
+    moved = moved_kept(answer, subject.latent, made.cells)
+    held = put_back(answer, subject.latent, made.cells)
+    begun, answered, put = (model.pictures(latent)[0] for latent in (subject.latent, answer, held))
+    return [
+        Figure(made.picture, "tinted cells are made anew, all others are kept"),
+        Figure(
+            difference_picture(begun, answered),
+            f"what the model's answer would change, {AMPLIFIED} times as strong: kept cells, too, by {moved:.2f} "
+            "deviations",
+        ),
+        Figure(
+            difference_picture(begun, put),
+            "after the step kept cells are put back: what is left of the change is in the tinted ones, and within "
+            "the reach of the decoder around them",
+        ),
+        Figure(
+            difference_picture(subject.picture, run.decoded),
+            f"of {made.kept:,} kept pixels differ in the end, decoded: the autoencoder is no exact copy",
+            f"{run.changed_by_decoding:,}",
+        ),
+        Figure(
+            difference_picture(subject.picture, run.filled),
+            f"of {made.kept:,} kept pixels differ once those of the upload are pasted over them: bit for bit",
+            f"{run.changed:,}",
+        ),
+    ]
 
 
 def sketches(model: LatentDiffusion, subject: Subject, request: ClampRequest) -> Iterator[Callable[[], str]]:
@@ -124,7 +167,7 @@ VIEW = View(
         "steps": slider("Steps", 4, 60),
     },
     FORMULA,
-    (clamp_to_mean, clamp_noised, repaint_timesteps, recorded, moved_kept, edge),
+    (clamp_to_mean, clamp_noised, repaint_timesteps, recorded, put_back, changed_pixels, moved_kept, edge),
     sketches=sketches,
     restarts=frozenset({"region", "fill", "steps"}),
 )

@@ -9,12 +9,14 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 from PIL import Image
 
 WIDTH, HEIGHT = 360, 220  # of a chart, in units that are pixels on a phone
 LEFT, RIGHT, TOP, BOTTOM = 44, 10, 22, 34
+RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 COLOURS = 6  # `--series-0` to `--series-5`, as `ui.theme` has them
 
 Point = tuple[float, float]
@@ -79,24 +81,35 @@ class Line:
 
 
 def chart(
-    title: str, lines: Sequence[Line], x: str, y: str, at: float | None = None, y_range: Interval | None = None
+    title: str,
+    lines: Sequence[Line],
+    x: str,
+    y: str,
+    at: float | None = None,
+    y_range: Interval | None = None,
+    logarithmic: bool = False,
 ) -> str:
     """Lines over a common axis, a marker at x = `at`, and their names below with the values they have there.
 
     Args:
         title: what one sees, for the eye and for those who hear the page.
         x, y: what runs along the axes.
-        y_range: least and greatest y; else as the points have it. What lies beyond is cut off.
+        y_range: least and greatest y; else as the points have it, up to round numbers. What lies beyond is cut off.
+        logarithmic: whether a step along either axis is a factor: a power law is straight then. Points and marker are
+            given as they are, above 0.
     """
-    points = [[(a, b) for a, b in line.points if math.isfinite(a) and math.isfinite(b)] for line in lines]
+    scale = math.log10 if logarithmic else float
+    points = [[(scale(a), scale(b)) for a, b in line.points if math.isfinite(a) and math.isfinite(b)] for line in lines]
     flat = [point for line in points for point in line]
     low_x, high_x = _range([a for a, _ in flat])
-    low_y, high_y = y_range or _range([b for _, b in flat])
+    low_y, high_y = y_range or _rounded(*_range([b for _, b in flat]))
 
     def place(a: float, b: float) -> str:
         left = LEFT + (a - low_x) / (high_x - low_x) * (WIDTH - LEFT - RIGHT)
         down = TOP + (high_y - min(max(b, low_y), high_y)) / (high_y - low_y) * (HEIGHT - TOP - BOTTOM)
         return f"{left:.1f},{down:.1f}"
+
+    across, down = ((_powers if logarithmic else _steps)(low, high) for low, high in ((low_x, high_x), (low_y, high_y)))
 
     drawn = "".join(
         f'<polyline class="line{" faint" * line.faint}" style="stroke:{_colour(i)}" '
@@ -107,12 +120,12 @@ def chart(
     axes = f'<path class="axis" d="M{x0} {y1}V{y0}H{x1}"/>'
     ticks = "".join(
         f'<text class="tick" text-anchor="end" x="{LEFT - 6}" y="{float(place(low_x, value).split(",")[1]) + 4:.1f}">'
-        f"{value:.3g}</text>"
-        for value in (low_y, (low_y + high_y) / 2, high_y)
+        f"{said}</text>"
+        for value, said in down
     ) + "".join(
-        f'<text class="tick" text-anchor="{anchor}" x="{place(value, low_y).split(",")[0]}" y="{HEIGHT - BOTTOM + 14}">'
-        f"{value:.4g}</text>"
-        for value, anchor in ((low_x, "start"), (high_x, "end"))
+        f'<text class="tick" text-anchor="middle" x="{place(value, low_y).split(",")[0]}" y="{HEIGHT - BOTTOM + 14}">'
+        f"{said}</text>"
+        for value, said in across
     )
     names = (
         f'<text class="name" text-anchor="middle" x="{(LEFT + WIDTH - RIGHT) / 2}" y="{HEIGHT - 4}">'
@@ -121,8 +134,12 @@ def chart(
     )
     marker = ""
     if at is not None:
-        here = place(min(max(at, low_x), high_x), low_y).split(",")[0]
-        marker = f'<path class="marker" d="M{here} {y0}V{y1}"/>'
+        here = min(max(scale(at), low_x), high_x)
+        for i, (line, at_points) in enumerate(zip(lines, points, strict=True)):
+            if not line.faint and (height := _height(at_points, here)) is not None:
+                left, down_to = place(here, height).split(",")
+                marker += f'<circle class="place" cx="{left}" cy="{down_to}" r="3.5" style="fill:{_colour(i)}"/>'
+        marker += f'<path class="marker" d="M{place(here, low_y).split(",")[0]} {y0}V{y1}"/>'
     legend = "".join(
         f'<li><i style="background:{_colour(i)}"></i>{html.escape(line.name)}'
         + (f" <strong>{html.escape(line.value)}</strong>" if line.value else "")
@@ -159,6 +176,44 @@ def decibels(value: float) -> str:
 def _range(values: Sequence[float]) -> Interval:
     low, high = (min(values), max(values)) if values else (0.0, 1.0)
     return (low, high) if high > low else (low - 0.5, high + 0.5)
+
+
+def _height(points: Sequence[Point], at: float) -> float | None:
+    """Where a line (points from left to right) is at x = `at`; None where it is not."""
+    for (a, b), (c, d) in pairwise(points):
+        if a <= at <= c:
+            return b if c == a else b + (d - b) * (at - a) / (c - a)
+    return None
+
+
+def _step(low: float, high: float) -> float:
+    """The round distance, 1, 2 or 5 times a power of ten, of which some four lie between the two."""
+    rough = (high - low) / 4
+    power = 10 ** math.floor(math.log10(rough))
+    return min((1, 2, 5, 10), key=lambda times: abs(times * power - rough)) * power
+
+
+def _rounded(low: float, high: float) -> Interval:
+    """The least range from one round number to another around the two."""
+    step = _step(low, high)
+    return math.floor(low / step + 1e-9) * step, math.ceil(high / step - 1e-9) * step
+
+
+def _steps(low: float, high: float) -> list[tuple[float, str]]:
+    """Round numbers along an axis, and how each is said."""
+    step = _step(low, high)
+    first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
+    return [(i * step, f"{i * step + 0.0:.4g}") for i in range(first, last + 1)]
+
+
+def _powers(low: float, high: float) -> list[tuple[float, str]]:
+    """The same along an axis of logarithms: 1, 2 and 5 and their tenfolds, or of many powers of ten some."""
+    first, last = math.ceil(low - 1e-9), math.floor(high + 1e-9)
+    if last - first < 3:
+        found = [(math.log10(times) + i, times * 10.0**i) for i in range(first - 1, last + 1) for times in (1, 2, 5)]
+        return [(at, f"{value:.4g}") for at, value in found if low - 1e-9 <= at <= high + 1e-9]
+    every = -(-(last - first) // 4)
+    return [(i, f"10{str(i).translate(RAISED)}") for i in range(first, last + 1, every)]
 
 
 def _colour(i: int) -> str:

@@ -22,7 +22,8 @@ def cells_over(
 ) -> str:
     """A figure: the picture under a grid of `height` x `width` cells, each of which sets `row` and `column`.
 
-    The grid is for pointers; from the keyboard the same is set by the view's sliders.
+    By keyboard the grid is one stop: arrows move a frame over its cells, and Enter presses the one that is in it
+    (`view.PRESSED`).
 
     Args:
         chosen: (row, column) that is framed.
@@ -45,8 +46,9 @@ def cells_over(
         f"<image class='under{faint}' href='{data_uri(picture)}' width='{width}' height='{height}' "
         f"preserveAspectRatio='none'/>{''.join(drawn)}"
         f"<rect class='chosen' x='{column}' y='{row}' width='1' height='1'/>"
+        f"<rect class='keys' x='{column}' y='{row}' width='1' height='1'/>"
     )
-    return _figure(grid, height, width, caption, strong)
+    return _figure(grid, height, width, caption, strong, chosen)
 
 
 def snake_over(picture: Image.Image, path: Sequence[int], height: int, width: int, caption: str, colour: int) -> str:
@@ -60,12 +62,38 @@ def snake_over(picture: Image.Image, path: Sequence[int], height: int, width: in
     return _figure(grid, height, width, caption)
 
 
-def _figure(grid: str, height: int, width: int, caption: str, strong: str = "") -> str:
+def _figure(
+    grid: str, height: int, width: int, caption: str, strong: str = "", chosen: tuple[int, int] | None = None
+) -> str:
     said = f"{caption} {strong}".strip()
     first = f"<strong>{html.escape(strong)}</strong> " if strong else ""
+    keys = "role='img'"
+    if chosen is not None:
+        said += ". Arrow keys go from cell to cell, Enter presses one."
+        keys = f"role='application' tabindex='0' data-row='{chosen[0]}' data-column='{chosen[1]}'"
     return (
-        f"<figure><svg class='cells' viewBox='0 0 {width} {height}' role='img' aria-label='{html.escape(said)}'>"
+        f"<figure><svg class='cells' viewBox='0 0 {width} {height}' {keys} aria-label='{html.escape(said)}'>"
         f"{grid}</svg><figcaption>{first}{html.escape(caption)}</figcaption></figure>"
+    )
+
+
+def points_over(
+    points: Sequence[Sequence[float]], ends: Sequence[Sequence[float]], edge: float, caption: str, steps: int
+) -> str:
+    """A figure: points of a shape, pale, under those where a run ended, dark, in the plane from -`edge` to `edge`.
+
+    A press on it sets `steps`.
+    """
+
+    def dots(places: Sequence[Sequence[float]], kind: str) -> str:
+        return f"<path class='{kind}' d='{''.join(f'M{x:g} {-y:g}h0' for x, y in places)}'/>"
+
+    box = f"{-edge:g} {-edge:g} {2 * edge:g} {2 * edge:g}"
+    return (
+        f"<figure><button type='button' data-set='{html.escape(json.dumps({'steps': steps}))}' "
+        f"aria-label='{html.escape(caption)}'><svg class='ends' viewBox='{box}' aria-hidden='true'>"
+        f"{dots(points, 'shape')}{dots(ends, 'end')}</svg></button>"
+        f"<figcaption>{html.escape(caption)}</figcaption></figure>"
     )
 
 

@@ -19,8 +19,10 @@ $$z_t = \sqrt{\bar\alpha_t}\, x_0 + \sqrt{1 - \bar\alpha_t}\, \epsilon, \qquad
 
 Ho et al. 2020, [Denoising Diffusion Probabilistic Models](https://arxiv.org/abs/2006.11239), equation 4. Schedules:
 cosine is Nichol & Dhariwal 2021, equation 17; flow is the line of Liu et al. 2022, equation 1, scaled to unit variance.
-*Quadratic* is *scaled-linear* under its older name.
+*Quadratic* is *scaled-linear* under its older name; *ve*, variance exploding, is Song et al. 2021,
+equation 9.
 """
+ALSO = {"scaled-linear": "scaled-linear (quadratic)", "ve": "ve (variance exploding)"}  # names that others know better
 
 
 def draw(model: LatentDiffusion, subject: Subject, request: NoiseRequest) -> Drawing:
@@ -34,7 +36,7 @@ def draw(model: LatentDiffusion, subject: Subject, request: NoiseRequest) -> Dra
     ]
     curves = schedule_curves(model)
     names = {name: model.diffuser.schedule + " (this checkpoint)" if name == OWN else name for name in curves}
-    names = {name: said for name, said in names.items() if name != model.diffuser.schedule}  # it is the checkpoint's
+    names = {name: ALSO.get(said, said) for name, said in names.items() if name != model.diffuser.schedule}
     left, ratio = (
         [
             Line([(t, level[part]) for t, level in curves[name].items()], said, _number(levels[name][part]))
@@ -84,7 +86,7 @@ VIEW = View(
             "Schedule",
             [
                 ("this checkpoint's", OWN),
-                *((name, name) for name in SCHEDULES),
+                *((ALSO.get(name, name), name) for name in SCHEDULES),
             ],
         ),
     },

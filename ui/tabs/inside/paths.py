@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 
 from ddpm_core.images.animation import save_gif
@@ -58,14 +57,11 @@ def draw(model: LatentDiffusion, subject: Subject, request: PathsRequest) -> Dra
     ]
     costs = multiplications(found.channels)
     lines = [
-        Line(
-            [(math.log2(n**0.5), math.log10(count)) for n, count in costs[name]], name, _at(costs[name], height * width)
-        )
-        for name in LAYERS
+        Line([(n**0.5, count) for n, count in costs[name]], name, _at(costs[name], height * width)) for name in LAYERS
     ]
     cost = chart(
-        "Multiplications of one layer as the grid grows", lines, "cells along a side, powers of two",
-        "multiplications, powers of ten", math.log2((height * width) ** 0.5),
+        "Multiplications of one layer as the grid grows", lines, "cells along a side of the grid", "multiplications",
+        (height * width) ** 0.5, logarithmic=True,
     )  # fmt: skip
 
     def save(folder: Path) -> str:

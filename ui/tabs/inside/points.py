@@ -10,6 +10,7 @@ import gradio as gr
 
 from ddpm_core.diffusion.diffuser import Diffuser
 from ddpm_core.inspection.points import (
+    EDGE,
     FINEST,
     PointsRequest,
     exact_predictor,
@@ -24,7 +25,8 @@ from ddpm_core.pipeline import LatentDiffusion
 from ui.errors import Problem
 from ui.results import animate
 from ui.tabs.inside.draw import Line, chart, charts, note
-from ui.tabs.inside.view import Drawing, View, choice, sampler_menu, slider, unseen
+from ui.tabs.inside.grids import points_over, side_by_side
+from ui.tabs.inside.view import WAITING, Drawing, View, choice, sampler_menu, slider, unseen
 from ui.theme import STATIC
 
 FORMULA = r"""
@@ -36,6 +38,7 @@ The exact denoiser of a finite set: Karras et al. 2022,
 [Elucidating the Design Space of Diffusion-Based Generative Models](https://arxiv.org/abs/2206.00364), equation 57. The
 score: Song et al. 2021, [Score-Based Generative Modeling](https://arxiv.org/abs/2011.13456), section 3.
 """
+SHOWN = (1, 2, 5, 20)  # steps whose ends are drawn small, beside one another
 TEMPLATE = """
 <div class="points">
   <div class="points-play">
@@ -58,7 +61,7 @@ def stage(elem_id: str) -> gr.HTML:
     """A canvas on which points are played."""
     script = (STATIC / "points.js").read_text(encoding="utf-8")
     return gr.HTML(
-        None, html_template=TEMPLATE, js_on_load=script, elem_id=elem_id, elem_classes="inside-stage",
+        told(WAITING), html_template=TEMPLATE, js_on_load=script, elem_id=elem_id, elem_classes="inside-stage",
         apply_default_css=False,
     )  # fmt: skip
 
@@ -84,7 +87,15 @@ def draw(model: LatentDiffusion, subject: Subject | None, request: PointsRequest
     shown = {
         "points": made.points, "labels": made.labels, "ways": made.ways, "arrows": made.arrows, "states": made.states,
         "drawn": json.loads(request.drawn) if can_draw else [], "can_draw": can_draw,
-        "charts": charts(said)
+        "charts": side_by_side(
+            *(
+                points_over(made.points, rung.ends, EDGE, f"{rung.steps} step{'s' * (rung.steps > 1)}", rung.steps)
+                for rung in rungs
+                if rung.steps in SHOWN
+            ),
+            small=True,
+        )
+        + charts(said)
         + note(f"In {request.steps} steps the ends are {made.distance:.3f} from the nearest point, on average."),
     }  # fmt: skip
     name = f"points-{request.shape}-{request.sampler}-{request.steps}"
@@ -93,13 +104,23 @@ def draw(model: LatentDiffusion, subject: Subject | None, request: PointsRequest
 
 def nothing_drawn() -> Drawing:
     """A field to draw on. Raises `Problem` when it is to be taken away, as there is nothing yet."""
-    said = "Draw on the field: what you draw is what the noise becomes. Further strokes are added."
-    empty: dict[str, Any] = {"points": [], "labels": [], "ways": [[]], "arrows": [[]], "states": [0], "drawn": []}
+    said = (
+        "Draw on the field: what you draw is what the noise becomes. Further strokes are added. By keyboard, arrows go "
+        "over the field, Space puts a point, and Enter hands them in."
+    )
 
     def save(folder: Path) -> str:
         raise Problem("There is nothing drawn yet: draw on the field, or give `drawn`, a list of [x, y] in JSON.")
 
-    return Drawing({**empty, "can_draw": True, "charts": note(said)}, {}, save)
+    return Drawing({**told(said), "can_draw": True}, {}, save)
+
+
+def told(sentence: str) -> dict[str, Any]:
+    """An empty field beside a sentence."""
+    return {
+        "points": [], "labels": [], "ways": [[]], "arrows": [[]], "states": [0], "drawn": [], "can_draw": False,
+        "charts": note(sentence),
+    }  # fmt: skip
 
 
 VIEW = View(
@@ -126,4 +147,5 @@ VIEW = View(
     more=frozenset({"eta", "colour", "guidance", "hold", "at", "clamp", "seed"}),
     of_a_picture=False,
     stage=stage,
+    told=told,
 )

@@ -9,17 +9,16 @@ from functools import partial
 from typing import Any
 
 import gradio as gr
-from gradio.blocks import BlockFunction
-from gradio.context import get_blocks_context
 from gradio.events import Dependency
 
+from ddpm_core.errors import UserError
 from ddpm_core.inspection.subject import InsideRequest
 from ddpm_core.pipeline import LatentDiffusion
 from ui import examples
 from ui.components.controls import seed_row
 from ui.components.events import AT_ONCE, ONE_AT_A_TIME, PAGE_ONLY
 from ui.components.progress import Updates
-from ui.errors import as_warning, build_request
+from ui.errors import Problem, as_warning, build_request
 from ui.files import opened_upload, workspace
 from ui.help import lead
 from ui.models import Shelf, knows_faces
@@ -37,6 +36,7 @@ class InsideTab:
 
     Attributes:
         picture: state, the file that is looked into; None for the picture of the seed.
+        wanted: state, which drawing is wanted.
         chooser: the row that chooses a view.
         parts: the views on the page, by name.
     """
@@ -46,7 +46,7 @@ class InsideTab:
         self.shelf, self.checkpoint = shelf, checkpoint
         shipped = [str(path) for path in examples.faces()]
         self.picture = gr.State(shipped[0] if shipped else None)
-        self.last = gr.State(None)
+        self.last, self.wanted = gr.State(None), gr.State(Wanted())
         lead("Look inside", "See why it works: drag, press, and the model answers.")
         stops = [stop for stop in TOUR if stop.view in VIEWS]
         with gr.Row(elem_classes="inside-tour"):
@@ -96,27 +96,25 @@ class InsideTab:
         how: dict[str, Any] = {"trigger_mode": "always_last", **PAGE_ONLY, **ONE_AT_A_TIME}
         others = [self.chooser.change, self.checkpoint.change, self.seed.change]
         others += [part.controls[field].change for part in self.parts.values() for field in part.view.restarts]
-        gives_up = _gives_up(others, chosen[0])
+        # A browser handles what listens to an event in the order in which it was wired, each to its end: so this comes
+        # before the drawings that it ends.
+        gr.on(others, lambda wanted: wanted.another(), self.wanted, None, **AT_ONCE)
         begins = [opened.select, *(one.change for one in (self.chooser, self.checkpoint))]
-        drawn = [gr.on(begins, as_warning(self._draw), [*about, *values], shows, **how)]
+        draw = as_warning(_while_wanted(self._draw))
+        gr.on(begins, draw, [self.wanted, *about, *values], shows, **how)
         for picture in chosen:  # drawn once it is in its state, whose own change was not heard in a browser
-            drawn.append(picture.then(as_warning(self._draw), [*about, *values], shows, **PAGE_ONLY, **ONE_AT_A_TIME))
+            picture.then(draw, [self.wanted, *about, *values], shows, **how)
         for part in self.parts.values():
             if part.controls:
                 own = list(part.controls.values())
-                draw = as_warning(partial(self._draw_one, part))
-                drawn.append(
-                    gr.on(
-                        [event for one in own for event in _finished(one)],
-                        draw,
-                        [*about[1:], *own],
-                        [part.stage, part.download],
-                        **how,
-                    )
+                gr.on(
+                    [event for one in own for event in _finished(one)],
+                    as_warning(_while_wanted(partial(self._draw_one, part))),
+                    [self.wanted, *about[1:], *own],
+                    [part.stage, part.download],
+                    **how,
                 )
                 part.stage.select(part.pressed, None, own, **AT_ONCE)
-
-        gives_up.cancels = [int(one["id"]) for one in drawn]
 
     def _draw(self, chosen: str, checkpoint: str, picture: str | None, seed: int, *values: Any) -> Iterator[Updates]:
         """What is shown of the chosen view, given the controls of all of them."""
@@ -131,12 +129,16 @@ class InsideTab:
         given = dict(zip(part.controls, values, strict=True))
         if part.view.of_a_picture:
             given["seed"] = seed
-        request, model = build_request(part.view.request, **given), self.shelf.load(checkpoint)
-        about = self._subject(part.view, model, picture, seed)
-        if part.view.sketches is not None:
-            for shown in _sketched(part.view.sketches(model, about, request)):
-                yield {part.stage: shown}
-        drawing = part.view.draw(model, about, request)
+        try:
+            request, model = build_request(part.view.request, **given), self.shelf.load(checkpoint)
+            about = self._subject(part.view, model, picture, seed)
+            if part.view.sketches is not None:
+                for shown in _sketched(part.view.sketches(model, about, request)):
+                    yield {part.stage: shown}
+            drawing = part.view.draw(model, about, request)
+        except (Problem, UserError) as error:  # or what was drawn before would seem to be what is asked for now
+            yield {part.stage: part.view.told(error.message if isinstance(error, Problem) else str(error))}
+            raise
         yield {part.stage: drawing.shown}
         with workspace() as folder:
             yield {part.download: drawing.save(folder)}
@@ -212,16 +214,34 @@ def _finished(control: Any) -> list[Any]:
     return [control.submit, control.blur] if typed else [control.change]
 
 
-def _gives_up(events: Sequence[Any], earlier: Dependency) -> BlockFunction:
-    """What ends drawings under way at these events, for another is wanted; they are named in its `cancels` later.
+class Wanted:
+    """Which drawing somebody wants: the one that was asked for last."""
 
-    A browser handles what listens to an event in the order in which it was wired, each to its end. So this is wired
-    before the drawings that it cancels: after one of them it would end what has begun meanwhile.
+    def __init__(self) -> None:
+        self.number = 0
+
+    def another(self) -> None:
+        """A drawing under way is wanted no more."""
+        self.number += 1
+
+
+def _while_wanted(draw: Callable[..., Iterator[Updates]]) -> Callable[..., Iterator[Updates]]:
+    """A drawing that ends by itself when another is wanted; it is handed the session's `Wanted` first.
+
+    Gradio's `cancels` ends it as well, but a browser that is told to cancel has put off the next drawing until this one
+    is over (`trigger_mode`), and after a cancellation never asks for it: the stage would stay as it is.
     """
-    gr.on(events, None, cancels=[earlier], **AT_ONCE)
-    page = get_blocks_context()
-    assert page is not None
-    return list(page.fns.values())[-1]
+
+    def drawn(wanted: Wanted, *given: Any) -> Iterator[Updates]:
+        number = wanted.number
+        for updates in draw(*given):
+            if wanted.number != number:
+                return
+            yield updates
+            if wanted.number != number:
+                return
+
+    return drawn
 
 
 def _sketched(steps: Iterator[Callable[[], Any]]) -> Iterator[Any]:

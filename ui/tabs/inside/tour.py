@@ -43,7 +43,8 @@ TOUR = (
         "Walk through the steps of an inpainting. After each, the kept cells are put back to what they were, so "
         "whatever the model did there is undone, and what it paints next has to go with them. That holds the latent. "
         "The pixels stay bit for bit because, at the end, those of the upload are pasted over all that was kept: a "
-        "decoded latent alone would be close, never equal (see Your photo).",
+        "decoded latent alone would be close, never equal (see Your photo). The five pictures on top show it one after "
+        "the other: grey is what did not change.",
     ),
     Stop(
         "Why do twenty steps suffice?",
@@ -51,7 +52,7 @@ TOUR = (
         {},
         "Here the predictor is exact, so only the steps are to blame. With one step every point lands in the middle "
         "of all: the safest guess. But the ways bend slowly, and few long steps follow them: from five on the shape is "
-        "there, and twenty end close to where two hundred would; the chart has the distance. The real model is no "
-        "different: see its face in 1 to 40 steps in One step or many.",
+        "there, and twenty end close to where two hundred would; the small shapes show it for 1, 2, 5 and 20, and the "
+        "chart has the distance. The real model is no different: see its face in 1 to 40 steps in One step or many.",
     ),
 )

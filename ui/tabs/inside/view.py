@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import inspect
 import textwrap
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -19,9 +20,16 @@ from ddpm_core.requests import Request
 from ui import site
 from ui.components.controls import SAMPLERS
 from ui.files import written
+from ui.theme import STATIC
 
 ROOT = Path(__file__).resolve().parents[3]
 MakeControl = Callable[[str, Any], Component]  # make(elem_id, default)
+WAITING = "The model is asked; its first answer takes seconds, the next ones less than one."
+
+
+def told(sentence: str) -> str:
+    """A stage on which there is nothing but a sentence: why one waits, or why nothing could be drawn."""
+    return f'<p class="hint told">{html.escape(sentence)}</p>'
 
 
 @dataclass(frozen=True)
@@ -58,6 +66,7 @@ class View:
             it is called, what the stage shows meanwhile. None for all others.
         restarts: fields after whose change a drawing under way is given up, for nobody asks for it any more.
         stage: makes what it is drawn on, given an id; its event `select` may name new values of controls.
+        told: the value of the stage that says one sentence and shows nothing else.
     """
 
     name: str
@@ -73,20 +82,17 @@ class View:
     sketches: Callable[[LatentDiffusion, Subject, Any], Iterator[Callable[[], Any]]] | None = None
     restarts: frozenset[str] = frozenset()
     stage: Callable[[str], gr.HTML] = field(default=lambda elem_id: html_stage(elem_id))
+    told: Callable[[str], Any] = told
 
 
-# Whatever is pressed that bears data-set='{"field": value}' sets controls.
-PRESSED = """
-element.addEventListener("click", (event) => {
-  const pressed = event.target.closest("[data-set]");
-  if (pressed) trigger("select", JSON.parse(pressed.dataset.set));
-});
-"""
+PRESSED = (STATIC / "pressed.js").read_text(encoding="utf-8")  # what bears data-set='{"field": value}' sets controls
 
 
 def html_stage(elem_id: str) -> gr.HTML:
     """A stage for HTML: figures and charts."""
-    return gr.HTML("", elem_id=elem_id, elem_classes="inside-stage", js_on_load=PRESSED, apply_default_css=False)
+    return gr.HTML(
+        told(WAITING), elem_id=elem_id, elem_classes="inside-stage", js_on_load=PRESSED, apply_default_css=False
+    )
 
 
 def slider(label: str, low: float, high: float, step: float = 1, info: str | None = None) -> MakeControl:

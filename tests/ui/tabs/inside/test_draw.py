@@ -9,6 +9,7 @@ import re
 from xml.etree import ElementTree
 
 import numpy as np
+import pytest
 from PIL import Image
 
 from tests.ui.conftest import grain
@@ -65,6 +66,23 @@ def test_lines_that_are_flat_or_beyond_the_range_are_drawn_too() -> None:
     heights = [float(point.split(",")[1]) for point in cut.find("svg/polyline").attrib["points"].split()]  # type: ignore[union-attr]
     assert all(0 <= height <= 220 for height in heights)
     assert parsed(note("a < b")).text == "a < b"
+
+
+def ticks(text: str) -> list[str]:
+    return [str(one.text) for one in parsed(text).findall("svg/text[@class='tick']")]
+
+
+def test_axes_say_round_numbers_and_powers_where_a_step_is_a_factor() -> None:
+    drawn = chart("plain", [Line([(1, 0.0701), (20, 1.14)], "one")], "x", "y")
+    assert ticks(drawn) == ["0", "0.2", "0.4", "0.6", "0.8", "1", "1.2", "5", "10", "15", "20"]
+    drawn = chart("factors", [Line([(8, 1.1e6), (256, 5e11)], "one")], "x", "y", at=16, logarithmic=True)
+    assert ticks(drawn) == ["10⁶", "10⁸", "10¹⁰", "10¹²", "10", "20", "50", "100", "200"]
+    (place,) = parsed(drawn).findall("svg/circle")
+    line = parsed(drawn).find("svg/polyline")
+    assert line is not None
+    (left, low), (right, high) = (map(float, point.split(",")) for point in line.attrib["points"].split())
+    assert float(place.attrib["cx"]) == pytest.approx(left + (right - left) / 5, abs=0.1)  # 16 of 8 to 256
+    assert float(place.attrib["cy"]) == pytest.approx(low + (high - low) / 5, abs=0.1)  # the marker's place on the line
 
 
 def test_every_line_has_a_colour() -> None:

@@ -9,7 +9,7 @@ from PIL import Image
 
 from tests.ui.tabs.inside.test_draw import parsed
 from ui.tabs.inside.draw import Figure, figures
-from ui.tabs.inside.grids import bars, cells_over, side_by_side, snake_over, titled_row
+from ui.tabs.inside.grids import bars, cells_over, points_over, side_by_side, snake_over, titled_row
 
 PICTURE = Image.new("RGB", (4, 4), "teal")
 
@@ -30,7 +30,10 @@ def test_every_cell_sets_its_place_and_the_strongest_is_darkest() -> None:
     ]
     (chosen,) = drawn.findall("svg/rect[@class='chosen']")
     assert (chosen.attrib["x"], chosen.attrib["y"]) == ("2", "1")
-    assert drawn.find("svg").attrib["aria-label"] == "a <b> 9 %"  # type: ignore[union-attr]
+    grid = drawn.find("svg")
+    assert grid is not None
+    assert grid.attrib["aria-label"].startswith("a <b> 9 %. Arrow keys")
+    assert [grid.attrib[name] for name in ("tabindex", "data-row", "data-column")] == ["0", "1", "2"]
 
 
 def test_a_grid_without_strength_hides_nothing_of_the_picture() -> None:
@@ -44,6 +47,15 @@ def test_a_snake_goes_through_the_middle_of_its_cells() -> None:
     track, snake = drawn.findall("figure/svg/polyline")
     assert track.attrib["points"] == snake.attrib["points"] == "0.5,0.5 1.5,0.5 1.5,1.5 0.5,1.5"
     assert drawn.attrib["class"] == "figures small"
+
+
+def test_where_a_run_ended_is_drawn_over_the_shape_and_sets_its_steps() -> None:
+    drawn = parsed(points_over([[0, 1]], [[0.5, -1], [2, 0]], 2.6, "5 steps", 5))
+    button = drawn.find("button")
+    assert button is not None
+    assert json.loads(button.attrib["data-set"]) == {"steps": 5}
+    shape, ends = (path.attrib["d"] for path in button.findall("svg/path"))
+    assert (shape, ends) == ("M0 -1h0", "M0.5 1h0M2 0h0")  # down the page
 
 
 def test_bars_begin_at_zero_wherever_that_is() -> None:

@@ -12,7 +12,7 @@ from ddpm_core.inspection.noising import OWN, levels_at, noised
 from ddpm_core.inspection.subject import subject_of_seed
 from ddpm_core.pipeline import LatentDiffusion
 from ui.tabs.inside.draw import data_uri
-from ui.tabs.inside.noise import VIEW
+from ui.tabs.inside.noise import ALSO, VIEW
 from ui.tabs.inside.view import Drawing
 
 
@@ -26,7 +26,7 @@ def test_the_numbers_are_those_of_the_functions(
     for name, level in levels_at(model, 400).items():
         assert drawn.numbers["schedules"][name] == {"alpha_bar": level.alpha_bar, "log_snr": level.log_snr}
         if name not in (OWN, "linear"):  # which is the checkpoint's
-            assert f"{name} <strong>{level.alpha_bar:.3g}</strong>" in drawn.shown
+            assert f"{ALSO.get(name, name)} <strong>{level.alpha_bar:.3g}</strong>" in drawn.shown
     assert f"linear (this checkpoint) <strong>{made.alpha_bar:.3g}</strong>" in drawn.shown
     assert f"{made.alpha_bar:.1%}" in drawn.shown
     assert Path(drawn.save(tmp_path)).name == "noise-t-400.png"

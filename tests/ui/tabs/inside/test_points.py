@@ -12,7 +12,7 @@ from PIL import Image
 from ddpm_core.inspection.points import PointsRequest, flight, step_ladder
 from ddpm_core.pipeline import LatentDiffusion
 from ui.errors import Problem
-from ui.tabs.inside.points import TEMPLATE, VIEW, stage
+from ui.tabs.inside.points import SHOWN, TEMPLATE, VIEW, stage
 from ui.tabs.inside.view import Drawing
 from ui.theme import STATIC
 
@@ -29,6 +29,9 @@ def test_the_numbers_are_those_of_the_functions(
     assert (drawn.numbers["distance"], drawn.numbers["ends"]) == (made.distance, made.ways[-1])
     assert drawn.numbers["distance_by_steps"] == {str(rung.steps): rung.nearest for rung in rungs}
     assert drawn.numbers["distance_from_finest_by_steps"] == {str(rung.steps): rung.finest for rung in rungs}
+    for rung in rungs:
+        ends = "".join(f"M{x:g} {-y:g}h0" for x, y in rung.ends)
+        assert (ends in drawn.shown["charts"]) == (rung.steps in SHOWN)
     with Image.open(drawn.save(tmp_path)) as gif:
         assert gif.n_frames == 5  # type: ignore[attr-defined]
     assert draw(VIEW, **asked, sampler="ddpm").shown["charts"].count("<polyline") == 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -9,12 +10,14 @@ import gradio as gr
 import pytest
 from PIL import Image
 
+from ddpm_core.errors import UserError
 from ddpm_core.images.files import PictureError
 from ui import examples
 from ui.errors import Problem
 from ui.models import Shelf
-from ui.tabs.inside.tab import InsideTab, _choose, _guided, _own
+from ui.tabs.inside.tab import InsideTab, Wanted, _choose, _guided, _own, _while_wanted
 from ui.tabs.inside.tour import Stop
+from ui.tabs.inside.view import WAITING
 from ui.tabs.inside.views import VIEWS
 
 
@@ -54,6 +57,17 @@ def test_the_controls_of_the_view_are_heard(tab: InsideTab) -> None:
         shown(tab, "noise", t=5000)
     with pytest.raises(Problem, match="seed is empty"):
         shown(tab, "noise", seed=None)
+
+
+def test_a_stage_says_why_one_waits_and_why_nothing_is_drawn(tab: InsideTab) -> None:
+    for part in tab.parts.values():
+        assert WAITING in str(part.stage.value)
+    part = tab.parts["paths"]
+    values = [99 if name == "row" else control.value for name, control in part.controls.items()]
+    answers = tab._draw_one(part, "tiny", None, 3, *values)
+    assert "there is no cell in row 99" in next(answers)[part.stage]
+    with pytest.raises(UserError, match="no cell in row 99"):
+        next(answers)  # which becomes a notice
 
 
 def test_one_looks_into_ones_own_picture_and_the_shipped_faces_are_for_models_of_faces(
@@ -136,10 +150,29 @@ def test_what_is_typed_is_heard_when_it_is_finished_and_a_slider_at_once(shelf: 
     assert (compare["across_values"]._id, "change") not in heard
     assert (tab.parts["paths"].controls["row"]._id, "change") in heard
     clamp = tab.parts["clamp"].controls
-    (gives_up,) = (one for one in page.fns.values() if one.cancels)
+    (gives_up,) = (one for one in page.fns.values() if one.inputs == [tab.wanted])
     asks_for_another = {component for component, _ in gives_up.targets}
     assert {tab.chooser._id, clamp["steps"]._id} <= asks_for_another
     assert clamp["at"]._id not in asks_for_another
-    draws = {number for number, one in page.fns.items() if tab.parts["clamp"].stage in one.outputs}
-    assert draws <= set(gives_up.cancels)
-    assert gives_up._id < min(draws)  # or it would end what begins while one of them is handled
+    draws = [one for one in page.fns.values() if tab.parts["clamp"].stage in one.outputs]
+    assert all(one.inputs[0] is tab.wanted for one in draws)
+    assert all(gives_up._id < one._id for one in draws)  # or it would end what begins while one of them is handled
+    assert not any(one.cancels for one in [gives_up, *draws])  # after which a browser forgets what it has put off
+
+
+def test_a_drawing_ends_when_another_is_wanted() -> None:
+    wanted, made = Wanted(), []
+
+    def draw(steps: int) -> Iterator[dict[Any, Any]]:
+        for i in range(steps):
+            made.append(i)
+            yield {"step": i}
+
+    drawn = _while_wanted(draw)
+    assert [one["step"] for one in drawn(wanted, 3)] == [0, 1, 2]
+    under_way = drawn(wanted, 9)
+    assert next(under_way) == {"step": 0}
+    wanted.another()
+    assert list(under_way) == []
+    assert made == [0, 1, 2, 0]  # nothing is made for nobody
+    assert next(drawn(wanted, 1)) == {"step": 0}
