@@ -38,7 +38,7 @@ The exact denoiser of a finite set: Karras et al. 2022,
 [Elucidating the Design Space of Diffusion-Based Generative Models](https://arxiv.org/abs/2206.00364), equation 57. The
 score: Song et al. 2021, [Score-Based Generative Modeling](https://arxiv.org/abs/2011.13456), section 3.
 """
-SHOWN = (1, 2, 5, 20)  # steps whose ends are drawn small, beside one another
+SHOWN = (1, 5, 10, 20)  # steps whose ends are drawn small, beside one another
 TEMPLATE = """
 <div class="points">
   <div class="points-play">

@@ -51,8 +51,8 @@ TOUR = (
         "points",
         {},
         "Here the predictor is exact, so only the steps are to blame. With one step every point lands in the middle "
-        "of all: the safest guess. But the ways bend slowly, and few long steps follow them: from five on the shape is "
-        "there, and twenty end close to where two hundred would; the small shapes show it for 1, 2, 5 and 20, and the "
+        "of all: the safest guess. But the ways bend slowly, and few long steps follow them: from ten on the shape is "
+        "there, and twenty end close to where two hundred would; the small shapes show it for 1, 5, 10 and 20, and the "
         "chart has the distance. The real model is no different: see its face in 1 to 40 steps in One step or many.",
     ),
 )
