@@ -54,7 +54,7 @@ def draw(model: LatentDiffusion, subject: Subject, request: BeliefsRequest) -> D
                     Line(_by_waves(now.spectrum), f"step {at}"),
                     Line(_by_waves(final.spectrum), "the end", faint=True),
                 ],
-                "waves across the picture: coarse on the left, fine on the right", "power", logarithmic=True,
+                "waves across the picture, coarse to fine", "power", logarithmic=True,
             ),
         )
         + figures(strip, small=True),

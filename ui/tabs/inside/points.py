@@ -112,7 +112,7 @@ def nothing_drawn() -> Drawing:
     def save(folder: Path) -> str:
         raise Problem("There is nothing drawn yet: draw on the field, or give `drawn`, a list of [x, y] in JSON.")
 
-    return Drawing({**told(said), "can_draw": True}, {}, save)
+    return Drawing({**told(said), "can_draw": True}, {}, save, empty=True)
 
 
 def told(sentence: str) -> dict[str, Any]:

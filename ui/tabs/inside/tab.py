@@ -140,6 +140,8 @@ class InsideTab:
             yield {part.stage: part.view.told(error.message if isinstance(error, Problem) else str(error))}
             raise
         yield {part.stage: drawing.shown}
+        if drawing.empty:
+            return
         with workspace() as folder:
             yield {part.download: drawing.save(folder)}
 

@@ -40,11 +40,13 @@ class Drawing:
         shown: value of the view's stage; HTML, unless it has a stage of its own.
         numbers: the numbers that are shown, by name, as programs get them. Nothing that JSON has no word for.
         save: writes what can be taken away into a folder; its path.
+        empty: whether there is nothing to take away yet: `save` refuses, and the page does not ask for it.
     """
 
     shown: Any
     numbers: Mapping[str, Any]
     save: Callable[[Path], str]
+    empty: bool = False
 
 
 @dataclass(frozen=True)

@@ -70,6 +70,11 @@ def test_a_stage_says_why_one_waits_and_why_nothing_is_drawn(tab: InsideTab) -> 
         next(answers)  # which becomes a notice
 
 
+def test_a_field_that_nobody_has_drawn_on_yet_is_no_mistake(tab: InsideTab) -> None:
+    updates = shown(tab, "points", shape="drawn")  # and nothing is refused
+    assert set(updates) == {tab.parts["points"].stage}
+
+
 def test_one_looks_into_ones_own_picture_and_the_shipped_faces_are_for_models_of_faces(
     tab: InsideTab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
