@@ -57,3 +57,17 @@ def test_what_takes_long_has_its_turns_and_ends_where_it_was_left(
     given = defaults | {"seed": 6, "checkpoint": "", "picture": None}
     with pytest.raises(Left):
         next(inside._act(shelf, view)(given))
+
+
+QUICK = {  # fields with which a view is drawn soonest
+    "beliefs": {"steps": 2}, "one_step": {"steps": 2}, "clamp": {"steps": 4}, "points": {"count": 5, "steps": 2},
+    "compare": {"across_values": "1, 2", "down": "none"}, "likelihood": {"steps": 2, "probes": 1, "draws": 1},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", VIEWS)
+def test_every_endpoint_answers_with_a_picture_or_a_film(client: Client, name: str) -> None:
+    path, numbers = client.predict(**QUICK.get(name, {}), api_name=f"/inside_{name}")
+    with Image.open(path) as shown:
+        assert shown.format in {"PNG", "GIF"}
+    assert numbers
