@@ -138,8 +138,8 @@ def _runs(
     for name, frame in frames.items():
         (decoded,) = model.pictures(latents[name])
         filled = frame.paste(decoded)
-        changed = [changed_pixels(subject.picture, one, ~painted) for one in (decoded, filled)]
-        made[name] = Run(moments[name], latents[name], decoded, filled, *changed, edge(filled, painted))
+        before, after = (changed_pixels(subject.picture, one, ~painted) for one in (decoded, filled))
+        made[name] = Run(moments[name], latents[name], decoded, filled, before, after, edge(filled, painted))
     cells = MASK_RULES["safe"](mask, model.codec.stride)  # (1, 1, h, w)
     shown = tinted(subject.picture, cells, model.codec.stride)
     return Runs(made, cells, int((~painted).sum()), shown, edge(subject.picture, painted))
