@@ -1,8 +1,7 @@
-"""Conditioning by concatenation: a second latent stands beside the noisy one in the network's input.
+"""Conditioning by concatenation: a second latent beside the noisy one in the network's input.
 
-So a picture is made that goes with another (Saharia et al. 2021, "Image Super-Resolution via Iterative Refinement",
-section 2.3; for latents Rombach et al. 2022, section 3.3). What comes out is a network like any other, so predictors,
-their wrappers and samplers need not know.
+Saharia et al. 2021, "Image Super-Resolution via Iterative Refinement", section 2.3; for latents Rombach et al. 2022,
+section 3.3.
 """
 
 from __future__ import annotations
@@ -17,11 +16,9 @@ from ddpm_core.diffusion.prediction import Network
 
 
 def with_augmentation(condition: Tensor, level: Tensor, noise: Tensor) -> Tensor:
-    """What a network is shown of a condition: it, noised, and one channel that says how much, (B, C + 1, h, w).
+    """A condition as a network is shown it, noised, and one channel that says how much: (B, C + 1, h, w).
 
-    Noise-conditioning augmentation (Ho et al. 2022, "Cascaded Diffusion Models", section 4.2): who learned from worse
-    conditions than it is given does not take the flaws of a given one for the picture's. A network that is told the
-    level can be shown clean ones.
+    Noise-conditioning augmentation (Ho et al. 2022, "Cascaded Diffusion Models", section 4.2).
 
     Args:
         condition, noise: (B, C, h, w).
@@ -33,27 +30,27 @@ def with_augmentation(condition: Tensor, level: Tensor, noise: Tensor) -> Tensor
 
 
 class Conditioned:
-    """A network with its condition in place: called with noisy latents alone, as one that knows of none.
+    """A network with its condition in place, called with noisy latents alone.
 
     Args:
         network: takes latents (B, C + K, h, w).
-        condition: (n, K, h, w), for batches of n, or of several times n laid one after the other, as guidance does.
+        condition: (n, K, h, w), for batches of n or of several times n, one after the other.
     """
 
     def __init__(self, network: Network, condition: Tensor):
         self.network, self.condition, self.prediction = network, condition, network.prediction
 
     def __call__(self, noisy: Tensor, t: Tensor, *asked: Tensor | None) -> Tensor:
-        """The raw output for `noisy` (B, C, h, w); see `prediction.Network`."""
+        """The raw output for `noisy` (B, C, h, w)."""
         condition = self.condition.repeat(len(noisy) // len(self.condition), 1, 1, 1).to(noisy)  # (B, K, h, w)
         return self.network(torch.cat([noisy, condition], dim=1), t, *asked)
 
 
 class Windowed:
-    """A network that knows one size, for latents of any at least as large: asked window by window, at every step.
+    """A network of one size, asked window by window for larger latents, at every step.
 
-    Windows overlap by at least a quarter, and where they do the outputs are averaged, the less of one the nearer its
-    border is (Bar-Tal et al. 2023, "MultiDiffusion", eq. 5), so they agree step by step and leave no seams.
+    Overlaps of at least a quarter are averaged, weighted less nearer to a border (Bar-Tal et al. 2023,
+    "MultiDiffusion", eq. 5).
 
     Args:
         network: takes latents (B, ..., side, side).
@@ -64,7 +61,7 @@ class Windowed:
         self.network, self.side, self.prediction = network, side, network.prediction
 
     def __call__(self, noisy: Tensor, t: Tensor, *asked: Tensor | None) -> Tensor:
-        """The raw output for `noisy` (B, ..., h, w); see `prediction.Network`."""
+        """The raw output for `noisy` (B, ..., h, w), h and w at least `side`."""
         height, width = noisy.shape[2:]
         if (height, width) == (self.side, self.side):
             return self.network(noisy, t, *asked)
@@ -86,12 +83,12 @@ class Windowed:
 
 
 def windows(width: int, height: int, side: int) -> int:
-    """How many windows of `side` cover as much, in cells or in pixels: calls of the network a step (`Windowed`)."""
+    """How many windows of `side` cover as much, in cells or pixels: calls of the network a step."""
     return math.prod(len(list(starts(extent, side))) for extent in (width, height))
 
 
 def starts(extent: int, side: int) -> Iterator[int]:
-    """Where windows of `side` cells begin that cover `extent`, evenly spread, each next one at most 3/4 `side` on."""
+    """Where windows of `side` cells begin that cover `extent`, evenly spread, overlapping by a quarter or more."""
     beyond = extent - side
     count = -(-beyond * 4 // (3 * side))  # further windows
     yield from (round(number * beyond / max(1, count)) for number in range(count + 1))

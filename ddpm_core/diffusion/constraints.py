@@ -1,4 +1,4 @@
-"""Inpainting on the latent grid: constraints that hold what is kept, and RePaint's path of timesteps.
+"""Inpainting on the latent grid: constraints that hold what is kept, and RePaint's timesteps.
 
 A mask is True where things are made anew; `keep = ~mask` stands in this file alone.
 """
@@ -18,19 +18,16 @@ Constraint = Callable[[Tensor, int], Tensor]  # constrain(latent (B, C, h, w), t
 
 
 def unconstrained(latent: Tensor, t: int) -> Tensor:
-    """The constraint that asks for nothing."""
     return latent
 
 
 def clamp_to_mean(anchor: Tensor, mask: Tensor, diffuser: Diffuser, noise: Noise) -> Constraint:
-    """Puts the kept cells of a latent back to the clean `anchor` after every step.
-
-    The original project's own, without a paper; RePaint's is `clamp_noised`.
+    """Puts the kept cells of a latent back to the clean `anchor` after every step, as the original project did.
 
     Args:
-        anchor: (1 or B, C, h, w), the posterior mean of the picture to keep.
+        anchor: (1 or B, C, h, w), the posterior mean of the picture.
         mask: bool (1 or B, 1, h, w), True where cells are made anew.
-        diffuser, noise: not needed here; all of `CLAMPS` are called alike.
+        diffuser, noise: unused; all of `CLAMPS` are called alike.
     """
     keep = ~mask
 
@@ -41,13 +38,9 @@ def clamp_to_mean(anchor: Tensor, mask: Tensor, diffuser: Diffuser, noise: Noise
 
 
 def clamp_noised(anchor: Tensor, mask: Tensor, diffuser: Diffuser, noise: Noise) -> Constraint:
-    """Puts the kept cells to `anchor` with as much noise as the state has.
+    """Puts the kept cells to `anchor` with as much noise as the state has (RePaint, Lugmayr et al. 2022, eq. 8a).
 
-    RePaint's (Lugmayr et al. 2022, eq. 8a): the network sees one noise level everywhere, as in plain training.
-
-    Args:
-        anchor, mask: as for `clamp_to_mean`.
-        noise: draws (B, C, h, w); fresh at every step.
+    Args as for `clamp_to_mean`; `noise` is drawn afresh at every step.
     """
     keep = ~mask
 
@@ -73,7 +66,7 @@ def any_pixel(mask: Tensor, stride: int) -> Tensor:
 
 
 def one_pixel(mask: Tensor, stride: int) -> Tensor:
-    """A cell is made anew if its top left pixel is, as plain nearest-neighbour resizing has it."""
+    """A cell is made anew if its top left pixel is (nearest-neighbour resizing)."""
     return mask[:, :, ::stride, ::stride]
 
 
@@ -84,15 +77,13 @@ MASK_RULES: dict[str, Callable[[Tensor, int], Tensor]] = {"safe": any_pixel, "ne
 def repaint_timesteps(timesteps: Sequence[int], resamples: int, jump: int = 1) -> list[int]:
     """`timesteps` with every `jump` steps but the last one taken several times over, going back up in between.
 
-    RePaint's resampling (Lugmayr et al. 2022, section 4.2 and algorithm 1, line 10; `jump` is its jump length j): a
-    fill made before it knew its neighbours is made again; a longer jump lets more than details change. Stretches are
-    counted up from the last step, which is taken once; so is what is left over at the start. The paper rises state by
-    state, the path here at once under all that noise together (`Diffuser.add_noise_between`), the same in distribution.
+    RePaint's resampling (Lugmayr et al. 2022, section 4.2 and algorithm 1, line 10). Stretches are counted up from the
+    last step; that step, and what is left over at the start, is taken once.
 
     Args:
-        timesteps: states to pass through, falling to 0.
+        timesteps: falling to 0.
         resamples: how often each stretch is taken, from 1.
-        jump: steps in a stretch, from 1; with more than there are before the last, there is none.
+        jump: their j, steps in a stretch, from 1.
     """
     path = list(timesteps[:1])
     for done, s in enumerate(timesteps[1:], start=1):

@@ -1,4 +1,4 @@
-"""The noise schedule and the arithmetic of noising, for samplers and trainer.
+"""The noise schedule and the arithmetic of noising.
 
 Timesteps are states: 0 is the clean image, N-1 (nearly) pure noise, with N-1 noising steps between.
 """
@@ -19,16 +19,16 @@ class Diffuser:
     """A noise schedule over N states (Ho et al. 2020, section 2); by default that of DDPM.
 
     Args:
-        num_timesteps: N; timesteps are 0..N-1.
+        num_timesteps: N, at least 2.
         beta_start, beta_end: variance added by the first and the last noising step, in (0, 1).
-        schedule: how the betas between them run, of `SCHEDULES`.
+        schedule: of `SCHEDULES`.
 
     Attributes:
-        betas: (N,) float64, `betas[t]` leads from state t-1 to state t; `betas[0]` is 0.
-        alpha_bar: (N,) float64, fraction of the signal's variance left at state t; `alpha_bar[0]` is 1.
+        betas: (N,) float64, `betas[t]` leads from state t-1 to t; `betas[0]` is 0.
+        alpha_bar: (N,) float64, fraction of the signal's variance left at state t.
 
     Raises:
-        ValueError: there is no such schedule, or no noising step, or betas lie outside (0, 1).
+        ValueError: any of these is out of range or unknown.
     """
 
     def __init__(
@@ -58,7 +58,7 @@ class Diffuser:
         """sqrt(alpha_bar_t) and sqrt(1 - alpha_bar_t) for `t` (B,), shaped to multiply `like` (B, ...).
 
         Raises:
-            ValueError: a timestep is not in 0..N-1.
+            ValueError: see `within`.
         """
         shape = (-1,) + (1,) * (like.ndim - 1)
         alpha_bar = self.alpha_bar[self.within(t)].view(shape)  # (B, 1, ...)
@@ -68,19 +68,20 @@ class Diffuser:
         """Timesteps `t` (B,), on the CPU.
 
         Raises:
-            ValueError: one is not in `least`..N-1; -1 would otherwise count from the end.
+            ValueError: one is not in `least`..N-1.
         """
         t = t.cpu()
+        # -1 would otherwise count from the end
         if t.numel() and not (least <= t.min() and t.max() < self.num_timesteps):
             raise ValueError(f"timesteps must be from {least} to {self.num_timesteps - 1}, not {t.min()} to {t.max()}")
         return t
 
     def half_log_snr(self, t: int) -> float:
-        """lambda_t = ln(alpha_t / sigma_t), half the logarithm of the signal-to-noise ratio; infinite at state 0."""
+        """lambda_t = ln(alpha_t / sigma_t); infinite at state 0."""
         return 0.5 * torch.logit(self.alpha_bar[t]).item()
 
     def add_noise(self, clean: Tensor, eps: Tensor, t: Tensor) -> Tensor:
-        """State t of `clean` (B, ...) under noise `eps` of the same shape (Ho et al. 2020, eq. 4)."""
+        """State `t` (B,) of `clean` (B, ...) under noise `eps` (Ho et al. 2020, eq. 4)."""
         signal, noise = self.signal_and_noise(t, clean)  # (B, 1, ...) each
         return signal * clean + noise * eps
 
@@ -90,20 +91,20 @@ class Diffuser:
         return left**0.5 * noisy + (1 - left) ** 0.5 * eps
 
     def denoised(self, noisy: Tensor, eps: Tensor, t: Tensor) -> Tensor:
-        """The clean latent implied by `noisy` at state t and its noise `eps` (Ho et al. 2020, eq. 4 solved for x0)."""
+        """The clean latent that `noisy` at state t and its noise `eps` imply (Ho et al. 2020, eq. 4)."""
         signal, noise = self.signal_and_noise(t, noisy)  # (B, 1, ...) each
         return (noisy - noise * eps) / signal
 
     def spaced_timesteps(self, steps: int, spacing: str = "uniform", **extras: float) -> list[int]:
-        """`steps`+1 states from N-1 down to 0: where a sampler stands before, between and after its steps.
+        """`steps`+1 states from N-1 down to 0, for a sampler to pass through.
 
         Args:
             steps: reverse steps, 1..N-1.
-            spacing: how the states are spread, of `SPACINGS`.
+            spacing: of `SPACINGS`.
             extras: further arguments of this spacing.
 
         Raises:
-            UserError: `steps` is not in 1..N-1, or there is no such spacing.
+            UserError: `steps` is out of range, or there is no such spacing.
         """
         if not 1 <= steps <= self.num_timesteps - 1:
             raise UserError(f"steps must be from 1 to {self.num_timesteps - 1}, not {steps}")

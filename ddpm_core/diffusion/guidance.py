@@ -1,8 +1,4 @@
-"""Guidance: wrappers that take predictors and return one, for any sampler and constraint.
-
-They go around each other, and pass on what is said of the variance. `illusions.py` has those that make two pictures of
-one.
-"""
+"""Guidance: wrappers that take predictors and return one; they go around each other."""
 
 from __future__ import annotations
 
@@ -25,7 +21,7 @@ WRAPPERS: dict[str, Callable[[Predictor, Any], Predictor]] = {}
 
 
 def extrapolate(weaker: Tensor, stronger: Tensor, scale: float) -> Tensor:
-    """From one prediction (B, C, h, w) in the direction of another: 0 is `weaker`, 1 `stronger`, above 1 beyond it."""
+    """From `weaker` (B, C, h, w) at 0 to `stronger` at 1, and beyond it above 1."""
     return weaker + scale * (stronger - weaker)
 
 
@@ -39,11 +35,9 @@ def classifier_free_guidance(
     """Classifier-free guidance towards a class or a caption (Ho & Salimans 2022, eq. 6, `scale` = 1 + w), in one call.
 
     Args:
-        predict: a predictor that takes labels, and captions if they are given: for a batch of 2B, (2B,) and
-            (2B, L, W); of B where `scale` is 1 and what is not asked for would count nothing.
-        label, null_label: the class, and "no class"; None for a network without classes. Where `scale` is 1 there need
-            be no "no class".
-        scale: 1 for what is asked for alone; above 1 follows it more closely, at the price of variety.
+        predict: takes a batch of 2B (B where `scale` is 1), labels (2B,) and, if given, captions (2B, L, W).
+        label, null_label: the class, and "no class", not needed where `scale` is 1; None without classes.
+        scale: 1 for what is asked for alone; above 1 trades variety for closeness.
         encoder_hidden_states: (2, L, W), the caption, and the null caption or what to stay away from.
     """
     branches = 1 if scale == 1 else 2
@@ -71,13 +65,10 @@ def classifier_free_guidance(
 def classifier_guidance(
     predict: Predictor, classifier: LogProbabilities, label: int, diffuser: Diffuser, scale: float
 ) -> Predictor:
-    """Guidance by a classifier of noisy latents (Dhariwal & Nichol 2021, algorithm 2).
-
-    The noise predicted, less scale * sqrt(1 - alpha_bar) times the gradient of log p(label | z_t): steps go where the
-    classifier is surer of the class. What guides need not be what was trained with classes.
+    """eps - scale sqrt(1 - alpha_bar) grad log p(label | z_t) (Dhariwal & Nichol 2021, algorithm 2).
 
     Args:
-        classifier: differentiable by what it is given.
+        classifier: of noisy latents, differentiable by them.
         scale: 0 for `predict` alone; 1 for the product of both, above 1 the classifier counts more.
     """
 
@@ -95,17 +86,14 @@ def classifier_guidance(
 def autoguidance(
     predict: Predictor, weaker: Predictor, scale: float, interval: tuple[int, int] | None = None
 ) -> Predictor:
-    """A model steered away from the mistakes of a worse one (Karras et al. 2024, "Guiding a Diffusion Model with a Bad
+    """A model steered away from the mistakes of a weaker one (Karras et al. 2024, "Guiding a Diffusion Model with a Bad
     Version of Itself", eq. 3).
-
-    Where the weaker one, smaller and less trained, is more undecided, the step goes further in the direction in which
-    the better one is surer. The variance is the better one's.
 
     Args:
         predict, weaker: two predictors for the same latents.
         scale: 1 for `predict` alone; above 1 extrapolates.
-        interval: the first and last timestep at which it is steered, the weaker one not asked outside (Kynkaanniemi et
-            al. 2024, "Applying Guidance in a Limited Interval"): shapes are decided early, texture late. None for all.
+        interval: first and last timestep at which it is steered, None for all (Kynkaanniemi et al. 2024, "Applying
+            Guidance in a Limited Interval").
     """
 
     def guided(noisy: Tensor, t: Tensor) -> Prediction:
@@ -121,10 +109,10 @@ def autoguidance(
 
 
 def static_thresholding(predict: Predictor, diffuser: Diffuser, limit: float) -> Predictor:
-    """The noise predicted, but such that no cell of the clean latent it implies is further from 0 than `limit`.
+    """Keeps every cell of the clean latent that the noise implies within `limit` of 0.
 
-    For pixels, whose range is known: x0 <- clip(x0, -limit, limit) (Saharia et al. 2022, "Photorealistic Text-to-Image
-    Diffusion Models", section 2.3, unnumbered; `clip_sample` in diffusers).
+    For pixels (Saharia et al. 2022, "Photorealistic Text-to-Image Diffusion Models", section 2.3; `clip_sample` in
+    diffusers).
     """
 
     def thresholded(noisy: Tensor, t: Tensor) -> Prediction:

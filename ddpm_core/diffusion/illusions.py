@@ -1,7 +1,4 @@
-"""Wrappers that make one picture two things: anagrams, in two views, and hybrids, from two distances.
-
-They take predictors and return one, variance included.
-"""
+"""Wrappers that make one picture two things: anagrams, in two views, and hybrids, from two distances."""
 
 from __future__ import annotations
 
@@ -18,7 +15,7 @@ from ddpm_core.diffusion.prediction import Prediction, Predictor
 def rearranged(predict: Predictor, to: Callable[[Tensor], Tensor], back: Callable[[Tensor], Tensor]) -> Predictor:
     """A predictor for latents laid out in another way: `to` leads to what `predict` knows, `back` from there.
 
-    Both only move numbers, so noise stays noise and variances stay with theirs (see `Codec.unfold`). No paper's method.
+    Both may only move numbers, so noise stays noise.
     """
 
     def rearranged_predict(noisy: Tensor, t: Tensor) -> Prediction:
@@ -29,13 +26,12 @@ def rearranged(predict: Predictor, to: Callable[[Tensor], Tensor], back: Callabl
 
 
 class View(NamedTuple):
-    """A way to look at a picture that takes Gaussian noise to Gaussian noise: linear and orthogonal (Geng et al. 2024,
-    "Visual Anagrams", section "Conditions on Views").
+    """A way to look at a picture that takes Gaussian noise to Gaussian noise (Geng et al. 2024, "Visual Anagrams",
+    section "Conditions on Views").
 
     Attributes:
-        apply, undo: (B, C, h, w) to what is seen and back. They move numbers, and may turn their sign.
-        of_latents: whether the view of a latent is, nearly, the latent of the view. So for flips and turns, as far as
-            the codec treats directions alike; negation inverts colours only where channels are colours.
+        apply, undo: (B, C, h, w) to what is seen and back; numbers move, and may turn their sign.
+        of_latents: whether the view of a latent is, nearly, the latent of the view.
     """
 
     apply: Callable[[Tensor], Tensor]
@@ -43,7 +39,7 @@ class View(NamedTuple):
     of_latents: bool = True
 
     def undo_variance(self, variance: Tensor) -> Tensor:
-        """A variance (B, C, h, w) in this view, back: moved as the noise is, its sign left alone."""
+        """A variance (B, C, h, w) in this view, back: its sign left alone."""
         return self.undo(variance) * self.undo(torch.ones_like(variance))
 
 
@@ -71,11 +67,8 @@ VIEWS: dict[str, View] = {
 def anagram(predictors: Sequence[tuple[Predictor, View]]) -> Predictor:
     """A picture that is, in every view, what that view's predictor makes of it (Geng et al. 2024, "Visual Anagrams").
 
-    Predictions are turned back and averaged: eps = mean_i undo_i(eps_i(see_i(z), t)), in their section "Parallel
-    Denoising"; a learned variance likewise (so their code), unless one has none.
-
-    Args:
-        predictors: at least one, each with its view; one model may stand several times.
+    eps = mean_i undo_i(eps_i(apply_i(z), t)), section "Parallel Denoising"; a learned variance likewise (so their
+    code), unless one has none. One model may stand several times.
 
     Raises:
         ValueError: there is no view.
@@ -95,13 +88,11 @@ def anagram(predictors: Sequence[tuple[Predictor, View]]) -> Predictor:
 def hybrid(low: Predictor, high: Predictor, blur: float = 1.0) -> Predictor:
     """A picture that is one thing from afar and another from close by (Geng et al. 2024, "Factorized Diffusion").
 
-    Low frequencies of the noise are one predictor's, high ones the other's: eps = G(eps_low) + eps_high - G(eps_high),
-    G a Gaussian blur (their section on the method). A step's noise has all frequencies in every cell, so a learned
-    variance is the mean of both.
+    eps = G(eps_low) + eps_high - G(eps_high), G a Gaussian blur.
 
     Args:
         low, high: predictors for the same latents.
-        blur: standard deviation of the Gaussian, cells of what is predicted, above 0.
+        blur: deviation of the Gaussian, cells.
 
     Raises:
         ValueError: `blur` is not above 0.
@@ -112,18 +103,19 @@ def hybrid(low: Predictor, high: Predictor, blur: float = 1.0) -> Predictor:
     def predict(noisy: Tensor, t: Tensor) -> Prediction:
         fine, coarse = high(noisy, t), low(noisy, t)
         eps = blurred(coarse.eps, blur) + fine.eps - blurred(fine.eps, blur)  # (B, C, h, w)
+        # A step's noise has all frequencies in every cell, so variances cannot be split like the noise.
         return Prediction(eps, _mean_of([v for v in (coarse.variance, fine.variance) if v is not None], 2))
 
     return predict
 
 
 def _mean_of(variances: list[Tensor], predictors: int) -> Tensor | None:
-    """The mean of what is said of the variance, None unless all predictors say something."""
+    """None unless all predictors say something of the variance."""
     return torch.stack(variances).mean(0) if len(variances) == predictors else None
 
 
 def blurred(z: Tensor, deviation: float) -> Tensor:
-    """(B, C, h, w) convolved with a Gaussian of that standard deviation, cells; edges are continued outwards."""
+    """(B, C, h, w) convolved with a Gaussian of that `deviation`, cells, edges continued outwards."""
     radius = max(1, round(3 * deviation))
     offsets = torch.arange(-radius, radius + 1, dtype=z.dtype, device=z.device)  # (2 radius + 1,)
     weights = torch.exp(-0.5 * (offsets / deviation).square())

@@ -11,9 +11,7 @@ Noise = Callable[[], Tensor]
 
 
 class SeededNoise:
-    """Gaussian noise for a batch in which every picture has a seed, and a CPU generator, of its own.
-
-    So picture i is the same in any batch, and its noise on every device.
+    """Gaussian noise in which every picture has its own seed and CPU generator: the same in any batch, on any device.
 
     Args:
         seeds: one per picture.
@@ -30,7 +28,7 @@ class SeededNoise:
 
 
 def starting_at(start: Tensor, noise: Noise) -> Noise:
-    """Noise whose first draw is `start` (B, C, h, w), where a sampler then begins; the others are those of `noise`."""
+    """Noise whose first draw is `start` (B, C, h, w), where a sampler then begins."""
 
     def draws() -> Iterator[Tensor]:
         yield start
@@ -41,23 +39,18 @@ def starting_at(start: Tensor, noise: Noise) -> Noise:
 
 
 def interpolated(first: Noise, second: Noise, fraction: float | Tensor) -> Noise:
-    """Noise between two others, so that a sampler makes pictures between theirs (see `slerp`)."""
+    """Noise between two others (`slerp`), from which a sampler makes pictures between theirs."""
     return lambda: slerp(first(), second(), fraction)
 
 
 def slerp(first: Tensor, second: Tensor, fraction: float | Tensor) -> Tensor:
     """Spherical linear interpolation (Shoemake 1985, section 3.3), for each entry of a batch.
 
-    sin((1 - s) a) / sin(a) first + sin(s a) / sin(a) second, s the fraction and a the angle between the two. A straight
-    line between two draws of Gaussian noise passes through latents too short to be noise; the arc keeps their length
-    (used so by Song et al. 2021, "Denoising diffusion implicit models", section 5.3).
+    It keeps the length of Gaussian noise (Song et al. 2021, "Denoising diffusion implicit models", section 5.3).
 
     Args:
-        first, second: (B, ...), the same shape.
-        fraction: how far from `first` (0) to `second` (1): a number, or one for each entry, (B,).
-
-    Returns:
-        (B, ...); linear between entries that point the same way, where the arc is the line.
+        first, second: (B, ...).
+        fraction: from `first` (0) to `second` (1): a number, or (B,).
     """
     shape = (-1,) + (1,) * (first.ndim - 1)
     fraction = torch.as_tensor(fraction, dtype=first.dtype, device=first.device).view(shape)  # (1 or B, 1, ...)
@@ -66,6 +59,7 @@ def slerp(first: Tensor, second: Tensor, fraction: float | Tensor) -> Tensor:
     sine = angle.sin()
     # Where the sine is lost in rounding, so is the difference to the line.
     straight = sine < torch.finfo(first.dtype).eps ** 0.5
+    # sin((1 - s) a) / sin(a) first + sin(s a) / sin(a) second, s the fraction and a the angle
     weight, other = (
         torch.where(straight, s, (s * angle).sin() / sine.where(~straight, 1)) for s in (1 - fraction, fraction)
     )

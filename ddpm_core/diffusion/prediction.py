@@ -1,7 +1,4 @@
-"""What a network says of a noisy latent, in the terms that samplers and losses compute with.
-
-Outputs of networks differ in meaning (`PredictionType`). Samplers and wrappers see a `Predictor` only, which returns
-the noise and, if learned, the variance of the reverse step.
+"""What a network says of a noisy latent, in the terms of samplers and losses.
 
 In the formulas alpha is sqrt(alpha_bar) and sigma sqrt(1 - alpha_bar), so that z = alpha x0 + sigma eps.
 """
@@ -20,12 +17,12 @@ PredictionType = Literal["eps", "x0", "v", "velocity"]
 
 
 class Prediction(NamedTuple):
-    """What a predictor says of a noisy latent (B, C, h, w).
+    """What a predictor says of a noisy latent.
 
     Attributes:
         eps: (B, C, h, w), the noise in it.
-        variance: (B, C, h, w), where the log variance of a reverse step lies between its least (0) and its greatest (1)
-            value: v of Nichol & Dhariwal 2021, eq. 15; nothing holds it there. None if it is fixed.
+        variance: (B, C, h, w), where the log variance of a reverse step lies between least (0) and greatest (1): v of
+            Nichol & Dhariwal 2021, eq. 15, not held there. None if fixed.
     """
 
     eps: Tensor
@@ -38,7 +35,7 @@ LabelPredictor = Callable[..., Prediction]
 
 
 class Network(Protocol):
-    """A denoising network (`networks.unet.Denoiser`): what it computes, and what that means."""
+    """A denoising network (`networks.unet.Denoiser`), and what its output means."""
 
     prediction: PredictionType
 
@@ -48,7 +45,7 @@ class Network(Protocol):
 
 
 def predictor(network: Network, diffuser: Diffuser) -> Callable[..., Prediction]:
-    """The `Predictor` of a network, whatever its output means; it takes labels (B,) and captions (B, L, W) as well."""
+    """The `Predictor` of a network; it takes labels (B,) and captions (B, L, W) as well."""
 
     def predict(
         noisy: Tensor, t: Tensor, labels: Tensor | None = None, encoder_hidden_states: Tensor | None = None
@@ -62,20 +59,19 @@ def predictor(network: Network, diffuser: Diffuser) -> Callable[..., Prediction]
 
 
 def split_variance(output: Tensor, channels: int) -> tuple[Tensor, Tensor | None]:
-    """A network's raw output for C `channels` in two: its prediction (B, C, h, w), and `Prediction.variance`.
+    """A raw output, of C or 2C `channels`: its prediction (B, C, h, w), and `Prediction.variance`.
 
-    The latter is None if there are C channels only, and 1/2 everywhere in a new network (Nichol & Dhariwal 2021,
-    section 3.1).
+    The latter is 1/2 everywhere in a new network (Nichol & Dhariwal 2021, section 3.1).
     """
     prediction, *raw = output.split(channels, dim=1)  # (B, C, h, w) each
     return prediction, (raw[0] + 1) / 2 if raw else None
 
 
 def to_eps(output: Tensor, noisy: Tensor, t: Tensor, prediction: PredictionType, diffuser: Diffuser) -> Tensor:
-    """The noise (B, C, h, w) that a network's `output` implies for `noisy` at `t` (B,).
+    """The noise (B, C, h, w) that a network's `output` implies for `noisy` at `t` (B,): inverts `training_target`.
 
-    The inverse of `training_target` (Salimans & Ho 2022, section 4, unnumbered). Raises `UserError`: no such prediction
-    type.
+    Raises:
+        UserError: no such prediction type.
     """
     if prediction == "eps":
         return output
@@ -84,7 +80,7 @@ def to_eps(output: Tensor, noisy: Tensor, t: Tensor, prediction: PredictionType,
         return (noisy - alpha * output) / sigma
     if prediction == "velocity":
         return (noisy + alpha * output) / (alpha + sigma)
-    if prediction == "v":
+    if prediction == "v":  # Salimans & Ho 2022, section 4, unnumbered
         return sigma * noisy + alpha * output
     raise no_such("prediction type", prediction, get_args(PredictionType))
 
@@ -92,8 +88,10 @@ def to_eps(output: Tensor, noisy: Tensor, t: Tensor, prediction: PredictionType,
 def training_target(clean: Tensor, eps: Tensor, t: Tensor, prediction: PredictionType, diffuser: Diffuser) -> Tensor:
     """What a network should put out for `clean` (B, C, h, w) under noise `eps` at `t` (B,).
 
-    "eps" and "x0" are noise and clean latent; "v" is alpha eps - sigma x0 (Salimans & Ho 2022, section 4); "velocity",
-    eps - x0, is the direction of rectified flow's line (Liu et al. 2022, eq. 1). Raises `UserError`: no such type.
+    "v" is Salimans & Ho 2022, section 4; "velocity" the direction of rectified flow's line (Liu et al. 2022, eq. 1).
+
+    Raises:
+        UserError: no such prediction type.
     """
     if prediction == "eps":
         return eps

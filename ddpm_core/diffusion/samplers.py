@@ -1,7 +1,6 @@
 """Reverse processes as generators: from noise to a clean latent, one `Step` at a time.
 
-Preview, progress, cancelling, animation and tests consume the same generator. A new sampler is a function for a single
-step, as in `steps.py`, and a line in `SAMPLERS`.
+A new sampler is a function in `steps.py` and a line in `SAMPLERS`.
 """
 
 from __future__ import annotations
@@ -52,7 +51,7 @@ class Step:
 
     Attributes:
         t: timestep of `latent`; 0 when done.
-        latent: (B, C, h, w), the state at `t`.
+        latent: (B, C, h, w).
         denoised: (B, C, h, w), the clean latent predicted when taking the step.
     """
 
@@ -72,11 +71,10 @@ def sample_loop(
     """The reverse process: the one loop that all samplers share.
 
     Args:
-        take_step: how to take a single step, of `SAMPLERS`.
-        predict: the noise predictor.
-        timesteps: states to pass through down to 0 (`Diffuser.spaced_timesteps`). Where they rise, noise is added,
-            without a call of the predictor and without a yield.
-        noise: the first draw starts the process, further ones are for steps and rising timesteps.
+        take_step: of `SAMPLERS`.
+        timesteps: states to pass through down to 0. Where they rise, noise is added, without a call of the predictor
+            and without a yield.
+        noise: the first draw starts the process.
         constrain: applied to the start and after every step.
     """
 
@@ -87,8 +85,9 @@ def sample_loop(
     latent = constrain(noise(), timesteps[0])  # (B, C, h, w)
     for t, s in pairwise(timesteps):
         if s > t:
+            # All the rise at once, where RePaint goes state by state: the same in distribution.
             latent = constrain(diffuser.add_noise_between(latent, t, s, noise()), s)
-            history.clear()
+            history.clear()  # what was predicted before fits no more
             continue
         eps, variance = predict_at(latent, t)  # (B, C, h, w) each
         denoised = diffuser.denoised(latent, eps, torch.full((len(latent),), t))  # (B, C, h, w)
@@ -98,5 +97,5 @@ def sample_loop(
 
 
 def last(steps: Iterable[Step]) -> Step:
-    """Run a sampler to its end and return the final step."""
+    """The final step of a sampler, run to its end."""
     return deque(steps, maxlen=1)[0]

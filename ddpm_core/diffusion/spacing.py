@@ -1,7 +1,7 @@
 """Which states a sampler passes through when it takes fewer steps than there are.
 
-A spacing is `spacing(alpha_bar (N,), steps) -> positions`, (steps+1,) float64 from 0 up to N-1, not yet whole; a new
-one is a function here and a line in `SPACINGS`.
+`spacing(alpha_bar (N,), steps) -> positions`, (steps+1,) float64 from 0 up to N-1; a new one is a function here and a
+line in `SPACINGS`.
 """
 
 from __future__ import annotations
@@ -17,23 +17,21 @@ RHO = 7.0  # Karras et al. 2022, table 1
 
 
 def uniform(alpha_bar: Tensor, steps: int) -> Tensor:
-    """Evenly over the timesteps, ends included: t_i = (N-1) i / steps. Lin et al. 2024, table 2, call it trailing."""
+    """t_i = (N-1) i / steps (Lin et al. 2024, table 2, "trailing")."""
     # Counted from the end, so that halves round as they always did and a seed keeps its picture.
     return torch.linspace(len(alpha_bar) - 1, 0, steps + 1, dtype=torch.float64).flip(0)
 
 
 def quadratic(alpha_bar: Tensor, steps: int) -> Tensor:
-    """t_i = (N-1) (i / steps)^2, denser where the picture is nearly clean (Song et al. 2021, "Denoising diffusion
-    implicit models", section D.2, unnumbered).
-    """
+    """t_i = (N-1) (i / steps)^2 (Song et al. 2021, "Denoising diffusion implicit models", section D.2, unnumbered)."""
     return (len(alpha_bar) - 1) * torch.linspace(0, 1, steps + 1, dtype=torch.float64).square()
 
 
 def even_logsnr(alpha_bar: Tensor, steps: int) -> Tensor:
-    """Evenly in the logarithm of the signal-to-noise ratio (Lu et al. 2022, "DPM-Solver", section "Step Size Schedule",
-    unnumbered): lambda_i = lambda_1 + (i-1) / (steps-1) (lambda_{N-1} - lambda_1), i from 1.
+    """lambda_i = lambda_1 + (i-1) / (steps-1) (lambda_{N-1} - lambda_1), i from 1, then state 0, which has no noise.
 
-    The clean state has no noise, so the last step leads from state 1 on to 0.
+    Lu et al. 2022, "DPM-Solver", section "Step Size Schedule", unnumbered; lambda is half the log signal-to-noise
+    ratio.
     """
     log_snr = torch.logit(alpha_bar[1:]).numpy()
     targets = np.linspace(log_snr[0], log_snr[-1], steps) if steps > 1 else log_snr[-1:]
@@ -43,12 +41,13 @@ def even_logsnr(alpha_bar: Tensor, steps: int) -> Tensor:
 
 
 def karras(alpha_bar: Tensor, steps: int, rho: float = RHO) -> Tensor:
-    """Evenly in the 1/rho-th power of the noise-to-signal ratio sigma (Karras et al. 2022, eq. 5).
+    """sigma_i = (sigma_1^(1/rho) + (i-1) / (steps-1) (sigma_{N-1}^(1/rho) - sigma_1^(1/rho)))^rho, i from 1, then state
+    0.
 
-    sigma_i = (sigma_1^(1/rho) + (i-1) / (steps-1) (sigma_{N-1}^(1/rho) - sigma_1^(1/rho)))^rho, i from 1, then state 0.
+    Karras et al. 2022, eq. 5; sigma is the noise-to-signal ratio.
 
     Args:
-        rho: the larger, the more steps where the picture is nearly clean; 1 spreads them evenly, 7 is theirs.
+        rho: the larger, the more steps where the picture is nearly clean.
     """
     scale = ((1 - alpha_bar[1:]) / alpha_bar[1:]).numpy() ** (0.5 / rho)  # rises with the state
     targets = np.linspace(scale[0], scale[-1], steps) if steps > 1 else scale[-1:]
@@ -67,13 +66,12 @@ SPACING_ALIASES = {"trailing": "uniform"}  # diffusers' for it
 def churned_timesteps(timesteps: Sequence[int], alpha_bar: Tensor, churn: float) -> list[int]:
     """`timesteps` with a rise before every step but the first: fresh noise in place of some of the old.
 
-    Stochastic sampling of Karras et al. 2022, algorithm 2, without their limits and with S_noise 1: before a step the
-    noise-to-signal ratio grows by gamma = min(churn / steps, sqrt(2) - 1). It corrects what earlier steps got wrong. A
-    rise goes to the nearest state; one too small to reach the next is left out.
+    Karras et al. 2022, algorithm 2, without their limits and with S_noise 1: the noise-to-signal ratio grows by gamma =
+    min(churn / steps, sqrt(2) - 1), to the nearest state.
 
     Args:
-        timesteps: states to pass through, falling to 0.
-        churn: S_churn; 0 leaves the path as it is.
+        timesteps: falling to 0.
+        churn: S_churn, from 0.
     """
     gamma = min(churn / max(1, len(timesteps) - 1), 2**0.5 - 1)
     ratio = ((1 - alpha_bar) / alpha_bar).sqrt()  # (N,), rising
@@ -87,7 +85,7 @@ def churned_timesteps(timesteps: Sequence[int], alpha_bar: Tensor, churn: float)
 
 
 def distinct(positions: Tensor, states: int) -> list[int]:
-    """Rising positions from 0 to `states`-1 rounded to whole ones, falling; equal ones move on to the next free."""
+    """Rising positions from 0 to `states`-1 as falling whole ones; equal ones move on to the next free."""
     count = torch.arange(len(positions))
     ahead = (positions.round().long() - count).cummax(0).values.clamp_max(states - len(positions))
     return (ahead + count).flip(0).tolist()

@@ -1,11 +1,8 @@
-"""One reverse step, a function per method: `ddim_step`, `ddpm_step`, `dpm_solver_pp_2m_step`, ...
+"""One reverse step, a function per method: `step(context) -> latent`, from (B, C, h, w) at state t to the earlier state
+s.
 
-A step function is `step(context) -> latent`: from the latent at state t in its `StepContext` to that at the earlier
-state s, (B, C, h, w). The loop around it is `samplers.sample_loop`.
-
-In the formulas alpha is sqrt(alpha_bar), sigma is sqrt(1 - alpha_bar), and lambda is ln(alpha / sigma), half the
-logarithm of the signal-to-noise ratio; it is infinite at state 0, where every method ends on the clean latent
-predicted.
+In the formulas alpha is sqrt(alpha_bar), sigma sqrt(1 - alpha_bar), and lambda ln(alpha / sigma), infinite at state 0,
+where every method ends on the clean latent predicted.
 """
 
 from __future__ import annotations
@@ -32,7 +29,7 @@ LANGEVIN_SNR = 0.16
 
 
 class State(NamedTuple):
-    """A state passed through: timestep, latent (B, C, h, w), and the clean latent predicted there."""
+    """A state passed through: latent (B, C, h, w) at `t`, and the clean latent predicted there."""
 
     t: int
     latent: Tensor
@@ -44,16 +41,13 @@ class StepContext:
     """A reverse step about to be taken.
 
     Attributes:
-        diffuser: the noise schedule.
         t, s: the timestep it leaves, and the earlier one it goes to.
         latent: (B, C, h, w) at state t.
         eps, denoised: the noise predicted in it, and the clean latent this implies.
-        variance: `Prediction.variance`, (B, C, h, w) or None.
-        predict: one more call of the predictor, for any latent (B, C, h, w) and timestep. Constraints hold only where
-            steps end.
-        noise: the next draw of fresh noise (B, C, h, w).
-        history: the last states that a multistep method left for itself; empty at the start, and where timesteps rose:
-            what was predicted before noise was added fits no more.
+        variance: `Prediction.variance`.
+        predict: one more call of the predictor, which no constraint holds.
+        noise: the next draw (B, C, h, w).
+        history: the last states that a multistep method left for itself.
     """
 
     diffuser: Diffuser
@@ -68,7 +62,6 @@ class StepContext:
     history: deque[State]
 
     def alpha_bars(self) -> tuple[float, float]:
-        """alpha_bar at t and at s."""
         return self.diffuser.alpha_bar[self.t].item(), self.diffuser.alpha_bar[self.s].item()
 
 
@@ -76,7 +69,7 @@ def ddim_step(context: StepContext, eta: float = 0.0) -> Tensor:
     """Denoising diffusion implicit models (Song et al. 2021, "Denoising Diffusion Implicit Models").
 
     Args:
-        eta: 0 for the deterministic process, 1 for the variance of ancestral sampling (Ho et al. 2020, eq. 7).
+        eta: 0 is deterministic, 1 has the variance of ancestral sampling (Ho et al. 2020, eq. 7).
     """
     alpha_bar_t, alpha_bar_s = context.alpha_bars()
     # Eq. 16: variance = eta^2 (1 - alpha_bar_s) / (1 - alpha_bar_t) (1 - alpha_bar_t / alpha_bar_s)
@@ -89,12 +82,9 @@ def ddim_step(context: StepContext, eta: float = 0.0) -> Tensor:
 def ddpm_step(context: StepContext, variance_type: VarianceType = "learned") -> Tensor:
     """Ancestral sampling (Ho et al. 2020, algorithm 2), for steps of any length.
 
-    With the posterior variance of eq. 7 it is DDIM at eta 1 (Song et al. 2021, section 4.1).
-
     Args:
-        variance_type: "fixed_small", beta_tilde, right for data in one point; "fixed_large", beta, right for data that
-            is noise itself (Ho et al. 2020, section 3.2); "learned", between the two as the network says (Nichol &
-            Dhariwal 2021, section 4), or small where it says nothing.
+        variance_type: "fixed_small", beta_tilde; "fixed_large", beta (Ho et al. 2020, section 3.2); "learned", between
+            (Nichol & Dhariwal 2021, section 4), or small where the network says nothing.
     """
     learned = context.variance if variance_type == "learned" else None
     if context.s == 0 or (learned is None and variance_type != "fixed_large"):
@@ -110,10 +100,7 @@ def ddpm_step(context: StepContext, variance_type: VarianceType = "learned") -> 
 
 
 def euler_step(context: StepContext) -> Tensor:
-    """Euler's method on the probability-flow ODE in the noise-to-signal ratio (Karras et al. 2022, eq. 4).
-
-    In that variable it is DDIM at eta 0 (Song et al. 2021, eq. 14): the same latents.
-    """
+    """Euler's method on the probability-flow ODE (Karras et al. 2022, eq. 4): DDIM (Song et al. 2021, eq. 14)."""
     alpha_bar_t, alpha_bar_s = context.alpha_bars()
     ratio_t, ratio_s = ((1 - alpha_bar_t) / alpha_bar_t) ** 0.5, ((1 - alpha_bar_s) / alpha_bar_s) ** 0.5
     # z_s / alpha_s = z_t / alpha_t + (sigma_s / alpha_s - sigma_t / alpha_t) eps
@@ -121,10 +108,7 @@ def euler_step(context: StepContext) -> Tensor:
 
 
 def heun_step(context: StepContext) -> Tensor:
-    """Heun's method on the same ODE, second order (Karras et al. 2022, algorithm 1).
-
-    Two calls of the predictor, one where the step ends at 0.
-    """
+    """Heun's method on the same ODE, second order, two calls a step (Karras et al. 2022, algorithm 1)."""
     guess = euler_step(context)  # (B, C, h, w)
     if context.s == 0:
         return guess
@@ -149,12 +133,9 @@ def dpm_solver_pp_2m_step(context: StepContext) -> Tensor:
 
 
 def unipc_step(context: StepContext) -> Tensor:
-    """UniPC-2 with B(h) = e^h - 1, data prediction, one call a step (Zhao et al. 2023, algorithms 1 and 2).
-
-    The prediction at state t first corrects the step that led there, then leads to the next.
-    """
+    """UniPC-2 with B(h) = e^h - 1, data prediction, one call a step (Zhao et al. 2023, algorithms 1 and 2)."""
     diffuser, current = context.diffuser, State(context.t, context.latent, context.denoised)
-    if context.history:
+    if context.history:  # the prediction at state t first corrects the step that led here
         *before, start = context.history
         corrected = unipc_update(diffuser, start, context.t, [*before, current])
         guess = unipc_update(diffuser, start, context.t, before)
@@ -166,13 +147,13 @@ def unipc_step(context: StepContext) -> Tensor:
 
 
 def unipc_update(diffuser: Diffuser, start: State, s: int, nodes: Sequence[State]) -> Tensor:
-    """UniPC's update from `start` to s (Zhao et al. 2023, theorem 3.1, in its data-prediction form).
+    """UniPC's update from `start` to s (Zhao et al. 2023, theorem 3.1, for data prediction).
 
     z_s = sigma_s / sigma_t z_t - alpha_s (e^-h - 1) (x0 + sum_m a_m / r_m (x0_m - x0)), h the step in lambda, r_m where
-    node m lies in units of it, and a_m such that as many orders agree as there are nodes.
+    node m lies in units of it; the a_m match an order for each node.
 
     Args:
-        nodes: up to two other states; a predictor's lie behind, a corrector has s itself among them.
+        nodes: up to two other states: behind, and for a corrector s itself.
     """
     alpha_bar_t, alpha_bar_s = diffuser.alpha_bar[start.t].item(), diffuser.alpha_bar[s].item()
     lambda_t = diffuser.half_log_snr(start.t)
@@ -201,17 +182,15 @@ def unipc_update(diffuser: Diffuser, start: State, s: int, nodes: Sequence[State
 def langevin_step(context: StepContext, snr: float = LANGEVIN_SNR, variance_type: VarianceType = "learned") -> Tensor:
     """A predictor-corrector step (Song et al. 2021, "Score-based generative modeling", algorithms 1 and 5).
 
-    An ancestral step, then one of Langevin dynamics at the state reached, a second call of the predictor. Norms are
-    each picture's own, not their mean over the batch: no picture depends on others.
-
     Args:
-        snr: the corrector's signal-to-noise ratio r; its step grows with the square.
+        snr: the corrector's signal-to-noise ratio r.
         variance_type: as for `ddpm_step`.
     """
     latent = ddpm_step(context, variance_type)  # (B, C, h, w)
     if context.s == 0:
         return latent
     _, alpha_bar_s = context.alpha_bars()
+    # Norms are each picture's own, not their mean over the batch: no picture depends on others.
     score = -context.predict(latent, context.s).eps / (1 - alpha_bar_s) ** 0.5  # (B, C, h, w)
     noise = context.noise()
     # Algorithm 5: size = 2 (1 - beta) (r |noise| / |score|)^2, z_s = z + size score + sqrt(2 size) noise
@@ -221,11 +200,10 @@ def langevin_step(context: StepContext, snr: float = LANGEVIN_SNR, variance_type
 
 
 def lcm_step(context: StepContext) -> Tensor:
-    """Multistep sampling of a consistency model (Song et al. 2023, algorithm 1; Luo et al. 2023, "Latent Consistency
-    Models", algorithm 3): the clean latent predicted, under fresh noise.
+    """Multistep consistency sampling (Song et al. 2023, algorithm 1; Luo et al. 2023, "Latent Consistency Models",
+    algorithm 3).
 
-    For networks distilled to few steps, whose prediction is where the path of the ODE ends and not the mean of all it
-    may come from (`--denoiser-learns consistency`); of others pictures come out smooth.
+    For networks that learned it (`--denoiser-learns consistency`); of others pictures come out smooth.
     """
     if context.s == 0:
         return context.denoised

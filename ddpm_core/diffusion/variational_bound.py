@@ -1,10 +1,5 @@
-"""The variational bound on the likelihood, term by term, and the variance of the reverse steps in it.
-
-The bound on -log p(clean) has a term for each Gaussian step from state t to t-1, and one for what is left of the
-picture in the last state (Ho et al. 2020, eq. 5); all in bits, per entry.
-
-A learned variance lies between that of the step if the picture were known and that of the noising step; a network says
-where, on a logarithmic scale (`Prediction.variance`).
+"""The variational bound on -log p(clean), term by term, in bits per entry (Ho et al. 2020, eq. 5), and the variance of
+the reverse steps in it.
 """
 
 from __future__ import annotations
@@ -20,10 +15,10 @@ BITS = 1 / math.log(2)  # in a nat
 
 
 def log_variances(diffuser: Diffuser, t: Tensor, like: Tensor) -> tuple[Tensor, Tensor]:
-    """Logarithms of the least and the greatest variance of steps from `t` (B,) to t-1, shaped to multiply `like`.
+    """Logarithms of beta~ and beta for steps from `t` (B,) to t-1, shaped to multiply `like` (Ho et al. 2020, section
+    3.2).
 
-    Those of beta~ and beta (Ho et al. 2020, eq. 7 and section 3.2). The least of the step to state 0 would be 0; that
-    of the step before it stands in (Nichol & Dhariwal 2021, in their code).
+    The beta~ of the step to state 0 would be 0; the next one stands in (Nichol & Dhariwal 2021, in their code).
     """
     steps = diffuser.within(t, least=1)
     most = diffuser.betas[steps]
@@ -38,8 +33,8 @@ def log_variance(diffuser: Diffuser, t: Tensor, like: Tensor, variance: Tensor |
     """Logarithm of the variance of the model's steps from `t` (B,) to t-1 (Nichol & Dhariwal 2021, eq. 15).
 
     Args:
-        like: (B, ...), what the result can be multiplied with.
-        variance: 0 for the least, 1 for the greatest, shaped as `like`; None is 0, as in ancestral sampling.
+        like: (B, ...), what the result multiplies.
+        variance: 0 for the least, 1 for the greatest, shaped as `like`; None is 0.
     """
     least, most = log_variances(diffuser, t, like)
     return least if variance is None else variance * most + (1 - variance) * least
@@ -48,14 +43,12 @@ def log_variance(diffuser: Diffuser, t: Tensor, like: Tensor, variance: Tensor |
 def step_bits(clean: Tensor, denoised: Tensor, t: Tensor, diffuser: Diffuser, variance: Tensor | None = None) -> Tensor:
     """The bound's terms for the steps from `t` (B,) to t-1: (B, C, h, w), bits.
 
-    For t > 1, how far the model's step is from that of a known picture (Ho et al. 2020, eq. 5, L_{t-1}): the divergence
-    of two Gaussians whose means are as far apart as `clean` and `denoised`, scaled. For t = 1, minus the logarithm of
-    the density of `clean` under the model's step; 8-bit pixels have a probability instead, see `likelihood`.
+    For t > 1, the divergence of the model's step from that of a known picture, L_{t-1}; for t = 1, minus the log
+    density of `clean`. For 8-bit pixels see `likelihood`.
 
     Args:
-        clean: (B, C, h, w), the latent.
-        denoised: what the model takes it for, in its state t.
-        variance: if learned, `Prediction.variance`.
+        clean, denoised: (B, C, h, w), the latent, and what the model takes it for.
+        variance: `Prediction.variance`.
 
     Raises:
         ValueError: a timestep is not in 1..N-1.
@@ -71,10 +64,6 @@ def step_bits(clean: Tensor, denoised: Tensor, t: Tensor, diffuser: Diffuser, va
 
 
 def prior_bits(clean: Tensor, diffuser: Diffuser) -> Tensor:
-    """The bound's last term: how far state N-1 of `clean` is from noise (Ho et al. 2020, eq. 5, L_T).
-
-    Returns:
-        (B, C, h, w), bits.
-    """
+    """The bound's last term, L_T: how far state N-1 of `clean` is from noise, (B, C, h, w), bits."""
     left = diffuser.alpha_bar[-1].item()
     return 0.5 * BITS * (left * clean.square() - left - math.log1p(-left))
