@@ -17,8 +17,7 @@ LEAST = 1 / 255  # deviation that latents are divided by; of pixels, half the di
 class Codec(nn.Module, ABC):
     """An image <-> latent mapping; subclasses define `means` and `restored`.
 
-    Each channel of latents has, over the training set, mean 0 and deviation 1, or less if it hardly varies. The
-    statistics are buffers (`measure_latents`).
+    Normalised latents have, over the training set, mean 0 and deviation 1 per channel, or less where it hardly varies.
 
     Attributes:
         latent_channels, stride: C of the latent, and pixels per cell along a side.
@@ -58,18 +57,15 @@ class Codec(nn.Module, ABC):
         return self.restored(latent * self.latent_std[:, None, None] + self.latent_mean[:, None, None]).float()
 
     def unfold(self, latent: Tensor) -> Tensor:
-        """A latent (B, C, h, w) laid out so that neighbours are neighbours in the picture."""
+        """A latent laid out so that neighbours are neighbours in the picture."""
         return latent
 
     def fold(self, laid_out: Tensor) -> Tensor:
-        """The latent that was laid out so; the way back from `unfold`."""
+        """The way back from `unfold`."""
         return laid_out
 
     def measure_latents(self, means: Tensor | Iterable[Tensor]) -> None:
-        """Store mean and deviation, at least `LEAST`, per channel of `means` (N, C, h, w), at once or batch by batch.
-
-        Sums of batches are kept, in fp64, and not the batches.
-        """
+        """Store mean and deviation, at least `LEAST`, per channel of `means` (N, C, h, w), at once or in batches."""
         count, total, squared = 0, torch.zeros(1), torch.zeros(1)
         for batch in [means] if isinstance(means, Tensor) else means:
             values = batch.transpose(0, 1).flatten(1).cpu().double()  # (C, B*h*w)
@@ -82,10 +78,10 @@ class Codec(nn.Module, ABC):
 
 
 class PixelCodec(Codec):
-    """Pixels as they are: `stride` x `stride` of them are the channels of a cell (Shi et al. 2016, section 2.2,
-    backwards).
+    """Pixels as they are: `stride` x `stride` of them are a cell's channels (Shi et al. 2016, section 2.2, backwards).
 
-    A larger stride leaves fewer, deeper cells, which is faster. `ValueError` unless it is a whole number from 1 on.
+    Raises:
+        ValueError: `stride` is no whole number from 1 on.
     """
 
     of_pixels = True
@@ -96,19 +92,16 @@ class PixelCodec(Codec):
         super().__init__(3 * stride**2, stride)
 
     def means(self, image: Tensor) -> Tensor:
-        """The pixels themselves, rearranged; see `Codec.means`."""
         return F.pixel_unshuffle(image, self.stride)  # (B, 3*stride², H/stride, W/stride)
 
     def restored(self, latent: Tensor) -> Tensor:
-        """The pixels put back in their places; see `Codec.restored`."""
         return F.pixel_shuffle(latent, self.stride)  # (B, 3, h*stride, w*stride)
 
     def unfold(self, latent: Tensor) -> Tensor:
-        """A cell for every pixel, (B, 3, h*stride, w*stride); see `Codec.unfold`."""
+        """A cell for every pixel, (B, 3, h*stride, w*stride)."""
         return F.pixel_shuffle(latent, self.stride)
 
     def fold(self, laid_out: Tensor) -> Tensor:
-        """Squares of pixels in cells again; see `Codec.fold`."""
         return F.pixel_unshuffle(laid_out, self.stride)
 
 
@@ -121,9 +114,7 @@ class GreyCodec(Codec):
         super().__init__(1, 1)
 
     def means(self, image: Tensor) -> Tensor:
-        """Brightness of the pixels; see `Codec.means`."""
         return (image * image.new_tensor([0.299, 0.587, 0.114])[:, None, None]).sum(1, keepdim=True)  # (B, 1, H, W)
 
     def restored(self, latent: Tensor) -> Tensor:
-        """The brightness in all three channels; see `Codec.restored`."""
         return latent.expand(-1, 3, -1, -1)  # (B, 3, h, w)

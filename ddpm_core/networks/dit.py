@@ -1,4 +1,4 @@
-"""A noise predictor without convolutions over neighbours: a transformer over the cells of the latent."""
+"""A denoiser without convolutions over neighbours: a transformer over the cells of the latent."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class SelfAttention(nn.Module):
 
 
 class SerpentineScan(nn.Module):
-    """The eight serpentine paths over tokens (B, H*W, C), as in `SerpentineMixer`."""
+    """The eight serpentine paths over tokens (B, H*W, C)."""
 
     def __init__(self, channels: int):
         super().__init__()
@@ -63,9 +63,10 @@ TOKEN_MIXERS: dict[str, Callable[[int], nn.Module]] = {"attention": SelfAttentio
 
 
 class DiTBlock(nn.Module):
-    """Tokens mixed, then each by itself, both scaled, shifted and gated by the time (Peebles & Xie 2023, section 3.2,
-    adaLN-Zero); with a `text_width`, in between each looks at the caption (Chen et al. 2023, "PixArt-alpha", section
-    2.3).
+    """Tokens mixed, then each by itself, scaled, shifted and gated by the time (adaLN-Zero, Peebles & Xie 2023, section
+    3.2).
+
+    With a `text_width`, in between each looks at the caption (Chen et al. 2023, "PixArt-alpha", section 2.3).
     """
 
     def __init__(self, channels: int, mixer: str, dropout: float, text_width: int = 0):
@@ -79,7 +80,7 @@ class DiTBlock(nn.Module):
     def forward(
         self, tokens: Tensor, modulation: Tensor, height: int, width: int, encoder_hidden_states: Tensor | None = None
     ) -> Tensor:
-        """(B, H*W, C); `modulation` (B, 1, 6C): shift, scale less 1 and gate of the mixer, then of the rest."""
+        """(B, H*W, C); `modulation` (B, 1, 6C): shift, scale less 1 and gate of mixer, then MLP."""
         shift, scale, gate, shift2, scale2, gate2 = modulation.chunk(6, dim=2)  # (B, 1, C) each
         mixed = self.mixer(modulated(tokens, shift, scale), height, width)  # (B, H*W, C)
         tokens = torch.addcmul(tokens, gate, self.dropout(mixed))
@@ -96,25 +97,22 @@ def modulated(tokens: Tensor, shift: Tensor, scale: Tensor) -> Tensor:
 @lru_cache(maxsize=32)
 @torch.inference_mode(False)
 def positions(height: int, width: int, channels: int, device: torch.device) -> Tensor:
-    """Sines and cosines (1, height*width, C) of each cell's row and column (Peebles & Xie 2023, section 3.2); fp32."""
+    """fp32 sines and cosines (1, height*width, C) of each cell's row and column (Peebles & Xie 2023, section 3.2)."""
     rows, columns = (timestep_embedding(torch.arange(n, device=device), channels // 2) for n in (height, width))
     by_row = rows[:, None].expand(-1, width, -1)  # (h, w, C/2)
     return torch.cat([by_row, columns[None].expand(height, -1, -1)], dim=2).flatten(0, 1)[None]
 
 
 class DiT(ConditionedDenoiser):
-    """Predicts from a noisy latent and its timestep with a diffusion transformer (Peebles & Xie 2023, adaLN-Zero).
+    """A diffusion transformer (Peebles & Xie 2023, adaLN-Zero); arguments not named here are as for `UNet`.
 
     Args:
         channels: its width, one number, a multiple of 8.
-        blocks: how many.
-        mixer: "attention", theirs, or "serpentine".
-        patch: side in cells of what is a token; latents have to be a multiple of it.
-        dropout, prediction, classes, variance, words, text_width, text_layers, text_length, conditioning_channels: as
-            for `UNet`.
+        mixer: of `TOKEN_MIXERS`; "attention" is theirs.
+        patch: side of a token, in cells; latents have to be a multiple of it.
 
     Raises:
-        ValueError: there is no such mixer, prediction type or variance, or one of the numbers cannot be.
+        ValueError: there is no such mixer, prediction type or variance, or a number cannot be.
     """
 
     def __init__(
@@ -153,7 +151,7 @@ class DiT(ConditionedDenoiser):
         label: Tensor | None = None,
         encoder_hidden_states: Tensor | None = None,
     ) -> Tensor:
-        """The raw output (B, C, h, w), or (B, 2C, h, w) with a learned variance; see `Denoiser.forward`."""
+        """The raw output (B, C or 2C, h, w); see `Denoiser.forward`."""
         captions = self.captions(encoder_hidden_states, len(noisy))  # (B, L, W) or None
         modulation = self.modulations(t, label).flatten(1).unsqueeze(1)  # (B, 1, sum)
         *each, shift, scale = modulation.split([6 * self.channels[0]] * len(self.blocks) + [self.channels[0]] * 2, 2)

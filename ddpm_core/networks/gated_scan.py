@@ -18,7 +18,7 @@ SHORT = 16  # up to so many cells, one after the other is fastest
 
 @dataclass(frozen=True, eq=False)  # equal is the very same one, by which what is made of it is remembered
 class ScanPaths:
-    """The order in which each path visits the cells of a grid; any order of all cells will do.
+    """The order in which each path visits all cells of a grid.
 
     Attributes:
         permutation: int64 (8, cells), contiguous; cells of each path in order.
@@ -30,7 +30,6 @@ class ScanPaths:
 
     @classmethod
     def of(cls, permutation: Tensor) -> ScanPaths:
-        """The paths that visit cells in this order, (8, cells)."""
         return cls(permutation, permutation.argsort(1))
 
     def to(self, device: torch.device) -> ScanPaths:
@@ -40,10 +39,11 @@ class ScanPaths:
 def gated_scan(projected: Tensor, paths: ScanPaths) -> Tensor:
     """Scan a grid of cells along paths, each with C/8 of the channels, and gate the states.
 
-    With w = sigmoid(delta), a channel's state along its path is h <- (1 - w) h + w value, from 0, in fp32.
+    A state h along its path is h <- (1 - w) h + w value, w = sigmoid(delta), from 0, in fp32.
 
     Args:
         projected: (B, cells, 3C): C values, C step sizes delta, C gates.
+
     Returns:
         (B, cells, C): h silu(gate), in the type of `projected`.
     """
@@ -56,15 +56,13 @@ def gated_scan(projected: Tensor, paths: ScanPaths) -> Tensor:
 
 
 def _scanned(projected: Tensor, paths: Tensor, saved: Tensor | None) -> Tensor:
-    """What `gated_scan` returns; fills `saved`, (B, cells, 3C), for its gradient: see `kernels.scan`."""
+    """`gated_scan`; fills `saved`, (B, cells, 3C), for its gradient: see `kernels.scan`."""
     mixed = projected.new_empty(*projected.shape[:-1], projected.shape[-1] // 3)  # (B, cells, C)
     kernels().run(kernels().scan, _sizes(mixed, paths), projected, paths, mixed, saved)
     return mixed
 
 
 class _CompiledScan(torch.autograd.Function):
-    """`gated_scan` on CPU with its gradient."""
-
     @staticmethod
     def forward(ctx, projected: Tensor, paths: Tensor) -> Tensor:
         saved = torch.empty_like(projected)
@@ -82,7 +80,6 @@ class _CompiledScan(torch.autograd.Function):
 
 
 def _sizes(states: Tensor, paths: Tensor) -> tuple[int, int, int, int]:
-    """Pictures, cells, paths and channels per path."""
     batch, cells, channels = states.shape
     return batch, cells, len(paths), channels // len(paths)
 
@@ -102,9 +99,9 @@ def scan_in_chunks(projected: Tensor, paths: ScanPaths) -> Tensor:
 @lru_cache(maxsize=32)  # by the very paths, which a mixer keeps as well
 @torch.inference_mode(False)
 def _order(paths: ScanPaths, parts: int) -> tuple[Tensor, Tensor]:
-    """Order and inverse order of the rows of (cells * parts * 8, channels), one per direction in each cell and part.
+    """Order and inverse order of the rows of (cells * parts * 8, channels): one `index_select` moves all directions.
 
-    So one `index_select` moves all eight. The parts come out one after the other.
+    The parts come out one after the other.
     """
     directions, cells = paths.permutation.shape
     row = torch.arange(parts * directions, device=paths.permutation.device).view(parts, 1, directions)  # of one cell
@@ -129,10 +126,7 @@ class _Reorder(torch.autograd.Function):
 
 
 class _ChunkedScan(torch.autograd.Function):
-    """States of h[l] = (1 - w[l]) h[l-1] + w[l] value[l], w = sigmoid(delta), all (B, L, D), in fp32 inside.
-
-    Backward runs the same from the end, see `kernels.scan_backward`.
-    """
+    """States of h[l] = (1 - w[l]) h[l-1] + w[l] value[l], w = sigmoid(delta), all (B, L, D), fp32 inside."""
 
     @staticmethod
     def forward(ctx, value: Tensor, delta: Tensor) -> Tensor:
@@ -163,12 +157,11 @@ def recurrence_by_steps(decay: Tensor, update: Tensor, reverse: bool = False) ->
 def linear_recurrence(decay: Tensor, update: Tensor, reverse: bool = False) -> Tensor:
     """`recurrence_by_steps` in some 3 * `CHUNK` vector operations for every factor of `CHUNK` in L.
 
-    Chunks are scanned side by side as if handed nothing. What each hands on then is a sequence of one cell per chunk
-    with the same recurrence; once that is solved, chunks are scanned for good. All products are of decays in [0, 1], so
-    nothing overflows, unlike forms that divide by a product.
+    Chunks are scanned as if handed nothing; what each hands on is the same recurrence over one cell per chunk, after
+    which chunks are scanned for good.
 
     Args:
-        decay, update: (B, L, D) fp32, without gradient.
+        decay, update: (B, L, D) fp32, decays in [0, 1], without gradient.
         reverse: run from the end: `h[t] = decay[t] * h[t+1] + update[t]`.
     """
     batch, length, channels = update.shape
@@ -182,6 +175,7 @@ def linear_recurrence(decay: Tensor, update: Tensor, reverse: bool = False) -> T
     decays, updates, places = (
         each.reshape(batch, -1, CHUNK, channels).unbind(2)[::turn] for each in (decay, update, states)
     )  # CHUNK times (B, chunks, D) each
+    # Products of decays in [0, 1] never overflow, unlike forms that divide by a product.
     reach, final = decays[0], updates[0]  # (B, chunks, D) each
     for factor, new in zip(decays[1:], updates[1:], strict=True):
         reach, final = reach * factor, torch.addcmul(new, factor, final)
@@ -192,7 +186,7 @@ def linear_recurrence(decay: Tensor, update: Tensor, reverse: bool = False) -> T
 
 
 def _shifted(by_chunk: Tensor, reverse: bool = False) -> Tensor:
-    """What each chunk (B, chunks, D) receives of what they hand on: from the one before, in reverse the one after."""
+    """What each chunk (B, chunks, D) receives: from the one before, in reverse the one after."""
     received = torch.zeros_like(by_chunk)
     if reverse:
         received[:, :-1] = by_chunk[:, 1:]

@@ -19,9 +19,8 @@ Model = TypeVar("Model", bound=nn.Module)
 
 
 class ChannelNorm(nn.LayerNorm):
-    """Layer norm over the channels of each pixel of (B, C, H, W) (Ba et al. 2016).
-
-    Unlike group norm it spreads no local change over the picture.
+    """Layer norm over each pixel's channels, (B, C, H, W) (Ba et al. 2016): unlike group norm it spreads no local
+    change.
     """
 
     def forward(self, x: Tensor) -> Tensor:
@@ -29,8 +28,6 @@ class ChannelNorm(nn.LayerNorm):
 
 
 class NormSiLU(ChannelNorm):
-    """`ChannelNorm`, then a scale and shift if they are given, then SiLU."""
-
     def forward(self, x: Tensor, modulation: Tensor | None = None) -> Tensor:
         """(B, C, H, W); `modulation` (B, 2C, 1, 1) holds C scales, less 1, and C shifts."""
         x = super().forward(x)
@@ -41,17 +38,15 @@ class NormSiLU(ChannelNorm):
 
 
 class Conv3x3(nn.Conv2d):
-    """A 3x3 convolution of (B, C, H, W) that keeps its shape.
-
-    On CPU, over few cells, it is a matrix product of neighbourhoods: oneDNN's gradient of the weights alone takes two
-    to four times as long there.
+    """A 3x3 convolution of (B, C, H, W) that keeps its shape; on CPU, over few cells, a matrix product of
+    neighbourhoods.
     """
 
     def __init__(self, channels: int):
         super().__init__(channels, channels, 3, padding=1)
 
     def forward(self, x: Tensor, residual: Tensor | None = None) -> Tensor:
-        """(B, C, H, W), plus the residual (B, C, H, W) if given."""
+        """(B, C, H, W), plus the residual if given."""
         if x.device.type != "cpu" or not has_few_cells(x):
             h = super().forward(x)
         else:
@@ -67,7 +62,7 @@ class ResidualLinear(nn.Linear):
 
 
 def rows_of(convolution: nn.Conv2d) -> Tensor:
-    """Its weights (out, cells * in) as `neighbourhoods` meet them; no copy if they are channels-last."""
+    """Its weights (out, 9 * in) as `neighbourhoods` meet them; no copy if they are channels-last."""
     return convolution.weight.permute(0, 2, 3, 1).flatten(1)
 
 
@@ -115,7 +110,7 @@ class _Neighbourhoods(torch.autograd.Function):
 
 @cache
 def kernels() -> ModuleType:
-    """`networks.cpu.kernels`, when first needed: numba takes a third of a second to import."""
+    """`networks.cpu.kernels`, imported when first needed: numba takes a third of a second."""
     from ddpm_core.networks.cpu import kernels
 
     return kernels
@@ -134,17 +129,17 @@ def reads_apart(module: nn.Module, name: str, apart: Sequence[str]) -> None:
 
 
 def closing(channels: int, last: nn.Module) -> nn.Sequential:
-    """A norm, SiLU and a network's last layer, which is number 2, as files have it."""
+    """A norm, SiLU and a network's last layer, numbered as files have it."""
     return nn.Sequential(OrderedDict({"0": NormSiLU(channels), "2": last}))
 
 
 def starting_at_zero(layer: Layer) -> Layer:
-    """The layer with weights and bias zero: what it is added to starts unchanged."""
+    """The layer with weights and bias zero."""
     for parameter in layer.parameters():
         nn.init.zeros_(parameter)
     return layer
 
 
 def placed(model: Model, device: torch.device | str) -> Model:
-    """The model on `device`, channels-last, which is fast for convolutions on CPU and GPU."""
+    """The model on `device`, channels-last, which is fast for convolutions."""
     return model.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]

@@ -13,7 +13,7 @@ from ddpm_core.networks.serpentine import SerpentineMixer
 
 
 class AttentionMixer(nn.Module):
-    """Multi-head self-attention over all cells of (B, C, H, W); starts as the identity. Kept for comparison."""
+    """Multi-head self-attention over all cells of (B, C, H, W), for comparison; starts as the identity."""
 
     def __init__(self, channels: int, head_size: int = 64):
         super().__init__()
@@ -30,7 +30,7 @@ class AttentionMixer(nn.Module):
 
 
 def heads_of(channels: int, head_size: int = 64) -> int:
-    """How many heads of about `head_size` channels there are."""
+    """How many heads of about `head_size` channels."""
     return next(n for n in range(max(1, channels // head_size), 0, -1) if channels % n == 0)
 
 

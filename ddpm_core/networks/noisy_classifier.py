@@ -1,4 +1,4 @@
-"""A classifier of noisy latents, for guidance by a classifier: small, since every step asks for its gradient."""
+"""A classifier of noisy latents to guide by: small, since every step asks for its gradient."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from ddpm_core.networks.unet import TimeBlock, timestep_embedding
 
 
 class NoisyClassifier(nn.Module):
-    """log p(class | z_t, t) of noisy latents: the way down of a UNet, its mean over places, and scores (Dhariwal &
-    Nichol 2021, section 4.1).
+    """log p(class | z_t, t): the way down of a UNet, its mean over places, and scores (Dhariwal & Nichol 2021, section
+    4.1).
 
     Args:
         channels: width per level, finest first; each further level halves the grid.
@@ -22,7 +22,7 @@ class NoisyClassifier(nn.Module):
         dropout: fraction of channels dropped in training.
 
     Raises:
-        ValueError: there are fewer than two classes to tell apart.
+        ValueError: there are fewer than two classes.
     """
 
     def __init__(
@@ -50,7 +50,7 @@ class NoisyClassifier(nn.Module):
         self.scores = starting_at_zero(nn.Linear(channels[-1], classes))
 
     def forward(self, noisy: Tensor, t: Tensor) -> Tensor:
-        """Logarithms of the classes' probabilities (B, K) for `noisy` (B, C, h, w) at timesteps `t` (B,)."""
+        """Log probabilities (B, K) for `noisy` (B, C, h, w) at timesteps `t` (B,)."""
         time = self.time(timestep_embedding(t, self.channels[0]))  # (B, width)
         modulation = self.modulate(F.silu(time))[:, :, None, None]  # (B, sum, 1, 1)
         modulations = iter(modulation.split(self.modulated, dim=1))  # (B, 2 * channels[level], 1, 1) each

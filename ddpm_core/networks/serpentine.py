@@ -1,7 +1,7 @@
 """Serpentine mixing: a selective linear recurrence along many paths over a grid of cells.
 
-A path visits every cell once, stepping to a neighbour each time, like a snake. A recurrence along it carries
-information to all later cells at linear cost, where attention pays the square. Eight paths share the channels.
+A path visits every cell once, neighbour by neighbour, and carries information to all later cells at linear cost, where
+attention pays the square.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ DIRECTIONS = 8
 def scan_paths(height: int, width: int) -> ScanPaths:
     """The eight paths over `height` x `width` cells; cell (y, x) is number `y * width + x`.
 
-    Rows, columns, diagonals, anti-diagonals, then these backwards; consecutive cells touch, if at a corner.
+    Rows, columns, diagonals, anti-diagonals, then these backwards.
     """
     cells = torch.arange(height * width).view(height, width)  # (h, w)
     forward = [_snake_rows(cells), _snake_rows(cells.T), _snake_diagonals(cells), _snake_diagonals(cells.flip(1))]
@@ -28,12 +28,12 @@ def scan_paths(height: int, width: int) -> ScanPaths:
 
 
 def _snake_rows(cells: Tensor) -> Tensor:
-    """(cells,) of (rows, columns): left to right, then right to left, row by row."""
+    """Left to right, then right to left, row by row."""
     return torch.cat([row if i % 2 == 0 else row.flip(0) for i, row in enumerate(cells)])
 
 
 def _snake_diagonals(cells: Tensor) -> Tensor:
-    """(cells,) of (rows, columns), as JPEG's zigzag: diagonal by diagonal from corner to corner."""
+    """As JPEG's zigzag: diagonal by diagonal from corner to corner."""
     height, width = cells.shape
     flipped = cells.flip(0)
     diagonals = [flipped.diagonal(k) for k in range(1 - height, width)]
@@ -47,16 +47,16 @@ def _paths_on(device: torch.device, height: int, width: int) -> ScanPaths:
 
 
 def scan(projected: Tensor, height: int, width: int) -> Tensor:
-    """What `gated_scan` makes of (B, H*W, 3C) along the eight paths: (B, H*W, C)."""
+    """`gated_scan` of (B, H*W, 3C) along the eight paths: (B, H*W, C)."""
     return gated_scan(projected, _paths_on(projected.device, height, width))
 
 
 @torch.no_grad()
 def spread_time_scales(project: nn.Linear) -> None:
-    """Have a new projection to values, step sizes and gates remember for 1 to 64 cells, spread over a path's channels.
+    """Have a new projection remember for 1 to 64 cells, spread over a path's channels.
 
     Raises:
-        ValueError: they cannot be shared by eight paths.
+        ValueError: eight paths cannot share the channels.
     """
     values, deltas, _ = project.bias.chunk(3)  # (C,) each
     if len(values) % DIRECTIONS:
@@ -70,10 +70,10 @@ class SerpentineMixer(nn.Module):
     """Mixes all cells of (B, C, H, W) along eight serpentine paths; starts as the identity.
 
     A selective state space of size one under zero-order hold, the recurrence of `gated_scan` (Gu & Dao 2023, "Mamba",
-    Theorem 1), since exp(-softplus(x)) = sigmoid(-x). Time scales start spread from 1 to 64 cells.
+    Theorem 1), since exp(-softplus(x)) = sigmoid(-x).
 
-    Args:
-        channels: C, a multiple of 8; a `ValueError` otherwise.
+    Raises:
+        ValueError: C is no multiple of 8.
     """
 
     def __init__(self, channels: int):

@@ -1,7 +1,7 @@
 """Words for a denoiser: a caption as tokens, a small transformer that reads them, attention from picture to caption.
 
-The vocabulary is that of the training captions alone. A word is a token; a comma, which parts what belongs to one thing
-from what belongs to the next, is one too. A word that was never in a caption says nothing, and is passed over.
+The vocabulary is that of the training captions; other words are passed over. A comma is a token too: it parts one thing
+from the next.
 """
 
 from __future__ import annotations
@@ -41,14 +41,13 @@ def word_tokenizer(words: Sequence[str]) -> Tokenizer:
 
 
 def vocabulary(captions: Iterable[str]) -> tuple[str, ...]:
-    """All words of some captions, sorted; of more than `MOST_WORDS` the most frequent. Empty if there are none."""
+    """All words of some captions, sorted; of more than `MOST_WORDS` the most frequent."""
     split = word_tokenizer(())
     counted = Counter(word for caption in captions for word in _split(split, caption) if word != COMMA)
     return tuple(sorted(word for word, _ in counted.most_common(MOST_WORDS)))
 
 
 def _split(tokenizer: Tokenizer, text: str) -> list[str]:
-    """The words and commas of a text, known or not."""
     assert tokenizer.normalizer is not None
     assert tokenizer.pre_tokenizer is not None
     return [token for token, _ in tokenizer.pre_tokenizer.pre_tokenize_str(tokenizer.normalizer.normalize_str(text))]
@@ -59,7 +58,7 @@ class Vocabulary:
 
     Args:
         words: as `vocabulary` has them.
-        length: tokens of a caption; what is beyond is cut off.
+        length: tokens of a caption; more are cut off.
     """
 
     def __init__(self, words: Sequence[str], length: int):
@@ -70,16 +69,16 @@ class Vocabulary:
         return word_tokenizer(self.words)
 
     def unknown(self, text: str) -> list[str]:
-        """The words of a text that it does not know, each once, in their order."""
+        """The words of a text that it does not know, each once, in order."""
         known = {COMMA, *self.words}
         return list(dict.fromkeys(word for word in _split(self._tokenizer, text) if word not in known))
 
     def beyond(self, text: str) -> int:
-        """How many known words and commas of a text are more than a network reads."""
+        """How many known words and commas of a text are cut off."""
         return max(0, len(self._numbers(text)) - self.length)
 
     def tokens(self, texts: Sequence[str]) -> Tensor:
-        """(B, length) int64, padded with 0; only 0 for a text without a word that it knows."""
+        """(B, length) int64, padded with 0; only 0 for a text without a known word."""
         rows = torch.zeros(len(texts), self.length, dtype=torch.int64)
         for row, text in zip(rows, texts, strict=True):
             numbers = self._numbers(text)[: self.length]
@@ -93,7 +92,7 @@ class Vocabulary:
 
 
 class EncoderBlock(nn.Module):
-    """Tokens (B, L, W) that see each other, then each by itself, norms first (Xiong et al. 2020)."""
+    """A transformer block on tokens (B, L, W), norms first (Xiong et al. 2020)."""
 
     def __init__(self, width: int):
         super().__init__()
@@ -109,13 +108,12 @@ class EncoderBlock(nn.Module):
 
 
 class TextEncoder(nn.Module):
-    """Reads captions (Vaswani et al. 2017, the encoder, with learned positions); learns along with the denoiser.
+    """Reads captions (Vaswani et al. 2017, the encoder, with learned positions).
 
     Args:
         words: how many it knows.
-        width: of what it makes of each token.
-        layers: how many transformer blocks.
-        length: tokens of a caption.
+        width: W, of what it makes of each token.
+        length: L, tokens of a caption.
     """
 
     def __init__(self, words: int, width: int, layers: int, length: int):
@@ -139,14 +137,12 @@ class TextEncoder(nn.Module):
         return torch.where((tokens == 0).all(1)[:, None, None], self.null.to(x.dtype), self.norm(x))
 
     def null_captions(self, count: int) -> Tensor:
-        """(count, L, W), what is made of captions that say nothing."""
+        """(count, L, W)."""
         return self.null.expand(count, -1, -1)
 
 
 class CrossAttention(nn.Module):
-    """Cells (B, N, C) that look at the tokens of a caption (B, L, W) (Rombach et al. 2022, section 3.3); starts as the
-    identity.
-    """
+    """Cells (B, N, C) that look at a caption (B, L, W) (Rombach et al. 2022, section 3.3); starts as the identity."""
 
     def __init__(self, channels: int, width: int):
         super().__init__()

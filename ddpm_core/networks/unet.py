@@ -1,4 +1,4 @@
-"""The noise predictor: a UNet over the latent grid with mixers."""
+"""The denoiser: a UNet over the latent grid with mixers."""
 
 from __future__ import annotations
 
@@ -38,8 +38,9 @@ def _frequencies(count: int, device: torch.device) -> Tensor:
 
 
 class TimeBlock(nn.Module):
-    """Residual block on (B, C, H, W), its norms scaled and shifted by the time embedding (Dhariwal & Nichol 2021,
-    section 4, there group norm); starts as the identity.
+    """Residual block on (B, C, H, W), modulated by the time (Dhariwal & Nichol 2021, section 4, there group norm).
+
+    Starts as the identity.
     """
 
     def __init__(self, channels: int, dropout: float):
@@ -77,11 +78,10 @@ class Denoiser(nn.Module, ABC):
 
     Attributes:
         prediction: what its output means, see `prediction.training_target`.
-        classes: how many it knows, or 0.
-        null_class: the label of "no class", or None.
-        text: reads captions; None for one that knows no words.
+        classes, null_class: how many it knows, or 0; the label of "no class", or None.
+        text: reads captions, or None.
         patch: latents' sides have to be multiples of this many cells.
-        conditioning_channels: how many stand behind the latent's own in its input (`diffusion.concatenation`), or 0.
+        conditioning_channels: K behind the latent's own (`diffusion.concatenation`), or 0.
     """
 
     patch = 1
@@ -104,27 +104,22 @@ class Denoiser(nn.Module, ABC):
         """The raw output (B, C, h, w), or (B, 2C, h, w) with a learned variance (see `prediction.split_variance`).
 
         Args:
-            noisy, t: (B, C, h, w) at timesteps (B,); with K conditioning channels behind them, (B, C + K, h, w).
-            label: classes (B,) from 0 to `classes`, the last for "no class"; None for no class throughout, and for a
-                network without classes.
-            encoder_hidden_states: (B, L, W) that `text` made of captions; None for null captions, and for a network
-                without words.
+            noisy, t: (B, C + K, h, w) at timesteps (B,).
+            label: (B,) from 0 to `classes`, the last for "no class", as is None.
+            encoder_hidden_states: (B, L, W) that `text` made of captions; None for null captions.
         """
 
 
 class ConditionedDenoiser(Denoiser):
-    """One whose blocks are told timestep and class by one linear layer, `modulate`, which subclasses add, and look at
-    a caption by `text.CrossAttention`.
+    """One whose blocks learn of timestep and class by one linear layer, `modulate`, which subclasses add.
 
     Args:
-        variance: "learned" doubles what comes out, see `prediction.split_variance`.
+        variance: "learned" doubles the output's channels.
         time_features, time_width: of the timestep's sines and cosines, and of what is made of them.
-        words: of captions, how many it knows; 0 for a network without captions.
-        text_width, text_layers, text_length: of the `TextEncoder`.
-        conditioning_channels: see `Denoiser`.
+        words: how many it knows, or 0; `text_width`, `text_layers`, `text_length` are its `TextEncoder`'s.
 
     Raises:
-        ValueError: there is no such prediction type or variance, or a number of channels, classes or words is below 0.
+        ValueError: there is no such prediction type or variance, or a number is too low.
     """
 
     modulate: nn.Linear
@@ -178,26 +173,23 @@ class ConditionedDenoiser(Denoiser):
 
 
 class UNet(ConditionedDenoiser):
-    """Predicts from a noisy latent and its timestep at all resolutions at once (Ronneberger et al. 2015).
+    """A denoiser at all resolutions at once (Ronneberger et al. 2015); arguments not named here are
+    `ConditionedDenoiser`'s.
 
     Down, each level is a `Stage`, then a halving; up, a 1x1 convolution joins the coarser result and the skip
-    connection, then a `Stage`.
+    connection.
 
     Args:
         channels: width per level, finest first, multiples of 32; each further level halves the grid.
         blocks: time blocks per level and direction.
-        mixer: of `MIXERS`, at every level.
+        mixer: of `MIXERS`.
         dropout: fraction of channels dropped in training.
-        prediction: what the output means, see `prediction.training_target`.
-        variance: "learned" doubles the output channels, see `prediction.split_variance`.
-        classes: how many it knows; their embedding is added to the time's (Nichol & Dhariwal 2021, section 4), as is
-            that of "no class" (Ho & Salimans 2022, section 3.2).
-        words, text_width, text_layers, text_length: see `ConditionedDenoiser`.
+        classes: their embeddings (Nichol & Dhariwal 2021, section 4) and that of "no class" (Ho & Salimans 2022,
+            section 3.2) are added to the time's.
         text_levels: how many of the coarsest levels look at the caption.
-        conditioning_channels: see `Denoiser`.
 
     Raises:
-        ValueError: there is no such mixer, prediction type or variance, or `classes` or `words` is below 0.
+        ValueError: there is no such mixer, prediction type or variance, or a number is too low.
     """
 
     def __init__(
@@ -248,7 +240,7 @@ class UNet(ConditionedDenoiser):
         label: Tensor | None = None,
         encoder_hidden_states: Tensor | None = None,
     ) -> Tensor:
-        """The raw output (B, C, h, w), or (B, 2C, h, w) with a learned variance; see `Denoiser.forward`."""
+        """The raw output (B, C or 2C, h, w); see `Denoiser.forward`."""
         modulation, captions = self.modulations(t, label), self.captions(encoder_hidden_states, len(noisy))
         modulations = iter(modulation.split(self.modulated, dim=1))  # (B, 2 * channels[level], 1, 1) each
         x = self.input(noisy.to(modulation.dtype))  # (B, channels[0], h, w)

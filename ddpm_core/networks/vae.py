@@ -1,7 +1,7 @@
 """The learned codec: a variational autoencoder whose decoder is strictly local.
 
-Repainting a latent cell changes pixels near it alone. So the decoder has convolutions and a norm over each pixel's
-channels: no attention, pooling or statistics over space. The encoder may look anywhere.
+Repainting a latent cell then changes pixels near it alone: no attention, pooling or statistics over space. The encoder
+may look anywhere.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class SqueezeExcitation(nn.Module):
 class ResidualBlock(nn.Module):
     """Two convolutions of `kernel` 1 or 3 on (B, C, H, W), added to the input; starts as the identity.
 
-    `squeeze` adds squeeze-and-excitation, which looks at the whole picture: for encoders only.
+    `squeeze` looks at the whole picture: for encoders only.
     """
 
     def __init__(self, channels: int, kernel: int = 3, squeeze: bool = False):
@@ -49,10 +49,7 @@ class ResidualBlock(nn.Module):
 
 
 class Encoder(nn.Module):
-    """(B, 3, H, W) -> (B, 2*latent_channels, H/stride, W/stride): posterior mean and log-variance.
-
-    Halvings fold 2x2 pixels into channels, so nothing is lost before a convolution.
-    """
+    """(B, 3, H, W) -> (B, 2*latent_channels, H/stride, W/stride): posterior mean and log-variance."""
 
     def __init__(self, channels: Sequence[int], blocks: int, latent_channels: int):
         super().__init__()
@@ -70,9 +67,7 @@ class Encoder(nn.Module):
 
 
 class Decoder(nn.Module):
-    """(B, latent_channels, h, w) -> (B, 3, h*stride, w*stride), strictly local: 1x1 kernels on the latent grid, 3x3
-    above.
-    """
+    """(B, latent_channels, h, w) -> (B, 3, h*stride, w*stride): 1x1 kernels on the latent grid, 3x3 above."""
 
     def __init__(self, channels: Sequence[int], blocks: int, latent_channels: int, full_width: int):
         super().__init__()
@@ -93,9 +88,9 @@ class VAE(Codec):
     """Variational autoencoder (Kingma & Welling 2014), the learned codec.
 
     Args:
-        channels: width at each halving, finest first; as many as halvings (three: stride 8).
-        encoder_blocks: residual blocks after each halving.
-        decoder_blocks: after each doubling, but one after the last; one more on the latent grid.
+        channels: width at each halving, finest first.
+        encoder_blocks, decoder_blocks: residual blocks after each halving, and each doubling but the last, which has
+            one.
         full_width: width of the decoder at full resolution.
     """
 
@@ -117,9 +112,7 @@ class VAE(Codec):
         return mean, log_variance.clamp(-20, 10)
 
     def means(self, image: Tensor) -> Tensor:
-        """The posterior's mean; see `Codec.means`."""
         return self.moments(image)[0]
 
     def restored(self, latent: Tensor) -> Tensor:
-        """What the decoder makes of it; see `Codec.restored`."""
         return self.decoder(latent)

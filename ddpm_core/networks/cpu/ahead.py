@@ -1,8 +1,7 @@
 """Kernels compiled before anybody waits for them: `python -m ddpm_core.networks.cpu.ahead`.
 
-Numba compiles a kernel when it is first called, for seconds, and keeps it on disk, where all processes of this machine
-find it. So a process of its own compiles while the one that will need kernels is still importing. Nothing but the
-standard library is imported before it is known that there is something to do.
+Numba takes seconds for a kernel's first call, and keeps it on disk. So a process of its own compiles while that which
+will need kernels still imports.
 """
 
 from __future__ import annotations
@@ -17,11 +16,7 @@ CALLED = ("norm_silu", "scan")  # kernels that inference calls
 
 
 def are_compiled() -> bool:
-    """Whether numba has kept every kernel since their code was last changed, as far as names and dates tell.
-
-    It looks where numba keeps them on Linux; of another place it knows nothing, and compiling once more, which then
-    takes no longer than finding them, does no harm.
-    """
+    """Whether numba has kept every kernel since its code was last changed, as far as names and dates tell, on Linux."""
     beside, users = KERNELS.parent / "__pycache__", Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     named = os.environ.get("NUMBA_CACHE_DIR")
     folders = [Path(named)] if named else [beside, users / "numba"]
@@ -47,7 +42,7 @@ def start() -> subprocess.Popen[bytes] | None:
 
 
 def compile_kernels() -> None:
-    """Call each kernel once as inference does, on a few numbers of the type that this machine computes in."""
+    """Call each kernel once as inference does, in the type that this machine computes in."""
     import torch
 
     from ddpm_core.machine import resolve_precision

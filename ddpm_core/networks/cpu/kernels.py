@@ -1,11 +1,8 @@
-"""What numba compiles for CPUs, since PyTorch has no operation for it.
+"""What numba compiles for CPUs: operations too small, or too many, for PyTorch's cost of a call.
 
-The gated scan would be a hundred of PyTorch's operations, each too small for two cores; and of norm, scale, shift and
-SiLU of one small latent each takes longer to start than to compute.
-
-Kernels are given addresses, which takes Python less time than a small scan, after `run` has checked what lies there:
-fp32, or bf16, which NumPy lacks, as bits in uint16. They compute in fp32. Indices are unsigned: LLVM makes vector
-instructions only where none can count from the end.
+Kernels are given addresses, sooner than a small scan takes, after `run` has checked what lies there: fp32, or bf16 as
+bits in uint16, which NumPy lacks. They compute in fp32. Indices are unsigned: LLVM vectorizes only where none can count
+from the end.
 """
 
 from __future__ import annotations
@@ -43,7 +40,7 @@ def run(kernel: Callable[..., None], sizes: tuple[int, ...], *tensors: Tensor | 
     It takes PyTorch's threads if there is enough to do, and lets other Python threads go on.
 
     Raises:
-        TypeError: a tensor is not as in `TENSORS`, contiguous on the CPU and of the first's type, one of `STORED`;
+        TypeError: a tensor is not as in `TENSORS`, contiguous, on the CPU and of the first's type, one of `STORED`;
             `paths` are int64.
     """
     stored = tensors[0].dtype  # type: ignore[union-attr]
@@ -64,10 +61,7 @@ def run(kernel: Callable[..., None], sizes: tuple[int, ...], *tensors: Tensor | 
 
 
 def _lies_as(tensor: Tensor, shape: Shape) -> bool:
-    """Whether a tensor lies on the CPU as a kernel sees it: (B, C, H, W) in channels-last is (B, cells, C).
-
-    Making such a view would take longer.
-    """
+    """Whether a tensor lies on the CPU as a kernel sees it: channels-last (B, C, H, W) is (B, cells, C)."""
     if tensor.dim() == 4 and len(shape) == 3:
         fits = tensor.numel() == math.prod(shape) and tensor.shape[1] == shape[2]
         return fits and tensor.is_cpu and tensor.is_contiguous(memory_format=torch.channels_last)
@@ -75,7 +69,6 @@ def _lies_as(tensor: Tensor, shape: Shape) -> bool:
 
 
 def _mismatch(kernel: Callable[..., None], name: str, shape: Shape, tensor: Tensor, stored: torch.dtype) -> str:
-    """What a kernel takes and what it was given instead."""
     dtype = torch.int64 if name == "paths" else stored
     return (
         f"{kernel.__name__} takes {name} {shape}, contiguous, {dtype} on cpu; "
@@ -97,10 +90,7 @@ _start_threads()
 
 
 def _compiled(function: Callable[..., None]) -> Callable[..., None]:
-    """Compiled at the first call, over several threads, and cached beside Python's bytecode where possible.
-
-    Sums may be reordered, and not rounded in between.
-    """
+    """Compiled at the first call, cached where possible; sums may be reordered, and not rounded in between."""
     options = {"parallel": True, "nogil": True, "error_model": "numpy", "fastmath": {"reassoc", "contract", "nsz"}}
     try:
         return njit(cache=True, **options)(function)
@@ -134,7 +124,7 @@ def _read(typing, stored):
 
 @intrinsic
 def _rounded(typing, number, array):
-    """What to store for fp32 `number`: the nearest the array can hold, halves to even."""
+    """What to store for fp32 `number`: the nearest, halves to even."""
 
     def narrowed(context, builder, signature, arguments):
         bits = builder.bitcast(arguments[0], BITS)
@@ -151,7 +141,7 @@ def _rounded(typing, number, array):
 def _sigmoid(x):
     """1 / (1 + exp(-x)) of fp32, but for the last digits, in vector instructions, which `exp` lacks.
 
-    exp(-x) is 2^n exp(r), n whole, r at most ln(2) / 2; the series ends with the sixth power.
+    exp(-x) is 2^n exp(r), n whole, r at most ln(2) / 2.
     """
     x = min(max(x, np.float32(-87)), np.float32(87))
     n = np.floor(np.float32(0.5) - x * LOG2_E)
@@ -165,8 +155,7 @@ def _sigmoid(x):
 def scan(stored, batch, cells, directions, width, projected_at, paths_at, mixed_at, saved_at):
     """States h <- h + w (value - h) along each path, and `mixed`, which is h silu(gate).
 
-    Fills `mixed` and, for a gradient, `saved`: the sigmoids of delta (w) and of gate, and the states. Without it the
-    kernel is compiled apart.
+    Fills `mixed` and, for a gradient, `saved`: the sigmoids of delta (w) and of gate, and the states.
     """
     paths = carray(_pointer(paths_at, cells), (directions, cells))
     projected = carray(_pointer(projected_at, stored), (batch, cells, 3, directions, width))
@@ -193,10 +182,10 @@ def scan(stored, batch, cells, directions, width, projected_at, paths_at, mixed_
 def scan_backward(
     stored, batch, cells, directions, width, projected_at, paths_at, saved_at, grad_at, projected_grad_at
 ):
-    """Fills the gradient of `projected` from that of `mixed`, `grad`; paths are gone from their ends.
+    """Fills the gradient of `projected` from that of `mixed`, `grad`, from the paths' ends.
 
-    With g = grad silu(gate), a state gets total[l] = g[l] + (1 - w[l+1]) total[l+1]. Then value gets w total, delta
-    w (1 - w) (value - h[l-1]) total = w total (value - h[l]), and gate grad h (s + gate s (1 - s)), s its sigmoid.
+    With g = grad silu(gate), a state gets total[l] = g[l] + (1 - w[l+1]) total[l+1]. Then value gets w total, delta w
+    (1 - w) (value - h[l-1]) total = w total (value - h[l]), and gate grad h (s + gate s (1 - s)), s its sigmoid.
     """
     paths = carray(_pointer(paths_at, cells), (directions, cells))
     projected = carray(_pointer(projected_at, stored), (batch, cells, 3, directions, width))

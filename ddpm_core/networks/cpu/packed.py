@@ -1,6 +1,4 @@
-"""A trained network made ready for use, no more to be trained: in the machine's fast type, weights in its kernels'
-order.
-"""
+"""A trained network made ready for use: in the machine's fast type, weights in its kernels' order."""
 
 from __future__ import annotations
 
@@ -20,8 +18,7 @@ from ddpm_core.networks.unet import ConditionedDenoiser
 class PackedConv2d(nn.Module):
     """A convolution on CPU that keeps its weights in oneDNN's order, for every size of map it has met.
 
-    PyTorch reorders them at every call, which for one small latent costs more than the convolution. The operations are
-    those `torch.compile` emits, without its minute of compiling.
+    PyTorch reorders them at every call, which for one small latent costs more than the convolution.
     """
 
     def __init__(self, plain: nn.Conv2d):
@@ -35,7 +32,6 @@ class PackedConv2d(nn.Module):
         return convolve(x, self.packed_for(x), *self.how, "none", [], "")
 
     def packed_for(self, x: Tensor) -> Tensor:
-        """The weights in the order for maps of the size of `x`."""
         size = x.shape[2:]
         weight = self.packed.get(size)
         if weight is None:
@@ -46,7 +42,7 @@ class PackedConv2d(nn.Module):
 
 
 class PackedConv3x3(PackedConv2d):
-    """The same of a `Conv3x3`; the sum overwrites the residual, a block's input, which nobody needs any more."""
+    """The same of a `Conv3x3`; the sum overwrites the residual, which nobody needs any more."""
 
     def forward(self, x: Tensor, residual: Tensor | None = None) -> Tensor:
         if residual is None:
@@ -56,7 +52,7 @@ class PackedConv3x3(PackedConv2d):
 
 
 class PackedByProduct(PackedConv3x3):
-    """The same of a convolution cell by cell, or a `Conv3x3` over few cells, as a packed product in bf16."""
+    """The same of a convolution cell by cell, or a `Conv3x3` over few cells, as a product in bf16."""
 
     def __init__(self, plain: nn.Conv2d):
         super().__init__(plain)
@@ -80,7 +76,7 @@ def is_by_cell(layer: nn.Conv2d) -> bool:
 
 
 class PackedLinear(nn.Module):
-    """The same of a linear layer in bf16, one order for any number of rows; a residual is added before rounding."""
+    """The same of a linear layer in bf16; a residual is added before rounding."""
 
     def __init__(self, plain: nn.Linear):
         super().__init__()
@@ -124,7 +120,7 @@ class CompiledNormSiLU(nn.Module):
 
 
 class RememberedModulations:
-    """`ConditionedDenoiser.modulations` on CPU, once per timestep and class: every picture asks for the same."""
+    """`ConditionedDenoiser.modulations` on CPU, once per timestep and class."""
 
     def __init__(self, network: ConditionedDenoiser):
         self.compute = network.modulations
@@ -143,8 +139,7 @@ def ready(network: Model, device: torch.device) -> Model:
     """The network, itself changed, for inference on `device`, where it already is.
 
     Weights are in bf16 where that is fast. On CPUs convolutions are packed where oneDNN has them, and linear layers in
-    bf16 (PyTorch's library has no such order in fp32); norm, scale, shift and SiLU are one operation, and a denoiser
-    keeps its modulations.
+    bf16 (PyTorch's library has no such order in fp32).
     """
     if resolve_precision("auto", device) == torch.bfloat16:
         network.to(torch.bfloat16)
@@ -159,10 +154,7 @@ def ready(network: Model, device: torch.device) -> Model:
 
 
 def unpacked(network: Model) -> Model:
-    """The network as it was before `ready`, in fp32, for gradients with respect to its input, which packed ones lack.
-
-    One of its own; that given is left as it is. Its weights want no gradient.
-    """
+    """A copy as it was before `ready`, in fp32, for gradients with respect to its input; its weights want none."""
     packed = isinstance(network, PackedConv2d | PackedLinear | CompiledNormSiLU)
     plain: Any = copy(network.plain if packed else network)
     plain.__dict__.pop("modulations", None)  # those that a denoiser keeps
@@ -175,7 +167,6 @@ def unpacked(network: Model) -> Model:
 
 
 def _faster(layer: nn.Module) -> type[nn.Module] | None:
-    """What to put in the place of a layer on CPU, if anything."""
     if isinstance(layer, NormSiLU):
         return CompiledNormSiLU
     if isinstance(layer, nn.Dropout2d):
