@@ -1,8 +1,4 @@
-"""Readers of attributes: one small network that reads off a picture what the columns of a table say of it.
-
-Trained on drawings whose table names hair, its colour, background and so on, it tells whether samples show what their
-captions ask for.
-"""
+"""A small network that reads a picture's attributes, the columns of its table: do samples show what was asked for?"""
 
 from __future__ import annotations
 
@@ -34,7 +30,7 @@ class AttributeReader:
 
     Args:
         attributes: by name, the words it tells apart.
-        size: pixels, the side of the pictures it learns from; others are brought to it.
+        size: side in pixels that pictures are brought to.
     """
 
     def __init__(self, attributes: Attributes, size: int = LARGEST, network: Classifier | None = None):
@@ -75,12 +71,10 @@ class AttributeReader:
 
 
 def attributes_of(found: DataSet, columns: Sequence[str] | None = None) -> dict[str, tuple[str, ...]]:
-    """The columns of a data set that are attributes, with the words of its training pictures in them.
+    """The columns that are attributes, with the words of the training pictures in them. Raises `UserError` if there are
+    none.
 
-    Without `columns` to choose, all that have some words, many pictures for each, and not only numbers.
-
-    Raises:
-        UserError: there is no such column, or none is an attribute.
+    Without `columns`, those with several words, not all numbers, and many pictures for each.
     """
     rows = found.rows.get("train", [])
     words = {column: sorted({row.get(column, "") for row in rows}) for column in columns or found.columns}
@@ -132,8 +126,7 @@ def trained_reader(
 def shares_read(read: Sequence[Row], asked: Iterable[Row], attributes: Attributes) -> dict[str, tuple[float, int]]:
     """By attribute, the share of pictures read as asked, and of how many.
 
-    Where an attribute may be absent, those that ask for something count under its name, and the others as "no" of it:
-    most pictures have no hat, and showing none is no art.
+    Asking for its absence counts apart, as "no" of it: most pictures have no hat, and showing none is no art.
     """
     right: dict[str, list[bool]] = {}
     for seen, row in zip(read, asked, strict=True):

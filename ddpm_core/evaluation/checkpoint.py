@@ -40,9 +40,7 @@ def held_out_by(checkpoint: Path, stage: StageName) -> float:
 
 
 def measure_codec(model: LatentDiffusion, files: dict[str, list[Source]]) -> dict[str, Any]:
-    """What the autoencoder measures on held-out pictures, or on all if none is held out; on `MOST`, evenly spread, of
-    more.
-    """
+    """What the autoencoder measures on held-out pictures, or on all if none is; on `MOST`, evenly spread, of more."""
     some = files["val"] or files["train"]
     some = some[:: -(-len(some) // MOST)]
     pictures = load_pictures(some, model.size)

@@ -1,6 +1,6 @@
 """A small classifier, trained on a checkpoint's own data: do samples show the class asked for?
 
-Its features serve to compare sets of pictures. Without classes, it learns how pictures are turned.
+Its features serve to compare sets of pictures.
 """
 
 from __future__ import annotations
@@ -30,9 +30,8 @@ class Classifier(nn.Module):
     """A plain convolutional network: scores (B, classes) of images (B, 3, H, W) in [-1, 1], at most 64 pixels used.
 
     Args:
-        classes: how many scores.
         width: channels of its first layer.
-        deeper: further layers at half the side each, for what shows in larger shapes.
+        deeper: further layers at half the side each, for larger shapes.
     """
 
     def __init__(self, classes: int, width: int = 32, deeper: int = 0):
@@ -60,14 +59,14 @@ class Classifier(nn.Module):
 
 
 def reduced(image: Tensor) -> Tensor:
-    """Square images (B, 3, H, H) at no more pixels a side than a classifier uses."""
+    """Square images (B, 3, H, H), brought to at most `LARGEST` pixels a side."""
     return F.adaptive_avg_pool2d(image, min(LARGEST, image.shape[2]))
 
 
 def trained_classifier(
     pictures: PictureSet, classes: int, device: torch.device, settings: StageSettings = SETTINGS, seed: int = 0
 ) -> Classifier:
-    """A classifier trained on pictures with labels 0 to `classes`-1; `classes`, for "not known", is passed over."""
+    """A classifier trained on labels 0 to `classes`-1; pictures labelled `classes`, "not known", are passed over."""
     labelled = _known(pictures, classes)
     assert labelled.labels is not None
     labels = labelled.labels
@@ -107,9 +106,8 @@ def trained(
 def trained_on_turns(
     pictures: PictureSet, device: torch.device, settings: StageSettings = TURN_SETTINGS, seed: int = 0
 ) -> Classifier:
-    """A classifier of the quarter turns that a picture is turned by (Gidaris et al. 2018), which needs no labels.
-
-    Of many `pictures`, `MOST_TURNED` are taken, spread over the set.
+    """A classifier of quarter turns, which needs no labels (Gidaris et al. 2018); of many pictures it sees
+    `MOST_TURNED`.
     """
     pixels = pictures.pixels[:: -(-len(pictures) // MOST_TURNED)]
     turned = torch.cat([pixels.rot90(turns, (2, 3)) for turns in range(TURNS)])  # (4N, 3, S, S)
@@ -119,7 +117,7 @@ def trained_on_turns(
 
 @torch.inference_mode()
 def classifier_accuracy(classifier: Classifier, pictures: PictureSet) -> float:
-    """Fraction of labelled pictures that the classifier reads right; a `UserError` if none has a class."""
+    """Fraction of labelled pictures that are read right. Raises `UserError` if no class is known."""
     device, labelled = next(classifier.parameters()).device, _known(pictures, classifier.classes)
     assert labelled.labels is not None
     if not len(labelled):
@@ -129,7 +127,6 @@ def classifier_accuracy(classifier: Classifier, pictures: PictureSet) -> float:
 
 
 def _known(pictures: PictureSet, classes: int) -> PictureSet:
-    """The pictures whose class is known."""
     assert pictures.labels is not None
     known = pictures.labels < classes
     return PictureSet(pictures.pixels[known], [], pictures.labels[known])

@@ -1,4 +1,4 @@
-"""The loss that a denoiser was trained on, on held-out pictures, by how noisy they are."""
+"""The loss that a denoiser was trained on, on held-out pictures."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ PICTURES = 1024  # at most; about as many as training looks at
 
 @torch.inference_mode()
 def measure_denoising(model: LatentDiffusion, found: DataSet) -> dict[str, list[float] | None]:
-    """The denoiser's loss on held-out pictures by tenth of the timesteps, cleanest first (`loss_by_decile`).
+    """The denoiser's loss by tenth of the timesteps, cleanest first; None without held-out pictures.
 
-    Without its guide, given the data's classes, and its captions if it knows words, with fixed noise; None without
-    held-out pictures. Comparable among denoisers of the same latents and prediction type.
+    Without its guide, but with classes and captions. Comparable among denoisers of the same latents and prediction
+    type.
     """
     files = found.sources["val"]
     if not files:

@@ -21,7 +21,7 @@ THUMBNAIL = 32
 
 
 def pyramid_sizes(size: int) -> list[int]:
-    """Sides of the Laplacian pyramid's levels for pictures of `size` pixels, finest first: 128, 64, 32, 16."""
+    """Sides of the Laplacian pyramid's levels in pixels, finest first: 128, 64, 32, 16."""
     sizes = [size]
     while sizes[-1] % 2 == 0 and sizes[-1] // 2 >= COARSEST:
         sizes.append(sizes[-1] // 2)
@@ -29,10 +29,7 @@ def pyramid_sizes(size: int) -> list[int]:
 
 
 def laplacian_pyramid(image: Tensor, levels: int) -> list[Tensor]:
-    """Bands of an image (B, 3, S, S), each half as large, finest first (Burt & Adelson 1983).
-
-    Each but the last is what halving loses; enlarged and added they give the image.
-    """
+    """Bands of an image (B, 3, S, S), each half as large, finest first, that enlarged sum to it (Burt & Adelson 1983)."""
     bands = []
     for _ in range(levels - 1):
         coarser = _binomial(image)[:, :, ::2, ::2]  # (B, 3, S/2, S/2)
@@ -51,10 +48,7 @@ def _binomial(image: Tensor) -> Tensor:
 
 
 def descriptors(pictures: PictureSet, level: int, seed: int = 0) -> Tensor:
-    """Random 7x7 patches of one pyramid level, 128 of each picture: (patches, 147).
-
-    Each channel has mean 0 and deviation 1 over the set, as in the paper: a tint that all have goes unseen.
-    """
+    """Random 7x7 patches of one pyramid level, 128 of each picture: (patches, 147)."""
     generator = torch.Generator().manual_seed(seed)
     each = min(PATCHES, max(1, MOST_PATCHES // len(pictures)))
     along, channel = torch.arange(PATCH), torch.arange(3).view(3, 1, 1)
@@ -65,6 +59,7 @@ def descriptors(pictures: PictureSet, level: int, seed: int = 0) -> Tensor:
         number = torch.arange(len(image)).view(-1, 1, 1, 1, 1)
         patches.append(band[number, channel, corners[0] + along.view(-1, 1), corners[1] + along].flatten(0, 1))
     found = torch.cat(patches)  # (patches, 3, 7, 7)
+    # By channel over the set, as in the paper: a tint that all have goes unseen.
     deviation, mean = torch.std_mean(found, dim=(0, 2, 3), keepdim=True, correction=0)
     return ((found - mean) / deviation.clamp_min(1e-8)).flatten(1)
 
@@ -72,13 +67,8 @@ def descriptors(pictures: PictureSet, level: int, seed: int = 0) -> Tensor:
 def sliced_wasserstein(reference: PictureSet, sets: Sequence[PictureSet], seed: int = 0) -> Tensor:
     """Distance of each set to the reference at each pyramid level, (sets, levels), finest first, in thousandths.
 
-    Sliced Wasserstein distance of patch descriptors over 4 x 128 random directions (Karras et al. 2018, "Progressive
-    Growing of GANs", section 5). The paper wants equally many descriptors; otherwise the sorted projections of the
-    smaller set are read at the quantiles of the larger (exact if one size divides the other). Smaller sets lie farther
-    from anything, so compare equally large ones.
-
-    Raises:
-        UserError: pictures too small to cut patches from.
+    Over 4 x 128 random directions (Karras et al. 2018, "Progressive Growing of GANs", section 5). Smaller sets lie
+    farther from anything: compare equally large ones. Raises `UserError` if pictures are smaller than a patch.
     """
     size = reference.pixels.shape[2]
     if size < PATCH:
@@ -105,6 +95,7 @@ def _wasserstein(a: np.ndarray, b: np.ndarray) -> float:
     """Mean over directions of the Wasserstein-1 distance between sorted rows, (directions, N) and (directions, M)."""
     count = max(a.shape[1], b.shape[1])
     places = np.arange(count)
+    # The smaller set is read at the quantiles of the larger, exactly if one size divides the other.
     a, b = (values if values.shape[1] == count else values[:, places * values.shape[1] // count] for values in (a, b))
     return float(np.abs(a - b).mean(dtype=np.float64))
 
@@ -118,10 +109,9 @@ def groups(pictures: PictureSet, size: int) -> list[PictureSet]:
 def distances_to_training(
     training: PictureSet, samples: PictureSet, held_out: PictureSet, seed: int = 0
 ) -> tuple[list[float], list[float]]:
-    """Sliced Wasserstein distance to all training pictures, of samples and of held-out pictures, by level.
+    """Sliced Wasserstein distances to training pictures by level, of samples and, as their floor, of held-out pictures.
 
-    The second, what new pictures of the same kind measure, is the floor of the first. Since larger sets lie closer, the
-    larger is cut into groups as large as the smaller. Means are over these, and four draws of patches and directions.
+    Means over four draws and over groups as large as the smaller set.
     """
     size = min(len(samples), len(held_out))
     sets = [groups(samples, size), groups(held_out, size)]
@@ -133,8 +123,7 @@ def distances_to_training(
 def nearest_distances(pictures: PictureSet, training: PictureSet) -> Tensor:
     """Root mean square difference, of 255, of each picture (N,) to the nearest training picture or its mirror image.
 
-    At 32 pixels at most, which show who and what: fine texture differs between a picture and its own reconstruction, so
-    a copy would pass for new.
+    At 32 pixels at most: in finer texture a copy differs as well.
     """
     known = _thumbnails(training)
     both = torch.cat([known, known.flip(3)]).flatten(1)  # (2M, 3*side²)
@@ -149,17 +138,15 @@ def _thumbnails(pictures: PictureSet) -> Tensor:
 
 
 def memorised(samples: PictureSet, held_out: PictureSet, training: PictureSet) -> dict[str, float]:
-    """Whether samples copy training pictures, by how far each is from the nearest (`nearest_distances`).
+    """Medians of `nearest_distances`, and whether samples copy training pictures.
 
-    "nearest_distance" is the median over samples, "nearest_distance_floor" over held-out pictures. "memorised_share"
-    shows
-    a few copies: the fraction of samples closer than the closest hundredth of held-out pictures, about 0.01 if nothing
-    is copied. The hundredth is rounded up to a whole picture, the third of 133: near copies across the split hide
-    copies among samples, and in the shipped faces the first two lie well below the rest.
+    "memorised_share" is of those nearer than the nearest hundredth of held-out pictures: 0.01 if nothing is copied.
     """
     ours, floor = (nearest_distances(pictures, training) for pictures in (samples, held_out))
     return {
         "nearest_distance": ours.quantile(0.5).item(),
         "nearest_distance_floor": floor.quantile(0.5).item(),
+        # Rounded up to a whole picture, the third of 133: near copies across the split hide copies among samples,
+        # and in the shipped faces the first two lie well below the rest.
         "memorised_share": (ours < torch.quantile(floor, 0.01, interpolation="higher")).double().mean().item(),
     }

@@ -1,4 +1,4 @@
-"""How varied samples of classes are, in the features of a network (`features.py`): few modes and copies show here."""
+"""How varied samples of classes are, in the features of a network: few modes and copies show here."""
 
 from __future__ import annotations
 
@@ -28,20 +28,14 @@ MEANING = {
 
 
 def unique_share(samples: Tensor, reference: Tensor) -> float:
-    """Fraction of samples (N, D) that are no near copies of another sample.
-
-    One is if another is nearer than the nearest hundredth of N of the reference pictures (M, D) are to one another.
-    """
+    """Fraction of samples (N, D) farther from all others than the nearest 1 % of N reference pictures (M, D) are."""
     as_many = _spread(reference, len(samples))
     near = torch.quantile(_to_nearest(as_many), 0.01, interpolation="lower")
     return (_to_nearest(samples) >= near).double().mean().item()
 
 
 def modes_covered(samples: Tensor, reference: Tensor, modes: int = MODES) -> float:
-    """Fraction of the modes of reference pictures (M, D) that some sample (N, D) is nearest to; at most N of them.
-
-    Modes are the centres of k-means (Arthur & Vassilvitskii 2007), always the same ones.
-    """
+    """Fraction of the modes of reference pictures (M, D), k-means centres, that some sample (N, D) is nearest to."""
     modes = min(modes, len(reference))
     cv2.setRNGSeed(0)
     stop = (cv2.TERM_CRITERIA_EPS + cv2.TERM_CRITERIA_MAX_ITER, ITERATIONS, 1e-4)
@@ -52,9 +46,7 @@ def modes_covered(samples: Tensor, reference: Tensor, modes: int = MODES) -> flo
 
 
 def perceptual_distance(samples: Tensor) -> float:
-    """Mean squared distance between any two samples (N, D) whose features are normalised (Zhang et al. 2018, eq. 1,
-    with all weights 1 and one layer): 0 if all are alike.
-    """
+    """Mean squared distance of samples (N, D) whose features are normalised (Zhang et al. 2018, eq. 1, one layer)."""
     unit = F.normalize(samples, dim=1)
     return torch.pdist(unit).square().mean().item()
 
@@ -62,11 +54,9 @@ def perceptual_distance(samples: Tensor) -> float:
 def diversity(
     network: str, reference: Tensor, reference_labels: Tensor, samples: Tensor, labels: Tensor
 ) -> dict[str, float]:
-    """`MEASURES` of samples (N, D) of classes (N,), means over classes, and of as many training pictures; by name.
+    """`MEASURES` of samples (N, D) and, as floor, of as many reference pictures (M, D): means over classes, by name.
 
-    The latter, spread evenly over the reference (M, D) of classes (M,), are what pictures of the data themselves have.
-    Classes of fewer than two samples, or of no more training pictures than samples, are left out; none is left, no
-    measures are.
+    Classes of fewer than two samples, or of no more reference pictures than samples, are left out.
     """
     found: dict[str, list[float]] = {}
     for label in labels.unique():

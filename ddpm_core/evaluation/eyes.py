@@ -18,7 +18,7 @@ SCALE, NEIGHBOURS = 1.05, 5
 def eyes_found(pictures: PictureSet) -> float:
     """The fraction of pictures with an eye in either eye's place, by OpenCV's cascade (Viola and Jones 2001).
 
-    For faces as `images.faces` frames them. It errs both ways: compare with held-out pictures, not with 1.
+    It errs both ways: compare with held-out pictures, not with 1.
     """
     import cv2  # here, for it takes a while
     from cv2.data import haarcascades

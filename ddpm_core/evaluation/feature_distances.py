@@ -1,4 +1,4 @@
-"""How sets of pictures differ in a network's features (`features.py`): plain functions of tensors."""
+"""How sets of pictures differ in a network's features."""
 
 from __future__ import annotations
 
@@ -48,8 +48,7 @@ MEANING = {  # of the numbers that `compared` returns
 def frechet_distance(a: Tensor, b: Tensor) -> float:
     """Squared Fréchet distance of the Gaussians with the moments of features a (N, D) and b (M, D).
 
-    Heusel et al. 2017 ("GANs Trained by a Two Time-Scale Update Rule", eq. 6); FID, if the features are Inception's.
-    Compare equally large sets only.
+    FID, if they are Inception's (Heusel et al. 2017, eq. 6). Compare equally large sets only.
     """
     apart = (a.mean(0) - b.mean(0)).square().sum()
     first, second = a.T.cov(), b.T.cov()  # (D, D) each
@@ -65,8 +64,8 @@ def kernel_distance(
 ) -> tuple[float, float]:
     """Mean and deviation, over random subsets, of the squared maximum mean discrepancy of a (N, D) and b (M, D).
 
-    Unbiased, so perhaps below 0, with the kernel (x·y / D + 1)³: Bińkowski et al. 2018 ("Demystifying MMD GANs",
-    section 4); KID, if the features are Inception's. Subsets are of `size` pictures, 2 to the smaller of N and M.
+    Unbiased, so perhaps below 0 (Bińkowski et al. 2018, section 4); KID, if they are Inception's. `size` is 2 to the
+    smaller of N and M.
     """
     generator = torch.Generator().manual_seed(seed)
 
@@ -89,10 +88,9 @@ def _discrepancy(a: Tensor, b: Tensor) -> float:
 
 
 def class_score(probabilities: Tensor) -> float:
-    """How surely each picture is read and how diversely all are, from probabilities (N, K): 1 to K.
+    """How surely each picture is read and how diversely all are, 1 to K, from probabilities (N, K).
 
-    exp of the mean divergence from the mean (Salimans et al. 2016, "Improved Techniques for Training GANs", section 4);
-    Inception Score, if they are Inception's. More pictures score higher.
+    Inception Score, if they are Inception's (Salimans et al. 2016, section 4). More pictures score higher.
     """
     p = probabilities.clamp_min(1e-12)
     return (p * (p / p.mean(0)).log()).sum(1).mean().exp().item()
@@ -101,8 +99,8 @@ def class_score(probabilities: Tensor) -> float:
 def precision_recall(reference: Tensor, samples: Tensor, neighbour: int = NEIGHBOUR) -> tuple[float, float]:
     """Fraction of samples (N, D) among the reference (M, D), and of the reference among samples.
 
-    A point is among a set if it is no farther from one of its points than that one's third nearest neighbour there
-    (Kynkäänniemi et al. 2019, "Improved Precision and Recall Metric for Assessing Generative Models", eqs. 1 and 2).
+    Among a set is what lies within a member's distance to its third nearest neighbour (Kynkäänniemi et al. 2019, eqs.
+    1, 2).
     """
     return _fraction_among(samples, reference, neighbour), _fraction_among(reference, samples, neighbour)
 
@@ -117,10 +115,9 @@ def _fraction_among(points: Tensor, those: Tensor, neighbour: int) -> float:
 def compared(
     network: FeatureNetwork, training: PictureSet, samples: PictureSet, held_out: PictureSet
 ) -> dict[str, Any]:
-    """What samples, and held-out pictures, measure beside training pictures in a network's features, by name.
+    """`MEASURES` of samples and, as floor, of held-out pictures beside at most 10,000 training pictures, by name.
 
-    The latter are the floor of distances, the height of fractions and scores. Both are means over sets as large as the
-    smaller, at least 8; the reference is all training pictures, or 10,000 of them.
+    Means over sets as large as the smaller of the two, at least 8.
     """
     size = min(len(samples), len(held_out))
     reference = extract_features(network, PictureSet(training.pixels[:: -(-len(training) // REFERENCE)], []))

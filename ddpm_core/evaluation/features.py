@@ -1,9 +1,6 @@
 """Feature networks, in which sets of pictures are compared where pixels say too little.
 
-One is `extract(image (B, 3, H, W) in [-1, 1]) -> features (B, D), probabilities (B, K)`, and a name that goes with
-every number measured in it, for numbers of different networks do not compare. There are three: Inception-v3, in which
-FID, KID and Inception Score are defined, with weights from a file; without it, a small classifier trained on the spot,
-of the data's classes or of quarter turns.
+Inception-v3 (FID, KID, Inception Score) with weights from a file, or a small classifier trained on the spot.
 """
 
 from __future__ import annotations
@@ -42,12 +39,12 @@ class FeatureError(UserError):
 
 @dataclass(frozen=True)
 class FeatureNetwork:
-    """A network to compare pictures in.
+    """A network to compare pictures in. Numbers of different networks do not compare.
 
     Attributes:
         name: of `NETWORKS`; measures are called after it.
         extract: features (B, D) and probabilities (B, K) of images (B, 3, H, W) in [-1, 1] on any device.
-        reads: whether it tells what pictures show, so that it can score samples.
+        reads: whether it tells what pictures show, as a score asks.
     """
 
     name: str
@@ -68,13 +65,11 @@ class FeatureSet:
 
 @torch.inference_mode()
 def extract_features(network: FeatureNetwork, pictures: PictureSet, batch: int = 64) -> FeatureSet:
-    """What a network says of a set of pictures, `batch` at a time."""
     outputs = [network.extract(image) for image in pictures.batches(batch)]
     return FeatureSet(*(torch.cat(batches).double().cpu() for batches in zip(*outputs, strict=True)))
 
 
 def of_classes(classifier: Classifier) -> FeatureNetwork:
-    """The network that a classifier is."""
     device = next(classifier.parameters()).device
     return FeatureNetwork("classifier", lambda image: classifier.extract(image.to(device)))
 
@@ -87,14 +82,11 @@ def of_turns(training: PictureSet, device: torch.device, settings: StageSettings
 
 
 def inception(file: Path, device: torch.device) -> FeatureNetwork:
-    """The Inception-v3 of FID, with weights from a file of the user's.
+    """The Inception-v3 of FID (Heusel et al. 2017), with weights from pytorch-fid's or torch-fidelity's file, or as
+    `.safetensors`.
 
-    That is `pt_inception-2015-12-05-6726825d.pth` of pytorch-fid (`weights-inception-…` of torch-fidelity), or the same
-    as `.safetensors`. As in the original FID (Heusel et al. 2017) and Inception Score (Salimans et al. 2016), pictures
-    are enlarged to 299 pixels as in TensorFlow 1, features are of the last pooling, logits without bias.
-
-    Raises:
-        FeatureError: the file cannot be read or holds something else, or torch-fidelity is not installed.
+    Pictures are enlarged to 299 pixels as in TensorFlow 1; features are of the last pooling, logits without bias.
+    Raises `FeatureError` if the file cannot be used, or torch-fidelity is not installed.
     """
     weights = io.BytesIO()  # torch-fidelity would unpickle whatever lies in a file; what it gets was made here
     torch.save(_tensors(file), weights)
@@ -113,7 +105,7 @@ def inception(file: Path, device: torch.device) -> FeatureNetwork:
         raise FeatureError(f"{file} does not hold the weights of FID's Inception-v3: {reason}.") from None
 
     def extract(image: Tensor) -> tuple[Tensor, Tensor]:
-        pixels = ((image.to(device).clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)
+        pixels = ((image.to(device).clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)  # (B, 3, H, W)
         features, logits = network(pixels)  # (B, 2048), (B, 1008)
         return features, logits.softmax(1)
 
@@ -121,7 +113,7 @@ def inception(file: Path, device: torch.device) -> FeatureNetwork:
 
 
 def _tensors(file: Path) -> object:
-    """What lies in a file of weights, read without running any of it."""
+    """Read without running anything that lies in the file."""
     try:
         if file.suffix == ".safetensors":
             return load_file(file)

@@ -19,7 +19,7 @@ from ddpm_core.training.masks import random_masks
 
 
 def some_pictures(paths: Sequence[Source], count: int) -> list[Image.Image]:
-    """At most `count` pictures, spread evenly over the files; a `PictureError` if none can be read."""
+    """At most `count` pictures, spread evenly over the files. Raises `PictureError` if none can be read."""
     pictures = []
     for place in np.linspace(0, len(paths) - 1, min(count, len(paths))).round().astype(int):
         try:
@@ -37,13 +37,12 @@ def measure_fills(
     request: InpaintRequest | None = None,
     part: str | None = None,
 ) -> dict[str, float]:
-    """Inpaint pictures from two seeds each, as the app does by default or as `request` says.
+    """Inpaint pictures, whole, from two seeds each, as the app does by default or as `request` says.
 
     Masks are random, or that of `part` (`images.masks.FACE_PARTS`). Kept pixels are compared at the picture's own size,
-    all else at the model's, where a fill can be as sharp as its surroundings. Feathering is off: it would hide the
-    seam.
-    Pictures are shown whole: how faces are found is not the model's doing.
+    all else at the model's.
     """
+    # Feathering would hide the seam, and how faces are found is not the model's doing.
     request = (request or model.request(InpaintRequest)).model_copy(update={"count": 2, "feather": 0, "crop": "whole"})
     worst = 0
     seams: dict[str, list[np.ndarray]] = {"inpainted": [], "untouched": []}

@@ -1,7 +1,6 @@
-"""How likely a model finds pictures it has not seen: the variational bound, in bits per dimension.
+"""How likely a model finds unseen pictures: the variational bound (Ho et al. 2020, eq. 5), in bits per dimension.
 
-That is of N-1 ancestral steps (Ho et al. 2020, eq. 5). Its terms are many and very unequal, so of each picture some are
-drawn and weighed; the sum is right on average.
+Of each picture some terms are drawn and weighed; the sum is right on average.
 """
 
 from __future__ import annotations
@@ -25,16 +24,10 @@ HALF_LEVEL = 1 / 255  # of 8 bits, in pixels from -1 to 1
 
 
 def measure_likelihood(model: LatentDiffusion, files: Mapping[str, Sequence[Source]]) -> dict[str, float | None]:
-    """Bits per dimension of at most `PICTURES` held-out pictures, and the standard error; None without any.
+    """Bits per dimension of at most `PICTURES` held-out pictures ("val"), and the standard error; None without any.
 
-    For pixels, "bits_per_dim" bounds the probability of colours or brightness. For latents, "latent_bits_per_dim"
-    bounds
-    the density of normalised latents: perhaps below 0, comparable for one codec alone. "..._train" is of as many
-    training
-    pictures: what is likelier there is memorised.
-
-    Args:
-        files: "train" and "val".
+    "bits_per_dim" bounds the probability of pixels, "latent_bits_per_dim" the density of normalised latents: perhaps
+    below 0, comparable for one codec alone. "..._train" is of training pictures: what is likelier there is memorised.
     """
     name = "bits_per_dim" if model.codec.of_pixels else "latent_bits_per_dim"
     held_out = files["val"][:: max(1, -(-len(files["val"]) // PICTURES))]
@@ -51,12 +44,10 @@ def measure_likelihood(model: LatentDiffusion, files: Mapping[str, Sequence[Sour
 
 @torch.inference_mode()
 def bits_per_dim(model: LatentDiffusion, pictures: PictureSet, draws: int = DRAWS, seed: int = 0) -> Tensor:
-    """The bound for each picture, (N,) float64, of `model.predict` (without a class) under ancestral sampling.
-
-    For pixels, it is that of the 8-bit picture as the codec keeps it, grey or in colour.
+    """The bound for each picture, (N,) float64, of `model.predict` without a class; of pixels in 8 bits.
 
     Args:
-        draws: terms of each picture beside the first and the last; more make the result vary less.
+        draws: terms of each picture beside the first and the last.
         seed: of noise and draws; picture i has `seed` + i.
     """
     diffuser, found = model.diffuser, []
@@ -82,10 +73,9 @@ def bits_per_dim(model: LatentDiffusion, pictures: PictureSet, draws: int = DRAW
 
 
 def drawn_steps(diffuser: Diffuser, draws: int, generator: Generator) -> tuple[Tensor, Tensor]:
-    """Some of the steps from states 2..N-1, (draws,), and weights (draws,) by which their terms add up to all.
+    """Steps drawn from states 2..N-1, (draws,), and weights (draws,) by which their terms add up to all.
 
-    Stratified, and mostly drawn by the size of the term for independent normal pixels, the difference of
-    log(1 - alpha_bar); sometimes uniformly, so that no weight is large.
+    Stratified, mostly by a term's size for normal pixels; sometimes uniform, so that no weight is large.
     """
     chance = torch.log1p(-diffuser.alpha_bar[1:]).diff()
     if not len(chance):
@@ -102,18 +92,17 @@ def in_8_bits(image: Tensor) -> Tensor:
 
 
 def pixel_bits(image: Tensor, mean: Tensor, log_variance: Tensor, codec: Codec) -> Tensor:
-    """Minus the logarithm of the probability of 8-bit pixels under Gaussians, (B, C, h, w), in bits.
-
-    A pixel's is that of what rounds to it; black and white take all beyond (Ho et al. 2020, eq. 13).
+    """Minus log2 of the probability of 8-bit pixels under Gaussians: (B, C, h, w) (Ho et al. 2020, eq. 13).
 
     Args:
         image: (B, 3, H, W), of 8 bits, in [-1, 1]; grey if the codec keeps brightness alone.
-        mean, log_variance: (B, C, h, w), of the Gaussians, in the codec's latents.
+        mean, log_variance: (B, C, h, w), in the codec's latents.
     """
     infinity = torch.full_like(image, torch.inf)
     below = codec.encode(torch.where(image < -1 + HALF_LEVEL, -infinity, image - HALF_LEVEL))
     above = codec.encode(torch.where(image > 1 - HALF_LEVEL, infinity, image + HALF_LEVEL))
     mean, deviation = mean.cpu().double(), log_variance.cpu().double().div(2).exp()
+    # A pixel takes all that rounds to it; black and white take all beyond.
     low, high = ((edge.cpu().double() - mean) / deviation for edge in (below, above))
     # In the lower tail, where logarithms of small probabilities are exact, as the distribution is symmetric.
     low, high = torch.where(low > 0, -high, low), torch.where(low > 0, -low, high)

@@ -86,20 +86,17 @@ def table(measures: Mapping[str, Any]) -> Iterator[str]:
 
 
 def aim_of(name: str, measures: Mapping[str, Any]) -> Aim | None:
-    """What a measure should be; None if it has no aim, was not measured, or cannot tell.
-
-    Class accuracy cannot where the classifier misses the aim on real pictures.
-    """
+    """What a measure should be; None if it has no aim or was not measured."""
     aim = AIMS.get(name)
     if aim is None or measures[name] is None:
         return None
+    # Class accuracy cannot tell where the classifier misses the aim on real pictures.
     if name == "class_accuracy" and not aim.met(measures["classifier_accuracy"]):
         return None
     return aim
 
 
 def shown(value: Any) -> str:
-    """How a measure is written; None says that it took more pictures."""
     if value is None:
         return "too few held-out pictures"
     if isinstance(value, str):

@@ -24,7 +24,7 @@ class Locality:
     """Where pixels move when one latent cell does.
 
     Attributes:
-        radius: pixels from the cell's square to the farthest that changes by a bit.
+        radius: pixels from the cell's square to the farthest that changes.
         within_3x3: fraction of the squared change in the cell's and its eight neighbours' squares.
     """
 
@@ -36,7 +36,7 @@ class Locality:
 def locality(codec: Decoder, latents: Tensor, cells: int = 16, seed: int = 0) -> Locality:
     """Move `cells` single cells by 1 per channel, up or down at random, and decode.
 
-    `latents` (B, C, h, w) are of real pictures, normalised, so that 1 is a deviation, and on the codec's device.
+    `latents` (B, C, h, w) are of real pictures, normalised, and on the codec's device.
     """
     generator = torch.Generator().manual_seed(seed)
     batch, channels, height, width = latents.shape
@@ -55,24 +55,21 @@ def locality(codec: Decoder, latents: Tensor, cells: int = 16, seed: int = 0) ->
 
 
 def reach_of(change: Tensor, row: int, column: int, stride: int) -> Tensor:
-    """How many pixels each pixel of `change` (H, W) lies outside a latent cell's own square, int64 (H, W); 0 inside."""
+    """How many pixels each pixel of `change` (H, W) lies outside a latent cell's own square, int64 (H, W)."""
     rows, columns = (torch.arange(extent) for extent in change.shape)
     return torch.maximum(_beyond(rows, row, stride)[:, None], _beyond(columns, column, stride)[None])
 
 
 def _beyond(pixels: Tensor, cell: int, stride: int) -> Tensor:
-    """How far coordinates lie outside the cell's own `stride` pixels; 0 inside."""
     return torch.maximum(cell * stride - pixels, pixels - (cell + 1) * stride + 1).clamp_min(0)
 
 
 def edge_steps(pixels: np.ndarray, painted: np.ndarray) -> np.ndarray:
-    """Differences across a mask's edge, for every pair of a kept and a painted pixel beside, above or below it.
+    """Differences (pairs,), of 255, across a mask's edge, for every kept pixel beside a painted one.
 
     Args:
         pixels: (H, W, channels), 0 to 255.
         painted: bool (H, W).
-    Returns:
-        (pairs,), absolute, of 255, averaged over channels; in a seamless fill no larger than in the untouched picture.
     """
     across = []
     for axis in (0, 1):

@@ -9,13 +9,10 @@ from types import ModuleType
 
 
 def submodule(package: str, name: str) -> ModuleType:
-    """A module of a package whose own `__init__`, which imports all the others, is not run, unless it was already.
+    """A module of a package, without running the package's own `__init__`; nothing of it stays in `sys.modules`.
 
-    For packages whose requirements outweigh the module; torchvision above all has to be of torch's very build, or
-    diffusers no longer works beside it. Nothing of it stays in `sys.modules`.
-
-    Raises:
-        ModuleNotFoundError: the package, or what the module itself needs, is not installed.
+    For packages whose requirements outweigh the module: torchvision has to be of torch's very build. Raises
+    `ModuleNotFoundError` if something it needs is not installed.
     """
     if package in sys.modules:
         return importlib.import_module(f"{package}.{name}")

@@ -1,7 +1,6 @@
 """Which one is real? Two pictures, one of them made: what people can tell apart is the measure that counts.
 
-Half of all answers are right where nobody can tell (as in the tests with people of Zhou et al. 2019, "HYPE"). Answers
-are kept in a file, one JSON object a line.
+Half of all answers are right where nobody can tell (Zhou et al. 2019, "HYPE").
 """
 
 from __future__ import annotations
@@ -45,11 +44,7 @@ class Answer:
 
 
 def real_pictures(folder: Path) -> Sequence[Source]:
-    """The pictures of a folder or archive, held-out ones if it has any, since no model learned those.
-
-    Raises:
-        PictureError: there are none.
-    """
+    """The pictures of a folder or archive, held-out ones if it has any. Raises `PictureError` if there are none."""
     found = find(folder, NONE, 0).sources
     sources = found["val"] or found["train"]
     if not sources:
@@ -58,11 +53,7 @@ def real_pictures(folder: Path) -> Sequence[Source]:
 
 
 def real_one(model: LatentDiffusion, sources: Sequence[Source], draw: random.Random) -> tuple[Image.Image, str]:
-    """A picture at random as the model would see it, and the name of its file.
-
-    Raises:
-        PictureError: several in a row cannot be used.
-    """
+    """A random picture as the model would see it, and its file's name. Raises `PictureError` if several fail."""
     for _ in range(TRIES):
         source = draw.choice(sources)
         try:
@@ -73,7 +64,7 @@ def real_one(model: LatentDiffusion, sources: Sequence[Source], draw: random.Ran
 
 
 def made_one(model: LatentDiffusion, draw: random.Random) -> GenerateRequest:
-    """The request for the other: a seed at random and, of a model with classes, one of those."""
+    """The request for the other: a random seed and, of a model with classes, a random one of those."""
     label = draw.choice(model.classes) if model.classes else None
     given: dict[str, Any] = {} if model.unconditional else {"guidance": 1}
     return model.request(GenerateRequest, seed=draw.randrange(MAX_SEED), label=label, **given)
@@ -104,10 +95,7 @@ def answers_in(file: Path) -> list[dict[str, Any]]:
 
 
 def told_apart(answers: Sequence[Mapping[str, Any]], checkpoint: str) -> tuple[int, int, float, float] | None:
-    """How many answers about a checkpoint are right, of how many, and the interval of 95 % of that share.
-
-    The interval is Wilson's (1927), which holds for few answers, too. None without answers.
-    """
+    """How many answers about a checkpoint are right, of how many, and the 95 % interval (Wilson 1927) of that share."""
     right = [bool(answer["right"]) for answer in answers if answer["checkpoint"] == checkpoint]
     count = len(right)
     if not count:
