@@ -29,7 +29,7 @@ def pyramid_sizes(size: int) -> list[int]:
 
 
 def laplacian_pyramid(image: Tensor, levels: int) -> list[Tensor]:
-    """Bands of an image (B, 3, S, S), each half as large, finest first, that enlarged sum to it (Burt & Adelson 1983)."""
+    """Bands of an image (B, 3, S, S), halving, finest first; enlarged they sum to it (Burt & Adelson 1983)."""
     bands = []
     for _ in range(levels - 1):
         coarser = _binomial(image)[:, :, ::2, ::2]  # (B, 3, S/2, S/2)

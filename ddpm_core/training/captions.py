@@ -17,20 +17,17 @@ def drawn_captions(captions: Sequence[str], dropout: float, without_class: Tenso
     """Captions changed at random, by torch's generator: each `varied`, and a fraction `dropout` of them empty.
 
     Args:
-        without_class: bool (B,), True where the class is dropped. Half of these lose their caption as well, so that the
-            network learns to do without both.
+        without_class: bool (B,), True where the class is dropped. Half of these lose their caption as well.
     """
     dropped = torch.rand(len(captions)) < dropout  # (B,)
-    if without_class is not None:
+    if without_class is not None:  # so that the network learns to do without both
         dropped |= without_class.cpu() & (torch.rand(len(captions)) < 0.5)
     draw = random.Random(int(torch.randint(2**62, ())))
     return ["" if gone else varied(one, draw) for one, gone in zip(captions, dropped.tolist(), strict=True)]
 
 
 def varied(caption: str, draw: random.Random) -> str:
-    """The parts of a caption, which commas, colons and semicolons end: of half of all captions some of them, at least
-    one, and of half of all in another order.
-    """
+    """Some parts of a caption, at least one, of half of all captions; of half, in another order."""
     parts = [part for part in PARTED.split(caption) if part]
     order = list(range(len(parts)))
     if draw.random() >= WHOLE:

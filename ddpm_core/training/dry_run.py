@@ -1,6 +1,6 @@
 """A training run tried out: what memory and time it takes, by a few real steps of every stage.
 
-On made-up pictures, in a temporary folder; the run's own is only read, and of the data a handful of files.
+On made-up pictures, in a temporary folder; of the data a handful of files is read.
 """
 
 from __future__ import annotations
@@ -52,9 +52,7 @@ class Estimate:
         chunks: in how many every micro-batch is computed.
         seconds: of an iteration.
         done: iterations behind a resumed run.
-        where: on what it was measured.
-        data: bytes of pictures and of latents in memory, by name.
-        on_disk: the same of those that are so many that they are kept in files.
+        data, on_disk: bytes of pictures and of latents in memory and in files, by name.
     """
 
     stage: StageName
@@ -70,7 +68,7 @@ class Estimate:
 
     @property
     def remaining(self) -> float:
-        """Seconds that its iterations take."""
+        """Seconds."""
         return self.seconds * max(0, self.settings.iterations - self.done)
 
     @property
@@ -81,7 +79,6 @@ class Estimate:
         return tensors | {"optimiser": needs.moments, "activations": needs.activations(count)} | self.data
 
     def lines(self) -> Iterator[str]:
-        """What there is to say of it."""
         yield f"{self.stage}: {self.parameters:,} parameters"
         if self.chunks > 1:
             yield f"  {divided(self.settings.batch_size, self.chunks)}"
@@ -129,11 +126,7 @@ def dry_run_report(request: TrainRequest) -> Iterator[str]:
 
 
 def _opened(files: Sequence[Source], size: int) -> tuple[int, list[Skipped]]:
-    """How many files were opened, the first few or up to a usable one, and which cannot be used.
-
-    Raises:
-        NoPictures: not one of all can be used.
-    """
+    """How many files were opened, up to a usable one, and which cannot be used. Raises `NoPictures` if none can."""
     skipped: list[Skipped] = []
     for start in range(0, len(files), LOOKED_AT):
         some = files[start : start + LOOKED_AT]
@@ -170,7 +163,7 @@ def _stages(
 def _estimate(
     name: StageName, stage: Stage, request: TrainRequest, done: int, data: dict[str, tuple[int, int]]
 ) -> Estimate:
-    """`data` is how many bytes of what are in memory, and in files."""
+    """`data` has bytes in memory and in files, by name."""
     settings: StageSettings = getattr(request, name)
     trainer = Trainer(stage.model, settings, request.precision, loss_state=stage.loss_state)
     needs = needs_of(trainer, stage.loss)
@@ -229,7 +222,7 @@ def _picture_bytes(request: TrainRequest, found: DataSet) -> list[int]:
 
 
 def _latent_bytes(request: TrainRequest, found: DataSet, codec: Codec) -> list[int]:
-    """Of latents, held-out ones included, of those of pictures in another light, and of what is to be enlarged."""
+    """Of latents, held-out ones included, of those in another light, and of what is to be enlarged."""
     each = codec.latent_channels * (request.size // codec.stride) ** 2 * torch.float32.itemsize
     train = len(found.sources["train"]) * request.views * (1 + request.flips) * each
     recoloured = bool(request.denoiser.clamp_share and request.denoiser.clamp_recolour)

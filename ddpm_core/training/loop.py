@@ -1,7 +1,6 @@
-"""The training loop of both stages: mixed precision, EMA, clipping, accumulation, resumable.
+"""The training loop of all stages: mixed precision, EMA, clipping, accumulation, resumable.
 
-`train` is a generator that yields after every optimiser step; showing, logging and sampling are its consumer's. All
-randomness of micro-batch k is a function of (seed, k), so a resumed run continues exactly as the uninterrupted one
+All randomness of micro-batch k is a function of (seed, k), so a resumed run continues exactly as the uninterrupted one
 would, and a micro-batch can be computed again, in chunks.
 """
 
@@ -27,14 +26,14 @@ MAX_SKIPPED_IN_A_ROW = 50
 
 
 class TrainingError(UserError):
-    """Training cannot go on; the message is one sentence that says what to do."""
+    """Training cannot go on."""
 
 
 @dataclass
 class TrainStep:
     """What one optimiser step did; `step` and `skipped` count from the start of the run, `taken` is of this one.
 
-    `chunks` is in how many every micro-batch was computed, where it is too large for the memory.
+    Every micro-batch was computed in `chunks`.
     """
 
     step: int
@@ -47,7 +46,7 @@ class TrainStep:
 
 
 def batch_index(number: int, batch_size: int, count: int, seed: int) -> Tensor:
-    """Which of `count` examples micro-batch `number` has: every epoch a new permutation, epochs joined end to end."""
+    """Which of `count` examples micro-batch `number` has: a new permutation every epoch, joined end to end."""
     positions = torch.arange(number * batch_size, (number + 1) * batch_size)
     epochs = range(number * batch_size // count, int(positions[-1]) // count + 1)
     return torch.cat([_epoch_order(e, count, seed)[positions[positions // count == e] % count] for e in epochs])
@@ -59,7 +58,7 @@ def _epoch_order(epoch: int, count: int, seed: int) -> Tensor:
 
 
 def learning_rate_at(step: int, settings: StageSettings) -> float:
-    """Linear warm-up, then half a cosine down to a hundredth of the peak at the last iteration."""
+    """Linear warm-up, then half a cosine down to a hundredth of the peak."""
     warm = min(1.0, (step + 1) / max(1, settings.warmup))
     progress = min(1.0, step / max(1, settings.iterations))
     return settings.learning_rate * warm * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * progress)))
@@ -80,10 +79,7 @@ class Trainer:
     """A model with all that must survive an interruption: weights, EMA, optimiser, scaler, loss state, step.
 
     Args:
-        model: the model to train, on its device.
-        settings: of the stage.
         precision: autocast type; "auto" chooses by machine.
-        seed: of everything random in the run.
         world: the processes that train together; `settings.batch_size` is that of all.
         loss_state: buffers of what the loss remembers from step to step.
     """
@@ -111,14 +107,11 @@ class Trainer:
         self.chunks = 1
 
     def train(self, loss: Loss) -> Iterator[TrainStep]:
-        """Run the remaining iterations; `loss(model, micro_batch)` gives the terms of a micro-batch, or of a shard.
+        """Run the remaining iterations; `loss(model, micro_batch)` gives the mean terms of a shard's rows.
 
-        The term "loss" is minimised. Each shard, of several processes or chunks, gives the mean over its rows; the mean
-        over all is minimised, reported and judged. A step whose loss or gradient is not finite is skipped and counted;
-        one that fills the memory is taken again in smaller chunks.
-
-        Raises:
-            TrainingError: many steps in a row were not finite; the memory is too small.
+        The mean of "loss" over all shards is minimised. A step that is not finite is skipped and counted; one that
+        fills the memory is taken again in smaller chunks. Raises `TrainingError` after many skipped ones, or if the
+        memory is too small.
         """
         self.model.train()
         objective = self.world.objective(self.model, loss)
@@ -155,8 +148,7 @@ class Trainer:
             yield TrainStep(self.step, losses, rate, norm.item(), self.skipped, taken, self.chunks)
 
     def accumulate_gradients(self, objective: nn.Module) -> dict[str, Tensor]:
-        """Leave the next step's gradients in the parameters; returns the terms of its loss, means over its
-        micro-batches.
+        """Leave the next step's gradients in the parameters; returns the mean terms of its loss.
 
         Raises:
             TrainingError: the memory is full and chunks cannot be smaller, or other processes wait for the gradients.
@@ -197,10 +189,8 @@ class Trainer:
         return totals
 
     def divide(self) -> None:
-        """Compute every micro-batch in at least twice as many chunks, equally large; what is learned stays the same.
-
-        Raises:
-            TrainingError: the chunks are single pictures already.
+        """Compute micro-batches in at least twice as many, equal chunks. Raises `TrainingError` if they are single
+        pictures.
         """
         most = self.settings.batch_size // self.world.size
         smaller = [chunks for chunks in range(2 * self.chunks, most + 1) if most % chunks == 0]
@@ -212,7 +202,6 @@ class Trainer:
         self.chunks = smaller[0]
 
     def autocast(self):
-        """Context in which the model computes in the run's precision."""
         if self.dtype == torch.float32:
             return contextlib.nullcontext()
         return torch.autocast(self.device.type, self.dtype)

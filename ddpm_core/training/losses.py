@@ -1,4 +1,4 @@
-"""What a denoiser minimises: its timesteps, its target, and cells already clean; an autoencoder: `vae_loss`."""
+"""What a denoiser minimises: its timesteps, its target, and cells already clean."""
 
 from __future__ import annotations
 
@@ -33,15 +33,12 @@ CLEAN_WEIGHTS: dict[Weighting, Callable[[Tensor], Tensor]] = {
 
 
 def loss_weights(t: Tensor, weighting: Weighting, prediction: PredictionType, diffuser: Diffuser) -> Tensor:
-    """What the squared error of a network's output counts at timesteps (B,) in 1..N-1; (B,), above 0.
+    """What the squared error of a network's output counts at timesteps (B,) in 1..N-1: (B,), above 0.
 
     "uniform" counts all alike, in the network's own prediction type (Ho et al. 2020, eq. 14, for the noise). The others
-    weigh the error of the clean latent implied, so they mean the same for every prediction type: "min-snr", min(SNR, 5)
-    (Hang et al. 2023, section 3.4), takes weight from the nearly clean states; "p2", SNR / (1 + SNR) (Choi et al. 2022,
-    eq. 8, there 1 / (1 + SNR) of the noise's error), from the details as well.
-
-    Raises:
-        UserError: there is no such weighting.
+    weigh the error of the clean latent, for every type alike: "min-snr", min(SNR, 5) (Hang et al. 2023, section 3.4),
+    takes weight from nearly clean states; "p2", SNR / (1 + SNR) (Choi et al. 2022, eq. 8), from the details as well.
+    Raises `UserError` for any other.
     """
     if weighting not in get_args(Weighting):
         raise no_such("weighting", weighting, get_args(Weighting))
@@ -56,9 +53,7 @@ def loss_weights(t: Tensor, weighting: Weighting, prediction: PredictionType, di
 
 
 def with_labels_dropped(label: Tensor, probability: float, none: int) -> Tensor:
-    """Classes (B,) with a random fraction of them `none`, so that one network learns to do without as well (Ho &
-    Salimans 2022, algorithm 1).
-    """
+    """Classes (B,) with a random fraction of them `none` (Ho & Salimans 2022, algorithm 1)."""
     return torch.where((torch.rand(len(label)) < probability).to(label.device), none, label)
 
 
@@ -69,9 +64,9 @@ class NoisyExamples(NamedTuple):
         clean, eps: (B/size, C, h, w), the latents and their noise.
         t: (B/size,), their timesteps.
         shown: (B/size, C, h, w), the latents at those, but for clean cells.
-        clean_cells: bool (B/size, 1, h, w), True where a region was put to its clean latent.
+        clean_cells: bool (B/size, 1, h, w), True where a region is clean.
         counted: (), entries of all other cells, the mean over shards.
-        apart: bool (B/size,), examples with a clean region whose timesteps were drawn apart.
+        apart: bool (B/size,), whose timesteps were drawn apart.
     """
 
     clean: Tensor
@@ -96,11 +91,7 @@ def noisy_examples(
     recoloured: Tensor | None = None,
     clamp_recolour: float = 0.0,
 ) -> NoisyExamples:
-    """A batch of normalised latents (B, C, h, w) under noise; the arguments are those of `denoiser_loss`.
-
-    Raises:
-        UserError: there is no such draw, or draw for examples with a clean region.
-    """
+    """Normalised latents (B, C, h, w) under noise; arguments and errors are those of `denoiser_loss`."""
     if clamp_timesteps not in get_args(ClampDraw):
         raise no_such("draw for examples with a clean region", clamp_timesteps, get_args(ClampDraw))
     batch, channels, height, width = clean.shape
@@ -111,13 +102,14 @@ def noisy_examples(
     if clamp_middle:
         middle = torch.rand(batch, 1, 1, 1) < clamp_middle
         masks = torch.where(middle, masks_around_the_middle(batch, height, width), masks)
+    # A fill's tone and light are decided at high noise, which other draws seldom visit.
     apart = clamped & (clamp_timesteps == "uniform")  # (B,)
     if apart.any():
         t = torch.where(apart.to(t.device), draw_timesteps(batch, "uniform", diffuser).to(t.device), t)
     if recoloured is not None:
-        other_light = clamped & (torch.rand(batch) < clamp_recolour)
+        other_light = clamped & (torch.rand(batch) < clamp_recolour)  # (B,)
         clean = torch.where(other_light.to(clean.device)[:, None, None, None], recoloured, clean)
-    noisy = diffuser.add_noise(clean, eps, t)
+    noisy = diffuser.add_noise(clean, eps, t)  # (B, C, h, w)
     clean_cells = (masks & clamped[:, None, None, None]).to(clean.device)  # True where cells are clean
     counted = ((~clean_cells).sum() * channels).clamp_min(1) / shard.size
     clean_cells, clean, eps, noisy, t, apart = (shard.take(each) for each in (clean_cells, clean, eps, noisy, t, apart))
@@ -146,30 +138,25 @@ def denoiser_loss(
 ) -> dict[str, Tensor]:
     """Mean squared error of the network's output on a batch of normalised latents (B, C, h, w), as "loss".
 
-    With a learned variance it is the hybrid objective (Nichol & Dhariwal 2021, eq. 16): a little of the variational
-    bound is added, which teaches the variance alone. "bound" is that bound in bits per entry, less its constant last
-    term, true if timesteps are drawn uniformly or by importance; other draws teach the variance too, for what is best
-    at one timestep does not depend on the rest.
+    With a learned variance a little of the variational bound is added, which teaches the variance alone (Nichol &
+    Dhariwal 2021, eq. 16). "bound" is that bound in bits per entry, less its constant last term, true if timesteps are
+    drawn uniformly or by importance.
 
     Args:
-        timesteps: how they are drawn, see `draw_timesteps`.
-        clamp_share: fraction of the batch in which a random region is put to its clean latent and left out of the loss:
-            inpainting by clamping shows the network clean cells beside noisy ones.
-        weighting: what errors count at which timestep, see `loss_weights`.
-        label: classes (B,) as the network is given them; None for one without classes.
-        teacher: gives the right output for a noisy latent and its timestep, clean regions included, if that is not what
-            the latent was made from.
-        shard: which rows to compute. Each shard is given the whole batch and counts cells over all, so that the mean
-            over shards is that over the batch.
-        timestep_sampler: draws timesteps and is given their losses; all is weighed to be, on average, what it is with a
-            uniform draw.
-        clamp_timesteps: "uniform" draws those of examples with a clean region apart, as DDPM does: a fill's tone and
-            light are decided at high noise, which other draws seldom visit.
+        timesteps, weighting: see `draw_timesteps` and `loss_weights`.
+        clamp_share: fraction of the batch in which a random region is clean and not counted, as in inpainting by
+            clamping.
+        label: classes (B,); None for a network without classes.
+        teacher: gives the right output for a noisy latent, clean regions included, and its timestep.
+        shard: which rows to compute. Each shard is given the whole batch, and its mean over shards is that over the
+            batch.
+        timestep_sampler: draws timesteps and is given their losses, which are weighed as if the draw were uniform.
+        clamp_timesteps: "uniform" draws those of examples with a clean region apart.
         clamp_middle: fraction of those examples whose region is `masks_around_the_middle`.
         recoloured: (B, C, h, w), the same pictures in another light, for a fraction `clamp_recolour` of those examples.
         tokens: captions (B, L) as the network's `text` reads them; None for one without words.
-        condition: (B, C, h, w), latents that the network is shown beside the noisy ones; None for one without.
-        conditioning_noise: each is noised first (`concatenation.with_augmentation`), at a level from 0 to this.
+        condition: (B, C, h, w), latents shown beside the noisy ones; None for a network without.
+        conditioning_noise: highest level of the noise on those (`concatenation.with_augmentation`).
 
     Raises:
         UserError: there is no such weighting, draw, or draw for examples with a clean region.
@@ -191,6 +178,7 @@ def denoiser_loss(
     errors["loss"] = errors["loss"] * loss_weights(t, weighting, unet.prediction, diffuser)[:, None, None, None]
     if variance is not None:
         denoised = diffuser.denoised(shown, to_eps(output.detach(), shown, t, unet.prediction, diffuser), t)
+        # Draws that make this untrue teach the variance too: what is best at one timestep does not depend on the rest.
         errors["bound"] = (diffuser.num_timesteps - 1) * step_bits(clean, denoised, t, diffuser, variance)
         errors["loss"] = errors["loss"] + VARIATIONAL_BOUND_WEIGHT * errors["bound"]
     if timestep_sampler is not None:
@@ -205,7 +193,7 @@ def drawn_condition(condition: Tensor, noise: float) -> Tensor:
 
 
 def encoded_captions(unet: Denoiser, tokens: Tensor | None) -> tuple[Tensor, ...]:
-    """What is made of captions (B, L) by a network that reads them, (B, L, W), as one more argument to it, or none."""
+    """What a network makes of captions (B, L), (B, L, W), as one more argument to it, or none."""
     return () if tokens is None or unet.text is None else (unet.text(tokens),)
 
 
@@ -214,7 +202,7 @@ def _importance_weighted(
 ) -> dict[str, Tensor]:
     """Errors (B, C, h, w) weighed as the draw by `sampler` asks, which is given the losses as they were.
 
-    Examples `apart` (B,), whose timesteps it did not draw, are neither weighed nor known to it.
+    Examples `apart` (B,) it did not draw: they are neither weighed nor known to it.
     """
     weights = torch.where(apart, 1.0, sampler.weights(t))[:, None, None, None]
     sums, cells = (errors["loss"].detach() * ~clean_cells).mean(1).sum((1, 2)), (~clean_cells).sum((1, 2, 3))  # (B,)
@@ -234,10 +222,8 @@ def loss_by_decile(
 ) -> list[float]:
     """Mean squared error on latents (B, C, h, w) of classes `label` (B,) per tenth of the timesteps, cleanest first.
 
-    `tokens` are their captions (B, L) as the network's `text` reads them, `condition` (B, C, h, w) what it is shown
-    beside them, without noise.
-
-    Timesteps are even inside each tenth and the noise is fixed, so values of one run compare.
+    With captions `tokens` (B, L), and `condition` (B, C, h, w) without noise. Timesteps are even inside each tenth and
+    the noise is fixed, so values of one run compare.
     """
     count, last = len(clean), diffuser.num_timesteps - 1
     within = (torch.arange(count) + 0.5) / count

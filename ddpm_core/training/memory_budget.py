@@ -1,8 +1,8 @@
 """How much memory training takes, counted before it starts, and batches divided so that they fit.
 
-Counted are weights, gradients, moving average, the optimiser's moments, and what autograd keeps for the backward pass;
-these grow with the batch, so two small ones tell of a large one. Not counted are short-lived tensors inside an
-operation, the allocator's slack, and what Python, PyTorch and a GPU's driver take.
+Counted are weights, gradients, moving average, the optimiser's moments, and what autograd keeps for the backward pass:
+this grows with the batch, so two small ones tell of a large one. Not counted are short-lived tensors, slack, and what
+Python and drivers take.
 """
 
 from __future__ import annotations
@@ -67,7 +67,6 @@ class Needs:
         return SPARE * (self.saved + self.saved_each * count)
 
     def by_purpose(self, count: int) -> dict[str, int]:
-        """All of it by name, for passes of `count` pictures."""
         return {
             "weights": self.weights,
             "gradients": self.gradients,
@@ -93,12 +92,10 @@ def needs_of(trainer: Trainer, loss: Loss) -> Needs:
 
 
 def fit(trainer: Trainer, loss: Loss) -> None:
-    """Divide the trainer's batches, before the first step, into as many chunks as the free main memory asks for.
+    """Divide the trainer's batches, before the first step, as the free main memory asks for.
 
-    On CPU alone, where the system ends the program when memory is full. Processes divide alike.
-
-    Raises:
-        TrainingError: not even a batch of one fits.
+    Processes divide alike. On CPU alone, where the system ends the program when memory is full. Raises `TrainingError`
+    if not one picture fits.
     """
     if trainer.device.type != "cpu" or trainer.step >= trainer.settings.iterations:
         return
@@ -117,7 +114,6 @@ def fit(trainer: Trainer, loss: Loss) -> None:
 
 
 def divided(batch_size: int, chunks: int) -> str:
-    """The sentence that says so of a batch too large."""
     return f"The batch of {batch_size} does not fit; going on with {chunks} x {batch_size // chunks}."
 
 

@@ -1,4 +1,4 @@
-"""The folder that a run writes to: that it can be written to, and that nobody else does."""
+"""The folder that a run writes to."""
 
 from __future__ import annotations
 
@@ -18,16 +18,12 @@ LOCK, PROBE = ".lock", ".probe"  # in training/
 def claimed(out: Path) -> Iterator[None]:
     """Have a checkpoint folder for this process alone, cleared of what interrupted writes left in it.
 
-    Missing folders are made, and removed again if still empty. The lock is the operating system's: it ends with the
-    process.
-
-    Raises:
-        CheckpointError: another process trains there.
-        UnwritableError: nothing can be written there.
+    Missing folders are made, and removed again if still empty. Raises `CheckpointError` if another process trains
+    there, `UnwritableError` if nothing can be written.
     """
     notes = out / "training"
     created = [folder for folder in (notes, *notes.parents) if not os.path.lexists(folder)]
-    lock = FileLock(notes / LOCK, timeout=0)
+    lock = FileLock(notes / LOCK, timeout=0)  # the operating system's: it ends with the process
     try:
         try:
             notes.mkdir(parents=True, exist_ok=True)

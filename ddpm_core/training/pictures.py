@@ -27,7 +27,7 @@ DATA = "data.txt"  # in training/: what was found in the data, a sentence a line
 
 @dataclass
 class Pictures:
-    """The run's pictures, read once for both stages: no file of the data is opened for them after that."""
+    """The run's pictures, read once for both stages."""
 
     train: PictureSet
     held_out: PictureSet | None
@@ -50,7 +50,6 @@ class Pictures:
 
 
 def _fingerprint(tensor: Tensor) -> str:
-    """The beginning of SHA-256 of a tensor's bytes."""
     state = hashlib.sha256()
     for chunk in chunks_of(tensor):
         state.update(chunk.contiguous().numpy().reshape(-1).data)
@@ -60,7 +59,7 @@ def _fingerprint(tensor: Tensor) -> str:
 def introduction(
     files: int, held_out: int, classes: Sequence[str], notes: Iterable[str] = (), words: Sequence[str] = ()
 ) -> Iterator[str]:
-    """What there is to learn from, in a line or two, and whatever else there is to say of the data."""
+    """What there is to learn from, in a line or two, and what else to say of the data."""
     yield f"{files} pictures to train on, {held_out} held out."
     if classes:
         yield f"{len(classes)} classes: {', '.join(classes)[:200]}."
@@ -80,7 +79,7 @@ def read_pictures(
     Args:
         watch: may wrap the files to show progress.
         world: the processes that all call this; see `read_part`.
-        say: given a sentence where pictures that were decoded before are of no use any more.
+        say: given a sentence on decoded pictures that are of no use any more.
 
     Raises:
         PictureError: it cannot be read, or there is not enough memory.
@@ -112,16 +111,12 @@ def skipped_file(out: Path) -> Path:
 
 
 def introduced(pictures: Pictures) -> list[str]:
-    """What a run has to learn from, line by line."""
     held_out = len(pictures.held_out or [])
     return list(introduction(pictures.files, held_out, pictures.classes, pictures.notes, pictures.words))
 
 
 def describe(request: TrainRequest, pictures: Pictures) -> None:
-    """Write what was found into `training/data.txt`, and which files were left out, and why, a line each.
-
-    With none left out, an earlier list is removed.
-    """
+    """Write what was found into `training/data.txt`, and which files were left out, and why, a line each."""
     lines = introduced(pictures)
     if count := len(pictures.skipped):
         lines.append(f"{count} files cannot be used; training/{SKIPPED} says why.")
@@ -137,7 +132,7 @@ def describe(request: TrainRequest, pictures: Pictures) -> None:
 
 
 def found_in_data(notes: Path) -> list[str]:
-    """The lines that `describe` wrote into a `training/` folder; none if it did not."""
+    """The lines that `describe` wrote into a `training/` folder, if any."""
     try:
         return (notes / DATA).read_text(encoding="utf-8").splitlines()
     except OSError:

@@ -24,11 +24,9 @@ def vae_loss(
 ) -> dict[str, Tensor]:
     """Terms of the training loss for a batch (B, 3, H, W) in [-1, 1]; "loss" is the one to minimise.
 
-    Every term is a mean over pictures, so the mean over shards, each given its own rows, is that over the batch.
-
-    Reconstruction is each picture's root mean squared error (what PSNR counts), the absolute error at half and quarter
-    resolution, that of horizontal and vertical differences, which keeps edges, and that of the `texture`; KL is to the
-    standard normal, averaged over latent entries (Kingma & Welling 2014, appendix B).
+    Reconstruction is each picture's root mean squared error, the absolute error at half and quarter resolution, that of
+    neighbouring differences, and that of the `texture`; KL is to the standard normal, averaged over latent entries
+    (Kingma & Welling 2014, appendix B). Each is a mean over pictures, so the mean over shards is that over the batch.
 
     Args:
         more: further terms to minimise of what was restored, (B, 3, H, W) in about [-1, 1].
@@ -50,12 +48,10 @@ def vae_loss(
 
 
 def texture(image: Tensor) -> Tensor:
-    """How strong each spatial frequency is in each neighbourhood of images (B, 3, H, W): (3B, 15, h, w).
+    """How strong each frequency of the 4x4 cosine transform is around each place of (B, 3, H, W): (3B, 15, h, w).
 
-    A plain error is smallest where fine detail is averaged away. That every neighbourhood has as much of every
-    frequency as the original brings detail back at little cost in error, without saying where each hair lies.
-    Frequencies are those of the 4x4 cosine transform but the constant: asked for strong gradients alone, a decoder
-    answers with a checkerboard.
+    A plain error is smallest where fine detail is averaged away; as much of every frequency as in the original brings
+    it back at little cost. Asked for strong gradients alone, a decoder answers with a checkerboard.
     """
     frequency, place = torch.arange(4.0)[:, None], torch.arange(4.0)
     cosines = torch.cos(math.pi / 4 * (place + 0.5) * frequency) / 2**0.5
