@@ -31,15 +31,13 @@ def spread(items: Iterable[Item], count: int, limit: int = MOST_FRAMES) -> Itera
 
 
 def there_and_back(frames: Sequence[Image.Image]) -> list[Image.Image]:
-    """The frames forwards, then backwards; the last one, where it turns, once."""
+    """The frames forwards, then backwards; the last one once."""
     return [*frames, *reversed(frames[:-1])]
 
 
 def save_gif(frames: Sequence[Image.Image], path: str | Path, seconds: float, side: int) -> None:
-    """Write frames as a looping GIF of about `seconds`, its longer side `side` pixels.
-
-    The last frame stays for a second more. Every frame has its own palette, which is kinder to faces.
-    """
+    """Write frames as a looping GIF of about `seconds` and one more for the last, its longer side `side` pixels."""
+    # Every frame has its own palette, which is kinder to faces.
     scaled = [_in_256_colours(frame) for frame in _scaled(frames, side)]
     pause = max(20, round(100 * seconds / len(frames)) * 10)  # GIF counts hundredths; browsers slow down below 20 ms
     durations = [pause] * (len(scaled) - 1) + [pause + round(1000 * LINGER)]
@@ -47,13 +45,14 @@ def save_gif(frames: Sequence[Image.Image], path: str | Path, seconds: float, si
 
 
 def save_mp4(frames: Sequence[Image.Image], path: str | Path, seconds: float, side: int) -> None:
-    """Write frames as an MP4 (H.264) of about `seconds` and one more for the last frame, on white where transparent.
+    """Write frames as an MP4 (H.264) of about `seconds` and one more for the last, on white where transparent.
 
-    The longer side is `side` pixels; both are rounded to even numbers, which the format's halved colours want.
+    The longer side is `side` pixels; both are rounded to even numbers.
     """
     import imageio  # takes a moment, and only films need it
 
     rate = len(frames) / seconds  # frames in a second
+    # Sides are even, as the format's halved colours want.
     pixels = [np.asarray(frame) for frame in _scaled(frames, side, multiple=2)]  # (H, W, 3) each
     pixels += pixels[-1:] * max(1, round(LINGER * rate))
     film: Any = imageio.get_writer(
@@ -73,9 +72,7 @@ SUFFIXES = tuple(f".{name}" for name in FORMATS)
 
 
 def _scaled(frames: Sequence[Image.Image], side: int, multiple: int = 1) -> list[Image.Image]:
-    """The frames with `side` pixels along the longer side, both sides multiples of `multiple`; in sRGB and on white,
-    for neither format has profiles or half transparency.
-    """
+    """The frames with `side` pixels along the longer side, both multiples of `multiple`; in sRGB and on white."""
     scale = side / max(frames[0].size) / multiple
     width, height = (multiple * max(1, round(extent * scale)) for extent in frames[0].size)
     return [as_rgb(as_picture(frame).resize((width, height), Image.Resampling.LANCZOS)) for frame in frames]

@@ -1,7 +1,6 @@
 """Joining what was made to what was kept: the fill takes on the tone of the picture at its edge.
 
-An autoencoder gives colours back nearly, not exactly, and the eye sees the step. Kept pixels are never touched, so the
-fill has to give way.
+An autoencoder gives colours back nearly, not exactly, and the eye sees the step.
 """
 
 from __future__ import annotations
@@ -21,10 +20,10 @@ WIDTHS, LARGE = 12, 2**18  # how many widths are told apart in fading a fill in,
 
 
 def blend(picture: Image.Image, fill: Image.Image, painted: np.ndarray, feather: int = 0) -> Image.Image:
-    """`fill` where `painted`, `picture` elsewhere, without a step in tone between them.
+    """`fill` where `painted`, `picture` elsewhere, bit for bit, without a step in tone between them.
 
-    The difference at the edge of the painted area is spread over it as a membrane and added to the fill: Poisson
-    cloning (Perez et al. 2003, eq. 9). What is kept stays identical, bit for bit.
+    The difference at the edge is spread over the painted area as a membrane and added to the fill: Poisson cloning
+    (Perez et al. 2003, eq. 9).
 
     Args:
         picture, fill: of one size, mode (RGB or RGBA) and colour profile.
@@ -58,8 +57,7 @@ def blend(picture: Image.Image, fill: Image.Image, painted: np.ndarray, feather:
 def membrane(values: Tensor, known: Tensor) -> Tensor:
     """`values` (B, C, H, W) where `known` (B, 1, H, W), elsewhere the smoothest surface that joins them.
 
-    Laplace's equation from coarse to fine: each resolution starts from the coarser solution and is relaxed by Jacobi
-    sweeps (a cascadic multigrid, Bornemann & Deuflhard 1996).
+    Laplace's equation from coarse to fine, relaxed by Jacobi sweeps (a cascadic multigrid, Bornemann & Deuflhard 1996).
     """
     height, width = values.shape[2:]
     if known.all():
@@ -80,10 +78,7 @@ def membrane(values: Tensor, known: Tensor) -> Tensor:
 
 
 def _fade_in(painted: np.ndarray, feather: int) -> np.ndarray:
-    """Weight of the fill (H, W): 0 outside, rising with the distance from the painted area's edge to 1.
-
-    It is 1 `feather` pixels inside, or at half the local width: a stroke is made anew in its middle, however narrow.
-    """
+    """Weight of the fill (H, W): 0 outside, rising to 1 `feather` pixels inside, or at half the local width."""
     import cv2  # here, for it takes a while, and only a feather needs it
 
     if painted.all():
@@ -100,11 +95,10 @@ def _fade_in(painted: np.ndarray, feather: int) -> np.ndarray:
 
 
 def _half_width(depth: np.ndarray, factor: int) -> np.ndarray:
-    """Half the local width (h, w) of an area from how deep in it each place lies, 0 outside, `factor` pixels apart.
+    """Half the local width (h, w) of an area from each place's `depth` in it, 0 outside, `factor` pixels apart.
 
     The radius of the largest disc in the area that holds the place (local thickness, Hildebrand and Ruegsegger 1997),
-    but falling off over as far again beyond the disc: so it has no steps where a narrow part begins, and is nearly that
-    of a square in its corners. Discs count only in their own piece of the area.
+    falling off over as far again beyond the disc, so that it has no steps.
     """
     import cv2
 
@@ -121,5 +115,6 @@ def _half_width(depth: np.ndarray, factor: int) -> np.ndarray:
             owner = np.zeros(int(number.max()) + 1, piece.dtype)
             owner[number[outside == 0]] = piece[outside == 0]
             own = owner[number] == piece
+        # Discs count only in their own piece of the area.
         half = np.maximum(half, own * reach * (2 - off * factor / reach).clip(0, 1))
     return half.astype(np.float32)

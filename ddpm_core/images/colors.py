@@ -1,7 +1,7 @@
 """Colour profiles: a model sees sRGB, and what it makes goes back into the colours of the upload.
 
-The profile of an RGB or RGBA picture that is not sRGB is in `info["icc_profile"]`, where Pillow looks when it writes a
-file. Nothing else hands profiles on.
+The profile of an RGB or RGBA picture that is not sRGB is in `info["icc_profile"]`, which Pillow writes to files.
+Nothing else hands profiles on.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ def in_rgb(picture: Image.Image) -> Image.Image:
     """A picture of any mode in `SPACES` as RGB or RGBA, with its profile if that is one of RGB.
 
     Grey and CMYK with a profile of their kind are brought to sRGB, and so is RGB whose profile knows no way back, as
-    scanners' do. A profile that cannot be used is left out, as viewers ignore it.
+    scanners' do. A profile that cannot be used is left out.
     """
     given, profile = picture.mode, picture.info.get(PROFILE)
     mode = "RGBA" if picture.has_transparency_data else "RGB"
@@ -46,7 +46,7 @@ def in_srgb(picture: Image.Image) -> Image.Image:
 
 
 def in_colors_of(result: Image.Image, picture: Image.Image) -> Image.Image:
-    """What was made, RGB in sRGB, as an RGB picture in an upload's colours, with its profile."""
+    """What was made, RGB in sRGB, in an upload's colours, with its profile."""
     profile = picture.info.get(PROFILE)
     if not profile or _is_srgb(profile):
         return _with_profile(result.copy(), profile)
@@ -56,7 +56,7 @@ def in_colors_of(result: Image.Image, picture: Image.Image) -> Image.Image:
 
 
 def with_colors_of(pixels: np.ndarray, picture: Image.Image) -> Image.Image:
-    """Pixels (H, W, 3 or 4) taken from a picture as a picture of the same profile."""
+    """Pixels (H, W, 3 or 4) as a picture of the same profile."""
     return _with_profile(Image.fromarray(pixels), picture.info.get(PROFILE))
 
 
@@ -76,7 +76,7 @@ def _with_profile(picture: Image.Image, profile: bytes | None) -> Image.Image:
 
 @lru_cache(maxsize=32)
 def _transform(profile: bytes, space: str, to_srgb: bool) -> ImageCms.ImageCmsTransform | None:
-    """From a profile's colours to sRGB or back; None if the profile is damaged or of another space."""
+    """From a profile's colours to sRGB or back; None if it is damaged or of another space."""
     if len(profile) > LARGEST:
         return None
     mode = {"GRAY": "L"}.get(space, space)

@@ -47,17 +47,12 @@ def _inside(pixels: np.ndarray, square: Box) -> np.ndarray:
 class Frame:
     """A square window of an upload: what the model sees, and the way back.
 
-    It is as large as the upload's shorter side, or larger if the painted area needs it, and lies as near to that area's
-    middle as the upload allows; beyond the upload the border pixels are repeated. The aspect ratio is kept. Other
-    crops:
-    see `around`.
-
     Attributes:
-        picture: the upload, RGB or RGBA; what is kept keeps its transparency and colour profile.
+        picture: the upload, RGB or RGBA, in its own colours.
         painted: bool (H, W), True where it is to be made anew.
         left, top, side: the window, in the upload's pixels; may reach beyond it.
         size: side of the model's square, pixels.
-        feather: how far into the painted area the upload fades into what was made, in the upload's pixels.
+        feather: upload's pixels over which it fades into what was made.
     """
 
     picture: Image.Image
@@ -78,13 +73,11 @@ class Frame:
         feather: int = 0,
         faces: Iterable[Box] = (),
     ) -> Frame:
-        """The window for what is `painted` (H, W) on `picture`; something is, and something not
-        (`masks.inpainting_mask`).
+        """The window for what is `painted` (H, W) on `picture`; some has to be, and some not.
 
-        With `crop` "painted" its side is `CONTEXT` times the painted extent, so that a small part of a large upload is
-        made at more of its resolution; but at least `size`, for finer the model cannot paint, and at most the "whole"
-        window's. With "auto" it is the first of `faces` that holds, at most widened a little, all that is painted and
-        keeps some of it; "whole" without one.
+        "whole" has the upload's shorter side, or more if the painted area needs it, as near to that area as the upload
+        allows. "painted" has `CONTEXT` times the painted extent, from `size` to "whole". "auto" is the first of `faces`
+        that holds, at most widened a little, all that is painted and keeps some of it; else "whole".
 
         Raises:
             UserError: there is no such crop.
@@ -120,14 +113,13 @@ class Frame:
         return to_tensor(box_crop(self.picture, self.window, self.size))
 
     def mask(self) -> Tensor:
-        """What the model is to make anew, bool (1, 1, size, size): True wherever any painted pixel falls."""
+        """Bool (1, 1, size, size): True wherever any painted pixel falls."""
         mask = resize_mask(_inside(self.painted, self.window), (self.size, self.size))
         return torch.from_numpy(mask)[None, None]
 
     def paste(self, square: Image.Image) -> Image.Image:
-        """The upload at its own size with `square` (the model's square) in the painted pixels, no other touched.
-
-        What was made, sRGB, is brought into the upload's colours; their profile goes along.
+        """The upload at its own size and in its colours, `square` (the model's) in the painted pixels, no other
+        touched.
         """
         fill = in_colors_of(square, self.picture).convert(self.picture.mode)
         fill = fill.resize((self.side, self.side), Image.Resampling.LANCZOS)
@@ -136,14 +128,12 @@ class Frame:
         return blend(self.picture, sheet, self.painted, self.feather)
 
     def reduced(self, limit: int) -> Frame:
-        """The same frame on a copy of the upload at most `limit` pixels wide and high, for quick previews.
-
-        A pixel of the copy is painted if any of it was: a stroke may be thinner than that.
-        """
+        """The frame on a copy of the upload at most `limit` pixels wide and high, for quick previews."""
         factor = limit / max(self.picture.size)
         if factor >= 1:
             return self
         width, height = (max(1, round(extent * factor)) for extent in self.picture.size)
+        # A pixel of the copy is painted if any of it was: a stroke may be thinner than that.
         painted = resize_mask(self.painted, (width, height))
         picture = self.picture.resize((width, height), Image.Resampling.BOX)
         # Outwards, so that a painted pixel on the window's edge stays in it.

@@ -17,13 +17,13 @@ MOST = 4  # times the side that a model takes at once: 25 windows, a minute or s
 
 @dataclass(frozen=True)
 class Enlargement:
-    """An upload as an enlarging model takes it, and what was made of that cut to the upload's shape.
+    """An upload as an enlarging model takes it, and the way back to its shape.
 
     Attributes:
         picture: the upload, RGB.
         factor: how many times larger it becomes.
-        side: of the pictures that the model was trained to enlarge; smaller ones are continued by their border.
-        multiple: sides have to be that of it.
+        side: pixels that the model takes at least; smaller uploads are continued by their border.
+        multiple: of which sides have to be one.
     """
 
     picture: Image.Image
@@ -33,18 +33,13 @@ class Enlargement:
 
     @classmethod
     def of(cls, upload: Image.Image, factor: int, side: int, multiple: int = 1) -> Enlargement:
-        """The same of an upload in whatever colours, upright or not.
-
-        Raises:
-            UserError: it is too large.
-        """
         picture = as_rgb(upload)
         cls.refuse_too_large(*picture.size, side)
         return cls(picture, factor, side, multiple)
 
     @staticmethod
     def refuse_too_large(width: int, height: int, side: int) -> None:
-        """Raise `UserError` for a picture of that size where pictures of `side` are what the model takes at once."""
+        """Raises `UserError` for pictures of that size; `side` is what the model takes at once."""
         if max(width, height) > MOST * side:
             raise UserError(
                 f"The picture is {width} x {height} pixels, and {MOST * side} a side are the most that can be enlarged "
@@ -64,10 +59,10 @@ class Enlargement:
         return F.pad(to_tensor(self.picture), (0, right, 0, below), mode="replicate")
 
     def cut(self, large: Image.Image) -> Image.Image:
-        """What the model made, without what the upload was continued by."""
+        """The model's picture without what the upload was continued by."""
         width, height = self.picture.size
         return large.crop((0, 0, self.factor * width, self.factor * height))
 
     def smooth(self) -> Image.Image:
-        """The upload as large as the result, bicubically: what there is to compare with."""
+        """The upload as large as the result, bicubically, to compare with."""
         return to_pictures(enlarged_bicubically(to_tensor(self.picture), self.factor))[0]

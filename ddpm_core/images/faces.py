@@ -27,11 +27,11 @@ class Box(NamedTuple):
     side: int
 
     def scaled(self, factor: float) -> Box:
-        """The same square in a copy of the picture that is `factor` times as large."""
+        """The square in a copy of the picture that is `factor` times as large."""
         return Box(*(round(number * factor) for number in self))
 
     def like(self, other: Box) -> bool:
-        """Whether both show about the same."""
+        """Whether both show about the same (`AWAY`, `LARGER`)."""
         off = max(abs(2 * at + self.side - 2 * it - other.side) / 2 for at, it in zip(self[:2], other[:2], strict=True))
         return off <= AWAY * other.side and 1 / LARGER <= self.side / other.side <= LARGER
 
@@ -51,8 +51,7 @@ def center_box(width: int, height: int) -> Box:
 def find_faces(picture: Image.Image) -> list[Box]:
     """The squares in which faces lie as they do in the training pictures, the largest first.
 
-    Found by OpenCV's trained cascade (Viola and Jones 2001): from the front, upright, and from about a sixteenth of the
-    picture's longer side.
+    By OpenCV's trained cascade (Viola and Jones 2001): frontal, upright, from about a sixteenth of the longer side.
     """
     import cv2  # here, for it takes a while, and only photos need it
     from cv2.data import haarcascades

@@ -37,8 +37,7 @@ class Member:
 
     Attributes:
         name: what it is called there; never a path to anything.
-        place: where it lies. Members read in the order of their places are read in one go; of what is compressed as a
-            whole, each other one may cost a pass from the beginning.
+        place: where it lies; reading in the order of places costs one pass, of what is compressed as a whole.
         content: gives its bytes, to one thread at a time.
     """
 
@@ -63,14 +62,11 @@ Source = Path | Member | Image.Image  # a file, a file in an archive, or a pictu
 
 
 def open_picture(path: str | Source, side: int | None = None) -> Image.Image:
-    """The picture in a file as `as_picture` gives it: upright 8-bit RGB, or RGBA if any of it is transparent.
-
-    Of an animation it is the first frame. One in memory is treated alike. Whatever the file holds beside pixels does
-    not keep it from being opened.
+    """The picture in a file as `as_picture` gives it, of an animation the first frame.
 
     Args:
-        side: pixels that are enough for its shorter side. A JPEG is then decoded at the smallest size (a half, a
-            quarter or an eighth) that has them, in a fraction of the time.
+        side: pixels that are enough for its shorter side; a JPEG is then decoded at a half, a quarter or an eighth,
+            sooner.
 
     Raises:
         PictureError: the file is missing, no picture, truncated, absurdly large or of a kind that cannot be read.
@@ -79,7 +75,7 @@ def open_picture(path: str | Source, side: int | None = None) -> Image.Image:
 
 
 def read_picture(path: str | Source, use: Callable[[Image.Image], Used], side: int | None = None) -> Used:
-    """What `use` makes of the picture in a file, loaded and as it is stored; else as `open_picture`."""
+    """What `use` makes of the picture in a file, as it is stored; else as `open_picture`."""
     if isinstance(path, Image.Image):
         return use(path)
     name = Path(str(path)).name
@@ -152,7 +148,7 @@ def _unreadable(name: str, file: str | Path | BinaryIO) -> str:
 
 
 def as_picture(picture: Image.Image) -> Image.Image:
-    """Any Pillow picture upright and 8-bit: EXIF turns applied, wide ranges scaled, RGB, or RGBA if transparent.
+    """Any Pillow picture upright and 8-bit: wide ranges scaled, RGB, or RGBA if any of it is transparent.
 
     Of what a file says beside pixels, its colour profile alone stays (`colors`).
     """
@@ -181,7 +177,7 @@ def to_tensor(picture: Image.Image) -> Tensor:
 
 
 def to_bytes(image: Tensor) -> np.ndarray:
-    """(B, H, W, 3) uint8 of an image tensor (B, 3, H, W) nominally in [-1, 1]; values beyond are clipped."""
+    """(B, H, W, 3) uint8 of an image tensor (B, 3, H, W) in [-1, 1], clipped."""
     levels = (image.clamp(-1, 1) + 1) * 127.5
     return levels.round().to(torch.uint8).permute(0, 2, 3, 1).contiguous().cpu().numpy()
 
@@ -192,12 +188,12 @@ def to_pictures(image: Tensor) -> list[Image.Image]:
 
 
 def transformed(picture: Image.Image, transform: Callable[[Tensor], Tensor]) -> Image.Image:
-    """An RGB picture after a function of its pixels (1, 3, H, W) in [-1, 1], such as `apply` of an `illusions.View`."""
+    """An RGB picture after a function of its pixels (1, 3, H, W) in [-1, 1]."""
     return to_pictures(transform(to_tensor(picture)))[0]
 
 
 def contact_sheet(image: Tensor, columns: int | None = None, gap: int = 2) -> Image.Image:
-    """All of an image tensor (B, 3, H, W) side by side on white, `columns` to a row (default: a square)."""
+    """All of an image tensor (B, 3, H, W) on white, `columns` to a row (default: a square)."""
     pixels = to_bytes(image)
     count, height, width, _ = pixels.shape
     columns = columns or max(1, round(count**0.5))
@@ -209,7 +205,7 @@ def contact_sheet(image: Tensor, columns: int | None = None, gap: int = 2) -> Im
 
 
 def save_png(picture: Image.Image, path: str | Path, parameters: Mapping[str, Any]) -> None:
-    """Write a lossless PNG with its profile and, as JSON in the text chunk "parameters", what made it."""
+    """Write a lossless PNG with its profile and, as JSON in the text "parameters", what made it."""
     info = PngInfo()
     info.add_text(PARAMETERS, json.dumps(dict(parameters)))
     profile = picture.info.get(PROFILE)

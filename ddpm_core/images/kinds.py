@@ -1,4 +1,4 @@
-"""Kinds of files that people take for pictures and that may not be readable here, and what to do."""
+"""Kinds of files that people take for pictures and that may not be readable here."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class Kind(NamedTuple):
     Attributes:
         name: with its article.
         advice: an imperative.
-        suffix: of the files that Pillow reads once it has a reader for this kind; empty if there is none.
+        suffix: of the files that Pillow reads once it has a reader for this kind; empty if none.
     """
 
     name: str
@@ -23,7 +23,6 @@ class Kind(NamedTuple):
     suffix: str = ""
 
     def sentence(self, file: str) -> str:
-        """What to say of a file of this kind."""
         return f"{file} is not a picture that can be read, but {self.name}; {self.advice}."
 
 
@@ -51,7 +50,7 @@ STARTS = {
 
 
 def of(head: bytes) -> Kind | None:
-    """The kind of a file that begins so, None if it is none of those known not to be readable here."""
+    """The kind of a file that begins so; None for all but those not readable here."""
     kind = _known(head)
     return None if kind is None or kind.suffix in Image.registered_extensions() else kind
 
@@ -67,7 +66,7 @@ def _known(head: bytes) -> Kind | None:
 
 
 def register() -> None:
-    """Have Pillow read HEIC, too, where the optional package for it is installed."""
+    """Have Pillow read HEIC, too, where the optional package is installed."""
     try:
         from pillow_heif import register_heif_opener
     except ImportError:

@@ -1,4 +1,4 @@
-"""Pictures of more than 8 bits, as cameras for science write them (grey of 16 and 32 bits, floats), in 8."""
+"""Pictures of more than 8 bits (grey of 16 and 32 bits, floats), in 8."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def is_wide(picture: Image.Image) -> bool:
 
 
 def values(picture: Image.Image) -> np.ndarray:
-    """Float (H, W): the numbers of a file of grey; what is none, or infinite, is the least or largest of them."""
+    """Float (H, W): the numbers of a grey file; NaN and infinite ones are the least or largest."""
     numbers = np.asarray(picture)
     if picture.mode == "I" and _sample_format(picture) == UNSIGNED:  # Pillow reads them as signed
         numbers = numbers.view(np.uint32)
@@ -31,8 +31,8 @@ def values(picture: Image.Image) -> np.ndarray:
 def in_8_bits(picture: Image.Image) -> Image.Image:
     """Grey of any kind of number as 8-bit grey, with an alpha channel if one number means transparent.
 
-    16-bit grey is 0 to 65535. Other files do not say their range: it is the smallest usual one that holds the numbers,
-    if they use enough of it, and else from the least to the largest.
+    16-bit grey is 0 to 65535. Of other files the range is the smallest usual one that holds the numbers, if they use
+    enough of it, else from the least to the largest.
     """
     numbers = values(picture)
     low, high = numbers.min(), numbers.max()

@@ -17,7 +17,7 @@ MaskOf = Callable[[int, int, Box], np.ndarray]  # of width, height and the squar
 
 
 class MaskError(UserError):
-    """A mask nothing can be done with; the message is one sentence meant for the user."""
+    """A mask nothing can be done with."""
 
 
 def open_mask(path: str | Path, size: tuple[int, int]) -> np.ndarray:
@@ -25,7 +25,7 @@ def open_mask(path: str | Path, size: tuple[int, int]) -> np.ndarray:
 
     Raises:
         PictureError: it is no picture.
-        MaskError: its shape is not that of the picture, or it does not say what is painted.
+        MaskError: its shape is not the picture's, or it does not say what is painted.
     """
     painted = read_picture(path, painted_in)
     (height, width), (across, down) = painted.shape, size
@@ -37,8 +37,8 @@ def open_mask(path: str | Path, size: tuple[int, int]) -> np.ndarray:
 def painted_in(picture: Image.Image) -> np.ndarray:
     """Bool (H, W), what is painted in a picture that is a mask, as it is stored.
 
-    Where an alpha channel says something, paint is what is opaque, of any colour: a stroke on a transparent layer. Else
-    it is what is light, or coloured brightly, in the file's range; of two dark colours, as 0 and 1 are, the lighter.
+    Where an alpha channel says something, what is opaque, of any colour. Else what is light, or coloured brightly, in
+    the file's range; of two dark colours, as 0 and 1 are, the lighter.
 
     Raises:
         MaskError: nobody can tell what is painted.
@@ -84,7 +84,7 @@ def inpainting_mask(
         grow: pixels to widen what is made anew, below 0 to narrow it.
 
     Raises:
-        MaskError: nothing would be made, nothing kept, or the mask has another size than the picture.
+        MaskError: nothing would be made, nothing kept, or sizes differ.
     """
     if painted.shape != size[::-1]:
         given, expected = f"{painted.shape[1]}x{painted.shape[0]}", f"{size[0]}x{size[1]}"
@@ -119,7 +119,7 @@ def resize_mask(mask: np.ndarray, size: tuple[int, int]) -> np.ndarray:
 def dilate(mask: np.ndarray, by: int) -> np.ndarray:
     """A mask bool (H, W) reaching `by` pixels further in all eight directions; below 0 it is eroded as far.
 
-    At the picture's border dilation stops, and erosion does not begin. The time does not depend on `by`.
+    The picture's border erodes nothing. The time does not depend on `by`.
     """
     if by < 0:
         return ~dilate(~mask, -by)
@@ -137,7 +137,7 @@ def _dilated_along(mask: np.ndarray, by: int, axis: int) -> np.ndarray:
 
 
 def ellipse(x: float, y: float, across: float, down: float) -> MaskOf:
-    """An ellipse around (x, y) with those half axes, in fractions of a square of the picture."""
+    """An ellipse around (x, y) with those half axes, in fractions of a face's square."""
 
     def mask(width: int, height: int, box: Box) -> np.ndarray:
         columns = (np.arange(width) + 0.5 - box.left) / box.side - x
@@ -148,7 +148,6 @@ def ellipse(x: float, y: float, across: float, down: float) -> MaskOf:
 
 
 def outside(mask: MaskOf) -> MaskOf:
-    """Everything that a mask leaves out."""
     return lambda width, height, box: ~mask(width, height, box)
 
 
@@ -166,7 +165,7 @@ def face_mask(name: str, picture: Image.Image, size: tuple[int, int] | None = No
     """One of `FACE_PARTS`, bool (H, W), of the largest face in a picture, or of where one would be.
 
     Args:
-        size: width and height of the copy of the picture it is for; the picture's own if left out.
+        size: (width, height) of the mask; the picture's own unless given.
 
     Raises:
         UserError: there is no such part.
@@ -178,7 +177,7 @@ def face_mask(name: str, picture: Image.Image, size: tuple[int, int] | None = No
 
 
 def check_choice(mask: Path | None, region: str | None) -> None:
-    """Refuse what does not say what is painted. Raises `UserError`."""
+    """Raises `UserError` unless exactly one of the two is given."""
     if (mask is None) == (region is None):
         raise UserError("say what to make anew: either --mask FILE or --region NAME.")
     if region is not None:
@@ -186,7 +185,7 @@ def check_choice(mask: Path | None, region: str | None) -> None:
 
 
 def painted_on(picture: Image.Image, mask: Path | None, region: str | None) -> np.ndarray:
-    """Bool (H, W), what is painted on a picture by a file or else by a ready-made mask. Raises `MaskError`."""
+    """Bool (H, W), what is painted by a file or else by a ready-made mask. Raises `MaskError`."""
     if mask is not None:
         return open_mask(mask, picture.size)
     assert region is not None

@@ -1,4 +1,4 @@
-"""What files hold beside pixels, read by hand where Pillow stumbles: it must never decide whether pixels are read.
+"""What files hold beside pixels, read by hand: it must never decide whether pixels are read.
 
 Pillow refuses a PNG whose text or profile unpacks to more than a megabyte, and raises in as many ways as EXIF can be
 broken; a viewer shows both.
@@ -52,7 +52,7 @@ def bare(content: bytes) -> Bare:
 
 
 def upright(picture: Image.Image) -> Image.Image:
-    """The picture turned as its EXIF says, if that can be read at all."""
+    """The picture turned as its EXIF says, if that can be read."""
     try:
         turn = TURNS.get(picture.getexif().get(ORIENTATION, 1))
     except Exception:  # what is broken in EXIF that has nothing to do with the turn
@@ -82,7 +82,7 @@ def orientation(exif: bytes) -> int:
 
 
 def png_text(file: BinaryIO, keyword: str) -> str | None:
-    """A PNG's text of that keyword, at most `LONGEST` bytes of it, the last if there are several, or None."""
+    """A PNG's text of that keyword, the last if there are several, or None; none of over `LONGEST` bytes."""
     found = None
     if file.read(len(PNG)) != PNG:
         return None
@@ -107,7 +107,7 @@ def _text(name: bytes, rest: bytes) -> str | None:
 
 
 def _chunks(file: BinaryIO) -> Iterator[tuple[bytes, int]]:
-    """Names and lengths of a PNG's chunks, `file` at the content of each; checksums are ignored."""
+    """Names and lengths of a PNG's chunks, `file` at the content of each."""
     while len(head := file.read(8)) == 8:
         length, name = struct.unpack(">I4s", head)
         start = file.tell()

@@ -1,4 +1,4 @@
-"""What a picture is asked for, a class, words, another picture or nothing, made into the predictor for it."""
+"""What a picture is asked for, a class, words, another picture or nothing, made into a predictor."""
 
 from __future__ import annotations
 
@@ -33,25 +33,20 @@ class ConditionalModel:
     """Codec, denoiser and diffuser together, and what they predict for what is asked for.
 
     Attributes:
-        codec: image <-> latent, see `Codec.encode` and `Codec.decode`.
-        denoiser: the network.
-        guide: a weaker network for the same latents, from whose mistakes it is steered away; None without one.
-        guidance, guidance_interval: how far it is steered, and at which timesteps, see `autoguidance`.
-        predict: its `Predictor`, guided if there is a guide. Requests that name a class or have a prompt go by
-            `conditional_predictor`.
-        wrappers: what is around all of its predictors, the innermost first; `with_wrapper` adds one.
-        diffuser: the noise schedule.
+        guide: a weaker network from whose mistakes the denoiser is steered away, `guidance` far at the timesteps of
+            `guidance_interval` (`autoguidance`); None without one.
+        predict: the predictor where nothing is asked for.
+        wrappers: what is around all of its predictors, the innermost first.
         size: side of the pictures it was trained on, pixels.
         name, about: the checkpoint's name and one line on its training data.
-        classes: names of what it can be asked for, by number; empty without classes.
+        classes: their names, by number; empty without.
         limit: how far from 0 the clean latents it predicts may lie; None for any distance.
-        framing: "face" if it knows faces, framed as `images.faces.find_faces` frames those in photos.
-        defaults: what `request` sets unless told otherwise, by action and field; all else is as requests have it.
-        words: that it knows in prompts, sorted; empty without words.
-        prompts: some to begin with.
-        classifier: tells its classes apart in noisy latents, to guide by (`classifier_guidance`); None without one.
-        conditioning: what its networks are shown beside noise; None where that is nothing. One that has it predicts
-            `with_condition` only.
+        framing: "face" if it knows faces, framed as `images.faces.find_faces` does.
+        defaults: what `request` sets unless told otherwise, by action and field.
+        words: that it knows in prompts, sorted; `prompts` are some to begin with.
+        classifier: of noisy latents, to guide by (`classifier_guidance`); None without one.
+        conditioning: what its networks are shown beside noise, and then it predicts `with_condition` only; None for
+            nothing.
 
     Raises:
         UserError: there is no such framing.
@@ -93,24 +88,23 @@ class ConditionalModel:
         self.predict: Predictor = self.wrapped(self.unasked())
 
     def with_wrapper(self, wrapper: Wrapper) -> Self:
-        """The same model with `wrapper` around whatever it predicts with; networks and codec are shared."""
+        """The same model with `wrapper` around all of its predictors; networks and codec are shared."""
         model = copy(self)
         model.wrappers = (*self.wrappers, wrapper)
         model.predict = wrapper(self.predict)
         return model
 
     def wrapped(self, predict: Predictor) -> Predictor:
-        """A predictor with all `wrappers` around it."""
         for wrapper in self.wrappers:
             predict = wrapper(predict)
         return predict
 
     def with_condition(self, condition: Tensor, level: float = 0.0, seeds: Sequence[int] | None = None) -> Self:
-        """The same model, given what its pictures are to be made of; `generate` and all else then work on it.
+        """The same model, given what its pictures are to be made of.
 
         Args:
-            condition: (n, C, h, w), normalised latents, one for all pictures or for each its own.
-            level: of noise laid over them (`concatenation.with_augmentation`), apart from the pictures' own.
+            condition: (1 or n, C, h, w), normalised latents.
+            level: of noise laid over them (`concatenation.with_augmentation`).
             seeds: of that noise, one for each condition; from 0 on unless given.
 
         Raises:
@@ -136,14 +130,13 @@ class ConditionalModel:
         return self.conditioning
 
     def unasked(self) -> Predictor:
-        """The denoiser's predictor for nothing in particular, steered away from its guide's if there is one."""
+        """The predictor for nothing in particular, steered away from its guide's if there is one."""
         predict: Predictor = self._predictor_of(self.denoiser)
         if self.guide is None:
             return predict
         return autoguidance(predict, self._predictor_of(self.guide), self.guidance, self.guidance_interval)
 
     def _predictor_of(self, network: Denoiser) -> Callable[..., Prediction]:
-        """The predictor of one of its networks, with the condition in place."""
         if self.conditioning is None:
             return predictor(network, self.diffuser)
         if self.condition is None:
@@ -156,13 +149,11 @@ class ConditionalModel:
 
     @property
     def unconditional(self) -> bool:
-        """Whether it makes pictures without a class, too; if not, it cannot be guided to one."""
+        """Whether it makes pictures without a class; if not, it cannot be guided to one."""
         return not self.classes or self.denoiser.null_class is not None
 
     def conditional_predictor(self, request: GenerateRequest) -> Predictor:
         """The predictor for a request's class, prompt, both or none, with what the request puts around it.
-
-        A guide, never trained on classes or words, has no part in one of these. Captions are read once, here.
 
         Raises:
             UserError: there is no such class, no words, no classifier to be guided by, or the network knows no picture
@@ -176,7 +167,7 @@ class ConditionalModel:
         number = None if request.label is None else self._class_number(request.label)
         captions = self._captions(request.prompt, request.negative_prompt)
         predict = self.predict
-        if number is not None or captions is not None:
+        if number is not None or captions is not None:  # the guide, never trained on these, has no part in it
             predict = self.wrapped(self._guided(request, number, captions))
         for field, wrapper in WRAPPERS.items():
             if (value := getattr(request, field, None)) is not None:
@@ -184,7 +175,7 @@ class ConditionalModel:
         return predict
 
     def _guided(self, request: GenerateRequest, number: int | None, captions: Tensor | None) -> Predictor:
-        """The denoiser's for a class, captions (2, L, W) or both, by classifier-free guidance and by a classifier."""
+        """By classifier-free guidance and by a classifier; captions are (2, L, W)."""
         if request.guidance != 1 and not self.unconditional:
             raise UserError(
                 f"{self._called} always wants a class, so it cannot be guided towards one; set guidance to 1."
@@ -215,14 +206,12 @@ class ConditionalModel:
 
     @torch.inference_mode()
     def _captions(self, prompt: str, negative_prompt: str) -> Tensor | None:
-        """What the network's `text` makes of both, (2, L, W); None where nothing is said.
-
-        A negative prompt stands where otherwise the null caption does; words that are not known say nothing.
-        """
+        """What the network's `text` makes of both, (2, L, W); None where nothing is said."""
         if not prompt.strip() and not negative_prompt.strip():
             return None
         if self.denoiser.text is None or self.vocabulary is None:
             raise UserError(f"{self._called} was trained without words; leave the prompt out.")
+        # A negative prompt stands where otherwise the null caption does.
         return self.denoiser.text(self.vocabulary.tokens([prompt, negative_prompt]).to(self.device))
 
     def _class_number(self, label: str) -> int:
@@ -236,11 +225,11 @@ class ConditionalModel:
         return numbers_by_name[label]
 
     def unknown_words(self, prompt: str) -> list[str]:
-        """The words of a prompt that it does not know, and passes over; all of them if it knows none."""
+        """The words of a prompt that it does not know, and passes over."""
         return Vocabulary(self.words, 0).unknown(prompt) if self.vocabulary is None else self.vocabulary.unknown(prompt)
 
     def notes(self, request: GenerateRequest) -> list[str]:
-        """Sentences on what of a request's prompts is passed over; none if it reads them all, or refuses any."""
+        """Sentences on what of a request's prompts is passed over; none for a model without words."""
         said: list[str] = []
         if self.vocabulary is None:
             return said

@@ -1,4 +1,4 @@
-"""LatentDiffusion: codec, denoiser and diffuser together, and what one does with them."""
+"""LatentDiffusion: a trained model, and what one does with it."""
 
 from __future__ import annotations
 
@@ -55,15 +55,13 @@ class LatentDiffusion(ConditionalModel, HubMixin):
     `generate`, `inpaint`, `edit`, `enlarge`, `between`, `anagram` and `hybrid` yield every reverse step of their batch.
     They raise `UserError`, before the first, if there are more steps than the diffuser has, no such class, or no words.
 
-    Attributes: those of `ConditionalModel`, and
+    Attributes:
         folder: where it was loaded from; None if it was put together from parts.
     """
 
     @classmethod
     def load(cls, checkpoint: str | Path, device: str = "auto") -> LatentDiffusion:
         """Load a checkpoint: a folder of ours, one in which diffusers saved a pipeline, or "user/name" on the Hub.
-
-        See `checkpoints.diffusers_format`, and `checkpoints.hub` for what is fetched and when.
 
         Raises:
             CheckpointError: something in it is missing, damaged or does not fit; the message names the file.
@@ -87,23 +85,19 @@ class LatentDiffusion(ConditionalModel, HubMixin):
         return self.name.replace("/", "--")
 
     def request(self, kind: type[RequestT], **given: Any) -> RequestT:
-        """A request for what is `given`, as the checkpoint has it where nothing is said; or a `ValidationError`."""
+        """A request for what is `given`, with the checkpoint's `defaults`. Raises pydantic's `ValidationError`."""
         return kind.model_validate({**self.defaults.get(kind.action, {}), **given})
 
     def generate(self, request: GenerateRequest, seeds: Sequence[int] | None = None) -> Iterator[Step]:
-        """Pictures from seeds `seed`, `seed`+1, ..., or from any others if they are given."""
+        """Pictures from seeds `seed`, `seed`+1, ..., or from any others if given."""
         return self._run(request, self._noise_of(request.seeds if seeds is None else seeds))
 
     def frame(self, request: InpaintRequest, picture: Image.Image, painted: np.ndarray) -> Frame:
-        """The window of an upload that an inpainting works on, for what is `painted`, bool (H, W), on a `picture`.
-
-        Raises:
-            MaskError: the mask leaves nothing to make or nothing to keep, or is not the picture's size.
-        """
+        """The window of an upload that an inpainting works on; see `uploads.frame`."""
         return uploads.frame(request, picture, painted, self.size, self.framing)
 
     def square(self, picture: Image.Image) -> Image.Image:
-        """An upload of any shape as the model sees it: RGB, `size` pixels a side; see `uploads.square`."""
+        """An upload of any shape as the model sees it; see `uploads.square`."""
         return uploads.square(picture, self.size, self.framing)
 
     @torch.inference_mode()
@@ -112,8 +106,8 @@ class LatentDiffusion(ConditionalModel, HubMixin):
 
         Args:
             image: (1, 3, S, S) in [-1, 1].
-            mask: bool (1, 1, S, S), True where pixels are to be made anew. All other cells are clamped to the image's
-                latent at every step; `Frame.paste` puts the pixels themselves back.
+            mask: bool (1, 1, S, S), True where pixels are to be made anew; other cells are clamped to the image's
+                latent at every step, and `Frame.paste` puts their pixels back.
         """
         anchor = self.codec.encode(image.to(self.device))  # (1, C, h, w)
         rule = lookup(MASK_RULES, "mask rule", request.mask_rule)
@@ -125,13 +119,10 @@ class LatentDiffusion(ConditionalModel, HubMixin):
 
     @torch.inference_mode()
     def edit(self, request: EditRequest, image: Tensor) -> Iterator[Step]:
-        """Make `image` anew from a noised version of itself, once per seed.
+        """Make `image` (1, 3, S, S) in [-1, 1] anew from a noised version of itself, once per seed.
 
-        SDEdit (Meng et al. 2022, algorithm 1, but for the process that preserves variance, as in their appendix): noise
-        hides what is small, and the model makes up what fits. It starts from alpha x + sigma eps.
-
-        Args:
-            image: (1, 3, S, S) in [-1, 1].
+        SDEdit (Meng et al. 2022, algorithm 1, but variance-preserving, as in their appendix): it starts from alpha x +
+        sigma eps.
         """
         timesteps = self._timesteps(request)[-request.calls - 1 :]
         anchor, noise = self.codec.encode(image.to(self.device)), self._noise(request)  # (1, C, h, w)
@@ -139,7 +130,7 @@ class LatentDiffusion(ConditionalModel, HubMixin):
         return self._run(request, starting_at(start, noise), timesteps=timesteps)
 
     def enlargement(self, picture: Image.Image) -> Enlargement:
-        """An upload on its way to being enlarged, the whole of it.
+        """An upload on its way to being enlarged.
 
         Raises:
             UserError: it is too large, or the model was not trained to enlarge.
@@ -150,9 +141,6 @@ class LatentDiffusion(ConditionalModel, HubMixin):
     @torch.inference_mode()
     def enlarge(self, request: EnlargeRequest, image: Tensor) -> Iterator[Step]:
         """Make a larger picture that looks like `image` from afar, once per seed (Saharia et al. 2021, algorithm 2).
-
-        It is shown the image, brought to the result's size bicubically, beside the noise; of a large one, window by
-        window (`concatenation.Windowed`).
 
         Args:
             image: (1, 3, H, W) in [-1, 1], at least as large as those it was trained to enlarge (`Enlargement.image`).
@@ -170,33 +158,25 @@ class LatentDiffusion(ConditionalModel, HubMixin):
         return model._run(request, SeededNoise(request.seeds, condition.shape[1:], self.device))
 
     def between(self, request: BetweenRequest) -> Iterator[Step]:
-        """Pictures on the way from one seed to another, along the arc between their noise (`noise.slerp`).
-
-        The ends are what `generate` makes of them.
-        """
+        """Pictures on the way from one seed to another, along the arc between their noise (`noise.slerp`)."""
         first, second = (self._noise_of([seed] * request.count) for seed in request.seeds)
         return self._run(request, interpolated(first, second, torch.tensor(request.fractions)))
 
     @property
     def views(self) -> tuple[str, ...]:
-        """Names of the views in which anagrams can be made, without the plain one.
-
-        A flip or turn of latents is, nearly, that of the picture (see `illusions.View`). Negation inverts colours where
-        latents are pixels whose 0 is the middle colour.
-        """
+        """Names of the views in which anagrams can be made, without the plain one."""
+        # Negation inverts colours where latents are pixels whose 0 is the middle colour.
         colours = self.codec.of_pixels and not self.codec.latent_mean.any()
         return tuple(name for name, view in VIEWS.items() if name != "identity" and (view.of_latents or colours))
 
     @property
     def hybrids(self) -> bool:
-        """Whether it makes hybrids: of two classes or prompts, by the frequencies of pixels.
-
-        In a learned latent, fine and coarse lie in the same cell.
-        """
+        """Whether it makes hybrids of two classes or prompts."""
+        # By the frequencies of pixels: in a learned latent, fine and coarse lie in the same cell.
         return self.codec.of_pixels and (len(self.classes) > 1 or bool(self.words))
 
     def anagram(self, request: AnagramRequest) -> Iterator[Step]:
-        """Pictures that the model takes for its own both as they are and in a view (see `illusions.anagram`).
+        """Pictures that the model takes for its own as they are and in a view (`illusions.anagram`).
 
         Raises:
             UserError: the view does not go with the codec.
@@ -208,7 +188,7 @@ class LatentDiffusion(ConditionalModel, HubMixin):
         return self._pair(request, lambda *both: anagram(list(zip(both, views, strict=True))))
 
     def hybrid(self, request: HybridRequest) -> Iterator[Step]:
-        """Pictures of class `label` and `prompt` from afar, `other` and `other_prompt` close by (`illusions.hybrid`).
+        """Pictures of `label` and `prompt` from afar, `other` and `other_prompt` close by (`illusions.hybrid`).
 
         Raises:
             UserError: it makes no `hybrids`.
@@ -218,7 +198,7 @@ class LatentDiffusion(ConditionalModel, HubMixin):
         return self._pair(request, lambda low, high: hybrid(low, high, request.blur))
 
     def _pair(self, request: PairRequest, combine: Callable[[Predictor, Predictor], Predictor]) -> Iterator[Step]:
-        """The run by what `combine` makes of the predictors of both things, laid out as the picture is."""
+        """The run by both things' predictors combined, laid out as the picture is."""
         fold, unfold = self.codec.fold, self.codec.unfold
         both = (self.conditional_predictor(half) for half in request.halves)
         predict = rearranged(combine(*(rearranged(one, fold, unfold) for one in both)), unfold, fold)
@@ -242,7 +222,7 @@ class LatentDiffusion(ConditionalModel, HubMixin):
         timesteps: list[int] | None = None,
         constrain: Constraint = unconstrained,
     ) -> Iterator[Step]:
-        """The request's sampler; predictor and timesteps are the request's, too, unless given."""
+        """The request's sampler; predictor and timesteps are the request's unless given."""
         predict = predict or self.conditional_predictor(request)
         timesteps = churned_timesteps(timesteps or self._timesteps(request), self.diffuser.alpha_bar, request.churn)
         take_step = partial(lookup(SAMPLERS, "sampler", request.sampler), **request.extras("sampler"))

@@ -17,7 +17,7 @@ def frame(request: InpaintRequest, picture: Image.Image, painted: np.ndarray, si
     """The window of an upload that an inpainting works on, for what is `painted`, bool (H, W), on a `picture`.
 
     Args:
-        size, framing: of the pictures that the model was trained on (`LatentDiffusion`).
+        size, framing: of the pictures that the model was trained on.
 
     Raises:
         MaskError: the mask leaves nothing to make or nothing to keep, or is not the picture's size.
@@ -30,10 +30,7 @@ def frame(request: InpaintRequest, picture: Image.Image, painted: np.ndarray, si
 
 
 def square(picture: Image.Image, size: int, framing: Framing) -> Image.Image:
-    """An upload of any shape as a model of that `size` and `framing` sees it: RGB, `size` pixels a side.
-
-    That is the largest square in the picture's middle; if the model knows faces, the largest face.
-    """
+    """The largest square in a picture's middle, or its largest face with "face" framing: RGB, `size` pixels a side."""
     upload = as_picture(picture)
     largest = next(iter(_faces(upload, framing)), None)
     if largest is None or largest.like(center_box(*upload.size)):
