@@ -1,4 +1,4 @@
-"""Files that are whole or not there, put in place at once; tensors as safetensors. No pickle: reading runs nothing."""
+"""Files that are whole or not there; tensors as safetensors. No pickle: reading runs nothing."""
 
 from __future__ import annotations
 
@@ -22,14 +22,11 @@ AROUND_THE_REASON = re.compile(  # by safetensors, of the reason
 
 
 class CheckpointError(UserError):
-    """A checkpoint that cannot be used; the message is one sentence that names the file."""
+    """A checkpoint that cannot be used; the message names the file."""
 
 
 class UnwritableError(UserError, OSError):
-    """A file that cannot be written; the message is one sentence that names it and says why.
-
-    What to do is the caller's to say; `strerror` is the system's reason alone.
-    """
+    """A file that cannot be written; the message names it and says why, `strerror` is the system's reason alone."""
 
     def __init__(self, sentence: str, reason: str):
         super().__init__(sentence)
@@ -38,7 +35,7 @@ class UnwritableError(UserError, OSError):
 
 @contextmanager
 def writing(path: Path) -> Iterator[None]:
-    """Where what is done inside to write `path` fails, say so in a sentence.
+    """What fails inside to write `path` is said in a sentence.
 
     Raises:
         UnwritableError: the disk is full, the folder takes no files, and the like.
@@ -55,8 +52,7 @@ def writing(path: Path) -> Iterator[None]:
 def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
     """Have `write` fill a file, then put it in place at once: readers never meet half a file.
 
-    It is made in a hidden folder beside its place, for libraries write through temporary files of their own, and a kill
-    may leave all of these there (`forget_partials`).
+    A kill may leave the hidden folder in which it is made (`forget_partials`).
 
     Raises:
         UnwritableError: it could not be written; what was there before is untouched.
@@ -104,7 +100,7 @@ def read_tensors(path: Path, advice: str = "get it again") -> tuple[dict[str, Te
     """All tensors of a safetensors file and its metadata; `advice` is what to do where it is damaged.
 
     Raises:
-        CheckpointError: the file is missing or not a whole safetensors file.
+        CheckpointError: the file is missing or not whole.
     """
     with reading(path, advice), safe_open(path, framework="pt") as file:
         return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
@@ -114,7 +110,7 @@ def sizes_in(path: Path) -> list[int]:
     """How many tensors a safetensors file has, and all their sides; none of them is read.
 
     Raises:
-        CheckpointError: the file is missing or not a whole safetensors file.
+        CheckpointError: the file is missing or not whole.
     """
     with reading(path), safe_open(path, framework="pt") as file:
         shapes = [file.get_slice(name).get_shape() for name in file.keys()]  # noqa: SIM118
@@ -123,7 +119,7 @@ def sizes_in(path: Path) -> list[int]:
 
 @contextmanager
 def reading(path: Path, advice: str = "get it again") -> Iterator[None]:
-    """Where reading a safetensors file fails, say so in a sentence. Raises `CheckpointError`."""
+    """What fails inside to read a safetensors file is said in a sentence. Raises `CheckpointError`."""
     try:
         yield
     except FileNotFoundError:

@@ -1,11 +1,8 @@
 """Pretrained models in the format of diffusers: a folder in which `DiffusionPipeline.save_pretrained` left a pipeline.
 
-Each part has a folder inside, or, as in the first DDPMs published, UNet and scheduler lie beside the list of parts.
-Weights may be there as a variant alone, `*.fp16.safetensors`.
-
 Read are its `UNet2DModel`, the betas of its scheduler and, if there is one, its autoencoder; steps are our samplers'.
 Diffusers has no clean state: its timestep 0 is ours 1, and N of its timesteps are N + 1 states here (see `Diffuser`).
-It is imported where a folder is read, weights come as safetensors only, and nothing is fetched.
+Weights come as safetensors only, and nothing is fetched.
 """
 
 from __future__ import annotations
@@ -45,13 +42,7 @@ NAMES = "id2label"  # where `DiTPipeline` keeps the names of classes, in `model_
 
 
 class PretrainedDenoiser(Denoiser):
-    """A `UNet2DModel` that counts timesteps as we do.
-
-    Args:
-        unet: the network.
-        prediction: what its output means.
-        classes, null_class: see `Denoiser`.
-    """
+    """A `UNet2DModel` that counts timesteps as we do."""
 
     unet: Any
 
@@ -76,9 +67,6 @@ class PretrainedDenoiser(Denoiser):
 class PretrainedCodec(Codec):
     """An `AutoencoderKL` or `VQModel`, its latents shifted and scaled as its config says.
 
-    Args:
-        autoencoder: the network.
-
     Raises:
         ValueError: its pictures are not RGB.
     """
@@ -100,12 +88,11 @@ class PretrainedCodec(Codec):
         self.latent_std.copy_(std.flatten())
 
     def means(self, image: Tensor) -> Tensor:
-        """The posterior mean, or the latents that were not quantised yet; see `Codec.means`."""
+        """The posterior mean, or the latents before they are quantised; see `Codec.means`."""
         encoded = self.autoencoder.encode(image)
         return encoded.latents if hasattr(encoded, "latents") else encoded.latent_dist.mean
 
     def restored(self, latent: Tensor) -> Tensor:
-        """What the decoder makes of it; see `Codec.restored`."""
         return self.autoencoder.decode(latent).sample
 
 
@@ -122,13 +109,13 @@ def files(folder: Path) -> list[Path]:
 
 
 def part_folder(folder: Path, part: str) -> Path:
-    """Where the files of a part are: in its own folder, or, without one, beside the list of parts."""
+    """Where a part lies: in its own folder, or, as in the first DDPMs published, beside the list of parts."""
     own = folder / part
     return folder if not own.is_dir() and (folder / CONFIGS.get(part, own.name)).is_file() else own
 
 
 def variant_of(folder: Path) -> str | None:
-    """The variant that a part's weights are there as, such as "fp16"; None if they are there without."""
+    """The variant that a part's weights are there as, such as "fp16"; None if there are others."""
     names = [WEIGHTS.fullmatch(file.name) for file in folder.glob("*.safetensors")]
     found = {name["variant"] or name["of_shards"] for name in names if name}
     return None if None in found else min(found, default=None)
@@ -176,7 +163,7 @@ class SavedPipeline:
         self.library = diffusers
 
     def kind(self, part: str) -> str | None:
-        """The class of a part; None if the pipeline has no such part."""
+        """The class of a part, or None."""
         entry = self.index.get(part)
         return entry[1] if isinstance(entry, list) and len(entry) == 2 and isinstance(entry[1], str) else None
 
@@ -219,11 +206,10 @@ class SavedPipeline:
         return network.float()
 
     def scheduler(self) -> tuple[dict[str, Any], Diffuser]:
-        """All settings of the scheduler, its defaults included, and its noise schedule, one state longer: the clean
-        one.
+        """All settings of the scheduler, its defaults included, and its noise schedule.
 
         Raises:
-            CheckpointError: it is missing, or there is something to it that cannot be done here.
+            CheckpointError: it is missing, or asks for something that cannot be done here.
         """
         path = part_folder(self.folder, SCHEDULER) / CONFIGS[SCHEDULER]
         kind = getattr(self.library, self.kind(SCHEDULER) or "", None)
@@ -243,6 +229,7 @@ class SavedPipeline:
         for name in ("trained_betas", "rescale_betas_zero_snr", "thresholding"):
             if settings.get(name):
                 raise CheckpointError(f"{path} asks for {name}, which cannot be done here.")
+        # One state longer: the clean one.
         states, ends = settings["num_train_timesteps"] + 1, (settings["beta_start"], settings["beta_end"])
         try:
             return settings, Diffuser(states, *ends, SCHEDULES[settings["beta_schedule"]])
@@ -263,10 +250,9 @@ class SavedPipeline:
         return sides.pop()
 
     def classes(self, config: Mapping[str, Any]) -> tuple[tuple[str, ...], int | None]:
-        """Names of the classes of the UNet of that config, and its null class.
+        """Names of the classes of the UNet of that config, and its null class, if it knows one more.
 
-        The list of parts may have them as "id2label", as `DiTPipeline` keeps them; else they are called by their
-        numbers. If the UNet knows one more, that is the null class, for where none is asked for.
+        Names are "id2label" in the list of parts, as `DiTPipeline` has them, or numbers.
 
         Raises:
             CheckpointError: the UNet is told something else, or there are more names, or fewer, than classes.

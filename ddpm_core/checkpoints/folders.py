@@ -32,7 +32,7 @@ def training_of(folder: Path) -> dict[str, Any]:
 
 
 def enlarges(folder: Path) -> bool:
-    """Whether a checkpoint makes pictures of smaller ones, and none of noise; one that cannot be read does not."""
+    """Whether a checkpoint makes pictures of smaller ones, and none of noise; False if it cannot be read."""
     with suppress(CheckpointError):
         return not diffusers_format.is_pipeline(folder) and native.read_config(folder).conditioning is not None
     return False
@@ -42,7 +42,7 @@ def enlarging(checkpoints: Mapping[str, Path], where: str = "here", otherwise: s
     """Names of those of some complete checkpoints, folders by name, that enlarge.
 
     Raises:
-        CheckpointError: there is none `where` one looked; `otherwise` is what one may do but train one.
+        CheckpointError: there is none `where` one looked; `otherwise` is what to do but train one.
     """
     found = [name for name, folder in checkpoints.items() if enlarges(folder)]
     if not found:
@@ -54,7 +54,7 @@ def enlarging(checkpoints: Mapping[str, Path], where: str = "here", otherwise: s
 
 
 def list_checkpoints(root: Path) -> list[str]:
-    """Names of the complete checkpoints in a folder of checkpoints, sorted."""
+    """Names of the complete checkpoints in a folder, sorted."""
     if not Path(root).is_dir():
         return []
     return sorted(folder.name for folder in Path(root).iterdir() if all(file.is_file() for file in files(folder)))

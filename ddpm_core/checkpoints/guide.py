@@ -22,8 +22,8 @@ def put_guide(folder: Path, weaker: Path, scale: float, interval: tuple[int, int
     """Make the denoiser of one checkpoint the guide of another's, for the same latents.
 
     Args:
-        folder: the checkpoint that is guided from now on; its own weights stay as they are.
-        weaker: the checkpoint whose denoiser, smaller or less trained, knows less.
+        folder: the checkpoint that is guided; its own weights stay as they are.
+        weaker: the checkpoint whose denoiser knows less.
         scale, interval: see `autoguidance`.
 
     Raises:

@@ -1,10 +1,8 @@
 """Models on the Hugging Face Hub: fetched into its cache and read from there, and put there.
 
-A model is called "user/name", or "user/name@revision" to pin a branch, a tag or a commit. Where it is fetched from,
-where it is cached and whether the network may be used at all are up to the environment that all users of
-`huggingface_hub` know: HF_ENDPOINT, HF_HOME, HF_TOKEN, HF_HUB_OFFLINE.
-
-Only what a checkpoint is read from is fetched, which is never a pickle, and no more of it than `MOST_BYTES`.
+A model is "user/name", or "user/name@revision" to pin a branch, a tag or a commit. HF_ENDPOINT, HF_HOME, HF_TOKEN and
+HF_HUB_OFFLINE hold as elsewhere. Only what a checkpoint is read from is fetched, never a pickle, and at most
+`MOST_BYTES`.
 """
 
 from __future__ import annotations
@@ -49,8 +47,7 @@ class Repository:
     def of(cls, checkpoint: str | Path, revision: str | None = None) -> Repository | None:
         """The model that is meant by what was given for a checkpoint; None if a folder is.
 
-        A folder that is there always is. One that is not is still meant if it would lie in a folder that is there:
-        "checkpoints/misspelt" is no user's model; "hf://checkpoints/misspelt" says that it is.
+        That is one that is there, or would lie in one that is, unless "hf://" says otherwise.
         """
         found = NAME.fullmatch(Path(checkpoint).as_posix())
         if found is None or Path(checkpoint).exists() or (Path(found["user"]).is_dir() and not found["said"]):
@@ -68,7 +65,7 @@ class Repository:
         local_files_only: bool = False,
         token: str | bool | None = None,
     ) -> Path:
-        """The folder of the cache that holds the model, fetched if it is not there; arguments are `huggingface_hub`'s.
+        """The folder of the cache that holds the model, fetched if need be; arguments are `huggingface_hub`'s.
 
         Raises:
             CheckpointError: there is no such model, it is none of ours or too large, or the Hub cannot be reached.
@@ -135,10 +132,7 @@ class Repository:
 
 
 class HubMixin:
-    """What users of the Hub's libraries expect of a model, by the names and arguments it has there.
-
-    A model has a `load(checkpoint, device)` for folders, and a `folder` that it was loaded from.
-    """
+    """What users of the Hub's libraries expect of a model, by its names there."""
 
     name: str
     folder: Path | None = None
@@ -175,14 +169,14 @@ class HubMixin:
     def save_pretrained(
         self, save_directory: str | Path, *, repo_id: str | None = None, push_to_hub: bool = False, **push: Any
     ) -> str | None:
-        """Copy the checkpoint it was loaded from into a folder, from which `from_pretrained` makes the same model.
+        """Copy the checkpoint it was loaded from into a folder.
 
         Args:
             repo_id, push_to_hub, push: whether to put it on the Hub as well, under which name (the folder's unless
                 given) and how; then the commit's address is returned.
 
         Raises:
-            UserError: it was put together from parts; see `checkpoints.native` for writing those.
+            UserError: it was put together from parts.
             UnwritableError: it cannot be written there.
         """
         save(self._loaded_from(), save_directory)
@@ -215,7 +209,7 @@ class HubMixin:
 
 
 def save(source: Path, folder: str | Path) -> Path:
-    """Copy a checkpoint's files, of either format, into another folder; what a training run noted stays behind.
+    """Copy a checkpoint's files into another folder; what a training run noted stays behind.
 
     Raises:
         UnwritableError: they cannot be written there.
@@ -237,10 +231,8 @@ def push(
 ) -> str:
     """Put a checkpoint's files on the Hub, in a repository made if there is none; returns the commit's address.
 
-    Its card is told what the Hub wants to know of a model, unless it says something of that kind already.
-
     Args:
-        commit: what `huggingface_hub.HfApi.upload_folder` takes: commit_message, revision, create_pr.
+        commit: `huggingface_hub.HfApi.upload_folder`'s commit_message, revision, create_pr.
 
     Raises:
         UserError: the Hub does not take it; the message says why.
@@ -251,6 +243,7 @@ def push(
     api = HfApi(token=token)
     try:
         with TemporaryDirectory(prefix="push-") as folder:
+            # The card is told what the Hub wants to know of a model, unless it says something of that kind already.
             card = save(source, folder) / CARD
             text = card.read_text(encoding="utf-8") if card.is_file() else f"# {repo_id.rpartition('/')[2]}\n"
             card.write_text(text if FRONT_MATTER.match(text) else METADATA + text, encoding="utf-8")
@@ -275,7 +268,6 @@ def _reason(error: BaseException) -> str:
 
 
 def _silent() -> type:
-    """A bar of progress that shows nothing."""
     from huggingface_hub.utils import tqdm
 
     class Silent(tqdm):

@@ -1,8 +1,8 @@
-"""Our own format: config.json, safetensors and a model card.
+"""Our own format: a folder of `config.json` (what to build), safetensors (what to fill it with) and `README.md`, the
+card.
 
-A checkpoint folder holds `config.json` (what to build), `vae.safetensors` and `denoiser.safetensors` (what to fill it
-with) and `README.md` (the model card), and `classifier.safetensors` if one was trained to guide by. Of a codec "pixel",
-`vae.safetensors` holds the latents' statistics alone.
+Weights are `vae`, `denoiser` and, if there are such, `guide` and `classifier`. Of a codec "pixel", `vae.safetensors`
+holds the latents' statistics alone.
 """
 
 from __future__ import annotations
@@ -67,13 +67,7 @@ class ImageConditioning(BaseModel):
 
 @dataclass(frozen=True)
 class Parts:
-    """What a checkpoint folder holds, loaded: the attributes of `pipeline.LatentDiffusion` but for its name.
-
-    Attributes:
-        limit: how far from 0 the clean latents may lie (`guidance.static_thresholding`); None for any distance.
-        framing: "face" if its training pictures show one face each, as `images.faces.find_faces` finds them in photos.
-        defaults, conditioning: see `CheckpointConfig`.
-    """
+    """What a checkpoint folder holds, loaded: attributes of `pipeline.LatentDiffusion` but for its name."""
 
     codec: Codec
     denoiser: Denoiser
@@ -139,7 +133,7 @@ def write_config(folder: Path, config: CheckpointConfig) -> None:
 
 
 def read_config(folder: Path) -> CheckpointConfig:
-    """Read `config.json` of a checkpoint folder.
+    """`config.json` of a checkpoint folder.
 
     Raises:
         CheckpointError: it is missing, no JSON, or says what this version does not know.
@@ -156,10 +150,10 @@ def read_config(folder: Path) -> CheckpointConfig:
 
 
 def write_weights(path: Path, model: nn.Module, finished: int | None = None) -> None:
-    """Write a model's weights: matrices and kernels in half precision, vectors (norms, biases, statistics) in full.
+    """Write a model's weights: matrices and kernels in half precision, vectors in full.
 
     Args:
-        finished: if the run ends with them, how many steps they took; see `finished_after`.
+        finished: if the run ends with them, how many steps they took.
     """
     tensors = {name: t.half() if t.ndim > 1 else t.float() for name, t in model.state_dict().items()}
     write_tensors(path, tensors, None if finished is None else {FINISHED: str(finished)})
@@ -178,7 +172,7 @@ def build(part: type[Part], arguments: dict[str, Any], folder: Path) -> Part:
     """Construct a part from its section of `config.json`.
 
     Raises:
-        CheckpointError: the arguments do not suit this version's constructor.
+        CheckpointError: the arguments do not suit its constructor.
     """
     try:
         return part(**arguments)
@@ -189,10 +183,10 @@ def build(part: type[Part], arguments: dict[str, Any], folder: Path) -> Part:
 
 
 def read_weights(path: Path, model: Network, device: str | torch.device = "cpu") -> Network:
-    """Fill a model with the weights in a file; returns it in fp32 on `device`, in eval mode, channels-last.
+    """Fill a model with the weights in a file; in fp32 on `device`, in eval mode, channels-last.
 
     Raises:
-        CheckpointError: the file is missing, damaged, or holds the weights of a differently built model.
+        CheckpointError: the file is missing, damaged, or of a differently built model.
     """
     tensors, _ = read_tensors(path)
     try:
@@ -206,8 +200,6 @@ def read_weights(path: Path, model: Network, device: str | torch.device = "cpu")
 def refuse_implausible(arguments: Mapping[str, Any], path: Path, *more: Path) -> None:
     """Refuse to build what is larger than anything in its file of weights, before it takes the memory.
 
-    No network has more channels, blocks or classes than its largest tensor is long or its file has tensors.
-
     Args:
         arguments: a network's section of `config.json`.
         path, more: its weights.
@@ -215,6 +207,7 @@ def refuse_implausible(arguments: Mapping[str, Any], path: Path, *more: Path) ->
     Raises:
         CheckpointError: a number is beyond that; or the file is missing or damaged.
     """
+    # No network has more channels, blocks or classes than its largest tensor is long or its file has tensors.
     most = max(SMALL, *(size for file in (path, *more) for size in sizes_in(file)))
     for name, value in arguments.items():
         numbers = value if isinstance(value, list) else [value]
@@ -239,12 +232,12 @@ def load_denoiser(folder: Path, device: str | torch.device = "cpu") -> Denoiser:
 
 
 def load_guide(folder: Path, device: str | torch.device = "cpu") -> Denoiser | None:
-    """The weaker network that guides a checkpoint's denoiser; None if it has none. Raises `CheckpointError`."""
+    """The network that guides a checkpoint's denoiser, if any. Raises `CheckpointError`."""
     return _guide(folder, read_config(folder), device)
 
 
 def load_classifier(folder: Path, device: str | torch.device = "cpu") -> NoisyClassifier | None:
-    """The classifier of noisy latents that a checkpoint is guided by; None if it has none. Raises `CheckpointError`."""
+    """The classifier that a checkpoint is guided by, if any. Raises `CheckpointError`."""
     return _classifier(folder, read_config(folder), device)
 
 

@@ -1,4 +1,4 @@
-"""Tensors larger than memory: rows of a safetensors file, written as they are made and read as they are asked for."""
+"""Tensors larger than memory: rows of a safetensors file, written as they are made, read as they are asked for."""
 
 from __future__ import annotations
 
@@ -24,10 +24,9 @@ NUMPY = {torch.uint8: np.uint8, torch.float32: np.float32}
 
 
 class StoredTensor:
-    """A tensor (N, ...) in a file, of which rows are read by `stored[index]` with a tensor of numbers or a slice.
+    """A tensor (N, ...) in a file, of which `stored[index]` reads rows, by a tensor of numbers or a slice.
 
-    The file is mapped while rows are read and no longer: what was read stays in the system's cache for as long as
-    there is room, and never counts as this process's memory.
+    The file is mapped only while rows are read, and never counts as this process's memory.
     """
 
     def __init__(self, path: Path, dtype: torch.dtype, shape: tuple[int, ...], offset: int):
@@ -41,7 +40,7 @@ class StoredTensor:
         return prod(self.shape) * self.dtype.itemsize
 
     def __getitem__(self, index: Tensor | slice) -> Tensor:
-        """Rows (B, ...) in memory, a copy. Raises `CheckpointError` where the file is gone or cut short."""
+        """Rows (B, ...), a copy. Raises `CheckpointError` where the file is gone or cut short."""
         if not len(self):
             return torch.empty(self.shape, dtype=self.dtype)[index]
         try:
@@ -58,24 +57,23 @@ class StoredTensor:
 
 
 def chunks_of(tensor: Tensor | StoredTensor) -> Iterator[Tensor]:
-    """All of a tensor in order: what is in memory at once."""
+    """All of a tensor in order; what is in memory at once."""
     return tensor.chunks() if isinstance(tensor, StoredTensor) else iter([tensor])
 
 
 def rows_at_once(size: int) -> int:
-    """How many rows of so many bytes are read or moved at once."""
+    """How many rows of `size` bytes are read or moved at once."""
     return max(1, CHUNK // max(1, size))
 
 
 def open_stored(path: Path) -> tuple[dict[str, StoredTensor], dict[str, str]]:
     """The tensors of a safetensors file, none of which is read, and its metadata.
 
-    Its first bytes are the length of the header, the header is JSON, and numbers follow; see safetensors' README.
-
     Raises:
-        CheckpointError: the file is missing or not a whole safetensors file, or has numbers of another kind.
+        CheckpointError: the file is missing or not whole, or has numbers of another kind.
     """
     with reading(path), open(path, "rb") as file:
+        # Its first bytes are the length of the header, the header is JSON, and numbers follow.
         length = int.from_bytes(file.read(8), "little")
         if length > path.stat().st_size:
             raise ValueError("its header is longer than the file")
@@ -125,7 +123,7 @@ class TensorWriter:
         self.file.write(np.ascontiguousarray(rows).data)
 
     def keep(self, name: str, rows: list[int]) -> None:
-        """Keep only some of the rows of the last tensor, in this order, which is rising."""
+        """Keep only some rows of the last tensor, by rising numbers."""
         place = self.places[name]
         for to, row in enumerate(rows):
             if to != row:
@@ -136,7 +134,7 @@ class TensorWriter:
         self.places[name] = place._replace(shape=(len(rows), *place.shape[1:]))
 
     def finish(self, metadata: Mapping[str, str]) -> None:
-        """Write the header, whose room is filled with spaces, and cut the file where its numbers end."""
+        """Write the header, and cut the file where its numbers end."""
         kinds = {dtype: kind for kind, dtype in KINDS.items()}
         entries = {
             name: {"dtype": kinds[place.dtype], "shape": place.shape, "data_offsets": [place.first, place.end]}
@@ -157,7 +155,7 @@ def write_stored(path: Path, needed: int, fill: Callable[[TensorWriter], Mapping
     """Have `fill` write tensors of `needed` bytes and return the metadata; atomically, and in bounded memory.
 
     Raises:
-        UnwritableError: there is less room on the disk, which is said before anything is made, or it fills up.
+        UnwritableError: there is less room on the disk, said before anything is made, or it fills up.
     """
     path.unlink(missing_ok=True)  # what is there is of no use any more, and its room is needed
     refuse_full_disk(path, needed)
@@ -171,7 +169,7 @@ def write_stored(path: Path, needed: int, fill: Callable[[TensorWriter], Mapping
 
 
 def refuse_full_disk(path: Path, needed: int) -> None:
-    """Raises `UnwritableError` if a file that is not there yet, of so many bytes, has no room."""
+    """Raises `UnwritableError` if a new file of so many bytes has no room."""
     if not needed:
         return
     folder = next(parent for parent in path.absolute().parents if parent.is_dir())

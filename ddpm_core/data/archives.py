@@ -27,12 +27,11 @@ DAMAGE = (OSError, EOFError, ValueError, RuntimeError, zlib.error, lzma.LZMAErro
 
 
 def is_archive(path: Path) -> bool:
-    """Whether a file is an archive, by its name."""
     return path.name.lower().endswith(ZIPS + TARS)
 
 
 def members(path: Path, needed: Collection[str] = ()) -> tuple[dict[str, Member], int]:
-    """The files in an archive by their names in it, without a slash in front, and how many links are left out.
+    """The files in an archive by their names, without a slash in front, and how many links are left out.
 
     Args:
         needed: suffixes of the files that have to be readable.
@@ -69,12 +68,7 @@ def _in_zip(path: Path, needed: Collection[str]) -> tuple[list[Member], int]:
 
 
 def _in_tar(path: Path, needed: Collection[str]) -> tuple[list[Member], int]:
-    """The same for a `.tar`, compressed or not.
-
-    A compressed one is a single stream: seeking forwards decompresses what lies between, seeking backwards begins
-    again.
-    So members cost one pass together in the order of their places, else up to one each.
-    """
+    """The same for a `.tar`; seeking back in a compressed one begins anew, so places in order cost one pass."""
     archive = tarfile.open(path)  # noqa: SIM115
 
     def content(file: tarfile.TarInfo) -> bytes:

@@ -1,7 +1,6 @@
 """Pictures in a `.npz` in MNIST's layout, as Keras hands it out: `x_train`, `y_train`, `x_test`, `y_test`.
 
-All spellings of it that mean one thing only are read: a channel written out or left out, first or last, and labels as
-numbers or names, in a column or not.
+Channels may be left out, first or last, and labels numbers or names, in a column or not.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ CHANNELS = (1, 3)  # of grey pictures and of those in colour
 
 
 class Arrays(NamedTuple):
-    """The pictures of a `.npz` in order, each one's class (empty without), and whether it is of the test part.
+    """The pictures of a `.npz`, each one's class (empty without), and whether it is of the test part.
 
     `held_out` is None without a test part; `unused` names further arrays.
     """
@@ -76,7 +75,6 @@ def _pixels(path: Path, name: str, pixels: np.ndarray | None, names: list[str]) 
 
 
 def _labels(path: Path, name: str, labels: np.ndarray | None, count: int) -> Iterator[str]:
-    """The class of each picture, in words."""
     if labels is None:
         return iter([""] * count)
     wrong = f"{path} is not in MNIST's layout: {name} has to be one number or name per picture"
@@ -96,7 +94,7 @@ def _labels(path: Path, name: str, labels: np.ndarray | None, count: int) -> Ite
 
 
 def _padded(pixels: np.ndarray) -> np.ndarray:
-    """(N, H, W, ...) with its edges continued until both sides are multiples of `MULTIPLE`."""
+    """(N, H, W, ...), edges continued until both sides are multiples of `MULTIPLE`."""
     short = [-side % MULTIPLE for side in pixels.shape[1:3]]
     border = [(missing // 2, missing - missing // 2) for missing in short]
     return np.pad(pixels, [(0, 0), *border, *[(0, 0)] * (pixels.ndim - 3)], mode="edge")

@@ -1,7 +1,7 @@
 """The pictures of a folder or an archive, each with what the tables beside them say of it.
 
-Two tables are known: `labels.csv`, one for all, and `metadata.jsonl` as Hugging Face's imagefolder has it, one in any
-folder, of the pictures from there on. Where both speak of a picture, each adds what the other leaves out.
+Tables are `labels.csv`, one for all, and `metadata.jsonl` as in Hugging Face's imagefolder, for its own folder and
+those below. Where both speak of a picture, each adds what the other leaves out.
 """
 
 from __future__ import annotations
@@ -28,11 +28,8 @@ class Entry:
 
 @dataclass
 class Found:
-    """Pictures with what is known of them.
-
-    Attributes:
-        columns: of their tables, or None.
-        notes: see `DataSet`; those of a table that is not used tell why its columns are not there.
+    """Pictures with what is known of them; `columns` are those of their tables, or None, `notes` and `unused` as in
+    `DataSet`.
     """
 
     entries: list[Entry]
@@ -83,14 +80,11 @@ def _inside(
     described: Sequence[PurePosixPath],
     at: str,
 ) -> Labels:
-    """What one table says of the pictures from its folder on; `at` is where a reader finds it.
-
-    A `metadata.jsonl` leaves those of deeper folders that have their own to that one.
-    """
+    """What one table says of the pictures from its folder on; `at` is where a reader finds it."""
     home = name.parent
     mine = [picture.relative_to(home) for picture in pictures if picture.is_relative_to(home)]
     title = LABELS
-    if name in described:
+    if name in described:  # it leaves pictures of deeper folders that have their own to that one
         deeper = {other.parent for other in described if other.parent != home and other.is_relative_to(home)}
         mine = [picture for picture in mine if deeper.isdisjoint((home / picture).parents)]
         title = str(name)
@@ -122,7 +116,7 @@ def _read(content: bytes, at: str) -> Table:
 
 
 def _merged(found: Sequence[Labels]) -> Labels:
-    """All tables as one: columns of those that name pictures, and of two words on one thing those of the first."""
+    """All tables as one: columns of those that name pictures, and of two words on one thing the first."""
     used = [labels for labels in found if labels.columns is not None]
     rows: dict[PurePosixPath, Row] = {}
     for labels in used:

@@ -1,8 +1,7 @@
 """What there is to train on: the pictures of a folder or an archive, what is held out, their classes and captions.
 
-Four shapes are read: a folder; a `.zip` or `.tar` of one; parquet, a file or a folder of them, as Hugging Face
-`datasets` writes it; and a `.npz` in MNIST's layout (`x_train`, `y_train`, `x_test`, `y_test`). Nothing is unpacked to
-disk. Names and tables are read, pictures themselves only in a `.npz`.
+Read are a folder; a `.zip` or `.tar` of one; parquet as Hugging Face `datasets` writes it; and a `.npz` in MNIST's
+layout. Pictures themselves are read only in a `.npz`, and nothing is unpacked to disk.
 """
 
 from __future__ import annotations
@@ -46,10 +45,9 @@ class DataSet:
         sources: by part, where each picture is read from.
         labels: by part, the number of each picture's class, `len(classes)` where unknown.
         classes: their names; empty if the pictures have none.
-        captions: by part, what each picture shows in words, "" where nothing is said; None if no picture has any.
-        rows: by part, all that the tables say of each picture, by column; empty for a `.npz`.
-        columns: the columns of these tables.
-        unused: what is there besides, counted by suffix: "30 .heic, 1 .txt".
+        captions: by part, words for each picture, "" where nothing is said; None if no picture has any.
+        rows, columns: by part, all that the tables say of each picture, by column; empty for a `.npz`.
+        unused: what is there besides, counted by suffix.
         notes: sentences on what a table says and pictures do not, and on what is not used.
     """
 
@@ -64,25 +62,18 @@ class DataSet:
 
 
 def find(data: Path, classes: str = AUTO, fraction: float = HELD_OUT_FRACTION) -> DataSet:
-    """The pictures of a folder or archive, sorted by name.
+    """The pictures of a folder or archive, sorted by name, with what `entries` knows of them.
 
-    Hidden files and folders (names that begin with a dot), what systems keep there and what training wrote do not count
-    (see `listing`), nor do linked folders; parquet files count in a folder without pictures.
-
-    What is known of them is in `labels.csv`, in the folder or the one above it, and in `metadata.jsonl` (see
-    `entries`); captions are in a column `caption` or `text`, in parquet too.
     Held out is what a table gives the `split` "val" or "test"; without such a column, what lies in a folder `val` or
-    `test` beside a folder `train`, parquet files named so, or the test part of a `.npz`; without these, a `fraction`
-    of the pictures, evenly spread: at 0.05 every twentieth, none of fewer than twenty.
-    A table that names none of the pictures counts as none, and one of the notes says so.
+    `test` beside a folder `train`, parquet files named so, or the test part of a `.npz`; without these, a `fraction` of
+    the pictures, evenly spread: at 0.05 every twentieth. Captions are in a column `caption` or `text`.
 
     Args:
-        classes: what tells a picture's class: "folder" for the folder it lies in, another word for the column of
-            `labels.csv` of that name, "none" for nothing. "auto" takes a column `class` or `label`, or the folders if
-            there is no table and all pictures lie in folders, one deep (or in `train/<class>/`). Parquet has its
-            own columns; "auto" takes any that is the only one of classes. A `.npz` has its own classes: "auto" or
+        classes: "folder" for the folder a picture lies in, another word for the column of that name, "none" for
+            nothing. "auto" takes a column `class` or `label`, or of parquet the only one of classes, or the folders if
+            there is no table and all pictures lie one deep (or in `train/<class>/`). A `.npz` has its own: "auto" or
             "none".
-        fraction: 0 to 1, of the pictures, held out where the data does not say which.
+        fraction: 0 to 1, held out where the data does not say which.
 
     Raises:
         PictureError: no such data, no picture in it, none left to train on, no such classes, or a table that cannot be
@@ -130,7 +121,7 @@ def find(data: Path, classes: str = AUTO, fraction: float = HELD_OUT_FRACTION) -
 
 
 def _unused(counted: str) -> str:
-    """A sentence on what is there and not used; empty if nothing is."""
+    """A sentence on what is there and not used."""
     if not counted:
         return ""
     advice = [sentence for kind, sentence in ADVICE.items() if re.search(rf"\d {re.escape(kind)}\b", counted)]
@@ -138,7 +129,7 @@ def _unused(counted: str) -> str:
 
 
 def _in_parquet(files: Sequence[Path], classes: str) -> tuple[Found, str]:
-    """The same for parquet files, and the column that is the class; each row counts as a file of its part."""
+    """The same for parquet files, and the column that is the class."""
     found = parquet.Parquet(files)
     if classes == FOLDER:
         raise PictureError(
@@ -157,13 +148,12 @@ def _in_parquet(files: Sequence[Path], classes: str) -> tuple[Found, str]:
 
 
 def _split_of(path: PurePath) -> str:
-    """The part of the data that a parquet file is of, as `train-00000-of-00002` and `train/0000` say; else empty."""
+    """The part that a parquet file is of, as `train-00000-of-00002` and `train/0000` say; else empty."""
     words = (re.split(r"[-_.]", path.name.lower())[0], path.parent.name.lower())
     return next((word for word in words if word in TRAINED | HELD_OUT), "")
 
 
 def _tops(entries: Sequence[Entry]) -> set[str]:
-    """The top folders, in small letters."""
     return {entry.name.parts[0].lower() for entry in entries if len(entry.name.parts) > 1}
 
 
@@ -199,13 +189,13 @@ def _held_out(entries: Sequence[Entry], columns: list[str] | None, fraction: flo
 
 
 def _evenly(count: int, fraction: float) -> list[bool]:
-    """Which of `count` pictures make up a fraction of them: each that brings the number due to a whole one more."""
+    """Which of `count` pictures make up a fraction: each that brings the number due to a whole one more."""
     exact = Fraction(str(fraction))  # as it is written: in binary, 0.05 is no twentieth
     return [int(exact * (number + 1)) > int(exact * number) for number in range(count)]
 
 
 def _classes(data: Path, found: Found, how: str) -> list[str]:
-    """The name of each picture's class, empty where it is not known."""
+    """The name of each picture's class, empty where unknown."""
     entries, columns = found.entries, found.columns
     if how == AUTO:
         inside = {len(entry.name.parts) for entry in entries} == {3 if _has_splits(entries) else 2}

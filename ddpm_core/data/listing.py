@@ -1,6 +1,4 @@
-"""What lies in a folder or an archive: the files that are somebody's, and a count of those that nobody reads.
-
-Left out are hidden files, what systems keep beside pictures (thumbnails, trash), and the checkpoints that training
+"""What lies in a folder or an archive, but for hidden files, what systems keep there, and the checkpoints that training
 writes: a model must not learn from its own samples.
 """
 
@@ -33,13 +31,12 @@ KINDS = 6  # of files that are named in a line
 
 @dataclass
 class Listing:
-    """The files of a folder or archive by their paths in it, and how many others there are, by kind."""
+    """The files of a folder or archive by their paths in it, and counts of the others, by kind."""
 
     files: dict[PurePosixPath, Source]
     others: Counter[str] = field(default_factory=Counter)
 
     def of(self, suffixes: Collection[str]) -> list[PurePosixPath]:
-        """The files of these kinds, sorted."""
         return sorted(name for name in self.files if name.suffix.lower() in suffixes)
 
     def content(self, name: PurePosixPath) -> bytes:
@@ -48,7 +45,7 @@ class Listing:
         return file.read() if isinstance(file, Member) else read_file(Path(str(file)))
 
     def unused(self, used: Iterable[PurePosixPath]) -> str:
-        """How many there are besides those used, by suffix: "30 .heic, 1 .txt"; empty if none."""
+        """How many there are besides those used, by suffix: "30 .heic, 1 .txt"."""
         kinds = Counter(_kind(name) for name in self.files.keys() - set(used)) + self.others
         words = [
             f"{count:,} {_plural(kind, count)}" for kind, count in sorted(kinds.items(), key=lambda k: (-k[1], k[0]))
@@ -98,7 +95,7 @@ def of_archive(path: Path) -> Listing:
 
 
 def is_shown(components: Iterable[str]) -> bool:
-    """Whether nothing on a path is hidden or a system's own: thumbnails, trash, what macOS adds."""
+    """Whether nothing on a path is hidden or a system's own."""
     for component in components:
         name = component.casefold()
         if name.startswith(".") or name in SYSTEM or name.endswith(SYSTEM_ENDS):

@@ -1,7 +1,6 @@
 """Pictures as squares, all of them, before the first training step: what a step needs is a row of one array.
 
-The price is three bytes a pixel, which is asked about before anything is read: of memory, or, where the caller has a
-`Room` in a file, of the disk.
+They take three bytes a pixel, asked for before anything is read: of memory, or, with a `Room` in a file, of the disk.
 """
 
 from __future__ import annotations
@@ -33,11 +32,7 @@ AHEAD = 4  # files per thread that are on their way; they come back as squares, 
 
 
 def find_pictures(data: Path, fraction: float = HELD_OUT_FRACTION) -> dict[str, list[Source]]:
-    """The pictures of a folder or archive, split into "train" and "val" by `find`.
-
-    Raises:
-        PictureError: no such data, or no picture in it.
-    """
+    """The pictures of a folder or archive, split into "train" and "val" by `find`, and its errors."""
     return find(data, NONE, fraction).sources
 
 
@@ -63,15 +58,11 @@ class Room(Protocol):
         """Keep those (views, 3, size, size) of a file, by its number."""
 
     def kept(self, usable: list[int]) -> Tensor:
-        """All of the files with these numbers, which rise, (N * views, 3, size, size) uint8."""
+        """All of the files with these numbers, rising, (N * views, 3, size, size) uint8."""
 
 
 class InMemory:
-    """Room for the squares of so many files.
-
-    Raises:
-        PictureError: there is not enough memory for all.
-    """
+    """A `Room` in memory. Raises `PictureError` if there is not enough of it for all."""
 
     def __init__(self, files: int, size: int, views: int):
         needed, available = memory_for(files, size, views), available_memory()
@@ -96,9 +87,7 @@ class InMemory:
 class PictureSet:
     """Pictures: `pixels` (N, 3, size, size) uint8, and the files that could not be used.
 
-    In memory; of a training run with many, `pixels` is a `StoredTensor`, whose rows are read by the same index.
-
-    `labels` (N,) are classes by number and `captions` N of them, see `find.DataSet`; None without.
+    `pixels` may be a `StoredTensor`. `labels` (N,) are classes by number and `captions` N of them; None without.
     """
 
     pixels: Tensor
@@ -110,12 +99,12 @@ class PictureSet:
         return len(self.pixels)
 
     def batch(self, index: Tensor, flip: Tensor | None = None) -> Tensor:
-        """(B, 3, size, size) in [-1, 1] of the pictures numbered `index`, mirrored where `flip` (B,) is True."""
+        """(B, 3, size, size) in [-1, 1] of the pictures numbered `index`, mirrored where `flip` (B,)."""
         image = self.pixels[index].float() / 127.5 - 1
         return image if flip is None else torch.where(flip[:, None, None, None], image.flip(3), image)
 
     def batches(self, size: int) -> Iterator[Tensor]:
-        """All pictures in order, `size` at a time, as (B, 3, size, size) in [-1, 1]."""
+        """All pictures in order, `size` at a time."""
         for start in range(0, len(self), size):
             yield self.batch(torch.arange(start, min(start + size, len(self))))
 
@@ -132,17 +121,15 @@ def load_pictures(
     threads: int = THREADS,
     room: Room | None = None,
 ) -> PictureSet:
-    """Read files as squares of `size` pixels (centre crop, Lanczos); what cannot be used is left out and listed.
+    """Read files as squares of `size` pixels (centre crop, Lanczos), the same with any number of threads.
 
-    Left out are files that are no whole picture and pictures that would have to be enlarged more than `ENLARGED` times.
-    Several threads decode; what comes out does not depend on how many.
+    Left out and listed are files that are no whole picture and pictures to be enlarged more than `ENLARGED` times.
 
     Args:
         views: copies of each picture; the first is the whole centre square, others random squares of it, up to `zoom`
-            (a fraction of its side) smaller. Resampled from the original pixels.
-        seed: of the random squares, which belong to a file's number, whatever became of those before it.
-        labels: the number of each file's class, if there are classes.
-        captions: what each file shows in words, if there are any.
+            (a fraction of its side) smaller.
+        seed: of the random squares, which belong to a file's number.
+        labels, captions: each file's class and words, if any.
         watch: may wrap the files to show progress.
         room: where squares are put; in memory unless told.
 
@@ -178,7 +165,7 @@ def assembled(
     labels: Sequence[int] | None = None,
     captions: Sequence[str] | None = None,
 ) -> PictureSet:
-    """The set of squares that were made of files, all but those `unusable`, by number and why; see `load_pictures`.
+    """The set of squares of all files but those `unusable`, by number and why; see `load_pictures`.
 
     Raises:
         NoPictures: not one file could be used.
@@ -196,7 +183,7 @@ def assembled(
 
 
 def memory_for(files: int, size: int, views: int = 1) -> int:
-    """Bytes that `load_pictures` fills, in memory or wherever its room is."""
+    """Bytes that `load_pictures` fills, in memory or its room."""
     return files * views * 3 * size**2
 
 

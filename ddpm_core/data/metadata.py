@@ -1,4 +1,4 @@
-"""`metadata.jsonl` as Hugging Face's imagefolder has it: an object a line, with `file_name` and words about it."""
+"""`metadata.jsonl` as in Hugging Face's imagefolder: an object a line, with `file_name` and words about it."""
 
 from __future__ import annotations
 
@@ -14,9 +14,8 @@ METADATA = "metadata.jsonl"
 
 
 def read(content: bytes, name: str) -> Table:
-    """The lines as rows of a table; lists and objects inside a line (boxes, points) are passed over.
-
-    A file that is one list of objects is read as well. `name` is what a sentence calls it.
+    """The lines, or one list of objects, as rows of a table called `name` in errors; lists and objects inside are
+    passed over.
 
     Raises:
         PictureError: a line is no JSON object.

@@ -1,7 +1,5 @@
-"""Pictures in parquet files as Hugging Face `datasets` writes them; needs that library, and so pyarrow.
-
-The library says what the columns mean. It would copy all pictures into its cache first; here they are read from where
-they are, one group of rows at a time.
+"""Pictures in parquet files as Hugging Face `datasets` writes them, read from there, one group of rows at a time; needs
+that library, which says what the columns mean, and so pyarrow.
 """
 
 from __future__ import annotations
@@ -22,8 +20,7 @@ class Parquet:
 
     Attributes:
         rows: how many each file has.
-        columns: those that may tell a picture's class.
-        named: those of them that are nothing but classes.
+        columns: those that may tell a picture's class; `named`, those that are nothing but classes.
 
     Raises:
         PictureError: `datasets` is not installed, a file is damaged or has other columns, or none is of pictures.
@@ -60,7 +57,6 @@ class Parquet:
         self.picture = pictures[0]
 
     def members(self) -> list[Member]:
-        """The picture of each row."""
         found: list[Member] = []
         for number, path in enumerate(self.files):
             with self._open(path) as file:
@@ -72,7 +68,7 @@ class Parquet:
         return found
 
     def words(self, column: str) -> list[str]:
-        """What one of `columns` says in each row, classes by name; empty where it says nothing."""
+        """What one of `columns` says in each row, classes by name."""
         values: list[Any] = []
         for path in self.files:
             with self._open(path) as file:

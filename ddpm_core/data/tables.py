@@ -1,8 +1,7 @@
 """`labels.csv`, as people write it: what it says of which picture.
 
-Spreadsheets, editors and scripts have their own separators, encodings and ways to spell a path. What has one reading is
-read; what is left over is counted, for a row that names no picture is mostly a mistake, and one that holds a picture
-out would otherwise do nothing, in silence.
+What has one reading is read, in any separator, encoding and spelling of a path; what is left over is counted, for a row
+that names no picture is mostly a mistake.
 """
 
 from __future__ import annotations
@@ -47,7 +46,7 @@ V = TypeVar("V")
 
 @dataclass
 class Table:
-    """A table as it was read: the names of its columns, and its rows by them. Words are NFC, without spaces around."""
+    """A table as it was read; words are NFC, without spaces around."""
 
     columns: list[str]
     rows: list[dict[str, str]]
@@ -57,7 +56,7 @@ class Table:
 class Labels:
     """What a table says of pictures: a row for each that it names, and in sentences what did not fit.
 
-    `columns` is None if it names none: it then counts as no table.
+    `columns` is None if it names none.
     """
 
     columns: list[str] | None
@@ -66,13 +65,12 @@ class Labels:
 
 
 def column_named(columns: Iterable[str], name: str) -> str | None:
-    """The column of that name, whatever the case of its letters."""
+    """The column of that name, whatever the case."""
     columns = list(columns)
     return name if name in columns else next((c for c in columns if c.casefold() == name.casefold()), None)
 
 
 def is_held_out(row: Row, columns: Iterable[str]) -> bool:
-    """Whether a row holds its picture out."""
     return _split(row, column_named(columns, SPLIT)) in HELD_OUT_VALUES
 
 
@@ -81,7 +79,7 @@ def _split(row: Row, column: str | None) -> str:
 
 
 def read(content: bytes, name: str) -> Table:
-    """A table of any usual separator and encoding; `name` is what a sentence calls it.
+    """A table of any usual separator and encoding, called `name` in errors.
 
     Raises:
         PictureError: a quote is opened and not closed.
@@ -97,7 +95,7 @@ def read(content: bytes, name: str) -> Table:
 
 
 def decoded(content: bytes) -> str:
-    """The text of a file in UTF-8, UTF-16, Windows' code page or Latin-1, whichever it is."""
+    """The text of a file in UTF-8, UTF-16, Windows' code page or Latin-1."""
     if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         return content.decode("utf-16", errors="replace")
     if b"\0" in content[:64]:
@@ -111,7 +109,7 @@ def decoded(content: bytes) -> str:
 
 
 def _separator(text: str) -> str:
-    """That of the first line: the one under which it has a column of files, or else the most columns."""
+    """That of the first line: under which it has a column of files, or else the most columns."""
     first = next((line for line in text.splitlines() if line.strip()), "")
 
     def likely(separator: str) -> tuple[bool, int]:
@@ -122,7 +120,6 @@ def _separator(text: str) -> str:
 
 
 def _rows(text: str, separator: str, name: str) -> list[list[str]]:
-    """The lines that are not empty."""
     for strict in (True, False):
         reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, skipinitialspace=True, strict=strict)
         rows, begun = [], 1
@@ -143,11 +140,11 @@ def match(table: Table, pictures: Sequence[PurePosixPath], name: str, above: str
 
     Args:
         name: what a sentence calls the table.
-        above: the folder of all pictures, for a table outside of it, which may be about other things: it has to name
-            them from there on, and what it says of others does not matter.
+        above: the folder of all pictures, for a table outside of it, which has to name them from there on and may name
+            others.
 
     Raises:
-        PictureError: it has no header, or holds pictures out and none of those that there are is among them.
+        PictureError: it has no header, or holds pictures out and names none that are here.
     """
     above = _key(above)
     if set(_paired(table.columns, pictures, (_as_it_is, str.casefold))):
@@ -219,13 +216,12 @@ def _labels(
 
 
 def _some(names: Sequence[str]) -> str:
-    """The first of them, on one line."""
     names = [ascii(name)[1:-1] if not name.isprintable() else name for name in names[:3]] + ["..."] * (len(names) > 3)
     return ", ".join(name if len(name) < 80 else f"{name[:80]}..." for name in names)
 
 
 def _key(name: str) -> str:
-    """A path as it is compared: composed letters, forward slashes, nothing that leads nowhere."""
+    """A path as it is compared: NFC, forward slashes, normalised."""
     name = unicodedata.normalize("NFC", name).strip().replace("\\", "/")
     return posixpath.normpath(name) if name else ""
 
@@ -235,7 +231,7 @@ def _as_it_is(key: str) -> str:
 
 
 def _bare(key: str) -> str:
-    """Without the suffix of a picture, which tables often leave out or, after a conversion, have wrong."""
+    """Without the suffix of a picture, which tables often leave out or have wrong."""
     stem, suffix = posixpath.splitext(key)
     return (stem if suffix.casefold() in SUFFIXES else key).casefold()
 
@@ -258,10 +254,7 @@ def _paired(
 
 
 def _paired_by_ends(named: Sequence[str], pictures: Sequence[PurePosixPath]) -> dict[str, PurePosixPath]:
-    """The same where the two begin in different folders, say on another machine, or one has none.
-
-    The same is cut off all names, so that none finds a picture by chance.
-    """
+    """The same where the two begin in different folders, say on another machine, or one has none."""
     for form in FORMS[1:]:
         ends = _only((end, picture) for picture in pictures for end in _ends(form(_key(str(picture)))))
         by_cut: dict[str, list[tuple[PurePosixPath, str]]] = defaultdict(list)
@@ -269,20 +262,20 @@ def _paired_by_ends(named: Sequence[str], pictures: Sequence[PurePosixPath]) -> 
             end = next((end for end in _ends(form(key)) if end in ends), None)
             if end is not None:
                 by_cut[form(key)[: -len(end)]].append((ends[end], key))
-        if by_cut:
+        if by_cut:  # the same is cut off all names, so that none finds a picture by chance
             most = max(by_cut.values(), key=len)
             return {key: picture for picture, key in _only(most).items()}
     return {}
 
 
 def _ends(key: str) -> list[str]:
-    """A path and what is left of it when it loses its first folders, longest first."""
+    """A path and what is left when it loses its first folders, longest first."""
     parts = key.split("/")
     return ["/".join(parts[first:]) for first in range(len(parts))]
 
 
 def _only(pairs: Iterable[tuple[K, V]]) -> dict[K, V]:
-    """What belongs to each key, of those that have one thing alone."""
+    """What belongs to each key that has one thing alone."""
     found: dict[K, set[V]] = defaultdict(set)
     for key, value in pairs:
         found[key].add(value)
