@@ -27,6 +27,7 @@ DAMAGE = (OSError, EOFError, ValueError, RuntimeError, zlib.error, lzma.LZMAErro
 
 
 def is_archive(path: Path) -> bool:
+    """Whether a file is an archive, by its name."""
     return path.name.lower().endswith(ZIPS + TARS)
 
 

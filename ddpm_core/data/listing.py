@@ -37,6 +37,7 @@ class Listing:
     others: Counter[str] = field(default_factory=Counter)
 
     def of(self, suffixes: Collection[str]) -> list[PurePosixPath]:
+        """The files of these kinds, sorted."""
         return sorted(name for name in self.files if name.suffix.lower() in suffixes)
 
     def content(self, name: PurePosixPath) -> bytes:

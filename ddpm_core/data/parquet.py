@@ -57,6 +57,7 @@ class Parquet:
         self.picture = pictures[0]
 
     def members(self) -> list[Member]:
+        """The picture of each row."""
         found: list[Member] = []
         for number, path in enumerate(self.files):
             with self._open(path) as file:

@@ -71,6 +71,7 @@ def column_named(columns: Iterable[str], name: str) -> str | None:
 
 
 def is_held_out(row: Row, columns: Iterable[str]) -> bool:
+    """Whether a row holds its picture out."""
     return _split(row, column_named(columns, SPLIT)) in HELD_OUT_VALUES
 
 

@@ -18,6 +18,7 @@ Constraint = Callable[[Tensor, int], Tensor]  # constrain(latent (B, C, h, w), t
 
 
 def unconstrained(latent: Tensor, t: int) -> Tensor:
+    """The constraint that asks for nothing."""
     return latent
 
 

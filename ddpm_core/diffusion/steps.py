@@ -62,6 +62,7 @@ class StepContext:
     history: deque[State]
 
     def alpha_bars(self) -> tuple[float, float]:
+        """alpha_bar at t and at s."""
         return self.diffuser.alpha_bar[self.t].item(), self.diffuser.alpha_bar[self.s].item()
 
 

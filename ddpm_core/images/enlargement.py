@@ -33,6 +33,7 @@ class Enlargement:
 
     @classmethod
     def of(cls, upload: Image.Image, factor: int, side: int, multiple: int = 1) -> Enlargement:
+        """That of an upload in any colours. Raises `UserError` if it is too large."""
         picture = as_rgb(upload)
         cls.refuse_too_large(*picture.size, side)
         return cls(picture, factor, side, multiple)

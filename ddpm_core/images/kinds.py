@@ -23,6 +23,7 @@ class Kind(NamedTuple):
     suffix: str = ""
 
     def sentence(self, file: str) -> str:
+        """What to say of a file of this kind."""
         return f"{file} is not a picture that can be read, but {self.name}; {self.advice}."
 
 

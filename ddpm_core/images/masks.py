@@ -148,6 +148,7 @@ def ellipse(x: float, y: float, across: float, down: float) -> MaskOf:
 
 
 def outside(mask: MaskOf) -> MaskOf:
+    """Everything that a mask leaves out."""
     return lambda width, height, box: ~mask(width, height, box)
 
 

@@ -114,6 +114,7 @@ class GreyCodec(Codec):
         super().__init__(1, 1)
 
     def means(self, image: Tensor) -> Tensor:
+        """(B, 1, H, W), the brightness of the pixels."""
         return (image * image.new_tensor([0.299, 0.587, 0.114])[:, None, None]).sum(1, keepdim=True)  # (B, 1, H, W)
 
     def restored(self, latent: Tensor) -> Tensor:

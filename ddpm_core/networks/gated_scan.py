@@ -30,6 +30,7 @@ class ScanPaths:
 
     @classmethod
     def of(cls, permutation: Tensor) -> ScanPaths:
+        """The paths that visit cells in this order, (8, cells)."""
         return cls(permutation, permutation.argsort(1))
 
     def to(self, device: torch.device) -> ScanPaths:

@@ -28,6 +28,8 @@ class ChannelNorm(nn.LayerNorm):
 
 
 class NormSiLU(ChannelNorm):
+    """`ChannelNorm`, then a scale and shift if given, then SiLU."""
+
     def forward(self, x: Tensor, modulation: Tensor | None = None) -> Tensor:
         """(B, C, H, W); `modulation` (B, 2C, 1, 1) holds C scales, less 1, and C shifts."""
         x = super().forward(x)

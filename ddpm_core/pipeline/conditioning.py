@@ -95,6 +95,7 @@ class ConditionalModel:
         return model
 
     def wrapped(self, predict: Predictor) -> Predictor:
+        """A predictor with all `wrappers` around it."""
         for wrapper in self.wrappers:
             predict = wrapper(predict)
         return predict

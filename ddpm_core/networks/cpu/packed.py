@@ -32,6 +32,7 @@ class PackedConv2d(nn.Module):
         return convolve(x, self.packed_for(x), *self.how, "none", [], "")
 
     def packed_for(self, x: Tensor) -> Tensor:
+        """The weights in the order for maps of the size of `x`."""
         size = x.shape[2:]
         weight = self.packed.get(size)
         if weight is None:
