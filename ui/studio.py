@@ -53,7 +53,7 @@ def main(
     from ui.errors import forgive_leaving
     from ui.models import Shelf
     from ui.page import build, launch_settings
-    from ui.serving.ending import block_until_told, leave
+    from ui.serving.ending import leave, serve_until
     from ui.serving.limits import limit_pixels
     from ui.serving.line import line_of
     from ui.serving.metrics import log_to_stderr
@@ -75,9 +75,9 @@ def main(
     limit_pixels()
     log_to_stderr()
     os.environ["FORWARDED_ALLOW_IPS"] = settings.trust_proxy  # what uvicorn goes by
-    told = threading.Event()
+    stop = threading.Event()
     # What is being trained is saved, and what is being made is finished; whoever says it twice does not want to wait.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit() if told.is_set() else told.set())
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit() if stop.is_set() else stop.set())
     try:
         page.launch(
             server_name=host, server_port=port, share=share, prevent_thread_lock=True, auth=visitors,
@@ -96,7 +96,7 @@ def main(
         line = line_of(page)
         compiled = partial(_wait_for, compiling)
         line.pace.begin(*line.metrics.warmed_up(shelf.load(shelf.first), compiled=compiled))
-        block_until_told(page, told, settings.grace)
+        serve_until(page, stop, settings.grace)
     leave()
 
 

@@ -18,10 +18,10 @@ log = logging.getLogger(__name__)
 
 
 class Page(gr.Blocks):
-    """Gradio's page, which tells a caller whose values it cannot take what is wrong.
+    """Gradio's page, which tells callers what is wrong with what they sent.
 
     Attributes:
-        for_programs: what holds the components of the API, which nobody sees; None if there is none.
+        for_programs: what holds the API's components, which nobody sees; None if there is none.
     """
 
     for_programs: gr.Column | None = None
@@ -29,18 +29,17 @@ class Page(gr.Blocks):
     def get_config_file(self) -> Any:
         """What the page is made of: to programs all of it, to browsers what can be seen.
 
-        Gradio builds whatever it is told of as the page opens, in a time that grows faster than the number of
-        components; a third of ours are the API's. That the endpoints are there is told to browsers, too, for
-        "Use via API".
+        Gradio's time to build whatever it is told of grows faster than the number of components, a third of which are
+        the API's. Browsers are still told of the endpoints, for "Use via API".
         """
         config: Any = super().get_config_file()
-        seen = config["page"].get("")
-        if self.for_programs is None or seen is None:
+        main = config["page"].get("")
+        if self.for_programs is None or main is None:
             return config
-        branches = seen["layout"]["children"]
+        branches = main["layout"]["children"]
         unseen = {id for branch in branches if branch["id"] == self.for_programs._id for id in _ids(branch)}
-        seen["layout"]["children"] = [branch for branch in branches if branch["id"] not in unseen]
-        seen["components"] = [id for id in seen["components"] if id not in unseen]
+        main["layout"]["children"] = [branch for branch in branches if branch["id"] not in unseen]
+        main["components"] = [id for id in main["components"] if id not in unseen]
         return config
 
     async def preprocess_data(
@@ -49,7 +48,7 @@ class Page(gr.Blocks):
         """Values for a handler, made from what was sent.
 
         Raises:
-            Problem: they are too many or too few, or of other kinds.
+            Problem: they are too many, too few, or of other kinds.
         """
         if len(inputs) == len(block_fn.inputs):
             pairs = zip(block_fn.inputs, inputs, strict=True)
@@ -63,15 +62,15 @@ class Page(gr.Blocks):
             raise Problem(NOT_TAKEN) from None
 
     async def postprocess_data(self, *arguments: Any, **named: Any) -> Any:
-        """What a handler answers, as the page takes it: texts that come with an update in the visitor's language."""
+        """What a handler answers, texts that come with an update in the visitor's language."""
         answer = await super().postprocess_data(*arguments, **named)
         return [translated(each) for each in answer]
 
     async def process_api(self, block_fn: Any, *arguments: Any, **named: Any) -> Any:
-        """What a handler answers, made into what the page shows.
+        """What a handler answers, as the page shows it.
 
         Raises:
-            Problem: it is none that runs here, or something failed that handlers do not tell of themselves.
+            Problem: no such handler runs here, or something failed that it does not tell of itself.
         """
         if isinstance(block_fn, int):
             block_fn = self.fns[block_fn]
@@ -92,10 +91,9 @@ class Page(gr.Blocks):
 
 
 def within(control: Any, value: Any) -> Any:
-    """A slider's value as its box will have it a moment later; any other control's as it is.
+    """A slider's value within its bounds, its minimum for nothing; any other control's as it is.
 
-    While a number is typed, a slider sends it too large, too small, or as nothing; what was meant is not known yet, and
-    a visitor who is still typing has done nothing wrong.
+    While a number is typed, a slider sends what is out of bounds.
     """
     if not isinstance(control, gr.Slider):
         return value
@@ -107,7 +105,6 @@ def within(control: Any, value: Any) -> Any:
 
 
 def _ids(branch: Mapping[str, Any]) -> Iterator[int]:
-    """Of all components in a branch of Gradio's layout."""
     yield branch["id"]
     for child in branch.get("children", ()):
         yield from _ids(child)

@@ -1,4 +1,4 @@
-"""The end of the app: what is in line is made and handed over, what comes new is told to come back."""
+"""The end of the app: what is in line is made and handed over, nothing new is taken."""
 
 from __future__ import annotations
 
@@ -16,15 +16,12 @@ from ui.serving.line import line_of
 HANDED_OVER = 3.0  # seconds in which pages are told, and fetch the last pictures
 
 
-def block_until_told(page: gr.Blocks, told: threading.Event, grace: float) -> None:
-    """Serve until `told` to end; then finish what is in line, within `grace` seconds, and close.
-
-    Ctrl+C ends at once.
-    """
+def serve_until(page: gr.Blocks, stop: threading.Event, grace: float) -> None:
+    """Serve until `stop` is set, then `finish` within `grace` seconds, and close; Ctrl+C closes at once."""
     try:
-        while page.is_running and not told.wait(0.1):
+        while page.is_running and not stop.wait(0.1):
             pass
-        if told.is_set():
+        if stop.is_set():
             finish(page, grace)
     except KeyboardInterrupt:
         pass
@@ -32,10 +29,8 @@ def block_until_told(page: gr.Blocks, told: threading.Event, grace: float) -> No
 
 
 def leave() -> NoReturn:
-    """End the process, as its end would, but for taking the interpreter apart.
-
-    Threads of the server may still be on their way out, and one that comes back from PyTorch into an interpreter that
-    is gone aborts the process.
+    """End the process without taking the interpreter apart: a thread that comes back from PyTorch into one that is gone
+    aborts.
     """
     atexit._run_exitfuncs()
     sys.stdout.flush()
@@ -44,7 +39,7 @@ def leave() -> NoReturn:
 
 
 def finish(page: gr.Blocks, grace: float) -> None:
-    """Take nothing new, and wait until what is in line has been made."""
+    """Take nothing new, and wait, `grace` seconds at most, until what is in line has been made."""
     line, until = line_of(page), time.monotonic() + grace
     line.close_to_new()
     if line.idle:

@@ -1,4 +1,4 @@
-"""What the line wants to know of a request that stands in it, and of the handler that will answer it."""
+"""What the line wants to know of a request and of the handler that will answer it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ PAGE = "page"  # kind of what a page does by itself, when another checkpoint is 
 
 
 def address_of(request: Any) -> str | None:
-    """Where a request comes from, behind proxies that are trusted, too; None for this machine, and if unknown."""
+    """Where a request comes from, by trusted proxies' word, too; None for this machine, and if unknown."""
     host = str(getattr(getattr(request, "client", None), "host", None) or "")
     with suppress(ValueError):
         return None if ip_address(host).is_loopback else host
@@ -29,28 +29,24 @@ def kind_of(fn: Any) -> str:
 
 
 def only_newest(fn: Any) -> bool:
-    """Whether of a handler's requests that wait only a page's newest is worth anything (`events.announced`)."""
+    """Whether only the newest of a page's waiting requests for this handler is worth anything (`events.announced`)."""
     return getattr(fn.fn, "only_newest", False)
 
 
 def shown_if_refused(event: Event, sentence: str) -> dict[Any, Any]:
-    """What a page shows, by component, of a request that is not taken (`announced`); nothing where it does not say."""
-    told = getattr(event.fn.fn, "refused", None)
-    if told is None or event.data is None:
+    """What a page shows, by component, of a request that is not taken (`announced`)."""
+    refused = getattr(event.fn.fn, "refused", None)
+    if refused is None or event.data is None:
         return {}
     try:
-        shown: dict[Any, Any] = told(sentence, *event.data.data)
-    except Exception:  # whatever programs send, nothing is to be told of it
+        shown: dict[Any, Any] = refused(sentence, *event.data.data)
+    except Exception:  # whatever programs send, it needs no answer
         return {}
     return shown
 
 
 def calls_of(event: Event, states: StateHolder | None = None) -> int:
-    """Calls of the model that a request asks for, one picture each; 1 where that is not known.
-
-    Args:
-        states: what the server keeps for its pages.
-    """
+    """Calls of the model that a request asks for, one picture each; 1 where that is not known."""
     expects = getattr(event.fn.fn, "expects", None)
     if expects is None or event.data is None:
         return 1
@@ -61,7 +57,7 @@ def calls_of(event: Event, states: StateHolder | None = None) -> int:
 
 
 def _inputs_of(event: Event, states: StateHolder | None) -> list[Any]:
-    """What a handler is going to be given: what was sent, and for what a page leaves with the server, that."""
+    """What a handler will be given: what was sent, with the states that the server keeps."""
     sent, inputs = event.data.data, getattr(event.fn, "inputs", ())  # type: ignore[union-attr]
     if states is None or not any(isinstance(block, gr.State) for block in inputs):
         return sent
@@ -97,7 +93,7 @@ def calls_in(event: Event) -> int:
 
 
 def handler_of(event: Event) -> str:
-    """Whose requests take a time alike: the kind, and of what pages do by themselves each."""
+    """What takes a time alike: the kind, and of what pages do by themselves each handler."""
     kind = kind_of(event.fn)
     return kind if kind != PAGE else f"{kind} {event.fn._id}"
 
@@ -113,6 +109,6 @@ def batch_of(event: Event) -> Batch | None:
 
 
 def batch_factor(event: Event) -> float:
-    """How many times as many calls as its own are made in the batch that it is part of."""
+    """How many times its own calls are made in its batch."""
     batch = batch_of(event)
     return 1.0 if batch is None else len(batch.seeds) / event.model_request.request.count  # type: ignore[attr-defined]

@@ -1,7 +1,6 @@
 """What the server answers, and to what: a middleware around Gradio's own server.
 
-Gradio serves more than the page needs (files by their path, addresses it fetches, links to a session's state) and says
-nothing to browsers of what a page may do. Here the first is refused, and the second is said with every answer.
+Gradio serves more than the page needs, and tells browsers nothing of what a page may do.
 """
 
 from __future__ import annotations
@@ -71,11 +70,10 @@ class Refused(Exception):
 
 
 class Guard:
-    """The middleware: refuses what the page has no use for, and adds headers that browsers heed.
+    """Refuses what the page has no use for, and adds headers that browsers heed.
 
     Args:
-        app: the server.
-        scripts: those in the page's own words that Gradio puts into it by script.
+        scripts: those that Gradio puts into the page by script.
         framed_by: addresses of pages, parted by spaces, that may show this one in a frame.
     """
 
@@ -84,7 +82,6 @@ class Guard:
         self.scripts = [_digest(script.encode()) for script in scripts]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request."""
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
@@ -116,7 +113,7 @@ class Guard:
             await JSONResponse({"detail": WENT_WRONG}, 500)(scope, receive, answer)
 
     def policy(self, html: bytes = b"") -> str:
-        """What a page of these words may do: run the scripts in them, and ask nobody but this server."""
+        """What a page of this HTML may do: run the scripts in it, and ask nobody but this server."""
         scripts = [_digest(script) for script in SCRIPTS.findall(html)]
         hashes = " ".join(f"'sha256-{digest}'" for digest in dict.fromkeys([*self.scripts, *scripts]))
         # With --share, Gradio's page has all it is made of from Gradio's servers; else there is no such host in it.
@@ -139,7 +136,7 @@ class Guard:
 
 
 class _Answer:
-    """Passes an answer on with its headers; a page only when all of it is there, for its scripts are named in them."""
+    """Passes an answer on with its headers; a page when all of it is there, for they name its scripts."""
 
     def __init__(self, send: Send, guard: Guard, path: str):
         self.send, self.guard, self.path = send, guard, path
@@ -188,10 +185,9 @@ def refuse_path(path: str) -> None:
 
 
 def silence(scope: Scope) -> Response | None:
-    """The end of a page's stream of answers in which there is none and will be none, see `streams.will_tell`.
+    """The end of a stream of answers in which there will be none (`streams.will_tell`); None for all else.
 
-    None for all else. A page may open one for what its last one has brought meanwhile, and would take a refusal for
-    a line that is broken, on which it then waits for good.
+    A page may open one for what its last one has brought already; refused, it would wait for good.
 
     Raises:
         Refused: it is the stream of a program, or of a session that never asked for anything.
@@ -206,9 +202,8 @@ def silence(scope: Scope) -> Response | None:
 
 
 def is_served(path: str, cache: Path) -> bool:
-    """Whether a file may be handed out: an upload or a result in the `cache`, or an icon of the page.
-
-    What counts is where it really is, whatever links lead there.
+    """Whether a file may be handed out: by where it really is, an upload or a result in the `cache`, or an icon of the
+    page.
     """
     try:
         real = Path(os.path.realpath(path, strict=True))
@@ -227,8 +222,6 @@ def is_served(path: str, cache: Path) -> bool:
 
 async def _checked_body(path: str, headers: Headers, receive: Receive, most: int) -> Receive:
     """What gives the app the body of a call again, once it was looked through.
-
-    Uploads are not: Gradio writes them to its cache as they come, and refuses those that are too large.
 
     Raises:
         Refused: it is no JSON, too large or too deep, or names a file by an address.
@@ -256,21 +249,17 @@ async def _checked_body(path: str, headers: Headers, receive: Receive, most: int
 
 
 def _limited(headers: Headers, receive: Receive, most: int) -> Receive:
-    """What gives the app an upload until it is too large; Gradio limits each file, and not how many there are.
-
-    Raises:
-        Refused: it says itself that it is.
-    """
+    """What gives the app an upload until it is too large; Gradio limits each file, not how many there are."""
     sentence = f"File size exceeded: {most // 2**20} MB is the maximum allowed size of a call with all its files."
     if (length := headers.get("content-length", "")).isdecimal() and int(length) > most:
         raise Refused(413, sentence)
-    seen = 0
+    received = 0
 
     async def limited() -> MutableMapping[str, Any]:
-        nonlocal seen
+        nonlocal received
         message = await receive()
-        seen += len(message.get("body", b""))
-        if seen > most:
+        received += len(message.get("body", b""))
+        if received > most:
             raise MultiPartException(sentence)  # for which Gradio removes what it has written, and answers
         return message
 
@@ -290,7 +279,7 @@ def refuse_call(body: bytes) -> None:
 
 
 def _files(content: Any, depth: int = 0) -> Iterator[tuple[Any, Any]]:
-    """Path and address of everything in a call that looks like a file. Raises `RecursionError` beyond `DEEPEST`."""
+    """Path and address of whatever looks like a file in a call. Raises `RecursionError` beyond `DEEPEST`."""
     if depth > DEEPEST:
         raise RecursionError
     if isinstance(content, dict):

@@ -1,4 +1,4 @@
-"""What a single request may ask of the machine, known before it begins."""
+"""What a single request may ask of the machine."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def too_much(request: GenerateRequest, windows: int = 1) -> str | None:
     """What is wrong with a request that would take too long, as a sentence; None if nothing is.
 
     Args:
-        windows: by which the model works on its picture, each of them a call (`concatenation.windows`).
+        windows: by which the model works on its picture, a call each.
     """
     calls = request.model_calls * windows
     if calls <= MOST_CALLS:
@@ -28,6 +28,6 @@ def too_much(request: GenerateRequest, windows: int = 1) -> str | None:
 
 
 def limit_pixels() -> None:
-    """Have pictures of more than `MOST_PIXELS` refused by all that opens them, before any of them is read."""
+    """Have everything that opens pictures refuse those of more than `MOST_PIXELS`, unread."""
     Image.MAX_IMAGE_PIXELS = MOST_PIXELS // 2  # Pillow warns from here on, and refuses from twice as many
     warnings.simplefilter("ignore", Image.DecompressionBombWarning)

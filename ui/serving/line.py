@@ -1,8 +1,7 @@
 """The line in front of the model: who is next, who has to come back later, and how long it takes.
 
-Gradio's queue serves first come, first served. Here a visitor who asks for much waits behind those who ask for little,
-a short request need not wait for the end of a long one, nobody holds more than a share of the line, and what is said of
-waiting is reckoned from what each request asks of the model.
+Unlike in Gradio's queue, who asks for much waits behind those who ask for little, a short request may run beside a long
+one, and nobody holds more than a quota of the line.
 """
 
 from __future__ import annotations
@@ -54,17 +53,16 @@ OUTCOMES = {"success": "done", "cancelled": "stopped"}  # by what Gradio says
 
 CLOSING = "The studio is closing for a moment; what is on your page stays. Try again soon."
 FULL = "The studio is busy: as many as may wait are waiting, {count}. Try again in a minute."
-SHARE = "You have {count} requests waiting or running, which is as many as one visitor may have; wait for one of them."
+QUOTA = "You have {count} requests waiting or running, which is as many as one visitor may have; wait for one of them."
 VISITORS = "The studio is full: {count} visitors are being served. Try again in a few minutes."
 
 
 class Line(Queue):
-    """Gradio's queue with shares, lanes and honest times.
+    """Gradio's queue with quotas, lanes and honest times.
 
-    Waiting requests stand in the order in which they are served, that of their start tags (start-time fair queueing,
-    Goyal, Vin and Cheng 1996): a visitor's next request starts where the last one ends, in calls of the model. Time
-    goes on by the calls made, shared out among those who ask (as in Demers, Keshav and Shenker 1989), so that whoever
-    has asked for much is not overtaken for ever by those who have just come.
+    Requests wait in the order of their start tags (start-time fair queueing, Goyal, Vin and Cheng 1996): a visitor's
+    next one starts where the last one ends, in calls of the model. Virtual time goes on by calls over visitors who ask
+    (Demers, Keshav and Shenker 1989), so that newcomers do not overtake for ever.
     """
 
     def __init__(
@@ -77,7 +75,7 @@ class Line(Queue):
         super().__init__(True, page.max_threads, 1, None, page)  # what is too much is refused here, in a sentence
         self.settings, self.metrics, self.clock = settings, metrics, clock
         self.running: dict[Event, float] = {}  # since when
-        self.seen: dict[str, float] = {}  # when each visitor last asked
+        self.last_asked: dict[str, float] = {}  # when, by visitor
         self.finish: dict[str, float] = {}  # tags: where each visitor's requests that were begun end
         self.now = 0.0  # where a request starts whose visitor has had nothing lately
         self.pace = Pace()
@@ -86,11 +84,10 @@ class Line(Queue):
 
     @property
     def idle(self) -> bool:
-        """Whether nothing waits or runs."""
         return not self.running and not len(self)
 
     def set_server_app(self, app: Any) -> None:
-        """The server this is the line of; it answers for it."""
+        """Also answer /healthz, /metrics and the documentation on this server."""
         super().set_server_app(app)
         self.metrics.attach(app)
         site.attach(app)
@@ -102,8 +99,8 @@ class Line(Queue):
     def visitors(self) -> set[str]:
         """Sessions that asked for something lately, or have something in line."""
         since = self.clock() - STAYS
-        self.seen = {session: at for session, at in self.seen.items() if at > since}
-        return set(self.seen) | {event.session_hash for event in self._held()}
+        self.last_asked = {session: at for session, at in self.last_asked.items() if at > since}
+        return set(self.last_asked) | {event.session_hash for event in self._held()}
 
     def _held(self) -> list[Event]:
         waiting = self.event_queue_per_concurrency_id.get(MODEL)
@@ -113,7 +110,7 @@ class Line(Queue):
         """Take a request into the line.
 
         Raises:
-            HTTPException: it is refused; the detail is a sentence, and the status 503.
+            HTTPException: 503, with the reason as a sentence.
         """
         if body.fn_index is None:
             return await super().push(body, request, username)
@@ -129,7 +126,7 @@ class Line(Queue):
             self.metrics.refused(kind_of(fn), refusal[0])
             self._leave_unchanged(event, shown_if_refused(event, refusal[1]))
             return answer
-        self.seen[event.session_hash] = self.clock()
+        self.last_asked[event.session_hash] = self.clock()
         if only_newest(fn):
             line = self.event_queue_per_concurrency_id[MODEL].queue
             for older in [one for one in line if (one.session_hash, one.fn) == (event.session_hash, fn)]:
@@ -151,15 +148,15 @@ class Line(Queue):
             most = self.settings.per_visitor if kind_of(fn) != PAGE else OF_A_PAGE
             mine = [event for event in held if (kind_of(event.fn) == PAGE) == (kind_of(fn) == PAGE)]
             if sum(event.session_hash == session and not only_newest(event.fn) for event in mine) >= most:
-                return "share", SHARE.format(count=most)
+                return "share", QUOTA.format(count=most)
         if address and sum(address_of(event.request) == address for event in held) >= self.settings.per_address:
-            return "share", SHARE.format(count=self.settings.per_address)
+            return "share", QUOTA.format(count=self.settings.per_address)
         if session not in (visitors := self.visitors()) and len(visitors) >= self.settings.max_visitors:
             return "visitors", VISITORS.format(count=self.settings.max_visitors)
         return None
 
     def _leave_unchanged(self, event: Event, but: Mapping[Any, Any] = NOTHING) -> None:
-        """Answer a request that waits at once: all that it could change stays as it is, `but` for these components."""
+        """Answer a waiting request at once: all stays as it is, `but` for these components."""
         self.event_queue_per_concurrency_id[MODEL].queue.remove(event)
         self.event_ids_to_events.pop(event._id, None)
         data = [None if isinstance(out, gr.State) else but.get(out, gr.skip()) for out in event.fn.outputs]
@@ -179,10 +176,7 @@ class Line(Queue):
         self.broadcast_estimations(MODEL)
 
     def get_events(self) -> tuple[list[Event], bool, str] | None:
-        """The next request to begin: the first in line, or beside a long one the first that is short.
-
-        With the first in line begin others that can be made in one batch with it, each when this is asked anew.
-        """
+        """The next to begin: of a batch that has begun, the first in line, or beside a long one the first short one."""
         line = self.event_queue_per_concurrency_id.get(MODEL)
         found: tuple[list[Event], bool, str] | None = None
         if line is not None and (member := next(filter(batch_of, line.queue), None)) is not None:
@@ -208,7 +202,7 @@ class Line(Queue):
         return found
 
     def _gather(self, first: Event, queue: Sequence[Event]) -> None:
-        """Have those in line begin with the first whose pictures can be made in one batch with its own."""
+        """Join those in line whose pictures can be made in one batch with the first's."""
         members = self._members(first, queue)
         if len(members) > 1:
             batch, place = Batch([event.model_request.request for event in members]), 0  # type: ignore[attr-defined]
@@ -232,11 +226,10 @@ class Line(Queue):
         return members
 
     def _has_a_lane(self, running: int) -> bool:
-        """Whether a short request may begin beside what is running."""
         return 0 < running < LANES and all(calls_in(event) > SHORT for event in self.running)
 
     async def process_events(self, events: list[Event], batch: bool, begin_time: float, fn: Any) -> None:
-        """Work on a request; when it is cancelled, its thread is told, which goes on until then."""
+        """Work on a request; one that is cancelled goes on until its thread has heard of it."""
         begun, waited = self.clock(), time.monotonic() - events[0].enqueue_time
         work = asyncio.ensure_future(super().process_events(events, batch, begin_time, fn))
         stopped = False
@@ -269,7 +262,7 @@ class Line(Queue):
         self.metrics.done(kind_of(fn), outcome, waited, seconds, calls_in(event))
 
     def broadcast_estimations(self, concurrency_id: str, after: int | None = None) -> None:
-        """Tell all who wait for the model which place they have and when their result is likely to be there."""
+        """Tell all who wait for the model their place and when their result is likely."""
         if concurrency_id != MODEL:
             return super().broadcast_estimations(concurrency_id, after)
         if after is not None:  # of one that has just come and is not lined up yet; all are told when it is

@@ -1,6 +1,6 @@
 """What the app tells whoever runs it: /healthz, /metrics, and a line in the log for each request.
 
-Nothing of it says who asked, for what, or with which file: kinds, numbers and seconds alone.
+Nothing says who asked, for what, or with which file.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ class Metrics:
     """Counts of one app, in a registry of its own.
 
     Attributes:
-        model: name of the one that is loaded and has computed once; None until then.
-        closing: whether the app finishes what runs and takes nothing more.
+        model: name of the one that has computed once; None until then.
+        closing: whether the app takes nothing more.
     """
 
     def __init__(self) -> None:
@@ -64,14 +64,13 @@ class Metrics:
         self._visitors = Gauge("studio_visitors", "Visitors who asked for something lately.", registry=self.registry)
 
     def done(self, kind: str, outcome: str, waited: float, seconds: float, calls: int) -> None:
-        """A request has ended: "done", "failed" or "stopped", after so many seconds, for so many calls of the model."""
+        """Count a request that ended "done", "failed" or "stopped"."""
         self._requests.labels(kind, outcome).inc()
         self._seconds.labels(kind).observe(seconds)
         self._waited.labels(kind).observe(waited)
         _say(kind=kind, outcome=outcome, waited=round(waited, 3), seconds=round(seconds, 3), calls=calls)
 
     def refused(self, kind: str, reason: str) -> None:
-        """A request was turned away."""
         self._refusals.labels(reason).inc()
         _say(kind=kind, outcome="refused", reason=reason)
 
@@ -87,11 +86,10 @@ class Metrics:
         clock: Callable[[], float] = time.monotonic,
         compiled: Callable[[], object] = lambda: None,
     ) -> tuple[float, float]:
-        """The model computes, which packs its weights and loads its kernels; then the app is ready. Seconds per call of
-        it, for one picture alone and for each of a batch.
+        """Compute once, which packs weights and loads kernels; seconds per call of the model, alone and in a batch.
 
-        Before, it waits until kernels are `compiled`. That belongs to its turn: who presses meanwhile waits with it,
-        and does not compile the same once more.
+        Waiting for `compiled` kernels belongs to its turn: who presses meanwhile waits, too, and does not compile them
+        again.
         """
         label = None if model.unconditional else model.classes[0]
         steps = model.generate(GenerateRequest(steps=1, label=label, guidance=1))

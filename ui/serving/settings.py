@@ -1,4 +1,4 @@
-"""How the app serves its visitors: the flags of `python app.py` about it are made from this."""
+"""How the app serves its visitors; the flags of `python app.py` are made from this."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ class ServingSettings(Request):
         """Names and passwords of those who may come in; None for everybody.
 
         Raises:
-            UserError: the file cannot be read, or a line of it is not one.
+            UserError: the file cannot be read, names nobody, or has another line than name:password.
         """
         if self.auth is None:
             return None

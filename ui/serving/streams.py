@@ -1,4 +1,4 @@
-"""Streams of answers: which have something to tell, where Gradio keeps whoever asks for another waiting for good."""
+"""Streams of answers: on those that have nothing to tell, Gradio keeps a client waiting for good."""
 
 from __future__ import annotations
 
@@ -16,8 +16,6 @@ def will_tell(call: str, query: Mapping[str, str], queue: Queue) -> bool:
 
     Args:
         call: path of the request below Gradio's API.
-        query: of the request.
-        queue: the line that answers stand in.
     """
     if call.strip("/") == "queue/data":
         session = query.get("session_hash")
@@ -41,5 +39,5 @@ def _is_awaited(session: str, queue: Queue) -> bool:
         return False
     events = map(queue.event_ids_to_events.get, queue.pending_event_ids_session.get(session, ()))
     # What was said of waiting stays in there when who waited has left; only an answer ends a stream.
-    told = any(isinstance(message, ProcessCompletedMessage) for message in messages._queue)  # type: ignore[attr-defined]
-    return told or any(event is not None and event.alive for event in events)
+    answered = any(isinstance(message, ProcessCompletedMessage) for message in messages._queue)  # type: ignore[attr-defined]
+    return answered or any(event is not None and event.alive for event in events)

@@ -1,7 +1,6 @@
-"""Uploads and results are kept for an hour after they were last used, or less if they are too many; what is older goes.
+"""Uploads and results go an hour after they were last used, or earlier if they are too many.
 
-Gradio deletes what it knows it made, and forgets that with its process. This looks at the files themselves, so what a
-process that was killed has left goes, too, and so do the folders.
+Gradio forgets with its process what it made; this looks at the files, so what a killed process has left goes, too.
 """
 
 from __future__ import annotations
@@ -68,12 +67,10 @@ def sweep(
     """Remove what is older than `age` seconds; how many files went.
 
     Args:
-        cache: Gradio's cache, a folder per file. Nothing but such folders is touched in it, for others may keep
-            something there; several processes may share it.
-        keep: files in it that the page opens with. They are made young again, so that no process that shares the
-            cache takes them away.
-        scratch: where folders of results are made (`ui.files.workspace`); that for temporary files unless given.
-        most: bytes that the cache may hold; of more, the oldest go before their time, but none within `AT_LEAST`.
+        cache: Gradio's, a folder per file, which processes may share; nothing else in it is touched.
+        keep: files in it that the page opens with, which are made young again.
+        scratch: where folders of results are made (`ui.files.workspace`); by default that for temporary files.
+        most: bytes that the cache may hold; of more, the oldest go earlier, but none within `AT_LEAST`.
     """
     for file in keep:
         with suppress(OSError):
@@ -124,7 +121,7 @@ def _entries(folder: str | Path) -> Iterator[os.DirEntry[str]]:
 
 
 def _age(entry: os.DirEntry[str]) -> float:
-    """When it was put there, last written or touched; never, if it is gone."""
+    """When it was put there, last written or touched; 0 if it is gone."""
     try:
         found = entry.stat(follow_symlinks=False)
         return max(found.st_mtime, found.st_ctime)  # a copy may have its original's time of writing

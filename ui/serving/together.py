@@ -1,7 +1,6 @@
-"""Pictures of several visitors made in one batch: their seeds, and so their pictures, stay what they are.
+"""Requests of several visitors that differ in their seeds alone, made in one batch; their pictures stay what they are.
 
-The line lets requests begin together that differ in nothing but their seeds (`ui.serving.line`). Each has a handler of
-its own, with its previews, its Stop and its result; all of them walk through one sampler's steps.
+Each keeps its own handler, previews, Stop and result; all walk through one sampler's steps.
 """
 
 from __future__ import annotations
@@ -33,10 +32,9 @@ class ModelRequest(NamedTuple):
 
 
 class Batch:
-    """Requests of one `ModelRequest.kind` that are made in one batch.
+    """Requests of one `ModelRequest.kind`, made in one batch.
 
-    The steps are computed by whoever comes first to where there is no next one yet, and kept for the others. One who
-    leaves does not keep the others from going on.
+    Whoever comes first to a step computes it; one who leaves does not hold up the others.
     """
 
     def __init__(self, asked: Sequence[GenerateRequest]):
@@ -50,7 +48,7 @@ class Batch:
 
         Args:
             first: place of its first seed among all `seeds`.
-            model, request: by which all are made; any member's will do.
+            model, request: any member's will do.
         """
         mine = slice(first, first + request.count)
         for number in count():
@@ -78,7 +76,7 @@ class Batch:
 
 
 def generated(model: LatentDiffusion, request: GenerateRequest) -> Iterator[Step]:
-    """The steps of `model.generate`, in a batch with others if the line has let the handler here begin with them."""
+    """The steps of `model.generate`, in a batch with others if the line has gathered one."""
     page, number = LocalContext.blocks.get(None), LocalContext.event_id.get(None)
     event = None if page is None or number is None else page._queue.event_ids_to_events.get(number)
     batch: Batch | None = getattr(event, "batch", None)

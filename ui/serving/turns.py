@@ -1,8 +1,4 @@
-"""Runs that go on at the same time share the machine: one step at a time, the next to whom has had least of it.
-
-Two runs may be under way, a long one and a short one beside it (`ui.serving.line`). If both computed at once, each
-would stand in the other's way, and the memory of a step would be taken twice.
-"""
+"""Runs take turns, a step each: at once, they would slow each other and double the memory."""
 
 from __future__ import annotations
 
@@ -27,7 +23,7 @@ class Left(Problem):
 
 
 class Turns:
-    """Takes turns by the seconds each run has had; a new one starts with as many as the run that has had least."""
+    """Gives the next step to the run that has had the fewest seconds; a new one starts level with it."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic):
         self._clock, self._changed = clock, threading.Condition()
@@ -73,7 +69,7 @@ def in_turns(steps: Iterable[Item], turns: Turns = MACHINE) -> Iterator[Item]:
     """The steps of a sampler, each taken when it is its run's turn.
 
     Raises:
-        Left: whoever asked for them is not there any more; told between two steps.
+        Left: between two steps, if whoever asked for them is gone.
     """
     taken = iter(steps)
     try:
@@ -92,10 +88,10 @@ def in_turns(steps: Iterable[Item], turns: Turns = MACHINE) -> Iterator[Item]:
 
 
 def end_if_left() -> None:
-    """End a handler here if its request has been given up; nothing happens outside of one.
+    """Nothing happens outside of a handler.
 
     Raises:
-        Left: that is so.
+        Left: the request of the handler here has been given up.
     """
     page, number = LocalContext.blocks.get(None), LocalContext.event_id.get(None)
     event = None if page is None or number is None else page._queue.event_ids_to_events.get(number)

@@ -1,8 +1,6 @@
-"""How long it takes: seconds of a request by what was seen of others, and when each that waits will be ready.
+"""How long it takes: seconds of a request, reckoned from earlier ones, and when each that waits will be ready.
 
-A request takes a time of its kind for reading, writing and drawing, and a time per call of the model. The second is
-measured as the app starts, alone and in a batch, so that the first who waits is told something, too; the first is
-learnt from what was made.
+A request takes a time of its kind, and one per call of the model, which is measured as the app starts.
 """
 
 from __future__ import annotations
@@ -15,26 +13,26 @@ from typing import Generic, TypeVar
 
 Event = TypeVar("Event", bound=Hashable)
 
-SEEN, OF_A_KIND = 24, 8  # requests that count, those ended last
+REMEMBERED, OF_A_KIND = 24, 8  # requests that count, those ended last
 BEGINS_WITH = 20  # calls that the measurement at the start counts as: one picture
 
 
 class Pace:
-    """Seconds of requests by kind and calls, from medians: one that met a busy machine, or compiled, is no rule."""
+    """Seconds of requests by kind and calls; medians, for one that compiled is no rule."""
 
     def __init__(self) -> None:
-        self._all: deque[tuple[int, float]] = deque(maxlen=SEEN)
-        self._batched_share = 1.0  # of the time of a call, that one takes in a batch
+        self._all: deque[tuple[int, float]] = deque(maxlen=REMEMBERED)
+        self._batched_ratio = 1.0  # time of a call in a batch over that of one alone
         self._kinds: dict[Hashable, deque[tuple[int, float]]] = defaultdict(lambda: deque(maxlen=OF_A_KIND))
 
     def begin(self, per_call: float, batched: float | None = None) -> None:
-        """Seconds per call of the model, alone and for each of a batch, as measured before anything was asked."""
+        """Seconds per call of the model, alone and for each of a batch, as measured at the start."""
         self._all.append((BEGINS_WITH, BEGINS_WITH * per_call))
         if batched is not None:
-            self._batched_share = min(1.0, batched / per_call)
+            self._batched_ratio = min(1.0, batched / per_call)
 
     def note(self, kind: Hashable, calls: int, seconds: float, batched: bool = False) -> None:
-        """A request was made. What is made in batches says nothing of the pace of others."""
+        """Learn from a request; one made in a batch says nothing of the pace of others."""
         self._kinds[kind, batched].append((calls, seconds))
         if calls > 1 and not batched:
             self._all.append((calls, seconds))
@@ -45,12 +43,12 @@ class Pace:
             return None
         pace, beside = _per_call(self._all), 0.0
         for group in ((kind, False), (kind, batched)):
-            if seen := self._kinds.get(group):
-                pace = min(pace, _per_call(seen))
+            if past := self._kinds.get(group):
+                pace = min(pace, _per_call(past))
                 # With a zero among them: the first of its kind compiles what later ones do not.
-                beside = max(0.0, median_low([0.0, *(took - pace * made for made, took in seen)]))
+                beside = max(0.0, median_low([0.0, *(took - pace * made for made, took in past)]))
         if batched and not self._kinds.get((kind, True)):
-            pace *= self._batched_share
+            pace *= self._batched_ratio
         return beside + pace * calls
 
 
@@ -59,7 +57,6 @@ class Work(Generic[Event]):
     """What is or will be made at one time.
 
     Attributes:
-        events: whose it is; several in a batch.
         left: seconds until it is done, if nothing else is made.
         short: whether it may be made beside a long one.
     """
@@ -79,11 +76,10 @@ def until_ready(
     """Seconds until the result of each that waits, by walking through what the line will do.
 
     Args:
-        running: what is being made.
         waiting: in the order in which they are to begin.
         work: what these make when they begin together.
-        gather: those that begin with the first of those that wait, itself among them.
-        lanes: how many are made at a time, all but one of them short; they share the machine.
+        gather: those that begin with the first that waits, itself among them.
+        lanes: how many are made at a time, all but one of them short.
     """
     now, under_way, queue, ready = 0.0, list(running), list(waiting), {}
     while queue or under_way:
@@ -107,9 +103,9 @@ def until_ready(
     return ready
 
 
-def _per_call(seen: Sequence[tuple[int, float]]) -> float:
-    """Median of the seconds per call, each request counting as many times as it has calls."""
-    ranked = sorted((seconds / calls, calls) for calls, seconds in seen)
+def _per_call(past: Sequence[tuple[int, float]]) -> float:
+    """Median of the seconds per call, weighted by calls."""
+    ranked = sorted((seconds / calls, calls) for calls, seconds in past)
     half = sum(calls for _, calls in ranked) / 2
     for pace, calls in ranked:
         half -= calls

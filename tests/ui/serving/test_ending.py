@@ -38,21 +38,21 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize(("looks", "grace"), [(0, 60.0), (3, 60.0), (float("inf"), 0.0)])
 def test_it_closes_when_nothing_is_left_to_make_or_the_time_is_up(looks: float, grace: float) -> None:
-    told, page = threading.Event(), Page(looks)
-    told.set()
-    ending.block_until_told(page, told, grace)  # type: ignore[arg-type]
+    stop, page = threading.Event(), Page(looks)
+    stop.set()
+    ending.serve_until(page, stop, grace)  # type: ignore[arg-type]
     assert page.closed
     assert page.refuses
     assert page.looks < 0 or grace == 0
 
 
 def test_ctrl_c_does_not_wait(monkeypatch: pytest.MonkeyPatch) -> None:
-    class Told(threading.Event):
+    class Interrupted(threading.Event):
         def wait(self, timeout: float | None = None) -> bool:
             raise KeyboardInterrupt
 
     page: Any = Page(float("inf"))
-    ending.block_until_told(page, Told(), 60.0)
+    ending.serve_until(page, Interrupted(), 60.0)
     assert page.closed
     assert not page.refuses
 
