@@ -105,8 +105,8 @@ class RealTab:
         }
 
     def _verdict(self, answer: Answer, now: Round) -> str:
-        told: Any = told_apart(answers_in(self.results), answer.checkpoint)
-        good, count, low, high = told
+        score: Any = told_apart(answers_in(self.results), answer.checkpoint)  # not None: `answer` is among them
+        good, count, low, high = score
         low, high = f"{100 * low:.0f}", f"{100 * high:.0f}"
         if answer.right:
             return (

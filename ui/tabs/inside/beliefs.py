@@ -67,7 +67,7 @@ def draw(model: LatentDiffusion, subject: Subject, request: BeliefsRequest) -> D
 
 
 def _by_waves(spectrum: Sequence[float]) -> list[tuple[float, float]]:
-    """Points (waves across the picture, power); what has none is drawn at the least."""
+    """Points (waves across the picture, power at least `LEAST`)."""
     return [(wave, max(power, LEAST)) for wave, power in enumerate(spectrum, start=1)]
 
 

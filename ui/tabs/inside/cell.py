@@ -49,14 +49,14 @@ def draw(model: LatentDiffusion, subject: Subject, request: CellRequest) -> Draw
             f"{GLOBAL_RADIUS} px",
         ),
     ]
-    parts = [Figure(one, f"channel {i}", crisp=True) for i, one in enumerate(channels(subject.latent))]
+    latents = [Figure(one, f"channel {i}", crisp=True) for i, one in enumerate(channels(subject.latent))]
     return Drawing(
         side_by_side(
             cells_over(painted.before, height, width, (request.row, request.column), "press a cell of the latent"),
             figures(shown).removeprefix('<div class="figures">').removesuffix("</div>"),
         )
         + note("The latent itself, channel by channel: a small picture each, and all that the decoder is given.")
-        + figures(parts, small=True),
+        + figures(latents, small=True),
         {
             "radius": painted.radius,
             "promised": painted.promised,

@@ -107,7 +107,7 @@ def draw(model: LatentDiffusion, subject: Subject, request: ClampRequest) -> Dra
 
 
 def what_is_kept(model: LatentDiffusion, subject: Subject, made: Runs, at: int) -> list[Figure]:
-    """Why kept pixels stay, in pictures: an answer moves them, they are put back, and in the end pasted back."""
+    """Why kept pixels stay: an answer moves them, they are put back, and in the end pasted."""
     run = made.by_rule["clean clamp"]
     answer = moment_at(run, at).answer
     moved = moved_kept(answer, subject.latent, made.cells)

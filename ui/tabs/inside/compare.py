@@ -71,7 +71,7 @@ def sketches(model: LatentDiffusion, subject: Subject, request: ComparisonReques
 def making(
     model: LatentDiffusion, subject: Subject, request: ComparisonRequest
 ) -> Generator[list[Made], None, list[Made]]:
-    """The pictures of a comparison, as `comparison`; other checkpoints are those that lie beside the model's own."""
+    """As `comparison`; other checkpoints are those beside the model's own."""
 
     def load(name: str) -> LatentDiffusion:
         if name == model.name or model.folder is None:
@@ -82,7 +82,7 @@ def making(
 
 
 def made_before(model: LatentDiffusion, subject: Subject, request: ComparisonRequest) -> list[Made]:
-    """All of them at once, if they are not remembered."""
+    """All of them, at once if they are remembered."""
     return finished(making(model, subject, request))
 
 
@@ -106,14 +106,13 @@ def _grid(request: ComparisonRequest, made: list[Made]) -> str:
 
 
 def dropdown(label: str, names: list[str]) -> MakeControl:
-    """Makes the control of what is chosen from a list."""
     return lambda elem_id, default: gr.Dropdown(
         [(SAID.get(name, name), name) for name in names], value=default, label=label, elem_id=elem_id, filterable=False
     )
 
 
 def words(label: str, placeholder: str) -> MakeControl:
-    """Makes the control of a few words, heard when they are finished."""
+    """The control of a few words, heard when they are finished."""
 
     def make(elem_id: str, default: Any) -> gr.Textbox:
         return gr.Textbox(default, label=label, placeholder=placeholder, elem_id=elem_id, max_lines=1)

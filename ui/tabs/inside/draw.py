@@ -1,4 +1,4 @@
-"""Figures and charts as HTML: pictures with words under them, and lines in SVG that follow the page's colours."""
+"""Figures and charts as HTML: pictures with captions, and lines in SVG in the page's colours."""
 
 from __future__ import annotations
 
@@ -28,7 +28,6 @@ class Figure:
     """A picture on the page.
 
     Attributes:
-        picture, caption: it, and what stands under it.
         strong: a number in the caption that is to be seen first.
         crisp: whether its pixels stay squares, as those of latents should.
         sets: values of controls that a press on it sets.
@@ -57,7 +56,7 @@ def _figure(one: Figure) -> str:
 
 
 def data_uri(picture: Image.Image) -> str:
-    """A picture as the address of itself: nothing has to be fetched, or kept."""
+    """A picture as a data URI: nothing has to be fetched, or kept."""
     file = io.BytesIO()
     picture.save(file, format="PNG", compress_level=1)
     return "data:image/png;base64," + base64.b64encode(file.getvalue()).decode("ascii")
@@ -70,7 +69,7 @@ class Line:
     Attributes:
         points: (x, y) each; those that are not finite are left out.
         name: what it is called under the chart.
-        value: a number said beside the name: where the line is at the marker.
+        value: beside the name: where the line is at the marker.
         faint: whether it only stands beside the others.
     """
 
@@ -92,11 +91,10 @@ def chart(
     """Lines over a common axis, a marker at x = `at`, and their names below with the values they have there.
 
     Args:
-        title: what one sees, for the eye and for those who hear the page.
-        x, y: what runs along the axes.
-        y_range: least and greatest y; else as the points have it, up to round numbers. What lies beyond is cut off.
-        logarithmic: whether a step along either axis is a factor: a power law is straight then. Points and marker are
-            given as they are, above 0.
+        title: for the eye and for those who hear the page.
+        x, y: names of the axes.
+        y_range: else round numbers around the points. What lies beyond is cut off.
+        logarithmic: along both axes; points and marker are given as they are, above 0.
     """
     scale = math.log10 if logarithmic else float
     points = [[(scale(a), scale(b)) for a, b in line.points if math.isfinite(a) and math.isfinite(b)] for line in lines]
@@ -154,12 +152,10 @@ def chart(
 
 
 def charts(*drawn: str) -> str:
-    """Charts side by side where there is room."""
     return f'<div class="charts">{"".join(drawn)}</div>'
 
 
 def note(text: str) -> str:
-    """A line of words under what is drawn; `text` is plain."""
     return f'<p class="note">{html.escape(text)}</p>'
 
 
@@ -169,7 +165,6 @@ def finite(value: float) -> float | None:
 
 
 def decibels(value: float) -> str:
-    """A PSNR in words."""
     return f"{value:.1f} dB" if math.isfinite(value) else "the same, bit for bit"
 
 
@@ -179,7 +174,7 @@ def _range(values: Sequence[float]) -> Interval:
 
 
 def _height(points: Sequence[Point], at: float) -> float | None:
-    """Where a line (points from left to right) is at x = `at`; None where it is not."""
+    """A line (points from left to right) at x = `at`; None where it is not."""
     for (a, b), (c, d) in pairwise(points):
         if a <= at <= c:
             return b if c == a else b + (d - b) * (at - a) / (c - a)
@@ -187,14 +182,14 @@ def _height(points: Sequence[Point], at: float) -> float | None:
 
 
 def _step(low: float, high: float) -> float:
-    """The round distance, 1, 2 or 5 times a power of ten, of which some four lie between the two."""
+    """A round distance, 1, 2 or 5 times a power of ten, of which some four lie between the two."""
     rough = (high - low) / 4
     power = 10 ** math.floor(math.log10(rough))
     return min((1, 2, 5, 10), key=lambda times: abs(times * power - rough)) * power
 
 
 def _rounded(low: float, high: float) -> Interval:
-    """The least range from one round number to another around the two."""
+    """The least range between round numbers around the two."""
     step = _step(low, high)
     return math.floor(low / step + 1e-9) * step, math.ceil(high / step - 1e-9) * step
 
@@ -207,7 +202,7 @@ def _steps(low: float, high: float) -> list[tuple[float, str]]:
 
 
 def _powers(low: float, high: float) -> list[tuple[float, str]]:
-    """The same along an axis of logarithms: 1, 2 and 5 and their tenfolds, or of many powers of ten some."""
+    """The same along an axis of logarithms: 1, 2 and 5 and their tenfolds, or some powers of ten."""
     first, last = math.ceil(low - 1e-9), math.floor(high + 1e-9)
     if last - first < 3:
         found = [(math.log10(times) + i, times * 10.0**i) for i in range(first - 1, last + 1) for times in (1, 2, 5)]

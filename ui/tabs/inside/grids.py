@@ -1,4 +1,4 @@
-"""The latent's grid over a picture, as SVG: cells to press, paths that crawl, and how strongly cells matter."""
+"""The latent's grid over a picture, as SVG: cells to press, paths, and how strongly cells matter."""
 
 from __future__ import annotations
 
@@ -20,24 +20,22 @@ def cells_over(
     strong: str = "",
     strength: Sequence[Sequence[float]] | None = None,
 ) -> str:
-    """A figure: the picture under a grid of `height` x `width` cells, each of which sets `row` and `column`.
+    """The picture under a grid of `height` x `width` cells, each of which sets `row` and `column`.
 
-    By keyboard the grid is one stop: arrows move a frame over its cells, and Enter presses the one that is in it
-    (`view.PRESSED`).
+    By keyboard the grid is one stop: arrows move a frame over its cells, Enter presses the framed one (`view.PRESSED`).
 
     Args:
         chosen: (row, column) that is framed.
-        strength: 0 or more for every cell; drawn as the square root of its share of the strongest, so that the weak
-            are seen too.
+        strength: 0 or more for every cell; opacity is the square root of it over the strongest, so that the weak show.
     """
     most = max((value for row in strength for value in row), default=0) if strength is not None else 0
     drawn = []
     for row in range(height):
         for column in range(width):
-            share = (strength[row][column] / most) ** 0.5 if strength is not None and most > 0 else 0
+            opacity = (strength[row][column] / most) ** 0.5 if strength is not None and most > 0 else 0
             sets = html.escape(json.dumps({"row": row, "column": column}))
             drawn.append(
-                f"<rect class='cell' x='{column}' y='{row}' width='1' height='1' fill-opacity='{share:.3f}' "
+                f"<rect class='cell' x='{column}' y='{row}' width='1' height='1' fill-opacity='{opacity:.3f}' "
                 f"data-set='{sets}'/>"
             )
     faint = " faint" * (strength is not None)
@@ -52,7 +50,7 @@ def cells_over(
 
 
 def snake_over(picture: Image.Image, path: Sequence[int], height: int, width: int, caption: str, colour: int) -> str:
-    """A figure: a path through the cells `y * width + x` over the picture, along which a snake crawls."""
+    """A path through the cells `y * width + x` over the picture, along which a snake crawls."""
     points = " ".join(f"{cell % width + 0.5:g},{cell // width + 0.5:g}" for cell in path)
     line = f"<polyline points='{points}' pathLength='100' style='stroke:var(--series-{colour})'"
     grid = (
@@ -80,9 +78,8 @@ def _figure(
 def points_over(
     points: Sequence[Sequence[float]], ends: Sequence[Sequence[float]], edge: float, caption: str, steps: int
 ) -> str:
-    """A figure: points of a shape, pale, under those where a run ended, dark, in the plane from -`edge` to `edge`.
-
-    A press on it sets `steps`.
+    """Points of a shape, pale, under those where a run ended, in the plane from -`edge` to `edge`; a press sets
+    `steps`.
     """
 
     def dots(places: Sequence[Sequence[float]], kind: str) -> str:
@@ -98,19 +95,18 @@ def points_over(
 
 
 def side_by_side(*drawn: str, small: bool = False) -> str:
-    """Figures side by side, as many as there is room for."""
     return f"<div class='figures{' small' * small}'>{''.join(drawn)}</div>"
 
 
 def titled_row(title: str, drawn: str, columns: int) -> str:
-    """Figures (`draw.figures`) in a row of so many columns however narrow the page, under a title, if it has one."""
+    """Figures (`draw.figures`) in a row of so many columns however narrow the page."""
     head = f"<h4>{html.escape(title)}</h4>" if title else ""
     inside = drawn.removeprefix('<div class="figures">').removesuffix("</div>")
     return f"{head}<div class='compared' style='--columns:{columns}'>{inside}</div>"
 
 
 def bars(rows: Sequence[tuple[str, float, str]]) -> str:
-    """Named numbers as bars, from 0 to the right, below 0 to the left: (name, number, how it is said) each."""
+    """Bars of (name, number, how it is said), from 0 to the right, below 0 to the left."""
     low, high = min([0.0, *(value for _, value, _ in rows)]), max([0.0, *(value for _, value, _ in rows)])
     span = high - low or 1
     lines = []

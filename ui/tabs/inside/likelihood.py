@@ -71,7 +71,7 @@ def draw(model: LatentDiffusion, subject: Subject, request: LikelihoodRequest) -
 
 
 def sketches(model: LatentDiffusion, subject: Subject, request: LikelihoodRequest) -> Iterator[Callable[[], str]]:
-    """The picture on its way into noise, and what that comes to so far; then how many terms of the bound there are."""
+    """The picture on its way into noise, with the bits so far; then how many terms of the bound are done."""
 
     def follow(at: Followed) -> str:
         said = (

@@ -1,4 +1,4 @@
-"""The view Noise: a picture under more and more of it, and every schedule's way from one to the other."""
+"""The view Noise: a picture under more and more of it, and every schedule's way there."""
 
 from __future__ import annotations
 
@@ -39,10 +39,10 @@ def draw(model: LatentDiffusion, subject: Subject, request: NoiseRequest) -> Dra
     names = {name: ALSO.get(said, said) for name, said in names.items() if name != model.diffuser.schedule}
     left, ratio = (
         [
-            Line([(t, level[part]) for t, level in curves[name].items()], said, _number(levels[name][part]))
+            Line([(t, level[which]) for t, level in curves[name].items()], said, _number(levels[name][which]))
             for name, said in names.items()
         ]
-        for part in (0, 1)
+        for which in (0, 1)
     )
     channels = [Figure(one, f"channel {i}", crisp=True) for i, one in enumerate(made.channels)]
     return Drawing(

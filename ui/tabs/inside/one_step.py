@@ -24,7 +24,7 @@ blurred. Many steps choose one of them: sharper, and, by the same measure, furth
 
 
 def draw(model: LatentDiffusion, subject: Subject, request: OneStepRequest) -> Drawing:
-    """The same noisy state, three ways back, and what each is worth; then the ladder of steps, if it is asked for."""
+    """One noisy state, three ways back, and what each is worth; then the ladder of steps, if asked for."""
     made = three_ways(model, subject, request.model_copy(update={"ladder": False}))
     ways = [
         (made.noisy, f"the noisy state, t = {request.t}"),

@@ -1,4 +1,4 @@
-"""The view Paths: the eight snakes, and how strongly all cells reach one through them, attention and a convolution."""
+"""The view Paths: the eight snakes, and how strongly cells reach one through them, attention and a convolution."""
 
 from __future__ import annotations
 
@@ -94,7 +94,6 @@ def draw(model: LatentDiffusion, subject: Subject, request: PathsRequest) -> Dra
 
 
 def _at(counts: list[tuple[int, int]], cells: int) -> str:
-    """How many multiplications there are on a grid of this size, in words."""
     known = dict(counts)
     return f"{known[cells] / 1e6:,.0f} million on this grid" if cells in known else ""
 

@@ -1,4 +1,4 @@
-"""The view Points: hundreds of points fly from noise to a shape, by an exact predictor and the samplers of pictures."""
+"""The view Points: points fly from noise to a shape, by an exact predictor and the samplers of pictures."""
 
 from __future__ import annotations
 
@@ -58,10 +58,9 @@ TEMPLATE = """
 
 
 def stage(elem_id: str) -> gr.HTML:
-    """A canvas on which points are played."""
     script = (STATIC / "points.js").read_text(encoding="utf-8")
     return gr.HTML(
-        told(WAITING), html_template=TEMPLATE, js_on_load=script, elem_id=elem_id, elem_classes="inside-stage",
+        message(WAITING), html_template=TEMPLATE, js_on_load=script, elem_id=elem_id, elem_classes="inside-stage",
         apply_default_css=False,
     )  # fmt: skip
 
@@ -103,7 +102,7 @@ def draw(model: LatentDiffusion, subject: Subject | None, request: PointsRequest
 
 
 def nothing_drawn() -> Drawing:
-    """A field to draw on. Raises `Problem` when it is to be taken away, as there is nothing yet."""
+    """A field to draw on, of which nothing can be taken away yet."""
     said = (
         "Draw on the field: what you draw is what the noise becomes. Further strokes are added. By keyboard, arrows go "
         "over the field, Space puts a point, and Enter hands them in."
@@ -112,10 +111,10 @@ def nothing_drawn() -> Drawing:
     def save(folder: Path) -> str:
         raise Problem("There is nothing drawn yet: draw on the field, or give `drawn`, a list of [x, y] in JSON.")
 
-    return Drawing({**told(said), "can_draw": True}, {}, save, empty=True)
+    return Drawing({**message(said), "can_draw": True}, {}, save, empty=True)
 
 
-def told(sentence: str) -> dict[str, Any]:
+def message(sentence: str) -> dict[str, Any]:
     """An empty field beside a sentence."""
     return {
         "points": [], "labels": [], "ways": [[]], "arrows": [[]], "states": [0], "drawn": [], "can_draw": False,
@@ -147,5 +146,5 @@ VIEW = View(
     more=frozenset({"eta", "colour", "guidance", "hold", "at", "clamp", "seed"}),
     of_a_picture=False,
     stage=stage,
-    told=told,
+    message=message,
 )

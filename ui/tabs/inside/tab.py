@@ -37,7 +37,6 @@ class InsideTab:
     Attributes:
         picture: state, the file that is looked into; None for the picture of the seed.
         wanted: state, which drawing is wanted.
-        chooser: the row that chooses a view.
         parts: the views on the page, by name.
     """
 
@@ -89,7 +88,7 @@ class InsideTab:
         self._wire(opened, chosen)
 
     def _wire(self, opened: gr.Tab, chosen: Sequence[Dependency]) -> None:
-        """Draw the chosen view whenever what it is about changes, and when it is first looked at."""
+        """Draw the chosen view when what it is about changes, and when the tab is first opened."""
         about = [self.chooser, self.checkpoint, self.picture, self.seed]
         values = [control for part in self.parts.values() for control in part.controls.values()]
         shows = [each for part in self.parts.values() for each in (part.stage, part.download)]
@@ -117,7 +116,7 @@ class InsideTab:
                 part.stage.select(part.pressed, None, own, **AT_ONCE)
 
     def _draw(self, chosen: str, checkpoint: str, picture: str | None, seed: int, *values: Any) -> Iterator[Updates]:
-        """What is shown of the chosen view, given the controls of all of them."""
+        """The chosen view, given the controls of all of them."""
         left = iter(values)
         own = {name: [next(left) for _ in part.controls] for name, part in self.parts.items()}
         yield from self._draw_one(self.parts[chosen], checkpoint, picture, seed, *own[chosen])
@@ -137,7 +136,7 @@ class InsideTab:
                     yield {part.stage: shown}
             drawing = part.view.draw(model, about, request)
         except (Problem, UserError) as error:  # or what was drawn before would seem to be what is asked for now
-            yield {part.stage: part.view.told(error.message if isinstance(error, Problem) else str(error))}
+            yield {part.stage: part.view.message(error.message if isinstance(error, Problem) else str(error))}
             raise
         yield {part.stage: drawing.shown}
         if drawing.empty:
@@ -159,17 +158,14 @@ class InsideTab:
 
 
 class ViewPart:
-    """A view on the page.
+    """A view on the page, hidden while another is looked at.
 
     Attributes:
-        column: all of it; hidden while another is looked at.
         controls: by the request's field.
         stage: what it is drawn on.
-        download: the button.
     """
 
     def __init__(self, view: View, shown: bool):
-        """Place it here."""
         self.view = view
         name = f"inside-{view.name}"
         with gr.Column(visible=shown, elem_id=name, elem_classes="inside-column") as self.column:
@@ -191,7 +187,6 @@ class ViewPart:
                 gr.Markdown(f"{view.formula}\n\n{code_of(view.functions)}", latex_delimiters=LATEX)
 
     def _place(self, fields: Iterable[str]) -> dict[str, Any]:
-        """The controls of these fields, by field, placed here."""
         view = self.view
         return {
             field: view.controls[field](f"inside-{view.name}-{field}", view.request.model_fields[field].default)
@@ -199,7 +194,7 @@ class ViewPart:
         }
 
     def pressed(self, event: gr.EventData) -> list[Any]:
-        """What was pressed on the stage sets controls; values out of their bounds are refused by the request."""
+        """What was pressed on the stage sets controls; the request refuses values out of bounds."""
         given: Mapping[str, Any] = event._data or {}
         return [given.get(name, gr.skip()) for name in self.controls]
 
@@ -211,7 +206,7 @@ LATEX: list[dict[str, str | bool]] = [
 
 
 def _finished(control: Any) -> list[Any]:
-    """The events of a control after which a view is drawn: not every letter of what is still being typed."""
+    """The events of a control after which a view is drawn: not every letter that is typed."""
     typed = isinstance(control, gr.Textbox) and "unseen" not in control.elem_classes
     return [control.submit, control.blur] if typed else [control.change]
 
@@ -223,15 +218,14 @@ class Wanted:
         self.number = 0
 
     def another(self) -> None:
-        """A drawing under way is wanted no more."""
         self.number += 1
 
 
 def _while_wanted(draw: Callable[..., Iterator[Updates]]) -> Callable[..., Iterator[Updates]]:
     """A drawing that ends by itself when another is wanted; it is handed the session's `Wanted` first.
 
-    Gradio's `cancels` ends it as well, but a browser that is told to cancel has put off the next drawing until this one
-    is over (`trigger_mode`), and after a cancellation never asks for it: the stage would stay as it is.
+    Gradio's `cancels` is not enough: a browser puts off the next drawing until this one is over (`trigger_mode`), and
+    after a cancellation never asks for it.
     """
 
     def drawn(wanted: Wanted, *given: Any) -> Iterator[Updates]:
@@ -247,7 +241,7 @@ def _while_wanted(draw: Callable[..., Iterator[Updates]]) -> Callable[..., Itera
 
 
 def _sketched(steps: Iterator[Callable[[], Any]]) -> Iterator[Any]:
-    """What the stage shows while a view's work is done: the first at once, others `SKETCH_SECONDS` apart at least."""
+    """What the stage shows during the work: the first sketch at once, others `SKETCH_SECONDS` apart at least."""
     shown = -math.inf
     for draw in in_turns(steps):
         if time.monotonic() - shown >= SKETCH_SECONDS:
@@ -256,7 +250,7 @@ def _sketched(steps: Iterator[Callable[[], Any]]) -> Iterator[Any]:
 
 
 def _own(path: str) -> str:
-    """An upload that can be looked into; one that cannot is told of once, and what was looked into before stays.
+    """An upload that can be looked into; after another, what was looked into before stays.
 
     Raises:
         PictureError: it is no picture.

@@ -12,8 +12,7 @@ class Stop:
     """A stop of the tour.
 
     Attributes:
-        question: what is asked.
-        view: name of the view that answers it.
+        view: name of the view that answers the question.
         sets: values of its controls to begin with.
         text: what to do there, what one sees, and what that means.
     """

@@ -1,4 +1,4 @@
-"""What a view of the tab is: a sentence, controls made from its request, what is drawn, and where that comes from."""
+"""What a view of the tab is: a sentence, controls made from its request, what is drawn, and its sources."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ MakeControl = Callable[[str, Any], Component]  # make(elem_id, default)
 WAITING = "The model is asked; its first answer takes seconds, the next ones less than one."
 
 
-def told(sentence: str) -> str:
-    """A stage on which there is nothing but a sentence: why one waits, or why nothing could be drawn."""
-    return f'<p class="hint told">{html.escape(sentence)}</p>'
+def message(sentence: str) -> str:
+    """A stage with nothing but a sentence: why one waits, or why nothing could be drawn."""
+    return f'<p class="hint message">{html.escape(sentence)}</p>'
 
 
 @dataclass(frozen=True)
@@ -37,10 +37,10 @@ class Drawing:
     """What a view answers.
 
     Attributes:
-        shown: value of the view's stage; HTML, unless it has a stage of its own.
-        numbers: the numbers that are shown, by name, as programs get them. Nothing that JSON has no word for.
+        shown: value of the view's stage.
+        numbers: those shown, by name, for programs: only what JSON can say.
         save: writes what can be taken away into a folder; its path.
-        empty: whether there is nothing to take away yet: `save` refuses, and the page does not ask for it.
+        empty: whether there is nothing to take away yet, and `save` refuses.
     """
 
     shown: Any
@@ -55,20 +55,19 @@ class View:
 
     Attributes:
         name: in ids, and in the endpoint, /inside_NAME.
-        title: what it is called.
         sentence: what one sees, in one sentence.
-        request: what may be asked; of a view that is about a picture an `InsideRequest`, whose seed all views share.
-        draw: answers a request; of a view that is about no picture the subject is None.
+        request: what may be asked; of a view about a picture an `InsideRequest`, whose seed all views share.
+        draw: answers a request; the subject is None for a view about no picture.
         controls: make the controls of fields, given an id and the default; fields without one are for programs alone.
-        formula: the formula with its source, in Markdown.
-        functions: what computes it; their source is shown.
-        more: fields whose controls stand in a fold, as one seldom needs them.
-        of_a_picture: whether it is about a picture.
-        sketches: of a view that may take seconds, does the work that `draw` then finds done; what it yields makes, if
-            it is called, what the stage shows meanwhile. None for all others.
-        restarts: fields after whose change a drawing under way is given up, for nobody asks for it any more.
+        formula: with its source, in Markdown.
+        functions: what computes it; their source code is shown.
+        more: fields whose controls stand in a fold.
+        sketches: for views that take seconds: does the work that `draw` then finds done; calling what it yields makes
+            what
+        the stage shows meanwhile.
+        restarts: fields whose change gives up a drawing under way.
         stage: makes what it is drawn on, given an id; its event `select` may name new values of controls.
-        told: the value of the stage that says one sentence and shows nothing else.
+        message: the value of the stage that says one sentence.
     """
 
     name: str
@@ -84,63 +83,61 @@ class View:
     sketches: Callable[[LatentDiffusion, Subject, Any], Iterator[Callable[[], Any]]] | None = None
     restarts: frozenset[str] = frozenset()
     stage: Callable[[str], gr.HTML] = field(default=lambda elem_id: html_stage(elem_id))
-    told: Callable[[str], Any] = told
+    message: Callable[[str], Any] = message
 
 
 PRESSED = (STATIC / "pressed.js").read_text(encoding="utf-8")  # what bears data-set='{"field": value}' sets controls
 
 
 def html_stage(elem_id: str) -> gr.HTML:
-    """A stage for HTML: figures and charts."""
     return gr.HTML(
-        told(WAITING), elem_id=elem_id, elem_classes="inside-stage", js_on_load=PRESSED, apply_default_css=False
+        message(WAITING), elem_id=elem_id, elem_classes="inside-stage", js_on_load=PRESSED, apply_default_css=False
     )
 
 
 def slider(label: str, low: float, high: float, step: float = 1, info: str | None = None) -> MakeControl:
-    """Makes the control of a number, for `View.controls`."""
+    """The control of a number, for `View.controls`."""
     return lambda elem_id, default: gr.Slider(
         low, high, default, step=step, label=label, info=info, elem_id=elem_id, buttons=[]
     )
 
 
 def choice(label: str, choices: Sequence[tuple[str, Any]], info: str | None = None) -> MakeControl:
-    """Makes the control of one of a few, (what it is called, value) each."""
+    """The control of one of a few, (what it is called, value) each."""
     return lambda elem_id, default: gr.Radio(list(choices), value=default, label=label, info=info, elem_id=elem_id)
 
 
 def menu(label: str, choices: Sequence[tuple[str, Any]]) -> MakeControl:
-    """Makes the control of one of many, as `choice` does of few."""
+    """The control of one of many, as `choice` of few."""
     return lambda elem_id, default: gr.Dropdown(
         list(choices), value=default, label=label, elem_id=elem_id, filterable=False
     )
 
 
 def sampler_menu(request: type[Request]) -> MakeControl:
-    """Makes the control of how steps are taken, of those that a request knows."""
+    """The control of the samplers that a request knows."""
     known = get_args(request.model_fields["sampler"].annotation)
     return menu("Sampler", [(SAMPLERS.get(name, name), name) for name in known])
 
 
 def switch(label: str) -> MakeControl:
-    """Makes the control of what is on or off."""
     return lambda elem_id, default: gr.Checkbox(default, label=label, elem_id=elem_id)
 
 
 def unseen() -> MakeControl:
-    """Makes a control that only the stage sets."""
+    """A control that only the stage sets."""
     return lambda elem_id, default: gr.Textbox(default, label=elem_id, elem_id=elem_id, elem_classes="unseen")
 
 
 def number(label: str, low: float, high: float) -> MakeControl:
-    """Makes the control of a number too wide for a slider, for `View.controls`."""
+    """The control of a number too wide for a slider."""
     return lambda elem_id, default: gr.Number(
         default, minimum=low, maximum=high, step=1, precision=0, label=label, elem_id=elem_id
     )
 
 
 def png(picture: Callable[[], Image.Image], name: str) -> Callable[[Path], str]:
-    """What saves a picture, which is made only when it is to be saved."""
+    """What saves a picture, which is made only then."""
     return lambda folder: written(picture(), folder, name)
 
 
@@ -150,7 +147,7 @@ def subject(model: LatentDiffusion, picture: str | None, seed: int) -> Subject:
 
 
 def code_of(functions: tuple[Callable[..., Any], ...]) -> str:
-    """Where functions stand and what they say, in Markdown, with links into the documentation's site if it is there."""
+    """Where functions stand and their source code, in Markdown, linked to the documentation's site if it is there."""
     parts = []
     for function in functions:
         plain = inspect.unwrap(function)
