@@ -1,4 +1,4 @@
-"""A moving picture with its download, as a GIF or an MP4, for the tabs whose result moves."""
+"""A moving picture with its download, as a GIF or an MP4."""
 
 from __future__ import annotations
 
@@ -16,10 +16,9 @@ class AnimationView:
     """The moving picture, its format and its download.
 
     Attributes:
-        group: all of it; hidden while there is nothing that moves.
-        gif, video: shows it; which of them is seen goes with the format.
-        format: "gif" or "mp4", as `ddpm_core.images.animation.FORMATS` has them.
-        download: the button.
+        group: all of it; hidden while nothing moves.
+        gif, video: one of them is shown, as the format says.
+        format: "gif" or "mp4".
     """
 
     def __init__(self, name: str, gif: str | None):

@@ -1,4 +1,4 @@
-"""The class picker, shown if, and only if, the chosen checkpoint has classes, and guidance to a class or a prompt.
+"""The class picker, for checkpoints with classes, and guidance to a class or a prompt.
 
 A checkpoint that always wants a class offers no "any", and, since it cannot be guided, no guidance.
 """
@@ -29,7 +29,7 @@ def class_row(name: str, shelf: Shelf, checkpoint: gr.Dropdown, prompt: gr.Textb
 def class_rows(
     name: str, shelf: Shelf, checkpoint: gr.Dropdown, prompt: gr.Textbox
 ) -> tuple[gr.Dropdown, gr.Column, gr.Dropdown, gr.Slider]:
-    """Two classes side by side and how closely to follow them; the second stands in a column that can be hidden."""
+    """Two classes side by side and the guidance; the second stands in a column that can be hidden."""
     with gr.Row(elem_classes="class-row"):
         label = _picker(name, "class", shelf)
         with gr.Column(visible=False, min_width=96) as second:
@@ -40,7 +40,7 @@ def class_rows(
 
 
 def classifier_row(name: str, shelf: Shelf, checkpoint: gr.Dropdown) -> gr.Slider:
-    """How far a classifier steers to the class, shown only where the checkpoint has one to guide by."""
+    """How far a classifier steers to the class, for checkpoints that have one."""
     offered = offered_classifier(shelf.load(shelf.first))
     slider = gr.Slider(
         0, 8, **offered, step=0.1, label="Classifier guidance", buttons=[],
@@ -56,7 +56,7 @@ def classifier_row(name: str, shelf: Shelf, checkpoint: gr.Dropdown) -> gr.Slide
 
 
 def offered_classifier(model: LatentDiffusion) -> dict[str, Any]:
-    """How that is for a model, before anything is chosen."""
+    """The classifier guidance for a model, before anything is chosen."""
     return {
         "value": model.request(GenerateRequest).classifier_guidance,
         "visible": bool(model.classes) and model.classifier is not None,
@@ -96,7 +96,7 @@ def _change_with(
 
 
 def offered_classes(model: LatentDiffusion) -> tuple[dict[str, Any], dict[str, Any]]:
-    """How the class picker and the guidance are for a model, before anything is chosen."""
+    """The class picker and the guidance for a model, before anything is chosen."""
     choices = [ANY] * model.unconditional + [(name, name) for name in model.classes]
     guidance = model.request(GenerateRequest).guidance if model.unconditional else 1
     return (

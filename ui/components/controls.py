@@ -22,7 +22,7 @@ CLAMPS = {"clean": "clean", "noised": "as noisy (RePaint)"}  # likewise
 
 
 def icon_button(words: str, picture: str, elem_id: str) -> gr.Button:
-    """A square button that shows a picture and says, to those who listen, words."""
+    """A square button that shows a picture and says words to those who listen."""
     button = gr.Button(words, icon=icon(picture), elem_id=elem_id, elem_classes="square", min_width=40, scale=0)
     if button.icon:  # Gradio would remove it after an hour, or as another studio of this machine ends
         button.keep_in_cache.add(button.icon["path"])
@@ -30,7 +30,7 @@ def icon_button(words: str, picture: str, elem_id: str) -> gr.Button:
 
 
 def seed_row(name: str, last: gr.State, value: int = 0, label: str = "Seed", field: str = "seed") -> gr.Number:
-    """A seed, with a dice and a button that puts back that of the last run: the `field` of the request in `last`."""
+    """A seed, with a dice and a button that puts back the `field` of the last run's request."""
     with gr.Row(elem_classes="seed-row", equal_height=True):
         seed = gr.Number(
             value, label=label, precision=None, step=1, elem_id=f"{name}-seed", min_width=96, scale=4, container=True
@@ -43,7 +43,7 @@ def seed_row(name: str, last: gr.State, value: int = 0, label: str = "Seed", fie
 
 
 def stage_of(count: int) -> list[str]:
-    """Classes of a gallery that shows so many squares; the style sheet knows how they fill the stage best."""
+    """CSS classes of a gallery that shows so many squares."""
     return ["stage", f"of-{max(1, count)}"]
 
 
@@ -53,7 +53,7 @@ def count_row(name: str, label: str = "Pictures") -> gr.Slider:
 
 
 def sampling(name: str, own: GenerateRequest) -> tuple[gr.Slider, gr.Radio]:
-    """Steps and sampler, for the Advanced fold, starting from those of the checkpoint's `own` request; see `follow`."""
+    """Steps and sampler, for the Advanced fold, at first those of the checkpoint's `own` request; see `follow`."""
     steps = gr.Slider(
         1, 200, own.steps, step=1, label="Steps", info="More steps, finer and slower.",
         elem_id=f"{name}-steps", buttons=[],
@@ -74,10 +74,9 @@ def follow(
     fields: Mapping[str, gr.components.Component],
     carried: gr.State | None = None,
 ) -> None:
-    """Put those of a tab's controls that say how to make a picture to a checkpoint's own way when a visitor chooses it.
+    """Set a tab's controls of method to a checkpoint's own when a visitor chooses it.
 
-    Not when a saved picture's settings are put there, which say how it was made, nor those of a run `carried` over
-    from another tab.
+    Not when a saved picture's settings are filled in, nor those of a run `carried` over from another tab.
     """
     own_way = set(METHOD) - {"guidance"}  # which is the class picker's
     method = {name: control for name, control in fields.items() if name in own_way}
@@ -120,7 +119,7 @@ def shaping(name: str, faces: bool) -> tuple[gr.Slider, gr.Slider, gr.Radio]:
 
 
 def crop_choice(faces: bool, value: str) -> dict[str, Any]:
-    """What a model can be shown of an upload, and what it says; to one that knows no faces "auto" is the whole."""
+    """What a model can be shown of an upload; to one that knows no faces "auto" is the whole."""
     around = "Around the paint, small parts of large pictures come out finer."
     if faces:
         choices = [("the face in it", "auto"), ("whole picture", "whole"), ("around the paint", "painted")]

@@ -1,8 +1,7 @@
 """The picture on the editor's canvas, and from the visitor's strokes to pixels of the upload.
 
-The canvas never holds the upload itself: a browser would turn 16-bit pictures and colour profiles into
-something else, and 24 megapixels into a slow brush. It shows a copy of a comfortable size; the strokes
-are carried over to the upload's own pixels.
+The canvas shows a copy of a comfortable size: a browser would alter 16-bit pictures and colour profiles, and be slow
+with 24 megapixels. Strokes are carried over to the upload's own pixels.
 """
 
 from __future__ import annotations
@@ -47,13 +46,13 @@ class _WithoutStub(ComponentMeta):
 
 
 class Canvas(gr.ImageEditor, metaclass=_WithoutStub):
-    """Gradio's editor that takes only what the page's canvas can be; else anyone could fill the memory with it."""
+    """Gradio's editor that takes only what the page's canvas can be; else anyone could fill the memory."""
 
     is_template = True  # on the page it is the one it is made from
 
     @server
     def accept_blobs(self, data: AcceptBlobs) -> None:
-        """A part of a canvas, sent before the call that is about it; what is none is forgotten.
+        """Take a part of a canvas, sent before the call that is about it; the oldest is forgotten.
 
         Raises:
             gr.Error: it is too large, or no picture.
@@ -87,17 +86,14 @@ def _refuse(file: bytes | str) -> None:
 
 
 def canvas(picture: Image.Image) -> Image.Image:
-    """A copy in sRGB whose longer side is `CANVAS`; the pixels of tiny pictures stay visible squares.
-
-    What a browser draws and gives back has lost its profile.
-    """
+    """A copy in sRGB, as browsers drop profiles, whose longer side is `CANVAS`; tiny pictures' pixels stay squares."""
     tiny = max(picture.size) * 8 < CANVAS
     how = Image.Resampling.NEAREST if tiny else Image.Resampling.LANCZOS
     return in_srgb(picture.resize(canvas_size(picture.size), how))
 
 
 def canvas_size(size: tuple[int, int]) -> tuple[int, int]:
-    """Width and height of the canvas for a picture of `size` (width, height)."""
+    """(width, height) of the canvas for a picture of `size` (width, height)."""
     width, height = (max(1, round(extent * CANVAS / max(size))) for extent in size)
     return width, height
 
@@ -109,7 +105,7 @@ def layer(painted: np.ndarray, size: tuple[int, int]) -> Image.Image:
 
 
 def editor_value(picture: Image.Image, painted: np.ndarray | None = None) -> dict[str, Any]:
-    """What to hand to the editor for a picture and what is painted on it."""
+    """The editor's value for a picture and what is painted on it, bool (H, W)."""
     shown = canvas(picture)
     if painted is None:
         return {"background": shown, "layers": [], "composite": shown}
@@ -119,7 +115,7 @@ def editor_value(picture: Image.Image, painted: np.ndarray | None = None) -> dic
 
 
 def drawn_on(value: Mapping[str, Any] | None, picture: Image.Image) -> Image.Image:
-    """A picture with an editor's strokes on it, RGB, at the picture's size; where nothing is drawn its very pixels."""
+    """A picture with an editor's strokes on it, RGB, at its own size; where nothing is drawn its very pixels."""
     drawing = as_rgb(picture).convert("RGBA")
     layers: Sequence[Any] = [] if value is None else value.get("layers") or []
     for strokes in (one for one in layers if one is not None):
@@ -129,7 +125,7 @@ def drawn_on(value: Mapping[str, Any] | None, picture: Image.Image) -> Image.Ima
 
 
 def shows(value: Mapping[str, Any] | None, picture: Image.Image) -> bool:
-    """Whether an editor's value is about that picture; what it reports may come in when another has been opened."""
+    """Whether an editor's value is about that picture; reports may come in when another has been opened."""
     background = None if value is None else value.get("background")
     if background is None or background.size != canvas_size(picture.size):
         return False
@@ -144,7 +140,7 @@ def shows(value: Mapping[str, Any] | None, picture: Image.Image) -> bool:
 def painted_on(value: Mapping[str, Any] | None, size: tuple[int, int]) -> np.ndarray:
     """Bool (H, W), True where any layer of an editor's value is painted, for an upload of `size` (width, height).
 
-    A pixel of the upload is painted if any canvas pixel on it is: a stroke never misses a pixel it touches.
+    A stroke never misses a pixel of the upload that it touches.
     """
     # The brush may be see-through, so any alpha counts.
     layers: Sequence[Any] = [] if value is None else value.get("layers") or []

@@ -1,4 +1,4 @@
-"""How handlers are run: one at a time where they use a model, and out of sight of other programs."""
+"""How handlers are run: one at a time where they use a model, and private to the page."""
 
 from __future__ import annotations
 
@@ -28,14 +28,13 @@ def announced(
 
     Args:
         kind: what it does, in a word.
-        expects: how many calls of the model its inputs ask for, one picture each; raises what it likes if they are
-            not what they should be.
-        asks: what its inputs ask for, if it may be made in one batch with what others ask for: a handler that walks
-            through the steps of `together.generated`. Raises likewise.
-        only_newest: whether the page asks for it by itself, again and again, so that only its newest request is worth
-            anything. An older one that still waits is answered without a change.
-        refused: what the page shows, by component, where the newest is not taken; of the sentence that says why, and
-            its inputs as they come from the page. All else stays as it is.
+        expects: how many calls of the model its inputs ask for, one picture each; may raise anything.
+        asks: what its inputs ask for, if it walks through `together.generated` and may be made in a batch; likewise.
+        only_newest: whether the page asks for it again and again by itself; older requests that wait are answered
+            without a
+        change.
+        refused: of the sentence that says why the newest is not taken, and its inputs: what the page shows, by
+            component.
     """
     setattr(handler, "kind", kind)  # noqa: B010
     setattr(handler, "only_newest", only_newest)  # noqa: B010

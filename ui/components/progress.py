@@ -1,4 +1,4 @@
-"""A run in front of a visitor: previews at a bearable rate, how far it is, time left."""
+"""A run in front of a visitor: previews, how far it is, time left."""
 
 from __future__ import annotations
 
@@ -25,11 +25,10 @@ class Tick:
     """One step of a watched run.
 
     Attributes:
-        step: what the sampler yielded.
         done, total: steps taken and to take.
         elapsed: seconds so far.
-        preview_due: whether to show a preview now. Decode only then.
-        bar_due: whether to update the bar now. A handler is to yield at least that: only there can it be stopped.
+        preview_due: whether to decode and show a preview now.
+        bar_due: whether to update the bar now. A handler has to yield at least that: only there can it be stopped.
     """
 
     step: Step
@@ -54,8 +53,7 @@ class Tick:
 def watch(steps: Iterable[Step], total: int, clock: Callable[[], float] = time.monotonic) -> Iterator[Tick]:
     """Walk through `total` sampler steps; a preview is due every `PREVIEW_SECONDS` at most, and never at the end.
 
-    Where showing one takes long, on a slow machine or for many pictures, they come less often (`PREVIEW_FRACTION`), and
-    between them the bar alone is updated.
+    Previews that take long come less often (`PREVIEW_FRACTION`); between them the bar alone is updated.
     """
     start = shown = updated = clock()
     pause = PREVIEW_SECONDS
@@ -81,14 +79,13 @@ def run_with_previews(
     preview: Callable[[Step], Updates],
     result: Callable[[Step, Path], Updates],
 ) -> Iterator[Updates]:
-    """Walk through `total` sampler steps in front of a visitor: the handler of every tab's big button.
+    """Walk through `total` sampler steps in front of a visitor.
 
     Args:
-        steps: of the sampler. Closing this generator, as Stop does, closes them.
-        bar: where it is said how far the run is.
-        preview: what a step puts on the page; asked for only when a preview is due.
-        result: what the last step puts on the page. It may write files into the folder it is given, which goes
-            when they have been handed over.
+        steps: closed with this generator, as Stop does.
+        preview: what a step puts on the page; called only when a preview is due.
+        result: what the last step puts on the page. It may write into the folder it is given, which goes when its files
+        have been handed over.
     """
     for tick in watch(in_turns(steps), total):
         end_if_left()  # a preview of many pictures takes longer than a step
@@ -110,5 +107,5 @@ def seconds(duration: float) -> str:
 
 
 def status(text: str = "", fraction: float = 0.0) -> Status:
-    """What the bar shows: a line, and how far it is filled (0 to 1)."""
+    """The bar's value: a line, and how far it is filled (0 to 1)."""
     return {"text": text, "percent": round(100 * fraction)}

@@ -1,4 +1,4 @@
-"""The prompt box: a line to type in, and the words that the chosen checkpoint knows; shown only if it knows any."""
+"""The prompt box: a line to type in, and the words that the chosen checkpoint knows, if it knows any."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ MOST_PROMPTS = 6
 def prompt_row(
     name: str, shelf: Shelf, checkpoint: gr.Dropdown, part: str = "prompt", label: str = "Prompt"
 ) -> gr.Textbox:
-    """What to show, in words: a press on one of those under the box adds it, and Enter runs the tab."""
+    """What to show, in words: a press on one under the box adds it, and Enter runs the tab."""
     return _box(name, shelf, checkpoint, part, label, "What to show, in the words below.", chips=True)
 
 

@@ -1,4 +1,4 @@
-"""Before and after, side by side under a line to drag, with the variants and what can be done with them."""
+"""Before and after under a line to drag, with the variants and what can be done with them."""
 
 from __future__ import annotations
 
@@ -20,13 +20,11 @@ TAKE = gr.update(interactive=True)
 
 
 class ResultView:
-    """The result of changing a picture, for the tabs that do.
+    """The result of changing a picture.
 
     Attributes:
         results: state, the `Results` shown; None before the first.
         chosen: state, which variant the visitor picked.
-        slider, variants, download, go_on: before and after, the variants, and the buttons under them.
-        bar: the bar under the picture.
         actions: the row of buttons; a tab may place more in it.
     """
 
@@ -35,8 +33,8 @@ class ResultView:
 
         Args:
             name: of the tab, in the ids on the page.
-            pair: files before and after; None for nothing.
-            after: what can be downloaded; None if that is nothing yet.
+            pair: files before and after.
+            after: the file to download.
             message: what the bar says.
         """
         self.results, self.chosen = gr.State(None), gr.State(0)
@@ -63,11 +61,11 @@ class ResultView:
 
     @property
     def parts(self) -> list[gr.components.Component]:
-        """The components that `unfinished` and `finished` fill."""
+        """The components that `unfinished`, `finished` and `opened` fill."""
         return [self.slider, self.variants, self.download, self.go_on, self.results, self.chosen]
 
     def unfinished(self, before: str, made: Sequence[str]) -> Updates:
-        """What shows pictures that are still being made: what can be taken away is what is shown, or nothing."""
+        """What shows pictures that are still being made; nothing can be taken away."""
         return {self.slider: (before, made[0]), self.download: WAIT, self.go_on: WAIT, **self._variants(made)}
 
     def finished(self, results: Results) -> Updates:
@@ -100,7 +98,7 @@ def _choose_if_there(results: Results | None, event: gr.SelectData) -> tuple[Any
 
 
 def _choose(results: Results | None, event: gr.SelectData) -> tuple[Any, Any, int]:
-    """What the variant clicked on puts on the page: its pair, its file to download, its place; nothing without any."""
+    """What the variant clicked on puts on the page: its pair, its file to download, its place."""
     if results is None:
         return gr.skip(), gr.skip(), 0
     index = int(event.index)

@@ -1,4 +1,4 @@
-"""The one big button of a tab, which is a Stop button while something runs, and the bar under the picture."""
+"""The one big button of a tab, which is Stop while something runs, and the bar under the picture."""
 
 from __future__ import annotations
 
@@ -28,10 +28,9 @@ class Run:
 
     Attributes:
         work: generator, whose dictionaries update `outputs` and the tab's bar.
-        inputs, outputs: components; the values of `inputs` are what `work`, `expects` and `asks` are called with.
+        inputs: their values are what `work`, `expects` and `asks` are called with.
         supersedes: what is cancelled when it begins.
-        expects: how many calls of the model its inputs ask for.
-        asks: what may be made in a batch with others (`events.announced`).
+        expects, asks: see `events.announced`.
         button: what begins it; the big one unless given.
     """
 
@@ -45,10 +44,10 @@ class Run:
 
 
 class RunControl:
-    """The one big button of a tab, and the bar; the button is a Stop button while something runs."""
+    """The Run and Stop buttons of a tab, and its bar."""
 
     def __init__(self, label: str, name: str):
-        """Place both buttons here; `bar` is placed by `place_bar`, under the picture."""
+        """Place both buttons here; the bar's place is under the picture (`place_bar`)."""
         self.name = name
         self.run = gr.Button(label, variant="primary", size="lg", elem_id=f"{name}-run", elem_classes="run")
         self.stop = gr.Button(
@@ -67,7 +66,7 @@ class RunControl:
         )
 
     def wire(self, bar: gr.HTML, *runs: Run) -> None:
-        """Have their buttons run them, one after the other; Stop ends whichever goes on, and all tell `bar` of it."""
+        """Have their buttons run them; Stop ends whichever goes on, and all report to `bar`."""
         # Buttons and bar change in the browser: it needs no answer for that, and there may be nobody to give one.
         shows = [self.run, self.stop, bar]
         ended = f"(bar) => window.studio.ended('{self.name}', bar)"

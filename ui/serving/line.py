@@ -84,6 +84,7 @@ class Line(Queue):
 
     @property
     def idle(self) -> bool:
+        """Whether nothing waits or runs."""
         return not self.running and not len(self)
 
     def set_server_app(self, app: Any) -> None:

@@ -71,6 +71,7 @@ class Metrics:
         _say(kind=kind, outcome=outcome, waited=round(waited, 3), seconds=round(seconds, 3), calls=calls)
 
     def refused(self, kind: str, reason: str) -> None:
+        """Count a request that was turned away."""
         self._refusals.labels(reason).inc()
         _say(kind=kind, outcome="refused", reason=reason)
 

@@ -1,7 +1,4 @@
-"""What a training run writes down, read while it is being written: losses and the newest grid.
-
-The files are those of `ddpm_core.training.record.journal`, in the checkpoint's `training/` folder.
-"""
+"""What a training run writes down (`ddpm_core.training.record.journal`), read while it is being written."""
 
 from __future__ import annotations
 
@@ -32,21 +29,18 @@ class Grid(NamedTuple):
 
 
 class Curve(NamedTuple):
-    """Losses of a stage by step: see `Losses.curve`, and those on held-out pictures."""
+    """Losses of a stage by step (`Losses.curve`), and those on held-out pictures."""
 
     training: list[Point]
     held_out: list[Point]
 
 
 class Losses:
-    """The losses in the log of a stage, in the folder `notes`; `read` takes in what has been added since.
-
-    For one thread at a time; `TrainingLog` sees to that.
+    """The losses of a stage, from the log in the folder `notes`. For one thread at a time.
 
     Attributes:
-        stage: whose they are.
         steps, losses: one per optimiser step; the loss is NaN where it was not finite, for which JSON has no word.
-        held_out: step and loss on held-out pictures, where they were looked at.
+        held_out: step and loss on held-out pictures, where it was measured.
         skipped: steps that were not finite.
     """
 
@@ -62,7 +56,7 @@ class Losses:
         self._file, self._read = 0, 0
 
     def read(self) -> None:
-        """Take in the rows that are new; all of them if the log was written anew, as it is on resuming."""
+        """Take in the rows that are new; all of them if the log was written anew, as on resuming."""
         try:
             with open(self.log, "rb") as file:
                 status = os.fstat(file.fileno())
@@ -97,12 +91,7 @@ class Losses:
 
 
 class TrainingLog:
-    """The `training/` folder of a run. Threads may share it.
-
-    Args:
-        folder: where; it may be missing still.
-        stages: of the run, in order.
-    """
+    """The `training/` folder of a run, which may be missing still. Threads may share it."""
 
     def __init__(self, folder: Path, stages: Sequence[StageName]):
         self.folder = folder
@@ -121,7 +110,7 @@ class TrainingLog:
             return sum(len(losses.steps) for losses in self.losses.values())
 
     def position(self) -> tuple[StageName | None, int]:
-        """The stage the run has come to, and the step of it; None before the first step."""
+        """The stage the run has come to, and its step; None before the first."""
         with self._reading:
             for stage in reversed(self.losses):
                 if self.losses[stage].steps:

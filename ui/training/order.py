@@ -1,4 +1,4 @@
-"""What a visitor asks to be trained, and how the command of the shell is told."""
+"""What a visitor asks to be trained, and the arguments of the command that trains it."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ Whole = Annotated[  # an empty box is no number
 
 
 class Order(BaseModel):
-    """What the visitor asked for; what is not said is left to the preset, and to the checkpoint to start from.
+    """What the visitor asked for; all else is left to the preset and the checkpoint to start from.
 
     Attributes:
         data: a folder or archive on this machine; None for uploaded pictures, kept in the run's folder.
-        iterations, batch_size: of both stages.
-        settings: the rest that was asked for, nested as a `TrainRequest` is.
+        iterations, batch_size: of every stage.
+        settings: the rest, nested as a `TrainRequest` is.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -43,7 +43,7 @@ class Order(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _as_older_ones_say_it(cls, order: Any) -> Any:
-        """Orders of runs that were begun when there were three settings have them beside the preset."""
+        """Orders of runs begun when there were three settings have them beside the preset."""
         if not isinstance(order, dict):
             return order
         older = {name: order[name] for name in ("size", "sample_every", "about") if order.get(name) not in (None, "")}
@@ -52,10 +52,9 @@ class Order(BaseModel):
 
     @classmethod
     def of(cls, preset: str, data: Path | None = None, **fields: Any) -> Self:
-        """An order from what stands in the controls, of which empty ones give None or nothing.
+        """An order from the controls, of which empty ones give None or nothing.
 
         Args:
-            preset: name of the preset.
             data: a folder or archive on this machine.
             fields: `iterations`, `batch_size`, and settings by their place in a `TrainRequest` ("denoiser.mixer").
 
@@ -96,7 +95,7 @@ class Order(BaseModel):
         return TrainRequest.model_validate(merge(PRESETS[self.preset], base, dict.fromkeys(STAGES, both), given))
 
     def arguments(self, out: Path, device: str) -> list[str]:
-        """What the command is told, to write into `out`; the same with --resume goes on."""
+        """The command's arguments for writing into `out`; with --resume added it goes on."""
         values = {"preset": self.preset, "data": self.pictures(out), "out": out, "device": device}
         values |= {name: value for name, value in self._both() if value is not None}
         return list(_options(merge(values, self.settings, self._always())))
@@ -109,7 +108,7 @@ class Order(BaseModel):
         return [("iterations", self.iterations), ("batch_size", self.batch_size)]
 
     def _always(self) -> dict[str, Any]:
-        """What a run of the page is told in any case: what the pictures are, and grids as often as one looks."""
+        """Settings of every run of the page: what the pictures are, and frequent grids."""
         usual = PRESETS[self.preset].get("sample_every", TrainRequest.model_fields["sample_every"].default)
         every = self.settings.get("sample_every", min(EVERY, usual))
         return {"about": self.settings.get("about", ""), "sample_every": every}

@@ -42,7 +42,7 @@ class Progress:
     Attributes:
         state: what it is doing, or how it ended.
         status: what the bar shows.
-        row_count: rows of the logs so far; what is drawn changes with it.
+        row_count: rows of the logs so far.
     """
 
     state: State
@@ -59,10 +59,8 @@ class Run:
     """One process that trains, and what it has written. Threads may share it.
 
     Attributes:
-        name: of its checkpoint.
         out: its checkpoint's folder.
         request: the run as the command resolved it.
-        log: losses and grids.
     """
 
     def __init__(self, out: Path, order: Order, command: Sequence[str], clock: Callable[[], float] = time.monotonic):
@@ -122,7 +120,7 @@ class Run:
             self._end = end
 
     def _is_bare(self) -> bool:
-        """Whether the command has written nothing but what it said."""
+        """Whether the command has written nothing but its output."""
         return {path.name for path in self.out.rglob("*")} <= {"training", ORDER, OUTPUT, PICTURES}
 
     def progress(self) -> Progress:
@@ -168,7 +166,7 @@ class Run:
         return " · ".join(words)
 
     def _left(self, stage: StageName, step: int) -> float | None:
-        """Seconds that the rest of the stage takes, by the pace since it was first looked at."""
+        """Seconds that the rest of the stage takes, by the pace since it was first watched."""
         watched_stage, first, since = self._pace
         if watched_stage != stage or step < first:
             self._pace = stage, step, self.clock()
@@ -198,6 +196,6 @@ class Run:
 
 
 def is_finished(out: Path, request: TrainRequest) -> bool:
-    """Whether the weights of a run's last stage are those after its last step: the log is ahead of what is saved."""
+    """Whether the saved weights of a run's last stage are those after its last step: the log is ahead of them."""
     last = request.stages[-1]
     return (finished_after(out / f"{last}.safetensors") or 0) >= getattr(request, last).iterations

@@ -1,9 +1,7 @@
 """The app's training runs: who may train, started, gone on with and ended with the app.
 
-The page adds nothing to the command but a name and a place for the pictures, so what it trains is what the shell would
-have trained. Everything of a run lies in the `training/` folder of its checkpoint: `order.json` (what was
-asked for), `output.log` (what the command said), uploaded pictures until the run is finished, and what the command
-writes.
+What the page trains is what the shell would have trained. A run's files are in the `training/` folder of its
+checkpoint: `order.json`, `output.log`, uploaded pictures until it is finished, and what the command writes.
 """
 
 from __future__ import annotations
@@ -33,7 +31,7 @@ Audience = Literal["nobody", "here", "everybody"]
 
 
 def is_local(host: str) -> bool:
-    """Whether an address or name to listen on is one that only this machine reaches."""
+    """Whether only this machine reaches an address or name to listen on."""
     try:
         return ip_address(host.strip("[]")).is_loopback
     except ValueError:
@@ -41,19 +39,18 @@ def is_local(host: str) -> bool:
 
 
 def audience(host: str, share: bool, allowed: bool | None) -> Audience:
-    """Who may train on an app that listens on `host`: what was `allowed` in so many words, else whoever is here."""
+    """Who may train on an app that listens on `host`: as `allowed` says, else whoever is at this machine."""
     if allowed is not None:
         return "everybody" if allowed else "nobody"
     return "here" if is_local(host) and not share else "nobody"
 
 
 class Trainings:
-    """The app's training runs, one at a time; it belongs to the app, so pages may come and go.
+    """The app's training runs, one at a time; pages may come and go.
 
     Args:
         root: the folder of checkpoints.
-        device: where to train.
-        open_to: who may; see `admit`.
+        open_to: who may train; see `admits`.
         command: what to run, before its arguments.
 
     Attributes:
@@ -114,7 +111,7 @@ class Trainings:
         """Go on with an unfinished run.
 
         Raises:
-            Problem: a run is going on, or there is none of that name to go on with.
+            Problem: a run is going on, or there is none of that name.
         """
         with self._changing:
             self._must_be_idle()
@@ -162,7 +159,6 @@ class Trainings:
 
 
 def _unwritable(out: Path, error: OSError) -> Problem:
-    """No room, or not allowed to write there."""
     return Problem(f"{out.name!r} could not be written: {error.strerror or error}.")
 
 

@@ -1,4 +1,4 @@
-"""The Train tab's Advanced fold, made from the models of training settings: a field added there is a box here."""
+"""The Train tab's Advanced fold, made from the models of training settings: a field added there is a control here."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ Form = dict[str, gr.components.Component]  # by the field's place in a `TrainReq
 
 
 def place_settings(checkpoints: Sequence[str], preset: str) -> Form:
-    """Place a control for every setting here, in folds of what belongs together; all start empty.
+    """Place a control for every setting here, in folds; all start empty.
 
     Args:
         checkpoints: names of those that can be started from.
-        preset: the preset whose values stand where nothing is asked for.
+        preset: whose values stand where nothing is asked for.
     """
     resolved = Order(preset=preset).request(Path("out"))
     form: Form = {}
@@ -41,7 +41,7 @@ def place_settings(checkpoints: Sequence[str], preset: str) -> Form:
 
 
 def preset_values(form: Form, preset: str, start: Path | None) -> list[Any]:
-    """What changes in the form's controls, in order, with the preset and the checkpoint to start from."""
+    """Updates of the form's controls, in order, for the preset and the checkpoint to start from."""
     resolved = Order(preset=preset, settings={INIT: str(start)} if start else {}).request(Path("out"))
     return [
         gr.skip() if place == INIT
@@ -101,6 +101,5 @@ def _choices(field: FieldInfo, value: Any) -> list[tuple[str, str]]:
 
 
 def _in_words(field: FieldInfo) -> str:
-    """What a field says of itself, and its bounds."""
     about, words = field.description or "", bounds(field)
     return about[:1].upper() + about[1:] + (f" ({words})" if words else "")

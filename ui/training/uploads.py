@@ -1,4 +1,4 @@
-"""Uploaded pictures, kept where a training run finds them again: what the page keeps goes after an hour."""
+"""Uploaded pictures, kept for a training run: the page's own copies go after an hour."""
 
 from __future__ import annotations
 

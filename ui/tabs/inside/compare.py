@@ -106,6 +106,7 @@ def _grid(request: ComparisonRequest, made: list[Made]) -> str:
 
 
 def dropdown(label: str, names: list[str]) -> MakeControl:
+    """The control of what is chosen from a list."""
     return lambda elem_id, default: gr.Dropdown(
         [(SAID.get(name, name), name) for name in names], value=default, label=label, elem_id=elem_id, filterable=False
     )

@@ -152,10 +152,12 @@ def chart(
 
 
 def charts(*drawn: str) -> str:
+    """Charts side by side where there is room."""
     return f'<div class="charts">{"".join(drawn)}</div>'
 
 
 def note(text: str) -> str:
+    """A line of plain words under what is drawn."""
     return f'<p class="note">{html.escape(text)}</p>'
 
 
@@ -165,6 +167,7 @@ def finite(value: float) -> float | None:
 
 
 def decibels(value: float) -> str:
+    """A PSNR in words."""
     return f"{value:.1f} dB" if math.isfinite(value) else "the same, bit for bit"
 
 

@@ -95,6 +95,7 @@ def points_over(
 
 
 def side_by_side(*drawn: str, small: bool = False) -> str:
+    """As `draw.figures`, of figures that are drawn already."""
     return f"<div class='figures{' small' * small}'>{''.join(drawn)}</div>"
 
 

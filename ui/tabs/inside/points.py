@@ -58,6 +58,7 @@ TEMPLATE = """
 
 
 def stage(elem_id: str) -> gr.HTML:
+    """A canvas on which points are played."""
     script = (STATIC / "points.js").read_text(encoding="utf-8")
     return gr.HTML(
         message(WAITING), html_template=TEMPLATE, js_on_load=script, elem_id=elem_id, elem_classes="inside-stage",

@@ -218,6 +218,7 @@ class Wanted:
         self.number = 0
 
     def another(self) -> None:
+        """A drawing under way is wanted no more."""
         self.number += 1
 
 

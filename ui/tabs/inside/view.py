@@ -90,6 +90,7 @@ PRESSED = (STATIC / "pressed.js").read_text(encoding="utf-8")  # what bears data
 
 
 def html_stage(elem_id: str) -> gr.HTML:
+    """A stage for HTML: figures and charts."""
     return gr.HTML(
         message(WAITING), elem_id=elem_id, elem_classes="inside-stage", js_on_load=PRESSED, apply_default_css=False
     )
@@ -121,6 +122,7 @@ def sampler_menu(request: type[Request]) -> MakeControl:
 
 
 def switch(label: str) -> MakeControl:
+    """The control of what is on or off."""
     return lambda elem_id, default: gr.Checkbox(default, label=label, elem_id=elem_id)
 
 
