@@ -1,10 +1,7 @@
 """What the visitor sees: Gradio components around `ddpm_core`. No tensor arithmetic here.
 
-`page` puts it together from `tabs`, one file a tab and for `inside` one a view, whose common parts are `components`;
-`training` starts and watches runs; `api` is for other programs. Beside them: `models` (the checkpoints to choose from),
-`theme` (all colours), `errors` (failures as sentences), `run_inputs`, `results` and `files` (what a run starts from and
-leaves),
-`live_draft`, `play_modes` and `saved_settings` (what single tabs do), `examples` (what the page opens with).
+`page` puts it together from `tabs`, which share `components`; `training` starts and watches runs; `api` is for other
+programs; `serving` stands between the page and who opens it.
 """
 
 import os

@@ -28,15 +28,14 @@ RequestT = TypeVar("RequestT", bound=Request)
 
 
 class Problem(gr.Error):
-    """A failure with a sentence for whoever caused it; the server's log is spared."""
+    """A failure with a sentence for whoever caused it, saying what is wrong and what to do; the log is spared."""
 
     def __init__(self, sentence: str):
-        """`sentence` says what is wrong and what to do."""
         super().__init__(sentence, print_exception=False)
 
 
 def build_request(kind: type[RequestT], model: LatentDiffusion | None = None, **fields: Any) -> RequestT:
-    """A request from what stands in the controls; how to make it is as the model has it where nothing is said.
+    """A request from the controls; a method that is not given is the model's own.
 
     Raises:
         Problem: something is out of bounds, or more than one request may take (`ui.serving.limits`).
@@ -59,7 +58,7 @@ def build_request(kind: type[RequestT], model: LatentDiffusion | None = None, **
 
 
 def refuse_too_much(request: GenerateRequest, windows: int = 1) -> None:
-    """Raise `Problem` where a request would take too long (`ui.serving.limits.too_much`)."""
+    """Raises `Problem` where a request would take too long."""
     if too_long := too_much(request, windows):
         raise Problem(too_long)
 
@@ -67,7 +66,7 @@ def refuse_too_much(request: GenerateRequest, windows: int = 1) -> None:
 def build_request_from(
     kind: type[RequestT], given: Mapping[str, Any], model: LatentDiffusion | None = None
 ) -> RequestT:
-    """As `build_request`, from those of the `given` that the request knows."""
+    """`build_request` from those of the `given` that the request knows."""
     return build_request(kind, model, **{name: value for name, value in given.items() if name in kind.model_fields})
 
 
@@ -91,7 +90,7 @@ def as_sentence() -> Iterator[None]:
 
 
 def as_problem(handler: Handler) -> Handler:
-    """The handler, plain or generator, with every failure a `Problem`: what other programs want to see."""
+    """The handler, plain or generator, with every failure a `Problem`, as programs want it."""
     if inspect.isgeneratorfunction(handler):
 
         @functools.wraps(handler)
@@ -118,10 +117,10 @@ def as_warning(
     instead: Callable[[str], Any] = lambda sentence: gr.skip(),
     tell: Callable[[Problem], None] = _tell,
 ) -> Handler:
-    """The handler for a page: a failure is told in a notice, and what `instead` makes of the sentence is the answer.
+    """The handler for a page: a failure becomes a notice, and the answer what `instead` makes of the sentence.
 
-    A raised error would have Gradio lay the word "Error" over every output, the visitor's picture among
-    them. The handler has to be queued, or the notice is lost.
+    A raised error would have Gradio lay the word "Error" over every output. The handler has to be queued, or the notice
+    is lost.
     """
     handler = as_problem(handler)
     if inspect.isgeneratorfunction(handler):
@@ -148,12 +147,12 @@ def as_warning(
 
 
 def without_warning(handler: Handler, instead: Callable[[str], Any]) -> Handler:
-    """The handler for what the visitor did not ask for: as `as_warning`, but without the notice."""
+    """`as_warning` without the notice, for what the visitor did not ask for."""
     return as_warning(handler, instead, tell=lambda error: None)
 
 
 def forgive_leaving() -> None:
-    """Keep out of the server's log that somebody closed the page in the middle of an upload: nothing failed."""
+    """Keep out of the log that somebody closed the page in the middle of an upload."""
     logging.getLogger("uvicorn.error").addFilter(_not_leaving)
 
 

@@ -1,4 +1,4 @@
-"""What stands on the page before anyone has pressed anything: pictures this project's own model made.
+"""What stands on the page at first: pictures that this project's own model made.
 
 `python -m ui.examples --checkpoint checkpoints/faces-128` makes them anew. Everything works without them.
 """
@@ -85,7 +85,7 @@ def _laid(rows: Sequence[Sequence[Image.Image]]) -> Image.Image:
 
 
 def mask(size: tuple[int, int]) -> np.ndarray:
-    """An example of something painted, bool (H, W): the eyes of an aligned face, and its brows."""
+    """Bool (H, W), True over the eyes and brows of an aligned face."""
     return dilate(FACE_PARTS["eyes"](*size, center_box(*size)), round(BROWS * size[1]))
 
 

@@ -1,7 +1,6 @@
 """How pictures get to the page: as files in Gradio's cache, never as pictures in memory.
 
-Given a picture, Gradio writes it into its cache anew each time, in place, under the eyes of a browser that may be
-fetching the same picture from there. A file it copies into the cache whole, and only once.
+Gradio writes a picture in place each time, which a browser may be fetching; a file it copies whole, and once.
 """
 
 from __future__ import annotations
@@ -22,12 +21,12 @@ PREFIX = "studio-"  # of folders for results; `ui.serving.sweep` knows them by i
 
 
 def scratch() -> TemporaryDirectory:
-    """A folder for results, which goes with the object, or when it is old: see `ui.serving.sweep`."""
+    """A folder for results, which goes with the object, or when it is old (`ui.serving.sweep`)."""
     return TemporaryDirectory(prefix=PREFIX, ignore_cleanup_errors=True)
 
 
 def opened_upload(path: str) -> Image.Image:
-    """The picture that a visitor has open, kept for as long as it is used: see `ui.serving.sweep`.
+    """The picture that a visitor has open, kept for as long as it is used (`ui.serving.sweep`).
 
     Raises:
         PictureError: it is no picture, or it is gone.
@@ -41,19 +40,19 @@ def opened_upload(path: str) -> Image.Image:
 
 @contextmanager
 def workspace() -> Iterator[Path]:
-    """A folder for one answer. Gradio copies what is handed over into its cache, so it can go afterwards."""
+    """A folder for one answer; Gradio copies what is handed over into its cache."""
     with scratch() as folder:
         yield Path(folder)
 
 
 def written(picture: Image.Image, folder: Path, name: str) -> str:
-    """The picture as a PNG file in `folder`, written fast; its path."""
+    """Path of the picture as a PNG file in `folder`, written fast."""
     path = folder / f"{name}.png"
     picture.save(path, compress_level=1)
     return str(path)
 
 
 def cached(picture: Image.Image) -> str:
-    """The picture as a PNG file in Gradio's cache, for previews and canvases; its path."""
+    """Path of the picture as a PNG file in Gradio's cache."""
     with workspace() as folder:
         return save_file_to_cache(written(picture, folder, "picture"), get_upload_folder())

@@ -1,4 +1,4 @@
-"""The line of explanation on top of each tab, and what it leads to: the README's chapters for visitors."""
+"""The line of explanation on top of each tab, and the README's chapters for visitors."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ CHAPTERS = ("What you can do", "Train your own", "Limits")
 
 
 def lead(tab: str, text: str) -> gr.HTML:
-    """A tab's line of explanation, with a link to where the page's fold of documentation speaks of the tab."""
+    """A tab's line of explanation, with a link to where the documentation speaks of the tab."""
     link = f"<a href='#help' data-help='{tab}'>More</a>"  # studio.js listens; the page runs no script in attributes
     return gr.HTML(f'<p class="lead">{text} {link}</p>')
 
 
 def documentation() -> str:
-    """What the README tells visitors, as Markdown; without pictures and links to files, which the page cannot reach.
+    """The README's chapters for visitors, as Markdown, without pictures and links to files.
 
     Where the documentation's site was built beside the app, links lead into it.
     """

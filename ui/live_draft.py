@@ -1,4 +1,4 @@
-"""One inpainting as the page asks for it, and its draft: a few steps that answer a stroke at once."""
+"""One inpainting as the page asks for it, and its draft of a few steps."""
 
 from __future__ import annotations
 
@@ -26,13 +26,11 @@ DRAFT: dict[str, Any] = {"steps": 4, "resamples": 2, "sampler": "ddim", "count":
 
 
 class Answer(NamedTuple):
-    """What the shown result is an answer to.
-
-    The editor reports its paint also when it has only just been opened, several times; an answer is not given twice.
+    """What the shown result is an answer to: as it opens, the editor reports its paint several times.
 
     Attributes:
-        paint: which picture, and what is painted on it.
-        request_key: what was asked for; None if the paint came with the picture, and the visitor has asked for nothing.
+        paint: digest of the picture's path and what is painted on it.
+        request_key: what was asked for; None if the paint came with the picture.
     """
 
     paint: str
@@ -50,13 +48,7 @@ class Answer(NamedTuple):
 
 @dataclass(frozen=True)
 class InpaintTask:
-    """An inpainting ready to be run.
-
-    Attributes:
-        inputs: the request, the picture and what is painted on it.
-        model: who does it.
-        original: the picture.
-    """
+    """An inpainting ready to be run."""
 
     inputs: RunInputs
     model: LatentDiffusion
@@ -66,7 +58,7 @@ class InpaintTask:
     def of(
         cls, shelf: Shelf, checkpoint: str, picture: str | None, editor: Mapping[str, Any] | None, **fields: Any
     ) -> InpaintTask:
-        """From what stands in the page's controls, `fields` being those of `InpaintRequest`.
+        """From the page's controls, `fields` being those of `InpaintRequest`.
 
         Raises:
             Problem: there is no picture, or a control is out of bounds.
@@ -88,7 +80,7 @@ class InpaintTask:
 
     @property
     def answer(self) -> Answer:
-        """What its result answers; steps, sampler and count make a result finer or more, not another."""
+        """What its result answers; what `DRAFT` changes makes a result finer, or more of them, not another."""
         request_key = self.request.model_copy(update=DRAFT).model_dump_json()
         return Answer(_paint(self.inputs), f"{self.model.name} {request_key}")
 
@@ -97,7 +89,7 @@ class InpaintTask:
         return self.inputs.frame(self.model, self.original)
 
     def make(self, frame: Frame) -> Image.Image:
-        """The first seed's square, without looking at the steps on the way."""
+        """The first seed's square."""
         made = self.model.inpaint(self.request, frame.image(), frame.mask())
         return self.model.pictures(last(in_turns(made)).latent)[0]
 

@@ -30,12 +30,10 @@ def _load(folder: Path, name: str, changed: tuple[int, ...], device: str) -> Lat
 
 @dataclass(frozen=True)
 class Shelf:
-    """All complete checkpoints in one folder, and those that were fetched from the Hub.
+    """All complete checkpoints in one folder, and those fetched from the Hub.
 
     Attributes:
-        root: the folder that holds them.
         first: name of the one chosen when the page opens.
-        device: where models run.
         fetched: folders of the Hub's cache, by the name that was asked for.
     """
 
@@ -46,9 +44,8 @@ class Shelf:
 
     @classmethod
     def around(cls, checkpoint: Path, device: str = "auto") -> Shelf:
-        """The shelf on which `checkpoint` stands. The checkpoint is loaded, so faults show now.
-
-        Beside one of the Hub's stand those of the folder `checkpoints`: what is trained is not put into the cache.
+        """The shelf on which `checkpoint` stands; beside one of the Hub stand those in `checkpoints`. It is loaded, so
+        faults show now.
 
         Raises:
             CheckpointError: it is missing or broken.
@@ -87,9 +84,7 @@ class Shelf:
         return self._loaded(name or names[0])
 
     def windows(self, picture: str, name: str | None = None) -> int:
-        """By how many windows a picture is enlarged by the checkpoint of that name, or the first there is.
-
-        Neither is read but for its head: the line asks, which must not wait for a disk.
+        """By how many windows a picture is enlarged, from the heads of its file and of the checkpoint's alone.
 
         Raises:
             CheckpointError: the checkpoint cannot be used.
@@ -141,11 +136,11 @@ class Shelf:
 
 
 def parameter_count(model: LatentDiffusion) -> int:
-    """Parameters of autoencoder, denoiser and what guides it together."""
+    """Parameters of codec, denoiser, guide and classifier together."""
     parts = model.codec, model.denoiser, model.guide, model.classifier
     return sum(p.numel() for part in parts if part for p in part.parameters())
 
 
 def knows_faces(model: LatentDiffusion) -> bool:
-    """Whether its pictures are faces, so that the page may speak of them and offer what is made for them."""
+    """Whether its pictures are faces, so that the page offers what is made for them."""
     return model.framing == "face"

@@ -44,9 +44,8 @@ SCRIPTS = ("studio.js", "everybody.js", "touch.js")
 
 
 def build(shelf: Shelf, trainings: Trainings | None = None, settings: ServingSettings | None = None) -> gr.Blocks:
-    """The page for the checkpoints on a shelf; start it with `launch(**launch_settings())`.
-
-    Without `trainings`, nobody may train.
+    """The page for the checkpoints on a shelf; start it with `launch(**launch_settings())`. Without `trainings`, nobody
+    may train.
     """
     with Page(title=TITLE, analytics_enabled=False, delete_cache=(sweep.EVERY, sweep.HOUR)) as page:
         with gr.Row(elem_id="header", equal_height=True):
@@ -175,7 +174,7 @@ def _picked(gallery: list[tuple[str, str]] | None, index: int) -> str:
 
 
 def launch_settings(framed_by: str = FRAMED_BY) -> dict[str, Any]:
-    """How the page wants to be launched: its looks, what Gradio adds or leaves out, and what guards it.
+    """Arguments of the page's `launch`: its looks, what Gradio adds or leaves out, and what guards it.
 
     Args:
         framed_by: addresses of pages, parted by spaces, that may show this one in a frame.

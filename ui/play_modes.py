@@ -1,4 +1,4 @@
-"""What there is to play at: each mode's request, how it runs, what stands under its pictures, where it is valid."""
+"""What there is to play at: each mode's request, how it runs, captions, where it is valid."""
 
 from __future__ import annotations
 
@@ -28,17 +28,13 @@ class PlayMode:
     """One thing to play at.
 
     Attributes:
-        name: what it is called on the page.
-        description: a line about it.
         kind: its request.
         controls: which controls it has beside those of all.
-        classes: what its class pickers are called, if the checkpoint has classes.
+        classes: what its class pickers are called.
         count: which control says how many pictures.
-        begin: the steps of the run.
-        captions: what stands under the pictures, those of `other` after the first ones.
+        captions: of the pictures, then of what `other` makes of them.
         other: the same picture seen otherwise; None if there is no other way.
         file_suffix: what the file of that is called.
-        valid: whether it can be played with a model.
     """
 
     name: str
@@ -74,7 +70,7 @@ def _hybrid_captions(request: HybridRequest) -> list[str]:
 
 
 def _named(request: PairRequest) -> tuple[str, str]:
-    """What both are to be, before a seed; nothing where no class was asked for at all."""
+    """What both are to be, before a seed; nothing where no class was asked for."""
     if not request.labels:
         return "", ""
     return f"{request.label or 'any'}, ", f"{request.other or 'any'}, "

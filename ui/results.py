@@ -33,10 +33,9 @@ def save(
     prefix: str = "",
     onto: str | None = None,
 ) -> list[str]:
-    """One PNG per picture of the batch, its parameters in the PNG's text; returns the paths.
+    """Paths of one PNG per picture of the batch, named `prefix`…, parameters in its text.
 
-    If the file `onto`, which they were made of, was itself made here, they say how that was made, too. `prefix` begins
-    the files' names.
+    If the file `onto`, which they were made of, was itself made here, they say how that was made, too.
     """
     prefix = prefix or MADE_OF_A_PICTURE.get(request.action, "")
     past = {} if onto is None else read_parameters(onto)
@@ -56,9 +55,9 @@ class Results:
     """Finished inpaintings or edits, kept on disk for as long as somebody holds this object.
 
     Attributes:
-        files: the pictures at the size they are taken away with, parameters in their text.
-        before, shown: what they were made of and the pictures, at a size a page shows comfortably.
-        folder: where all of them are; goes with this object.
+        files: the pictures at full size, parameters in their text.
+        before, shown: what they were made of and the pictures, at most `SHOWN` pixels.
+        folder: where all of them are.
     """
 
     files: list[str]
@@ -92,17 +91,16 @@ class Results:
         return cls(files, written(before, root, "before"), files, folder)
 
     def pair(self, index: int) -> tuple[str, str]:
-        """Before and after, of one of them."""
         return self.before, self.shown[index]
 
 
 def animate(frames: Sequence[Image.Image], folder: Path, name: str, shown: AnimationSettings = USUAL) -> str:
-    """A moving picture in one of the `FORMATS` of `ddpm_core.images.animation`; its path."""
+    """Path of a moving picture in one of the `FORMATS` of `ddpm_core.images.animation`."""
     path = folder / f"{name}.{shown.format}"
     FORMATS[shown.format](frames, path, shown.seconds, shown.size)
     return str(path)
 
 
 def there_and_back(made: Sequence[Image.Image], folder: Path, request: BetweenRequest, format: str = "gif") -> str:
-    """The way between two seeds as a moving picture, walked in both directions; its path."""
+    """Path of the way between two seeds as a moving picture, walked in both directions."""
     return animate(walked(made), folder, request.stem, build_request(WalkSettings, format=format))

@@ -1,4 +1,4 @@
-"""What a run starts from, so that another tab can run it again and show how it came about."""
+"""What a run starts from, so that another tab can run it again."""
 
 from __future__ import annotations
 
@@ -21,20 +21,14 @@ from ui.serving.together import generated
 
 @dataclass(frozen=True)
 class RunInputs:
-    """A request and, for an inpainting, what it is about.
-
-    Attributes:
-        request: what was asked for.
-        picture: file of the upload.
-        painted: bool (H, W), what is painted on it.
-    """
+    """A request and, for one about a picture, the file of the upload; for an inpainting also `painted`, bool (H, W)."""
 
     request: GenerateRequest
     picture: str | None = None
     painted: np.ndarray | None = None
 
     def single(self, index: int) -> RunInputs:
-        """The same for one picture of the batch alone."""
+        """The same for one picture of the batch."""
         singles = self.request.singles()
         return replace(self, request=singles[min(index, len(singles) - 1)])
 
@@ -51,7 +45,7 @@ class RunInputs:
         """The sampler's steps, and how to make a result of one of the model's pictures.
 
         Args:
-            limit: of an inpainting's result, pixels wide or high at most; as large as the upload if left out.
+            limit: of an inpainting's result, pixels wide or high at most; by default as large as the upload.
             original: the upload, if it is open already.
         """
         if isinstance(self.request, InpaintRequest):

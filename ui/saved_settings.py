@@ -1,4 +1,4 @@
-"""The way back from a saved picture to the controls: what a PNG says of its making."""
+"""From a saved PNG back to the controls that made it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from ui.errors import Problem
 
 
 def saved_settings(path: str) -> tuple[GenerateRequest, str]:
-    """The request that a saved picture says it was made by, and the name of the checkpoint.
+    """The request that a saved picture was made by, and the name of the checkpoint.
 
     Raises:
         Problem: it does not say, or says what cannot be asked for.
@@ -52,7 +52,7 @@ def filled(fields: dict[str, gr.components.Component], request: GenerateRequest,
 
 
 def left_out(fields: dict[str, gr.components.Component], request: GenerateRequest) -> str:
-    """A sentence about what the page has no control for and was not as usual; empty if there is nothing."""
+    """A sentence about values that are not the default and have no control; empty if there are none."""
     usual = type(request).model_fields
     given = {
         name: value

@@ -1,4 +1,4 @@
-"""The documentation's site, which the app shows where it was built beside it (`mkdocs build`)."""
+"""The documentation's site, shown where it was built beside the app (`mkdocs build`)."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def attach(app: FastAPI) -> None:
 
 
 def address_of(file: str) -> str | None:
-    """Where the site shows a file of the repository ("docs/training.md#faces"), seen from the page; None if nowhere."""
+    """Where the site shows a file of the repository ("docs/training.md#faces"), from the page; None if nowhere."""
     path, _, anchor = file.partition("#")
     folder, name = posixpath.split(path)
     stem, suffix = posixpath.splitext(name)

@@ -101,14 +101,14 @@ def main(
 
 
 def _wait_for(compiling: subprocess.Popen[bytes] | None) -> None:
-    """Wait until a process has ended; where it takes too long, what it does is done here."""
+    """Wait until a process has ended, `COMPILING` seconds at most; afterwards what is missing is done here."""
     if compiling is not None:
         with contextlib.suppress(subprocess.TimeoutExpired):
             compiling.wait(COMPILING)
 
 
 def _answers(address: str | None) -> bool:
-    """Whether the page can be reached at its own address, which a proxy that is set may keep it from."""
+    """Whether the page can be reached at its own address, which a proxy may prevent."""
     try:
         return httpx.head(address or "", timeout=PATIENCE).status_code < httpx.codes.INTERNAL_SERVER_ERROR
     except httpx.HTTPError:

@@ -56,7 +56,6 @@ def rgb(colour: str) -> tuple[int, int, int]:
 
 
 def icon(name: str) -> str:
-    """File of an icon; buttons keep their words for those who hear the page."""
     return str(STATIC / "icons" / f"{name}.svg")
 
 

@@ -1,4 +1,4 @@
-"""The same actions for other programs: plain arguments in, files out. What they may be given is what requests have.
+"""The same actions for other programs: plain arguments in, files out, with the requests' fields as parameters.
 
 From Python: `gradio_client.Client("http://127.0.0.1:7860").predict(seed=7, count=2, api_name="/generate")`.
 """
@@ -30,7 +30,7 @@ MASK = "a picture of the same shape, light (or opaque) where `picture` is painte
 
 
 def build(shelf: Shelf) -> gr.Column:
-    """Register the actions and /checkpoints; what holds their components, which nobody sees."""
+    """Register the actions and /checkpoints; the column that holds their components, unseen."""
 
     def process(given: dict[str, Any]) -> Iterator[str]:
         """How a picture comes out of noise, step after step; of an inpainting, if a picture is given."""

@@ -1,4 +1,4 @@
-"""Parameters of the endpoints, made from the requests: their components, defaults, bounds and docs."""
+"""Parameters of the endpoints, made from the requests: components, defaults, bounds and docs."""
 
 from __future__ import annotations
 
@@ -28,8 +28,7 @@ class Parameter:
     """One parameter of an endpoint.
 
     Attributes:
-        component: gives its default and, for a file, takes it from the client safely: others are refused.
-        doc: what it means.
+        component: gives its default and, for a file, refuses paths that were not uploaded.
         optional: whether it may be left out although its component has no default.
     """
 
@@ -48,12 +47,12 @@ def parameters_of(*kinds: type[Request], without: Iterable[str] = ()) -> dict[st
 
 
 def properties(kind: type[Request]) -> dict[str, dict[str, Any]]:
-    """What JSON schema says of each field: type and bounds, among others."""
+    """Each field's JSON schema: type and bounds, among others."""
     return kind.model_json_schema()["properties"]
 
 
 def checkpoint(usual: str = "the one the app was started with") -> dict[str, Parameter]:
-    """Which checkpoint to use; `usual` says which, where none is named."""
+    """Which checkpoint to use; `usual` says which by default."""
     doc = f"one of /checkpoints; empty for {usual}"
     return {"checkpoint": Parameter(gr.Textbox("", label="checkpoint"), doc)}
 
@@ -64,7 +63,7 @@ def file(name: str, doc: str, optional: bool = False) -> dict[str, Parameter]:
 
 
 def number(name: str, default: float | None, schema: Mapping[str, Any]) -> gr.Number:
-    """A number whose bounds, given as in JSON schema, a program can read; those beyond are refused by the request."""
+    """A number with bounds, as in JSON schema, for programs to read; the request refuses what is beyond."""
     said = {key: value for key, value in schema.items() if key in ("type", *BOUNDS)}
     box = gr.Number(default, label=name)
     # Gradio's schema of a number has no bounds. It can check them itself, but would say nothing of the field.
@@ -88,12 +87,11 @@ def expose(
     Args:
         act: a generator function that is handed all parameters by name.
         door: a button that nobody sees.
-        first: names, parted by spaces, of the parameters that come first, in this order: programs hand them over by
-            place. All others follow as they stand.
-        returns: what it answers.
-        request_of: the request in what it is given, by which the line knows how long it takes; None if it takes no run.
-        in_batches: whether it may be made in one batch with what others ask for (`events.announced`).
-        windows: by how many the model works on what it is given, each of them a call; may raise what it likes.
+        first: names, parted by spaces, of the parameters that programs hand over by place, before all others.
+        returns: what it answers, for its docs.
+        request_of: the request in what it is given, for the line; None if it takes no run.
+        in_batches: whether it may be made in one batch with others (`events.announced`).
+        windows: by how many the model works on what it is given, each a call; may raise anything.
     """
     names = list(dict.fromkeys([*first.split(), *given]))
 

@@ -19,7 +19,7 @@ PICTURE = "the picture looked into, any size and format; without one, that of `s
 
 
 def build(shelf: Shelf, door: gr.Button) -> None:
-    """Register /inside_NAME for every view behind a button that nobody sees."""
+    """Register /inside_NAME for every view."""
     for view in VIEWS.values():
         picture = file("picture", PICTURE, optional=True) if view.of_a_picture else {}
         expose(

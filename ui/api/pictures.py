@@ -1,4 +1,4 @@
-"""The endpoints whose answer is pictures: one way from what a program gives to files, whatever the action."""
+"""The endpoints whose answer is pictures: one way from what a program gives to files."""
 
 from __future__ import annotations
 
@@ -34,13 +34,11 @@ def expose_pictures(
     returns: str,
     files: Mapping[str, Parameter] = {},
 ) -> None:
-    """Register the endpoint that makes what a kind of request asks for, named by its action.
+    """Register the endpoint of a kind of request, named by its action.
 
     Args:
-        door: a button that nobody sees.
         sentence: what it does, for its docs.
-        first: names of the parameters that programs hand over by place, see `fields.expose`.
-        returns: what it answers.
+        first, returns: see `fields.expose`.
         files: parameters beside those of the request.
     """
 
@@ -58,7 +56,7 @@ def expose_pictures(
 
 
 def _windows(shelf: Shelf, given: Mapping[str, Any]) -> int:
-    """By how many windows an upload is enlarged; of what was sent before it is looked at: no other file is opened."""
+    """By how many windows an upload is enlarged. It is not checked yet: no file but an upload is opened."""
     path = given["picture"]["path"]
     return shelf.windows(path, given["checkpoint"]) if is_served(path, Path(get_upload_folder())) else 1
 
@@ -66,7 +64,7 @@ def _windows(shelf: Shelf, given: Mapping[str, Any]) -> int:
 def made_and_saved(
     shelf: Shelf, kind: type[GenerateRequest], given: Mapping[str, Any], folder: Path
 ) -> tuple[GenerateRequest, list[str], list[Image.Image]]:
-    """Run what is `given`; the request that it makes, the files of the result, and the model's own pictures."""
+    """Run what is `given`; its request, the files of the result, and the model's own pictures."""
     load = shelf.load_enlarging if kind is EnlargeRequest else shelf.load
     model = load(given["checkpoint"])
     request = build_request_from(kind, given, model)
@@ -78,7 +76,7 @@ def made_and_saved(
 
 
 def inputs_of(request: GenerateRequest, given: Mapping[str, Any]) -> tuple[RunInputs, Image.Image | None]:
-    """A run's inputs, its files among what is `given`, and the picture in the first of these, if it takes any.
+    """A run's inputs, its files among what is `given`, and the picture in the first, if it takes any.
 
     Raises:
         Problem: one of them is missing.

@@ -19,7 +19,7 @@ from ui.results import animate
 
 
 def build(shelf: Shelf, door: gr.Button) -> None:
-    """Register /between, /anagram and /hybrid behind a button that nobody sees."""
+    """Register /between, /anagram and /hybrid."""
 
     def between(given: dict[str, Any]) -> Iterator[tuple[list[str], str]]:
         """Pictures on the way from one seed to another."""

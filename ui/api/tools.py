@@ -1,4 +1,4 @@
-"""The same endpoints as tools for MCP clients, which Gradio makes of them: docs, bounds and all."""
+"""The same endpoints as tools for MCP clients, which Gradio makes of them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ WHERE = "gradio_api/mcp/"  # below the page's own address
 
 
 def check() -> None:
-    """Gradio starts without tools where their package is missing, and says nothing of it to whoever asked for them.
+    """Gradio starts without tools, and without a word, where their package is missing.
 
     Raises:
         UserError: it is missing.

@@ -1,8 +1,6 @@
-"""What the page says in other languages: one file for each, with the English text as the key of its translation.
+"""What the page says in other languages: a file each, by the English text; what is in none stays English.
 
-Gradio's own `I18n` takes the dictionaries to the browser and puts them into components; static/everybody.js does the
-same for what is no component's text: lines under pictures, notices, names of pictures. What is in no dictionary stays
-English.
+Gradio's `I18n` translates components' texts in the browser, static/everybody.js all others.
 """
 
 from __future__ import annotations
@@ -28,7 +26,7 @@ def dictionaries() -> dict[str, dict[str, str]]:
 
 
 def translations() -> gr.I18n:
-    """All of them, for `launch`; where a language is not among them, Gradio takes the English ones."""
+    """All of them, for `launch`; other languages get the English texts."""
     known = dictionaries()
     english = {text: text for words in known.values() for text in words}
     return gr.I18n(
@@ -40,7 +38,7 @@ def translations() -> gr.I18n:
 
 
 def translate(page: gr.Blocks) -> None:
-    """Have Gradio show what stands on the page's components in the visitor's language, where it is known."""
+    """Have Gradio show the texts of the page's components in the visitor's language."""
     for block in page.blocks.values():
         for name in (*TEXTS, *(["value"] if isinstance(block, PRESSED) else [])):
             if isinstance(text := getattr(block, name, None), str):
@@ -50,10 +48,7 @@ def translate(page: gr.Blocks) -> None:
 
 
 def translated(update: Any) -> Any:
-    """What a handler puts on the page, with the texts of what a component is given anew as `translate` has them.
-
-    Anything but an update of a component's properties stays as it is.
-    """
+    """A handler's update with the component's new texts as `translate` has them; anything else as it is."""
     if not isinstance(update, dict) or update.get("__type__") != "update":
         return update
     # As strings, which Gradio's page takes for what they stand for; the object itself would not be sent.
@@ -66,7 +61,7 @@ def translated(update: Any) -> Any:
 
 
 def _choice(text: Any) -> Any:
-    """What a choice is called; of "as it is: linear" the first part, for the second is a value."""
+    """What a choice is called; of "as it is: linear" the first part is translated, for the second is a value."""
     known = translatable(text)
     if known is text and isinstance(text, str) and (parts := text.partition(": "))[1]:
         head = translatable(parts[0])
@@ -75,6 +70,6 @@ def _choice(text: Any) -> Any:
 
 
 def translatable(text: Any) -> Any:
-    """A text as the browser translates it; itself where no dictionary has it, or where it is none."""
+    """A text as the browser translates it; itself where no dictionary has it."""
     known = isinstance(text, str) and all(text in words for words in dictionaries().values())
     return I18nData(PREFIX + text) if known else text

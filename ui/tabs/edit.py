@@ -39,8 +39,7 @@ class EditTab:
 
     Attributes:
         picture: state, the file that is edited, as it was uploaded.
-        drawing: the column of the canvas, hidden until somebody wants to draw; `editor` is the canvas in it.
-        view: the result.
+        drawing: the column of the canvas `editor`, hidden until somebody wants to draw.
         opens: the components `show` fills.
     """
 
@@ -140,7 +139,7 @@ class EditTab:
             thumbs.select(as_warning(self._open_example), self.checkpoint, self.opens, **PAGE_ONLY)
 
     def show(self, path: str, checkpoint: str) -> Updates:
-        """What opens a picture file on the stage, and on the canvas: see `opens`.
+        """Open a picture file on the stage and on the canvas.
 
         Raises:
             PictureError, CheckpointError: the picture, or the model that is to see it, cannot be used.
@@ -155,22 +154,21 @@ class EditTab:
         }
 
     def _draw(self, picture: str | None, checkpoint: str) -> Updates:
-        """What opens the canvas with the picture on it."""
+        """Open the canvas with the picture on it."""
         if picture is None:
             return self._blank(checkpoint)
         return {**self.show(picture, checkpoint), self.drawing: gr.update(visible=True), self.view.bar: status(DRAW)}
 
     def _blank(self, checkpoint: str) -> Updates:
-        """What opens the canvas with nothing on it."""
         return self._draw(cached(Image.new("RGB", (editor_canvas.CANVAS,) * 2, "white")), checkpoint)
 
     def _put_away(self, picture: str | None, checkpoint: str) -> Updates:
-        """What closes the canvas, and takes the strokes away."""
+        """Close the canvas, and take the strokes away."""
         shown = {} if picture is None else self.show(picture, checkpoint)
         return {**shown, self.drawing: gr.update(visible=False)}
 
     def fill(self, request: GenerateRequest, model: LatentDiffusion) -> Updates:
-        """What puts a saved picture's settings into the controls; what it was made of, the visitor has to open."""
+        """Put a saved picture's settings into the controls; what it was made of, the visitor has to open."""
         message = f"Its settings are here; open the picture it was made of.{left_out(self.fields, request)}"
         return {**filled(self.fields, request, model), self.view.bar: status(message)}
 
@@ -215,7 +213,7 @@ class EditTab:
     def _enlarge(
         self, results: Results | None, chosen: int, picture: str | None, seed: float | None
     ) -> Iterator[Updates]:
-        """The result that is shown made larger, or without one the picture that is open, the whole of it."""
+        """The result that is shown, or the picture that is open, made larger."""
         model = self.shelf.load_enlarging()
         request = build_request(EnlargeRequest, model, seed=seed)
         path = _shown(results, chosen, picture)
@@ -236,12 +234,12 @@ class EditTab:
         yield from run_with_previews(steps, request.calls, self.view.bar, preview, finished)
 
     def enlarges(self) -> Any:
-        """What shows the button that enlarges where something can: a checkpoint may have been trained since."""
+        """Show the button that enlarges if something can: a checkpoint may have been trained since."""
         return gr.update(visible=bool(self.shelf.enlarging()))
 
 
 def _shown(results: Results | None, chosen: int, picture: str | None) -> str | None:
-    """File of the result that is shown, or without one of the picture that is open."""
+    """File of the result that is shown, or of the picture that is open."""
     return results.files[chosen] if results else picture
 
 

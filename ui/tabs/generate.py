@@ -28,11 +28,10 @@ from ui.serving.together import ModelRequest, generated
 
 
 class GenerateTab:
-    """The tab's components and what its button does.
+    """The tab's components and what its buttons do.
 
     Attributes:
-        gallery: the pictures.
-        last: state, the request that made them; None for the shipped ones.
+        last: state, the request that made the pictures; None for the shipped ones.
         chosen: state, which of them the visitor picked.
         fields: the controls, by the request's fields.
         settings: button that takes a saved picture, whose settings are put into the controls of its tab.
@@ -89,7 +88,7 @@ class GenerateTab:
         self.gallery.select(_index, outputs=self.chosen, **AT_ONCE)
 
     def fill(self, request: GenerateRequest, model: LatentDiffusion) -> Updates:
-        """What puts a saved picture's settings into the controls."""
+        """Put a saved picture's settings into the controls."""
         message = f"Its settings are here; Generate makes it again.{left_out(self.fields, request)}"
         return {**filled(self.fields, request, model), self.bar: status(message)}
 

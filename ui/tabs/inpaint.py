@@ -41,8 +41,7 @@ class InpaintTab:
 
     Attributes:
         picture: state, the file being painted on, as it was uploaded.
-        done: state, the `RunInputs` of the last result, for showing its process.
-        view: the result.
+        done: state, the `RunInputs` of the last result.
         opens: the components `show` fills.
         to_process: button that carries the chosen variant to the Process tab.
     """
@@ -149,7 +148,7 @@ class InpaintTab:
 
     @staticmethod
     def show(path: str, with_mask: bool = True) -> tuple[dict[str, Any], str, Answer]:
-        """What opens a picture file on the canvas, with the example's mask on it if wanted: see `opens`.
+        """Open a picture file on the canvas, with the example's mask on it if wanted.
 
         Raises:
             PictureError: it is no picture.
@@ -160,13 +159,13 @@ class InpaintTab:
         return _on_page(canvas), path, Answer.opened(path, picture.size, canvas)
 
     def fill(self, request: GenerateRequest, model: LatentDiffusion) -> Updates:
-        """What puts a saved picture's settings into the controls; picture and paint have to be there again."""
+        """Put a saved picture's settings into the controls; picture and paint have to be there again."""
         message = f"Its settings are here; open its picture and paint again.{left_out(self.fields, request)}"
         crop = gr.update(**crop_choice(knows_faces(model), getattr(request, "crop", "auto")))
         return {**filled(self.fields, request, model), self.fields["crop"]: crop, self.view.bar: status(message)}
 
     def _fit(self, checkpoint: str, crop: str) -> tuple[Any, Any]:
-        """What a checkpoint that knows faces has beside others: ready-made masks of their parts, and their crop."""
+        """What checkpoints that know faces offer beside others: ready-made masks, and their crop."""
         faces = knows_faces(self.shelf.load(checkpoint))
         return gr.update(visible=faces), gr.update(**crop_choice(faces, crop))
 

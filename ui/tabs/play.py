@@ -122,7 +122,7 @@ class PlayTab:
             self.pairs = gr.Slider(1, PAIRS, 1, step=1, label="Pictures", elem_id="play-pairs", buttons=[])
 
     def _offer(self, checkpoint: str, mode: str, view: str) -> tuple[Any, Any]:
-        """What can be played with a checkpoint, and seen in which views; what was chosen stays if it is among that."""
+        """What a checkpoint can play, and in which views; what was chosen stays if it is among that."""
         model = self.shelf.load(checkpoint)
         offered = (
             (available_modes(model), mode, FIRST),
@@ -145,7 +145,7 @@ class PlayTab:
                 yield self.animation.shows(there_and_back(made, folder, request, format))
 
     def fill(self, request: GenerateRequest, model: LatentDiffusion) -> Updates:
-        """What puts a saved picture's settings into the controls, those of what was played among them."""
+        """Put a saved picture's settings into the controls."""
         fields = self.fields
         updates = filled({name: each for name, each in fields.items() if name != "view"}, request, model)
         updates[self.mode] = gr.update(choices=available_modes(model), value=request.action)
@@ -195,9 +195,9 @@ def _on_stage(files: Sequence[str], captions: Sequence[str]) -> Any:
 def _mode_changed(
     shelf: Shelf, parts: Sequence[Control], checkpoint: str, key: str, filled: GenerateRequest | None = None
 ) -> tuple[Any, ...]:
-    """What changes with the mode: its line, its class pickers' names, steps and sampler, which `parts` are shown.
+    """What changes with the mode: its line, its class pickers' names, steps and sampler, which controls are shown.
 
-    Steps and sampler are the checkpoint's for it, but for a request `filled` in from a saved picture, heard once.
+    Steps and sampler are the checkpoint's, or those of a request just `filled` in from a saved picture.
     """
     mode = MODES[key]
     first, *second = mode.classes

@@ -46,7 +46,6 @@ class ProcessTab:
 
     Attributes:
         inputs: state, the `RunInputs` carried over from another tab; None for a plain seed.
-        seed, steps, sampler: the controls another tab fills in.
         about: the line that says what is shown.
     """
 
@@ -225,7 +224,7 @@ def _jump(frames: Frames, event: gr.SelectData) -> int:
 
 
 def _plain(shelf: Shelf, checkpoint: str) -> tuple[Any, ...]:
-    """No inpainting any more, nor the steps that one wants, each of which it takes several times."""
+    """No inpainting any more, nor its fewer steps, each of which is taken several times."""
     own = shelf.load(checkpoint).request(GenerateRequest)
     return None, _about(None), gr.update(visible=False), own.steps
 

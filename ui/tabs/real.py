@@ -1,4 +1,4 @@
-"""Which one is real? Two pictures, one of them made; those who know by looking are counted. Off unless asked for."""
+"""Which one is real? Of two pictures one was made; right answers are counted. Off unless asked for."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Round:
 
     Attributes:
         real: which side is real; None once that has been said, or before the first pair.
-        answer: what would be kept if the real one is picked.
+        answer: what is kept if the real one is picked.
     """
 
     real: int | None = None
@@ -76,7 +76,7 @@ class RealTab:
             gr.on([button.click, self.pictures[side].select], said, self.round, shows, **AT_ONCE)
 
     def _pair(self, checkpoint: str, shown: Round) -> Iterator[Updates]:
-        """Two new pictures, the real one on a side that nobody knows."""
+        """Two new pictures, the real one on a random side."""
         model = self.shelf.load(checkpoint)
         real, name = real_one(model, self.sources, self.draw)
         request = made_one(model, self.draw)
@@ -92,7 +92,7 @@ class RealTab:
         }
 
     def _said(self, shown: Round, side: int) -> Updates:
-        """What comes of picking a side: it is counted, and kept."""
+        """Count and keep which side was picked."""
         if shown.real is None or shown.answer is None:
             raise Problem("Show two pictures first.")
         answer = replace(shown.answer, right=side == shown.real)

@@ -1,4 +1,4 @@
-"""The Train tab: a checkpoint from pictures of one's own, trained by the command that the shell has, too."""
+"""The Train tab: a checkpoint from pictures of one's own, trained by the shell's command."""
 
 from __future__ import annotations
 
@@ -59,30 +59,20 @@ Updates = dict[gr.components.Component, Any]
 
 @dataclass(frozen=True)
 class PageState:
-    """What a page shows already, so that only what is new is sent.
-
-    Attributes:
-        run: the run it shows.
-        state: its state.
-        row_count: how many steps are drawn.
-        grid: which grid is shown.
-        data: what is said of the pictures.
-        offered: the unfinished runs and the checkpoints that can be chosen.
-    """
+    """What a page shows already, so that only what is new is sent."""
 
     run: str = ""
     state: str = ""
-    row_count: int = -1
+    row_count: int = -1  # steps that are drawn
     grid: Path | None = None
-    data: tuple[str, ...] = ()
-    offered: tuple[tuple[str, ...], ...] = ()
+    data: tuple[str, ...] = ()  # what is said of the pictures
+    offered: tuple[tuple[str, ...], ...] = ()  # unfinished runs, and checkpoints
 
 
 class TrainTab:
     """The tab's components and what its buttons do.
 
     Attributes:
-        page_state: state, see `PageState`.
         use: the button that takes the finished checkpoint to the first tab.
         shows: the components that `refresh` fills.
     """
@@ -187,7 +177,7 @@ class TrainTab:
         return {self.bar: status(sentence)}
 
     def refresh(self, request: gr.Request, page_state: PageState) -> Updates:
-        """What is new since it was refreshed last; nothing for those who may not train."""
+        """What is new since the last refresh; nothing for those who may not train."""
         if not self.trainings.admits(request.headers):
             return {self.closed: gr.update(visible=True), self.open: gr.update(visible=False)}
         new: Updates = {}
@@ -265,7 +255,7 @@ class TrainTab:
         return self.refresh(request, page_state)
 
     def _start_from(self, name: str | None) -> Path | None:
-        """The folder of the checkpoint to start from; None for none. A name that is not on the shelf is no folder."""
+        """The folder of the checkpoint to start from; None for none. Only names on the shelf are folders."""
         if not name:
             return None
         if name not in self.shelf.names():
@@ -302,7 +292,7 @@ class TrainTab:
 
 
 def _whole(label: str, name: str) -> gr.Textbox:
-    """A box for a whole number; one for text, since those for numbers cannot be left empty: they turn into 0."""
+    """A box for a whole number: text, since those for numbers turn into 0 when empty."""
     return gr.Textbox(label=label, placeholder="as in the preset", max_length=9, max_lines=1, elem_id=f"train-{name}")
 
 
@@ -315,7 +305,6 @@ def _readable(path: Path) -> str | None:
 
 
 def _table(stage: StageName, curve: Curve) -> pandas.DataFrame:
-    """What a plot draws."""
     rows = [(step, loss, TRAINING) for step, loss in curve.training]
     if stage != "vae":  # its first row names the series: the plot does not learn of one that comes later
         rows += [(step, loss, HELD_OUT) for step, loss in [(0, math.nan), *curve.held_out]]
@@ -327,7 +316,6 @@ def _line(text: str) -> str:
 
 
 def _about(preset: str) -> str:
-    """A preset in a line or two."""
     request = Order(preset=preset).request(Path("out"))
     lengths = [f"{STAGES[stage]} {getattr(request, stage).iterations} steps" for stage in request.stages]
     numbers = f"{request.size} pixels, {', '.join(lengths)}."
