@@ -16,6 +16,19 @@
   const visible = (shown) => ({ __type__: "update", visible: shown });
   const idle = (bar) => [visible(true), visible(false), bar];
 
+  // Opens a fold and shows a place in it, which is only there once it is open.
+  function unfold(id, find) {
+    const fold = document.querySelector(`#${id}`);
+    const label = fold.querySelector(".label-wrap");
+    if (!label.classList.contains("open")) label.click();
+    const show = (tries) => {
+      const place = find(fold);
+      if (place) place.scrollIntoView({ block: "start" });
+      else if (tries) setTimeout(() => show(tries - 1), 50);
+    };
+    show(40);
+  }
+
   window.studio = {
     watch: { every: 3000, patience: 15000 }, // ms; how often a server is asked whether it is there, and has to answer
     began(name) {
@@ -55,17 +68,13 @@
     },
     // Whether a tab's run is going on: its button then says Stop.
     running: (name) => Boolean(document.querySelector(`#${name}-stop`)?.offsetParent),
-    // Opens the documentation where it speaks of a tab; what is in a fold is only there once it is open.
+    // Opens the documentation where it speaks of a tab.
     help(tab) {
-      const fold = document.querySelector("#help");
-      const label = fold.querySelector(".label-wrap");
-      if (!label.classList.contains("open")) label.click();
-      const show = (tries) => {
-        const place = [...fold.querySelectorAll("strong, h2")].find((one) => one.textContent.startsWith(tab));
-        if (place) place.scrollIntoView({ block: "start" });
-        else if (tries) setTimeout(() => show(tries - 1), 50);
-      };
-      show(40);
+      unfold("help", (fold) => [...fold.querySelectorAll("strong, h2")].find((one) => one.textContent.startsWith(tab)));
+    },
+    // Opens a view's code at one of the functions that compute it.
+    code(fold, number) {
+      unfold(fold, (open) => open.querySelectorAll("pre")[number]);
     },
     shade() {
       const dark = !document.body.classList.contains("dark");
@@ -86,10 +95,11 @@
   });
 
   addEventListener("click", (event) => {
-    const link = event.target.closest?.("a[data-help]");
+    const link = event.target.closest?.("a:is([data-help], [data-code])");
     if (!link) return;
     event.preventDefault();
-    window.studio.help(link.dataset.help);
+    if (link.dataset.help) window.studio.help(link.dataset.help);
+    else window.studio.code(link.hash.slice(1), Number(link.dataset.code));
   });
 
   // A line to the server brings what runs yield. When it breaks, Gradio waits for the server and then loads the page

@@ -30,6 +30,10 @@ def test_views_are_chosen_and_dragged_by_keyboard_and_taken_away(page: Page, tmp
     with Image.open(downloaded(page, "#inside-noise-download", tmp_path)) as sheet:
         assert sheet.format == "PNG"
 
+    page.locator("#inside-noise-lines a", has_text="levels_at").press("Enter")
+    code = page.locator("#inside-noise-code pre", has_text="def levels_at")
+    expect(code).to_be_in_viewport()
+
     with page.expect_file_chooser() as chooser:
         page.locator("#inside-upload").click()
     Image.fromarray(grain(90, 60)).save(tmp_path / "own.png")

@@ -24,7 +24,7 @@ from ui.help import lead
 from ui.models import Shelf, knows_faces
 from ui.serving.turns import in_turns
 from ui.tabs.inside.tour import TOUR, Stop
-from ui.tabs.inside.view import View, code_of, subject
+from ui.tabs.inside.view import View, code_links, code_of, subject
 from ui.tabs.inside.views import VIEWS
 
 SKETCH_SECONDS = 0.3  # between two; each is to be seen, and costs a picture or three
@@ -183,6 +183,7 @@ class ViewPart:
             self.stage = view.stage(f"{name}-stage")
             with gr.Row(elem_classes="actions"):
                 self.download = gr.DownloadButton("Download", size="sm", elem_id=f"{name}-download", scale=0)
+            gr.HTML(code_links(f"{name}-code", view.functions), elem_id=f"{name}-lines", elem_classes="inside-lines")
             with gr.Accordion("Formula and code", open=False, elem_id=f"{name}-code"):
                 gr.Markdown(f"{view.formula}\n\n{code_of(view.functions)}", latex_delimiters=LATEX)
 

@@ -8,7 +8,7 @@ import textwrap
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, NamedTuple, get_args
 
 import gradio as gr
 from gradio.components import Component
@@ -148,16 +148,52 @@ def subject(model: LatentDiffusion, picture: str | None, seed: int) -> Subject:
     return subject_of_seed(model, seed) if picture is None else subject_of_file(model, picture)
 
 
+def code_links(fold: str, functions: tuple[Callable[..., Any], ...]) -> str:
+    """Links to the lines of functions in the fold of that id, which shows `code_of` them; studio.js opens it there.
+
+    They need neither the documentation's site nor a network: what is shown is the source that runs.
+    """
+    links = (
+        f'<a href="#{fold}" data-code="{number}" title="{html.escape(one.place)}, lines {one.first} to {one.last}">'
+        f"{html.escape(one.name)}</a>"
+        for number, one in enumerate(map(source_of, functions))
+    )
+    return f'<p class="hint">Lines of code: {", ".join(links)}</p>'
+
+
 def code_of(functions: tuple[Callable[..., Any], ...]) -> str:
     """Where functions stand and their source code, in Markdown, linked to the documentation's site if it is there."""
     parts = []
-    for function in functions:
-        plain = inspect.unwrap(function)
-        lines, first = inspect.getsourcelines(plain)
-        path = Path(inspect.getfile(plain)).resolve()
-        place = path.relative_to(ROOT).as_posix() if path.is_relative_to(ROOT) else path.name
-        name = f"{plain.__module__}.{plain.__qualname__}"
-        address = site.address_of(f"{place}#{name}")
-        place = f"[`{place}`]({address})" if address else f"`{place}`"
-        parts.append(f"{place}, line {first}:\n\n```python\n{textwrap.dedent(''.join(lines)).rstrip()}\n```")
+    for one in map(source_of, functions):
+        address = site.address_of(f"{one.place}#{one.module}.{one.name}")
+        place = f"[`{one.place}`]({address})" if address else f"`{one.place}`"
+        parts.append(f"{place}, lines {one.first} to {one.last}:\n\n```python\n{one.text}\n```")
     return "\n\n".join(parts)
+
+
+class Source(NamedTuple):
+    """Where a function stands.
+
+    Attributes:
+        name, module: its own, with its class, and its module's.
+        place: the file, from the folder that the packages are in.
+        first, last: lines, counted from 1.
+        text: those lines.
+    """
+
+    name: str
+    module: str
+    place: str
+    first: int
+    last: int
+    text: str
+
+
+def source_of(function: Callable[..., Any]) -> Source:
+    """The lines of a function; of one whose answers are kept, not those of what keeps them."""
+    plain = inspect.unwrap(function)
+    lines, first = inspect.getsourcelines(plain)
+    path = Path(inspect.getfile(plain)).resolve()
+    place = path.relative_to(ROOT).as_posix() if path.is_relative_to(ROOT) else path.name
+    text = textwrap.dedent("".join(lines)).rstrip()
+    return Source(plain.__qualname__, plain.__module__, place, first, first + len(lines) - 1, text)

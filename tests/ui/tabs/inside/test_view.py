@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import textwrap
 from pathlib import Path
 
 import gradio as gr
@@ -12,16 +14,28 @@ from ddpm_core.diffusion.diffuser import Diffuser
 from ddpm_core.inspection.subject import subject_of_seed
 from ddpm_core.pipeline import LatentDiffusion
 from ui import site
-from ui.tabs.inside.view import choice, code_of, html_stage, png, slider, subject
+from ui.tabs.inside.view import ROOT, choice, code_links, code_of, html_stage, png, slider, subject
 
 
 def test_the_code_that_is_shown_is_that_of_the_functions_and_says_where_it_stands() -> None:
     text = code_of((Diffuser.add_noise, subject_of_seed))
-    assert "`ddpm_core/diffusion/diffuser.py`, line " in text
+    assert "`ddpm_core/diffusion/diffuser.py`, lines " in text
     assert "signal, noise = self.signal_and_noise(t, clean)" in text
-    assert "`ddpm_core/inspection/subject.py`, line " in text
+    assert "`ddpm_core/inspection/subject.py`, lines " in text
     assert "def subject_of_seed" in text  # not what keeps its answers
     assert "wrapper" not in text
+
+
+def test_links_to_the_code_say_its_lines_and_count_what_the_fold_shows_of_it() -> None:
+    functions = Diffuser.add_noise, subject_of_seed
+    links = re.findall(r'<a href="#fold" data-code="(\d)" title="(\S+), lines (\d+) to (\d+)">(\S+)</a>',
+                       code_links("fold", functions))  # fmt: skip
+    shown = re.findall(r"```python\n(.*?)\n```", code_of(functions), re.DOTALL)
+    assert len(links) == len(shown) == 2
+    for (number, place, first, last, name), block in zip(links, shown, strict=True):
+        lines = (ROOT / place).read_text(encoding="utf-8").splitlines()[int(first) - 1 : int(last)]
+        assert textwrap.dedent("\n".join(lines)).rstrip() == block == shown[int(number)]
+        assert f"def {name.split('.')[-1]}(" in block
 
 
 def test_where_the_documentation_is_shown_the_code_has_a_link_into_it(
@@ -32,7 +46,7 @@ def test_where_the_documentation_is_shown_the_code_has_a_link_into_it(
     page.parent.mkdir(parents=True)
     page.touch()
     link = f"{page.relative_to(tmp_path).as_posix()}#ddpm_core.diffusion.diffuser.Diffuser.add_noise"
-    assert f"[`ddpm_core/diffusion/diffuser.py`](documentation/{link}), line " in code_of((Diffuser.add_noise,))
+    assert f"[`ddpm_core/diffusion/diffuser.py`](documentation/{link}), lines " in code_of((Diffuser.add_noise,))
 
 
 def test_controls_start_with_what_a_request_has_by_default() -> None:
