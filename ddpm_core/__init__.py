@@ -1,6 +1,6 @@
 """Latent diffusion you can hold in your head: codec, serpentine UNet, diffuser, samplers, trainer.
 
-What follows is a table of contents; a name is loaded from its module when it is first asked for.
+A name is loaded from its module when it is first asked for.
 """
 
 from importlib import import_module

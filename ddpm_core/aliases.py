@@ -13,16 +13,11 @@ from pydantic_core import CoreSchema, core_schema
 
 @dataclass(frozen=True)
 class Aliases:
-    """Put into a field's `Annotated`: a value that is one of these names becomes the name it stands for.
-
-    Attributes:
-        names: by other name, the one in the table of choices.
-    """
+    """Put into a field's `Annotated`: a value that is one of these names becomes what it stands for in the table."""
 
     names: Mapping[str, str]
 
     def __call__(self, value: Any) -> Any:
-        """The name in the table; what is no alias, as it is."""
         return self.names.get(value, value) if isinstance(value, str) else value
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
@@ -30,5 +25,5 @@ class Aliases:
 
 
 def aliases_of(field: FieldInfo) -> Aliases | None:
-    """Those of a field; None if all its choices have one name."""
+    """Those of a field, if any."""
     return next((one for one in field.metadata if isinstance(one, Aliases)), None)

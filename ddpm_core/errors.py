@@ -12,21 +12,21 @@ Entry = TypeVar("Entry")
 
 
 class UserError(ValueError):
-    """Something given cannot be used; the message is one sentence, meant to be read, that says what to do about it.
+    """Something given cannot be used; the message is one sentence for people that says what to do about it.
 
-    Every other exception is a mistake of the program's own: it is logged whole, and nobody is advised by its text.
+    Every other exception is the program's own mistake: it is logged whole, and nobody is advised by its text.
     """
 
 
 def no_such(what: str, name: object, choices: Iterable[str]) -> UserError:
-    """What to raise where `name` is none of the `choices`; `what` says what these are, "noise schedule" say."""
+    """What to raise where `name` is none of the `choices`; `what` says what these are."""
     return UserError(f"there is no {what} {repr(name)[:80]}; choose from: {', '.join(choices)}.")
 
 
 def lookup(
     table: Mapping[Any, Entry], what: str, name: str, aliases: Mapping[str, str] = MappingProxyType({})
 ) -> Entry:
-    """The entry of that name, or of that alias of one, in a table of choices.
+    """The entry of that name or alias in a table of choices.
 
     Raises:
         UserError: there is none; it lists them.

@@ -74,9 +74,6 @@ def pick_device(name: str = "auto") -> torch.device:
 def resolve_precision(precision: Precision, device: torch.device) -> torch.dtype:
     """The autocast type of that name; "auto" is the faster of bf16 and fp32, and fp16 on GPUs too old for bf16.
 
-    Processors are timed, since their flags do not tell: with bf16 vector instructions alone (avx512_bf16), AMD's take
-    two thirds of the time of fp32, and Intel's up to twice.
-
     Raises:
         UserError: there is no such precision.
     """
@@ -84,21 +81,23 @@ def resolve_precision(precision: Precision, device: torch.device) -> torch.dtype
         return lookup(DTYPES, "precision", precision)
     if device.type == "cuda":
         return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float16
+    # Processors are timed, since flags do not tell: with bf16 vector instructions alone (avx512_bf16), AMD's take two
+    # thirds of the time of fp32, and Intel's up to twice.
     return DTYPES[faster_precision()] if device.type == "cpu" else torch.float32
 
 
 @lru_cache
 def faster_precision() -> Choice:
-    """What this machine's processor computes faster in, timed and, once it is clear, kept in the user's cache folder.
+    """What this processor computes faster in, timed and, once that is clear, kept in the user's cache folder.
 
-    A second timing might say otherwise on a busy day, and a seed's picture would change by a rounding. Of processes
-    that begin at once, all go by what the first has written. What is not clear holds for this process alone, and the
-    next one times anew: a mistake of a busy moment would otherwise stay for ever.
+    Of processes that begin at once, all go by what the first has written; what is not clear holds for this one alone.
     """
     machine, file = _timed_on(), _cache_folder() / "precision.json"
     if known := _read_choices(file).get(machine):
         return known
     choice, clear = time_precisions()
+    # Kept, since a second timing might say otherwise on a busy day, and a seed's picture would change by a rounding; but
+    # not what is unclear, or a mistake of a busy moment would stay for ever.
     if clear:
         with contextlib.suppress(OSError):  # without a place to keep it, it is timed anew by every process
             _keep_choice(file, machine, choice)
@@ -107,11 +106,11 @@ def faster_precision() -> Choice:
 
 @torch.inference_mode()
 def time_precisions() -> tuple[Choice, bool]:
-    """Which type is faster at a matrix product and a convolution such as the networks have, and whether that is clear.
-
-    Robust against whatever else runs: both types take turns, each counts by its best round, and what counts is the time
-    that one thread spent on the processor, not the time that passed. Clear is what all rounds say but `ODD_ONES`.
+    """Which type is faster at a matrix product and a convolution, and whether that is clear: all rounds say so but
+    `ODD_ONES`.
     """
+    # Robust against whatever else runs: both types take turns, each counts by its best round, and by the time that one
+    # thread spent on the processor, not the time that passed.
     threads = torch.get_num_threads()
     torch.set_num_threads(1)  # several wait for each other, and whoever waits is on the processor, too
     try:
@@ -130,7 +129,6 @@ def _verdict(seconds: Mapping[Choice, float]) -> Choice:
 
 
 def _work_in(precision: Choice) -> Callable[[], None]:
-    """Computes something in a type."""
     dtype = DTYPES[precision]
     rows, matrix = torch.ones(1024, 512, dtype=dtype), torch.ones(512, 512, dtype=dtype)
     cells = torch.ones(8, 128, 16, 16, dtype=dtype).contiguous(memory_format=torch.channels_last)
@@ -144,7 +142,7 @@ def _work_in(precision: Choice) -> Callable[[], None]:
 
 
 def _seconds_of(work: Callable[[], None]) -> float:
-    """Seconds of this thread on the processor; seconds that pass where these are only counted by the clock's tick."""
+    """Seconds of this thread on the processor; of the wall clock where these are only counted by its tick."""
     fine = time.get_clock_info("thread_time").resolution < TICK
     clock = time.thread_time if fine else time.perf_counter
     begun = clock()
@@ -153,12 +151,12 @@ def _seconds_of(work: Callable[[], None]) -> float:
 
 
 def _timed_on() -> str:
-    """What a kept choice is about; the last words tell it from those of earlier versions, made by the wall clock."""
+    """What a kept choice is about."""
+    # The last words tell it from those of earlier versions, made by the wall clock.
     return f"{_processor()}, torch {torch.__version__}, in rounds"
 
 
 def _processor() -> str:
-    """What the processor calls itself."""
     with contextlib.suppress(OSError):
         for line in Path("/proc/cpuinfo").read_text().splitlines():
             if line.startswith("model name"):
@@ -200,8 +198,7 @@ def _keep_choice(file: Path, machine: str, choice: Choice) -> None:
 def use_threads(count: int | None) -> int:
     """Have PyTorch compute with so many threads, and say with how many.
 
-    None is PyTorch's own choice, a thread per core, but for one core of four or more, which stays free for whoever uses
-    the machine; and that wholly if OMP_NUM_THREADS says how many.
+    None is OMP_NUM_THREADS if set, else a thread per core, but for one core of four or more, which stays free.
     """
     if count is None:
         count = torch.get_num_threads()
@@ -212,7 +209,7 @@ def use_threads(count: int | None) -> int:
 
 
 def let_others_go_first() -> None:
-    """Lower this process's priority for good: it computes with what time others leave. Nothing happens on Windows."""
+    """Lower this process's priority for good; not on Windows."""
     if hasattr(os, "setpriority"):
         os.setpriority(os.PRIO_PROCESS, 0, max(BACKGROUND_NICENESS, os.getpriority(os.PRIO_PROCESS, 0)))
 
@@ -220,7 +217,7 @@ def let_others_go_first() -> None:
 def available_memory() -> int | None:
     """Bytes of main memory that programs can still take; None where it cannot be found out.
 
-    On Linux what the kernel could give, or what a container's limit leaves of it; elsewhere all that is built in.
+    On Linux what the kernel could give, or what a container's limit leaves; elsewhere all that is built in.
     """
     try:
         free = 1024 * int(_entry(MEMINFO, "MemAvailable:"))
@@ -254,44 +251,36 @@ def _built_in() -> int | None:
 
 
 def memory_is_full(error: RuntimeError) -> bool:
-    """Whether an error of PyTorch says that there was no memory left for a tensor."""
+    """Whether PyTorch's error says that there was no memory left for a tensor."""
     return isinstance(error, torch.OutOfMemoryError) or FULL.search(str(error)) is not None
 
 
 def keep_freed_memory() -> bool:
-    """Have glibc keep what is freed for the next allocation; whether it does (never but on Linux with glibc).
+    """Have glibc keep what is freed for the next allocation; False where that is not possible.
 
-    By default glibc maps every large block anew, hands it back when freed, and trims its heap. A training step frees
-    all its activations and allocates as many in the next, so on a CPU the kernel would map and zero the same pages at
-    every step. Here no block is mapped apart (M_MMAP_MAX 0) and the heap is never trimmed (M_TRIM_THRESHOLD -1). The
-    process keeps its peak, which it reaches at every step anyway.
-
-    Not by a higher M_MMAP_THRESHOLD: glibc has refused more than 32 MiB, and one activation may be larger.
+    A CPU's training step frees all its activations and allocates as many in the next: glibc would map, and the kernel
+    zero, the same pages each time.
     """
+    # No block is mapped apart and the heap is never trimmed. Not by a higher M_MMAP_THRESHOLD: glibc has refused more
+    # than 32 MiB, and one activation may be larger.
     mallopt = _of_glibc("mallopt")
     return mallopt is not None and bool(mallopt(M_MMAP_MAX, 0)) and bool(mallopt(M_TRIM_THRESHOLD, -1))
 
 
 def give_back_large_blocks() -> bool:
-    """Have glibc hand back every large block when it is freed, from now on; whether it does.
+    """Have glibc hand back every large block when it is freed, from now on; False where that is not possible.
 
-    For a server. By default each of its many threads has a heap of its own, and once a large block was freed, further
-    ones are taken from that heap, which keeps what it once needed: every thread that ever opened a large upload keeps
-    its size. Call it before there are threads.
+    For a server, before there are threads: each thread's heap would else keep the size of its largest upload.
     """
     mallopt = _of_glibc("mallopt")
     return mallopt is not None and bool(mallopt(M_ARENA_MAX, HEAPS)) and bool(mallopt(M_MMAP_THRESHOLD, LARGE_BLOCK))
 
 
 def give_back_freed_memory() -> bool:
-    """Have glibc hand back, once, what is free now; whether there was anything.
-
-    Between two stages: what the first has kept would look as if it were in use.
-    """
+    """Have glibc hand back, once, what is free now, so that it does not look in use; whether there was anything."""
     trim = _of_glibc("malloc_trim")
     return trim is not None and bool(trim(0))
 
 
 def _of_glibc(name: str) -> Any:
-    """A function of the C library, if that is glibc and has it."""
     return getattr(ctypes.CDLL(None), name, None) if platform.libc_ver()[0] == "glibc" else None

@@ -1,4 +1,4 @@
-"""One typed, bounded request per action; UI, command line and API all build these. Training has its own settings."""
+"""One typed, bounded request per action; UI, command line and API all build these."""
 
 from __future__ import annotations
 
@@ -122,36 +122,33 @@ class GenerateRequest(Request):
 
     @property
     def seeds(self) -> list[int]:
-        """The seeds that its noise is drawn from; for most requests one per picture."""
+        """The seeds that its noise is drawn from; mostly one per picture."""
         return [self.seed + i for i in range(self.count)]
 
     @property
     def labels(self) -> dict[str, str]:
-        """The classes asked for, by field; for most requests one or none."""
+        """The classes asked for, by field."""
         return {name: label for name in ("label", "other") if (label := getattr(self, name, None)) is not None}
 
     @property
     def prompts(self) -> dict[str, str]:
-        """What is asked for in words, by field; for most requests nothing."""
+        """What is asked for in words, by field."""
         names = ("prompt", "other_prompt", "negative_prompt")
         return {name: words for name in names if (words := getattr(self, name, "").strip())}
 
     @property
     def stem(self) -> str:
-        """What a file made from this request is called, without its suffix; differs for all of `singles`."""
+        """What a file made from this is called, without suffix; differs for all of `singles`."""
         return f"seed-{self.seed}"
 
     @property
     def calls(self) -> int:
-        """Reverse steps that a run takes and yields.
-
-        Each calls the denoiser once; samplers that look at both ends of a step, twice but for the last.
-        """
+        """Reverse steps that a run takes and yields."""
         return self.steps
 
     @property
     def model_calls(self) -> int:
-        """Calls of the denoiser, counted once for each picture: what the run costs, at most."""
+        """Calls of the denoiser, at most, counted for each picture."""
         guided = bool(self.labels or self.prompts) and self.guidance != 1
         return self.count * self.calls * (1 + (SAMPLERS[self.sampler] in TWO_CALLS)) * (1 + guided)
 
@@ -161,7 +158,7 @@ class GenerateRequest(Request):
         return {name: getattr(self, name) for name, (of, owners) in OWNERS.items() if of == field and chosen in owners}
 
     def singles(self) -> list[Self]:
-        """One request per picture of the batch: each makes, alone, the picture it makes in the batch."""
+        """A request per picture, each making what it makes in the batch."""
         return [self.model_copy(update={"seed": self.seed + i, "count": 1}) for i in range(self.count)]
 
 
@@ -247,7 +244,7 @@ class BetweenRequest(GenerateRequest):
 
     @property
     def fractions(self) -> list[float]:
-        """How far along the way each picture lies, 0 at `seed` and 1 at `to`."""
+        """How far along the way each picture lies, 0 to 1."""
         return [self.start + (self.end - self.start) * i / max(1, self.count - 1) for i in range(self.count)]
 
     def singles(self) -> list[Self]:
@@ -298,7 +295,7 @@ REQUESTS: dict[str, type[GenerateRequest]] = {
 
 
 def wrong_defaults(defaults: Mapping[str, dict[str, Any]]) -> str:
-    """What is wrong with a checkpoint's `defaults`, in words; empty if nothing is."""
+    """What is wrong with a checkpoint's `defaults`, in words; empty if nothing."""
     for action, values in defaults.items():
         if action not in REQUESTS:
             return f"there is no action {action!r}; choose from: {', '.join(REQUESTS)}"
