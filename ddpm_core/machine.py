@@ -96,8 +96,8 @@ def faster_precision() -> Choice:
     if known := _read_choices(file).get(machine):
         return known
     choice, clear = time_precisions()
-    # Kept, since a second timing might say otherwise on a busy day, and a seed's picture would change by a rounding; but
-    # not what is unclear, or a mistake of a busy moment would stay for ever.
+    # Kept, since a second timing might say otherwise on a busy day, and change a seed's picture by a rounding; but not
+    # what is unclear, or a mistake of a busy moment would stay for ever.
     if clear:
         with contextlib.suppress(OSError):  # without a place to keep it, it is timed anew by every process
             _keep_choice(file, machine, choice)
@@ -258,8 +258,7 @@ def memory_is_full(error: RuntimeError) -> bool:
 def keep_freed_memory() -> bool:
     """Have glibc keep what is freed for the next allocation; False where that is not possible.
 
-    A CPU's training step frees all its activations and allocates as many in the next: glibc would map, and the kernel
-    zero, the same pages each time.
+    Each training step on a CPU allocates what the last one freed; else the kernel would map and zero the same pages.
     """
     # No block is mapped apart and the heap is never trimmed. Not by a higher M_MMAP_THRESHOLD: glibc has refused more
     # than 32 MiB, and one activation may be larger.

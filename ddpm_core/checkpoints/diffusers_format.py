@@ -1,8 +1,7 @@
 """Pretrained models in the format of diffusers: a folder in which `DiffusionPipeline.save_pretrained` left a pipeline.
 
-Read are its `UNet2DModel`, the betas of its scheduler and, if there is one, its autoencoder; steps are our samplers'.
-Diffusers has no clean state: its timestep 0 is ours 1, and N of its timesteps are N + 1 states here (see `Diffuser`).
-Weights come as safetensors only, and nothing is fetched.
+Read are its `UNet2DModel`, the betas of its scheduler and, if there is one, its autoencoder. Diffusers has no clean
+state: its timestep 0 is ours 1, and N of its timesteps are N + 1 states here. Weights come as safetensors only.
 """
 
 from __future__ import annotations

@@ -19,12 +19,8 @@ from ddpm_core.checkpoints.native import (
 
 
 def put_guide(folder: Path, weaker: Path, scale: float, interval: tuple[int, int] | None = None) -> None:
-    """Make the denoiser of one checkpoint the guide of another's, for the same latents.
-
-    Args:
-        folder: the checkpoint that is guided; its own weights stay as they are.
-        weaker: the checkpoint whose denoiser knows less.
-        scale, interval: see `autoguidance`.
+    """Make the denoiser of `weaker` the guide of the one in `folder`, whose own weights stay as they are
+    (`autoguidance`).
 
     Raises:
         CheckpointError: the two do not fit each other, or one is broken.

@@ -33,12 +33,7 @@ METADATA = "---\nlibrary_name: ddpm-core\npipeline_tag: unconditional-image-gene
 
 @dataclass(frozen=True)
 class Repository:
-    """A model on the Hub.
-
-    Attributes:
-        id: "user/name".
-        revision: a branch, a tag or a commit; None for the newest.
-    """
+    """A model on the Hub, at a `revision`: a branch, a tag or a commit, or None for the newest."""
 
     id: str
     revision: str | None = None
@@ -150,7 +145,7 @@ class HubMixin:
         local_files_only: bool = False,
         token: str | bool | None = None,
     ) -> Self:
-        """Load a folder, or a model of the Hub at a `revision`: a branch, a tag or a commit.
+        """Load a folder, or a model of the Hub at a `revision`.
 
         Raises:
             CheckpointError: it cannot be fetched or used.
@@ -172,8 +167,8 @@ class HubMixin:
         """Copy the checkpoint it was loaded from into a folder.
 
         Args:
-            repo_id, push_to_hub, push: whether to put it on the Hub as well, under which name (the folder's unless
-                given) and how; then the commit's address is returned.
+            push_to_hub: put it on the Hub as well, as `repo_id` or the folder's name; then the commit's address is
+                returned.
 
         Raises:
             UserError: it was put together from parts.

@@ -32,7 +32,7 @@ def is_archive(path: Path) -> bool:
 
 
 def members(path: Path, needed: Collection[str] = ()) -> tuple[dict[str, Member], int]:
-    """The files in an archive by their names, without a slash in front, and how many links are left out.
+    """The files in an archive by name, and how many links are left out.
 
     Args:
         needed: suffixes of the files that have to be readable.

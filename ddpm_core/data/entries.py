@@ -1,7 +1,7 @@
 """The pictures of a folder or an archive, each with what the tables beside them say of it.
 
-Tables are `labels.csv`, one for all, and `metadata.jsonl` as in Hugging Face's imagefolder, for its own folder and
-those below. Where both speak of a picture, each adds what the other leaves out.
+Of `labels.csv`, one for all, and Hugging Face's `metadata.jsonl`, for its own folder and those below, each adds what
+the other leaves out.
 """
 
 from __future__ import annotations

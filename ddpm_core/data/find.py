@@ -1,7 +1,7 @@
-"""What there is to train on: the pictures of a folder or an archive, what is held out, their classes and captions.
+"""What there is to train on: pictures, what is held out, their classes and captions.
 
 Read are a folder; a `.zip` or `.tar` of one; parquet as Hugging Face `datasets` writes it; and a `.npz` in MNIST's
-layout. Pictures themselves are read only in a `.npz`, and nothing is unpacked to disk.
+layout. Nothing is unpacked to disk.
 """
 
 from __future__ import annotations
@@ -42,13 +42,12 @@ class DataSet:
     """Pictures to train on ("train") and to hold out ("val").
 
     Attributes:
-        sources: by part, where each picture is read from.
+        sources, rows: by part, where each picture is read from, and all that the tables say of it.
         labels: by part, the number of each picture's class, `len(classes)` where unknown.
-        classes: their names; empty if the pictures have none.
         captions: by part, words for each picture, "" where nothing is said; None if no picture has any.
-        rows, columns: by part, all that the tables say of each picture, by column; empty for a `.npz`.
+        columns: of the tables.
         unused: what is there besides, counted by suffix.
-        notes: sentences on what a table says and pictures do not, and on what is not used.
+        notes: sentences on what does not fit, and on what is not used.
     """
 
     sources: dict[str, list[Source]]
@@ -62,18 +61,17 @@ class DataSet:
 
 
 def find(data: Path, classes: str = AUTO, fraction: float = HELD_OUT_FRACTION) -> DataSet:
-    """The pictures of a folder or archive, sorted by name, with what `entries` knows of them.
+    """The pictures of a folder or archive, sorted by name.
 
     Held out is what a table gives the `split` "val" or "test"; without such a column, what lies in a folder `val` or
-    `test` beside a folder `train`, parquet files named so, or the test part of a `.npz`; without these, a `fraction` of
-    the pictures, evenly spread: at 0.05 every twentieth. Captions are in a column `caption` or `text`.
+    `test` beside a folder `train`, parquet files named so, or the test part of a `.npz`; else a `fraction`, evenly
+    spread. Captions are in a column `caption` or `text`.
 
     Args:
-        classes: "folder" for the folder a picture lies in, another word for the column of that name, "none" for
-            nothing. "auto" takes a column `class` or `label`, or of parquet the only one of classes, or the folders if
-            there is no table and all pictures lie one deep (or in `train/<class>/`). A `.npz` has its own: "auto" or
-            "none".
-        fraction: 0 to 1, held out where the data does not say which.
+        classes: "folder" for the folder a picture lies in, "none", or a column's name. "auto" takes a column `class` or
+            `label`, or of parquet the only one of classes, or the folders if there is no table and all pictures lie one
+            deep (or in `train/<class>/`). A `.npz` has its own: "auto" or "none".
+        fraction: 0 to 1, of the pictures.
 
     Raises:
         PictureError: no such data, no picture in it, none left to train on, no such classes, or a table that cannot be

@@ -1,6 +1,6 @@
 """Pictures as squares, all of them, before the first training step: what a step needs is a row of one array.
 
-They take three bytes a pixel, asked for before anything is read: of memory, or, with a `Room` in a file, of the disk.
+Three bytes a pixel are asked for before anything is read, of memory or of a `Room` on the disk.
 """
 
 from __future__ import annotations
@@ -126,10 +126,9 @@ def load_pictures(
     Left out and listed are files that are no whole picture and pictures to be enlarged more than `ENLARGED` times.
 
     Args:
-        views: copies of each picture; the first is the whole centre square, others random squares of it, up to `zoom`
-            (a fraction of its side) smaller.
+        views: copies of each picture: the whole centre square, then random squares of it, up to `zoom` (a fraction of
+            its side) smaller.
         seed: of the random squares, which belong to a file's number.
-        labels, captions: each file's class and words, if any.
         watch: may wrap the files to show progress.
         room: where squares are put; in memory unless told.
 

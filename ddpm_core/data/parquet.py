@@ -1,5 +1,5 @@
-"""Pictures in parquet files as Hugging Face `datasets` writes them, read from there, one group of rows at a time; needs
-that library, which says what the columns mean, and so pyarrow.
+"""Pictures in parquet files as Hugging Face `datasets`, which this needs, writes them; read one group of rows at a
+time.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ WORDS = ("string", "large_string", "bool", "int8", "int16", "int32", "int64", "u
 
 
 class Parquet:
-    """The rows of parquet files that have the same columns, one file after the other.
+    """The rows of parquet files, one file after the other.
 
     Attributes:
         rows: how many each file has.

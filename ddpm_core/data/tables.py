@@ -1,7 +1,6 @@
-"""`labels.csv`, as people write it: what it says of which picture.
+"""`labels.csv`, as people write it, in any separator, encoding and spelling of a path: what it says of which picture.
 
-What has one reading is read, in any separator, encoding and spelling of a path; what is left over is counted, for a row
-that names no picture is mostly a mistake.
+What has one reading is read; what is left over is counted, for it is mostly a mistake.
 """
 
 from __future__ import annotations
@@ -141,8 +140,7 @@ def match(table: Table, pictures: Sequence[PurePosixPath], name: str, above: str
 
     Args:
         name: what a sentence calls the table.
-        above: the folder of all pictures, for a table outside of it, which has to name them from there on and may name
-            others.
+        above: the folder of all pictures, for a table outside of it, which may name others.
 
     Raises:
         PictureError: it has no header, or holds pictures out and names none that are here.

@@ -22,14 +22,13 @@ WIDTHS, LARGE = 12, 2**18  # how many widths are told apart in fading a fill in,
 def blend(picture: Image.Image, fill: Image.Image, painted: np.ndarray, feather: int = 0) -> Image.Image:
     """`fill` where `painted`, `picture` elsewhere, bit for bit, without a step in tone between them.
 
-    The difference at the edge is spread over the painted area as a membrane and added to the fill: Poisson cloning
-    (Perez et al. 2003, eq. 9).
+    The difference at the edge is spread over the painted area and added to the fill: Poisson cloning (Perez et al.
+    2003, eq. 9).
 
     Args:
         picture, fill: of one size, mode (RGB or RGBA) and colour profile.
         painted: bool (H, W).
-        feather: pixels inside the painted area over which the picture fades into the fill, at most half its local
-            width.
+        feather: pixels inside the painted area over which the fill fades in, at most half its local width.
     """
     rows, columns = (np.flatnonzero(painted.any(axis)) for axis in (1, 0))
     if not len(rows):

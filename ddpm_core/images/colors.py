@@ -1,7 +1,6 @@
 """Colour profiles: a model sees sRGB, and what it makes goes back into the colours of the upload.
 
-The profile of an RGB or RGBA picture that is not sRGB is in `info["icc_profile"]`, which Pillow writes to files.
-Nothing else hands profiles on.
+The profile of an RGB or RGBA picture that is not sRGB is in `info["icc_profile"]`.
 """
 
 from __future__ import annotations
@@ -22,8 +21,8 @@ SPACES = {"L": "GRAY", "LA": "GRAY", "CMYK": "CMYK", "RGB": "RGB", "RGBA": "RGB"
 def in_rgb(picture: Image.Image) -> Image.Image:
     """A picture of any mode in `SPACES` as RGB or RGBA, with its profile if that is one of RGB.
 
-    Grey and CMYK with a profile of their kind are brought to sRGB, and so is RGB whose profile knows no way back, as
-    scanners' do. A profile that cannot be used is left out.
+    Grey and CMYK with a profile are brought to sRGB, and so is RGB whose profile knows no way back, as scanners' do. A
+    profile that cannot be used is left out.
     """
     given, profile = picture.mode, picture.info.get(PROFILE)
     mode = "RGBA" if picture.has_transparency_data else "RGB"

@@ -75,9 +75,9 @@ class Frame:
     ) -> Frame:
         """The window for what is `painted` (H, W) on `picture`; some has to be, and some not.
 
-        "whole" has the upload's shorter side, or more if the painted area needs it, as near to that area as the upload
-        allows. "painted" has `CONTEXT` times the painted extent, from `size` to "whole". "auto" is the first of `faces`
-        that holds, at most widened a little, all that is painted and keeps some of it; else "whole".
+        "whole" has the upload's shorter side, or what the painted area needs, as near to it as the upload allows.
+        "painted" has `CONTEXT` times the painted extent, from `size` to "whole". "auto" is the first of `faces` that
+        holds, widened a little, all that is painted and keeps some of it; else "whole".
 
         Raises:
             UserError: there is no such crop.

@@ -37,7 +37,7 @@ class Member:
 
     Attributes:
         name: what it is called there; never a path to anything.
-        place: where it lies; reading in the order of places costs one pass, of what is compressed as a whole.
+        place: where it lies; reading in the order of places costs one pass.
         content: gives its bytes, to one thread at a time.
     """
 
@@ -65,8 +65,7 @@ def open_picture(path: str | Source, side: int | None = None) -> Image.Image:
     """The picture in a file as `as_picture` gives it, of an animation the first frame.
 
     Args:
-        side: pixels that are enough for its shorter side; a JPEG is then decoded at a half, a quarter or an eighth,
-            sooner.
+        side: pixels enough for its shorter side; a JPEG is then decoded smaller, sooner.
 
     Raises:
         PictureError: the file is missing, no picture, truncated, absurdly large or of a kind that cannot be read.

@@ -37,8 +37,8 @@ def open_mask(path: str | Path, size: tuple[int, int]) -> np.ndarray:
 def painted_in(picture: Image.Image) -> np.ndarray:
     """Bool (H, W), what is painted in a picture that is a mask, as it is stored.
 
-    Where an alpha channel says something, what is opaque, of any colour. Else what is light, or coloured brightly, in
-    the file's range; of two dark colours, as 0 and 1 are, the lighter.
+    Where an alpha channel says something, what is opaque. Else what is light, or coloured brightly, in the file's
+    range; of two dark colours, as 0 and 1, the lighter.
 
     Raises:
         MaskError: nobody can tell what is painted.

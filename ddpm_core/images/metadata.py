@@ -1,7 +1,6 @@
 """What files hold beside pixels, read by hand: it must never decide whether pixels are read.
 
-Pillow refuses a PNG whose text or profile unpacks to more than a megabyte, and raises in as many ways as EXIF can be
-broken; a viewer shows both.
+Pillow refuses a PNG whose text or profile unpacks to more than a megabyte, and stumbles over broken EXIF.
 """
 
 from __future__ import annotations

@@ -104,7 +104,7 @@ def positions(height: int, width: int, channels: int, device: torch.device) -> T
 
 
 class DiT(ConditionedDenoiser):
-    """A diffusion transformer (Peebles & Xie 2023, adaLN-Zero); arguments not named here are as for `UNet`.
+    """A diffusion transformer (Peebles & Xie 2023, adaLN-Zero); other arguments are `UNet`'s.
 
     Args:
         channels: its width, one number, a multiple of 8.

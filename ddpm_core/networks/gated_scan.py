@@ -158,11 +158,10 @@ def recurrence_by_steps(decay: Tensor, update: Tensor, reverse: bool = False) ->
 def linear_recurrence(decay: Tensor, update: Tensor, reverse: bool = False) -> Tensor:
     """`recurrence_by_steps` in some 3 * `CHUNK` vector operations for every factor of `CHUNK` in L.
 
-    Chunks are scanned as if handed nothing; what each hands on is the same recurrence over one cell per chunk, after
-    which chunks are scanned for good.
+    Chunks are scanned as if handed nothing; what each hands on is the same recurrence over one cell per chunk.
 
     Args:
-        decay, update: (B, L, D) fp32, decays in [0, 1], without gradient.
+        decay, update: (B, L, D) fp32, without gradient.
         reverse: run from the end: `h[t] = decay[t] * h[t+1] + update[t]`.
     """
     batch, length, channels = update.shape

@@ -18,8 +18,7 @@ class NoisyClassifier(nn.Module):
 
     Args:
         channels: width per level, finest first; each further level halves the grid.
-        blocks: time blocks per level.
-        dropout: fraction of channels dropped in training.
+        blocks: per level.
 
     Raises:
         ValueError: there are fewer than two classes.

@@ -1,7 +1,6 @@
 """Words for a denoiser: a caption as tokens, a small transformer that reads them, attention from picture to caption.
 
-The vocabulary is that of the training captions; other words are passed over. A comma is a token too: it parts one thing
-from the next.
+The vocabulary is that of the training captions; other words are passed over. A comma is a token: it parts things.
 """
 
 from __future__ import annotations

@@ -56,7 +56,7 @@ class TimeBlock(nn.Module):
 
 
 class Stage(nn.Module):
-    """Some time blocks, then a mixer and, with a `text_width`, a look at the caption, all at one resolution."""
+    """Time blocks, then a mixer and, with a `text_width`, a look at the caption, at one resolution."""
 
     def __init__(self, channels: int, blocks: int, mixer: Mixer, dropout: float, text_width: int = 0):
         super().__init__()
@@ -116,7 +116,7 @@ class ConditionedDenoiser(Denoiser):
     Args:
         variance: "learned" doubles the output's channels.
         time_features, time_width: of the timestep's sines and cosines, and of what is made of them.
-        words: how many it knows, or 0; `text_width`, `text_layers`, `text_length` are its `TextEncoder`'s.
+        words: how many it knows, or 0.
 
     Raises:
         ValueError: there is no such prediction type or variance, or a number is too low.
@@ -173,8 +173,7 @@ class ConditionedDenoiser(Denoiser):
 
 
 class UNet(ConditionedDenoiser):
-    """A denoiser at all resolutions at once (Ronneberger et al. 2015); arguments not named here are
-    `ConditionedDenoiser`'s.
+    """A denoiser at all resolutions at once (Ronneberger et al. 2015); other arguments are `ConditionedDenoiser`'s.
 
     Down, each level is a `Stage`, then a halving; up, a 1x1 convolution joins the coarser result and the skip
     connection.
@@ -182,10 +181,9 @@ class UNet(ConditionedDenoiser):
     Args:
         channels: width per level, finest first, multiples of 32; each further level halves the grid.
         blocks: time blocks per level and direction.
-        mixer: of `MIXERS`.
         dropout: fraction of channels dropped in training.
-        classes: their embeddings (Nichol & Dhariwal 2021, section 4) and that of "no class" (Ho & Salimans 2022,
-            section 3.2) are added to the time's.
+        classes: their embeddings and that of "no class" are added to the time's (Nichol & Dhariwal 2021, section 4; Ho
+            & Salimans 2022, section 3.2).
         text_levels: how many of the coarsest levels look at the caption.
 
     Raises:

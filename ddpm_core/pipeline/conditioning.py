@@ -33,20 +33,17 @@ class ConditionalModel:
     """Codec, denoiser and diffuser together, and what they predict for what is asked for.
 
     Attributes:
-        guide: a weaker network from whose mistakes the denoiser is steered away, `guidance` far at the timesteps of
-            `guidance_interval` (`autoguidance`); None without one.
+        guide: a weaker network, from whose mistakes the denoiser is steered away (`autoguidance`); None without one.
         predict: the predictor where nothing is asked for.
         wrappers: what is around all of its predictors, the innermost first.
         size: side of the pictures it was trained on, pixels.
         name, about: the checkpoint's name and one line on its training data.
-        classes: their names, by number; empty without.
         limit: how far from 0 the clean latents it predicts may lie; None for any distance.
         framing: "face" if it knows faces, framed as `images.faces.find_faces` does.
         defaults: what `request` sets unless told otherwise, by action and field.
         words: that it knows in prompts, sorted; `prompts` are some to begin with.
         classifier: of noisy latents, to guide by (`classifier_guidance`); None without one.
-        conditioning: what its networks are shown beside noise, and then it predicts `with_condition` only; None for
-            nothing.
+        conditioning: what its networks are shown beside noise; it then predicts `with_condition` only.
 
     Raises:
         UserError: there is no such framing.
@@ -154,11 +151,11 @@ class ConditionalModel:
         return not self.classes or self.denoiser.null_class is not None
 
     def conditional_predictor(self, request: GenerateRequest) -> Predictor:
-        """The predictor for a request's class, prompt, both or none, with what the request puts around it.
+        """The predictor for a request's class, prompt, both or none, and its `WRAPPERS`.
 
         Raises:
-            UserError: there is no such class, no words, no classifier to be guided by, or the network knows no picture
-                without a class, and none or guidance is asked for.
+            UserError: there is no such class, no words, no classifier, or the network knows no picture without a class,
+                and none or guidance is asked for.
         """
         if self.conditioning is not None and self.condition is None:
             self._unconditioned()  # before the first step

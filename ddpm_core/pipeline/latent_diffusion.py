@@ -52,8 +52,8 @@ RequestT = TypeVar("RequestT", bound=Request)
 class LatentDiffusion(ConditionalModel, HubMixin):
     """A trained model ready for use.
 
-    `generate`, `inpaint`, `edit`, `enlarge`, `between`, `anagram` and `hybrid` yield every reverse step of their batch.
-    They raise `UserError`, before the first, if there are more steps than the diffuser has, no such class, or no words.
+    `generate`, `inpaint` and all that make pictures yield every reverse step of their batch. They raise `UserError`,
+    before the first, if there are more steps than the diffuser has, no such class, or no words.
 
     Attributes:
         folder: where it was loaded from; None if it was put together from parts.
@@ -61,10 +61,10 @@ class LatentDiffusion(ConditionalModel, HubMixin):
 
     @classmethod
     def load(cls, checkpoint: str | Path, device: str = "auto") -> LatentDiffusion:
-        """Load a checkpoint: a folder of ours, one in which diffusers saved a pipeline, or "user/name" on the Hub.
+        """Load a folder of ours, one in which diffusers saved a pipeline, or "user/name" on the Hub.
 
         Raises:
-            CheckpointError: something in it is missing, damaged or does not fit; the message names the file.
+            CheckpointError: something in it is missing, damaged or does not fit.
             NoSuchDevice: there is no such device.
         """
         folder, target = Path(checkpoint), pick_device(device)
@@ -107,7 +107,7 @@ class LatentDiffusion(ConditionalModel, HubMixin):
         Args:
             image: (1, 3, S, S) in [-1, 1].
             mask: bool (1, 1, S, S), True where pixels are to be made anew; other cells are clamped to the image's
-                latent at every step, and `Frame.paste` puts their pixels back.
+                latent.
         """
         anchor = self.codec.encode(image.to(self.device))  # (1, C, h, w)
         rule = lookup(MASK_RULES, "mask rule", request.mask_rule)
@@ -143,7 +143,7 @@ class LatentDiffusion(ConditionalModel, HubMixin):
         """Make a larger picture that looks like `image` from afar, once per seed (Saharia et al. 2021, algorithm 2).
 
         Args:
-            image: (1, 3, H, W) in [-1, 1], at least as large as those it was trained to enlarge (`Enlargement.image`).
+            image: (1, 3, H, W) in [-1, 1], as `Enlargement.image` has it.
 
         Raises:
             UserError: it was not trained to enlarge, or not with that much noise.

@@ -14,13 +14,13 @@ from ddpm_core.requests import InpaintRequest
 
 
 def frame(request: InpaintRequest, picture: Image.Image, painted: np.ndarray, size: int, framing: Framing) -> Frame:
-    """The window of an upload that an inpainting works on, for what is `painted`, bool (H, W), on a `picture`.
+    """The window that an inpainting of what is `painted`, bool (H, W), works on.
 
     Args:
         size, framing: of the pictures that the model was trained on.
 
     Raises:
-        MaskError: the mask leaves nothing to make or nothing to keep, or is not the picture's size.
+        MaskError: the mask leaves nothing to make or to keep, or is not the picture's size.
     """
     mask = inpainting_mask(painted, picture.size, request.keep_painted, request.grow)
     # A face that lies as it should in the whole picture is shown with the whole picture around it.

@@ -1,7 +1,6 @@
 """Kernels compiled before anybody waits for them: `python -m ddpm_core.networks.cpu.ahead`.
 
-Numba takes seconds for a kernel's first call, and keeps it on disk. So a process of its own compiles while that which
-will need kernels still imports.
+Numba takes seconds for a kernel's first call, and keeps it on disk; a process of its own compiles while others import.
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
 """What numba compiles for CPUs: operations too small, or too many, for PyTorch's cost of a call.
 
-Kernels are given addresses, sooner than a small scan takes, after `run` has checked what lies there: fp32, or bf16 as
-bits in uint16, which NumPy lacks. They compute in fp32. Indices are unsigned: LLVM vectorizes only where none can count
-from the end.
+Kernels are given addresses, after `run` has checked what lies there: fp32, or bf16 as bits in uint16, which NumPy
+lacks. They compute in fp32. Indices are unsigned: LLVM vectorizes only where none can count from the end.
 """
 
 from __future__ import annotations
@@ -36,8 +35,6 @@ Named = tuple[tuple[str, Shape], ...]
 
 def run(kernel: Callable[..., None], sizes: tuple[int, ...], *tensors: Tensor | None) -> None:
     """Call a kernel of `TENSORS` with its sizes, whose product is how many numbers it computes, and its tensors.
-
-    It takes PyTorch's threads if there is enough to do, and lets other Python threads go on.
 
     Raises:
         TypeError: a tensor is not as in `TENSORS`, contiguous, on the CPU and of the first's type, one of `STORED`;
