@@ -90,7 +90,7 @@ def resolve_precision(precision: Precision, device: torch.device) -> torch.dtype
 def faster_precision() -> Choice:
     """What this processor computes faster in, timed and, once that is clear, kept in the user's cache folder.
 
-    Of processes that begin at once, all go by what the first has written; what is not clear holds for this one alone.
+    Processes that begin at once all go by what the first has written.
     """
     machine, file = _timed_on(), _cache_folder() / "precision.json"
     if known := _read_choices(file).get(machine):
@@ -106,9 +106,7 @@ def faster_precision() -> Choice:
 
 @torch.inference_mode()
 def time_precisions() -> tuple[Choice, bool]:
-    """Which type is faster at a matrix product and a convolution, and whether that is clear: all rounds say so but
-    `ODD_ONES`.
-    """
+    """Which type is faster, and whether that is clear: all rounds say so but `ODD_ONES`."""
     # Robust against whatever else runs: both types take turns, each counts by its best round, and by the time that one
     # thread spent on the processor, not the time that passed.
     threads = torch.get_num_threads()
@@ -215,10 +213,7 @@ def let_others_go_first() -> None:
 
 
 def available_memory() -> int | None:
-    """Bytes of main memory that programs can still take; None where it cannot be found out.
-
-    On Linux what the kernel could give, or what a container's limit leaves; elsewhere all that is built in.
-    """
+    """Bytes of main memory that programs can still take, in a container's limit; None where it cannot be found out."""
     try:
         free = 1024 * int(_entry(MEMINFO, "MemAvailable:"))
     except (OSError, ValueError):
@@ -276,7 +271,7 @@ def give_back_large_blocks() -> bool:
 
 
 def give_back_freed_memory() -> bool:
-    """Have glibc hand back, once, what is free now, so that it does not look in use; whether there was anything."""
+    """Have glibc hand back, once, what is free now; whether there was anything."""
     trim = _of_glibc("malloc_trim")
     return trim is not None and bool(trim(0))
 

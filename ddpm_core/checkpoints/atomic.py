@@ -26,7 +26,7 @@ class CheckpointError(UserError):
 
 
 class UnwritableError(UserError, OSError):
-    """A file that cannot be written; the message names it and says why, `strerror` is the system's reason alone."""
+    """A file that cannot be written; the message says why, `strerror` is the system's reason alone."""
 
     def __init__(self, sentence: str, reason: str):
         super().__init__(sentence)
@@ -50,9 +50,7 @@ def writing(path: Path) -> Iterator[None]:
 
 
 def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
-    """Have `write` fill a file, then put it in place at once: readers never meet half a file.
-
-    A kill may leave the hidden folder in which it is made (`forget_partials`).
+    """Have `write` fill a file, then put it in place at once; a kill may leave its hidden folder (`forget_partials`).
 
     Raises:
         UnwritableError: it could not be written; what was there before is untouched.

@@ -108,7 +108,7 @@ def files(folder: Path) -> list[Path]:
 
 
 def part_folder(folder: Path, part: str) -> Path:
-    """Where a part lies: in its own folder, or, as in the first DDPMs published, beside the list of parts."""
+    """Where a part lies: in its own folder, or, as in the first DDPMs published, beside the list."""
     own = folder / part
     return folder if not own.is_dir() and (folder / CONFIGS.get(part, own.name)).is_file() else own
 
@@ -249,12 +249,12 @@ class SavedPipeline:
         return sides.pop()
 
     def classes(self, config: Mapping[str, Any]) -> tuple[tuple[str, ...], int | None]:
-        """Names of the classes of the UNet of that config, and its null class, if it knows one more.
+        """Names of the UNet's classes, and its null class, if it knows one more.
 
         Names are "id2label" in the list of parts, as `DiTPipeline` has them, or numbers.
 
         Raises:
-            CheckpointError: the UNet is told something else, or there are more names, or fewer, than classes.
+            CheckpointError: the UNet is told something else, or classes and names do not match.
         """
         count = config.get("num_class_embeds") or 0
         if config.get("class_embed_type"):

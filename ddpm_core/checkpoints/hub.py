@@ -1,8 +1,7 @@
-"""Models on the Hugging Face Hub: fetched into its cache and read from there, and put there.
+"""Models on the Hugging Face Hub, "user/name" or "user/name@revision": fetched into its cache, and put there.
 
-A model is "user/name", or "user/name@revision" to pin a branch, a tag or a commit. HF_ENDPOINT, HF_HOME, HF_TOKEN and
-HF_HUB_OFFLINE hold as elsewhere. Only what a checkpoint is read from is fetched, never a pickle, and at most
-`MOST_BYTES`.
+HF_ENDPOINT, HF_HOME, HF_TOKEN and HF_HUB_OFFLINE hold as elsewhere. Only what a checkpoint is read from is fetched,
+never a pickle, and at most `MOST_BYTES`.
 """
 
 from __future__ import annotations
@@ -42,7 +41,7 @@ class Repository:
     def of(cls, checkpoint: str | Path, revision: str | None = None) -> Repository | None:
         """The model that is meant by what was given for a checkpoint; None if a folder is.
 
-        That is one that is there, or would lie in one that is, unless "hf://" says otherwise.
+        So is what would lie in a folder that is there, unless "hf://" says otherwise.
         """
         found = NAME.fullmatch(Path(checkpoint).as_posix())
         if found is None or Path(checkpoint).exists() or (Path(found["user"]).is_dir() and not found["said"]):
@@ -167,8 +166,7 @@ class HubMixin:
         """Copy the checkpoint it was loaded from into a folder.
 
         Args:
-            push_to_hub: put it on the Hub as well, as `repo_id` or the folder's name; then the commit's address is
-                returned.
+            push_to_hub: put it on the Hub as well, as `repo_id` or the folder's name, and return the commit's address.
 
         Raises:
             UserError: it was put together from parts.

@@ -1,8 +1,6 @@
-"""Our own format: a folder of `config.json` (what to build), safetensors (what to fill it with) and `README.md`, the
-card.
+"""Our own format: `config.json` (what to build), safetensors (what to fill it with) and `README.md`, the card.
 
-Weights are `vae`, `denoiser` and, if there are such, `guide` and `classifier`. Of a codec "pixel", `vae.safetensors`
-holds the latents' statistics alone.
+Of a codec "pixel", `vae.safetensors` holds the latents' statistics alone.
 """
 
 from __future__ import annotations
@@ -56,7 +54,7 @@ Part = TypeVar("Part")
 
 
 class ImageConditioning(BaseModel):
-    """What stands in a denoiser's conditioning channels: the latent of a picture, and how noisy that is."""
+    """What stands in a denoiser's conditioning channels: a picture's latent, and how noisy that is."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -198,7 +196,7 @@ def read_weights(path: Path, model: Network, device: str | torch.device = "cpu")
 
 
 def refuse_implausible(arguments: Mapping[str, Any], path: Path, *more: Path) -> None:
-    """Refuse to build what is larger than anything in its file of weights, before it takes the memory.
+    """Refuse to build what is larger than anything in its weights, before it takes the memory.
 
     Args:
         arguments: a network's section of `config.json`.

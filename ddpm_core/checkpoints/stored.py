@@ -1,4 +1,4 @@
-"""Tensors larger than memory: rows of a safetensors file, written as they are made, read as they are asked for."""
+"""Tensors larger than memory: rows of a safetensors file, written as made, read as asked for."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ NUMPY = {torch.uint8: np.uint8, torch.float32: np.float32}
 
 
 class StoredTensor:
-    """A tensor (N, ...) in a file, of which `stored[index]` reads rows, by a tensor of numbers or a slice.
+    """A tensor (N, ...) in a file, of which `stored[index]` reads rows, by numbers or a slice.
 
     The file is mapped only while rows are read, and never counts as this process's memory.
     """

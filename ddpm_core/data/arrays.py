@@ -1,4 +1,4 @@
-"""Pictures in a `.npz` in MNIST's layout, as Keras hands it out: `x_train`, `y_train`, `x_test`, `y_test`.
+"""Pictures in a `.npz` in MNIST's layout: `x_train`, `y_train`, `x_test`, `y_test`.
 
 Channels may be left out, first or last, and labels numbers or names, in a column or not.
 """
@@ -21,9 +21,9 @@ CHANNELS = (1, 3)  # of grey pictures and of those in colour
 
 
 class Arrays(NamedTuple):
-    """The pictures of a `.npz`, each one's class (empty without), and whether it is of the test part.
+    """Pictures, each one's class (empty without), and whether it is of the test part, None if there is none.
 
-    `held_out` is None without a test part; `unused` names further arrays.
+    `unused` names further arrays.
     """
 
     pictures: list[Image.Image]

@@ -39,7 +39,7 @@ class Found:
 
 
 def in_folder(folder: Path, listing: Listing) -> Found:
-    """All pictures of a folder, and what its tables, or those of the folder above, say of them."""
+    """All pictures of a folder with what its tables, or those of the folder above, say."""
     pictures = listing.of(SUFFIXES)
     labels = [name for name in listing.files if name.name.casefold() == LABELS and len(name.parts) == 1]
     described = _metadata_in(listing)
@@ -116,7 +116,7 @@ def _read(content: bytes, at: str) -> Table:
 
 
 def _merged(found: Sequence[Labels]) -> Labels:
-    """All tables as one: columns of those that name pictures, and of two words on one thing the first."""
+    """All tables as one: columns of those that name pictures; of two words on one thing the first."""
     used = [labels for labels in found if labels.columns is not None]
     rows: dict[PurePosixPath, Row] = {}
     for labels in used:

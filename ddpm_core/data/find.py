@@ -187,7 +187,7 @@ def _held_out(entries: Sequence[Entry], columns: list[str] | None, fraction: flo
 
 
 def _evenly(count: int, fraction: float) -> list[bool]:
-    """Which of `count` pictures make up a fraction: each that brings the number due to a whole one more."""
+    """Which of `count` pictures make up a fraction: each that brings it a whole one more."""
     exact = Fraction(str(fraction))  # as it is written: in binary, 0.05 is no twentieth
     return [int(exact * (number + 1)) > int(exact * number) for number in range(count)]
 

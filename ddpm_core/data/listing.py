@@ -1,5 +1,5 @@
-"""What lies in a folder or an archive, but for hidden files, what systems keep there, and the checkpoints that training
-writes: a model must not learn from its own samples.
+"""What lies in a folder or archive, but for hidden files, systems' own and checkpoints: a model must not learn from its
+own samples.
 """
 
 from __future__ import annotations

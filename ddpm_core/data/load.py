@@ -100,7 +100,7 @@ class PictureSet:
 
     def batch(self, index: Tensor, flip: Tensor | None = None) -> Tensor:
         """(B, 3, size, size) in [-1, 1] of the pictures numbered `index`, mirrored where `flip` (B,)."""
-        image = self.pixels[index].float() / 127.5 - 1
+        image = self.pixels[index].float() / 127.5 - 1  # (B, 3, size, size)
         return image if flip is None else torch.where(flip[:, None, None, None], image.flip(3), image)
 
     def batches(self, size: int) -> Iterator[Tensor]:
@@ -193,7 +193,7 @@ def _place(source: Source, number: int) -> int:
 def _started(
     read: Callable[[int, Source], np.ndarray], numbers: Iterable[int], sources: Iterable[Source], threads: int
 ) -> Iterator[Future]:
-    """Have each file read by one of several threads, a bounded number at a time; in order, some not yet done."""
+    """Have each file read by one of several threads, some at a time; in order, not all yet done."""
     with ThreadPoolExecutor(threads) as pool:
         waiting: deque[Future] = deque()
         for number, source in zip(numbers, sources, strict=True):
@@ -208,7 +208,7 @@ def _started(
 
 
 def _at_hand(source: Source) -> Source:
-    """A file in an archive with its bytes in memory: one thread reads an archive, in order; all may decode."""
+    """A file in an archive with its bytes in memory: one thread reads it in order, all may decode."""
     if not isinstance(source, Member):
         return source
     content = source.read()
@@ -232,4 +232,4 @@ def _crops(source: Source, size: int, zoom: float, views: int, draws: Iterable[f
         x, y = (left + (side - window) * next(draw), top + (side - window) * next(draw))
         tile = picture.resize((size, size), Image.Resampling.LANCZOS, box=(x, y, x + window, y + window))
         crops.append(np.asarray(tile).transpose(2, 0, 1))
-    return np.stack(crops)
+    return np.stack(crops)  # (views, 3, size, size)

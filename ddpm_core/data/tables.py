@@ -1,4 +1,4 @@
-"""`labels.csv`, as people write it, in any separator, encoding and spelling of a path: what it says of which picture.
+"""`labels.csv`, as people write it: what it says of which picture.
 
 What has one reading is read; what is left over is counted, for it is mostly a mistake.
 """
@@ -53,9 +53,8 @@ class Table:
 
 @dataclass
 class Labels:
-    """What a table says of pictures: a row for each that it names, and in sentences what did not fit.
-
-    `columns` is None if it names none.
+    """What a table says of pictures: a row for each that it names, and what did not fit; `columns` is None if it names
+    none.
     """
 
     columns: list[str] | None

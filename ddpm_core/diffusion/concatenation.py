@@ -26,7 +26,7 @@ def with_augmentation(condition: Tensor, level: Tensor, noise: Tensor) -> Tensor
     """
     level = level.to(condition)[:, None, None, None]  # (B, 1, 1, 1)
     noised = (1 - level.square()).sqrt() * condition + level * noise  # (B, C, h, w)
-    return torch.cat([noised, level.expand(-1, 1, *condition.shape[2:])], dim=1)
+    return torch.cat([noised, level.expand(-1, 1, *condition.shape[2:])], dim=1)  # (B, C + 1, h, w)
 
 
 class Conditioned:
@@ -65,7 +65,7 @@ class Windowed:
         height, width = noisy.shape[2:]
         if (height, width) == (self.side, self.side):
             return self.network(noisy, t, *asked)
-        ramp = (torch.arange(self.side) + 0.5 - self.side / 2).abs()
+        ramp = (torch.arange(self.side) + 0.5 - self.side / 2).abs()  # (side,)
         ramp = (self.side / 2 - ramp).to(noisy)  # 0.5 at the borders, above anywhere else
         weight = ramp[:, None] * ramp  # (side, side)
         total: Tensor | None = None
@@ -79,7 +79,7 @@ class Windowed:
                 total[window] += output * weight
                 weights[window] += weight
         assert total is not None
-        return total / weights
+        return total / weights  # (B, C or 2C, h, w)
 
 
 def windows(width: int, height: int, side: int) -> int:

@@ -16,7 +16,7 @@ MOST_TIMESTEPS = 100_000  # far beyond any use; a damaged config may ask for any
 
 
 class Diffuser:
-    """A noise schedule over N states (Ho et al. 2020, section 2); by default that of DDPM.
+    """A noise schedule over N states (Ho et al. 2020, section 2).
 
     Args:
         num_timesteps: N, at least 2.
@@ -28,7 +28,7 @@ class Diffuser:
         alpha_bar: (N,) float64, fraction of the signal's variance left at state t.
 
     Raises:
-        ValueError: any of these is out of range or unknown.
+        ValueError: an argument is out of range or unknown.
     """
 
     def __init__(
@@ -41,9 +41,9 @@ class Diffuser:
         betas = lookup(SCHEDULES, "noise schedule", schedule, SCHEDULE_ALIASES)
         self.num_timesteps, self.schedule = num_timesteps, SCHEDULE_ALIASES.get(schedule, schedule)
         self.beta_start, self.beta_end = beta_start, beta_end
-        steps = betas(num_timesteps - 1, beta_start, beta_end)
-        self.betas = torch.cat([torch.zeros(1, dtype=torch.float64), steps])
-        self.alpha_bar = torch.cumprod(1 - self.betas, dim=0)
+        steps = betas(num_timesteps - 1, beta_start, beta_end)  # (N - 1,)
+        self.betas = torch.cat([torch.zeros(1, dtype=torch.float64), steps])  # (N,)
+        self.alpha_bar = torch.cumprod(1 - self.betas, dim=0)  # (N,)
 
     def config(self) -> dict[str, float | str]:
         """The constructor's arguments, for a checkpoint."""

@@ -36,7 +36,7 @@ def classifier_free_guidance(
 
     Args:
         predict: takes a batch of 2B (B where `scale` is 1), labels (2B,) and, if given, captions (2B, L, W).
-        label, null_label: the class, and "no class", not needed where `scale` is 1; None without classes.
+        label, null_label: the class, and "no class"; None without classes.
         scale: 1 for what is asked for alone; above 1 trades variety for closeness.
         encoder_hidden_states: (2, L, W), the caption, and the null caption or what to stay away from.
     """
@@ -53,7 +53,7 @@ def classifier_free_guidance(
         eps, variance = predict(noisy.repeat(branches, 1, 1, 1), t.repeat(branches), *asked)  # (2B, C, h, w)
         if branches == 1:
             return Prediction(eps, variance)
-        conditional, unconditional = eps.chunk(2)
+        conditional, unconditional = eps.chunk(2)  # (B, C, h, w) each
         # Of a learned variance, that of what is asked for counts alone (so Dhariwal & Nichol 2021's code).
         return Prediction(
             extrapolate(unconditional, conditional, scale), None if variance is None else variance.chunk(2)[0]
@@ -65,11 +65,12 @@ def classifier_free_guidance(
 def classifier_guidance(
     predict: Predictor, classifier: LogProbabilities, label: int, diffuser: Diffuser, scale: float
 ) -> Predictor:
-    """eps - scale sqrt(1 - alpha_bar) grad log p(label | z_t) (Dhariwal & Nichol 2021, algorithm 2).
+    """Guidance by a classifier: eps - scale sqrt(1 - alpha_bar) grad log p(label | z_t) (Dhariwal & Nichol 2021,
+    algorithm 2).
 
     Args:
         classifier: of noisy latents, differentiable by them.
-        scale: 0 for `predict` alone; 1 for the product of both, above 1 the classifier counts more.
+        scale: 0 for `predict` alone; 1 for the product of both.
     """
 
     def guided(noisy: Tensor, t: Tensor) -> Prediction:
@@ -97,28 +98,26 @@ def autoguidance(
     """
 
     def guided(noisy: Tensor, t: Tensor) -> Prediction:
-        better, variance = predict(noisy, t)
+        better, variance = predict(noisy, t)  # (B, C, h, w) each
         first, last = interval or (-math.inf, math.inf)
         steered = (first <= t) & (t <= last)  # (B,)
         if not steered.any():
             return Prediction(better, variance)
-        eps = extrapolate(weaker(noisy, t).eps, better, scale)
+        eps = extrapolate(weaker(noisy, t).eps, better, scale)  # (B, C, h, w)
         return Prediction(torch.where(steered[:, None, None, None], eps, better), variance)
 
     return guided
 
 
 def static_thresholding(predict: Predictor, diffuser: Diffuser, limit: float) -> Predictor:
-    """Keeps every cell of the clean latent that the noise implies within `limit` of 0.
-
-    For pixels (Saharia et al. 2022, "Photorealistic Text-to-Image Diffusion Models", section 2.3; `clip_sample` in
-    diffusers).
+    """Holds the clean latent that the noise implies within `limit` of 0, for pixels (Saharia et al. 2022,
+    "Photorealistic Text-to-Image Diffusion Models", section 2.3; `clip_sample` in diffusers).
     """
 
     def thresholded(noisy: Tensor, t: Tensor) -> Prediction:
         alpha, sigma = diffuser.signal_and_noise(t, noisy)  # (B, 1, 1, 1) each
         eps, variance = predict(noisy, t)
-        clean = diffuser.denoised(noisy, eps, t).clamp(-limit, limit)
+        clean = diffuser.denoised(noisy, eps, t).clamp(-limit, limit)  # (B, C, h, w)
         return Prediction((noisy - alpha * clean) / sigma, variance)
 
     return thresholded

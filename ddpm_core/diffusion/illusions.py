@@ -101,7 +101,7 @@ def hybrid(low: Predictor, high: Predictor, blur: float = 1.0) -> Predictor:
         raise ValueError(f"the blur that parts frequencies must be above 0, not {blur}")
 
     def predict(noisy: Tensor, t: Tensor) -> Prediction:
-        fine, coarse = high(noisy, t), low(noisy, t)
+        fine, coarse = high(noisy, t), low(noisy, t)  # of (B, C, h, w)
         eps = blurred(coarse.eps, blur) + fine.eps - blurred(fine.eps, blur)  # (B, C, h, w)
         # A step's noise has all frequencies in every cell, so variances cannot be split like the noise.
         return Prediction(eps, _mean_of([v for v in (coarse.variance, fine.variance) if v is not None], 2))
@@ -118,8 +118,8 @@ def blurred(z: Tensor, deviation: float) -> Tensor:
     """(B, C, h, w) convolved with a Gaussian of that `deviation`, cells, edges continued outwards."""
     radius = max(1, round(3 * deviation))
     offsets = torch.arange(-radius, radius + 1, dtype=z.dtype, device=z.device)  # (2 radius + 1,)
-    weights = torch.exp(-0.5 * (offsets / deviation).square())
+    weights = torch.exp(-0.5 * (offsets / deviation).square())  # (2 radius + 1,)
     weights = (weights / weights.sum()).expand(z.shape[1], 1, -1)  # (C, 1, 2 radius + 1)
     padded = F.pad(z, (radius,) * 4, mode="replicate")  # (B, C, h + 2 radius, w + 2 radius)
     across = F.conv2d(padded, weights[:, :, None, :], groups=z.shape[1])  # (B, C, h + 2 radius, w)
-    return F.conv2d(across, weights[:, :, :, None], groups=z.shape[1])
+    return F.conv2d(across, weights[:, :, :, None], groups=z.shape[1])  # (B, C, h, w)

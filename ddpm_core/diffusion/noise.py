@@ -63,4 +63,4 @@ def slerp(first: Tensor, second: Tensor, fraction: float | Tensor) -> Tensor:
     weight, other = (
         torch.where(straight, s, (s * angle).sin() / sine.where(~straight, 1)) for s in (1 - fraction, fraction)
     )
-    return weight * first + other * second
+    return weight * first + other * second  # (B, ...)

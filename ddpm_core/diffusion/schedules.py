@@ -34,7 +34,7 @@ def scaled_linear(steps: int, beta_start: float, beta_end: float) -> Tensor:
 def cosine(steps: int, beta_start: float, beta_end: float) -> Tensor:
     """alpha_bar falls like a squared cosine (Nichol & Dhariwal 2021, eq. 17, s = 0.008); given betas are not used."""
     time = torch.linspace(0, 1, steps + 1, dtype=torch.float64)  # (steps + 1,)
-    left = torch.cos((time + 0.008) / 1.008 * math.pi / 2).square()
+    left = torch.cos((time + 0.008) / 1.008 * math.pi / 2).square()  # (steps + 1,)
     return (1 - left[1:] / left[:-1]).clamp_max(MAX_BETA)
 
 
@@ -52,7 +52,7 @@ def flow(steps: int, beta_start: float, beta_end: float) -> Tensor:
     2024, "Diffusion Meets Flow Matching"). Given betas are not used.
     """
     u = torch.arange(steps + 1, dtype=torch.float64) / (steps + 1)  # (steps + 1,)
-    left = (1 - u).square() / ((1 - u).square() + u.square())
+    left = (1 - u).square() / ((1 - u).square() + u.square())  # (steps + 1,)
     return 1 - left[1:] / left[:-1]
 
 
@@ -62,8 +62,8 @@ def variance_exploding(steps: int, beta_start: float, beta_end: float) -> Tensor
 
     Divided by sqrt(1 + sigma^2) for unit variance. Given betas are not used.
     """
-    sigma = torch.linspace(math.log(0.01), math.log(50), steps, dtype=torch.float64).exp()
-    left = torch.cat([torch.ones(1, dtype=torch.float64), 1 / (1 + sigma.square())])
+    sigma = torch.linspace(math.log(0.01), math.log(50), steps, dtype=torch.float64).exp()  # (steps,)
+    left = torch.cat([torch.ones(1, dtype=torch.float64), 1 / (1 + sigma.square())])  # (steps + 1,)
     return 1 - left[1:] / left[:-1]
 
 

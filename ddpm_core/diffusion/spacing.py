@@ -33,10 +33,10 @@ def even_logsnr(alpha_bar: Tensor, steps: int) -> Tensor:
     Lu et al. 2022, "DPM-Solver", section "Step Size Schedule", unnumbered; lambda is half the log signal-to-noise
     ratio.
     """
-    log_snr = torch.logit(alpha_bar[1:]).numpy()
-    targets = np.linspace(log_snr[0], log_snr[-1], steps) if steps > 1 else log_snr[-1:]
+    log_snr = torch.logit(alpha_bar[1:]).numpy()  # (N - 1,)
+    targets = np.linspace(log_snr[0], log_snr[-1], steps) if steps > 1 else log_snr[-1:]  # (steps,)
     # `np.interp` wants what it looks up in to rise; the ratio falls.
-    states = np.interp(-targets, -log_snr, np.arange(1, len(alpha_bar)))
+    states = np.interp(-targets, -log_snr, np.arange(1, len(alpha_bar)))  # (steps,)
     return torch.from_numpy(np.concatenate([[0.0], states]))
 
 
@@ -86,6 +86,6 @@ def churned_timesteps(timesteps: Sequence[int], alpha_bar: Tensor, churn: float)
 
 def distinct(positions: Tensor, states: int) -> list[int]:
     """Rising positions from 0 to `states`-1 as falling whole ones; equal ones move on to the next free."""
-    count = torch.arange(len(positions))
+    count = torch.arange(len(positions))  # (steps + 1,)
     ahead = (positions.round().long() - count).cummax(0).values.clamp_max(states - len(positions))
     return (ahead + count).flip(0).tolist()

@@ -44,7 +44,6 @@ class StepContext:
         t, s: the timestep it leaves, and the earlier one it goes to.
         latent: (B, C, h, w) at state t.
         eps, denoised: the noise predicted in it, and the clean latent this implies.
-        variance: `Prediction.variance`.
         predict: one more call of the predictor, which no constraint holds.
         noise: the next draw (B, C, h, w).
         history: the last states that a multistep method left for itself.
@@ -177,7 +176,7 @@ def unipc_update(diffuser: Diffuser, start: State, s: int, nodes: Sequence[State
         weight / ratio * (node.denoised - start.denoised)
         for weight, ratio, node in zip(weights, ratios, nodes, strict=True)
     )
-    return first_order - alpha_bar_s**0.5 * growth * correction
+    return first_order - alpha_bar_s**0.5 * growth * correction  # (B, C, h, w)
 
 
 def langevin_step(context: StepContext, snr: float = LANGEVIN_SNR, variance_type: VarianceType = "learned") -> Tensor:
@@ -193,10 +192,10 @@ def langevin_step(context: StepContext, snr: float = LANGEVIN_SNR, variance_type
     _, alpha_bar_s = context.alpha_bars()
     # Norms are each picture's own, not their mean over the batch: no picture depends on others.
     score = -context.predict(latent, context.s).eps / (1 - alpha_bar_s) ** 0.5  # (B, C, h, w)
-    noise = context.noise()
+    noise = context.noise()  # (B, C, h, w)
     # Algorithm 5: size = 2 (1 - beta) (r |noise| / |score|)^2, z_s = z + size score + sqrt(2 size) noise
     ratio = _norm(noise) / _norm(score).clamp_min(torch.finfo(score.dtype).tiny)  # (B, 1, 1, 1)
-    size = 2 * (1 - context.diffuser.betas[context.s].item()) * (snr * ratio).square()
+    size = 2 * (1 - context.diffuser.betas[context.s].item()) * (snr * ratio).square()  # (B, 1, 1, 1)
     return latent + size * score + (2 * size).sqrt() * noise
 
 

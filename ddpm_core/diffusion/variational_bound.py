@@ -18,12 +18,12 @@ def log_variances(diffuser: Diffuser, t: Tensor, like: Tensor) -> tuple[Tensor, 
     """Logarithms of beta~ and beta for steps from `t` (B,) to t-1, shaped to multiply `like` (Ho et al. 2020, section
     3.2).
 
-    The beta~ of the step to state 0 would be 0; the next one stands in (Nichol & Dhariwal 2021, in their code).
+    For t = 1 beta~ is 0; that of t = 2 stands in (Nichol & Dhariwal 2021, in their code).
     """
     steps = diffuser.within(t, least=1)
-    most = diffuser.betas[steps]
+    most = diffuser.betas[steps]  # (B,)
     at = steps.clamp_min(min(2, diffuser.num_timesteps - 1))
-    least = (1 - diffuser.alpha_bar[at - 1]) / (1 - diffuser.alpha_bar[at]) * diffuser.betas[at]
+    least = (1 - diffuser.alpha_bar[at - 1]) / (1 - diffuser.alpha_bar[at]) * diffuser.betas[at]  # (B,)
     least = torch.where(least > 0, least, most)  # of a diffuser with one step
     shape = (-1,) + (1,) * (like.ndim - 1)
     return least.log().view(shape).to(like), most.log().view(shape).to(like)
@@ -57,7 +57,7 @@ def step_bits(clean: Tensor, denoised: Tensor, t: Tensor, diffuser: Diffuser, va
     scale = diffuser.alpha_bar[steps - 1].sqrt() * diffuser.betas[steps] / (1 - diffuser.alpha_bar[steps])  # eq. 7
     apart = scale.view(shape).to(clean) * (clean - denoised)  # (B, C, h, w)
     ours, theirs = log_variance(diffuser, t, clean, variance), log_variances(diffuser, t, clean)[0]
-    missed = apart.square() * torch.exp(-ours) + ours
+    missed = apart.square() * torch.exp(-ours) + ours  # (B, C, h, w)
     divergence = missed - theirs + torch.exp(theirs - ours) - 1
     density = missed + math.log(2 * math.pi)
     return 0.5 * BITS * torch.where((t == 1).view(shape), density, divergence)

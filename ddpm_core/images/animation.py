@@ -1,4 +1,4 @@
-"""Frames as a moving picture: a GIF, which everything shows, or an MP4, smaller and in all colours."""
+"""Frames as a GIF, which everything shows, or an MP4, smaller and in all colours."""
 
 from __future__ import annotations
 
@@ -45,9 +45,8 @@ def save_gif(frames: Sequence[Image.Image], path: str | Path, seconds: float, si
 
 
 def save_mp4(frames: Sequence[Image.Image], path: str | Path, seconds: float, side: int) -> None:
-    """Write frames as an MP4 (H.264) of about `seconds` and one more for the last, on white where transparent.
-
-    The longer side is `side` pixels; both are rounded to even numbers.
+    """Write frames as an MP4 (H.264), on white where transparent; else as `save_gif`. Sides are rounded to even
+    numbers.
     """
     import imageio  # takes a moment, and only films need it
 

@@ -1,7 +1,4 @@
-"""Joining what was made to what was kept: the fill takes on the tone of the picture at its edge.
-
-An autoencoder gives colours back nearly, not exactly, and the eye sees the step.
-"""
+"""Joining what was made to what was kept: the fill takes on the tone of the picture at its edge."""
 
 from __future__ import annotations
 
@@ -42,7 +39,7 @@ def blend(picture: Image.Image, fill: Image.Image, painted: np.ndarray, feather:
     if picture.mode == "RGBA":  # what is transparent has a colour nobody sees
         known &= original[:, :, 3] == 255
     if known.any():
-        difference = torch.from_numpy((original - filled)[:, :, :3]).permute(2, 0, 1)[None]
+        difference = torch.from_numpy((original - filled)[:, :, :3]).permute(2, 0, 1)[None]  # (1, 3, h, w)
         filled[:, :, :3] += membrane(difference, torch.from_numpy(known)[None, None])[0].permute(1, 2, 0).numpy()
     if feather:
         filled = original + _fade_in(painted[window], feather)[:, :, None] * (filled - original)
@@ -65,12 +62,12 @@ def membrane(values: Tensor, known: Tensor) -> Tensor:
         mean = (values * known).sum((2, 3), keepdim=True) / known.sum((2, 3), keepdim=True).clamp_min(1)
         return torch.where(known, values, mean)
     even = (0, width % 2, 0, height % 2)
-    coverage = F.avg_pool2d(F.pad(known.float(), even), 2)
+    coverage = F.avg_pool2d(F.pad(known.float(), even), 2)  # (B, 1, H/2, W/2), rounded up
     coarse = membrane(F.avg_pool2d(F.pad(values * known, even), 2) / coverage.clamp_min(0.25), coverage > 0)
     surface = F.interpolate(coarse, scale_factor=2, mode="bilinear")[:, :, :height, :width]
-    surface = torch.where(known, values, surface)
+    surface = torch.where(known, values, surface)  # (B, C, H, W)
     for _ in range(SWEEPS):
-        around = F.pad(surface, (1, 1, 1, 1), mode="replicate")
+        around = F.pad(surface, (1, 1, 1, 1), mode="replicate")  # (B, C, H+2, W+2)
         mean = around[:, :, :-2, 1:-1] + around[:, :, 2:, 1:-1] + around[:, :, 1:-1, :-2] + around[:, :, 1:-1, 2:]
         surface = torch.where(known, values, mean / 4)
     return surface

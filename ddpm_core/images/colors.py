@@ -75,7 +75,7 @@ def _with_profile(picture: Image.Image, profile: bytes | None) -> Image.Image:
 
 @lru_cache(maxsize=32)
 def _transform(profile: bytes, space: str, to_srgb: bool) -> ImageCms.ImageCmsTransform | None:
-    """From a profile's colours to sRGB or back; None if it is damaged or of another space."""
+    """From a profile's colours to sRGB or back; None if it cannot be used."""
     if len(profile) > LARGEST:
         return None
     mode = {"GRAY": "L"}.get(space, space)

@@ -25,12 +25,12 @@ CONTEXT = 2.0  # side of a "painted" window over the painted extent: as much aro
 
 
 def center_crop(picture: Image.Image, size: int) -> Image.Image:
-    """The largest square in the middle of an upload, as a model sees it: RGB, `size` pixels a side."""
+    """The largest square in an upload's middle, RGB, `size` pixels a side."""
     return ImageOps.fit(as_rgb(picture), (size, size), Image.Resampling.LANCZOS)
 
 
 def box_crop(picture: Image.Image, square: Box, size: int) -> Image.Image:
-    """A square of an upload as a model sees it: RGB, `size` pixels a side; beyond the upload its border is repeated."""
+    """A square of an upload, RGB, `size` pixels a side; beyond the upload its border is repeated."""
     window = with_colors_of(_inside(np.asarray(picture), square), picture)
     return as_rgb(window).resize((size, size), Image.Resampling.LANCZOS)
 
@@ -40,7 +40,7 @@ def _inside(pixels: np.ndarray, square: Box) -> np.ndarray:
         np.clip(np.arange(start, start + square.side), 0, extent - 1)
         for start, extent in zip((square.top, square.left), pixels.shape[:2], strict=True)
     )
-    return pixels[rows][:, columns]
+    return pixels[rows][:, columns]  # (side, side, ...)
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class Frame:
     Attributes:
         picture: the upload, RGB or RGBA, in its own colours.
         painted: bool (H, W), True where it is to be made anew.
-        left, top, side: the window, in the upload's pixels; may reach beyond it.
+        left, top, side: in the upload's pixels; may reach beyond it.
         size: side of the model's square, pixels.
         feather: upload's pixels over which it fades into what was made.
     """
@@ -114,13 +114,11 @@ class Frame:
 
     def mask(self) -> Tensor:
         """Bool (1, 1, size, size): True wherever any painted pixel falls."""
-        mask = resize_mask(_inside(self.painted, self.window), (self.size, self.size))
+        mask = resize_mask(_inside(self.painted, self.window), (self.size, self.size))  # (size, size)
         return torch.from_numpy(mask)[None, None]
 
     def paste(self, square: Image.Image) -> Image.Image:
-        """The upload at its own size and in its colours, `square` (the model's) in the painted pixels, no other
-        touched.
-        """
+        """The upload at its own size and in its colours, `square` (the model's) in the painted pixels alone."""
         fill = in_colors_of(square, self.picture).convert(self.picture.mode)
         fill = fill.resize((self.side, self.side), Image.Resampling.LANCZOS)
         sheet = self.picture.copy()
@@ -128,7 +126,7 @@ class Frame:
         return blend(self.picture, sheet, self.painted, self.feather)
 
     def reduced(self, limit: int) -> Frame:
-        """The frame on a copy of the upload at most `limit` pixels wide and high, for quick previews."""
+        """The frame on a copy of the upload at most `limit` pixels wide and high."""
         factor = limit / max(self.picture.size)
         if factor >= 1:
             return self

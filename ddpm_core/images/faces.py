@@ -1,4 +1,4 @@
-"""Squares of an upload: where a model looks, and where a photo shows a face as portraits do."""
+"""Squares of an upload: where a model looks, and where a face lies as in portraits."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Box(NamedTuple):
         return off <= AWAY * other.side and 1 / LARGER <= self.side / other.side <= LARGER
 
     def around(self, left: int, top: int, right: int, bottom: int) -> Box | None:
-        """The least square that holds this one and a box; None if it would be `LARGER` times as large or more."""
+        """The least square that holds this one and a box; None if it would be `LARGER` times as large."""
         left, top = min(self.left, left), min(self.top, top)
         side = max(self.left + self.side, right) - left, max(self.top + self.side, bottom) - top
         return Box(left, top, max(side)) if max(side) < LARGER * self.side else None
@@ -49,9 +49,9 @@ def center_box(width: int, height: int) -> Box:
 
 
 def find_faces(picture: Image.Image) -> list[Box]:
-    """The squares in which faces lie as they do in the training pictures, the largest first.
+    """The squares in which faces lie as in the training pictures, the largest first.
 
-    By OpenCV's trained cascade (Viola and Jones 2001): frontal, upright, from about a sixteenth of the longer side.
+    By OpenCV's cascade (Viola and Jones 2001): frontal, upright, from about a sixteenth of the longer side.
     """
     import cv2  # here, for it takes a while, and only photos need it
     from cv2.data import haarcascades

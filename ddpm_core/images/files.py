@@ -1,4 +1,4 @@
-"""Pictures in and out: any file to upright RGB, RGB to tensors and back, PNG with its parameters."""
+"""Pictures in and out: any file to upright RGB, to tensors and back, PNG with its parameters."""
 
 from __future__ import annotations
 
@@ -147,10 +147,7 @@ def _unreadable(name: str, file: str | Path | BinaryIO) -> str:
 
 
 def as_picture(picture: Image.Image) -> Image.Image:
-    """Any Pillow picture upright and 8-bit: wide ranges scaled, RGB, or RGBA if any of it is transparent.
-
-    Of what a file says beside pixels, its colour profile alone stays (`colors`).
-    """
+    """Any Pillow picture upright and 8-bit: RGB, or RGBA if any of it is transparent; its colour profile stays."""
     picture = metadata.upright(picture)
     if levels.is_wide(picture):
         picture = levels.in_8_bits(picture)
@@ -162,7 +159,7 @@ def as_picture(picture: Image.Image) -> Image.Image:
 
 
 def as_rgb(picture: Image.Image) -> Image.Image:
-    """Any Pillow picture as upright 8-bit RGB in sRGB, transparency laid on white: what a model sees."""
+    """Any Pillow picture as upright 8-bit RGB in sRGB, on white: what a model sees."""
     picture = in_srgb(as_picture(picture))
     if picture.mode == "RGBA":
         picture = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture)
@@ -171,13 +168,13 @@ def as_rgb(picture: Image.Image) -> Image.Image:
 
 def to_tensor(picture: Image.Image) -> Tensor:
     """(1, 3, H, W) in [-1, 1] of an RGB picture."""
-    pixels = torch.from_numpy(np.array(picture, dtype=np.uint8))
-    return pixels.permute(2, 0, 1)[None].float() / 127.5 - 1
+    pixels = torch.from_numpy(np.array(picture, dtype=np.uint8))  # (H, W, 3)
+    return pixels.permute(2, 0, 1)[None].float() / 127.5 - 1  # (1, 3, H, W)
 
 
 def to_bytes(image: Tensor) -> np.ndarray:
     """(B, H, W, 3) uint8 of an image tensor (B, 3, H, W) in [-1, 1], clipped."""
-    levels = (image.clamp(-1, 1) + 1) * 127.5
+    levels = (image.clamp(-1, 1) + 1) * 127.5  # (B, 3, H, W)
     return levels.round().to(torch.uint8).permute(0, 2, 3, 1).contiguous().cpu().numpy()
 
 
@@ -192,7 +189,7 @@ def transformed(picture: Image.Image, transform: Callable[[Tensor], Tensor]) -> 
 
 
 def contact_sheet(image: Tensor, columns: int | None = None, gap: int = 2) -> Image.Image:
-    """All of an image tensor (B, 3, H, W) on white, `columns` to a row (default: a square)."""
+    """An image tensor (B, 3, H, W) on white, `columns` to a row (default: a square)."""
     pixels = to_bytes(image)
     count, height, width, _ = pixels.shape
     columns = columns or max(1, round(count**0.5))

@@ -15,7 +15,7 @@ class Kind(NamedTuple):
     Attributes:
         name: with its article.
         advice: an imperative.
-        suffix: of the files that Pillow reads once it has a reader for this kind; empty if none.
+        suffix: of the files that Pillow reads with an optional reader, or empty.
     """
 
     name: str

@@ -15,7 +15,7 @@ def enlarged_bicubically(image: Tensor, factor: int) -> Tensor:
 def reduced(image: Tensor, factor: int) -> Tensor:
     """Pictures (B, 3, H, W) in [-1, 1] at 1/factor of the size, which has to be whole, in 8 bits as if saved."""
     height, width = image.shape[2:]
-    small = F.interpolate(image, (height // factor, width // factor), mode="bicubic", antialias=True)
+    small = F.interpolate(image, (height // factor, width // factor), mode="bicubic", antialias=True)  # (B, 3, h, w)
     return ((small.clamp(-1, 1) + 1) * 127.5).round() / 127.5 - 1
 
 

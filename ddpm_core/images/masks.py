@@ -1,4 +1,4 @@
-"""Masks of a picture, bool (H, W), True inside: from files, of parts of a face, resized, dilated."""
+"""Masks of a picture, bool (H, W), True inside."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class MaskError(UserError):
 
 
 def open_mask(path: str | Path, size: tuple[int, int]) -> np.ndarray:
-    """Bool (H, W) of a mask file for a picture of `size` (width, height), see `painted_in`.
+    """Bool (H, W) of a mask file for a picture of `size` (width, height).
 
     Raises:
         PictureError: it is no picture.
@@ -117,9 +117,8 @@ def resize_mask(mask: np.ndarray, size: tuple[int, int]) -> np.ndarray:
 
 
 def dilate(mask: np.ndarray, by: int) -> np.ndarray:
-    """A mask bool (H, W) reaching `by` pixels further in all eight directions; below 0 it is eroded as far.
-
-    The picture's border erodes nothing. The time does not depend on `by`.
+    """A mask bool (H, W) reaching `by` pixels further in all eight directions, in constant time; below 0 it is eroded
+    as far.
     """
     if by < 0:
         return ~dilate(~mask, -by)
@@ -163,7 +162,7 @@ FACE_PARTS: dict[str, MaskOf] = {
 
 
 def face_mask(name: str, picture: Image.Image, size: tuple[int, int] | None = None) -> np.ndarray:
-    """One of `FACE_PARTS`, bool (H, W), of the largest face in a picture, or of where one would be.
+    """One of `FACE_PARTS`, bool (H, W), of a picture's largest face, or of where one would be.
 
     Args:
         size: (width, height) of the mask; the picture's own unless given.

@@ -1,6 +1,6 @@
-"""What files hold beside pixels, read by hand: it must never decide whether pixels are read.
+"""What files hold beside pixels, read by hand, so that it never decides whether pixels are read.
 
-Pillow refuses a PNG whose text or profile unpacks to more than a megabyte, and stumbles over broken EXIF.
+Pillow refuses a PNG whose text unpacks to more than a megabyte, and stumbles over broken EXIF.
 """
 
 from __future__ import annotations

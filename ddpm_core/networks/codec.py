@@ -17,7 +17,7 @@ LEAST = 1 / 255  # deviation that latents are divided by; of pixels, half the di
 class Codec(nn.Module, ABC):
     """An image <-> latent mapping; subclasses define `means` and `restored`.
 
-    Normalised latents have, over the training set, mean 0 and deviation 1 per channel, or less where it hardly varies.
+    Over the training set normalised channels have mean 0 and deviation 1, or less where they hardly vary.
 
     Attributes:
         latent_channels, stride: C of the latent, and pixels per cell along a side.

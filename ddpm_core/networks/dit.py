@@ -85,7 +85,7 @@ class DiTBlock(nn.Module):
         mixed = self.mixer(modulated(tokens, shift, scale), height, width)  # (B, H*W, C)
         tokens = torch.addcmul(tokens, gate, self.dropout(mixed))
         if self.cross_attention is not None and encoder_hidden_states is not None:
-            tokens = self.cross_attention(tokens, encoder_hidden_states)
+            tokens = self.cross_attention(tokens, encoder_hidden_states)  # (B, H*W, C)
         return torch.addcmul(tokens, gate2, self.dropout(self.mlp(modulated(tokens, shift2, scale2))))
 
 
@@ -160,6 +160,6 @@ class DiT(ConditionedDenoiser):
         tokens = x.flatten(2).transpose(1, 2)  # (B, N, width)
         tokens = tokens + positions(height, width, self.channels[0], x.device).to(tokens.dtype)
         for block, of_block in zip(self.blocks, each, strict=True):
-            tokens = block(tokens, of_block, height, width, captions)
+            tokens = block(tokens, of_block, height, width, captions)  # (B, N, width)
         x = modulated(tokens, shift, scale).transpose(1, 2).unflatten(2, (height, width))  # as x above
         return F.pixel_shuffle(self.output(x), self.patch).float()  # (B, C or 2C, h, w)

@@ -100,16 +100,15 @@ def scan_in_chunks(projected: Tensor, paths: ScanPaths) -> Tensor:
 @lru_cache(maxsize=32)  # by the very paths, which a mixer keeps as well
 @torch.inference_mode(False)
 def _order(paths: ScanPaths, parts: int) -> tuple[Tensor, Tensor]:
-    """Order and inverse order of the rows of (cells * parts * 8, channels): one `index_select` moves all directions.
-
-    The parts come out one after the other.
+    """Order and inverse order of the rows of (cells * parts * 8, channels), parts one after the other, for
+    `index_select`.
     """
     directions, cells = paths.permutation.shape
     row = torch.arange(parts * directions, device=paths.permutation.device).view(parts, 1, directions)  # of one cell
     order = paths.permutation.T * row.numel() + row  # (parts, cells, 8): from where each comes
     place = row + row // directions * (cells - 1) * directions  # of the first cell, in each part
     inverse = paths.inverse.T[:, None] * directions + place.view(parts, directions)  # (cells, parts, 8): and whereto
-    return order.flatten(), inverse.flatten()
+    return order.flatten(), inverse.flatten()  # (cells*parts*8,) each
 
 
 class _Reorder(torch.autograd.Function):
@@ -152,7 +151,7 @@ def recurrence_by_steps(decay: Tensor, update: Tensor, reverse: bool = False) ->
     for factor, new in zip(decay.unbind(1)[::turn], update.unbind(1)[::turn], strict=True):
         state = torch.addcmul(new, factor, state)
         states.append(state)
-    return torch.stack(states[::turn], dim=1)
+    return torch.stack(states[::turn], dim=1)  # (B, L, D)
 
 
 def linear_recurrence(decay: Tensor, update: Tensor, reverse: bool = False) -> Tensor:

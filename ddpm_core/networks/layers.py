@@ -84,7 +84,7 @@ def _neighbours(height: int, width: int) -> Tensor:
     """int64 (H * W * 9): each cell's 3x3 neighbours by number, H * W outside."""
     cells = torch.arange(height * width).view(height, width)  # (H, W)
     numbers = F.pad(cells, (1, 1, 1, 1), value=height * width)  # (H+2, W+2)
-    return numbers.unfold(0, 3, 1).unfold(1, 3, 1).flatten()
+    return numbers.unfold(0, 3, 1).unfold(1, 3, 1).flatten()  # (H*W*9,)
 
 
 def _gathered(x: Tensor) -> Tensor:
@@ -103,7 +103,7 @@ class _Neighbourhoods(torch.autograd.Function):
     @staticmethod
     def backward(ctx, grad: Tensor):
         batch, height, width, channels = grad.shape  # of neighbourhoods: 9C channels
-        framed = grad.new_zeros(batch, height + 2, width + 2, channels // 9)
+        framed = grad.new_zeros(batch, height + 2, width + 2, channels // 9)  # (B, H+2, W+2, C)
         for place, neighbour in enumerate(grad.split(channels // 9, dim=3)):
             i, j = divmod(place, 3)
             framed[:, i : i + height, j : j + width] += neighbour

@@ -1,4 +1,4 @@
-"""Mixers, by which far cells see each other; a new one is a class or function and a line in `MIXERS`."""
+"""Mixers, by which far cells see each other; a new one is a class and a line in `MIXERS`."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class AttentionMixer(nn.Module):
         batch, channels, height, width = x.shape
         tokens = self.norm(x.permute(0, 2, 3, 1).reshape(batch, height * width, channels))  # (B, H*W, C)
         mixed = attend(self.query_key_value(tokens), self.heads)  # (B, H*W, C)
-        return x + self.out(mixed).view(batch, height, width, channels).permute(0, 3, 1, 2)
+        return x + self.out(mixed).view(batch, height, width, channels).permute(0, 3, 1, 2)  # (B, C, H, W)
 
 
 def heads_of(channels: int, head_size: int = 64) -> int:
@@ -37,7 +37,7 @@ def heads_of(channels: int, head_size: int = 64) -> int:
 def attend(query_key_value: Tensor, heads: int) -> Tensor:
     """Scaled dot-product attention (B, N, C) by (B, N, 3C) (Vaswani et al. 2017, section 3.2)."""
     query, key, value = query_key_value.unflatten(2, (3, heads, -1)).permute(2, 0, 3, 1, 4)  # (B, heads, N, C/heads)
-    return F.scaled_dot_product_attention(query, key, value).transpose(1, 2).flatten(2)
+    return F.scaled_dot_product_attention(query, key, value).transpose(1, 2).flatten(2)  # (B, N, C)
 
 
 # By the name that `config.json` has: from C, a module of (B, C, H, W) that keeps the shape and starts as the identity.

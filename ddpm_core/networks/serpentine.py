@@ -1,7 +1,7 @@
-"""Serpentine mixing: a selective linear recurrence along many paths over a grid of cells.
+"""Serpentine mixing: a selective linear recurrence along paths over a grid of cells.
 
-A path visits every cell once, neighbour by neighbour, and carries information to all later cells at linear cost, where
-attention pays the square.
+A path visits every cell once, neighbour by neighbour, and carries information on at linear cost, where attention pays
+the square.
 """
 
 from __future__ import annotations
@@ -63,14 +63,14 @@ def spread_time_scales(project: nn.Linear) -> None:
         raise ValueError(f"a serpentine mixer needs a multiple of {DIRECTIONS} channels, not {len(values)}")
     keep = 1 - 1 / torch.logspace(0, 6, len(values) // DIRECTIONS, base=2).clamp_min(1.5)  # (C/8,)
     values.zero_()
-    deltas.copy_(torch.logit(1 - keep).repeat(DIRECTIONS))
+    deltas.copy_(torch.logit(1 - keep).repeat(DIRECTIONS))  # (C,)
 
 
 class SerpentineMixer(nn.Module):
     """Mixes all cells of (B, C, H, W) along eight serpentine paths; starts as the identity.
 
-    A selective state space of size one under zero-order hold, the recurrence of `gated_scan` (Gu & Dao 2023, "Mamba",
-    Theorem 1), since exp(-softplus(x)) = sigmoid(-x).
+    A selective state space of size one under zero-order hold (Gu & Dao 2023, "Mamba", Theorem 1), since
+    exp(-softplus(x)) = sigmoid(-x).
 
     Raises:
         ValueError: C is no multiple of 8.

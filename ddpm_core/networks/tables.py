@@ -1,4 +1,4 @@
-"""Networks by their names in `config.json`: a new one is a class and a line here, a mixer one in `mixers.py`."""
+"""Networks by their names in `config.json`: a new one is a class and a line here."""
 
 from __future__ import annotations
 
@@ -17,5 +17,5 @@ BACKBONES: dict[str, type[Denoiser]] = {"unet": UNet, "dit": DiT}  # of denoiser
 
 
 def default(network: type[nn.Module], argument: str) -> Any:
-    """The default of a constructor's `argument`, which holds as well where a file lacks it."""
+    """The default of a constructor's `argument`, which also holds where a file lacks it."""
     return inspect.signature(network).parameters[argument].default

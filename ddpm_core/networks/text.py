@@ -1,4 +1,4 @@
-"""Words for a denoiser: a caption as tokens, a small transformer that reads them, attention from picture to caption.
+"""Words for a denoiser: tokens, a small transformer that reads them, attention from picture to caption.
 
 The vocabulary is that of the training captions; other words are passed over. A comma is a token: it parts things.
 """
@@ -56,7 +56,6 @@ class Vocabulary:
     """The words that a network knows, by number, and captions as it reads them.
 
     Args:
-        words: as `vocabulary` has them.
         length: tokens of a caption; more are cut off.
     """
 
@@ -112,7 +111,7 @@ class TextEncoder(nn.Module):
     Args:
         words: how many it knows.
         width: W, of what it makes of each token.
-        length: L, tokens of a caption.
+        length: L, of captions.
     """
 
     def __init__(self, words: int, width: int, layers: int, length: int):
@@ -159,4 +158,4 @@ class CrossAttention(nn.Module):
     def of_map(self, x: Tensor, encoder_hidden_states: Tensor) -> Tensor:
         """The same of cells that lie in a map (B, C, H, W)."""
         cells = self(x.permute(0, 2, 3, 1).flatten(1, 2), encoder_hidden_states)  # (B, H*W, C)
-        return cells.unflatten(1, x.shape[2:]).permute(0, 3, 1, 2)
+        return cells.unflatten(1, x.shape[2:]).permute(0, 3, 1, 2)  # (B, C, H, W)

@@ -1,7 +1,7 @@
 """The learned codec: a variational autoencoder whose decoder is strictly local.
 
-Repainting a latent cell then changes pixels near it alone: no attention, pooling or statistics over space. The encoder
-may look anywhere.
+Repainting a cell changes pixels near it alone: no attention, pooling or statistics over space. The encoder may look
+anywhere.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class SqueezeExcitation(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         scale = torch.sigmoid(self.excite(F.silu(self.squeeze(x.mean((2, 3))))))  # (B, C)
-        return x * scale[:, :, None, None]
+        return x * scale[:, :, None, None]  # (B, C, H, W)
 
 
 class ResidualBlock(nn.Module):
@@ -45,7 +45,7 @@ class ResidualBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         h = self.conv2(self.norm2(self.conv1(self.norm1(x))))  # (B, C, H, W)
-        return x + self.squeeze(h)
+        return x + self.squeeze(h)  # (B, C, H, W)
 
 
 class Encoder(nn.Module):

@@ -103,7 +103,7 @@ class ConditionalModel:
         Args:
             condition: (1 or n, C, h, w), normalised latents.
             level: of noise laid over them (`concatenation.with_augmentation`).
-            seeds: of that noise, one for each condition; from 0 on unless given.
+            seeds: of that noise, one for each condition.
 
         Raises:
             UserError: it has no `conditioning`.

@@ -121,8 +121,7 @@ class LatentDiffusion(ConditionalModel, HubMixin):
     def edit(self, request: EditRequest, image: Tensor) -> Iterator[Step]:
         """Make `image` (1, 3, S, S) in [-1, 1] anew from a noised version of itself, once per seed.
 
-        SDEdit (Meng et al. 2022, algorithm 1, but variance-preserving, as in their appendix): it starts from alpha x +
-        sigma eps.
+        SDEdit (Meng et al. 2022, algorithm 1, but variance-preserving, as in their appendix).
         """
         timesteps = self._timesteps(request)[-request.calls - 1 :]
         anchor, noise = self.codec.encode(image.to(self.device)), self._noise(request)  # (1, C, h, w)

@@ -15,7 +15,7 @@ CALLED = ("norm_silu", "scan")  # kernels that inference calls
 
 
 def are_compiled() -> bool:
-    """Whether numba has kept every kernel since its code was last changed, as far as names and dates tell, on Linux."""
+    """Whether numba has kept every kernel since its code was changed, as far as names and dates tell."""
     beside, users = KERNELS.parent / "__pycache__", Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     named = os.environ.get("NUMBA_CACHE_DIR")
     folders = [Path(named)] if named else [beside, users / "numba"]
@@ -25,7 +25,7 @@ def are_compiled() -> bool:
 
 
 def start() -> subprocess.Popen[bytes] | None:
-    """Have a process of low priority compile what is missing; None if nothing is, or there can be no process."""
+    """Have a process of low priority compile what is missing; None if nothing is, or none can be."""
     if are_compiled() or not sys.executable:
         return None
     try:

@@ -87,7 +87,7 @@ _start_threads()
 
 
 def _compiled(function: Callable[..., None]) -> Callable[..., None]:
-    """Compiled at the first call, cached where possible; sums may be reordered, and not rounded in between."""
+    """Compiled at the first call and cached; sums may be reordered, and not rounded in between."""
     options = {"parallel": True, "nogil": True, "error_model": "numpy", "fastmath": {"reassoc", "contract", "nsz"}}
     try:
         return njit(cache=True, **options)(function)
@@ -136,10 +136,7 @@ def _rounded(typing, number, array):
 
 @njit(inline="always", error_model="numpy")
 def _sigmoid(x):
-    """1 / (1 + exp(-x)) of fp32, but for the last digits, in vector instructions, which `exp` lacks.
-
-    exp(-x) is 2^n exp(r), n whole, r at most ln(2) / 2.
-    """
+    """1 / (1 + exp(-x)) of fp32, but for the last digits, in vector instructions: exp(-x) is 2^n exp(r), n whole."""
     x = min(max(x, np.float32(-87)), np.float32(87))
     n = np.floor(np.float32(0.5) - x * LOG2_E)
     r = -x - n * LN_2
@@ -150,9 +147,10 @@ def _sigmoid(x):
 
 @_compiled
 def scan(stored, batch, cells, directions, width, projected_at, paths_at, mixed_at, saved_at):
-    """States h <- h + w (value - h) along each path, and `mixed`, which is h silu(gate).
+    """States h <- h + w (value - h) along each path.
 
-    Fills `mixed` and, for a gradient, `saved`: the sigmoids of delta (w) and of gate, and the states.
+    Fills `mixed` with h silu(gate) and, for a gradient, `saved` with the sigmoids of delta (w) and of gate, and the
+    states.
     """
     paths = carray(_pointer(paths_at, cells), (directions, cells))
     projected = carray(_pointer(projected_at, stored), (batch, cells, 3, directions, width))

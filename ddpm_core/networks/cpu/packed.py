@@ -18,7 +18,7 @@ from ddpm_core.networks.unet import ConditionedDenoiser
 class PackedConv2d(nn.Module):
     """A convolution on CPU that keeps its weights in oneDNN's order, for every size of map it has met.
 
-    PyTorch reorders them at every call, which for one small latent costs more than the convolution.
+    PyTorch reorders them at every call, which for a small latent costs more than the convolution.
     """
 
     def __init__(self, plain: nn.Conv2d):
@@ -139,8 +139,8 @@ class RememberedModulations:
 def ready(network: Model, device: torch.device) -> Model:
     """The network, itself changed, for inference on `device`, where it already is.
 
-    Weights are in bf16 where that is fast. On CPUs convolutions are packed where oneDNN has them, and linear layers in
-    bf16 (PyTorch's library has no such order in fp32).
+    Weights are in bf16 where that is fast, and on CPUs convolutions and, in bf16, linear layers packed (oneDNN has no
+    such order for fp32).
     """
     if resolve_precision("auto", device) == torch.bfloat16:
         network.to(torch.bfloat16)
@@ -155,7 +155,7 @@ def ready(network: Model, device: torch.device) -> Model:
 
 
 def unpacked(network: Model) -> Model:
-    """A copy as it was before `ready`, in fp32, for gradients with respect to its input; its weights want none."""
+    """A copy as before `ready`, in fp32, for gradients with respect to its input; its weights want none."""
     packed = isinstance(network, PackedConv2d | PackedLinear | CompiledNormSiLU)
     plain: Any = copy(network.plain if packed else network)
     plain.__dict__.pop("modulations", None)  # those that a denoiser keeps
