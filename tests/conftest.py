@@ -17,12 +17,19 @@ from torch import nn
 from ddpm_core import cli as options
 from ddpm_core.checkpoints import native as checkpoint
 from ddpm_core.checkpoints.native import LEVEL, CheckpointConfig
+from ddpm_core.commands import train
 from ddpm_core.diffusion.diffuser import Diffuser
 from ddpm_core.networks.codec import PixelCodec
 from ddpm_core.networks.unet import UNet
 from ddpm_core.networks.vae import VAE
 from ddpm_core.pipeline import LatentDiffusion
 from tests.command_lines import Outcome
+from tests.kinds import (  # noqa: F401 (hooks, and a fixture)
+    pytest_itemcollected,
+    pytest_runtest_protocol,
+    unit_tests_start_nothing,
+    watch,
+)
 from tests.runs import write_pictures
 from tests.spreading import (  # noqa: F401 (hooks)
     pytest_collection_modifyitems,
@@ -238,6 +245,8 @@ def call(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) ->
         with pytest.raises(SystemExit) as ended:
             options.run(command)
         said = capsys.readouterr()
+        if command is train.main and "Done: " in said.out:
+            watch.started("a whole run of training")
         return Outcome(int(ended.value.code or 0), said.out, said.err)
 
     yield run

@@ -44,7 +44,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def pytest_xdist_auto_num_workers(config: Any) -> int | None:
     if "PYTEST_XDIST_AUTO_NUM_WORKERS" in os.environ:
         return None  # somebody knows better
-    waiting = not any(BROWSER.rstrip("/") in str(path) for path in config.getoption("ignore") or ())
+    left_out = any(BROWSER.rstrip("/") in str(path) for path in config.getoption("ignore") or ())
+    waiting = not (left_out or config.getoption("markexpr") == "not integration")
     return waiting + (len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
 
 

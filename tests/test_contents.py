@@ -49,6 +49,7 @@ def test_no_command_hides_a_room_and_none_is_imported_by_its_short_name_in_here(
     assert found == []
 
 
+@pytest.mark.integration
 def test_the_contents_alone_load_nothing() -> None:
     code = "import sys, ddpm_core; print(sorted({'torch', 'numpy', 'pydantic', 'ddpm_core.pipeline'} & {*sys.modules}))"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -84,8 +84,8 @@ def test_another_way_to_spread_them_is_left_as_it_is() -> None:
     assert scheduler("load", 2) is None
 
 
-def with_ignored(*paths: str) -> Any:
-    return SimpleNamespace(getoption=lambda name: list(paths))
+def with_ignored(*paths: str, markexpr: str = "") -> Any:
+    return SimpleNamespace(getoption={"ignore": list(paths), "markexpr": markexpr}.get)
 
 
 def test_there_is_a_process_more_than_cores_for_what_waits_unless_one_says_how_many(
@@ -96,5 +96,6 @@ def test_there_is_a_process_more_than_cores_for_what_waits_unless_one_says_how_m
     monkeypatch.delenv("PYTEST_XDIST_AUTO_NUM_WORKERS", raising=False)
     assert spreading.pytest_xdist_auto_num_workers(with_ignored()) == 5
     assert spreading.pytest_xdist_auto_num_workers(with_ignored("/anywhere/tests/browser")) == 4
+    assert spreading.pytest_xdist_auto_num_workers(with_ignored(markexpr="not integration")) == 4
     monkeypatch.setenv("PYTEST_XDIST_AUTO_NUM_WORKERS", "7")
     assert spreading.pytest_xdist_auto_num_workers(with_ignored()) is None  # pytest-xdist reads it

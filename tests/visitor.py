@@ -6,7 +6,6 @@ import json
 import os
 import socket
 import subprocess
-import sys
 import time
 import uuid
 from collections.abc import Iterator
@@ -17,7 +16,8 @@ from typing import Any
 
 import httpx
 
-ROOT = Path(__file__).resolve().parents[1]
+from tests import forked
+
 PATIENCE = 300.0  # seconds; whatever is waited for competes with all else the machine does
 
 
@@ -35,7 +35,7 @@ class App:
     """
 
     address: str
-    process: subprocess.Popen
+    process: forked.Program
     log: Path
 
     def health(self) -> httpx.Response:
@@ -62,33 +62,21 @@ def free_port() -> int:
 def running(checkpoint: Path, folder: Path, *flags: str, port: int | None = None) -> Iterator[App]:
     """An app that is ready, and ended in the end; what it says goes into the folder, and so do its files."""
     port = port or free_port()
-    command = [
-        sys.executable,
-        "app.py",
-        "--port",
-        str(port),
-        "--checkpoint",
-        str(checkpoint),
-        "--device",
-        "cpu",
-        *flags,
-    ]
-    environment = {**os.environ, "GRADIO_TEMP_DIR": str(folder / "files"), "TMPDIR": str(folder), "NO_PROXY": "*"}
-    with open(folder / f"{port}.log", "w") as log:
-        process = subprocess.Popen(
-            command, cwd=ROOT, stdout=log, stderr=log, env={"OMP_NUM_THREADS": "1"} | environment
-        )
-        app = App(f"http://127.0.0.1:{port}", process, folder / f"{port}.log")
+    given = ["--port", port, "--checkpoint", checkpoint, "--device", "cpu", *flags]
+    told = {"GRADIO_TEMP_DIR": str(folder / "files"), "TMPDIR": str(folder), "NO_PROXY": "*"}
+    told["OMP_NUM_THREADS"] = os.environ.get("OMP_NUM_THREADS", "1")
+    process = forked.open_app(given, folder / f"{port}.log", told)
+    app = App(f"http://127.0.0.1:{port}", process, folder / f"{port}.log")
+    try:
+        wait_for(lambda: _is_ready(app), app)
+        yield app
+    finally:
+        process.terminate()
         try:
-            wait_for(lambda: _is_ready(app), app)
-            yield app
-        finally:
-            process.terminate()
-            try:
-                process.wait(60)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+            process.wait(60)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
 
 
 def _is_ready(app: App) -> bool:

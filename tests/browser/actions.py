@@ -18,9 +18,32 @@ def tab(page: Page, name: str) -> None:
     page.locator(f"#{name.lower()}-run, #{name.lower()}-stop").locator("visible=true").first.wait_for()
 
 
+# Resolves when nothing of the page has changed or moved for `quiet` ms, or after `most` ms: a bar may never be still.
+STILL = """([quiet, most]) => new Promise((still) => {
+  const begun = performance.now();
+  let changed = begun;
+  const watcher = new MutationObserver(() => (changed = performance.now()));
+  watcher.observe(document, { subtree: true, childList: true, attributes: true, characterData: true });
+  const ends = (one) => one.effect?.getComputedTiming().endTime !== Infinity;
+  const look = () => {
+    const now = performance.now();
+    if (document.getAnimations().some((one) => one.playState === "running" && ends(one))) changed = now;
+    if (now - changed < quiet && now - begun < most) return setTimeout(look, 20);
+    watcher.disconnect();
+    still();
+  };
+  look();
+})"""
+
+
+def still(page: Page, quiet: int, most: int) -> None:
+    """Wait until the page has come to rest. It keeps a line open to the server, so the network is never idle."""
+    page.evaluate(STILL, [quiet, most])
+
+
 def settle(page: Page) -> None:
-    # The page keeps a line open to the server, so the network is never idle.
-    page.wait_for_timeout(600)
+    """The same, and until the pictures in sight are there."""
+    still(page, 250, 600)
     page.wait_for_function("[...document.images].filter(i => i.offsetParent).every(i => i.complete)")
 
 

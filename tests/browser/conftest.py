@@ -5,8 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import socket
-import subprocess
-import sys
 import time
 import urllib.request
 import uuid
@@ -16,6 +14,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
+from tests import forked
 from tests.browser.browser import MISSING, launch
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -60,12 +59,8 @@ class App:
         self.port = port or free_port()
         self.address, self.checkpoint = f"http://127.0.0.1:{self.port}", checkpoint
         self.log = folder / f"app-{uuid.uuid4().hex[:8]}.log"
-        command = [sys.executable, "app.py", "--port", str(self.port), "--checkpoint", str(checkpoint)]
-        env = {**os.environ, **own_share(), "GRADIO_TEMP_DIR": str(folder / "cache")}
-        with open(self.log, "w") as output:
-            self.process = subprocess.Popen(
-                [*command, "--device", "cpu", *flags], cwd=ROOT, stdout=output, stderr=subprocess.STDOUT, env=env
-            )
+        given = ["--port", self.port, "--checkpoint", checkpoint, "--device", "cpu", *flags]
+        self.process = forked.open_app(given, self.log, own_share() | {"GRADIO_TEMP_DIR": str(folder / "cache")})
         until = time.monotonic() + 300  # starting competes with whatever else the machine does
         while True:
             try:

@@ -94,6 +94,7 @@ def test_pictures_stay_in_memory_for_a_sheet_only(
     assert alive_counts == ([1, 2, 3] if grid else [1, 1, 1])
 
 
+@pytest.mark.integration
 def test_the_sample_command_runs_as_a_module(tiny_checkpoint: Path, tmp_path: Path) -> None:
     command = module("sample", "--checkpoint", tiny_checkpoint, "--steps", 2, "--out", tmp_path)
     done = subprocess.run(command, cwd=ROOT, env=ALONE, capture_output=True, text=True, check=False)

@@ -17,6 +17,8 @@ from ddpm_core.commands import sample, train
 from ddpm_core.training.settings import TrainRequest
 from tests.command_lines import ALONE, ROOT, assert_refused, module
 
+pytestmark = pytest.mark.integration
+
 TINY = ["--preset", "tiny", "--device", "cpu", "--precision", "fp32", "--batch-size", 2]
 
 

@@ -282,6 +282,7 @@ def test_in_few_steps_a_learned_variance_comes_nearer_to_the_spread_of_the_data(
 # In a run
 
 
+@pytest.mark.integration
 def test_a_learned_variance_goes_from_the_command_line_into_a_checkpoint_that_samples(
     call, picture_folder: Path, tmp_path: Path
 ) -> None:

@@ -225,6 +225,7 @@ def test_a_picture_is_enlarged_eight_times_at_most(folder: Path, side: int, used
     assert len(load_pictures(sorted(folder.iterdir()), 128)) == 1 + used
 
 
+@pytest.mark.integration
 def test_skipped_files_of_both_parts_are_listed_and_counted(call, folder: Path) -> None:
     for number in range(5):
         halves().save(folder / f"{number}.png")

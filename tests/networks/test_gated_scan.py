@@ -143,6 +143,7 @@ def test_the_compiled_scan_is_the_same_on_any_number_of_threads() -> None:
     assert torch.equal(*results)
 
 
+@pytest.mark.integration
 def test_the_compiled_scan_leaves_pytorch_its_number_of_threads() -> None:
     say = (
         "import torch; from ddpm_core.networks.gated_scan import gated_scan;"

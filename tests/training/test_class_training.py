@@ -56,6 +56,7 @@ def run_all(request: TrainRequest, pictures: Pictures, until: int | None = None)
     return losses
 
 
+@pytest.mark.integration
 def test_a_run_on_pixels_learns_classes_from_the_command_line_to_the_samples(
     call, shades: Path, tmp_path: Path
 ) -> None:

@@ -23,6 +23,8 @@ from tests import distributed_run
 from tests.command_lines import assert_refused
 from tests.distributed_run import request_for, run
 
+pytestmark = pytest.mark.integration
+
 ROOT = Path(__file__).resolve().parents[2]
 TWO = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m"]
 ALONE = os.environ | {"OMP_NUM_THREADS": "1"}

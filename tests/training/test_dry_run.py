@@ -177,6 +177,7 @@ def test_classes_are_named_and_distinguished_as_in_the_run(try_out, tmp_path: Pa
     assert "vae" not in outcome.out
 
 
+@pytest.mark.integration
 def test_of_a_run_resumed_it_says_what_is_left(
     call, try_out, slow: float, picture_folder: Path, tmp_path: Path
 ) -> None:
@@ -192,6 +193,7 @@ def test_of_a_run_resumed_it_says_what_is_left(
     assert contents(tmp_path) == before
 
 
+@pytest.mark.integration
 def test_of_a_run_resumed_with_other_settings_it_says_what_the_run_would(call, try_out, tmp_path: Path) -> None:
     out = tmp_path / "run"
     source = tmp_path / "pictures"

@@ -25,6 +25,8 @@ from ddpm_core.training.initialization import shapes_of
 from tests.command_lines import Outcome, assert_refused
 from tests.runs import flags, progress, write_pictures
 
+pytestmark = pytest.mark.integration
+
 VAE_SHAPE = {"latent_channels": 6, "channels": [16, 24], "decoder_blocks": 1, "full_width": 8}
 UNET_SHAPE = {"latent_channels": 6, "channels": [32, 64], "blocks": 1, "prediction": "eps"}
 PIXEL_SHAPE = {"latent_channels": 12, "channels": [32], "blocks": 1, "mixer": "none"}

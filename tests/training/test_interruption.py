@@ -16,6 +16,7 @@ from ddpm_core.training.stages.vae import VaeStage
 from tests.runs import flags
 
 
+@pytest.mark.integration
 def test_what_signals_did_before_they_do_after(call, photos: Path, tmp_path: Path) -> None:
     wanted = {number: (lambda *_: None) if number != signal.SIGHUP else signal.SIG_IGN for number in STOP_SIGNALS}
     before = {number: signal.signal(number, handler) for number, handler in wanted.items()}
@@ -27,6 +28,7 @@ def test_what_signals_did_before_they_do_after(call, photos: Path, tmp_path: Pat
             signal.signal(number, handler)
 
 
+@pytest.mark.integration
 def test_a_hangup_that_nohup_ignores_stays_ignored(
     call, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -72,6 +72,7 @@ def test_a_folder_in_which_another_process_trains_is_refused(call, photos: Path,
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.integration
 def test_what_a_kill_leaves_of_a_claim_is_no_claim(tmp_path: Path) -> None:
     output, out = tmp_path / "output", tmp_path / "run"
     assert forked.finish([], output, partial(claim_and_die, out)) == -signal.SIGKILL

@@ -14,6 +14,8 @@ from ddpm_core.images.files import open_picture
 from ddpm_core.training.pictures import Pictures, found_in_data, read_pictures
 from ddpm_core.training.settings import TrainRequest
 
+pytestmark = pytest.mark.integration
+
 TINY = ["--preset", "tiny", "--codec", "pixel", "--size", 16, "--batch-size", 2, "--precision", "fp32"]
 QUICK = [*TINY, "--device", "cpu", "--iterations", 2, "--sample-every", 2, "--save-every", 1]
 

@@ -22,6 +22,7 @@ def test_a_preset_is_a_request_and_says_nothing_of_the_data(preset: str) -> None
     assert (request.about, request.framing) == ("", "auto")
 
 
+@pytest.mark.integration
 def test_pictures_of_ones_own_under_the_preset_faces_are_not_said_to_be_somebody_elses(call, tmp_path: Path) -> None:
     data, out = write_pictures(tmp_path / "photos"), tmp_path / "run"
     outcome = call(train.main, *flags(data, out, "--preset", "faces", "--views", 1, steps=1))
@@ -33,6 +34,7 @@ def test_pictures_of_ones_own_under_the_preset_faces_are_not_said_to_be_somebody
     assert config.training["denoiser"]["denoiser"]["clamp_timesteps"] == "uniform"  # it was that preset
 
 
+@pytest.mark.integration
 def test_what_one_says_of_the_data_is_written(call, tmp_path: Path) -> None:
     data, out = write_pictures(tmp_path / "photos"), tmp_path / "run"
     more = ["--preset", "faces", "--views", 1, "--about", "Us, at home", "--framing", "face"]

@@ -258,6 +258,7 @@ def test_a_history_of_another_shape_is_refused(tmp_path: Path) -> None:
         load_state(Trainer(line, settings, "fp32", loss_state=LossAwareSampler(20)), tmp_path / "state.safetensors")
 
 
+@pytest.mark.integration
 def test_the_train_command_draws_by_importance(call, picture_folder: Path, tmp_path: Path) -> None:
     out = tmp_path / "run"
     command = ["--data", picture_folder, "--out", out, "--preset", "tiny", "--device", "cpu", "--codec", "pixel"]

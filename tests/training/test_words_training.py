@@ -61,6 +61,7 @@ def red_of(path: Path) -> float:
     return float((pixels[..., 0] - pixels[..., 2]).mean())
 
 
+@pytest.mark.integration
 def test_two_words_are_learned_from_the_command_line_to_the_samples(call, walls: Path, tmp_path: Path) -> None:
     out = tmp_path / "walls"
     flags = [*TINY, "--iterations", 150, "--batch-size", 16, "--denoiser-warmup", 10, "--denoiser-ema-decay", 0.9]

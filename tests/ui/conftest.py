@@ -11,8 +11,17 @@ import pytest
 from gradio_client import Client
 from PIL import Image
 
+from tests.kinds import watch
 from ui.models import Shelf
 from ui.page import build, launch_settings
+
+
+@pytest.fixture(scope="session", autouse=True)
+def pages_are_opened_by_integration_tests() -> Iterator[None]:
+    """A page that a unit test opens to visitors is noticed."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(gr.Blocks, "launch", watch.watched("the app", gr.Blocks.launch))
+        yield
 
 
 @pytest.fixture(scope="session")

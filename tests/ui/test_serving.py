@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
 import socket
 import subprocess
-import sys
 import time
 import urllib.request
 import uuid
@@ -24,8 +22,11 @@ from gradio_client import Client, handle_file
 from PIL import Image
 
 from ddpm_core.images.files import read_parameters
+from tests import forked
 from tests.ui.sticky import COOKIE, Proxy
 from ui.page import launch_settings
+
+pytestmark = pytest.mark.integration
 
 ROOT = Path(__file__).resolve().parents[2]
 SEED = 4  # place of the seed in what is carried to the Process tab, the tabs first
@@ -42,13 +43,12 @@ def free_port() -> int:
 def apps(tiny_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[str]]:
     """Addresses of two app processes that share their folder of uploads and results."""
     folder = tmp_path_factory.mktemp("serving")
-    env = {**os.environ, "GRADIO_TEMP_DIR": str(folder), "OMP_NUM_THREADS": "1"}
+    told = {"GRADIO_TEMP_DIR": str(folder), "OMP_NUM_THREADS": "1"}
     with ExitStack() as stack:
         ports, running = [free_port(), free_port()], []
         for port in ports:
-            command = [sys.executable, "app.py", "--port", str(port), "--checkpoint", str(tiny_checkpoint)]
-            log = stack.enter_context(open(folder / f"{port}.log", "w"))
-            process = subprocess.Popen([*command, "--device", "cpu"], cwd=ROOT, stdout=log, stderr=log, env=env)
+            given = ["--port", port, "--checkpoint", tiny_checkpoint, "--device", "cpu"]
+            process = forked.open_app(given, folder / f"{port}.log", told)
             stack.callback(process.wait, 30)
             stack.callback(process.terminate)
             running.append(process)

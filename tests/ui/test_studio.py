@@ -40,6 +40,7 @@ def test_bad_device(start: Callable[..., Outcome], tiny_checkpoint: Path) -> Non
     assert_refused(start("--checkpoint", tiny_checkpoint, "--device", "abacus"), "no device 'abacus'")
 
 
+@pytest.mark.integration
 def test_port_taken(tiny_checkpoint: Path) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
@@ -51,6 +52,7 @@ def test_port_taken(tiny_checkpoint: Path) -> None:
     assert_refused(Outcome(done.returncode, done.stdout, done.stderr), port)
 
 
+@pytest.mark.integration
 def test_compiling_that_takes_too_long_is_waited_for_no_longer(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(studio, "COMPILING", 0.1)
     with subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"]) as process:

@@ -32,6 +32,7 @@ for kernel in (kernels.scan, kernels.norm_silu):
 """
 
 
+@pytest.mark.integration
 def test_a_process_that_makes_a_picture_compiles_nothing_that_was_compiled_beside_it(
     tiny_checkpoint: Path, tmp_path: Path
 ) -> None:
@@ -62,6 +63,7 @@ def test_what_was_compiled_before_the_code_was_changed_does_not_count(
     assert not ahead.are_compiled()
 
 
+@pytest.mark.integration
 def test_without_a_process_for_it_they_are_compiled_when_they_are_needed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -92,6 +92,7 @@ def test_a_run_that_is_stopped_and_resumed_says_so(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.integration
 def test_a_run_without_held_out_pictures_has_no_measures_but_its_loss_by_timestep(
     tmp_path: Path, picture_folder: Path, call
 ) -> None:

@@ -14,6 +14,8 @@ from ddpm_core.training.presets import PRESETS
 from ddpm_core.training.record.reproduce import command
 from ddpm_core.training.settings import TrainRequest
 
+pytestmark = pytest.mark.integration
+
 
 def given(call, monkeypatch: pytest.MonkeyPatch, line: str) -> TrainRequest:
     """What a printed command asks for."""

@@ -23,6 +23,8 @@ from ui.api import tools
 from ui.models import Shelf
 from ui.page import build, launch_settings
 
+pytestmark = pytest.mark.integration
+
 REQUESTS = {"generate": GenerateRequest, "inpaint": InpaintRequest, "process": GenerateRequest, "edit": EditRequest}
 FEW: dict[str, Any] = {"seed": 3, "steps": 2}
 

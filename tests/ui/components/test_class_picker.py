@@ -100,6 +100,7 @@ def pixels(path: str) -> np.ndarray:
     return np.asarray(Image.open(path)).astype(int)
 
 
+@pytest.mark.integration
 def test_a_program_asks_for_a_class(talk: Client) -> None:
     common = {"steps": 2, "checkpoint": "insects", "api_name": "/generate"}
     (any_,) = talk.predict(**common)
@@ -111,6 +112,7 @@ def test_a_program_asks_for_a_class(talk: Client) -> None:
     assert abs(pixels(ant) - pixels(more)).mean() > 1
 
 
+@pytest.mark.integration
 def test_inpainting_and_process_take_a_class(talk: Client, tmp_path: Path) -> None:
     Image.new("RGB", (32, 32), (90, 120, 30)).save(tmp_path / "picture.png")
     painted = np.zeros((32, 32), np.uint8)
@@ -125,6 +127,7 @@ def test_inpainting_and_process_take_a_class(talk: Client, tmp_path: Path) -> No
     assert Path(gifs[0]).read_bytes() != Path(gifs[1]).read_bytes()
 
 
+@pytest.mark.integration
 def test_editing_and_playing_take_classes(talk: Client, tmp_path: Path) -> None:
     Image.new("RGB", (32, 32), (90, 120, 30)).save(tmp_path / "picture.png")
     common = {"steps": 2, "checkpoint": "insects", "guidance": 3}
@@ -148,6 +151,7 @@ def test_editing_and_playing_take_classes(talk: Client, tmp_path: Path) -> None:
     assert read_parameters(hybrid)["blur"] == 2
 
 
+@pytest.mark.integration
 def test_a_hybrid_of_a_checkpoint_that_makes_none_is_refused(talk: Client) -> None:
     with pytest.raises(AppError, match="tiny makes no hybrids"):
         talk.predict(checkpoint="tiny", api_name="/hybrid")
@@ -155,6 +159,7 @@ def test_a_hybrid_of_a_checkpoint_that_makes_none_is_refused(talk: Client) -> No
         talk.predict(checkpoint="insects", blur=0, api_name="/hybrid")
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize(
     ("fields", "words"),
     [

@@ -24,6 +24,8 @@ from ui.tabs.train import PageState, TrainTab
 from ui.training.runs import Audience, Trainings
 from ui.training.settings_form import place_settings
 
+pytestmark = pytest.mark.integration
+
 FAKE = (sys.executable, str(Path(__file__).parents[1] / "fake_training.py"))
 PATIENCE = 120
 HERE: Any = SimpleNamespace(headers={"host": "127.0.0.1:7860"})

@@ -10,6 +10,8 @@ import pytest
 from ui.training.order import Order
 from ui.training.process import RESUME, Run
 
+pytestmark = pytest.mark.integration
+
 FAKE = (sys.executable, str(Path(__file__).parents[1] / "fake_training.py"))
 
 

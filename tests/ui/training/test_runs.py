@@ -19,6 +19,8 @@ from ui.training.order import Order
 from ui.training.process import Progress, Run
 from ui.training.runs import Trainings, audience, checked
 
+pytestmark = pytest.mark.integration
+
 FAKE = (sys.executable, str(Path(__file__).parents[1] / "fake_training.py"))
 PATIENCE = 120  # seconds; an interpreter takes its time to start on a busy machine
 HERE = {"host": "127.0.0.1:7860"}
