@@ -17,8 +17,10 @@ from typing import Any
 
 from ddpm_core.checkpoints.atomic import UnwritableError, write_atomically, writing
 from ddpm_core.training.loop import TrainStep
+from ddpm_core.training.settings import STAGES, StageName
 
 EVENTS = "tensorboard"  # the folder of event files
+BY_TIMESTEP, SAMPLES_BY_TIMESTEP, NOISE = "loss-by-timestep.png", "samples-by-timestep.png", "schedule.png"  # plots
 PUNCTUAL = 60.0  # seconds, about, between two notes of how long a run has taken
 
 
@@ -47,6 +49,17 @@ def grids_of(notes: Path, stage: str) -> dict[int, Path]:
     """A stage's pictures by step, in order."""
     named = ((re.fullmatch(rf"{stage}-(\d{{6,}})\.png", path.name), path) for path in notes.glob(f"{stage}-*.png"))
     return dict(sorted((int(match[1]), path) for match, path in named if match))
+
+
+def loss_file(stage: StageName) -> str:
+    """The name of the plot of a stage's loss."""
+    return f"loss-{stage}.png"
+
+
+def plots_of(notes: Path) -> list[Path]:
+    """The plots in a run's record, in the order in which they are read."""
+    names = [*map(loss_file, STAGES), BY_TIMESTEP, SAMPLES_BY_TIMESTEP, NOISE]
+    return [notes / name for name in names if (notes / name).is_file()]
 
 
 class Journal:

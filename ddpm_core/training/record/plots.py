@@ -15,12 +15,13 @@ from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import FuncFormatter
+from PIL import Image
 
 from ddpm_core.checkpoints.atomic import write_atomically
 from ddpm_core.diffusion.diffuser import Diffuser
 from ddpm_core.errors import UserError
 from ddpm_core.training.losses import DECILES
-from ddpm_core.training.record.journal import rows_of
+from ddpm_core.training.record.journal import BY_TIMESTEP, NOISE, loss_file, rows_of
 from ddpm_core.training.settings import STAGES, StageName
 
 # The page's colours, see ui/theme.py.
@@ -28,8 +29,6 @@ ACCENT, PALE, DARK = "#0f766e", "#aee4dc", "#134b48"
 SECOND = "#b45309"  # for what was held out, beside the accent
 PAPER, LINE, INK, QUIET = "#fbfaf8", "#e7e4de", "#262421", "#736e66"
 
-BY_TIMESTEP = "loss-by-timestep.png"
-NOISE = "schedule.png"
 LINES = 6  # moments of a run that its loss by timestep is shown at
 WINDOWS = 30  # the curve is a mean over one part of so many of the run
 KEY: dict[str, Any] = {"frameon": True, "facecolor": PAPER, "edgecolor": "none", "labelcolor": INK, "framealpha": 0.8}
@@ -42,23 +41,19 @@ MEASURES = {
 }
 
 
-def loss_file(stage: StageName) -> str:
-    """The name of the plot of a stage's loss."""
-    return f"loss-{stage}.png"
-
-
 def draw(notes: Path, stage: StageName) -> list[Path]:
     """Write the plots of a stage's run beside its record; returns their files, if any."""
     rows = rows_of(notes / f"{stage}.jsonl")
     figures = {loss_file(stage): loss_by_step(rows, stage), BY_TIMESTEP: loss_by_timestep(rows)}
     if rows and (diffuser := _schedule_of(notes, stage)):
         figures[NOISE] = signal_and_noise(diffuser)
-    written = []
-    for name, figure in figures.items():
-        if figure is not None:
-            write_atomically(notes / name, partial(figure.savefig, format="png"))
-            written.append(notes / name)
-    return written
+    return [save(figure, notes / name) for name, figure in figures.items() if figure is not None]
+
+
+def save(figure: Figure, path: Path) -> Path:
+    """Write a plot as PNG, atomically; returns its path."""
+    write_atomically(path, partial(figure.savefig, format="png"))
+    return path
 
 
 def loss_by_step(rows: Sequence[dict[str, Any]], stage: StageName) -> Figure | None:
@@ -151,6 +146,22 @@ def signal_and_noise(diffuser: Diffuser) -> Figure:
     below.set_yscale("log")
     _dress(below, "", "signal / noise")
     below.set_xlabel("timestep", color=INK)
+    return figure
+
+
+def samples_by_timestep(moments: Sequence[tuple[int, Sequence[Image.Image]]]) -> Figure:
+    """The clean pictures predicted on the way from noise: a column for each timestep, a row for each seed."""
+    rows = len(moments[0][1])
+    figure = _blank(0.6 + rows)
+    panels = figure.subplots(rows, len(moments), squeeze=False)
+    for column, (t, pictures) in enumerate(moments):
+        panels[0, column].set_title(f"t = {t}", color=QUIET, fontsize=9)
+        for axes, picture in zip(panels[:, column], pictures, strict=True):
+            axes.imshow(picture)
+            axes.set_axis_off()
+    figure.suptitle(
+        "Predicted clean pictures by timestep", x=0.012, ha="left", color=INK, fontsize=12, fontweight="bold"
+    )
     return figure
 
 

@@ -35,7 +35,7 @@ from ddpm_core.training.pictures import Pictures
 from ddpm_core.training.settings import DenoiserSettings, TrainRequest
 from ddpm_core.training.shards import MicroBatch
 from ddpm_core.training.stages.latents import ENCODED, LatentSet, encode_pictures
-from ddpm_core.training.stages.stage import save_grid, write_checkpoint
+from ddpm_core.training.stages.stage import save_grid, save_moments, write_checkpoint
 from ddpm_core.training.timesteps import LossAwareSampler
 
 
@@ -241,8 +241,10 @@ class DenoiserStage:
             return
         rows = enumerate(self.shown())
         requests = [model.request(GenerateRequest, seed=8 * row, count=8, **asked) for row, asked in rows]
-        sampled = torch.cat([last(model.generate(request)).latent for request in requests])  # (B, C, h, w)
+        runs = [list(model.generate(request)) for request in requests]
+        sampled = torch.cat([steps[-1].latent for steps in runs])  # (B, C, h, w)
         save_grid(contact_sheet(model.codec.decode(sampled), 8 if self.classes or self.words else None), grid)
+        save_moments(runs[0], model, grid.parent)
 
     def shown(self) -> list[dict[str, str]]:
         """What each row of samples is asked for: captions, or classes, or nothing twice."""

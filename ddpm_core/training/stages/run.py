@@ -15,6 +15,7 @@ from ddpm_core.training.loop import Trainer, TrainingError, TrainStep
 from ddpm_core.training.memory_budget import divided, fit
 from ddpm_core.training.pictures import Pictures, describe
 from ddpm_core.training.record.journal import Journal
+from ddpm_core.training.record.plots import draw
 from ddpm_core.training.record.report import reported
 from ddpm_core.training.resume import changes, other_basis, refuse_other_classes, refuse_other_words
 from ddpm_core.training.settings import STAGES, StageName, StageSettings, TrainRequest
@@ -147,9 +148,12 @@ def run_stage(
                 say(divided(settings.batch_size, chunks))
             update = Update(name, step)
             final = step.step == settings.iterations
-            if final or step.step % request.sample_every == 0:
+            looked_at = final or step.step % request.sample_every == 0
+            if looked_at:
                 update.held_out = stage.evaluate(trainer.ema.module.eval(), journal.grid(step.step))
             journal.write(step, update.held_out)
+            if looked_at:
+                draw(state.parent, name)
             refuse_to_have_learned_nothing(step, settings)
             # Not after a step that was not finite: if it is the weights' fault, what was saved before is worth more.
             if final or (step.taken and step.step // request.save_every > saved // request.save_every):

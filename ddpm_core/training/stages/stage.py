@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -11,8 +12,14 @@ from torch import Tensor, nn
 from ddpm_core.checkpoints import native as checkpoint
 from ddpm_core.checkpoints.atomic import write_atomically
 from ddpm_core.checkpoints.native import CheckpointConfig
+from ddpm_core.diffusion.samplers import Step
+from ddpm_core.pipeline import LatentDiffusion
+from ddpm_core.training.record import plots
+from ddpm_core.training.record.journal import SAMPLES_BY_TIMESTEP
 from ddpm_core.training.settings import StageName, TrainRequest
 from ddpm_core.training.shards import LossState, MicroBatch
+
+FOLLOWED, MOMENTS = 4, 8  # seeds that are shown on their way from noise, and at how many timesteps
 
 
 class Stage(Protocol):
@@ -46,6 +53,15 @@ class Stage(Protocol):
 def save_grid(sheet: Image.Image, path: Path) -> None:
     """Write a sample grid, atomically."""
     write_atomically(path, lambda partial: sheet.save(partial, format="PNG"))
+
+
+def save_moments(steps: Sequence[Step], model: LatentDiffusion, notes: Path) -> None:
+    """Draw what a sampler's run took its first seeds for on the way from noise into the record of a run."""
+    left = [model.diffuser.num_timesteps - 1, *(step.t for step in steps[:-1])]  # the timestep that each step left
+    end = len(steps) - 1
+    chosen = sorted({round(end * number / (MOMENTS - 1)) for number in range(MOMENTS)})
+    moments = [(left[index], model.pictures(steps[index].denoised[:FOLLOWED])) for index in chosen]
+    plots.save(plots.samples_by_timestep(moments), notes / SAMPLES_BY_TIMESTEP)
 
 
 def weights_file(out: Path, stage: StageName) -> Path:

@@ -11,7 +11,16 @@ from PIL import Image
 
 from ddpm_core.training.loop import TrainStep
 from ddpm_core.training.record import journal as journals
-from ddpm_core.training.record.journal import Journal, grids_of, rows_of, runs_of
+from ddpm_core.training.record.journal import (
+    BY_TIMESTEP,
+    NOISE,
+    SAMPLES_BY_TIMESTEP,
+    Journal,
+    grids_of,
+    plots_of,
+    rows_of,
+    runs_of,
+)
 
 
 def taken(step: int, loss: float = 0.5, norm: float = 2.0, skipped: int = 0) -> TrainStep:
@@ -107,3 +116,11 @@ def test_a_new_start_has_no_earlier_runs_and_a_damaged_note_of_them_is_none(tmp_
     for damaged in ('[{"from": 0', '{"from": 0}', '[{"from": 0}, 5]'):
         (tmp_path / "vae-runs.json").write_text(damaged)
         assert runs_of(tmp_path, "vae") == []
+
+
+def test_plots_of_a_record_are_found_in_the_order_in_which_they_are_read(tmp_path: Path) -> None:
+    assert plots_of(tmp_path) == []
+    for name in (NOISE, SAMPLES_BY_TIMESTEP, BY_TIMESTEP, "loss-denoiser.png", "loss-vae.png", "denoiser-000100.png"):
+        (tmp_path / name).touch()
+    names = ["loss-vae.png", "loss-denoiser.png", BY_TIMESTEP, SAMPLES_BY_TIMESTEP, NOISE]
+    assert [path.name for path in plots_of(tmp_path)] == names

@@ -12,15 +12,14 @@ import pytest
 from PIL import Image
 
 from ddpm_core.diffusion.diffuser import Diffuser
+from ddpm_core.training.record.journal import BY_TIMESTEP, NOISE, loss_file
 from ddpm_core.training.record.plots import (
-    BY_TIMESTEP,
     DARK,
     LINES,
-    NOISE,
     draw,
     loss_by_step,
     loss_by_timestep,
-    loss_file,
+    samples_by_timestep,
     signal_and_noise,
 )
 
@@ -135,3 +134,14 @@ def test_plots_are_png_files_beside_the_record(tmp_path: Path) -> None:
             assert picture.width == 960
             assert len(picture.convert("RGB").getcolors(2**20)) > 20
     assert draw(tmp_path, "vae") == []
+
+
+def test_samples_by_timestep_have_a_column_for_each_and_a_row_for_each_seed(tmp_path: Path) -> None:
+    shades = {999: (40, 80), 500: (120, 160), 1: (200, 240)}
+    figure = samples_by_timestep(
+        [(t, [Image.new("RGB", (8, 8), (shade, 0, 0)) for shade in each]) for t, each in shades.items()]
+    )
+    panels = figure.get_axes()
+    assert [axes.get_title() for axes in panels[:3]] == ["t = 999", "t = 500", "t = 1"]
+    drawn = [int(np.asarray(axes.get_images()[0].get_array())[0, 0, 0]) for axes in panels]
+    assert drawn == [40, 120, 200, 80, 160, 240]

@@ -16,10 +16,13 @@ from ddpm_core.images.files import contact_sheet
 from ddpm_core.pipeline import LatentDiffusion
 from ddpm_core.requests import GenerateRequest
 from ddpm_core.training.pictures import Pictures
+from ddpm_core.training.record import plots
+from ddpm_core.training.record.journal import SAMPLES_BY_TIMESTEP
 from ddpm_core.training.settings import TrainRequest
 from ddpm_core.training.shards import MicroBatch
 from ddpm_core.training.stages.denoiser import DenoiserStage
 from ddpm_core.training.stages.run import state_file
+from ddpm_core.training.stages.stage import FOLLOWED, MOMENTS
 from ddpm_core.training.stages.vae import VaeStage
 from tests.distributed_run import request_for, run, some_pictures
 from tests.training import small_runs
@@ -53,6 +56,26 @@ def test_the_grid_shows_seeds_0_to_15(stage: DenoiserStage, tmp_path: Path) -> N
         expected = contact_sheet(model.codec.decode(latent))
     with Image.open(tmp_path / "grid.png") as grid:
         np.testing.assert_array_equal(np.asarray(grid), np.asarray(expected))
+
+
+def test_what_seeds_are_taken_for_on_the_way_is_drawn_beside_the_grid(
+    stage: DenoiserStage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn: list[Any] = []
+    draw = plots.samples_by_timestep
+    monkeypatch.setattr(plots, "samples_by_timestep", lambda moments: drawn.append(moments) or draw(moments))
+    unet = stage.model.eval()
+    stage.evaluate(unet, tmp_path / "grid.png")
+    model = LatentDiffusion(stage.codec, unet, stage.diffuser, stage.request.size)
+    with torch.inference_mode():
+        steps = list(model.generate(GenerateRequest(seed=0, count=8)))
+    [moments] = drawn
+    assert [t for t, _ in moments] == sorted({t for t, _ in moments}, reverse=True)
+    assert (moments[0][0], len(moments)) == (999, MOMENTS)
+    for (_, pictures), step in zip([moments[0], moments[-1]], [steps[0], steps[-1]], strict=True):
+        np.testing.assert_array_equal(np.stack(pictures), np.stack(model.pictures(step.denoised[:FOLLOWED])))
+    with Image.open(tmp_path / SAMPLES_BY_TIMESTEP) as picture:
+        assert picture.format == "PNG"
 
 
 def test_held_out_measures_are_those_of_the_held_out_pictures(stage: DenoiserStage, tmp_path: Path) -> None:
