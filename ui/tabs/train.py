@@ -24,7 +24,7 @@ from ui.errors import Problem, as_warning
 from ui.files import cached
 from ui.help import lead
 from ui.models import Shelf
-from ui.training.log import Curve
+from ui.training.log import Curve, Plot
 from ui.training.order import Order
 from ui.training.process import Run
 from ui.training.runs import Trainings
@@ -66,6 +66,7 @@ class PageState:
     row_count: int = -1  # steps that are drawn
     grid: Path | None = None
     data: tuple[str, ...] = ()  # what is said of the pictures
+    plots: tuple[Plot, ...] = ()  # of the run's record
     offered: tuple[tuple[str, ...], ...] = ()  # unfinished runs, and checkpoints
 
 
@@ -94,8 +95,8 @@ class TrainTab:
         self.timer = gr.Timer(REFRESH_SECONDS, active=False)
         self.shows: list[Any] = [
             self.page_state, self.grid, self.caption, self.data, self.bar, self.use, *self.plots.values(), self.curves,
-            self.closed, self.open, self.control.run, self.control.stop, self.unfinished, self.again, self.timer,
-            checkpoint, self.form[INIT],
+            self.record, self.closed, self.open, self.control.run, self.control.stop, self.unfinished, self.again,
+            self.timer, checkpoint, self.form[INIT],
         ]  # fmt: skip
         values = [
             self.page_state,
@@ -138,6 +139,10 @@ class TrainTab:
                 )
                 for stage, called in STAGES.items()
             }  # fmt: skip
+        self.record = gr.Gallery(
+            label="Plots of the run", columns=2, object_fit="contain", height="auto", interactive=False, visible=False,
+            buttons=["download", "fullscreen"], elem_id="train-plots",
+        )  # fmt: skip
 
     def _place_controls(self) -> None:
         self.name = gr.Textbox(
@@ -189,6 +194,7 @@ class TrainTab:
                     self.grid: self.example,
                     self.caption: _line(EXAMPLE_CAPTION if self.example else ""),
                     self.data: "",
+                    self.record: gr.update(value=None, visible=False),
                 }
             progress, grid = run.progress(), run.log.grid()
             new[self.bar] = progress.status
@@ -206,6 +212,10 @@ class TrainTab:
             if (data := tuple(found_in_data(run.log.folder))) != page_state.data:
                 new[self.data] = "".join(map(_line, data))
                 page_state = replace(page_state, data=data)
+            plots = run.log.plots()
+            if plots != page_state.plots and all(readable := [_readable(plot.path) for plot in plots]):
+                new[self.record] = gr.update(value=readable, visible=bool(plots))
+                page_state = replace(page_state, plots=plots)
             page_state = replace(page_state, state=progress.state, row_count=progress.row_count)
         offered = tuple(self.trainings.unfinished()), tuple(self.shelf.names())
         if offered != page_state.offered:

@@ -12,7 +12,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any, NamedTuple
 
-from ddpm_core.training.record.journal import grids_of
+from ddpm_core.training.record.journal import grids_of, plots_of
 from ddpm_core.training.settings import StageName
 
 POINTS = 200  # of a curve on the page; more cannot be told apart
@@ -26,6 +26,13 @@ class Grid(NamedTuple):
     path: Path
     stage: StageName
     step: int
+
+
+class Plot(NamedTuple):
+    """A plot of the run's record, and when it was drawn, in nanoseconds since 1970."""
+
+    path: Path
+    drawn: int
 
 
 class Curve(NamedTuple):
@@ -124,6 +131,10 @@ class TrainingLog:
             return None
         with self._reading:
             return Curve(losses.curve(), list(losses.held_out)) if losses.steps else None
+
+    def plots(self) -> tuple[Plot, ...]:
+        """What has been drawn so far, in the order in which it is read."""
+        return tuple(Plot(path, path.stat().st_mtime_ns) for path in plots_of(self.folder))
 
     def grid(self) -> Grid | None:
         """The newest grid of pictures; None before the first."""

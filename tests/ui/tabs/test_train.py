@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import sys
 import time
@@ -13,7 +14,9 @@ from typing import Any
 import gradio as gr
 import pytest
 from gradio_client import Client
+from PIL import Image
 
+from ddpm_core.images.files import open_picture
 from ddpm_core.training.presets import PRESETS
 from tests.ui.test_serving import Page
 from ui.errors import Problem
@@ -136,6 +139,27 @@ def test_a_run_is_shown_to_every_page_from_where_it_is(tab: TrainTab, tmp_path: 
 
     shutil.rmtree(tab.shelf.root / "mine")
     assert tab.bar not in tab.refresh(HERE, PageState())  # somebody has deleted it: a new page does not speak of it
+
+
+def test_plots_of_the_run_are_shown_and_anew_when_they_are_drawn_anew(tab: TrainTab, tmp_path: Path) -> None:
+    shown = tab._start(HERE, PageState(), "mine", None, str(tmp_path), *VALUES)
+    assert shown[tab.record]["visible"] is False
+    assert tab.trainings.run is not None
+    tab._stop(HERE, shown[tab.page_state])
+    assert tab.trainings.run.wait(PATIENCE)
+    notes = tab.trainings.run.log.folder
+    for plot in notes.glob("*.png"):
+        plot.unlink()
+    page_state = tab.refresh(HERE, shown[tab.page_state])[tab.page_state]
+    for level, name in ((40, "loss-denoiser.png"), (80, "loss-vae.png")):
+        Image.new("RGB", (8, 8), (level, 0, 0)).save(notes / name)
+    shown = tab.refresh(HERE, page_state)
+    assert shown[tab.record]["visible"]
+    assert [open_picture(Path(path)).getpixel((0, 0))[0] for path in shown[tab.record]["value"]] == [80, 40]
+    assert tab.record not in tab.refresh(HERE, shown[tab.page_state])
+    (notes / "loss-vae.png").write_bytes(b"being written")
+    os.utime(notes / "loss-vae.png", ns=(1, 1))
+    assert tab.record not in tab.refresh(HERE, shown[tab.page_state])
 
 
 def test_what_was_found_in_the_data_is_shown(tab: TrainTab, tmp_path: Path) -> None:
