@@ -7,6 +7,7 @@ import sys
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from tempfile import TemporaryFile
 from types import MappingProxyType
@@ -29,6 +30,9 @@ Mask = Annotated[Path | None, typer.Option(help="picture of that shape, light or
 Region = Annotated[str | None, typer.Option(help=f"a ready-made mask instead: {', '.join(FACE_PARTS)}")]
 NAMED = 4  # of the files that were written
 FLAGS = {"label": "class"}  # fields called otherwise because Python keeps the word to itself
+
+# Of the command that runs, its options by the fields they are made from: complaints name what was typed.
+_OPTIONS: ContextVar[Mapping[str, str]] = ContextVar("options", default=MappingProxyType({}))
 
 
 def _parameters(model: type[BaseModel], panels: Mapping[str, str], prefix: str = "") -> list[inspect.Parameter]:
@@ -125,18 +129,22 @@ def takes(
         fields = [every[name] for name in ordered if name not in without]
         shown = [None, *groups]  # panels come in the order of their first options
         fields.sort(key=lambda parameter: shown.index(parameter.default.rich_help_panel))
-        names = {p.name for p in fields}
+        options = {p.name: p.default.param_decls[0].partition("/")[0] for p in fields}
 
         def run(**values: Any) -> None:
             given: dict[str, Any] = {}
-            for name in names:
+            for name in options:
                 if (value := values.pop(name)) is not None:
                     *path, last = name.split("__")
                     section = given
                     for key in path:
                         section = section.setdefault(key, {})
                     section[last] = value
-            command(given=given, **values)
+            typed = _OPTIONS.set(options)
+            try:
+                command(given=given, **values)
+            finally:
+                _OPTIONS.reset(typed)
 
         run.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
             [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in own] + fields
@@ -231,9 +239,16 @@ def in_one_sentence() -> Iterator[None]:
     try:
         yield
     except ValidationError as error:
-        fail(complaint(error))
+        fail(complaint(error, _as_typed))
     except (UserError, OSError) as error:
         fail(str(error))
+
+
+def _as_typed(place: tuple[int | str, ...]) -> str:
+    """The option for a field of a request, by the place of what is wrong in it or below it."""
+    options = _OPTIONS.get()
+    names = ("__".join(map(str, place[:end])) for end in range(len(place), 0, -1))
+    return next((options[name] for name in names if name in options), " ".join(map(str, place)) or "request")
 
 
 def fail(sentence: str) -> NoReturn:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
 from typing import Any, TypeVar
 
@@ -38,12 +38,19 @@ def lookup(
     return table[name]
 
 
-def complaint(error: ValidationError) -> str:
-    """One sentence for the first thing wrong with a request, naming the field and what it got."""
+def _field(place: tuple[int | str, ...]) -> str:
+    return " ".join(map(str, place)) or "request"
+
+
+def complaint(error: ValidationError, name_of: Callable[[tuple[int | str, ...]], str] = _field) -> str:
+    """One sentence for the first thing wrong with a request, naming the field and what it got.
+
+    `name_of` says what a field is called where it was given, of its place in the request.
+    """
     first = error.errors()[0]
     if isinstance(cause := first.get("ctx", {}).get("error"), UserError):
         return str(cause)  # a sentence already
-    name = " ".join(str(part) for part in first["loc"]) or "request"
+    name = name_of(first["loc"])
     if first["type"] == "missing":
         return f"{name} is missing."
     message = first["msg"].removeprefix("Value error, ").removeprefix("Input ")

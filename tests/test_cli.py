@@ -45,6 +45,26 @@ def test_a_request_and_a_file_that_cannot_be_used_end_a_command_with_a_sentence(
     assert_refused(call(unwritable), "x.png cannot be written (No space left).")
 
 
+class Outline(BaseModel):
+    sides: int = Field(3, ge=3)
+
+
+class Drawing(BaseModel):
+    label: int = Field(0, ge=0)
+    outline: Outline = Outline()
+
+
+@pytest.mark.parametrize(("option", "bound"), [("--class", 0), ("--outline-sides", 3)])
+def test_a_complaint_names_the_option_that_was_typed(call, option: str, bound: int) -> None:
+    @takes(Drawing)
+    def command(given: dict[str, object]) -> None:
+        with in_one_sentence():
+            Drawing.model_validate(given)
+
+    sentence = f"Error: {option} should be greater than or equal to {bound}, not '-1'."
+    assert_refused(call(command, option, "-1"), sentence)
+
+
 @pytest.mark.parametrize("mistake", [ValueError("axis 7"), RuntimeError("axis 7"), KeyError("axis 7")])
 def test_a_mistake_of_the_programs_own_is_no_advice_but_a_traceback(call, mistake: Exception) -> None:
     def command() -> None:

@@ -17,6 +17,7 @@ from PIL import Image
 
 from ddpm_core.checkpoints.atomic import UnwritableError
 from ddpm_core.data.find import NONE, find
+from ddpm_core.errors import UserError
 from ddpm_core.images.files import PictureError, Source, open_picture
 from ddpm_core.pipeline import LatentDiffusion
 from ddpm_core.requests import MAX_SEED, GenerateRequest
@@ -72,10 +73,22 @@ def made_one(model: LatentDiffusion, draw: random.Random) -> GenerateRequest:
 
 def record(file: Path, answer: Answer) -> None:
     """Add an answer to a file. Raises `UnwritableError`."""
+    _append(file, json.dumps(asdict(answer)) + "\n")
+
+
+def check_writable(file: Path) -> None:
+    """Refuse, before anybody answers, a file that no answer can be added to. Raises `UserError`."""
+    try:
+        _append(file, "")
+    except UnwritableError as error:
+        raise UserError(f"{str(error)[:-1]}; name another file for answers.") from None
+
+
+def _append(file: Path, text: str) -> None:
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         with open(file, "a", encoding="utf-8") as lines:
-            lines.write(json.dumps(asdict(answer)) + "\n")
+            lines.write(text)
     except OSError as error:
         reason = error.strerror or str(error)
         raise UnwritableError(f"{file} cannot be written to ({reason}).", reason) from None

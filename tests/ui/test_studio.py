@@ -40,6 +40,17 @@ def test_bad_device(start: Callable[..., Outcome], tiny_checkpoint: Path) -> Non
     assert_refused(start("--checkpoint", tiny_checkpoint, "--device", "abacus"), "no device 'abacus'")
 
 
+def test_bad_flags_are_called_as_they_were_typed(
+    start: Callable[..., Outcome], tiny_checkpoint: Path, picture_folder: Path
+) -> None:
+    refused = start("--checkpoint", tiny_checkpoint, "--trust-proxy", "notanaddress")
+    assert_refused(refused, "Error: --trust-proxy must be addresses", "not 'notanaddress'")
+    refused = start("--checkpoint", tiny_checkpoint, "--max-waiting", "0")
+    assert_refused(refused, "Error: --max-waiting should be greater than or equal to 1, not '0'")
+    answers = ("--which-is-real", picture_folder, "--answers", picture_folder)
+    assert_refused(start("--checkpoint", tiny_checkpoint, *answers), "cannot be written to", "name another file")
+
+
 @pytest.mark.integration
 def test_port_taken(tiny_checkpoint: Path) -> None:
     with socket.socket() as taken:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated
 
@@ -17,6 +18,16 @@ def _root(path: str) -> str:
     if path and not path.startswith("/"):
         raise ValueError("must begin with a slash, such as /studio")
     return path.rstrip("/")
+
+
+def _proxies(addresses: str) -> str:
+    try:
+        for one in filter(None, map(str.strip, addresses.split(","))):
+            ip_network("0.0.0.0/0" if addresses.strip() == "*" else one)
+    except ValueError:
+        # uvicorn takes anything else for a name, which no request comes from: nothing would be believed, or said.
+        raise ValueError("must be addresses or networks, such as 127.0.0.1 or 10.0.0.0/8, or * for all") from None
+    return addresses.strip()
 
 
 def _chosen(path: object) -> object:
@@ -46,7 +57,7 @@ class ServingSettings(Request):
     grace: float = Field(
         25, ge=0, le=3600, description="seconds to finish what is in line when told to end; many kill after 30"
     )
-    trust_proxy: str = Field(
+    trust_proxy: Annotated[str, AfterValidator(_proxies)] = Field(
         "",
         description="addresses of proxies, parted by commas, whose X-Forwarded-For is believed: 127.0.0.1 for one here",
     )

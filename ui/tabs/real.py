@@ -11,7 +11,16 @@ from typing import Any
 import gradio as gr
 
 from ddpm_core.diffusion.samplers import last
-from ddpm_core.evaluation.which_is_real import Answer, answers_in, made_one, real_one, real_pictures, record, told_apart
+from ddpm_core.evaluation.which_is_real import (
+    Answer,
+    answers_in,
+    check_writable,
+    made_one,
+    real_one,
+    real_pictures,
+    record,
+    told_apart,
+)
 from ddpm_core.requests import GenerateRequest
 from ui.components.events import AT_ONCE, ONE_AT_A_TIME, PAGE_ONLY, announced
 from ui.components.progress import Updates, status
@@ -49,7 +58,13 @@ class RealTab:
     """
 
     def __init__(self, shelf: Shelf, checkpoint: gr.Dropdown, folder: Path, results: Path):
-        """Build the tab inside the current layout. Raises `PictureError`: the folder holds no pictures."""
+        """Build the tab inside the current layout.
+
+        Raises:
+            PictureError: the folder holds no pictures.
+            UserError: nothing can be added to the file.
+        """
+        check_writable(results)
         self.shelf, self.sources, self.results = shelf, real_pictures(folder), results
         self.draw = random.SystemRandom()
         self.round = gr.State(Round())

@@ -8,6 +8,7 @@ import pytest
 from pydantic import ValidationError
 
 from ddpm_core.errors import UserError
+from tests.complaints import complaint_of
 from ui.serving.settings import ServingSettings
 
 
@@ -39,3 +40,13 @@ def test_a_root_path_begins_with_a_slash_and_ends_without() -> None:
     assert ServingSettings(root_path="/studio/").root_path == "/studio"
     with pytest.raises(ValidationError, match="must begin with a slash"):
         ServingSettings(root_path="studio")
+
+
+@pytest.mark.parametrize("addresses", ["", "127.0.0.1", "10.0.0.0/8, ::1", "*"])
+def test_proxies_are_addresses_networks_or_all(addresses: str) -> None:
+    assert ServingSettings(trust_proxy=addresses).trust_proxy == addresses
+
+
+@pytest.mark.parametrize("addresses", ["notanaddress", "127.0.0.1, nginx", "127.0.0.1,*", "10.0.0.1/8", "10.0.0"])
+def test_a_proxy_that_nobody_could_be_is_refused(addresses: str) -> None:
+    assert complaint_of(ServingSettings, trust_proxy=addresses).startswith("trust_proxy must be addresses or networks")
