@@ -41,7 +41,7 @@ class Repository:
     def of(cls, checkpoint: str | Path, revision: str | None = None) -> Repository | None:
         """The model that is meant by what was given for a checkpoint; None if a folder is.
 
-        So is what would lie in a folder that is there, unless "hf://" says otherwise.
+        A name that would lie in a folder that is there means one, too, unless it begins with "hf://".
         """
         found = NAME.fullmatch(Path(checkpoint).as_posix())
         if found is None or Path(checkpoint).exists() or (Path(found["user"]).is_dir() and not found["said"]):

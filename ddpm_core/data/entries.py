@@ -80,7 +80,7 @@ def _inside(
     described: Sequence[PurePosixPath],
     at: str,
 ) -> Labels:
-    """What one table says of the pictures from its folder on; `at` is where a reader finds it."""
+    """What one table says of the pictures from its folder on."""
     home = name.parent
     mine = [picture.relative_to(home) for picture in pictures if picture.is_relative_to(home)]
     title = LABELS

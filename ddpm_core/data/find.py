@@ -146,7 +146,7 @@ def _in_parquet(files: Sequence[Path], classes: str) -> tuple[Found, str]:
 
 
 def _split_of(path: PurePath) -> str:
-    """The part that a parquet file is of, as `train-00000-of-00002` and `train/0000` say; else empty."""
+    """The part that a parquet file is of, as `train-00000-of-00002` and `train/0000` say, or ""."""
     words = (re.split(r"[-_.]", path.name.lower())[0], path.parent.name.lower())
     return next((word for word in words if word in TRAINED | HELD_OUT), "")
 
@@ -213,7 +213,7 @@ def _classes(data: Path, found: Found, how: str) -> list[str]:
 
 
 def _captions(entries: Sequence[Entry], columns: Sequence[str]) -> tuple[list[str], list[str]]:
-    """Each picture's caption on one line, empty if no picture has one, and a sentence if only some do."""
+    """Each picture's caption on one line, and a sentence if only some have one."""
     column = next((found for name in CAPTIONS if (found := column_named(columns, name))), None)
     words = [" ".join(unicodedata.normalize("NFC", entry.row.get(column or "", "")).split()) for entry in entries]
     if not any(words):

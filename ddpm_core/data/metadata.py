@@ -14,8 +14,7 @@ METADATA = "metadata.jsonl"
 
 
 def read(content: bytes, name: str) -> Table:
-    """The lines, or one list of objects, as rows of a table called `name` in errors; lists and objects inside are
-    passed over.
+    """The lines, or one list of objects, as rows of a table called `name` in errors; what is nested is passed over.
 
     Raises:
         PictureError: a line is no JSON object.

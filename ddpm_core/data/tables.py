@@ -240,7 +240,7 @@ FORMS = (_as_it_is, str.casefold, _bare)  # in which names are compared, one aft
 def _paired(
     named: Sequence[str], pictures: Sequence[PurePosixPath], forms: Sequence = FORMS
 ) -> dict[str, PurePosixPath]:
-    """The picture that each key is the path of, spelled the same or, where that is only one, nearly so."""
+    """The picture that each key is the path of, spelled the same or, where only one fits, nearly so."""
     keys = {picture: _key(str(picture)) for picture in pictures}
     found: dict[str, PurePosixPath] = {}
     for form in forms:

@@ -71,13 +71,13 @@ SUFFIXES = tuple(f".{name}" for name in FORMATS)
 
 
 def _scaled(frames: Sequence[Image.Image], side: int, multiple: int = 1) -> list[Image.Image]:
-    """The frames with `side` pixels along the longer side, both multiples of `multiple`; in sRGB and on white."""
+    """The frames with a longer side of `side`, both multiples of `multiple`, in sRGB and on white."""
     scale = side / max(frames[0].size) / multiple
     width, height = (multiple * max(1, round(extent * scale)) for extent in frames[0].size)
     return [as_rgb(as_picture(frame).resize((width, height), Image.Resampling.LANCZOS)) for frame in frames]
 
 
 def _in_256_colours(frame: Image.Image) -> Image.Image:
-    """In colours chosen from some of its pixels: about as near as from all, and much sooner."""
+    """In colours chosen from some of its pixels: nearly as near, and much sooner."""
     some = frame.resize((min(frame.width, 64), min(frame.height, 64)), Image.Resampling.NEAREST)
     return frame.quantize(palette=some.quantize(), dither=Image.Dither.NONE)
