@@ -1,11 +1,8 @@
-"""Distillation to few steps: a denoiser that learns to cross, in one call, what its teacher takes many steps for.
+"""Distillation to few steps: a denoiser learns to cross, in one call, what its teacher takes many steps for.
 
-The student is an ordinary denoiser, of which the clean latent predicted is not the mean of all that a noisy latent may
-come from, but where the teacher's path from there ends (a consistency function). A path may be parted into segments,
-each crossed in one call.
-
-At state 0 the clean latent that a prediction of noise or velocity implies is the latent itself, so nothing need be
-added for a path to end where it ends (c_skip and c_out of Song et al. 2023, eq. 5).
+The clean latent that the student predicts is not the mean of all a noisy latent may come from, but where the teacher's
+path from there ends (a consistency function), or ends a segment. At state 0 that is the latent itself, whatever the
+network puts out (c_skip and c_out of Song et al. 2023, eq. 5).
 """
 
 from __future__ import annotations
@@ -50,13 +47,10 @@ Teacher = Callable[[Tensor, Tensor, Tensor | None, Tensor | None], Tensor]
 
 
 def teacher_of(folder: Path, device: torch.device) -> Teacher:
-    """What a checkpoint predicts, guided as it is by default.
+    """What a checkpoint predicts, guided as it is by default. Raises `CheckpointError` if something is missing or
+    damaged.
 
-    Who learns it needs one call a step (Meng et al. 2023, section 3.1; Luo et al. 2023, section 4.2): of classes and
-    captions what `classifier_free_guidance` makes of two, of neither what `autoguidance` makes of it and its guide.
-
-    Raises:
-        CheckpointError: something in it is missing or damaged.
+    Who learns it needs one call a step (Meng et al. 2023, section 3.1; Luo et al. 2023, section 4.2).
     """
     config, diffuser = read_config(folder), load_diffuser(folder)
     network, guide = load_denoiser(folder, device), load_guide(folder, device)
@@ -126,19 +120,15 @@ def consistency_loss(
 ) -> dict[str, Tensor]:
     """How far the student's end of a path is from its own end a step of the teacher's later, as "loss".
 
-    Consistency distillation (Song et al. 2023, algorithm 2) on the timesteps of DDPM with a DDIM step over several of
-    them (Luo et al. 2023, "Latent Consistency Models", algorithm 1). The later end is the student's own, without
-    gradient, moving average or dropout, and the distance between ends is the root mean square over a picture's cells,
-    rounded off near 0 (Song & Dhariwal 2023, "Improved Techniques for Training Consistency Models", sections 3.2, 3.3).
-    With several segments, ends are those of segments, and the distance is one of the clean latents that lead there
-    (Heek et al. 2024, "Multistep Consistency Models", algorithm 1).
-
-    Cells that are clean stay so on the path, and do not count.
+    Consistency distillation (Song et al. 2023, algorithm 2) with DDIM steps over several of DDPM's timesteps (Luo et
+    al. 2023, "Latent Consistency Models", algorithm 1). The distance is the root mean square over a picture's cells,
+    rounded off near 0 (Song & Dhariwal 2023, "Improved Techniques for Training Consistency Models", section 3.3); of
+    segments, that of the clean latents that lead to their ends (Heek et al. 2024, "Multistep Consistency Models",
+    algorithm 1). Clean cells stay so, and do not count.
 
     Args:
         examples: a shard's.
         intervals: how many steps the teacher would take for the whole way.
-        segments: into how many the way is parted.
         label: classes (B/size,); None for a network without.
         tokens: captions (B/size, L); likewise.
     """
@@ -160,7 +150,7 @@ def consistency_loss(
             x0 = diffuser.denoised(z_t, teacher(z_t, t, label, tokens), t)
         z_s = torch.where(kept, clean, _ddim(z_t, x0, t, s, diffuser))  # (B/size, C, h, w)
         training, noisy = student.training, s.clamp_min(1)  # at state 0 there is nothing to predict
-        student.eval()
+        student.eval()  # no gradient, moving average or dropout there (Song & Dhariwal 2023, section 3.2)
         later = denoised(z_s, noisy)  # (B/size, C, h, w)
         student.train(training)
         z_end = torch.where((s == end)[:, None, None, None], z_s, _ddim(z_s, later, noisy, end, diffuser))
@@ -171,7 +161,7 @@ def consistency_loss(
 
 
 def _ddim(noisy: Tensor, clean: Tensor, t: Tensor, s: Tensor, diffuser: Diffuser) -> Tensor:
-    """From state t (B,) to s (B,), towards `clean` (Song et al. 2021, eq. 12): z_s = alpha_s x0 + sigma_s eps."""
+    """From state t (B,) to s (B,), towards `clean` (Song et al. 2021, eq. 12)."""
     (alpha_t, sigma_t), (alpha_s, sigma_s) = (diffuser.signal_and_noise(at, noisy) for at in (t, s))
     return alpha_s * clean + sigma_s * (noisy - alpha_t * clean) / sigma_t
 
@@ -183,15 +173,15 @@ def _ddim_inverse(noisy: Tensor, later: Tensor, t: Tensor, s: Tensor, diffuser: 
 
 
 def segment_ends(diffuser: Diffuser, segments: int) -> list[int]:
-    """The states that part the way, rising from 0 to N-1: those of as many steps, whose sampler then stands there."""
+    """The states that part the way, rising from 0 to N-1, where a sampler of as many steps stands."""
     return diffuser.spaced_timesteps(segments, SPACING)[::-1]
 
 
 def intervals_at(progress: float) -> int:
-    """How many steps a teacher would take for the whole way, after a fraction 0..1 of the run.
+    """How many steps a teacher would take for the whole way, after a fraction 0..1 of the run (Song & Dhariwal 2023,
+    eq. 5).
 
-    Twice as many after every of equally long parts (Song & Dhariwal 2023, eq. 5): first few, so that ends are soon
-    known everywhere, then more, so that they are the right ones.
+    First few, so that ends are soon known everywhere, then more, so that they are the right ones.
     """
     first, last = INTERVALS
     return min(first * 2 ** int(progress * (math.log2(last / first) + 1)), last)

@@ -1,7 +1,7 @@
 """Data-parallel training: several processes share every batch and learn what one would.
 
-Each, started by `torchrun`, holds the whole model and all pictures and computes its shard of each batch (see `shards`);
-DistributedDataParallel averages the gradients (Li et al. 2020, https://arxiv.org/abs/2006.15704).
+Each, started by `torchrun`, computes its shard of each batch; DistributedDataParallel averages the gradients (Li et al.
+2020, https://arxiv.org/abs/2006.15704).
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class World(Shard):
     """The processes of a training run, seen from one of them; by default it is alone.
 
     Attributes:
-        rank: number of this process and of its shard; 0 is the main one, which alone writes and shows.
+        rank: number of this process and its shard; only the main one, 0, writes and shows.
         size: how many there are.
         buffer: in which the few numbers that they exchange travel.
     """
@@ -53,7 +53,7 @@ class World(Shard):
         return self.rank == 0
 
     def micro_batches(self, number: int, batch_size: int, chunks: int = 1) -> list[MicroBatch]:
-        """This process's shard of micro-batch `number`, in `chunks` equal chunks."""
+        """This process's shard of micro-batch `number`, in equal chunks."""
         ranks = range(self.rank * chunks, (self.rank + 1) * chunks)
         return [MicroBatch(rank, self.size * chunks, number, batch_size) for rank in ranks]
 
@@ -87,7 +87,6 @@ class World(Shard):
         return wish if self.size == 1 else bool(self._all_reduce(torch.tensor([float(wish)])))
 
     def barrier(self) -> None:
-        """Wait until every process is here."""
         self.any(False)
 
     def _all_reduce(self, values: Tensor) -> Tensor:
@@ -102,7 +101,7 @@ ALONE = World()
 
 
 def launched() -> World:
-    """The world that `torchrun` says in the environment; alone without it."""
+    """The world that `torchrun` says in the environment."""
     return World(int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1)))
 
 
@@ -111,8 +110,8 @@ def process_group(world: World, device: torch.device) -> Iterator[None]:
     """Connect the processes: gloo for CPU tensors, NCCL for GPU tensors, one GPU per process.
 
     Raises:
-        UserError: this machine has fewer GPUs than processes, or the launcher did not say where to meet.
-        ConnectionError: another process has ended while this one waited for it.
+        UserError: fewer GPUs than processes, or the launcher did not say where to meet.
+        ConnectionError: another process has ended.
     """
     if world.size == 1:
         yield

@@ -41,7 +41,7 @@ TEXT, EMBEDDING = re.compile(r"(^|\.)(text|cross_attention)\."), "text.embedding
 
 
 def start_of(given: Mapping[str, Any]) -> Path | None:
-    """The checkpoint whose shapes a run has by default, of what was given: that of --init, or the one to be guided."""
+    """The checkpoint whose shapes a run has by default: that of --init, or the one to be guided."""
     if "init" in given:
         return Path(given["init"])
     out = given.get("out")
@@ -50,7 +50,7 @@ def start_of(given: Mapping[str, Any]) -> Path | None:
 
 
 def shapes_of(folder: Path) -> dict[str, Any]:
-    """Settings that a run from a checkpoint has by default, nested as a `TrainRequest`; or a `CheckpointError`."""
+    """Settings that a run from a checkpoint has by default, nested as a `TrainRequest`. Raises `CheckpointError`."""
     config = checkpoint.read_config(folder)
     settings: dict[str, Any] = {"size": config.size, "codec": config.codec}
     if config.framing != "any":
@@ -70,8 +70,6 @@ def shapes_of(folder: Path) -> dict[str, Any]:
 def start_autoencoder(request: TrainRequest, vae: VAE) -> list[str]:
     """Fill an autoencoder with the weights of --init; returns sentences on what was taken over.
 
-    Pictures may be of any size: all is convolution.
-
     Raises:
         CheckpointError: there are no such weights, or they are of another shape.
     """
@@ -88,11 +86,9 @@ def start_autoencoder(request: TrainRequest, vae: VAE) -> list[str]:
 def start_denoiser(
     request: TrainRequest, unet: Denoiser, classes: tuple[str, ...], words: tuple[str, ...] = ()
 ) -> list[str]:
-    """The same for a denoiser.
+    """The same for a denoiser; classes and words known by name are taken over.
 
-    Words known by name are taken over, others begin anew, as does all that reads captions if there were none. Classes
-    known by name are taken over; new ones, and a network without any, begin as "no class" does. If the latent
-    has another number of channels, the convolutions that read and write it begin anew.
+    If the latent has another number of channels, the convolutions that read and write it begin anew.
 
     Raises:
         CheckpointError: there are no such weights, or they are of another shape.
@@ -162,10 +158,8 @@ def take_checkpoint(
 ) -> tuple[CheckpointConfig, list[str]]:
     """The checkpoint that a stage of `GUIDING` makes something for, in `request.out`, and what to say of it.
 
-    Where that folder has none, the one of --init is copied there, but for what the stage makes anew.
-
-    Raises:
-        CheckpointError: there is none in either, or it was trained at another size.
+    Where there is none, that of --init is copied, but for what the stage makes anew. Raises `CheckpointError` without
+    either, or at another size.
     """
     notes = []
     if world.is_main and not (request.out / checkpoint.CONFIG).exists():
@@ -263,9 +257,9 @@ def _fit_words(weights: dict[str, Tensor], before: Sequence[str], now: Sequence[
 
 
 def _fit_condition(weights: dict[str, Tensor], before: int, now: int, unet: Denoiser) -> list[str]:
-    """Give `weights` as many conditioning channels as there are now, new ones of no weight; says what became of them.
+    """Give `weights` as many conditioning channels as there are now; says what became of them.
 
-    So a network that is new to a condition begins by passing it over, and is as good as it was.
+    New ones weigh nothing: a network begins by passing them over, and is as good as it was.
     """
     name, kernel = "input.weight", weights["input.weight"]  # (channels, C + K, 3, 3), or of a DiT (.., p²(C + K), 1, 1)
     own, missing = kernel[:, : unet.latent_channels * unet.patch**2], unet.conditioning_channels * unet.patch**2
@@ -281,7 +275,7 @@ def _fit_condition(weights: dict[str, Tensor], before: int, now: int, unet: Deno
 
 
 def _factor(config: CheckpointConfig) -> int:
-    """How many times larger a checkpoint's denoiser makes pictures; 1 for one that makes them of noise."""
+    """How many times larger a checkpoint's denoiser makes pictures."""
     return config.conditioning.factor if config.conditioning else 1
 
 
@@ -290,14 +284,14 @@ def _other_size(request: TrainRequest, config: CheckpointConfig) -> str:
 
 
 def has_other_codec(one: Path, other: Path) -> bool:
-    """Whether the codecs of two checkpoint folders, both of which have one, differ."""
+    """Whether the codecs of two checkpoint folders differ."""
     return not filecmp.cmp(one / checkpoint.CODEC_WEIGHTS, other / checkpoint.CODEC_WEIGHTS, shallow=False)
 
 
 def guided_output(folder: Path | None, device: torch.device) -> Callable[[Tensor, Tensor], Tensor]:
     """The raw output (B, C, h, w) of a checkpoint's denoiser and its guide together, for latents and timesteps.
 
-    Who learns it needs no guide any more (Meng et al. 2023, "On Distillation of Guided Diffusion Models", section 3.1).
+    Who learns it needs no guide (Meng et al. 2023, "On Distillation of Guided Diffusion Models", section 3.1).
 
     Raises:
         CheckpointError: there is no guide, or the two put out different things.

@@ -21,7 +21,6 @@ class Stop:
     """Whether somebody wants the run to end.
 
     Attributes:
-        requested: so it is.
         waits: what is going on is finished first; otherwise the signal is an `Interruption`.
     """
 
@@ -35,7 +34,7 @@ class Stop:
 
 @contextlib.contextmanager
 def stop_on_signals(stop: Stop) -> Iterator[None]:
-    """Inside, signals to end are noted in `stop`, however many come; one already ignored, as by `nohup`, stays so."""
+    """Inside, signals to end are noted in `stop`; one already ignored, as by `nohup`, stays so."""
 
     def note(number: int, frame: object) -> None:
         stop.requested = True

@@ -12,10 +12,7 @@ DRAWN = 7  # numbers for a picture
 
 
 def recolour(image: Tensor, seeds: Tensor) -> Tensor:
-    """Pictures (B, 3, H, W) in [-1, 1], each in a light and colour of its own, by its seed in `seeds` (B,).
-
-    In this order: gamma, brightness with a tint, saturation, contrast.
-    """
+    """Pictures (B, 3, H, W) in [-1, 1], each in a light and colour of its own, by its seed in `seeds` (B,)."""
     draw = [torch.randn(DRAWN, generator=torch.Generator().manual_seed(seed)) for seed in seeds.tolist()]
     gamma, light, red, green, blue, saturation, contrast = torch.stack(draw, 1)[..., None, None, None]  # (B, 1, 1, 1)
     tint = torch.cat([red, green, blue], 1)  # (B, 3, 1, 1)

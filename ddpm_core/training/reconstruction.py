@@ -1,4 +1,4 @@
-"""How true a codec is to pictures: what it restores, beside what it was given."""
+"""How true a codec is to pictures."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def reconstruction_psnr(codec: Codec, pictures: PictureSet) -> float:
 
 @torch.inference_mode()
 def gradient_ratio(codec: Codec, pictures: PictureSet) -> float:
-    """Mean gradient magnitude of reconstructed pictures over that of the originals: below 1 is blurred, 1 as sharp."""
+    """Mean gradient magnitude of reconstructed pictures over the originals': below 1 is blurred."""
     device = codec.latent_mean.device
     restored, original = 0.0, 0.0
     for image in pictures.batches(16):
@@ -38,6 +38,6 @@ def gradient_ratio(codec: Codec, pictures: PictureSet) -> float:
 
 
 def gradient_magnitude(image: Tensor) -> Tensor:
-    """How strong edges are at each pixel but the last of rows and columns, (B, 3, H-1, W-1), of images (B, 3, H, W)."""
+    """How strong edges are, (B, 3, H-1, W-1), in images (B, 3, H, W)."""
     dx, dy = image.diff(dim=3)[:, :, :-1], image.diff(dim=2)[:, :, :, :-1]
     return (dx.square() + dy.square()).sqrt()

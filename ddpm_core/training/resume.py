@@ -26,7 +26,7 @@ FINGERPRINTS = {  # of a basis, and what to say if one is another
 
 
 def changes(stage: StageName, request: TrainRequest) -> list[str]:
-    """A sentence for every setting that differs from those of the stage's run in `request.out` so far.
+    """A sentence for every setting that the stage's run in `request.out` had otherwise.
 
     Raises:
         CheckpointError: one of them cannot change.
@@ -70,7 +70,7 @@ def other_basis(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
 
 
 def refuse_other_classes(folder: Path, classes: tuple[str, ...]) -> None:
-    """Raises `CheckpointError` if the denoiser in a checkpoint folder learned other classes, or their order changed."""
+    """Raises `CheckpointError` if the denoiser in a folder learned other classes, or their order changed."""
     config = checkpoint.read_config(folder)
     known = [unicodedata.normalize("NFC", name) for name in config.classes]  # earlier versions took a disk's spelling
     if config.denoiser and known != list(classes):
@@ -82,7 +82,7 @@ def refuse_other_classes(folder: Path, classes: tuple[str, ...]) -> None:
 
 
 def refuse_other_words(folder: Path, words: tuple[str, ...]) -> None:
-    """Raises `CheckpointError` if the denoiser in a checkpoint folder learned the words of other captions."""
+    """Raises `CheckpointError` if the denoiser in a folder learned other words."""
     config = checkpoint.read_config(folder)
     if config.denoiser and config.words != list(words):
         odd = sorted(set(config.words) ^ set(words))

@@ -1,4 +1,4 @@
-"""What a training run is asked for: its data, its folder, and the settings of its two stages."""
+"""What a training run is asked for: its data, its folder, and the settings of its stages."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ Widths = Annotated[  # "64,128,192" on the command line
 
 
 class StageSettings(Request):
-    """Settings that both training stages have."""
+    """Settings that all stages have."""
 
     SHAPE: ClassVar[tuple[str, ...]] = ()  # those that what its network's weights are, or mean, depends on
     TEXT: ClassVar[tuple[str, ...]] = ()  # the same where it reads captions
@@ -91,7 +91,7 @@ class VaeSettings(StageSettings):
 
     @property
     def weights(self) -> dict[str, float]:
-        """Those of the terms of `vae_loss.vae_loss`, by its arguments."""
+        """Arguments of `vae_loss.vae_loss`."""
         return {name: getattr(self, name) for name in ("kl_weight", "edge_weight", "texture_weight")}
 
     @field_validator("sampled")
@@ -233,7 +233,7 @@ class ClassifierSettings(StageSettings):
 class GuideSettings(StageSettings):
     """The small denoiser from whose mistakes a checkpoint's own is steered away (`guidance.autoguidance`).
 
-    It learns as the denoiser's settings say, but for these.
+    Else it learns as the denoiser's settings say.
     """
 
     SHAPE = ("channels", "blocks")
@@ -337,7 +337,7 @@ class TrainRequest(Request):
         return ("vae", "denoiser") if self.codec == "vae" else ("denoiser",)
 
     def recorded(self, stage: StageName) -> dict[str, Any]:
-        """The settings that one stage's run resolved to, as JSON takes them, without what is of this machine alone."""
+        """The settings of one stage's run, as JSON takes them, without what is of this machine alone."""
         own = {"guide", "denoiser"} if stage == "guide" else {stage}  # a guide learns by the denoiser's settings, too
         return self.model_dump(mode="json", exclude=PRIVATE | (set(STAGES) - own))
 

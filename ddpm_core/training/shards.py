@@ -1,7 +1,7 @@
 """A batch computed in equal shards, by several processes or one after the other, as if at once.
 
-Whoever computes a shard draws the random numbers of the whole batch, from one seed, and cuts them. So what is learned
-does not depend on how many shards there are, but for rounding and dropout.
+Each shard draws the random numbers of the whole batch, from one seed, and cuts them: what is learned does not depend on
+their number, but for rounding and dropout.
 """
 
 from __future__ import annotations
@@ -25,11 +25,7 @@ class Shard:
     size: int = 1
 
     def rows(self, batch_size: int) -> slice:
-        """Which rows of a batch are this shard's.
-
-        Raises:
-            UserError: shards cannot be equally large, and a mean of means would not be the batch's.
-        """
+        """This shard's rows. Raises `UserError` if shards cannot be equally large."""
         if batch_size % self.size:
             raise UserError(
                 f"a batch of {batch_size} cannot be shared evenly by {self.size} processes; "
@@ -43,12 +39,12 @@ class Shard:
         return batch[self.rows(len(batch))]
 
     def randn_like(self, rows: Tensor) -> Tensor:
-        """Normal noise for this shard's rows (B/size, ...), cut from what would be drawn for the whole batch."""
+        """Normal noise for this shard's rows (B/size, ...), cut from that of the whole batch."""
         return self.take(torch.randn_like(torch.cat([rows] * self.size)))
 
     @contextlib.contextmanager
     def fork_rng(self) -> Iterator[None]:
-        """Inside, each shard has random numbers of its own, for dropout; after, all are where they were before."""
+        """Inside, each shard has random numbers of its own, for dropout; after, all are where they were."""
         if self.size == 1:
             yield
             return
@@ -62,12 +58,7 @@ WHOLE = Shard()
 
 @dataclass(frozen=True)
 class MicroBatch(Shard):
-    """What is computed at once: a micro-batch, or a shard of it.
-
-    Attributes:
-        number: of the micro-batch, from the start of the run.
-        batch_size: pictures in the whole micro-batch.
-    """
+    """What is computed at once: micro-batch `number` of the run, of `batch_size` pictures, or a shard of it."""
 
     number: int = 0
     batch_size: int = 1
@@ -76,18 +67,14 @@ class MicroBatch(Shard):
 class LossState(nn.Module):
     """What a loss remembers from step to step, in buffers; this one remembers nothing.
 
-    It is given losses shard by shard, and must not change before the step is whole: all shards have to meet it alike.
+    It must not change before the step is whole: all shards have to meet it alike.
     """
 
     def discard_pending(self) -> None:
-        """A step begins, or begins anew: forget what was noted since the last `commit`."""
+        """Forget what was noted since the last `commit`: a step begins, perhaps anew."""
 
     def commit(self, gather: Callable[[Tensor], Tensor]) -> None:
-        """The step is whole: take in what was noted.
-
-        Args:
-            gather: makes one row of numbers of those that each process has, in order.
-        """
+        """Take in what was noted; `gather` makes one row of numbers of those that each process has, in order."""
 
 
 Loss = Callable[[Any, MicroBatch], dict[str, Tensor]]  # of a model, on a micro-batch

@@ -17,12 +17,12 @@ NOTHING: Mapping[str, str] = MappingProxyType({})
 
 
 def steps_taken(state: Path) -> int:
-    """How many steps a run has taken that `save_state` wrote to a file; 0 without one. Raises `CheckpointError`."""
+    """How many steps a saved run has taken; 0 without one. Raises `CheckpointError`."""
     return json.loads(_read(state)[1].get("progress", "{}")).get("step", 0) if state.exists() else 0
 
 
 def save_state(trainer: Trainer, path: Path, basis: Mapping[str, str] = NOTHING) -> None:
-    """Write everything needed to continue into one safetensors file, atomically; `basis` is kept for `load_state`."""
+    """Write everything needed to continue into one file, atomically; `basis` is kept for `load_state`."""
     tensors = {f"model.{name}": t for name, t in trainer.model.state_dict().items()}
     tensors |= {f"ema.{name}": t for name, t in trainer.ema.module.state_dict().items()}
     tensors |= {f"memory.{name}": t for name, t in trainer.loss_state.state_dict().items()}
@@ -35,7 +35,7 @@ def save_state(trainer: Trainer, path: Path, basis: Mapping[str, str] = NOTHING)
 
 
 def load_state(trainer: Trainer, path: Path) -> dict[str, str]:
-    """Continue from what `save_state` wrote; returns the `basis` it was given.
+    """Continue from what `save_state` wrote; returns its `basis`.
 
     Raises:
         CheckpointError: the file is missing, damaged or from a differently built model.

@@ -1,7 +1,4 @@
-"""A run's pictures where they take more than a little memory: decoded once, into a file beside the run.
-
-A run that goes on finds them there, if the data is as it was, and decodes nothing.
-"""
+"""A run's pictures where they take more than a little memory: decoded once, into a file beside the run."""
 
 from __future__ import annotations
 
@@ -56,7 +53,7 @@ def read_part(
 ) -> PictureSet:
     """The pictures of a part of the data, "train" or "val", in memory or, if they are many, in a file of the run.
 
-    The file is written by the first of several processes while the others wait for it.
+    The first of several processes writes the file while the others wait for it.
 
     Raises:
         NoPictures: not one file could be used.
@@ -85,7 +82,7 @@ def read_part(
 
 
 def refuse_without_room(request: TrainRequest, parts: Mapping[str, Sequence[Source]]) -> None:
-    """Raises `UnwritableError` if parts of the data need files that are not there, and the disk has no room for all."""
+    """Raises `UnwritableError` if the disk has no room for the files that parts of the data still need."""
     needed = 0
     for part, paths in parts.items():
         file = file_for(request, part, len(paths))
@@ -141,7 +138,7 @@ def _unusable(file: Path, origin: str) -> dict[int, str] | None:
 
 
 def fingerprint(data: Path, paths: Sequence[Source], how: Mapping[str, Any]) -> str:
-    """SHA-256 of all that squares depend on, as far as a listing tells: names, sizes, dates, and how they are cut."""
+    """SHA-256 of what squares depend on, as far as a listing tells: names, sizes, dates, and how they are cut."""
     cut = dict(how) if how["views"] > 1 else {"size": how["size"]}
     state = hashlib.sha256(f"{VERSION} {PIL.__version__} {sorted(cut.items())}".encode())
     members = any(isinstance(path, Member) for path in paths)

@@ -55,8 +55,8 @@ def start(tmp_path_factory: pytest.TempPathFactory, shaken: Callable[..., nn.Mod
     """A checkpoint whose every setting of shape differs from the tiny preset's; tests only read it."""
     folder, vae = tmp_path_factory.mktemp("start") / "faces", shaken(VAE(**VAE_SHAPE), seed=1)
     diffuser = Diffuser(schedule="cosine").config()
-    training = {"vae": {"data": "crowd"}}
-    return write_checkpoint(folder, shaken, vae, UNET_SHAPE, 16, vae=VAE_SHAPE, diffuser=diffuser, training=training)
+    parts = {"diffuser": diffuser, "training": {"vae": {"data": "crowd"}}, "defaults": {"inpaint": {"steps": 12}}}
+    return write_checkpoint(folder, shaken, vae, UNET_SHAPE, 16, vae=VAE_SHAPE, **parts)
 
 
 @pytest.fixture(scope="module")
@@ -126,6 +126,7 @@ def test_a_checkpoint_gives_its_weights_and_its_shapes(call, photos: Path, start
     assert_close(weights(out, checkpoint.CODEC_WEIGHTS), weights(start, checkpoint.CODEC_WEIGHTS), ("latent_",))
     before, after = checkpoint.read_config(start), checkpoint.read_config(out)
     assert (after.size, after.diffuser["schedule"]) == (16, "cosine")
+    assert after.defaults == before.defaults
     assert {name: after.codec_settings[name] for name in before.codec_settings} == before.codec_settings
     assert {name: after.denoiser[name] for name in before.denoiser} == before.denoiser
     assert after.denoiser["dropout"] == 0.1  # no weight depends on it
@@ -176,6 +177,7 @@ def test_the_denoiser_alone_takes_the_autoencoder_along(call, photos: Path, star
     assert f"The autoencoder is that of {start}, as it is." in outcome.out
     assert (out / checkpoint.CODEC_WEIGHTS).read_bytes() == (start / checkpoint.CODEC_WEIGHTS).read_bytes()
     assert checkpoint.read_config(out).training["vae"] == {"data": "crowd"}  # so it says where it is from
+    assert checkpoint.read_config(out).defaults == {"inpaint": {"steps": 12}}
     assert_close(weights(out), weights(start))
     LatentDiffusion.load(out, "cpu")
 

@@ -1,8 +1,4 @@
-"""The model card of a checkpoint, written from what its training recorded.
-
-The trainer knows its own cards by the fingerprint in the last line; one that a person has changed stays, and the
-trainer's goes into `training/card.md`.
-"""
+"""The model card of a checkpoint, written from what its training recorded."""
 
 from __future__ import annotations
 
@@ -56,8 +52,8 @@ Record = dict[StageName, list[dict[str, Any]]]  # of each stage, rows of its log
 def write_card(out: Path) -> Path:
     """Write a checkpoint's card, and its sample grid as `samples.png`; returns the card's file.
 
-    Raises:
-        CheckpointError: the folder has no usable `config.json`.
+    A card that a person has changed stays, and this one goes into `training/card.md`. Raises `CheckpointError` without
+    a usable `config.json`.
     """
     notes = out / "training"
     grids = list(grids_of(notes, "denoiser").values())

@@ -34,7 +34,6 @@ class Events:
         self.norms: list[float] = []  # of the gradient, since the last histogram of them
 
     def write(self, step: TrainStep, held_out: dict[str, float]) -> None:
-        """The scalars of one step."""
         scalars = {f"train/{name}": value for name, value in step.losses.items()}
         scalars |= {"train/gradient_norm": step.gradient_norm, "train/learning_rate": step.learning_rate}
         scalars |= {"train/skipped": step.skipped}
@@ -53,7 +52,6 @@ class Events:
             self.norms = []
 
     def close(self) -> None:
-        """Write what is left."""
         try:
             self.writer.close()
         finally:

@@ -1,8 +1,7 @@
 """The record of a stage's run, kept in the checkpoint's `training/` folder while it runs.
 
-`<stage>.jsonl` has a row per optimiser step, some with measures on held-out pictures, and nothing of the clock, so that
-an interrupted run's are those of a whole one; `<stage>-<step>.png` are grids; `tensorboard/<stage>/` has the same as
-event files; `<stage>-runs.json` has an entry for every start, with times.
+`<stage>.jsonl` has a row per optimiser step, and nothing of the clock, so that an interrupted run's are those of a
+whole one; `<stage>-<step>.png` are grids; `<stage>-runs.json` has an entry for every start, with times.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ PUNCTUAL = 60.0  # seconds, about, between two notes of how long a run has taken
 
 
 def rows_of(log: Path) -> list[dict[str, Any]]:
-    """The rows of a JSONL log in order, without a last line that a kill cut off."""
+    """The rows of a JSONL log, without a last line that a kill cut off."""
     rows = []
     for line in log.read_text(encoding="utf-8", errors="replace").splitlines() if log.exists() else []:
         try:
@@ -63,7 +62,7 @@ def plots_of(notes: Path) -> list[Path]:
 
 
 class Journal:
-    """The record of a stage's run; a context, which holds files open and writes none before.
+    """The record of a stage's run; a context, which holds files open.
 
     Args:
         notes: the `training/` folder; made if missing.
@@ -110,11 +109,9 @@ class Journal:
                 raise
 
     def grid(self, step: int) -> Path:
-        """Where the picture of step `step` belongs."""
         return self.notes / f"{self.stage}-{step:06d}.png"
 
     def settings(self, text: str) -> None:
-        """Keep the resolved settings of the run, as JSON."""
         path = self.notes / f"{self.stage}.json"
         write_atomically(path, lambda partial: partial.write_text(text + "\n", encoding="utf-8"))
 

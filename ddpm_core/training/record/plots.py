@@ -42,7 +42,7 @@ MEASURES = {
 
 
 def draw(notes: Path, stage: StageName) -> list[Path]:
-    """Write the plots of a stage's run beside its record; returns their files, if any."""
+    """Write the plots of a stage's run beside its record; returns their files."""
     rows = rows_of(notes / f"{stage}.jsonl")
     figures = {loss_file(stage): loss_by_step(rows, stage), BY_TIMESTEP: loss_by_timestep(rows)}
     if rows and (diffuser := _schedule_of(notes, stage)):
@@ -166,7 +166,7 @@ def samples_by_timestep(moments: Sequence[tuple[int, Sequence[Image.Image]]]) ->
 
 
 def _schedule_of(notes: Path, stage: StageName) -> Diffuser | None:
-    """The schedule that a denoiser learns to undo, of the settings beside its record; None if nobody knows."""
+    """The schedule a denoiser learns, of the settings beside its record; None if nobody knows."""
     if stage != "denoiser":
         return None
     try:

@@ -11,12 +11,12 @@ from ddpm_core.training.settings import DenoiserSettings, TrainRequest, VaeSetti
 
 
 def command(recorded: dict[str, Any], name: str, stage: str | None = None) -> str:
-    """The command whose settings are those recorded, from the nearest preset.
+    """The command that repeats a run, from the nearest preset.
 
     Args:
         recorded: what `config.json` says of a stage's run, or of both, merged.
         name: of the checkpoint.
-        stage: if the command is to train only that.
+        stage: the only one to train, if so.
     """
     known = {"data": recorded["data"], "out": f"checkpoints/{name}"}
 
@@ -34,7 +34,7 @@ def command(recorded: dict[str, Any], name: str, stage: str | None = None) -> st
 
 
 def of_the_checkpoint() -> dict[str, Any]:
-    """The settings that a run has from --init (`initialization.shapes_of`), as None."""
+    """The settings that a run has from --init (`shapes_of`), as None."""
     stages = {"vae": VaeSettings.SHAPE, "denoiser": (*DenoiserSettings.SHAPE, "schedule")}
     shapes = {stage: dict.fromkeys(names) for stage, names in stages.items()}
     return {"size": None, "codec": None, "pixel_stride": None, "framing": None, **shapes}

@@ -1,4 +1,4 @@
-"""A stage beside the two: a classifier of noisy latents, by whose gradient a checkpoint is guided to its classes."""
+"""A classifier of noisy latents, by whose gradient a checkpoint is guided to its classes."""
 
 from __future__ import annotations
 
@@ -40,8 +40,7 @@ class ClassifierStage:
     """Trains a classifier on noised latents of a checkpoint's codec; `prepare` makes one from a request.
 
     Attributes:
-        train, held_out: latents with their classes; a label that is no class is that of a picture whose class nobody
-            knows. `held_out` may be None.
+        train, held_out: latents with their classes, one beyond the last where it is not known; `held_out` may be None.
     """
 
     request: TrainRequest
@@ -60,10 +59,10 @@ class ClassifierStage:
 
     @classmethod
     def prepare(cls, request: TrainRequest, pictures: Pictures, world: World = ALONE) -> ClassifierStage:
-        """The stage for the checkpoint in `request.out`, or for a copy there of that of --init.
+        """The stage for the checkpoint in `request.out`, or a copy there of that of --init.
 
         Raises:
-            CheckpointError: there is no checkpoint with classes, or pictures and checkpoint do not fit each other.
+            CheckpointError: there is no checkpoint with classes, or pictures do not fit it.
         """
         (config, notes), device = take_checkpoint(request, "classifier", world), pick_device(request.device)
         if not config.classes:
@@ -93,9 +92,8 @@ class ClassifierStage:
 
     @torch.inference_mode()
     def evaluate(self, model: NoisyClassifier, grid: Path) -> dict[str, float]:
-        """Samples that are guided by it alone as a picture; how much of held-out latents it reads right.
-
-        Measures are the mean over all timesteps, and by tenth of them, cleanest first.
+        """Samples guided by it alone as a picture; how much of held-out latents it reads right, by tenth of the
+        timesteps too.
         """
         self.show(model, grid)
         if self.held_out is None or self.held_out.labels is None:
@@ -120,7 +118,7 @@ class ClassifierStage:
         }
 
     def show(self, model: NoisyClassifier, grid: Path) -> None:
-        """Write a row for each of some classes; nothing where there is no denoiser yet."""
+        """A row for each of some classes; nothing without a denoiser."""
         if not (self.request.out / checkpoint.DENOISER_WEIGHTS).exists():
             return
         guided = LatentDiffusion.load(self.request.out, str(self.device))
@@ -142,6 +140,5 @@ class ClassifierStage:
 
 
 def shape_of(settings: ClassifierSettings, codec: Codec, classes: int) -> dict[str, object]:
-    """The classifier's constructor arguments."""
     shape = {name: getattr(settings, name) for name in settings.SHAPE}
     return shape | {"latent_channels": codec.latent_channels, "classes": classes}

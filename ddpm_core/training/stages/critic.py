@@ -1,8 +1,7 @@
 """A critic learns to tell what the decoder makes from pictures, while the decoder learns to pass for one.
 
-Errors counted pixel by pixel are smallest where fine texture, whose place cannot be known, is left out; a critic asks
-only that it looks right (Goodfellow et al. 2014; for the decoder of latent diffusion, Rombach et al. 2022,
-appendix G). It takes part in the decoder's training only, late, and is not shipped.
+Errors by pixel are smallest where fine texture is left out; a critic asks only that it looks right (Goodfellow et al.
+2014; for latent diffusion, Rombach et al. 2022, appendix G). It is not shipped.
 """
 
 from __future__ import annotations
@@ -36,7 +35,7 @@ FIRST_SEED = 1_000_000  # of what is sampled for the critic: seeds that people t
 class SpectralNorm(nn.Module):
     """A convolution's weights (out, in, k, k) over their spectral norm, as a matrix (Miyato et al. 2018, eq. 8).
 
-    PyTorch's own tracks it from call to call: a resumed run would not be where it was.
+    PyTorch's own tracks it from call to call, which a resumed run would lose.
     """
 
     def forward(self, weight: Tensor) -> Tensor:
@@ -46,8 +45,8 @@ class SpectralNorm(nn.Module):
 class Critic(nn.Module):
     """How real each neighbourhood of some 20 pixels of an image (B, 3, H, W) looks: (B, 1, H/4, W/4), above 0 for real.
 
-    It judges patches (Isola et al. 2017, section 3.2.2), texture and edges and not whose face it is. Weights have a
-    spectral norm of 1 (Miyato et al. 2018, section 2.1), so that it never gets far ahead.
+    It judges patches (Isola et al. 2017, section 3.2.2), with weights of spectral norm 1 (Miyato et al. 2018, section
+    2.1).
     """
 
     def __init__(self, width: int = WIDTH):
@@ -80,7 +79,7 @@ def contest(critic: Critic, real: Tensor, generated: Tensor) -> dict[str, Tensor
     """The two sides' terms for pictures (B, 3, H, W) and what a decoder made (N, 3, H, W), in [-1, 1].
 
     "judging" teaches the critic alone, by the hinge loss, "passing" the decoder alone (Lim & Ye 2017, "Geometric GAN",
-    section 3); so both can be minimised together.
+    section 3).
     """
     judging = F.relu(1 - critic(real)).mean() + F.relu(1 + critic(generated.detach())).mean()
     unmoved = {name: parameter.detach() for name, parameter in critic.named_parameters()}
@@ -90,11 +89,9 @@ def contest(critic: Critic, real: Tensor, generated: Tensor) -> dict[str, Tensor
 class AdversarialVaeStage(VaeStage):
     """Trains the autoencoder, or its decoder, on pictures and against a critic.
 
-    The critic judges what the autoencoder restores and, if asked for, as many pictures from a denoiser's latents. Those
-    are smoother than latents of pictures; the decoder learns to give them texture as well.
-
     Args:
-        sampled: latents (N, C, h, w) that a denoiser made, or None.
+        sampled: latents (N, C, h, w) that a denoiser made, or None. They are smoother than those of pictures; the
+            decoder learns to give them texture as well.
     """
 
     model: VaeWithCritic  # type: ignore[assignment]
@@ -140,11 +137,7 @@ class AdversarialVaeStage(VaeStage):
 
 
 def sampled_latents(folder: Path, count: int, device: str) -> Tensor:
-    """Latents (count, C, h, w) that a checkpoint's denoiser makes by default.
-
-    Raises:
-        CheckpointError: there is no such checkpoint, or no denoiser in it.
-    """
+    """Latents (count, C, h, w) that a checkpoint's denoiser makes by default. Raises `CheckpointError` without one."""
     model = LatentDiffusion.load(folder, device)
     requests = [
         GenerateRequest(seed=FIRST_SEED + first, count=min(SAMPLED_AT_ONCE, count - first))

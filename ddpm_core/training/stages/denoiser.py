@@ -47,7 +47,6 @@ def shape_of(settings: DenoiserSettings, words: int = 0) -> dict[str, Any]:
 
 
 def built_as(settings: DenoiserSettings, codec: Codec, classes: int, words: int) -> dict[str, Any]:
-    """All that its backbone's constructor takes: of the settings, and of what it learns from."""
     shape = shape_of(settings, words) | {"latent_channels": codec.latent_channels, "classes": classes}
     if settings.enlarges > 1:
         shape["conditioning_channels"] = codec.latent_channels + LEVEL
@@ -55,14 +54,13 @@ def built_as(settings: DenoiserSettings, codec: Codec, classes: int, words: int)
 
 
 def conditioning_of(settings: DenoiserSettings) -> ImageConditioning | None:
-    """What the denoiser is shown beside noise; None for one that makes pictures of noise alone."""
+    """What the denoiser is shown beside noise, if anything."""
     if settings.enlarges == 1:
         return None
     return ImageConditioning(factor=settings.enlarges, noise=settings.conditioning_noise)
 
 
 def words_read(request: TrainRequest, pictures: Pictures) -> tuple[str, ...]:
-    """The words of the captions that the denoiser learns; none where captions are left out."""
     return pictures.words if request.denoiser.text_width else ()
 
 
@@ -77,9 +75,9 @@ class DenoiserStage:
     """Trains the denoiser on the latents of a codec; `prepare` makes one from a request.
 
     Attributes:
-        train, held_out: latents with their classes; `held_out` may be None.
+        train, held_out: latents with their classes.
         teacher: gives the right output, if that is not what the latents were made from.
-        defaults: how it makes pictures, where not as requests have it; by action, see `CheckpointConfig`.
+        defaults: how it makes pictures, where not as requests have it; see `CheckpointConfig`.
         words: of captions, that it learns.
         prompts: captions that samples are made for, held out if there are such.
     """
@@ -108,8 +106,7 @@ class DenoiserStage:
 
     @classmethod
     def prepare(cls, request: TrainRequest, pictures: Pictures, world: World = ALONE) -> Self:
-        """The stage with all it needs: the codec of `request.out`, written there if missing; a denoiser, new or of
-        --init; the latents of all pictures.
+        """The stage with the codec of `request.out`, written there if missing, and a denoiser, new or of --init.
 
         Raises:
             CheckpointError: codec, checkpoint and pictures do not fit each other.
@@ -174,15 +171,14 @@ class DenoiserStage:
         return index, clean, label.to(self.device)
 
     def recoloured(self, index: Tensor) -> Tensor | None:
-        """The training pictures numbered `index` (B,) in another light, (B, C, h, w); None where they have none."""
+        """The training pictures numbered `index` (B,) in another light, (B, C, h, w), if there are."""
         if self.train.recoloured is None:
             return None
         return self.train.recoloured[index].to(self.device, memory_format=torch.channels_last)
 
     def tokens(self, latents: LatentSet, index: Tensor, label: Tensor | None) -> Tensor | None:
-        """Captions (B, L) of the latents numbered `index` (B,), changed as `drawn_captions` does; None without words.
-
-        `label` (B,) are their classes, some dropped.
+        """Captions (B, L), some varied or dropped, of the latents numbered `index` (B,) and classes `label` (B,), if it
+        learns words.
         """
         if not self.words or latents.captions is None:
             return None
@@ -192,7 +188,7 @@ class DenoiserStage:
         return self.vocabulary.tokens(drawn).to(self.device)
 
     def condition(self, latents: LatentSet, index: Tensor | slice) -> Tensor | None:
-        """What is shown beside the latents of that index, (B, C, h, w); None for a denoiser that is shown nothing."""
+        """What is shown beside the latents of that index, (B, C, h, w), if anything."""
         if latents.condition is None:
             return None
         # In one order whether just encoded or read from a file: noise like it is drawn in that order.
@@ -221,10 +217,7 @@ class DenoiserStage:
         return sum(losses) / len(losses)
 
     def show(self, unet: Denoiser, grid: Path) -> None:
-        """Write samples as a picture; of one that enlarges, rows of what it is given, its result and the original.
-
-        All three as the codec restores them.
-        """
+        """Write samples as a picture; of one that enlarges, rows of what it is given, its result and the original."""
         conditioning = conditioning_of(self.request.denoiser)
         model = LatentDiffusion(
             self.codec, unet, self.diffuser, self.request.size, classes=self.classes, words=self.words,
@@ -253,7 +246,7 @@ class DenoiserStage:
         return [{"label": label} for label in self.classes[:: len(self.classes) // 8 + 1]] or [{}, {}]
 
     def by_decile(self, unet: Denoiser, name: str, latents: LatentSet) -> dict[str, float]:
-        """Loss on some of the latents by tenth of the timesteps, as measures whose names say on what."""
+        """Loss on some of the latents by tenth of the timesteps, as measures of that name."""
         some = slice(None, None, max(1, len(latents.clean) // MEASURED))
         label = None if latents.labels is None else latents.labels[some].to(self.device)
         captions = latents.captions[some] if self.words and latents.captions else None
@@ -273,11 +266,7 @@ class DenoiserStage:
 
 
 def write_codec(request: TrainRequest, pictures: PictureSet) -> list[str]:
-    """Write the run's codec where `request.out` has none: that of --init if it fits, or pixels; returns what to say.
-
-    Raises:
-        CheckpointError: the pictures' size is no multiple of the stride.
-    """
+    """Write the run's codec where `request.out` has none: that of --init if it fits, or pixels; returns what to say."""
     if (request.out / checkpoint.CODEC_WEIGHTS).exists():
         return []
     if request.init and has_codec_for(request, request.init):
@@ -289,7 +278,7 @@ def write_codec(request: TrainRequest, pictures: PictureSet) -> list[str]:
 
 @torch.inference_mode()
 def write_pixel_codec(request: TrainRequest, pictures: PictureSet) -> None:
-    """Write the codec that keeps pixels into a checkpoint folder, with the statistics of the training pictures.
+    """Write the codec that keeps pixels, with the statistics of the training pictures.
 
     Raises:
         CheckpointError: the pictures' size is no multiple of the stride.

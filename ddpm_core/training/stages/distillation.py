@@ -1,4 +1,4 @@
-"""The second stage of another kind: a denoiser that learns to make its teacher's pictures in few steps."""
+"""A denoiser that learns to make its teacher's pictures in few steps."""
 
 from __future__ import annotations
 
@@ -30,11 +30,7 @@ from ddpm_core.training.stages.latents import LatentSet
 
 @dataclass
 class DistillationStage(DenoiserStage):
-    """Trains a student on the latents of its teacher's codec; `prepare` makes one from a request.
-
-    Attributes:
-        predicts: what the teacher predicts.
-    """
+    """Trains a student on the latents of its teacher's codec; `prepare` makes one from a request."""
 
     predicts: Teacher | None = None
 
@@ -82,10 +78,7 @@ class DistillationStage(DenoiserStage):
 
     @torch.inference_mode()
     def evaluate(self, unet: Denoiser, grid: Path) -> dict[str, float]:
-        """Samples of fixed seeds in few steps as a picture; the loss on held-out latents.
-
-        No losses by timestep: a student's predictions are no means, so their squared errors say nothing.
-        """
+        """Samples of fixed seeds in few steps as a picture; the loss on held-out latents."""
         self.show(unet, grid)
         return {} if self.held_out is None else {"held_out_loss": self.held_out_loss(unet, self.held_out)}
 

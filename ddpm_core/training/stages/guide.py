@@ -1,4 +1,4 @@
-"""A stage beside the two: a small denoiser, from whose mistakes a checkpoint's own is steered away (autoguidance)."""
+"""A small denoiser, from whose mistakes a checkpoint's own is steered away (autoguidance)."""
 
 from __future__ import annotations
 
@@ -33,20 +33,18 @@ class GuideStage(DenoiserStage):
     """Trains a guide on the latents of a checkpoint's codec; `prepare` makes one from a request.
 
     Attributes:
-        request: what was asked for, with `denoiser_settings` in the denoiser's place.
-        recorded: what was asked for, as it is recorded.
+        request: with `denoiser_settings` in the denoiser's place.
+        recorded: the request as it was.
     """
 
     recorded: TrainRequest | None = None
 
     @classmethod
     def prepare(cls, request: TrainRequest, pictures: Pictures, world: World = ALONE) -> Self:
-        """The stage for the checkpoint in `request.out`, or for a copy there of that of --init.
+        """The stage for the checkpoint in `request.out`, or a copy there of that of --init.
 
-        A guide knows neither classes nor words: it has a part in what is made without.
-
-        Raises:
-            CheckpointError: there is no checkpoint, or pictures, settings and checkpoint do not fit each other.
+        A guide knows neither classes nor words: it has a part in what is made without. Raises `CheckpointError` if
+        there is no checkpoint, or pictures and settings do not fit it.
         """
         config, notes = take_checkpoint(request, "guide", world)
         settings = denoiser_settings(request, config)
@@ -58,7 +56,7 @@ class GuideStage(DenoiserStage):
 
     @torch.inference_mode()
     def evaluate(self, unet: Denoiser, grid: Path) -> dict[str, float]:
-        """Samples of the checkpoint as a picture, a row without and a row with this guide; its held-out loss."""
+        """A row of the checkpoint's samples without and one with this guide, as a picture; its held-out loss."""
         rows, parts = [], checkpoint.load_parts(self.request.out, self.device)
         for guidance in (1.0, self.request.guide.scale):
             guided = {"guide": unet, "guidance": guidance, "guidance_interval": self.request.guide.interval}
@@ -81,11 +79,7 @@ class GuideStage(DenoiserStage):
 
 
 def denoiser_settings(request: TrainRequest, config: CheckpointConfig) -> DenoiserSettings:
-    """How a checkpoint's guide learns: as its denoiser would, on its schedule, with the guide's size and optimiser.
-
-    Raises:
-        CheckpointError: they do not suit its backbone.
-    """
+    """How a guide learns: as the denoiser would, but for the guide's size and optimiser. Raises `CheckpointError`."""
     own = {name: getattr(request.guide, name) for name in (*request.guide.SHAPE, *OPTIMISER)}
     schedule = config.diffuser.get("schedule", DenoiserSettings().schedule)
     values = (

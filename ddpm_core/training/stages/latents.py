@@ -1,7 +1,6 @@
-"""Latents of all pictures, made once per run and kept beside it, since encoding a large set takes minutes.
+"""Latents of all pictures, made once per run and kept beside it, bit for bit, since encoding a large set takes minutes.
 
-They are kept bit for bit, so that a resumed run is the run it resumes, with a fingerprint of what they were made from:
-with other pictures, weights or flips they are made anew.
+With other pictures, weights or flips, as a fingerprint tells, they are made anew.
 """
 
 from __future__ import annotations
@@ -38,11 +37,11 @@ class LatentSet:
     """Latents to learn from, or held out.
 
     Attributes:
-        clean: (N, C, h, w), normalised, on the CPU; of many pictures in a file, a `StoredTensor`.
+        clean: (N, C, h, w), normalised, on the CPU; of many pictures in a file.
         labels: classes (N,), or None.
         captions: N of them, or None.
-        recoloured: (N, C, h, w), of the same pictures in another light (`recolour`), or None.
-        condition: (N, C, h, w), of the same pictures in a lower resolution (`low_resolution`), or None.
+        recoloured: (N, C, h, w), in another light (`recolour`), or None.
+        condition: (N, C, h, w), in a lower resolution (`low_resolution`), or None.
     """
 
     clean: Tensor
@@ -64,7 +63,6 @@ class Views:
     factor: int = 1
 
     def __len__(self) -> int:
-        """How many latents they make."""
         return len(self.pictures) * (1 + self.flips)
 
 
@@ -78,10 +76,7 @@ def encode_pictures(
 ) -> tuple[LatentSet, LatentSet | None]:
     """Latents of the pictures to train on and of those held out; kept by the first process.
 
-    If asked for, in another light as well, those to train on; at 1/`factor` of their resolution, all.
-
-    Pixels for latents are not kept if there is memory for them: they are made in no time, and several times as large
-    as the pictures.
+    If asked for, those to train on in another light as well; all at 1/`factor` of their resolution as well.
     """
     views = {"train": Views(pictures.train, request.flips)}
     if pictures.held_out:
@@ -108,13 +103,12 @@ def encode_pictures(
 def _latents(codec: Codec, views: Mapping[str, Views], file: Path, world: World) -> dict[str, Tensor]:
     if bytes_of(codec, views.values()) > stored.IN_MEMORY:
         return cached_in_file(codec, views, file, world)
-    if isinstance(codec, PixelCodec):
+    if isinstance(codec, PixelCodec):  # made in no time, and several times as large as the pictures
         return {name: encoded(codec, each) for name, each in views.items()}
     return cached(codec, views, file, world.is_main)
 
 
 def bytes_of(codec: Codec, views: Iterable[Views]) -> int:
-    """How large the latents of pictures are."""
     cells = sum(len(each) * (each.pictures.pixels.shape[2] // codec.stride) ** 2 for each in views)
     return cells * codec.latent_channels * torch.float32.itemsize
 
@@ -147,13 +141,13 @@ def encoded_batches(codec: Codec, views: Views) -> Iterator[Tensor]:
 
 
 def labels_of(views: Views) -> Tensor | None:
-    """The class (N,) of each latent that `encoded` makes, in its order; None if nobody knows."""
+    """The class (N,) of each latent that `encoded` makes; None if nobody knows."""
     labels = views.pictures.labels
     return None if labels is None else labels[_sources(views)]
 
 
 def captions_of(views: Views) -> list[str] | None:
-    """The caption of each latent that `encoded` makes, in its order; None if there are none."""
+    """The caption of each latent that `encoded` makes; None if there are none."""
     captions = views.pictures.captions
     return None if captions is None else [captions[number] for number in _sources(views).tolist()]
 
@@ -165,7 +159,7 @@ def _sources(views: Views) -> Tensor:
 
 
 def cached(codec: Codec, views: Mapping[str, Views], file: Path, write: bool = True) -> dict[str, Tensor]:
-    """What `encoded` makes of each, from `file` if that has it, which is then written if `write` allows it.
+    """What `encoded` makes of each, from `file` if that has it, which is else written if `write` allows it.
 
     A damaged or foreign file counts as none; one that cannot be written (a full disk) is done without.
     """
@@ -231,14 +225,14 @@ def _encode(
 
 
 def fingerprint(codec: Codec, views: Views) -> str:
-    """SHA-256 of all that latents depend on: how the codec is built, its weights, the pixels, and the flips."""
+    """SHA-256 of all that latents depend on: the codec, its weights, the pixels, and the flips."""
     shape = f"{codec!r} stride {codec.stride} flips {views.flips}" + " recoloured" * views.recoloured
     shape += f" at 1/{views.factor}" if views.factor > 1 else ""
     return digest(*codec.state_dict().values(), views.pictures.pixels, prefix=shape)
 
 
 def _digests(latents: Mapping[str, Tensor | StoredTensor]) -> dict[str, str]:
-    """What tells whether latents are still what was written, by their names."""
+    """What tells whether latents are still what was written."""
     return {name: digest(latent) for name, latent in latents.items()}
 
 

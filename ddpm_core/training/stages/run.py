@@ -1,4 +1,4 @@
-"""A stage of a training run from beginning to end: trained, looked at, recorded and written as it goes."""
+"""A stage of a training run from beginning to end."""
 
 from __future__ import annotations
 
@@ -39,12 +39,11 @@ class Update:
 
 
 def state_file(out: Path, stage: StageName) -> Path:
-    """Where a stage keeps what it needs to resume."""
     return out / "training" / f"{stage}.safetensors"
 
 
 def free_place(stage: StageName, request: TrainRequest) -> tuple[Path, Path]:
-    """Where a stage keeps its state and its weights, if nothing is in the way.
+    """Where a stage keeps its state and its weights.
 
     Raises:
         CheckpointError: the folder already holds this stage and `resume` is off, or what it holds cannot be resumed.
@@ -83,18 +82,14 @@ def run_stage(
 ) -> Generator[Update]:
     """Train one stage to its end, yielding after every step.
 
-    Writes below `request.out`: weights and `config.json` (a usable checkpoint at every save), in `training/` resumable
-    state, resolved settings, a log as JSONL and as TensorBoard events, picture grids and plots, and the model card. Of
-    several processes all call this and stop after the same step; the first writes and measures, for a folder that all
-    can read.
-
-    Killed at any moment, it leaves what was saved last, whole: a step's row is logged before the state is saved, and
-    the state before the weights, so that a state never lacks a row, nor weights their state.
+    Writes below `request.out`: weights and `config.json` (a usable checkpoint at every save), the model card, and in
+    `training/` resumable state and record. Of several processes all call this and stop after the same step; the first
+    writes and measures, for a folder that all can read.
 
     Args:
         say: given a sentence for all that is not plain: what is taken over from another checkpoint, which settings
-            differ from those that a resumed run had, batches too large for the memory.
-        begin: called when all is prepared, and what is done from then on is worth saving.
+            changed, batches too large for the memory.
+        begin: called when what is done from then on is worth saving.
 
     Raises:
         CheckpointError: the folder already holds this stage and `resume` is off, or what it holds does not fit.
@@ -157,6 +152,7 @@ def run_stage(
             refuse_to_have_learned_nothing(step, settings)
             # Not after a step that was not finite: if it is the weights' fault, what was saved before is worth more.
             if final or (step.taken and step.step // request.save_every > saved // request.save_every):
+                # In this order, and after the row: killed between them, a state lacks no row, nor weights their state.
                 save_state(trainer, state, stage.basis)
                 export(final)
                 saved = step.step
@@ -173,7 +169,7 @@ def run_stage(
 
 
 def facts_of(trainer: Trainer, pictures: Pictures) -> dict[str, str | int]:
-    """What the record says of a run besides its settings: on what it ran, how many pictures it had."""
+    """What the record says of a run besides its settings."""
     return {
         "device": str(trainer.device),
         "precision": str(trainer.dtype).removeprefix("torch."),
@@ -186,7 +182,7 @@ def facts_of(trainer: Trainer, pictures: Pictures) -> dict[str, str | int]:
 
 
 def refuse_to_have_learned_nothing(step: TrainStep, settings: StageSettings) -> None:
-    """Raises `TrainingError` after the last step if not one was taken: that is no finished model."""
+    """Raises `TrainingError` after the last step if not one was taken."""
     if step.step == settings.iterations and step.skipped == step.step:
         raise TrainingError(
             f"None of the {step.step} steps gave numbers that are finite, so nothing was learned; try a lower "

@@ -1,4 +1,4 @@
-"""What `run_stage` asks of a stage, and what stages do alike: their sample grid, and writing the checkpoint."""
+"""What `run_stage` asks of a stage, and what stages do alike."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ FOLLOWED, MOMENTS = 4, 8  # seeds that are shown on their way from noise, and at
 
 
 class Stage(Protocol):
-    """One of the two trainings: its model, its loss, its measures, its files."""
+    """A training: its model, its loss, its measures, its files."""
 
     @property
     def model(self) -> nn.Module: ...
@@ -51,7 +51,6 @@ class Stage(Protocol):
 
 
 def save_grid(sheet: Image.Image, path: Path) -> None:
-    """Write a sample grid, atomically."""
     write_atomically(path, lambda partial: sheet.save(partial, format="PNG"))
 
 
@@ -65,7 +64,6 @@ def save_moments(steps: Sequence[Step], model: LatentDiffusion, notes: Path) -> 
 
 
 def weights_file(out: Path, stage: StageName) -> Path:
-    """Where a run leaves the weights that a stage learned."""
     return out / f"{stage}.safetensors"
 
 
@@ -81,18 +79,14 @@ def write_checkpoint(
 
 
 def record(request: TrainRequest, stage: StageName, **parts: Any) -> None:
-    """Bring `config.json` up to date with what a stage built and its settings.
-
-    Raises:
-        pydantic.ValidationError: `parts` are none of its fields, or not of their types.
+    """Bring `config.json` up to date with what a stage built and its settings. Raises `ValidationError` if `parts` are
+    wrong.
     """
-    path = request.out / checkpoint.CONFIG
-    if path.exists():
-        config = checkpoint.read_config(request.out)
-    else:
-        start = request.init
-        defaults = checkpoint.read_config(start).defaults if start and (start / checkpoint.CONFIG).exists() else {}
-        config = CheckpointConfig(size=request.size, defaults=defaults)
+    path, start = request.out / checkpoint.CONFIG, request.init
+    config = checkpoint.read_config(request.out) if path.exists() else CheckpointConfig(size=request.size)
+    fresh = not config.denoiser and not config.defaults  # what a person changed later stays
+    if fresh and start and (start / checkpoint.CONFIG).exists():
+        config = config.model_copy(update={"defaults": checkpoint.read_config(start).defaults})
     names = {"data": request.data.resolve().name} | ({"init": request.init.resolve().name} if request.init else {})
     training = config.training | {stage: names | request.recorded(stage)}
     of_data: dict[str, Any] = {"about": request.about or config.about}

@@ -24,7 +24,7 @@ from ddpm_core.training.stages.stage import save_grid, write_checkpoint
 from ddpm_core.training.vae_loss import vae_loss
 
 SHOWN = 16  # pictures in a grid of reconstructions
-MEASURED = 512  # held-out pictures, at most, that reconstruction is measured on
+MEASURED = 512  # held-out pictures, at most, that reconstruction is measured on: thousands would take long each time
 
 
 class VaeStage:
@@ -39,7 +39,7 @@ class VaeStage:
 
     @classmethod
     def prepare(cls, request: TrainRequest, pictures: Pictures) -> VaeStage:
-        """The stage with a new autoencoder, or that of the checkpoint named by --init. Raises `CheckpointError`."""
+        """The stage with a new autoencoder, or that of --init. Raises `CheckpointError`."""
         return cls(request, pictures, *build_vae(request))
 
     def loss(self, model: VAE, micro_batch: MicroBatch) -> dict[str, Tensor]:
@@ -54,7 +54,7 @@ class VaeStage:
 
     @torch.inference_mode()
     def evaluate(self, vae: VAE, grid: Path) -> dict[str, float]:
-        """Originals and their reconstructions side by side as a picture; PSNR and sharpness of some held out."""
+        """Originals and reconstructions side by side as a picture; PSNR and sharpness of some held out."""
         shown = self.pictures.held_out or self.pictures.train
         original = shown.batch(torch.arange(min(SHOWN, len(shown))))  # (B, 3, H, W)
         restored = vae.decode(vae.encode(original.to(self.device))).cpu()
@@ -66,7 +66,7 @@ class VaeStage:
 
     @torch.inference_mode()
     def export(self, vae: VAE, finished: int | None) -> None:
-        """Measure the latents' statistics (of all pictures at the end) and write config and weights."""
+        """Write config and weights, with the latents' statistics (of all pictures at the end)."""
         if self.request.vae.learns == "all":  # otherwise they are what they were, and a denoiser relies on that
             images = islice(self.pictures.train.batches(32), None if finished else 8)
             vae.measure_latents(vae.moments(image.to(self.device))[0] for image in images)
@@ -75,11 +75,7 @@ class VaeStage:
 
 
 def measured_of(held_out: PictureSet) -> PictureSet:
-    """The held-out pictures that are measured while training: all, or `MEASURED` of more, always the same ones.
-
-    Evenly spread. Measuring thousands again and again would take a good part of the time; `ddpm_core.evaluate` does so
-    once.
-    """
+    """Held-out pictures measured while training: all, or `MEASURED` of more, evenly spread and always the same."""
     if len(held_out) <= MEASURED:
         return held_out
     return PictureSet(held_out.pixels[torch.arange(MEASURED) * len(held_out) // MEASURED], [])
@@ -89,7 +85,7 @@ def build_vae(request: TrainRequest) -> tuple[VAE, list[str]]:
     """The autoencoder that a run trains, on its device, and sentences on the weights it starts from.
 
     Raises:
-        CheckpointError: the pictures' size does not suit it, or the checkpoint named by --init is missing or does not.
+        CheckpointError: it suits neither the pictures' size nor the checkpoint of --init, or that is missing.
     """
     torch.manual_seed(request.seed)
     vae = VAE(**{name: getattr(request.vae, name) for name in VaeSettings.SHAPE})

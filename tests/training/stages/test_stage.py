@@ -12,6 +12,7 @@ from torch import nn
 
 from ddpm_core.checkpoints import native as checkpoint
 from ddpm_core.checkpoints.atomic import UnwritableError
+from ddpm_core.checkpoints.native import CheckpointConfig
 from ddpm_core.training.settings import StageName
 from ddpm_core.training.stages.stage import record, save_grid, weights_file, write_checkpoint
 from tests.training.small_runs import request_for
@@ -33,6 +34,24 @@ def test_folders_are_named_and_nothing_else_is_said_of_this_machine(tmp_path: Pa
     said = checkpoint.read_config(out).training["vae"]
     assert (said["data"], said["init"]) == ("photos", "faces")
     assert str(tmp_path) not in (out / checkpoint.CONFIG).read_text(encoding="utf-8")
+
+
+def test_a_denoiser_takes_over_how_its_start_works_best_whatever_lies_in_its_folder(tmp_path: Path) -> None:
+    start, out = tmp_path / "faces", tmp_path / "run"
+    defaults = {"inpaint": {"clamp": "clean", "steps": 12}}
+    checkpoint.write_config(start, CheckpointConfig(size=16, defaults=defaults))
+    record(request_for(out), "vae")
+    record(request_for(out, init=start), "denoiser", denoiser={"channels": [32, 32]})
+    assert checkpoint.read_config(out).defaults == defaults
+
+
+def test_defaults_that_a_person_changed_stay_when_the_run_goes_on(tmp_path: Path) -> None:
+    start, out = tmp_path / "faces", tmp_path / "run"
+    checkpoint.write_config(start, CheckpointConfig(size=16, defaults={"inpaint": {"steps": 12}}))
+    record(request_for(out, init=start), "denoiser", denoiser={"channels": [32, 32]})
+    checkpoint.write_config(out, checkpoint.read_config(out).model_copy(update={"defaults": {}}))
+    record(request_for(out, init=start), "denoiser", denoiser={"channels": [32, 32]})
+    assert checkpoint.read_config(out).defaults == {}
 
 
 def test_what_was_said_of_the_pictures_stays_until_something_else_is_said(tmp_path: Path) -> None:
