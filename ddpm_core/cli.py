@@ -58,7 +58,7 @@ def _parameters(model: type[BaseModel], panels: Mapping[str, str], prefix: str =
 
 
 def flag_of(name: str, prefix: str = "") -> str:
-    """What the option for a field is called; `prefix` names the sections around it, "vae__" say."""
+    """The option for a field; `prefix` names the sections around it, "vae__" say."""
     return "--" + (prefix + FLAGS.get(name, name)).replace("__", "-").replace("_", "-")
 
 
@@ -105,7 +105,7 @@ def _limit(field: FieldInfo, *rules: str) -> Any:
 
 
 def plain(value: Any) -> str:
-    """A setting's value as it is typed on the command line: "64,128"; "none" where there is none."""
+    """A setting's value as typed on the command line: "64,128"; "none" where there is none."""
     return ",".join(map(str, value)) if isinstance(value, tuple | list) else "none" if value is None else str(value)
 
 
@@ -114,10 +114,8 @@ def takes(
 ) -> Callable:
     """Give a command `f(given, **extra)` one option per field of some models, nested fields joined by a dash.
 
-    Fields named in `without` get none; a field that several models have is the first one's. `groups` names the parts of
-    the help, and their fields by place ("vae.channels").
-
-    `given` receives what the user typed, nested as the models are, and nothing else; `fields_of` parts it.
+    `given` receives what the user typed, nested as the models are; `fields_of` parts it. Fields named in `without` get
+    none; `groups` names the parts of the help, and their fields by place ("vae.channels").
     """
 
     panels = {place: group for group, places in groups.items() for place in places}
@@ -156,7 +154,6 @@ def takes(
 
 
 def part(given: Mapping[str, Any], model: type[Model]) -> Model:
-    """One of the models of `takes` from what was given. Raises pydantic's `ValidationError`."""
     return model.model_validate(fields_of(model, given))
 
 
@@ -166,11 +163,7 @@ def fields_of(model: type[BaseModel], given: Mapping[str, Any]) -> dict[str, Any
 
 
 def output_file(path: Path, *suffixes: str) -> None:
-    """Refuse, before the work, a file to write whose suffix does not say one of these formats, or that is a folder.
-
-    Raises:
-        UserError: that is so.
-    """
+    """Raises `UserError` for a file to write that is a folder, or of none of these formats."""
     if path.is_dir():
         raise UserError(f"{path} is a folder; name a file in it that ends in {' or '.join(suffixes)}.")
     if path.suffix.lower() not in suffixes:
@@ -178,11 +171,7 @@ def output_file(path: Path, *suffixes: str) -> None:
 
 
 def output_folder(path: Path) -> None:
-    """Make a folder to write into, before the work.
-
-    Raises:
-        UserError: it cannot be made or written to.
-    """
+    """Make a folder to write into, before the work. Raises `UserError` if it cannot be written to."""
     try:
         path.mkdir(parents=True, exist_ok=True)
         with TemporaryFile(dir=path):
@@ -193,7 +182,7 @@ def output_folder(path: Path) -> None:
 
 
 def say(*sentences: str) -> None:
-    """Print sentences; letters that standard output has none for, those of a path say, are spelled out."""
+    """Print sentences; letters that standard output has none for are spelled out."""
     encoding = sys.stdout.encoding or "utf-8"
     for sentence in sentences:
         typer.echo(sentence.encode(encoding, "backslashreplace").decode(encoding))
@@ -218,7 +207,7 @@ def merge(*layers: dict[str, Any]) -> dict[str, Any]:
 
 
 def run(command: Callable) -> None:
-    """Run a command built with `takes`; a mistake of the program's own ends it with its traceback and exit status 1."""
+    """Run a command built with `takes`; a mistake of the program's own ends it with traceback and exit status 1."""
     # Markdown, since in rich's own markup a default in brackets is taken for a tag, and not shown.
     app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="markdown")
     app.command()(command)
@@ -232,9 +221,8 @@ def run(command: Callable) -> None:
 
 @contextmanager
 def in_one_sentence() -> Iterator[None]:
-    """End the command with a sentence, as `fail` does, where a request, a file or what else was given cannot be used.
-
-    That is where a `UserError`, pydantic's complaint about a request, or an OSError is raised inside.
+    """End the command with a sentence, as `fail` does, on a `UserError`, an OSError, or pydantic's complaint about a
+    request.
     """
     try:
         yield

@@ -1,4 +1,4 @@
-"""What the commands that make pictures have in common once they know their model, request and steps."""
+"""What the commands that make pictures have in common."""
 
 from __future__ import annotations
 
@@ -17,10 +17,9 @@ from ddpm_core.requests import GenerateRequest
 def pictures_of(
     model: LatentDiffusion, request: GenerateRequest, steps: Iterator[Step], folder: Path
 ) -> list[Image.Image]:
-    """The pictures at the end of `steps`; the folder to write into is made, and what is passed over is said, before.
+    """The pictures at the end of `steps`; the folder is made, and what is passed over is said, before.
 
-    Raises:
-        UserError: nothing can be written there.
+    Raises `UserError` if nothing can be written there.
     """
     output_folder(folder)
     say(*model.notes(request))
@@ -28,6 +27,6 @@ def pictures_of(
 
 
 def write_one(model: LatentDiffusion, request: GenerateRequest, picture: Image.Image, out: Path) -> None:
-    """Write a picture that is the only one, with how it was made, and say so."""
+    """Write a picture with how it was made, and say so."""
     save_png(picture, out, model.png_parameters(request))
     say_written([out])

@@ -44,7 +44,7 @@ def write_pairs(
     name: str,
     out: Path,
 ) -> None:
-    """Write each picture at the end of `steps` as OUT/SEED.png and, after `view` of (B, C, H, W), OUT/SEED-NAME.png."""
+    """Write each picture as OUT/SEED.png and, after `view` of (B, C, H, W), as OUT/SEED-NAME.png."""
     pictures = pictures_of(model, request, steps, out)
     written: list[Path] = []
     for one, picture in zip(request.singles(), pictures, strict=True):

@@ -2,7 +2,6 @@
 
 Examples:
     python -m ddpm_core.compare --seed 7 --across steps --across-values 2,5,10,20 --down sampler --out grid.png
-    python -m ddpm_core.compare --checkpoint checkpoints/digits --class 7 --across guidance --down none --out grid.png
     python -m ddpm_core.compare photo.jpg --region face --across clamp --down resamples --out grid.png
 """
 
@@ -82,7 +81,6 @@ def main(
 
 
 def title(checkpoint: str, base: GenerateRequest) -> str:
-    """What stands above the grid."""
     label = f", class {base.label}" if base.label is not None else ""
     return f"{checkpoint}, seed {base.seed}{label}" + (f", {base.prompt}" if base.prompt else "")
 

@@ -53,7 +53,7 @@ def main(
 
 
 def first_that_enlarges(root: Path) -> Path:
-    """The first checkpoint in a folder of them that enlarges. Raises `CheckpointError` where there is none."""
+    """The first checkpoint in a folder that enlarges. Raises `CheckpointError` where there is none."""
     checkpoints = {name: root / name for name in list_checkpoints(root)}
     return root / enlarging(checkpoints, f"in {root}", "name one with --checkpoint, or ")[0]
 

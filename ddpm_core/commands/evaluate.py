@@ -3,20 +3,11 @@
 Example:
     python -m ddpm_core.evaluate --checkpoint checkpoints/faces-128 --data photos --json measures.json
 
-Held out are the pictures `labels.csv` says, a folder `val` or `test`, or as many as the checkpoint's run held out (see
-`data.find`). The autoencoder is measured on all of them, of very many on up to 4,096; samples and fills against the
-folder in DATA that the checkpoint's `config.json` names as the denoiser's, or all of DATA.
+Held out are the pictures `labels.csv` says, a folder `val` or `test`, or as many as the checkpoint's run held out.
+Samples and fills are measured against the folder in DATA that `config.json` names as the denoiser's, or all of DATA.
 
-Samples are compared with training pictures in a network's features, too. FID, KID and Inception Score, and precision
-and recall beside published ones, take the weights of FID's Inception-v3, from a file of yours:
-
-    python -m ddpm_core.evaluate --data photos --inception pt_inception-2015-12-05-6726825d.pth
-
-Without it, the features are those of a small classifier trained on DATA on the spot, and measures are called after it;
-see `evaluation/features.py`.
-
-Some numbers are printed with aims (`evaluation/measures.py`): those of the shipped faces-128, and of digits for class
-accuracy. The JSON has the numbers alone.
+FID, KID and Inception Score take the weights of FID's Inception-v3, from a file of yours (`--inception FILE`). Without
+it, a small classifier is trained on DATA on the spot, and measures are called after it; see `evaluation/features.py`.
 """
 
 from __future__ import annotations

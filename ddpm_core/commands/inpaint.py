@@ -67,7 +67,7 @@ def main(
 
 
 def fingerprint(picture: Path) -> str:
-    """What tells results of this file from those of others, without saying its name to whoever gets one."""
+    """What tells results of this file from those of others, without saying its name."""
     with open(picture, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()[:16]
 

@@ -73,7 +73,7 @@ def main(
 
 
 def of_a_seed(given: dict[str, Any], mask: Path | None, region: str | None) -> Callable[[LatentDiffusion], Run]:
-    """The run of a seed, whose pictures are shown as they are. Raises `UserError` where a picture is missing."""
+    """The run of a seed, shown as it is. Raises `UserError` if a picture is missing."""
     strangers = [name for name in given if name not in {*GenerateRequest.model_fields, *ProcessSettings.model_fields}]
     strangers += [name for name, value in (("mask", mask), ("region", region)) if value is not None]
     if strangers:

@@ -99,7 +99,6 @@ def same_command(world: World) -> str:
 
 
 def introduce(request: TrainRequest, pictures: Pictures) -> None:
-    """Say what was found in the data."""
     if pictures.skipped:
         names = [name_in(request.data, source) for source, _ in pictures.skipped[:3]]
         names += ["..."] * (len(pictures.skipped) > 3)
@@ -110,7 +109,7 @@ def introduce(request: TrainRequest, pictures: Pictures) -> None:
 
 
 def show_stage(stage: StageName, request: TrainRequest, pictures: Pictures, world: World, stop: Stop) -> bool:
-    """Run one stage behind a progress bar to its end; False if `stop` was asked for before, and all is saved."""
+    """Run one stage behind a progress bar; False if `stop` was asked for before its end, and all is saved."""
     if world.any(stop.requested):
         return False
     settings = getattr(request, stage)

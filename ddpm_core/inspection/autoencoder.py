@@ -25,8 +25,7 @@ class RoundTrip:
     """A picture and what is left of it.
 
     Attributes:
-        reconstruction: decoded from the latent, in 8 bits.
-        difference: grey where the two agree, `AMPLIFIED` where they do not (see `difference_picture`).
+        difference: grey where the two agree, see `difference_picture`.
         psnr: decibels; infinite if not a bit differs.
         values, pixels: numbers in the latent, and in the picture.
     """
@@ -50,17 +49,17 @@ def round_trip(model: LatentDiffusion, subject: Subject) -> RoundTrip:
 
 
 def difference_picture(first: Image.Image, second: Image.Image, times: float = AMPLIFIED) -> Image.Image:
-    """`second` minus `first`, so many times larger, about the grey in the middle; what lies beyond is cut off."""
+    """`second` minus `first`, so many times larger, about the grey in the middle."""
     apart = to_tensor(second) - to_tensor(first)  # (1, 3, H, W) in [-2, 2]
     return to_pictures(times * apart / 2)[0]
 
 
 def psnr(first: Image.Image, second: Image.Image) -> float:
-    """Peak signal-to-noise ratio of two RGB pictures of 8 bits, 10 log10(255^2 / MSE), in decibels."""
+    """Peak signal-to-noise ratio in decibels of two RGB pictures of 8 bits."""
     return psnr_of(to_tensor(first), to_tensor(second))
 
 
 def psnr_of(first: Tensor, second: Tensor) -> float:
-    """The same of image tensors (1, 3, H, W) in [-1, 1], whose peak is 2."""
+    """The same of image tensors (1, 3, H, W) in [-1, 1]."""
     error = (first.double() - second.double()).square().mean()
     return (10 * torch.log10(4 / error)).item()

@@ -1,4 +1,4 @@
-"""What a model believes along a run: the clean picture it predicts at each step, coarse first and fine last."""
+"""What a model believes along a run: the clean picture it predicts at each step."""
 
 from __future__ import annotations
 
@@ -36,11 +36,9 @@ class Belief:
 
     Attributes:
         t: state in which it is predicted.
-        picture: the clean picture.
-        change: how it differs from the belief before, larger than it is (`difference_picture`); of the first, from
-            the grey in the middle.
+        change: how it differs from the belief before, or from grey, larger than it is (`difference_picture`).
         spectrum: power of its brightness by waves across the picture, from 1 on (`power_spectrum`).
-        agreement: by band, how much of it is as in the end (`agreement`), -1 to 1.
+        agreement: by band, how much of it is as in the end, -1 to 1.
     """
 
     t: int
@@ -53,7 +51,7 @@ class Belief:
 @remembered(4)
 @torch.inference_mode()
 def beliefs(model: LatentDiffusion, seed: int, steps: int, sampler: str) -> list[Belief]:
-    """Every step's predicted clean picture. The last is the picture that the run ends on."""
+    """Every step's predicted clean picture; the last is the one that the run ends on."""
     request = GenerateRequest(seed=seed, steps=steps, sampler=sampler)
     run = list(model.generate(request))
     states = model.diffuser.spaced_timesteps(steps)[:-1]
@@ -74,14 +72,13 @@ def brightness(picture: Image.Image) -> Tensor:
 
 
 def waves_across(side: int) -> Tensor:
-    """For every entry of a square's Fourier transform, how many waves of it cross the picture: (side, side)."""
+    """How many waves of each entry of a square's Fourier transform cross the picture: (side, side)."""
     along = torch.fft.fftfreq(side) * side  # (side,)
     return (along[:, None].square() + along[None].square()).sqrt()
 
 
 def power_spectrum(grey: Tensor) -> list[float]:
-    """Mean power of a square (S, S) by waves across it, 1 to S/2, averaged over directions (van der Schaaf & van
-    Hateren 1996, section 2): in photographs it falls about as the square of the number of waves."""
+    """Mean power of a square (S, S) by waves across it, 1 to S/2 (van der Schaaf & van Hateren 1996, section 2)."""
     side = grey.shape[-1]
     power = torch.fft.fft2(grey - grey.mean()).abs().square() / side**2  # (S, S)
     ring = waves_across(side).round().long()  # (S, S)
@@ -89,15 +86,13 @@ def power_spectrum(grey: Tensor) -> list[float]:
 
 
 def agreement(grey: Tensor, final: Tensor) -> dict[str, float]:
-    """By band of `BANDS`, the correlation of what two squares (S, S) have in it: 1 if alike, 0 if unrelated.
-
-    It is real Fourier coherence: the sum of Re(a conj(b)) over the band, divided by the root of both powers in it.
-    """
+    """By band of `BANDS`, the correlation of what two squares (S, S) have in it: 1 if alike, 0 if unrelated."""
     a, b = (torch.fft.fft2((one - one.mean()).double()) for one in (grey, final))  # (S, S) each
     waves = waves_across(grey.shape[-1])  # (S, S)
     shares = {}
     for name, (low, high) in BANDS.items():
         band = (waves >= low) & (waves < (high or waves.max() + 1))  # (S, S)
+        # Real Fourier coherence: the sum of Re(a conj(b)) over the band, over the root of both powers in it.
         shared = (a[band] * b[band].conj()).real.sum()
         both = (a[band].abs().square().sum() * b[band].abs().square().sum()).sqrt()
         shares[name] = (shared / both.clamp_min(EMPTY)).item()

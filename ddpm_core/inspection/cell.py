@@ -1,4 +1,4 @@
-"""What one cell of a latent paints: the pixels that change with it, and how far a local decoder promises they lie."""
+"""What one cell of a latent paints, and how far a local decoder promises that it reaches."""
 
 from __future__ import annotations
 
@@ -40,9 +40,9 @@ class Painted:
 
     Attributes:
         before, after: the decoded latent, as it is and with the cell moved.
-        change: their difference in grey, 0 black, multiplied as asked; a frame marks how far it is promised to reach.
-        radius: pixels from the cell's own square to the farthest that changes, be it by one bit.
-        promised: what the decoder's layers allow (`promised_radius`); None if they promise nothing.
+        change: their difference in grey, 0 black; a frame marks how far it is promised to reach.
+        radius: pixels from the cell's own square to the farthest that changes.
+        promised: what the decoder's layers allow, if they promise anything.
         within_3x3: share of the squared change in the cell's own square and its eight neighbours'.
     """
 
@@ -55,15 +55,13 @@ class Painted:
 
 
 def promised_radius(codec: Codec) -> int | None:
-    """Pixels beyond a cell's own square that its decoder can reach at most, whatever its weights; None for no promise.
-
-    Every convolution of kernel k adds (k - 1) / 2 cells of the grid that it works on, each `stride` pixels wide at
-    first and half as wide after every doubling. Norms are over the channels of one pixel and add nothing.
-    """
+    """Pixels beyond a cell's own square that its decoder can reach, whatever its weights; None for no promise."""
     if codec.of_pixels:
         return 0
     if not isinstance(codec, VAE):
         return None
+    # Every convolution of kernel k adds (k - 1) / 2 cells of its grid, each `stride` pixels wide at first and half as
+    # wide after every doubling. Norms are over the channels of one pixel and add nothing.
     width, radius = codec.stride, 0
     for layer in codec.decoder.modules():  # in the order in which they work
         if isinstance(layer, nn.Conv2d):
@@ -75,10 +73,10 @@ def promised_radius(codec: Codec) -> int | None:
 
 @torch.inference_mode()
 def change_of_cell(codec: Codec, latent: Tensor, row: int, column: int, move: float) -> tuple[Tensor, Tensor]:
-    """A latent (1, C, h, w) decoded before and after each channel of one cell is moved by `move`, up or down.
+    """A latent (1, C, h, w) decoded, (1, 3, H, W), before and after each channel of one cell is moved by `move`, up or
+    down.
 
-    Returns:
-        (1, 3, H, W) each. Which channels go up is random, but always the same.
+    Which channels go up is random, but always the same.
     """
     signs = torch.randn(latent.shape[1], generator=torch.Generator().manual_seed(0)).sign().to(latent)  # (C,)
     moved = latent.clone()
@@ -107,10 +105,7 @@ def painted_by_cell(model: LatentDiffusion, subject: Subject, request: CellReque
 
 
 def framed(picture: Image.Image, row: int, column: int, stride: int, radius: int | None) -> Image.Image:
-    """The picture twice as large, with frames around a cell and all pixels within `radius` of it, as far as there are.
-
-    Lines are of half a pixel of the picture.
-    """
+    """The picture twice as large, with frames around a cell and all pixels within `radius` of it."""
     large = picture.resize((2 * picture.width, 2 * picture.height), Image.Resampling.NEAREST)
     draw = ImageDraw.Draw(large)
     for beyond in {0, radius or 0}:

@@ -1,4 +1,4 @@
-"""An inpainting step by step: what is kept, what the model is shown and what it answers, by three rules of clamping."""
+"""An inpainting step by step: what the model is shown and what it answers, by three rules of clamping."""
 
 from __future__ import annotations
 
@@ -61,10 +61,9 @@ class Run:
     Attributes:
         moments: one for every call of the model.
         latent: (1, C, h, w), the end.
-        decoded: the end as a picture, as the decoder has it.
-        filled: the same with kept pixels pasted back.
-        changed_by_decoding, changed: how many of the kept pixels are not what they were, in the one and in the other.
-        edge: mean difference of neighbouring pixels across the edge of what is made anew, of 255 (`edge`).
+        decoded, filled: the end as the decoder has it, and with kept pixels pasted back.
+        changed_by_decoding, changed: how many of the kept pixels differ, in the one and in the other.
+        edge: see `edge`.
     """
 
     moments: list[Moment]
@@ -84,7 +83,7 @@ class Runs:
         by_rule: by the names in `RULES`.
         cells: bool (1, 1, h, w), True where cells are made anew.
         kept: pixels that are kept.
-        picture: the subject with the cells that are made anew tinted.
+        picture: the subject with those cells tinted.
         edge: as `Run.edge`, in the untouched picture.
     """
 
@@ -112,7 +111,7 @@ def runs(model: LatentDiffusion, subject: Subject, request: ClampRequest) -> Run
 def runs_under_way(
     model: LatentDiffusion, subject: Subject, request: ClampRequest
 ) -> Generator[Mapping[str, list[Moment]], None, Runs]:
-    """As `runs`; on the way, what each rule's run has come to, after every call of the model by each of them."""
+    """As `runs`; on the way, what each rule's run has come to, after every call of the model."""
     return _runs(model, subject, request.region, request.fill, request.steps)
 
 
@@ -146,7 +145,7 @@ def _runs(
 
 
 def recorded(model: LatentDiffusion, request: InpaintRequest, frame: Frame) -> Iterator[tuple[Moment, Tensor]]:
-    """An inpainting, call by call: what the model saw and said, and the latent (1, C, h, w) after that step."""
+    """An inpainting call by call, and the latent (1, C, h, w) after that step."""
     moments: list[Moment] = []
 
     def record(predict: Predictor) -> Predictor:
@@ -162,27 +161,26 @@ def recorded(model: LatentDiffusion, request: InpaintRequest, frame: Frame) -> I
 
 
 def moment_at(run: Run, at: int) -> Moment:
-    """The moment that lies `at` percent into a run, from its first call of the model (0) to its last (100)."""
+    """The moment `at` percent into a run."""
     return run.moments[round(at / 100 * (len(run.moments) - 1))]
 
 
 def moved_kept(answer: Tensor, anchor: Tensor, cells: Tensor) -> float:
     """How far an answer (1, C, h, w) would move the kept cells from `anchor`: root mean square, in deviations.
 
-    Args:
-        cells: bool (1, 1, h, w), True where cells are made anew; all others are kept.
+    `cells`, bool (1, 1, h, w), are those made anew.
     """
     kept = (~cells).to(answer.device).expand_as(answer)  # (1, C, h, w)
     return (answer - anchor)[kept].square().mean().sqrt().item()
 
 
 def put_back(answer: Tensor, anchor: Tensor, cells: Tensor) -> Tensor:
-    """An answer (1, C, h, w) with the kept cells those of `anchor`; arguments are those of `moved_kept`."""
+    """An answer (1, C, h, w) with the kept cells those of `anchor`, as in `moved_kept`."""
     return torch.where(cells.to(answer.device), answer, anchor)  # (1, C, h, w)
 
 
 def changed_pixels(before: Image.Image, after: Image.Image, where: np.ndarray) -> int:
-    """How many pixels of those in `where`, bool (H, W), differ in any bit."""
+    """How many of the pixels in `where`, bool (H, W), differ."""
     first, second = (np.asarray(one.convert("RGB")) for one in (before, after))
     return int((first != second).any(2)[where].sum())
 
@@ -193,7 +191,7 @@ def edge(picture: Image.Image, painted: np.ndarray) -> float:
 
 
 def tinted(picture: Image.Image, cells: Tensor, stride: int) -> Image.Image:
-    """The picture with some cells, bool (1, 1, h, w), tinted: those that are made anew."""
+    """The picture with some cells, bool (1, 1, h, w), tinted."""
     mask = cells[0, 0].cpu().numpy().repeat(stride, 0).repeat(stride, 1)  # (H, W)
     pixels = np.asarray(picture.convert("RGB")).copy()
     pixels[mask] = (pixels[mask] * 0.35 + np.array(TINT) * 0.65).astype(np.uint8)

@@ -40,10 +40,8 @@ class Place:
     """What belongs to one place of the grid.
 
     Attributes:
-        row, column: where it is.
-        request: what makes its picture; None where its settings do not go together.
-        checkpoint, schedule: by which model, and under which schedule; None for that it was trained on.
-        note: why there is no picture.
+        request: what makes its picture; None where its settings do not go together, as `note` says.
+        schedule: to work under; None for that the model was trained on.
     """
 
     row: int
@@ -59,11 +57,9 @@ class Made:
     """A place that is done.
 
     Attributes:
-        place: which.
-        picture: what was made; None where nothing could be.
-        calls: of the model; each sampler's own number of them a step, see `GenerateRequest.calls`.
+        picture: None where nothing could be made, as `note` says.
+        calls: of the model.
         seconds: that they took, without making pixels of the latent.
-        note: why there is no picture.
     """
 
     place: Place
@@ -75,7 +71,7 @@ class Made:
 
 @dataclass(frozen=True)
 class Upload:
-    """A picture (any size) and what is painted on it, bool (H, W), for comparisons of inpaintings."""
+    """A picture and what is painted on it, bool (H, W), for inpaintings."""
 
     picture: Image.Image
     painted: np.ndarray
@@ -83,7 +79,7 @@ class Upload:
 
 @dataclass
 class CountedCalls:
-    """A wrapper that counts how often what it is around is asked."""
+    """A wrapper that counts calls of the model."""
 
     number: int = field(default=0)
 
@@ -118,8 +114,7 @@ def places(comparison: CompareRequest, base: GenerateRequest, checkpoint: str) -
         checkpoint: the model's, unless checkpoints are compared.
 
     Raises:
-        UserError: a value is none of its setting's, a setting does not belong to this kind of request, or it would be
-            more than `MOST_CALLS` calls.
+        UserError: a value or a setting cannot be used, or it would be more than `MOST_CALLS` calls.
     """
     settings = [setting for setting in (comparison.across, comparison.down) if setting != "none"]
     for setting in settings:
@@ -165,15 +160,12 @@ def _place(
 
 
 def compare(grid: Iterable[Place], load: Load, upload: Upload | None = None) -> Iterator[Made]:
-    """Make the pictures of a grid, one after the other.
-
-    A place that a checkpoint cannot make, for it has no such class or is not there, has a note instead.
-    """
+    """Make the pictures of a grid, one after the other; what a checkpoint cannot make has a note instead."""
     return (one for one in compare_by_step(grid, load, upload) if one is not None)
 
 
 def compare_by_step(grid: Iterable[Place], load: Load, upload: Upload | None = None) -> Iterator[Made | None]:
-    """As `compare`, with None after every step of a picture on its way, so that it can be left, or wait, in between."""
+    """As `compare`, with None after every step of a picture, so that it can be left, or wait, in between."""
     models: dict[str, LatentDiffusion] = {}
     for place in grid:
         if place.request is None:
@@ -211,7 +203,6 @@ def _made(
 
 
 def _shortest(request: GenerateRequest) -> GenerateRequest:
-    """The same in a single step."""
     single: dict[str, Any] = {name: 1 for name in ("steps", "resamples", "jump") if hasattr(request, name)}
     return request.model_copy(update=single)
 
@@ -279,7 +270,7 @@ def numbers(one: Made) -> str:
 
 
 def _enlarged(picture: Image.Image) -> Image.Image:
-    """A small picture at a whole multiple of its size, so that its pixels stay sharp."""
+    """A small picture at a whole multiple of its size."""
     times = max(1, TILE // max(picture.size))
     return picture.resize((times * picture.width, times * picture.height), Image.Resampling.NEAREST)
 
@@ -296,7 +287,7 @@ def _wrapped(text: str, width: int, font: Any) -> str:
 
 
 def facts(one: Made, comparison: CompareRequest) -> dict[str, Any]:
-    """A place as plain values, for other programs: its settings, calls and seconds, or the note."""
+    """A place as plain values: its settings, calls and seconds, or the note."""
     across, down = comparison.values("across")[one.place.column], comparison.values("down")[one.place.row]
     settings = {comparison.across: across} | ({comparison.down: down} if comparison.down != "none" else {})
     outcome = {"note": one.note} if one.note else {"calls": one.calls, "seconds": round(one.seconds, 4)}
@@ -306,9 +297,7 @@ def facts(one: Made, comparison: CompareRequest) -> dict[str, Any]:
 def comparison(
     name: str, picture: Image.Image, request: ComparisonRequest, load: Load
 ) -> Generator[list[Made], None, list[Made]]:
-    """All places of a comparison by the checkpoint `name`; fillings are of a part of the `picture`.
-
-    Yields those that are made after every step of the next one, and returns all.
+    """All places of a comparison by the checkpoint `name`; yields those made after every step of the next one.
 
     Raises:
         UserError: as `places`.

@@ -57,7 +57,7 @@ class CompareRequest(Request):
         return self
 
     def values(self, name: str) -> tuple[str, ...]:
-        """The values of "across" or "down" as they were typed, or its usual ones; one "" where there is none."""
+        """The values of "across" or "down" as typed, or its usual ones; one "" where there is none."""
         setting = getattr(self, name)
         if setting == "none":
             return ("",)

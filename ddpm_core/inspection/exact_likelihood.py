@@ -1,7 +1,6 @@
 """The density that a model gives a picture's latent: by the probability-flow ODE, beside the variational bound.
 
-Of a model of latents it is a density of normalised latents, and says nothing of pixels: it may be above 1, so bits may
-be below 0, and compares denoisers of one codec alone.
+It may be above 1, so bits may be below 0, and compares denoisers of one codec alone.
 """
 
 from __future__ import annotations
@@ -42,8 +41,8 @@ class Terms:
 
     Attributes:
         prior: L_T, how far the last state is from noise.
-        steps: L_1 + ... + L_{T-1}, how far the model's steps are from those of the known picture.
-        reconstruction: L_0, minus the logarithm of the density of the clean latent after the last step.
+        steps: L_1 + ... + L_{T-1}, how far the model's steps are from the true ones.
+        reconstruction: L_0, of the clean latent after the last step.
     """
 
     prior: float
@@ -62,8 +61,6 @@ class Likelihood:
     Attributes:
         bits: minus the logarithm of its density, bits per latent dimension.
         error: standard error of `bits` over the probes; None with one.
-        bound: the variational bound on it.
-        dimensions: of the latent.
         calls: of the network, for `bits` alone.
     """
 
@@ -104,17 +101,15 @@ def flow_step_by_step(
     """Logarithm of the density of `clean` (1, C, h, w) by the probability-flow ODE, once per probe: (probes,), nats.
 
     With x = z / alpha and lambda = ln(alpha / sigma), the ODE is dx / dlambda = -(sigma / alpha) eps(z, t) (Song et al.
-    2021, "Score-Based Generative Modeling through SDEs", eq. 13; in these variables Karras et al. 2022, eq. 4), and
-    along it (Song et al., eq. 39, the instantaneous change of variables)
+    2021, "Score-Based Generative Modeling through SDEs", eq. 13; Karras et al. 2022, eq. 4), and along it (Song et al.,
+    eq. 39)
 
         ln p(x_0) = ln p_T(x_T) + int_{lambda_T}^{lambda_1} sigma tr(d eps / d z) dlambda.
 
-    The trace is the mean of v^T (d eps / d z) v over random signs v (Hutchinson 1990; Song et al., eq. 40). It
-    starts at state 1, the first with any noise, as theirs starts at 1e-5. Steps are even in lambda, by Heun's method;
-    the integral is by the trapezoidal rule.
+    The trace is the mean of v^T (d eps / d z) v over random signs v (eq. 40). Steps are even in lambda, from state 1,
+    by Heun's method; the integral is by the trapezoidal rule.
 
-    Yields how far it is, before the first step and after each; returns the density's logarithm, and how often `predict`
-    was called.
+    Yields how far it is; returns the density's logarithm, and how often `predict` was called.
     """
     states = diffuser.spaced_timesteps(steps + 1, "logsnr")[:-1][::-1]  # from 1 up to N-1
     signs = torch.randint(0, 2, (probes, *clean.shape), generator=generator).to(clean) * 2 - 1  # (probes, 1, C, h, w)
@@ -165,10 +160,7 @@ def flow_step_by_step(
 
 
 def bound_terms(model: LatentDiffusion, clean: Tensor, draws: int, generator: torch.Generator) -> Terms:
-    """The variational bound of a latent (1, C, h, w) in its three terms, as `likelihood.bits_per_dim` sums them.
-
-    Of the many steps `draws` are drawn and weighed, so that it is right on average.
-    """
+    """The variational bound of a latent (1, C, h, w) of which `draws` steps are drawn and weighed, right on average."""
     return finished(bound_by_batches(model, clean, draws, generator))
 
 
@@ -197,7 +189,7 @@ BATCH = 16  # states at once
 
 
 def likelihood(model: LatentDiffusion, subject: Subject, request: LikelihoodRequest) -> Likelihood:
-    """How likely a model finds a picture's latent. Takes seconds: see `calls`, each about three of the network's own.
+    """How likely a model finds a picture's latent. Takes seconds.
 
     Raises:
         UserError: the model always wants a class, or has fewer states than steps.
@@ -220,7 +212,7 @@ def _flow(
 def likelihood_under_way(
     model: LatentDiffusion, subject: Subject, request: LikelihoodRequest
 ) -> Generator[Followed | int, None, Likelihood]:
-    """As `likelihood`; on the way how far the flow has been followed, then how many terms of the bound are computed."""
+    """As `likelihood`; yields how far the flow is, then how many terms of the bound are computed."""
     nats, calls, drawn = yield from _flow(model, subject, request.steps, request.probes, request.noise)
     generator = torch.Generator()
     generator.set_state(drawn)

@@ -1,4 +1,4 @@
-"""How noise covers a picture: any state of it, as pixels and as a latent, and the schedules that say how much."""
+"""How noise covers a picture: any state of it, and the schedules that say how much."""
 
 from __future__ import annotations
 
@@ -56,25 +56,21 @@ class Noised:
 
 
 class Level(NamedTuple):
-    """How much noise a state has: `alpha_bar` and `log_snr` as in `Noised`."""
+    """How much noise a state has, as in `Noised`."""
 
     alpha_bar: float
     log_snr: float
 
 
 def diffuser_of(model: LatentDiffusion, schedule: str) -> Diffuser:
-    """The model's diffuser, or one of as many states and the same betas that follows another schedule."""
+    """The model's diffuser, or one with another schedule."""
     own = model.diffuser
     return own if schedule == OWN else Diffuser(own.num_timesteps, own.beta_start, own.beta_end, schedule)
 
 
 @torch.inference_mode()
 def noised(model: LatentDiffusion, subject: Subject, request: NoiseRequest) -> Noised:
-    """State t of a picture, z_t = sqrt(alpha_bar_t) x0 + sqrt(1 - alpha_bar_t) eps (`Diffuser.add_noise`).
-
-    Raises:
-        UserError: there is no such state.
-    """
+    """State t of a picture (`Diffuser.add_noise`). Raises `UserError` if there is none."""
     check_state(model, request.t)
     diffuser, t = diffuser_of(model, request.schedule), torch.full((1,), request.t)
     on_pixels, on_latent = (
@@ -90,13 +86,12 @@ def noised(model: LatentDiffusion, subject: Subject, request: NoiseRequest) -> N
 
 
 def level(diffuser: Diffuser, t: int) -> Level:
-    """The level of noise at state `t`."""
     return Level(diffuser.alpha_bar[t].item(), 2 * diffuser.half_log_snr(t))
 
 
 @remembered(1)
 def schedule_curves(model: LatentDiffusion) -> dict[str, dict[int, Level]]:
-    """The levels of all schedules of as many states as the model's, by name, its own first, at some of the states."""
+    """The levels of the model's and all other schedules, by name, at some of the states."""
     states = sorted({1, *range(0, model.diffuser.num_timesteps, EVERY), model.diffuser.num_timesteps - 1})
     return {
         name: {t: level(diffuser, t) for t in states}

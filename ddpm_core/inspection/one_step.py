@@ -38,12 +38,7 @@ class OneStepRequest(InsideRequest):
 
 @dataclass(frozen=True)
 class Estimate:
-    """A clean picture that was guessed.
-
-    Attributes:
-        picture: decoded.
-        psnr: against the picture that was noised, in decibels.
-    """
+    """A clean picture that was guessed, and its PSNR in decibels against the one that was noised."""
 
     picture: Image.Image
     psnr: float
@@ -55,7 +50,7 @@ class ThreeWays:
 
     Attributes:
         noisy: the state itself, decoded.
-        blurred: the best Gaussian blur; `width` is its standard deviation in pixels of the picture.
+        blurred: the best Gaussian blur; `width` is its standard deviation in pixels.
         predicted: the clean picture that the model predicts at once.
         iterated: where the sampler ends that starts from the state, in `calls` calls of the model.
     """
@@ -102,7 +97,7 @@ def timesteps_from(model: LatentDiffusion, t: int, steps: int) -> list[int]:
 def best_blur(noisy: Tensor, clean: Tensor, widths: Sequence[float] = WIDTHS) -> tuple[Tensor, float]:
     """Of all Gaussian blurs of `noisy` (1, C, h, w) that nearest to `clean`, and its width in cells.
 
-    The best width is looked up in the answer, which no real denoiser may do: so it is the most a blur can.
+    It is looked up in the answer, so it is the most a blur can.
     """
     blurs = [gaussian_blur(noisy, width) for width in widths]
     errors = torch.stack([(one - clean).square().mean() for one in blurs])  # (len(widths),)
@@ -133,7 +128,7 @@ class Rung:
 @remembered(8)
 @torch.inference_mode()
 def ladder(model: LatentDiffusion, seed: int, sampler: str) -> list[Rung]:
-    """The picture of a seed in 1, 2, 5, 10, 20 and `MANY` steps: from where on is it the same?"""
+    """The picture of a seed in few to `MANY` steps: from where on is it the same?"""
     most = min(MANY, model.diffuser.num_timesteps - 1)
     counts = [steps for steps in LADDER if steps < most] + [most]
     requests = [GenerateRequest(seed=seed, steps=steps, sampler=sampler) for steps in counts]

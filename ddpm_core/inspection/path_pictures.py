@@ -1,4 +1,4 @@
-"""Paths and strengths over a picture as pictures of their own: what is taken away from the view of the paths."""
+"""Paths and strengths over a picture, as pictures of their own."""
 
 from __future__ import annotations
 

@@ -47,7 +47,7 @@ class Reach:
     channels: int
 
     def cells(self, layer: str) -> int:
-        """How many other cells reach it at all, be it by the last bit that fp32 has beside the strongest."""
+        """How many other cells reach it at all, as far as fp32 tells."""
         strength = self.by_layer[layer]
         return int((strength > strength.max() * torch.finfo(torch.float32).eps).sum())
 
@@ -60,7 +60,7 @@ class Reach:
 
 
 def path_cells(height: int, width: int) -> list[list[int]]:
-    """The eight paths over a grid, each its cells' numbers `y * width + x` in the order in which they are visited."""
+    """The eight paths over a grid, each its cells' numbers `y * width + x` in order."""
     return scan_paths(height, width).permutation.tolist()
 
 
@@ -76,8 +76,8 @@ def check_cell(latent: Tensor, row: int, column: int) -> None:
 def reach(model: LatentDiffusion, subject: Subject, request: PathsRequest) -> Reach:
     """How strongly every cell reaches one through a single layer of each kind, fed what the network feeds its mixer.
 
-    The serpentine mixer and the convolution, that of the block before it, are the trained ones. Attention has random
-    weights, for none was trained here: that it reaches all cells holds for any weights, how strongly does not.
+    Attention has random weights, for none was trained here: that it reaches all cells holds for any, how strongly does
+    not.
 
     Raises:
         UserError: the model has no serpentine mixer, or no such cell or state.
@@ -117,7 +117,7 @@ def _layers(model: LatentDiffusion, subject: Subject, t: int) -> tuple[dict[str,
 
 
 def untrained_attention(channels: int) -> AttentionMixer:
-    """Attention over that many channels with random weights, its last layer's too, so that it is not the identity."""
+    """Attention with random weights, its last layer's too, so that it is not the identity."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         mixer = AttentionMixer(channels)
@@ -130,9 +130,8 @@ def influence(
 ) -> Tensor:
     """How strongly each cell of `x` (1, C, h, w) moves what a layer gives for one cell, (h, w).
 
-    It is the Frobenius norm of the cell's Jacobian, ||d y[:, row, column] / d x[:, i, j]||. With random signs v, the
-    mean of ||v^T J||^2 is its square (Hutchinson 1990), so a few `probes` tell it; None takes all channels one by one,
-    which is exact.
+    It is the Frobenius norm of d y[:, row, column] / d x[:, i, j], the mean of ||v^T J||^2 over random signs v
+    (Hutchinson 1990), a few `probes`; None takes all channels one by one, which is exact.
     """
     with torch.inference_mode(False), torch.enable_grad():
         one = x.detach().clone()
@@ -149,11 +148,7 @@ def influence(
 
 
 def multiplications(channels: int, sides: Sequence[int] = SIDES) -> dict[str, list[tuple[int, int]]]:
-    """Multiplications in one layer of each kind over a grid of side x side cells: (cells, multiplications).
-
-    With n cells and C channels: serpentine 4 n C^2 + 4 n C, its projections and its scan; attention 4 n C^2 + 2 n^2 C,
-    its projections and every pair of cells; a 3x3 convolution 9 n C^2.
-    """
+    """Multiplications in one layer of each kind over grids of side x side cells: (cells, multiplications)."""
     grids = [side**2 for side in sides]
     return {
         "serpentine": [(n, 4 * n * channels**2 + 4 * n * channels) for n in grids],

@@ -54,7 +54,6 @@ def rings() -> PointSet:
 
 @cache
 def letters() -> PointSet:
-    """The letters of a word, the first half of them in one colour."""
     font = ImageFont.load_default(48)
     _, top, right, bottom = (round(extent) for extent in font.getbbox(WORD))
     sheet = Image.new("L", (right + 1, bottom + 1))
@@ -77,10 +76,10 @@ SHAPES: dict[str, Callable[[], PointSet]] = {"spiral": spiral, "moons": moons, "
 
 @cache
 def drawn_points(text: str) -> PointSet:
-    """Points drawn by hand, from a JSON list of [x, y]: as they lie; those on the right are of the second colour.
+    """Points drawn by hand, from a JSON list of [x, y]; those on the right are of the second colour.
 
     Raises:
-        UserError: it is no such list, too long or too short, or a point lies outside of the plane shown.
+        UserError: it is no such list, too long or too short, or a point lies outside.
     """
     try:
         given = json.loads(text or "[]")

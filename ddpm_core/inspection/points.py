@@ -1,6 +1,6 @@
 """Diffusion of points in the plane by an exact predictor: nothing is trained, so all that is seen is the sampler's.
 
-A point is a latent (2, 1, 1), so `Diffuser`, samplers, guidance and constraints are the ones that make pictures.
+A point is a latent (2, 1, 1), so everything else is what makes pictures.
 """
 
 from __future__ import annotations
@@ -62,19 +62,19 @@ class PointsRequest(Request):
         return drawn
 
     def points(self) -> tuple[Tensor, Tensor]:
-        """The shape's points, (N, 2), and the number of each one's colour, (N,). Raises `UserError` without any."""
+        """The shape's points, (N, 2), and their colours' numbers, (N,). Raises `UserError` without any."""
         return drawn_points(self.drawn) if self.shape == "drawn" else SHAPES[self.shape]()
 
 
 def exact_predictor(points: Tensor, labels: Tensor, diffuser: Diffuser) -> LabelPredictor:
     """What a network trained for ever on these points alone would predict: the posterior mean, in closed form.
 
-    x0 = sum_i w_i x_i with w_i the softmax of -|z - alpha x_i|^2 / (2 sigma^2), from Bayes' rule for Gaussian noise
-    (Karras et al. 2022, "Elucidating the Design Space", eq. 57, there for variance that explodes).
+    x0 = sum_i w_i x_i with w_i the softmax of -|z - alpha x_i|^2 / (2 sigma^2) (Karras et al. 2022, "Elucidating the
+    Design Space", eq. 57).
 
     Args:
         points: (N, 2).
-        labels: (N,), each one's colour; a prediction for a colour is the mean of those of it, for `ANY` of all.
+        labels: (N,), each one's colour; a prediction for `ANY` is the mean of all.
     """
     half_squares = points.square().sum(1) / 2  # (N,)
 
@@ -92,7 +92,7 @@ def exact_predictor(points: Tensor, labels: Tensor, diffuser: Diffuser) -> Label
 
 
 def point_predictor(request: PointsRequest, diffuser: Diffuser) -> Predictor:
-    """The exact predictor for what is asked for, guided to a colour by `classifier_free_guidance`."""
+    """The exact predictor for what is asked for, guided to a colour."""
     predict = exact_predictor(*request.points(), diffuser)
     if request.colour == "any":
         return lambda noisy, t: predict(noisy, t, torch.full_like(t, ANY))
@@ -100,7 +100,7 @@ def point_predictor(request: PointsRequest, diffuser: Diffuser) -> Predictor:
 
 
 def held_coordinate(request: PointsRequest, diffuser: Diffuser, noise: Noise) -> Constraint:
-    """What keeps one coordinate, as an inpainting keeps cells: the same functions (`constraints.CLAMPS`)."""
+    """What keeps one coordinate, as an inpainting keeps cells."""
     if (axis := HOLD[request.hold]) is None:
         return unconstrained
     mask = torch.ones(1, 2, 1, 1, dtype=torch.bool)  # True where things are made anew
@@ -116,10 +116,9 @@ class Flight:
         points, labels: those of the shape, (N, 2) and (N,) as lists.
         states: timesteps passed through, from the last to 0.
         ways: where every point was in each of them, `[state][point]` -> (x, y).
-        beliefs: where the predictor expected it to end, in each step, `[step][point]` -> (x, y).
-        arrows: minus the noise predicted on a grid in each step's state, `[step][arrow]` -> (x, y, dx, dy): the score
-            times sigma.
-        distance: mean distance of an end to the nearest of the points that are asked for.
+        beliefs: where the predictor expected it to end, `[step][point]` -> (x, y).
+        arrows: minus the noise predicted on a grid, `[step][arrow]` -> (x, y, dx, dy): the score times sigma.
+        distance: mean distance of an end to the nearest of the points asked for.
     """
 
     points: list[list[float]]
@@ -180,8 +179,7 @@ class Rung:
     """How far the ends of ways in so many steps are, on average, from ...
 
     Attributes:
-        ends: where they are, (x, y) each.
-        finest: those of `FINEST` steps of DPM-Solver++ from the same noise; None where fresh noise is drawn on the way.
+        finest: those of `FINEST` steps of DPM-Solver++ from the same noise; None where fresh noise is drawn.
         nearest: the nearest point of the shape.
     """
 
@@ -192,7 +190,7 @@ class Rung:
 
 
 def step_ladder(model: LatentDiffusion, request: PointsRequest) -> list[Rung]:
-    """What the number of steps does to where the points land; `request.steps` does not matter."""
+    """What the number of steps does to where the points land."""
     return _ladder(model, request.model_copy(update={"steps": LADDER[0]}))
 
 

@@ -1,4 +1,4 @@
-"""Points on their way as pictures, one for every state: what is taken away from the view of them."""
+"""Points on their way as pictures, one for every state."""
 
 from __future__ import annotations
 

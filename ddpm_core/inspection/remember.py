@@ -17,7 +17,7 @@ OnTheWay = TypeVar("OnTheWay")
 
 
 class _Kept(Generic[Answer]):
-    """So many answers of each model, the one longest not asked for the first to go; no model is kept alive by them."""
+    """So many answers of each model, the one longest not asked for the first to go."""
 
     def __init__(self, entries: int):
         self.entries, self.lock = entries, Lock()
@@ -48,7 +48,7 @@ def remembered(
 ]:
     """As `functools.lru_cache`, but for each model its own `entries`, and no model is kept alive by what is kept of it.
 
-    The function's first argument is the model; all others have to be hashable.
+    All arguments but the first, the model, have to be hashable.
     """
 
     def decorate(function: Callable[Concatenate[LatentDiffusion, Given], Answer]) -> Callable[..., Answer]:
@@ -72,7 +72,7 @@ def remembered_steps(
     [Callable[Concatenate[LatentDiffusion, Given], Generator[OnTheWay, None, Answer]]],
     Callable[Concatenate[LatentDiffusion, Given], Generator[OnTheWay, None, Answer]],
 ]:
-    """As `remembered`, for a generator: what it returns is kept. Where that is known, nothing is yielded on the way."""
+    """As `remembered`, for a generator: what it returns is kept, and then nothing is yielded on the way."""
 
     def decorate(
         function: Callable[Concatenate[LatentDiffusion, Given], Generator[OnTheWay, None, Answer]],

@@ -1,8 +1,7 @@
 """A model that walks another noise schedule than it was trained on, without being trained anew.
 
-What a network knows is how to denoise at a noise level; the timestep is its name for one. So a sampler may pass
-through the levels of any schedule, if the network is told the timestep at which it was trained on that level. (So k-
-diffusion and diffusers place steps by noise level; Karras et al. 2022, table 1, put all models on one footing so.)
+A network knows how to denoise at a noise level; the timestep is its name for one. So it is told the timestep at which
+it was trained on that level (Karras et al. 2022, table 1).
 """
 
 from __future__ import annotations
@@ -18,12 +17,10 @@ from ddpm_core.pipeline import LatentDiffusion
 
 
 def same_noise(asked: Diffuser, trained: Diffuser) -> Tensor:
-    """For each state of one schedule the state of another whose log-SNR is nearest, int64 (N,); the clean one stays 0.
-
-    Noise beyond the trained schedule's last state is answered by that state.
-    """
+    """For each state of one schedule that of another with the nearest log-SNR, int64 (N,); the clean one stays 0."""
     levels = torch.logit(trained.alpha_bar[1:]).flip(0).contiguous()  # (N-1,), rising
     wanted = torch.logit(asked.alpha_bar[1:])  # (N-1,)
+    # Noise beyond the trained schedule's last state is answered by that state.
     above = torch.searchsorted(levels, wanted).clamp(1, len(levels) - 1)
     nearer_below = wanted - levels[above - 1] < levels[above] - wanted
     found = torch.where(nearer_below, above - 1, above)  # (N-1,)
@@ -60,10 +57,7 @@ class RescheduledClassifier(nn.Module):
 
 
 def under_schedule(model: LatentDiffusion, schedule: str) -> LatentDiffusion:
-    """The model with the schedule of that name in `SCHEDULES`, of as many states and the same ends.
-
-    Networks are shared. Under the schedule that it was trained on it is the model itself.
-    """
+    """The model with the schedule of that name, its networks shared; the model itself under its own."""
     trained = model.diffuser
     if schedule == trained.schedule:
         return model
@@ -77,7 +71,7 @@ def under_schedule(model: LatentDiffusion, schedule: str) -> LatentDiffusion:
 def with_networks(
     model: LatentDiffusion, change: Callable[[Denoiser], Denoiser], diffuser: Diffuser | None = None
 ) -> LatentDiffusion:
-    """The same model with what `change` makes of its networks, and another schedule if one is given."""
+    """The model with what `change` makes of its networks, and perhaps another schedule."""
     other = LatentDiffusion(
         model.codec, change(model.denoiser), diffuser or model.diffuser, model.size, model.name, model.about,
         None if model.guide is None else change(model.guide), model.guidance, model.guidance_interval, model.classes,

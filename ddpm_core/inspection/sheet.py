@@ -1,4 +1,4 @@
-"""Pictures side by side with words under them: what is taken away from a view, as one picture."""
+"""Pictures side by side with words under them, as one picture."""
 
 from __future__ import annotations
 
@@ -20,8 +20,7 @@ def labelled_sheet(
 ) -> Image.Image:
     """All pictures in cells of `side` pixels, a label of one or more lines under each, `columns` to a row.
 
-    Small pictures are enlarged by whole numbers, their pixels staying squares. One cell is one picture; where
-    `columns` is left out, all are in one row, at most four.
+    Small pictures are enlarged by whole numbers. Where `columns` is left out, there are at most four.
     """
     if len(pictures) != len(labels):
         raise ValueError(f"{len(pictures)} pictures want as many labels, not {len(labels)}")
@@ -44,7 +43,7 @@ def labelled_sheet(
 
 
 def fitted(picture: Image.Image, side: int) -> Image.Image:
-    """The picture in RGB with `side` pixels along the longer side at most; small ones enlarged by a whole number."""
+    """The picture in RGB, at most `side` pixels along the longer side; small ones enlarged by a whole number."""
     longer = max(picture.size)
     if longer > side:
         scale = side / longer

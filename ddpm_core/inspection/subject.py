@@ -74,7 +74,7 @@ def check_state(model: LatentDiffusion, t: int) -> None:
 
 
 def decoded(model: LatentDiffusion, latent: Tensor) -> list[Image.Image]:
-    """RGB pictures of normalised latents (B, C, h, w), one after the other, which takes less memory than at once."""
+    """RGB pictures of normalised latents (B, C, h, w), one by one, which takes less memory."""
     return [model.pictures(one[None])[0] for one in latent]
 
 
