@@ -154,6 +154,7 @@ def takes(
 
 
 def part(given: Mapping[str, Any], model: type[Model]) -> Model:
+    """One of the models of `takes` from what was given. Raises pydantic's `ValidationError`."""
     return model.model_validate(fields_of(model, given))
 
 
