@@ -4,10 +4,9 @@ Example:
     python -m benchmarks --json results.json
     python -m benchmarks --only memory
 
-Speeds are ratios between contestants that take turns in one process; seconds stand beside them as a remark.
-Benchmarks that train or need pictures of one's own are commands by themselves: `benchmarks.ablation`,
-`benchmarks.as_asked`, `benchmarks.constraints`, `benchmarks.locality`, `benchmarks.samplers`; `benchmarks.steps` tells
-more with some. `benchmarks.streaming` takes long, and 13 GB of disk.
+Speeds are ratios between contestants that take turns in one process. Benchmarks that train, take long or need pictures
+are commands by themselves: `benchmarks.ablation`, `as_asked`, `constraints`, `locality`, `samplers`, `streaming`;
+`benchmarks.steps` tells more with pictures.
 """
 
 from __future__ import annotations

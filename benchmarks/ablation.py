@@ -1,19 +1,13 @@
-"""`python -m benchmarks.ablation`: mixers, or widths, at equal parameters and equal training time.
+"""`python -m benchmarks.ablation`: mixers, widths, schedules or backbones at equal parameters and training time.
 
 Example:
-    python -m benchmarks.ablation --data faces/synthetic --minutes 4 --out mixers
     python -m benchmarks.ablation --contest widths --data faces/synthetic --minutes 8 --out widths
 
-Denoisers are trained on the latents of one checkpoint's autoencoder, taking turns of a few seconds, so that whatever
-else the machine does falls on all of them alike. The coarsest level of each is as wide as gives it the parameters of
-the first. Contests are:
-
-- mixers: serpentine, attention or nothing. A fourth is trained as the first but never sees clean cells beside noisy
-  ones (`clamp_share` 0): `benchmarks.constraints` compares how both inpaint.
-- widths: how many channels the two finer levels have, from those of faces-128 down. Fine levels have most cells, so
-  most of the time goes there, and coarse ones hold most parameters.
-
-All are written to OUT as checkpoints.
+Denoisers are trained on the latents of one checkpoint's autoencoder, in turns of a few seconds, so that whatever else
+the machine does falls on all alike, and written to OUT as checkpoints. The coarsest level of each is as wide as gives
+it the parameters of the first. A fourth mixer is the first, never shown clean cells beside noisy ones (`clamp_share`
+0): `benchmarks.constraints` compares how both inpaint. Widths are those of the two finer levels, which take most of the
+time.
 """
 
 from __future__ import annotations
@@ -54,7 +48,7 @@ WIDER_BY = 16  # channels; from there on, the coarsest level is widened until th
 
 
 class Contest(NamedTuple):
-    """What all contestants share, and what each has of its own: settings of the network, schedule, `clamp_share`."""
+    """What all contestants share, and what each has of its own."""
 
     shape: dict[str, Any]
     batch_size: int
@@ -107,7 +101,7 @@ TRIAL = 6  # steps to find out how long one takes
 
 @dataclass
 class Contestant:
-    """A denoiser in training and the time it has used, in seconds."""
+    """A denoiser in training and the seconds it has used."""
 
     shape: dict[str, Any]
     diffuser: Diffuser
@@ -154,21 +148,21 @@ def main(
             shutil.copyfile(checkpoint / checkpoints.CODEC_WEIGHTS, folder / checkpoints.CODEC_WEIGHTS)
             checkpoints.write_weights(folder / checkpoints.DENOISER_WEIGHTS, unet)
             backbone, arguments = contestant.shape.get("backbone", "unet"), without(contestant.shape, "backbone")
-            parts = {
+            updates = {
                 "backbone": backbone,
                 "denoiser": arguments,
                 "guide": {},
                 "diffuser": contestant.diffuser.config(),
                 "classes": [],
             }
-            checkpoints.write_config(folder, config.model_copy(update=parts))
+            checkpoints.write_config(folder, config.model_copy(update=updates))
             generated = sample(LatentDiffusion(codec, unet, contestant.diffuser, config.size), samples)
             results += judged(name, contestant, latents, distances_to_training(training, generated, held_out))
     report(results, json_file)
 
 
 def trained(contest: Contest, codec: VAE, pictures: PictureSet, seconds: float) -> dict[str, Contestant]:
-    """All contestants, each trained for as many steps as fit into its `seconds`, in turns."""
+    """All contestants, each trained in turns for as many steps as fit into its `seconds`."""
     latents = torch.cat([encode(codec, pictures), encode(codec, pictures, flip=True)])
     goal, contestants = 0, {}
     for name, changes in contest.contestants.items():
@@ -219,7 +213,7 @@ def without(settings: dict[str, Any], *names: str) -> dict[str, Any]:
 
 
 def wide_enough(goal: int, shape: dict[str, Any]) -> dict[str, Any]:
-    """The shape of a network with its coarsest level as wide as brings the parameters nearest to `goal`."""
+    """The shape with its coarsest level as wide as brings the parameters nearest to `goal`."""
 
     def build(coarsest: int) -> Any:
         return network(shape | {"channels": (*shape["channels"][:-1], coarsest)})

@@ -1,13 +1,11 @@
 """`python -m benchmarks.as_asked`: do samples show what their captions ask for?
 
 Example:
-    python -m benchmarks.as_asked --data avatars.zip --readers readers.safetensors
     python -m benchmarks.as_asked --data avatars.zip --readers readers.safetensors --checkpoint checkpoints/avatars
 
-Readers of the attributes that the data's table has columns of (hair, its colour, background, …) are trained on its
-training pictures, some minutes on one CPU core, and kept in --readers if that is given. First they read the held-out
-drawings: what they get right there is the most that samples could. Then a sample is made for each of so many held-out
-captions, and read; *of what is shown* leaves out the words that the readers do not see in the drawing of that caption
+Readers of the attributes in the data's table (hair, its colour, …) are trained on its training pictures, some minutes
+on one CPU core. What they read right in the held-out drawings is the most that samples, one for each of so many
+held-out captions, could reach; *of what is shown* leaves out words that readers do not see in the caption's drawing
 either. Pictures whose --apart column says 1, combinations that training never showed, count by themselves.
 """
 
@@ -41,7 +39,7 @@ from ddpm_core.requests import GenerateRequest
 
 APART = "unseen_pair"
 SAMPLES = 100
-Cells = dict[str, dict[str, tuple[float, int]]]  # by column of the table, by attribute: the share, and of how many
+Cells = dict[str, dict[str, tuple[float, int]]]  # by column of the table, by attribute: the fraction, and of how many
 
 
 def main(
@@ -97,7 +95,7 @@ def main(
 def _readers(
     found: DataSet, columns: Sequence[str], file: Path | None, iterations: int, device: torch.device
 ) -> AttributeReader:
-    """Readers from their file if it is there, else trained here and kept in it."""
+    """Readers from their file, or trained here and kept in it."""
     if file is not None and file.exists():
         return AttributeReader.load(file, device)
     settings = READER_SETTINGS.model_copy(update={"iterations": iterations})
@@ -108,7 +106,7 @@ def _readers(
 
 
 def drawings_read(reader: AttributeReader, found: DataSet, size: int) -> dict[int, Row]:
-    """What readers see in the held-out drawings of a sample's `size`, by number of the row."""
+    """What readers see in the held-out drawings at a sample's `size`, by number of the row."""
     sources = found.sources["val"]
     pictures = load_pictures(sources, size, labels=range(len(sources)))  # the labels are numbers of rows
     assert pictures.labels is not None
@@ -118,17 +116,17 @@ def drawings_read(reader: AttributeReader, found: DataSet, size: int) -> dict[in
 def samples_read(
     reader: AttributeReader,
     found: DataSet,
-    seen: Mapping[int, Row],
+    readings: Mapping[int, Row],
     apart: str,
     model: LatentDiffusion,
     request: GenerateRequest,
     count: int,
     seed: int = 0,
 ) -> dict[int, Row]:
-    """What they see in samples for held-out captions, evenly spread over those there are, by number of the row."""
+    """What they see in samples for held-out captions, evenly spread, by number of the row."""
     assert found.captions is not None
     captions, rows = found.captions["val"], found.rows["val"]
-    asked = [number for number in seen if captions[number]]
+    asked = [number for number in readings if captions[number]]
     groups = ([number for number in asked if (rows[number].get(apart) == "1") == wanted] for wanted in (False, True))
     chosen = [number for group in groups for number in group[:: -(-len(group) // count) or 1]]
     if not chosen:
@@ -138,8 +136,8 @@ def samples_read(
 
 
 def said(row: Row, caption: str) -> Row:
-    """A row without the words that its caption leaves out: nobody sees the colour of the hair of the bald, and
-    what is not asked for cannot be missed. Whole where there is no caption; numbers are no words.
+    """A row without the words that its caption leaves out, for what is not asked for cannot be missed; whole where
+    there is no caption. Numbers are no words.
     """
     text = _letters(caption)
     return {name: word for name, word in row.items() if not text or word.isdecimal() or _letters(word) in text}
@@ -150,34 +148,34 @@ def _letters(text: str) -> str:
     return "".join(filter(str.isalnum, text.casefold()))
 
 
-def counted(what: str, reader: AttributeReader, seen: Mapping[int, Row], asked: Mapping[int, Row], apart: str) -> Cells:
-    """The shares of pictures in which readers see what their rows ask for, those set apart by themselves."""
+def counted(
+    what: str, reader: AttributeReader, readings: Mapping[int, Row], asked: Mapping[int, Row], apart: str
+) -> Cells:
+    """The fractions of pictures in which readers see what their rows ask for, those set apart by themselves."""
     cells = {}
     for title, wanted in ((what, False), (f"{what}, {apart}", True)):
-        chosen = [number for number in seen if (asked[number].get(apart) == "1") == wanted]
+        chosen = [number for number in readings if (asked[number].get(apart) == "1") == wanted]
         if chosen:
             rows = [asked[number] for number in chosen]
-            cells[title] = shares_read([seen[number] for number in chosen], rows, reader.attributes)
+            cells[title] = shares_read([readings[number] for number in chosen], rows, reader.attributes)
     return cells
 
 
 def shown(asked: Row, drawing: Row) -> Row:
-    """A row without the words that readers do not see in the drawing it describes: hair may be drawn in black
-    whatever its colour is called, and under a cap it cannot be seen at all.
-    """
+    """A row without the words that readers do not see in its drawing, such as the colour of hair under a cap."""
     return {name: word for name, word in asked.items() if drawing.get(name, word) == word}
 
 
 def table(cells: Cells) -> str:
-    """Shares as a table in Markdown, an attribute a row, with of how many each is."""
+    """Fractions as a table in Markdown, an attribute a row, with of how many each is."""
     names = list(dict.fromkeys(name for column in cells.values() for name in column))
     lines = [["attribute", *cells], ["---"] * (1 + len(cells))]
     lines += [[name, *(_cell(column.get(name)) for column in cells.values())] for name in names]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
-def _cell(share: tuple[float, int] | None) -> Any:
-    return "" if share is None else f"{100 * share[0]:.1f} % of {share[1]:,}"
+def _cell(fraction: tuple[float, int] | None) -> Any:
+    return "" if fraction is None else f"{100 * fraction[0]:.1f} % of {fraction[1]:,}"
 
 
 if __name__ == "__main__":

@@ -1,10 +1,8 @@
 """`python -m benchmarks.batching`: how much faster eight waiting visitors are served in one batch than one by one.
 
-First by the model alone: eight requests for one picture each beside one request for eight, the same seeds, hence the
-same pictures (`diffusion.noise.SeededNoise`); counted are seconds of one core, whatever else the machine does
-meanwhile. Then as served: eight visitors press *Generate* at once on a page of this process, with previews, files and
-all that goes over HTTP, once with batches (`ui.serving.together`) and once without. That is in seconds that pass until
-the last of them has a picture, so it takes a machine with nothing else to do, and in processor time beside it.
+By the model alone: eight requests for one picture beside one for eight of the same seeds, in seconds of one core. As
+served: eight visitors press *Generate* at once, over HTTP, with batches (`ui.serving.together`) and without, in seconds
+until the last has a picture, on a quiet machine, and in processor time.
 """
 
 from __future__ import annotations
@@ -43,7 +41,7 @@ def main(
 
 
 def measure(checkpoint: Path = CHECKPOINT, visitors: int = VISITORS, repeats: int = REPEATS) -> list[Result]:
-    """The ratio, and seconds of one core per picture of both as a remark."""
+    """The ratio, and seconds of one core per picture of both."""
     model, together = LatentDiffusion.load(checkpoint), GenerateRequest(count=visitors)
     threads = torch.get_num_threads()
     torch.set_num_threads(1)  # a second thread that waits for the first would be counted as if it computed

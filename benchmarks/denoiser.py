@@ -1,4 +1,4 @@
-"""One call of the denoiser beside the matrix products it consists of, on the same machine in the same type."""
+"""One call of the denoiser beside the matrix products it consists of, in the same type."""
 
 from __future__ import annotations
 
@@ -28,14 +28,11 @@ LARGE: Product = (2048, 2048, 2048)  # shows what the machine can do at best
 def measure(folder: Path = Path("checkpoints/faces-128"), repeats: int = 40) -> list[Result]:
     """Rows on the checkpoint's denoiser as the pipeline calls it, for a batch of 1 and of 8.
 
-    Every turn makes `CALLS` of a kind one after the other, as a picture does, at as many timesteps; figures are of one.
-
-    A convolution is the product of a (B*H*W, k*k*in) and a (k*k*in, out) matrix. All products of a call are
-    made once, one after the other, and their arithmetic per second is what the denoiser's is held against; so it pays
-    for norms, scans and everything else from what its convolutions save, and from what it need not do again: what a
-    timestep says to the blocks is known from the turn to warm up, as it is from the picture before. A remark holds the
-    call against the products it does make. For a scale, the rate of one large product, and the bytes of weights and
-    of the layers' outputs that a call has to move.
+    Every turn makes `CALLS` at as many timesteps, as a picture does; figures are of one. A convolution is the product
+    of a (B*H*W, k*k*in) and a (k*k*in, out) matrix. Arithmetic per second is held against that of all products of a
+    call: norms and scans have to be paid from what convolutions save and what is remembered of a timestep. A remark
+    holds it against the products it does make. For scale: the rate of one large product, and the bytes of weights and
+    outputs of a call.
     """
     config = checkpoints.read_config(folder)
     stride = checkpoints.load_vae(folder).stride

@@ -1,8 +1,8 @@
-"""A small classifier of digits, trained once and kept here for benchmarks and tests that have no pictures of digits.
+"""A small classifier of digits, kept for benchmarks and tests that have no pictures of digits.
 
     python -m benchmarks.digit_reader mnist.npz
 
-makes it anew, `digit_reader.safetensors`, in less than a minute, and prints how many held-out digits it reads right.
+makes `digit_reader.safetensors` anew in less than a minute, and prints its accuracy on held-out digits.
 """
 
 from __future__ import annotations
@@ -24,17 +24,17 @@ ITERATIONS, PICTURES = 400, 20_000  # enough to read digits by; `evaluate` takes
 
 
 def reader() -> Classifier:
-    """The classifier that is kept here, ready for use."""
+    """The kept classifier, ready for use."""
     return read_weights(WEIGHTS, Classifier(DIGITS))
 
 
 def learned(data: Path) -> float:
-    """Train a classifier on MNIST, put it in the place of the one kept here, and measure it on the held-out digits."""
+    """Train the kept classifier anew on MNIST; its accuracy on the held-out digits."""
     found = find(data)
 
-    def pictures(part: str) -> PictureSet:
-        apart = max(1, len(found.sources[part]) // PICTURES)
-        return load_pictures(found.sources[part][::apart], SIZE, labels=found.labels[part][::apart])
+    def pictures(split: str) -> PictureSet:
+        apart = max(1, len(found.sources[split]) // PICTURES)
+        return load_pictures(found.sources[split][::apart], SIZE, labels=found.labels[split][::apart])
 
     settings = SETTINGS.model_copy(update={"iterations": ITERATIONS})
     write_weights(WEIGHTS, trained_classifier(pictures("train"), DIGITS, torch.device("cpu"), settings))

@@ -3,11 +3,10 @@
 Example:
     python -m benchmarks.guidance --data mnist.npz --weaker checkpoints/weak-digits --json guidance.json
 
-All rows have the same seeds, sampler and steps, and as many pictures of each digit. The weaker model of autoguidance is
-a checkpoint with the same classes, narrower and trained for less; without --weaker its rows are left out. Pictures are
-read by the small classifier kept for benchmarks (`benchmarks.digit_reader`), which has no part in guiding; the first
-row is what as many held-out pictures measure. With --json every row is written as soon as it is measured, and the same
-command goes on with those that are missing.
+All rows have the same seeds, sampler and steps, and as many pictures of each digit. Autoguidance steers away from
+--weaker, a narrower checkpoint of the same classes, trained for less. `benchmarks.digit_reader`, which has no part in
+guiding, reads the pictures; the first row is what held-out pictures measure. With --json rows are written as they come,
+and the same command goes on with those that are missing.
 """
 
 from __future__ import annotations
@@ -35,7 +34,7 @@ from ddpm_core.requests import GenerateRequest
 
 
 class Way(NamedTuple):
-    """A way to be guided: scales of the request, and that of autoguidance, 1 for none."""
+    """Scales of the request, and that of autoguidance; 1 for none."""
 
     guidance: float = 1.0
     classifier_guidance: float = 0.0

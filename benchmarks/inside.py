@@ -1,11 +1,9 @@
 """How fast the views of *Look inside* answer: `python -m benchmarks.inside --checkpoint checkpoints/faces-128`.
 
-A view's first answer for a checkpoint and a seed may take longer, as it makes what all others look at. It is asked for
-once more; after that every control that is a slider is dragged to values it has not had. Each answer is timed from the
-request to the first that the page is handed; what a browser does with it is not in the time. A view whose work takes
-longer shows at once how far it is, and goes on from there: when all is drawn is the last column. Where other work
-shares the machine, look at the seconds of processor time beside them: on one thread (OMP_NUM_THREADS=1) they are what a
-quiet machine takes.
+A view is asked once for its first answer, once again, and then with every slider dragged to values it has not had.
+Timed is from the request to the first answer that the page is handed, without the browser; the last column is until all
+is drawn. On a busy machine look at the seconds of processor time: on one thread (OMP_NUM_THREADS=1) they are what a
+quiet one takes.
 """
 
 from __future__ import annotations
@@ -30,7 +28,7 @@ WANTED = 0.5  # seconds
 
 
 def dragged(view: View, places: int = PLACES) -> list[dict[str, Any]]:
-    """Values of one slider at a time, all others as they are at first; without sliders, nothing."""
+    """Values of one slider at a time, all others at their defaults; without sliders, nothing."""
     asked: list[dict[str, Any]] = []
     with gr.Blocks():
         for field, make in view.controls.items():
@@ -49,21 +47,21 @@ Answer = tuple[Seconds, Seconds]  # until something is shown, and until all is d
 
 
 def measure(model: LatentDiffusion, view: View, places: int = PLACES) -> tuple[Answer, Answer, list[Answer]]:
-    """Seconds of the first answer, the picture it is about included; of the same again; and of those that follow."""
+    """Seconds of the first answer, its picture included; of the same again; and of those that follow."""
 
     def answer(**fields: Any) -> Answer:
         start, spent = time.perf_counter(), time.process_time()
         given = fields | ({"seed": SEED} if view.of_a_picture else {})
         about: Any = subject(model, None, SEED) if view.of_a_picture else None
         request = view.request(**given)
-        seen: list[Seconds] = []
+        first: list[Seconds] = []
         for sketch in view.sketches(model, about, request) if view.sketches else ():
-            if not seen:
+            if not first:
                 sketch()
-                seen.append((time.perf_counter() - start, time.process_time() - spent))
+                first.append((time.perf_counter() - start, time.process_time() - spent))
         view.draw(model, about, request)
         whole = time.perf_counter() - start, time.process_time() - spent
-        return (seen or [whole])[0], whole
+        return (first or [whole])[0], whole
 
     return answer(), answer(), [answer(**fields) for fields in dragged(view, places)]
 

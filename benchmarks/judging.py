@@ -1,4 +1,4 @@
-"""The columns that `benchmarks.guidance` and `benchmarks.study` have in common: what pictures of classes measure."""
+"""What pictures of classes measure: the columns of `benchmarks.guidance` and `benchmarks.study`."""
 
 from __future__ import annotations
 
@@ -34,13 +34,12 @@ HEADINGS = {
 
 
 class Judge:
-    """Measures sets of pictures of classes beside the training pictures, in a classifier's features.
+    """Measures pictures of classes beside the training pictures, in a classifier's features.
 
     Args:
-        found: the data, with classes.
         size: pixels of the pictures.
         classifier: reads them, and has the features.
-        inception: FID's network, for two columns more; None for none.
+        inception: FID's network, for two columns more.
     """
 
     def __init__(self, found: DataSet, size: int, classifier: Classifier, inception: FeatureNetwork | None = None):
@@ -55,11 +54,11 @@ class Judge:
     def measure(self, pictures: PictureSet) -> dict[str, float]:
         """The columns, but for seconds and megabytes, of pictures with labels."""
         assert pictures.labels is not None
-        seen = extract_features(self.network, pictures)
-        measured = beside(self.reference, seen)
+        sampled = extract_features(self.network, pictures)
+        measured = beside(self.reference, sampled)
         row = {name: measured[name] for name in ("frechet", "precision", "recall")} | {"kernel": measured["kernel"][0]}
         row["read"] = classifier_accuracy(self.classifier, pictures)
-        varied = diversity(self.network.name, self.reference.features, self.labels, seen.features, pictures.labels)
+        varied = diversity(self.network.name, self.reference.features, self.labels, sampled.features, pictures.labels)
         row |= {name: varied[f"{self.network.name}_{name}"] for name in ("unique", "modes", "perceptual") if varied}
         if self.inception and self.by_inception:
             official = beside(self.by_inception, extract_features(self.inception, pictures))
@@ -67,7 +66,7 @@ class Judge:
         return row
 
     def real(self, each: int) -> PictureSet:
-        """`each` held-out pictures of every class, what samples are to be like.
+        """`each` held-out pictures of every class.
 
         Raises:
             PictureError: of some class there are fewer.
@@ -82,5 +81,5 @@ class Judge:
 
 
 def table(rows: Sequence[Row], first: str) -> str:
-    """Rows as a table, their names, which are what `first` says, before the columns."""
+    """Rows as a table, under `first` their names."""
     return rows_as_table(rows, {"name": first, **HEADINGS})

@@ -1,7 +1,7 @@
 """`python -m benchmarks.leaving`: how soon the app's worker is free when a visitor stops a run or closes the page.
 
-The run has the longest steps that the page can ask for, eight pictures at once. Timed is from the call that stops it,
-or from when the line of events is closed, until nothing is running.
+The run has the longest steps that the page can ask for. Timed is from the call that stops it, or from when the stream
+of events is closed, until nothing is running.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def main(
 
 
 def measure(checkpoint: Path = CHECKPOINT, repeats: int = REPEATS) -> list[Result]:
-    """The longest of some times, for each way of leaving. Raises `Unmeasured`."""
+    """The longest time for each way of leaving. Raises `Unmeasured`."""
     shelf = Shelf.around(checkpoint)
     with opened(shelf) as (visitor, page):
         longest = {way: max(freed(visitor, page, shelf.first, way) for _ in range(repeats)) for way in WAYS}
@@ -49,7 +49,7 @@ def measure(checkpoint: Path = CHECKPOINT, repeats: int = REPEATS) -> list[Resul
 
 
 def freed(visitor: httpx.Client, page: gr.Blocks, checkpoint: str, way: str) -> float:
-    """Seconds until nothing runs any more, of a run that is left as soon as its first step is there.
+    """Seconds until nothing runs, of a run that is left as soon as its first step is there.
 
     Raises:
         Unmeasured: it goes on.

@@ -3,13 +3,9 @@
 Example:
     python -m benchmarks.locality --checkpoint checkpoints/faces-128 --data photos --json locality.json
 
-Both decoders have the same stride, latent channels and, as near as its widths allow, the same number of
-parameters, and both are measured by `ddpm_core.evaluation.metrics.locality` on the same cells of the same held-out
-pictures. AutoencoderKL has what it comes with: group norms throughout, attention in the middle block.
-
-AutoencoderKL's weights are random unless --train-steps trains it. What can reach where is a matter of the layers,
-so its radius says the same with any weights. Its 3x3 share does not: how much attention and norms carry is
-learned, so untrained it is a statement about that start and nothing more.
+Both have the same stride, latent channels and nearly the same number of parameters, and are measured on the same cells
+of the same held-out pictures. AutoencoderKL has group norms throughout and attention in the middle block. Its weights
+are random unless --train-steps trains it: its radius is that of any weights, its 3x3 fraction is not.
 """
 
 from __future__ import annotations
@@ -65,11 +61,11 @@ def main(
 
 
 def compare(ours: VAE, theirs: VAE, pictures: PictureSet, cells: int, judge_fraction: bool) -> list[Result]:
-    """Parameters, radius and 3x3 share of both decoders.
+    """Parameters, radius and 3x3 fraction of both decoders.
 
     Args:
         cells: how many latent cells to move.
-        judge_fraction: whether their share is worth judging ours against.
+        judge_fraction: whether theirs is worth judging ours against.
     """
     us, them = measure(ours, pictures, cells), measure(theirs, pictures, cells)
     nearer, fraction_target = f"< {them.radius}", f"> {them.within_3x3:.4g}"
@@ -95,8 +91,7 @@ def measure(codec: VAE, pictures: PictureSet, cells: int) -> Locality:
 def matched(ours: VAE) -> VAE:
     """A codec like `ours` around a new AutoencoderKL whose decoder has nearly as many parameters.
 
-    `VAE` has the arithmetic of latents (posterior mean, statistics), which is the same for both; encoder
-    and decoder are diffusers'.
+    The arithmetic of latents (posterior mean, statistics) is `VAE`'s for both.
     """
     network = autoencoder(ours)
     codec = VAE(ours.latent_channels, [8] * (ours.stride.bit_length() - 1))
@@ -128,7 +123,7 @@ def decoding(network: Any) -> nn.Sequential:
 
 
 def train(codec: VAE, pictures: PictureSet, steps: int) -> None:
-    """Train as our own autoencoder is, default settings, with the moving average's weights at the end."""
+    """Train as our own autoencoder is, by default settings; weights of the moving average."""
     settings = VaeSettings(iterations=steps, batch_size=BATCH)
 
     def loss(model: nn.Module, micro_batch: MicroBatch) -> dict[str, torch.Tensor]:

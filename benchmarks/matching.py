@@ -1,4 +1,4 @@
-"""How contestants are made equally large: networks of growing width, until one has the parameters of ours."""
+"""How contestants are made equally large: wider and wider, until one has the parameters of ours."""
 
 from __future__ import annotations
 
@@ -21,8 +21,7 @@ def as_large_as(
     """Of `build(step)`, `build(2 * step)` and so on, the one whose parameters are nearest to `goal`.
 
     Args:
-        build: a model of the width given; more width has to mean more parameters.
-        count: what counts of it; all its parameters if nothing else is said.
+        build: a model of that width; more width has to mean more parameters.
     """
     width, best = step, build(step)
     while count(best) < goal:

@@ -3,12 +3,10 @@
 Example:
     python -m benchmarks.memory --size 256 --batch 32 --json memory.json
 
-Counted as `ddpm_core.training.memory_budget` does before every run: weights, gradients, moving average and the
-optimiser's moments (one fp32 copy of the weights each, moments two), and every tensor autograd keeps for the backward
-pass under
-bf16 autocast, but not what passes by in an operation.
-That the last grow in proportion to the batch is checked on small ones and then carried on to the one asked for.
-Operations run in fp32 under autocast are the CPU's list, which is close to CUDA's but not the same.
+Counted as in `ddpm_core.training.memory_budget`: weights, gradients, moving average, the optimiser's two moments
+(fp32), and every tensor autograd keeps for the backward pass under bf16 autocast, but not what passes by in an
+operation. The last is counted on small batches, found to be in proportion, and extrapolated. Operations in fp32 under
+autocast are the CPU's list, close to CUDA's but not the same.
 """
 
 from __future__ import annotations
@@ -51,7 +49,7 @@ def main(
 
 
 def measure(preset: str = "faces", size: int = 256, batch: int = 32, limit: float = 2_500) -> list[Result]:
-    """The parts and the total in MB, for pictures of `size` pixels; the total should stay within `limit`.
+    """Memory by purpose and in all, MB, for pictures of `size` pixels.
 
     Raises:
         UserError: the size does not fit the codec's stride, or what autograd keeps is not in proportion.
@@ -59,13 +57,13 @@ def measure(preset: str = "faces", size: int = 256, batch: int = 32, limit: floa
     stride = codec_of(preset).stride
     if size % stride:
         raise UserError(f"--size {size} is no multiple of the codec's stride {stride}; choose one that is.")
-    parts = peak(preset, size // stride, batch)
-    results = [Result(f"training memory, {name}, MB", value / MB) for name, value in parts.items()]
-    return [*results, Result.at_most("training memory, total, MB", sum(parts.values()) / MB, limit)]
+    purposes = peak(preset, size // stride, batch)
+    results = [Result(f"training memory, {name}, MB", value / MB) for name, value in purposes.items()]
+    return [*results, Result.at_most("training memory, total, MB", sum(purposes.values()) / MB, limit)]
 
 
 def peak(preset: str, cells: int, batch: int) -> dict[str, int]:
-    """Bytes held at the end of a training step's forward pass, by what they are for.
+    """Bytes held at the end of a training step's forward pass, by purpose.
 
     Args:
         cells: side of the latents.

@@ -1,4 +1,4 @@
-"""Importing what we are compared with without what only its trainer and its other measures need."""
+"""Importing what we are compared with without what only its trainer and its measures need."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 
 class Absent(ModuleType):
-    """In the place of a module that is not needed: anything can be imported from it, and nothing of it be made."""
+    """In the place of a module: anything can be imported from it, and nothing of it be made."""
 
     def __init__(self, name: str):
         super().__init__(name)
@@ -27,13 +27,13 @@ def _refuse(kind: type, *_: Any, **__: Any) -> None:
 
 
 def imported(module: str, not_needed: Iterable[str]) -> ModuleType:
-    """A module of a library, `Absent` ones in the place of those that what is wanted of it never calls.
+    """A module of a library, with `Absent` ones for what is wanted of it never calls.
 
     Args:
-        not_needed: modules imported on the way and not used; those that are loaded already are left as they are.
+        not_needed: modules to leave out, but for those that are loaded already.
 
     Raises:
-        ModuleNotFoundError: the library, or something of its that is needed, is not installed.
+        ModuleNotFoundError: the library, or something it needs, is not installed.
     """
     absent = {name: Absent(name) for name in not_needed if name not in sys.modules}
     sys.modules.update(absent)

@@ -1,14 +1,10 @@
 """One picture from a seed, end to end: the shipped pipeline beside one of diffusers' parts.
 
-Theirs is what one would build with diffusers for the same task: a `UNet2DModel` with attention, a
-`DPMSolverMultistepScheduler` (DPM-Solver++ of order 2, Lu et al. 2022) and an `AutoencoderKL`, in the loop its manual
-shows, with random weights, since speed does not depend on them. Both compute in inference mode, laid out
-channels-last, for the same number of steps, the denoisers in the type that ours has on this machine; theirs decodes in
-it, too, ours in fp32.
-
-Theirs has as many parameters as all networks of ours that a step calls, and its decoder matches as in
-`benchmarks.locality`. Attention is where `UNet2DModel` has it if nothing is said, everywhere but on the finest level,
-and its heads are no smaller than what is quick.
+Theirs is a `UNet2DModel` with attention where it has it by default, a `DPMSolverMultistepScheduler` (DPM-Solver++ of
+order 2, Lu et al. 2022) and an `AutoencoderKL`, in the loop of diffusers' manual, with random weights, since speed does
+not depend on them, and as many parameters as all our networks that a step calls. Its decoder matches as in
+`benchmarks.locality`. Both run in inference mode, channels-last, for as many steps, in the type of our denoiser; only
+ours decodes in fp32.
 """
 
 from __future__ import annotations
@@ -57,12 +53,12 @@ def measure(checkpoint: Path = CHECKPOINT, steps: int = STEPS, repeats: int = RE
 
 
 def predicting(model: LatentDiffusion) -> int:
-    """How many parameters every step of ours calls, a guide's included if there is one."""
+    """How many parameters every step of ours calls, a guide's included."""
     return sum(parameters(network) for network in (model.denoiser, model.guide) if network)
 
 
 class Rival(NamedTuple):
-    """A UNet2DModel, an AutoencoderKL and a scheduler, the networks in the floating type of `dtype`."""
+    """Their networks in the floating type `dtype`, and a scheduler."""
 
     unet: Any
     vae: Any
@@ -71,7 +67,7 @@ class Rival(NamedTuple):
 
 
 def matched(model: LatentDiffusion) -> Rival:
-    """Diffusers' parts for latents and pictures of the shape of `model`'s, as large as ours, in its denoiser's type."""
+    """Diffusers' parts for latents and pictures of `model`'s shape, as large as ours, in its denoiser's type."""
     scheduler = DPMSolverMultistepScheduler(
         num_train_timesteps=model.diffuser.num_timesteps,
         beta_start=model.diffuser.beta_start,
@@ -87,8 +83,7 @@ def matched(model: LatentDiffusion) -> Rival:
 def denoiser(ours: UNet, goal: int, cells: int) -> Any:  # a UNet2DModel
     """A UNet2DModel of as many levels as `ours` and nearly `goal` parameters, for latents `cells` wide and high.
 
-    Its finer levels are half as wide as ours, for its blocks are twice as large, and its coarsest is as wide as
-    brings the parameters nearest.
+    Finer levels are half as wide as ours, for its blocks are twice as large; the coarsest makes up for the rest.
     """
     finer = [max(HEAD, width // 2) for width in ours.channels[:-1]]
     plain = min(1, len(finer))
@@ -112,7 +107,7 @@ def denoiser(ours: UNet, goal: int, cells: int) -> Any:  # a UNet2DModel
 
 @torch.inference_mode()
 def pictures(rival: Rival, request: GenerateRequest) -> list[Image.Image]:
-    """What `LatentDiffusion.generate` and `.pictures` are for ours: RGB pictures for a request's first seed."""
+    """RGB pictures for a request's first seed, as `LatentDiffusion.generate` and `.pictures` make them."""
     cells, channels = rival.unet.config.sample_size, rival.unet.config.in_channels
     generator = torch.Generator().manual_seed(request.seed)
     latent = torch.randn(request.count, channels, cells, cells, generator=generator).to(rival.unet.device, rival.dtype)

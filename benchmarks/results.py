@@ -1,4 +1,4 @@
-"""What the benchmarks have in common: a result, and how a list of them is shown and written."""
+"""What the benchmarks have in common: a result, and how results are shown and written."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from ddpm_core.errors import UserError
 
 
 class Unmeasured(UserError):
-    """A claim that cannot be measured here; the message is one sentence that says what to do."""
+    """A claim that cannot be measured here; the message says what to do."""
 
 
 @dataclass
 class Result:
-    """One measured number; `target` says in words what it should be, and `ok` whether it is (None: no target)."""
+    """One measured number; `target` says in words what it should be, `ok` whether it is (None: no target)."""
 
     name: str
     value: float

@@ -1,4 +1,4 @@
-"""A benchmark's rows: kept in a file, so that an interrupted one goes on where it was, and shown as a table."""
+"""A benchmark's rows: kept in a file, so that an interrupted one goes on, and shown as a table."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Key = TypeVar("Key", bound=Hashable)
 
 
 def read_rows(file: Path | None, key: Callable[[Row], Key]) -> dict[Key, Row]:
-    """The rows that a file has, by what tells them apart; none if there is no such file yet.
+    """The rows in a file, by `key`; none if there is no such file yet.
 
     Raises:
         UserError: it holds something else.
@@ -29,7 +29,7 @@ def read_rows(file: Path | None, key: Callable[[Row], Key]) -> dict[Key, Row]:
 
 
 def write_rows(file: Path, rows: Iterable[Row]) -> None:
-    """Write rows at once, so that an interruption leaves the earlier ones."""
+    """Write all rows atomically."""
     text = json.dumps(list(rows), indent=2) + "\n"
     write_atomically(file, lambda partial: partial.write_text(text, encoding="utf-8"))
 

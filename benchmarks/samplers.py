@@ -2,19 +2,15 @@
 
 Example:
     python -m benchmarks.samplers --checkpoint checkpoints/faces-128 --data faces/synthetic --json faces.json
-    python -m benchmarks.samplers --checkpoint checkpoints/digits --data mnist.npz --json digits.json
     python -m benchmarks.samplers --checkpoint checkpoints/digits --data mnist.npz --samplers ddim --guidance 1,2,4
 
-All start from the same seeds. Pictures of a checkpoint without classes are judged by their sliced Wasserstein distance
-to training pictures over that of as many held-out ones, the mean over the pyramid's levels. Of a checkpoint with
-classes, as many pictures of each are made, with --guidance, and judged by a small classifier that is trained
-here on the data: by how many it reads as the class asked for, and by the Fréchet distance of its features to those of
-training pictures, over that of as many held-out ones of each class. A ratio of 1 is as near as held-out pictures are.
+All start from the same seeds. Without classes, pictures are judged by their sliced Wasserstein distance to training
+pictures, the mean over the pyramid's levels. With classes, as many of each are judged by a small classifier trained
+here: by how many it reads as asked, and by the Fréchet distance of its features to training pictures. Distances are
+over those of as many held-out pictures: 1 is as near as these are.
 
-Seconds are those of a picture, decoding included, in batches of 8; what else the machine does is in them. Heun and
-langevin look twice in a step. More than 100 steps are taken by ddim and ddpm only; 999 are all there are.
-
-With --json every row is written as soon as it is measured, and the same command goes on with the rows that are missing.
+Seconds are per picture, decoding included, in batches of 8. Heun and langevin call twice in a step. More than 100 steps
+are for ddim and ddpm only. With --json rows are written as they come, and the same command goes on with those missing.
 """
 
 from __future__ import annotations
@@ -63,7 +59,7 @@ Judge = Callable[[PictureSet], dict[str, float]]
 
 
 class Setting(NamedTuple):
-    """What tells rows apart: checkpoint, sampler, steps, guidance to a class, and how many pictures were made."""
+    """What tells rows apart."""
 
     checkpoint: str
     sampler: str
@@ -107,10 +103,10 @@ def main(
 def requests_of(
     samplers: Sequence[str], steps: Sequence[str], guidances: Sequence[str] = ("1",)
 ) -> list[GenerateRequest]:
-    """A request for every sampler in every number of steps with every guidance, the fewest steps first.
+    """A request for every sampler, number of steps and guidance, the fewest steps first.
 
     Raises:
-        UserError: there is no such sampler, or no sampler is to take so many steps; the message is one sentence.
+        UserError: there is no such sampler, or none is to take so many steps.
     """
     if unknown := [name for name in samplers if name not in SAMPLERS]:
         raise UserError(f"there is no sampler {unknown[0]!r}; choose from: {', '.join(SAMPLERS)}.")
@@ -138,7 +134,7 @@ def measured(model: LatentDiffusion, request: GenerateRequest, count: int, judge
 
 
 def warm_up(model: LatentDiffusion, request: GenerateRequest) -> None:
-    """Make a batch as requested in two steps, untimed: the first takes longer than those to come."""
+    """Make a batch as requested in two steps, untimed: the first takes longer."""
     few = {"steps": 2, "label": model.classes[0] if model.classes else None}
     sample(model, MAX_COUNT, request=request.model_copy(update=few))
 
@@ -191,7 +187,7 @@ def by_classifier(model: LatentDiffusion, checkpoint: Path, data: Path, count: i
 
 
 def held_out_sets(kinds: Sequence[Sequence[Source]], size: int, each: int) -> list[PictureSet]:
-    """Disjoint sets of held-out pictures at `size` pixels, `each` of every kind in a set; a kind is a list of files.
+    """Disjoint sets of held-out pictures at `size` pixels, `each` of every kind (a list of files) in a set.
 
     Raises:
         PictureError: of some kind not that many can be used.
@@ -204,7 +200,7 @@ def held_out_sets(kinds: Sequence[Sequence[Source]], size: int, each: int) -> li
             f"only {fewest} pictures {of}are held out and can be used, too few to compare {each} with; ask for fewer."
         )
     subsets = [groups(pictures, each) for pictures in loaded if pictures]
-    return [PictureSet(torch.cat([part.pixels for part in one]), []) for one in zip(*subsets, strict=False)]
+    return [PictureSet(torch.cat([kind.pixels for kind in one]), []) for one in zip(*subsets, strict=False)]
 
 
 def spread(files: Sequence[Source], most: int) -> Sequence[Source]:
@@ -213,7 +209,7 @@ def spread(files: Sequence[Source], most: int) -> Sequence[Source]:
 
 
 def setting_of(model: LatentDiffusion, request: GenerateRequest, count: int) -> Setting:
-    """What is measured in a row: `count` pictures of a model, made as requested."""
+    """What is measured in a row."""
     return Setting(model.name, request.sampler, request.steps, request.guidance, count)
 
 

@@ -1,17 +1,14 @@
 """`python -m benchmarks.scaling`: what two processes that share every batch gain over one, and what more would.
 
 Example:
-    python -m benchmarks.scaling
     python -m benchmarks.scaling --step-seconds 0.05 --gigabits 100 --gigabits 400
 
-Measured: the denoiser's training step on random latents, by one process and by two, each with one thread, in turns.
-Efficiency is the speed of two over twice the speed of one, for the same batch; 1 would be no loss.
+Measured: the denoiser's training step on random latents, by one process and by two, a thread each, in turns. Efficiency
+is the speed of two over twice the speed of one, for the same batch.
 
-Projected: N machines whose all-reduce is a ring, which sends 2(N-1)/N times the gradients, 4 bytes per parameter,
-through every link (Patarasuk & Yuan 2009), at the link's full rate and, unlike DistributedDataParallel, after the
-backward pass and not during it. A step of a share of the batch is taken to last that share of a step. No stragglers,
-no latency, no waiting for the process that writes. For machines unlike this one, and for GPUs, give the seconds of
-a step measured there.
+Projected: N machines with a ring all-reduce, which sends 2(N-1)/N times the gradients, 4 bytes per parameter, through
+every link (Patarasuk & Yuan 2009), at its full rate and, unlike DistributedDataParallel, after the backward pass. 1/N
+of a batch is taken to last 1/N of a step, without stragglers or latency. For GPUs, give the seconds of a step there.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The serpentine block: its speed beside attention's, its growth, and its share of a training step."""
+"""The serpentine block: its speed beside attention's, its growth, and its fraction of a training step."""
 
 from __future__ import annotations
 
@@ -30,15 +30,12 @@ SETTINGS = {
 
 
 def measure() -> list[Result]:
-    """Rows of the block beside `scaled_dot_product_attention`, of its growth with tokens, of its share of a step."""
+    """All rows of the block."""
     return [*beside_attention(), *growth(), *step_fraction()]
 
 
 def pass_through(block: nn.Module, batch: int, side: int, dtype: torch.dtype) -> Callable[[], None]:
-    """Forward and backward through a block in training, under autocast if `dtype` is not fp32.
-
-    The input is in the same type, as it is between the blocks of the UNet.
-    """
+    """Forward and backward through a block in training, on an input in `dtype`, under autocast if that is not fp32."""
     nn.init.normal_(block.out.weight, std=0.02)  # type: ignore[union-attr,arg-type]
     x = torch.randn(batch, CHANNELS, side, side, dtype=dtype).to(memory_format=torch.channels_last).requires_grad_()
 
@@ -61,9 +58,8 @@ def in_chunks(run: Callable[[], None]) -> Callable[[], None]:
 
 
 def beside_attention(repeats: int = 15) -> list[Result]:
-    """How many times faster the serpentine block is than attention, both in their fastest setting on this machine.
-
-    For a remark also how many times faster than with the scan that other devices have.
+    """How many times faster the serpentine block is than attention, both in their fastest setting on this machine, and
+    than with the scan that other devices have.
     """
     results = []
     for side, minimum in FASTER.items():
@@ -124,9 +120,10 @@ def slope(x: list[int], y: list[float] | list[int]) -> float:
 
 
 def step_fraction(preset: str = "faces", batch: int = 32, repeats: int = 15) -> list[Result]:
-    """What part of a training step of the preset's denoiser goes into its serpentine blocks.
+    """The fraction of a training step of the preset's denoiser that its serpentine blocks take: what it takes less
+    without them.
 
-    It is what the step takes less without them. Larger latents come in smaller batches, as many cells in all.
+    Larger latents come in smaller batches, as many cells in all.
     """
     results = []
     for side, maximum in STEP_FRACTIONS.items():

@@ -1,10 +1,8 @@
 """What starting the app costs: the time to the first page, and the first press of *Generate*.
 
-The time to the first page is that from starting `python app.py` until its address answers with the page. The
-measure for it is the time that importing torch and gradio takes in a process of its own: what any such app pays.
-
-A press goes the way of a client of the API. The first comes as soon as the page is there, on an installation whose
-compiled kernels nobody has needed yet (an empty cache of numba's); the measure for it are those that follow.
+The first page is timed from starting `python app.py` until its address answers, beside importing torch and gradio in a
+process of its own, what any such app pays. A press goes through the API. The first comes as soon as the page is there,
+on an installation whose kernels are not compiled yet (an empty cache of numba's), beside those that follow.
 """
 
 from __future__ import annotations
@@ -36,8 +34,7 @@ POLL_SECONDS = 0.02  # seconds, while waiting for the first page
 
 
 def start_up(checkpoint: Path = CHECKPOINT, repeats: int = STARTS, first_presses: int = FIRST_PRESSES) -> list[Result]:
-    """How many times longer the first page takes than the imports, and a first press than later ones; seconds as a
-    remark.
+    """How many times longer the first page takes than the imports, and a first press than later ones.
 
     Raises:
         Unmeasured: the app ended instead.
@@ -66,7 +63,7 @@ def first_page(checkpoint: Path) -> None:
 
 
 def presses(checkpoint: Path, later: int = LATER_PRESSES) -> tuple[float, float]:
-    """Seconds of the first press after the start of a fresh installation, and the median of later ones'.
+    """Seconds of the first press on a fresh installation, and the median of later ones'.
 
     Raises:
         Unmeasured: the app ended, or its page did not come.

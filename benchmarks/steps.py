@@ -3,22 +3,15 @@
 Example:
     python -m benchmarks.steps --data faces/synthetic --pictures 266 --json steps.json
 
-Compared are sets of pictures from noise, by sliced Wasserstein distance of their patches
-(`ddpm_core.evaluation.distances`): one set by ancestral sampling through every state of the diffuser, and several
-equally large ones by the default sampler in its default number of steps.
+Compared by sliced Wasserstein distance (`ddpm_core.evaluation.distances`) are a set of pictures by ancestral sampling
+through every state, and several equally large ones by the default sampler and steps. With --data the loss is the mean
+distance of the default's sets to the training pictures over that of DDPM's, averaged over the pyramid's levels.
+Without, it is how far DDPM's set lies from the default's over how far these lie apart: 1 if both make the same kind of
+pictures; it counts gains as differences, too, and sees less in small sets.
 
-With --data, every set's distance to the training pictures is taken. The loss is the mean distance of the default's sets
-over that of DDPM's set, averaged over the pyramid's levels. Without pictures of one's own there is nothing to be
-near to; then it is how far DDPM's set lies from the default's sets, over how far these lie from one another: 1 if the
-two ways make the same kind of pictures. That asks for more, since it counts a gain as a difference too, but it sees
-less, since small sets of the same kind are far apart as well.
-
-The error is how much the same figure spreads over the default's own sets when each in turn is taken for DDPM's.
-Where the limit lies within two errors of the figure, the claim is neither met nor missed: more --pictures tell. A
-thousand steps take minutes for a handful of pictures on two cores, so without options there are few of them and the
-error is large.
-
-Of digits it is asked how many a small classifier reads as the digit asked for: `python -m benchmarks --only digits`.
+The error is how much the figure spreads when each of the default's sets is taken for DDPM's; within two errors of the
+limit there is no verdict. DDPM's steps take minutes on two cores, so by default --pictures are few and the error is
+large.
 """
 
 from __future__ import annotations
@@ -92,9 +85,7 @@ def measure(
 
 
 def class_accuracy(checkpoint: Path = DIGITS, of_each: int = OF_EACH) -> list[Result]:
-    """By how many times more of DDPM's digits a classifier reads as asked than of the default's, and the two shares.
-
-    The classifier is the one kept here (`digit_reader`), so no pictures are needed.
+    """How many times more of DDPM's digits than of the default's `digit_reader` reads as asked, and both fractions.
 
     Raises:
         CheckpointError: the checkpoint cannot be read.

@@ -3,12 +3,10 @@
 Example:
     python -m benchmarks.streaming --pictures 20000 --json streaming.json
 
-Memory is the largest resident size of a training command, with all that it has mapped, from its start to its end, on
-generated pictures in an archive: they are decoded, an autoencoder takes some steps, all pictures become latents, a
-denoiser takes some steps. The networks are small, for what they take does not depend on the number of pictures.
-
-Throughput is that of training steps of the preset `quick`, whose pictures and latents lie in files, against the same in
-memory; they take turns in one process.
+Memory is the largest resident size, mapped files included, of a training command on an archive of generated pictures:
+decoding, some steps of an autoencoder, all latents, some steps of a denoiser, both small, for their size does not
+depend on the number of pictures. Throughput is that of training steps of the preset `quick` with pictures and latents
+in files against the same in memory, in turns.
 """
 
 from __future__ import annotations
@@ -83,7 +81,7 @@ def memory(pictures: int, size: int) -> list[Result]:
 
 
 def resident(command: list[str]) -> int:
-    """Bytes of the largest resident size that a command had. Raises `Unmeasured` if it fails."""
+    """The largest resident size of a command, bytes. Raises `Unmeasured` if it fails."""
     watched = subprocess.run([sys.executable, "-c", WATCHED, *command], capture_output=True, text=True)
     if watched.returncode:
         raise Unmeasured(f"the training command failed: {watched.stderr[-300:].strip()}")
@@ -91,7 +89,7 @@ def resident(command: list[str]) -> int:
 
 
 def generate(archive: Path, count: int, size: int) -> None:
-    """Write so many pictures, all different, as an archive of JPEGs: soft colours, turned and faded by number."""
+    """Write so many pictures, all different, as an archive of JPEGs."""
     noise = np.random.default_rng(0).integers(0, 256, (64, 4, 4, 3), dtype=np.uint8)
     blurred = [Image.fromarray(each).resize((size, size), Image.Resampling.BICUBIC) for each in noise]
     with zipfile.ZipFile(archive, "w") as file:  # a JPEG is packed already
@@ -105,7 +103,7 @@ def generate(archive: Path, count: int, size: int) -> None:
 
 
 class Contestants(NamedTuple):
-    """A training step of a stage with its data in memory, and with it in files."""
+    """A training step of a stage with its data in memory, and in files."""
 
     memory: Callable[[], TrainStep]
     files: Callable[[], TrainStep]
@@ -125,7 +123,7 @@ def throughput(size: int, repeats: int = REPEATS, some: int = SOME, preset: str 
 
 
 def contestants(data: Path, folder: Path, size: int, preset: str) -> Iterator[tuple[str, Contestants]]:
-    """The stages of a preset, one after the other, each in both forms."""
+    """The stages of a preset, each in both forms."""
     for name in ("vae", "denoiser"):
         steps: dict[str, Any] = {}
         for where, limit in (("memory", 2**62), ("files", 0)):

@@ -1,12 +1,10 @@
 """What the app costs: a picture through the page beside the same call of the pipeline, and a live draft.
 
-A picture through the page goes the way a visitor's click goes: it stands in Gradio's queue, the Generate tab's own
-handler makes it, previews are decoded, written and announced while it is made, and it is done when the page is
-told so. App and pipeline share one process and one model, so that nothing but the way differs.
+A picture goes the way of a visitor's click: through Gradio's queue to the Generate tab's handler, with previews, until
+the page is told that it is done. App and pipeline share one process and model.
 
-A live draft goes the way of a stroke: the canvas is handed to the editor as the page hands it over, and the Inpaint
-tab's own handler answers. What a browser does before and after that, reading its canvas and showing the picture, is not
-in the time.
+A live draft goes the way of a stroke: the canvas is handed to the editor, and the Inpaint tab's handler answers. What a
+browser does is not in the time.
 """
 
 from __future__ import annotations
@@ -53,7 +51,7 @@ def picture(checkpoint: Path = CHECKPOINT, steps: int = STEPS, repeats: int = PI
     """How many times longer a picture takes through the page; previews shown, and seconds, as a remark.
 
     Raises:
-        Unmeasured: the page told of a failure.
+        Unmeasured: the page reported a failure.
     """
     shelf = Shelf.around(checkpoint)
     model, request = shelf.load(shelf.first), GenerateRequest(steps=steps)
@@ -75,10 +73,10 @@ def picture(checkpoint: Path = CHECKPOINT, steps: int = STEPS, repeats: int = PI
 
 
 def draft(checkpoint: Path = CHECKPOINT, repeats: int = DRAFTS) -> list[Result]:
-    """Seconds from a finished stroke on the picture that the Inpaint tab opens with until its draft is there.
+    """Seconds from a stroke on the picture that the Inpaint tab opens with until its draft is there.
 
     Raises:
-        Unmeasured: the page told of a failure, or answered the stroke with nothing.
+        Unmeasured: the page reported a failure, or answered with nothing.
     """
     canvas = blobs(open_picture(examples.faces()[0]))
     with opened(Shelf.around(checkpoint)) as (visitor, page):
@@ -99,10 +97,10 @@ def opened(shelf: Shelf) -> Iterator[tuple[httpx.Client, gr.Blocks]]:
 
 
 def clicked(visitor: httpx.Client, page: gr.Blocks, session: str, checkpoint: str, request: GenerateRequest) -> int:
-    """Press *Generate* over HTTP on the page of that session and wait for the picture; returns how many previews came.
+    """Press *Generate* over HTTP in a session and wait for the picture; how many previews came.
 
     Raises:
-        Unmeasured: the page told of a failure.
+        Unmeasured: the page reported a failure.
     """
     answers = called(visitor, handler(page, GenerateTab._run), asked(page, checkpoint, request), session)
     # The picture itself comes as the last of the handler's answers, after the previews.
@@ -112,18 +110,18 @@ def clicked(visitor: httpx.Client, page: gr.Blocks, session: str, checkpoint: st
 def painted(visitor: httpx.Client, page: gr.Blocks, canvas: dict[str, bytes]) -> None:
     """Finish a stroke over HTTP, as a visitor who has just opened the page, and wait for the draft.
 
-    The canvas goes to the editor first, part by part; the call names it. All else is left as the page has it.
+    The canvas goes to the editor first, layer by layer; the call names it.
 
     Raises:
-        Unmeasured: the page told of a failure, or answered with nothing.
+        Unmeasured: the page reported a failure, or answered with nothing.
     """
     number, session, stroke = handler(page, InpaintTab._draft), uuid.uuid4().hex, uuid.uuid4().hex
     inputs = page.fns[number].inputs
     editor = next(one for one in inputs if isinstance(one, gr.ImageEditor))
-    for part, content in canvas.items():
-        what = {"type": part, "index": "0" if part == "layer" else "null", "id": stroke}
+    for kind, content in canvas.items():
+        what = {"type": kind, "index": "0" if kind == "layer" else "null", "id": stroke}
         where = {"component_id": str(editor._id), "fn_name": "accept_blobs", "session_hash": session}
-        answer = visitor.post("/gradio_api/component_server", data=what | where, files={"file": (part, content)})
+        answer = visitor.post("/gradio_api/component_server", data=what | where, files={"file": (kind, content)})
         answer.raise_for_status()
     given = [None if isinstance(one, gr.State) else getattr(one, "value", None) for one in inputs]
     given[inputs.index(editor)] = {"background": None, "layers": [], "composite": None, "id": stroke}
@@ -132,7 +130,7 @@ def painted(visitor: httpx.Client, page: gr.Blocks, canvas: dict[str, bytes]) ->
 
 
 def blobs(picture: Image.Image) -> dict[str, bytes]:
-    """The parts of the editor's canvas as PNG, for a picture with a stroke across its lower half."""
+    """The editor's canvas as PNGs, for a picture with a stroke across its lower half."""
     stroke = np.zeros((picture.height, picture.width), dtype=bool)
     stroke[-picture.height // 4 : -picture.height // 8, picture.width // 4 : -picture.width // 4] = True
     canvas = editor_canvas.editor_value(picture, stroke)
@@ -150,7 +148,7 @@ def png(picture: Image.Image) -> bytes:
 
 
 def asked(page: gr.Blocks, checkpoint: str, request: GenerateRequest) -> list[Any]:
-    """What the page sends when *Generate* is pressed; what the request does not say here stands as it opens."""
+    """What the page sends when *Generate* is pressed; all else stands as the page opens."""
     given = [checkpoint, request.seed, request.count, request.steps, request.sampler, "", request.guidance]
     others = page.fns[handler(page, GenerateTab._run)].inputs[len(given) :]
     return [*given, *(getattr(one, "value", None) for one in others)]
@@ -163,17 +161,17 @@ def handler(page: gr.Blocks, function: Any) -> int:
 
 
 def called(visitor: httpx.Client, number: int, given: list[Any], session: str) -> list[dict[str, Any]]:
-    """All that the server tells a page whose handler of that number is called. Raises `Unmeasured`."""
+    """All that the server sends to a page that calls that handler. Raises `Unmeasured`."""
     payload = {"fn_index": number, "data": given, "session_hash": session}
     visitor.post("/gradio_api/queue/join", json=payload).raise_for_status()
     return list(messages(visitor, session))
 
 
 def messages(visitor: httpx.Client, session: str) -> Iterator[dict[str, Any]]:
-    """What the server tells a page while its request is worked on, up to the end.
+    """What the server sends to a page while its request is worked on.
 
     Raises:
-        Unmeasured: what it tells is a failure; those that the handler foresees come as a notice.
+        Unmeasured: it reports a failure; those that the handler foresees come as a notice.
     """
     with visitor.stream("GET", "/gradio_api/queue/data", params={"session_hash": session}) as stream:
         for line in stream.iter_lines():

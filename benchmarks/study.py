@@ -1,18 +1,15 @@
 """`python -m benchmarks.study`: the family side by side on pictures with classes, from training to one table.
 
 Example:
-    python -m benchmarks.study --data cifar10.zip --out study
     python -m benchmarks.study --data imagenet100/train --size 64 --out study-imagenet --iterations 20000
 
-Two models are trained, of pixels and of an autoencoder's latents, alike but for that. Rows are DDPM in all 999 steps,
-DDIM in 200, 50 and 20, the autoencoder alone (held-out pictures, there and back), guidance to the class, and guidance
-with the autoencoder. Columns are the same for all: how many are read as asked by a small classifier trained here on the
-data, Fréchet and kernel distance, precision, recall and variety in its features, seconds of a picture and megabytes of
-weights; with --inception FILE also FID and Inception Score, which are comparable with published ones only for as many
-pictures. The first row is what as many held-out pictures measure.
+Two models are trained alike, of pixels and of an autoencoder's latents. Rows are DDPM in 999 steps, DDIM in 200, 50 and
+20, the autoencoder alone (held-out pictures, there and back), and guidance to the class without and with it; the first
+is what held-out pictures measure. Columns are how many a small classifier trained here reads as asked, Fréchet and
+kernel distance, precision, recall and variety in its features, seconds and megabytes; with --inception also FID and
+Inception Score, comparable with published ones only for as many pictures.
 
-Everything is kept in OUT: the same command goes on where it was interrupted, in the middle of a training run, too.
-Class folders (`cat/1.jpg`, `train/cat/1.jpg` beside `val/`) and whatever else `ddpm_core.train` reads will do.
+Everything is kept in OUT: the same command goes on where it was interrupted.
 """
 
 from __future__ import annotations
@@ -135,7 +132,7 @@ def reader_of(found: DataSet, size: int, iterations: int, file: Path, device: to
 def contestants(
     models: dict[str, LatentDiffusion], judge: Judge, guidance: str, steps: int, most_steps: int
 ) -> Iterator[tuple[str, Make, float]]:
-    """Of each row its name, what makes its pictures, so many of each class, and megabytes of weights; 0 for none.
+    """Of each row its name, what makes so many pictures of each class, and megabytes of weights; 0 for none.
 
     Raises:
         UserError: a guidance is no number.

@@ -30,7 +30,7 @@ def settings_of(preset: str, **changes: Any) -> DenoiserSettings:
 
 
 def codec_of(preset: str) -> Codec:
-    """A codec as the preset has it, without weights: for its stride and its latent channels."""
+    """A codec as the preset has it, without weights."""
     request = TrainRequest(data=".", out=".", **PRESETS[preset])
     with torch.device("meta"):
         if request.codec == "pixel":
@@ -39,7 +39,7 @@ def codec_of(preset: str) -> Codec:
 
 
 def new_denoiser(preset: str, settings: DenoiserSettings) -> Denoiser:
-    """A denoiser of those settings for the latents of the preset's codec; the same weights every time."""
+    """A denoiser for the latents of the preset's codec; the same weights every time."""
     latent_channels = codec_of(preset).latent_channels
     torch.manual_seed(0)
     return placed(BACKBONES[settings.backbone](latent_channels=latent_channels, **shape_of(settings)), "cpu")  # type: ignore[call-arg]
@@ -53,14 +53,14 @@ def new_trainer(
 
 
 def random_latents(unet: Denoiser, batch: int, cells: int) -> Tensor:
-    """Normal latents (batch, C, cells, cells) for a denoiser, laid out as in training."""
+    """Normal latents (batch, C, cells, cells), laid out as in training."""
     return torch.randn(batch, unet.latent_channels, cells, cells).to(memory_format=torch.channels_last)
 
 
 def training_steps(
     preset: str, settings: DenoiserSettings, cells: int, precision: Precision = "auto", world: World = ALONE
 ) -> Iterator[TrainStep]:
-    """Training steps, one after the other, on one batch of random latents `cells` wide and high."""
+    """Training steps on one batch of random latents `cells` wide and high."""
     trainer, diffuser = new_trainer(preset, settings, precision, world), Diffuser(schedule=settings.schedule)
     clean = random_latents(trainer.model, settings.batch_size, cells)  # type: ignore[arg-type]
 

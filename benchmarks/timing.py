@@ -8,10 +8,10 @@ from statistics import median
 
 
 def turns(contestants: Mapping[str, Callable[[], object]], repeats: int, warmup: int = 2) -> dict[str, list[float]]:
-    """Seconds that one call of each takes, `repeats` times.
+    """Seconds of one call of each, `repeats` times after `warmup` rounds.
 
-    They take turns, A B C A B C, so whatever else the machine does falls on all of them alike: quote ratios of what
-    one call of this returns. The first `warmup` rounds are not counted.
+    They take turns, A B C A B C, so whatever else the machine does falls on all alike: quote ratios within one return
+    value.
     """
     seconds_of: dict[str, list[float]] = {name: [] for name in contestants}
     for turn in range(warmup + repeats):
@@ -29,9 +29,8 @@ def medians(contestants: Mapping[str, Callable[[], object]], repeats: int, warmu
 
 
 def ratio(one: Sequence[float], other: Sequence[float]) -> float:
-    """How many times longer one took than another, the median of `turns`.
+    """How many times longer one took than another, the median over `turns`.
 
-    A turn's two are neighbours in time, so a machine that is now fast and now slow, for seconds on end, moves this less
-    than the ratio of two medians, which may be of a fast and of a slow time.
+    Neighbours in time are compared, which a machine that is fast and slow by turns moves less than a ratio of medians.
     """
     return median(a / b for a, b in zip(one, other, strict=True))

@@ -1,15 +1,13 @@
 """One training step of the denoiser: ours beside the Unet of lucidrains' denoising-diffusion-pytorch.
 
-Both are trained by `ddpm_core.training.loop.Trainer`: the same AdamW, clipping and moving average, the same batch of
-latents of the same shape. Ours learns what it learns in a real run, clean regions included; theirs has the plain loss
-of its own package, the mean squared error of the noise at evenly drawn timesteps (Ho et al. 2020, algorithm 1). Theirs
-is as wide as gives it our number of parameters, with linear attention on the finer levels and full attention on the
-coarsest, as it comes. Each is timed in fp32 and, where the machine computes in it, under bf16 autocast, theirs laid out
-both ways in memory, and each is known by its fastest.
+Both are trained by `ddpm_core.training.loop.Trainer` on the same batch of latents. Ours learns as in a real run; theirs
+has its package's loss, the mean squared error of the noise at evenly drawn timesteps (Ho et al. 2020, algorithm 1).
+Theirs is as wide as gives it our number of parameters, with linear attention on the finer levels and full on the
+coarsest, as it comes. Each is known by its fastest in fp32 and, where the machine computes in it, under bf16 autocast,
+theirs laid out both ways in memory.
 
-The package is no requirement of the tests and of the app, for its trainer's requirements are heavy, and one of them,
-torchvision, has to be of the very build that torch is of, or else diffusers no longer works beside it. Its Unet needs
-none of them but einops:
+The package's trainer has heavy requirements, and its torchvision has to match torch's build; its Unet needs einops
+alone:
 
     pip install --no-deps -r benchmarks/requirements.txt
 """
