@@ -3,30 +3,27 @@
 from __future__ import annotations
 
 import html
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
-import pandas
 
 from ddpm_core.images.files import PictureError, open_picture
 from ddpm_core.training.pictures import found_in_data
 from ddpm_core.training.presets import PRESETS
-from ddpm_core.training.settings import STAGES, StageName
-from ui import theme
+from ddpm_core.training.settings import STAGES
 from ui.components.events import AT_ONCE, PAGE_ONLY
-from ui.components.progress import status
+from ui.components.progress import Updates, status
 from ui.components.run_control import RunControl
 from ui.errors import Problem, as_warning
 from ui.files import cached
 from ui.help import lead
 from ui.models import Shelf
-from ui.training.log import Curve, Plot
+from ui.training.log import Plot
+from ui.training.loss_plots import LossPlots
 from ui.training.order import Order
-from ui.training.process import Run
 from ui.training.runs import Trainings
 from ui.training.settings_form import INIT, place_settings, preset_values, starts
 from ui.training.uploads import pack
@@ -51,10 +48,6 @@ CLOSED = (
     "<code>python app.py --allow-training</code>, the app lets everyone train who can open it; the shell can always: "
     "<code>python -m ddpm_core.train</code>."
 )
-TRAINING, HELD_OUT = "training", "held out"
-COLOURS = {TRAINING: theme.ACCENT.c500, HELD_OUT: theme.HELD_OUT}
-
-Updates = dict[gr.components.Component, Any]
 
 
 @dataclass(frozen=True)
@@ -94,9 +87,9 @@ class TrainTab:
                     self._place_controls()
         self.timer = gr.Timer(REFRESH_SECONDS, active=False)
         self.shows: list[Any] = [
-            self.page_state, self.grid, self.caption, self.data, self.bar, self.use, *self.plots.values(), self.curves,
-            self.record, self.closed, self.open, self.control.run, self.control.stop, self.unfinished, self.again,
-            self.timer, checkpoint, self.form[INIT],
+            self.page_state, self.grid, self.caption, self.data, self.bar, self.use, *self.losses.parts, self.record,
+            self.closed, self.open, self.control.run, self.control.stop, self.unfinished, self.again, self.timer,
+            checkpoint, self.form[INIT],
         ]  # fmt: skip
         values = [
             self.page_state,
@@ -131,18 +124,12 @@ class TrainTab:
         self.data = gr.HTML("", elem_id="train-data")
         with gr.Row(elem_classes="actions"):
             self.use = gr.Button("Generate with it", size="sm", elem_id="train-use", visible=False)
-        with gr.Row(visible=False, elem_id="train-curves") as self.curves:
-            self.plots = {
-                stage: gr.LinePlot(
-                    None, x="step", y="loss", color="of", title=f"Loss of the {called}", x_title="step", y_title=" ",
-                    color_title=" ", color_map=COLOURS, height=200, visible=False, elem_id=f"train-loss-{stage}",
-                )
-                for stage, called in STAGES.items()
-            }  # fmt: skip
+        self.losses = LossPlots()
         self.record = gr.Gallery(
             label="Plots of the run", columns=2, object_fit="contain", height="auto", interactive=False, visible=False,
             buttons=["download", "fullscreen"], elem_id="train-plots",
         )  # fmt: skip
+
 
     def _place_controls(self) -> None:
         self.name = gr.Textbox(
@@ -205,7 +192,7 @@ class TrainTab:
                     self.timer: gr.Timer(active=progress.running),
                 }
             if progress.row_count != page_state.row_count:
-                new |= self._drawn(run)
+                new |= self.losses.shows(run.log)
             if grid and grid.path != page_state.grid and (shown := _readable(grid.path)):
                 new |= {self.grid: shown, self.caption: _line(GRID_CAPTION[grid.stage].format(grid.step))}
                 page_state = replace(page_state, grid=grid.path)
@@ -233,14 +220,6 @@ class TrainTab:
             self.form[INIT]: gr.update(choices=starts(names)),
             self.use: gr.update(visible=bool(run and run.name in names)),
         }
-
-    def _drawn(self, run: Run) -> Updates:
-        curves = {stage: run.log.curve(stage) for stage in STAGES}
-        tables = {stage: _table(stage, curve) if curve else None for stage, curve in curves.items()}
-        shown = {
-            self.plots[stage]: gr.update(value=table, visible=table is not None) for stage, table in tables.items()
-        }
-        return {**shown, self.curves: gr.update(visible=any(table is not None for table in tables.values()))}
 
     def _start(
         self,
@@ -312,13 +291,6 @@ def _readable(path: Path) -> str | None:
         return cached(open_picture(path))
     except PictureError:
         return None
-
-
-def _table(stage: StageName, curve: Curve) -> pandas.DataFrame:
-    rows = [(step, loss, TRAINING) for step, loss in curve.training]
-    if stage != "vae":  # its first row names the series: the plot does not learn of one that comes later
-        rows += [(step, loss, HELD_OUT) for step, loss in [(0, math.nan), *curve.held_out]]
-    return pandas.DataFrame(rows, columns=["step", "loss", "of"])
 
 
 def _line(text: str) -> str:

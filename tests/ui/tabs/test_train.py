@@ -115,10 +115,10 @@ def test_a_run_is_shown_to_every_page_from_where_it_is(tab: TrainTab, tmp_path: 
     another = tab.refresh(HERE, PageState())  # a page that has just been opened
     assert another[tab.control.stop]["visible"]
     assert another[tab.timer].active
-    drawn = another[tab.plots["vae"]]
+    drawn = another[tab.losses.by_stage["vae"]]
     assert drawn["visible"]
     assert drawn["value"].to_dict("list") == {"step": [1.0], "loss": [1.0], "of": ["training"]}
-    assert another[tab.plots["denoiser"]]["visible"] is False
+    assert another[tab.losses.by_stage["denoiser"]]["visible"] is False
 
     assert tab._stop(HERE, page_state)[tab.control.stop]["interactive"] is False
     assert tab.trainings.run is not None
@@ -135,7 +135,7 @@ def test_a_run_is_shown_to_every_page_from_where_it_is(tab: TrainTab, tmp_path: 
     assert shown[tab.checkpoint]["choices"] == ["mine", "own"]
     assert shown[tab.use]["visible"]
     assert tab.trained_name() == "mine"
-    assert shown[tab.plots["denoiser"]]["value"]["of"].tolist() == ["training"] * 3 + ["held out"] * 4
+    assert shown[tab.losses.by_stage["denoiser"]]["value"]["of"].tolist() == ["training"] * 3 + ["held out"] * 4
 
     shutil.rmtree(tab.shelf.root / "mine")
     assert tab.bar not in tab.refresh(HERE, PageState())  # somebody has deleted it: a new page does not speak of it
@@ -179,7 +179,7 @@ def test_the_next_run_does_not_show_the_last_ones_pictures(tab: TrainTab, tmp_pa
         HERE, PageState("another", "finished", 6, tmp_path / "grid.png"), "mine", None, str(tmp_path), *long
     )
     assert shown[tab.grid] == tab.example
-    assert shown[tab.plots["vae"]] == gr.update(value=None, visible=False)
+    assert shown[tab.losses.by_stage["vae"]] == gr.update(value=None, visible=False)
 
 
 def test_a_grid_that_is_being_written_is_waited_for(tmp_path: Path) -> None:
