@@ -174,11 +174,7 @@ def _picked(gallery: list[tuple[str, str]] | None, index: int) -> str:
 
 
 def launch_settings(framed_by: str = FRAMED_BY) -> dict[str, Any]:
-    """Arguments of the page's `launch`: its looks, what Gradio adds or leaves out, and what guards it.
-
-    Args:
-        framed_by: addresses of pages, parted by spaces, that may show this one in a frame.
-    """
+    """Arguments of the page's `launch`: its looks, what Gradio adds or leaves out, and what guards it."""
     scripts = [(STATIC / name).read_text(encoding="utf-8") for name in SCRIPTS]
     return {
         "theme": theme(),

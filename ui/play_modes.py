@@ -28,12 +28,11 @@ class PlayMode:
     """One thing to play at.
 
     Attributes:
-        kind: its request.
         controls: which controls it has beside those of all.
         classes: what its class pickers are called.
         count: which control says how many pictures.
         captions: of the pictures, then of what `other` makes of them.
-        other: the same picture seen otherwise; None if there is no other way.
+        other: the same picture seen otherwise.
         file_suffix: what the file of that is called.
     """
 

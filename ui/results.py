@@ -57,7 +57,6 @@ class Results:
     Attributes:
         files: the pictures at full size, parameters in their text.
         before, shown: what they were made of and the pictures, at most `SHOWN` pixels.
-        folder: where all of them are.
     """
 
     files: list[str]

@@ -29,7 +29,7 @@ class Parameter:
 
     Attributes:
         component: gives its default and, for a file, refuses paths that were not uploaded.
-        optional: whether it may be left out although its component has no default.
+        optional: whether it may be left out though its component has no default.
     """
 
     component: Component
@@ -87,10 +87,10 @@ def expose(
     Args:
         act: a generator function that is handed all parameters by name.
         door: a button that nobody sees.
-        first: names, parted by spaces, of the parameters that programs hand over by place, before all others.
+        first: names, parted by spaces, of the parameters that programs hand over by place.
         returns: what it answers, for its docs.
-        request_of: the request in what it is given, for the line; None if it takes no run.
-        in_batches: whether it may be made in one batch with others (`events.announced`).
+        request_of: the request in what it is given, for the line.
+        in_batches: whether it may be made in a batch (`events.announced`).
         windows: by how many the model works on what it is given, each a call; may raise anything.
     """
     names = list(dict.fromkeys([*first.split(), *given]))

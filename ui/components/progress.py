@@ -28,7 +28,7 @@ class Tick:
         done, total: steps taken and to take.
         elapsed: seconds so far.
         preview_due: whether to decode and show a preview now.
-        bar_due: whether to update the bar now. A handler has to yield at least that: only there can it be stopped.
+        bar_due: whether to update the bar now. A handler has to yield then: only there can it be stopped.
     """
 
     step: Step
@@ -84,8 +84,7 @@ def run_with_previews(
     Args:
         steps: closed with this generator, as Stop does.
         preview: what a step puts on the page; called only when a preview is due.
-        result: what the last step puts on the page. It may write into the folder it is given, which goes when its files
-        have been handed over.
+        result: what the last step puts on the page; may write into the folder it is given, which goes afterwards.
     """
     for tick in watch(in_turns(steps), total):
         end_if_left()  # a preview of many pictures takes longer than a step

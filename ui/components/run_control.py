@@ -28,7 +28,7 @@ class Run:
 
     Attributes:
         work: generator, whose dictionaries update `outputs` and the tab's bar.
-        inputs: their values are what `work`, `expects` and `asks` are called with.
+        inputs: what `work`, `expects` and `asks` are called with.
         supersedes: what is cancelled when it begins.
         expects, asks: see `events.announced`.
         button: what begins it; the big one unless given.

@@ -29,8 +29,7 @@ class Page(gr.Blocks):
     def get_config_file(self) -> Any:
         """What the page is made of: to programs all of it, to browsers what can be seen.
 
-        Gradio's time to build whatever it is told of grows faster than the number of components, a third of which are
-        the API's. Browsers are still told of the endpoints, for "Use via API".
+        Gradio's time to build a page grows faster than the number of components, a third of which are the API's.
         """
         config: Any = super().get_config_file()
         main = config["page"].get("")

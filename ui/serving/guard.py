@@ -187,7 +187,7 @@ def refuse_path(path: str) -> None:
 def silence(scope: Scope) -> Response | None:
     """The end of a stream of answers in which there will be none (`streams.will_tell`); None for all else.
 
-    A page may open one for what its last one has brought already; refused, it would wait for good.
+    A page may open one for answers it has already; refused, it would wait for good.
 
     Raises:
         Refused: it is the stream of a program, or of a session that never asked for anything.

@@ -1,8 +1,4 @@
-"""The line in front of the model: who is next, who has to come back later, and how long it takes.
-
-Unlike in Gradio's queue, who asks for much waits behind those who ask for little, a short request may run beside a long
-one, and nobody holds more than a quota of the line.
-"""
+"""The line in front of the model: who is next, who has to come back later, and how long it takes."""
 
 from __future__ import annotations
 

@@ -89,8 +89,7 @@ class Metrics:
     ) -> tuple[float, float]:
         """Compute once, which packs weights and loads kernels; seconds per call of the model, alone and in a batch.
 
-        Waiting for `compiled` kernels belongs to its turn: who presses meanwhile waits, too, and does not compile them
-        again.
+        Waiting for `compiled` kernels belongs to its turn: else who presses meanwhile would compile them again.
         """
         label = None if model.unconditional else model.classes[0]
         steps = model.generate(GenerateRequest(steps=1, label=label, guidance=1))

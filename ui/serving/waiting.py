@@ -1,7 +1,4 @@
-"""How long it takes: seconds of a request, reckoned from earlier ones, and when each that waits will be ready.
-
-A request takes a time of its kind, and one per call of the model, which is measured as the app starts.
-"""
+"""How long it takes: seconds of a request, reckoned from earlier ones, and when each that waits will be ready."""
 
 from __future__ import annotations
 

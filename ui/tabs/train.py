@@ -130,7 +130,6 @@ class TrainTab:
             buttons=["download", "fullscreen"], elem_id="train-plots",
         )  # fmt: skip
 
-
     def _place_controls(self) -> None:
         self.name = gr.Textbox(
             label="Name", placeholder="mine", max_length=40, max_lines=1, elem_id="train-name",

@@ -62,9 +62,8 @@ class View:
         formula: with its source, in Markdown.
         functions: what computes it; their source code is shown.
         more: fields whose controls stand in a fold.
-        sketches: for views that take seconds: does the work that `draw` then finds done; calling what it yields makes
-            what
-        the stage shows meanwhile.
+        sketches: does the work, of seconds, that `draw` then finds done; calls of what it yields make the stage
+            meanwhile.
         restarts: fields whose change gives up a drawing under way.
         stage: makes what it is drawn on, given an id; its event `select` may name new values of controls.
         message: the value of the stage that says one sentence.
