@@ -16,7 +16,7 @@ from ddpm_core.data.tables import FILES, SPLIT, Row
 from ddpm_core.errors import UserError
 from ddpm_core.evaluation.classifier import LARGEST, SETTINGS, Classifier, trained
 from ddpm_core.networks.layers import placed
-from ddpm_core.training.settings import StageSettings
+from ddpm_core.training.stage_settings import StageSettings
 
 READER_SETTINGS = SETTINGS.model_copy(update={"iterations": 3000})  # some minutes on one CPU core at 64 pixels
 DEEPER = 2  # of the network: a haircut is larger than a digit's stroke

@@ -15,8 +15,8 @@ from ddpm_core.data.load import PictureSet
 from ddpm_core.errors import UserError
 from ddpm_core.networks.layers import placed
 from ddpm_core.training.loop import Trainer, batch_index
-from ddpm_core.training.settings import StageSettings
 from ddpm_core.training.shards import MicroBatch
+from ddpm_core.training.stage_settings import StageSettings
 
 # About a minute on one CPU core at 32 pixels; on MNIST that is 99 % right, enough to judge by.
 SETTINGS = StageSettings(iterations=1200, batch_size=64, learning_rate=2e-3, warmup=100, ema_decay=0.99)

@@ -21,7 +21,7 @@ from ddpm_core.errors import UserError
 from ddpm_core.evaluation.classifier import TURN_SETTINGS, Classifier, reduced, trained_on_turns
 from ddpm_core.evaluation.submodules import submodule
 from ddpm_core.networks.layers import placed
-from ddpm_core.training.settings import StageSettings
+from ddpm_core.training.stage_settings import StageSettings
 
 # The networks there are, by name, in words for whoever reads numbers measured in their features.
 NETWORKS = {

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import filecmp
-import re
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -22,11 +21,11 @@ from ddpm_core.diffusion.prediction import Prediction, Predictor, split_variance
 from ddpm_core.networks.codec import PixelCodec
 from ddpm_core.networks.cpu.packed import ready
 from ddpm_core.networks.tables import default
-from ddpm_core.networks.text import SPECIAL
 from ddpm_core.networks.unet import Denoiser
 from ddpm_core.networks.vae import VAE
 from ddpm_core.training.distributed import ALONE, World
 from ddpm_core.training.settings import DenoiserSettings, StageName, StageSettings, TrainRequest, VaeSettings
+from ddpm_core.training.weight_fitting import fit_classes, fit_condition, fit_words
 
 LATENT_ENDS = (  # as wide as the latent, of a UNet and of a DiT
     "input.weight", "output.2.weight", "output.2.bias", "output.weight", "output.bias",
@@ -36,8 +35,6 @@ GUIDING: dict[StageName, dict[str, Any]] = {
     "classifier": {"classifier": {}},
     "guide": {"guide": {}, "guidance": 1.0, "guidance_interval": None},
 }
-LABEL, TIME_BIAS = "label.weight", "time.2.bias"
-TEXT, EMBEDDING = re.compile(r"(^|\.)(text|cross_attention)\."), "text.embedding.weight"
 
 
 def start_of(given: Mapping[str, Any]) -> Path | None:
@@ -101,8 +98,8 @@ def start_denoiser(
     _refuse_misfit(path, "denoiser", before, request.denoiser)
     weights = checkpoint.load_denoiser(folder).state_dict()
     notes = [f"The denoiser starts from the weights of {folder}{_other_size(request, config)}."]
-    notes += _fit_classes(weights, tuple(config.classes), classes, unet)
-    notes += _fit_words(weights, config.words, words, unet)
+    notes += fit_classes(weights, tuple(config.classes), classes, unet)
+    notes += fit_words(weights, config.words, words, unet)
 
     latent = int(config.denoiser.get("latent_channels", 4))
     if latent != unet.latent_channels:
@@ -114,7 +111,7 @@ def start_denoiser(
     else:
         if has_other_codec(request.out, folder):
             notes.append("The autoencoder is not the one it learned with, so it learns other latents than it knows.")
-        notes += _fit_condition(weights, _factor(config), request.denoiser.enlarges, unet)
+        notes += fit_condition(weights, _factor(config), request.denoiser.enlarges, unet)
     for what, was, now in (
         ("puts out", prediction, request.denoiser.prediction),
         ("removes noise of the schedule", schedule, request.denoiser.schedule),
@@ -212,66 +209,6 @@ def _refuse_misfit(path: Path, stage: str, before: dict[str, Any], now: StageSet
         raise CheckpointError(
             f"{path} does not match what is to be trained: {', '.join(misfits)}; leave that out to start from it."
         )
-
-
-def _fit_classes(
-    weights: dict[str, Tensor], before: tuple[str, ...], now: tuple[str, ...], unet: Denoiser
-) -> list[str]:
-    """Turn the class embedding in `weights` into one of the classes there are now; says what became of them."""
-    embedding = weights.pop(LABEL, None)
-    none = torch.zeros_like(weights[TIME_BIAS]) if embedding is None else embedding[-1]  # (time width,)
-    if not unet.classes:
-        weights[TIME_BIAS] = weights[TIME_BIAS] + none  # it was added to what this is the bias of
-        return [] if embedding is None else ["There are no classes any more; what it makes of none is taken over."]
-    rows = {} if embedding is None else dict(zip(before, embedding, strict=False))
-    weights[LABEL] = torch.stack([rows.get(name, none) for name in now] + [none])  # (classes + 1, time width)
-    if not rows.keys() & set(now):
-        return ["The classes are new, so their embedding starts anew, from what it makes of no class."]
-    notes = []
-    if new := [name for name in now if name not in rows]:
-        notes.append(f"New classes, whose embedding starts anew: {', '.join(new)[:200]}.")
-    if gone := [name for name in before if name not in now]:
-        notes.append(f"Classes it knew and that are no more: {', '.join(gone)[:200]}.")
-    return notes
-
-
-def _fit_words(weights: dict[str, Tensor], before: Sequence[str], now: Sequence[str], unet: Denoiser) -> list[str]:
-    """Turn what reads captions in `weights` into what reads the words there are now; says what became of them."""
-    own = {name: tensor.cpu() for name, tensor in unet.state_dict().items() if TEXT.search(name)}
-    if not before or not now:
-        for name in [name for name in weights if TEXT.search(name)]:
-            del weights[name]
-        weights |= own
-        if now:
-            return ["It knew no words, so what reads captions starts anew."]
-        return ["There are no captions any more, and what read them is left out."] if before else []
-    rows = dict(zip((*SPECIAL, *before), weights[EMBEDDING], strict=True))
-    fresh = dict(zip((*SPECIAL, *now), own[EMBEDDING], strict=True))
-    weights[EMBEDDING] = torch.stack([rows.get(word, row) for word, row in fresh.items()])  # (2 + words, text width)
-    notes = []
-    if new := [word for word in now if word not in rows]:
-        notes.append(f"New words, which start anew: {', '.join(new)[:200]}.")
-    if gone := [word for word in before if word not in fresh]:
-        notes.append(f"Words it knew and that are no more: {', '.join(gone)[:200]}.")
-    return notes
-
-
-def _fit_condition(weights: dict[str, Tensor], before: int, now: int, unet: Denoiser) -> list[str]:
-    """Give `weights` as many conditioning channels as there are now; says what became of them.
-
-    New ones weigh nothing: a network begins by passing them over, and is as good as it was.
-    """
-    name, kernel = "input.weight", weights["input.weight"]  # (channels, C + K, 3, 3), or of a DiT (.., p²(C + K), 1, 1)
-    own, missing = kernel[:, : unet.latent_channels * unet.patch**2], unet.conditioning_channels * unet.patch**2
-    if before == 1 or now == 1:
-        weights[name] = torch.cat([own, own.new_zeros(len(own), missing, *own.shape[2:])], dim=1)
-    if before == now:
-        return []
-    if now == 1:
-        return ["It enlarges no more, and what it was shown for that is left out."]
-    if before == 1:
-        return ["What it is shown to enlarge is new to it, and counts for nothing at first."]
-    return [f"It enlarges {before} times so far and has to learn {now} times."]
 
 
 def _factor(config: CheckpointConfig) -> int:

@@ -19,8 +19,8 @@ from torch.optim.swa_utils import AveragedModel
 from ddpm_core.errors import UserError
 from ddpm_core.machine import Precision, memory_is_full, resolve_precision
 from ddpm_core.training.distributed import ALONE, World
-from ddpm_core.training.settings import StageSettings
 from ddpm_core.training.shards import Loss, LossState
+from ddpm_core.training.stage_settings import StageSettings
 
 MAX_SKIPPED_IN_A_ROW = 50
 

@@ -5,22 +5,19 @@ from __future__ import annotations
 import time
 
 import numpy as np
-import pytest
 from PIL import Image
 
 from ddpm_core.diffusion.samplers import last
-from ddpm_core.errors import UserError
 from ddpm_core.inspection.compare import (
-    MOST_CALLS,
     TILE,
     Upload,
     compare,
     compare_by_step,
     facts,
     numbers,
-    places,
     sheet,
 )
+from ddpm_core.inspection.compare_places import places
 from ddpm_core.inspection.compare_request import CompareRequest
 from ddpm_core.inspection.rescheduled import under_schedule
 from ddpm_core.pipeline import LatentDiffusion
@@ -91,25 +88,6 @@ def test_settings_that_do_not_go_together_leave_a_place_empty_and_say_why(tiny_m
     assert facts(made[3], comparison) == {"eta": "1", "sampler": "heun", "note": made[3].note}
     (only, _) = compare(places(asked("eta", "0.5,1"), GenerateRequest(steps=1), "tiny"), lambda name: tiny_model)
     assert only.place.request.sampler == "ddim"  # the only one that has it
-
-
-@pytest.mark.parametrize(
-    ("across", "values", "words"),
-    [
-        ("sampler", "ddim,magic", "magic"),
-        ("steps", "0", "steps"),
-        ("guidance", "2", "class"),
-        ("guidance", "21", "guidance"),
-        ("clamp", "clean", "inpainting"),
-        ("schedule", "steep", "steep"),
-        ("steps", ",".join(["999"] * 5), str(MOST_CALLS)),
-    ],
-)
-def test_what_cannot_be_compared_is_refused_in_a_sentence(across: str, values: str, words: str) -> None:
-    base = GenerateRequest(label="ant") if values == "21" else GenerateRequest()
-    with pytest.raises(UserError, match=words) as refused:
-        places(asked(across, values), base, "tiny")
-    assert str(refused.value).endswith(".")
 
 
 def test_a_class_that_a_checkpoint_does_not_have_is_said_in_its_place(tiny_model, class_model) -> None:

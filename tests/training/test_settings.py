@@ -7,9 +7,6 @@ import json
 import pytest
 from pydantic import BaseModel
 
-from ddpm_core.diffusion.diffuser import Diffuser
-from ddpm_core.diffusion.schedules import SCHEDULES
-from ddpm_core.networks.mixers import MIXERS
 from ddpm_core.training.settings import (
     GROUPS,
     PRIVATE,
@@ -27,18 +24,6 @@ PATHS = {"data": "in", "out": "out"}
 
 def test_a_missing_field_is_named() -> None:
     assert complaint_of(TrainRequest, data="in") == "out is missing."
-
-
-def test_widths_are_read_from_a_list_or_from_the_command_line() -> None:
-    assert VaeSettings(channels="64,128").channels == (64, 128)
-    assert VaeSettings(channels=[64, 128]).channels == (64, 128)
-    assert DenoiserSettings(channels="96").channels == (96,)
-
-
-@pytest.mark.parametrize("widths", ["", "64,wide", "64,,128", "0,64", "-8,64", "1,1,1,1,1,1,1", []])
-def test_widths_no_network_can_have_are_refused(widths: object) -> None:
-    assert "channels" in complaint_of(VaeSettings, channels=widths)
-    assert "channels" in complaint_of(DenoiserSettings, channels=widths)
 
 
 @pytest.mark.parametrize(
@@ -72,29 +57,10 @@ def test_settings_that_exclude_each_other_are_refused_without_all_that_was_given
     )
 
 
-@pytest.mark.parametrize(
-    ("vae", "sentence"),
-    [
-        ({"sampled": 5}, "belongs to an adversarial weight above 0"),
-        ({"sampled": 5, "adversarial_weight": 0.1}, 'belongs to learns "decoder"'),
-    ],
-)
-def test_samples_for_a_critic_are_refused_where_nobody_judges_them(vae: dict[str, float], sentence: str) -> None:
-    assert sentence in complaint_of(VaeSettings, **vae)
-    assert VaeSettings(sampled=5, adversarial_weight=0.1, learns="decoder").sampled == 5
-
-
 @pytest.mark.parametrize("model", [TrainRequest, VaeSettings, DenoiserSettings])
 def test_unknown_settings_are_refused(model: type[BaseModel]) -> None:
     paths = PATHS if model is TrainRequest else {}
     assert "flavour" in complaint_of(model, **paths, flavour="vanilla")
-
-
-def test_the_choices_of_settings_are_those_the_code_offers() -> None:
-    for mixer in MIXERS:
-        assert DenoiserSettings(mixer=mixer).mixer == mixer
-    for schedule in SCHEDULES:
-        assert Diffuser(schedule=DenoiserSettings(schedule=schedule).schedule).schedule == schedule
 
 
 def test_every_setting_says_what_it_is() -> None:

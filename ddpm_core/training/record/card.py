@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-import re
 import shutil
 from collections.abc import Sequence
 from itertools import pairwise
@@ -31,13 +29,13 @@ from ddpm_core.networks.noisy_classifier import NoisyClassifier
 from ddpm_core.networks.tables import BACKBONES, CODECS, default
 from ddpm_core.training.initialization import GUIDING
 from ddpm_core.training.losses import DECILES
+from ddpm_core.training.record.fingerprint import is_own, sealed
 from ddpm_core.training.record.journal import grids_of, rows_of, runs_of
 from ddpm_core.training.record.progress import in_hours
 from ddpm_core.training.record.reproduce import beyond, command
 from ddpm_core.training.settings import STAGES, StageName
 
 SAMPLES = "samples.png"
-OWN = re.compile(r"\n<!-- Written by the trainer, which leaves it alone once it is edited: ([0-9a-f]{64}) -->\n\Z")
 MEASURES: dict[str, tuple[StageName, str, str]] = {  # of which stage, what it means, how it is written
     "held_out_psnr": ("vae", "reconstruction, mean over pictures", "{:.2f} dB"),
     "held_out_gradient_ratio": ("vae", "edge strength, reconstructed / original", "{:.3f}"),
@@ -64,21 +62,6 @@ def write_card(out: Path) -> Path:
     path = out / CARD if own else notes / "card.md"
     write_atomically(path, lambda partial: partial.write_text(sealed(text), encoding="utf-8"))
     return path
-
-
-def sealed(text: str) -> str:
-    """A card with the fingerprint that shows whether somebody changed it."""
-    return f"{text}\n<!-- Written by the trainer, which leaves it alone once it is edited: {_print_of(text)} -->\n"
-
-
-def is_own(text: str) -> bool:
-    """Whether a card is as the trainer wrote it."""
-    end = OWN.search(text)
-    return end is not None and end[1] == _print_of(text[: end.start()])
-
-
-def _print_of(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def card(out: Path, samples: str) -> str:
