@@ -17,10 +17,7 @@ from ddpm_core.requests import GenerateRequest
 def pictures_of(
     model: LatentDiffusion, request: GenerateRequest, steps: Iterator[Step], folder: Path
 ) -> list[Image.Image]:
-    """The pictures at the end of `steps`; the folder is made, and what is passed over is said, before.
-
-    Raises `UserError` if nothing can be written there.
-    """
+    """The pictures at the end of `steps`; before, the folder is made and notes are said. Raises `UserError`."""
     output_folder(folder)
     say(*model.notes(request))
     return model.pictures(last(steps).latent)

@@ -4,10 +4,9 @@ Example:
     python -m ddpm_core.evaluate --checkpoint checkpoints/faces-128 --data photos --json measures.json
 
 Held out are the pictures `labels.csv` says, a folder `val` or `test`, or as many as the checkpoint's run held out.
-Samples and fills are measured against the folder in DATA that `config.json` names as the denoiser's, or all of DATA.
 
-FID, KID and Inception Score take the weights of FID's Inception-v3, from a file of yours (`--inception FILE`). Without
-it, a small classifier is trained on DATA on the spot, and measures are called after it; see `evaluation/features.py`.
+FID, KID and Inception Score take the weights of FID's Inception-v3 (`--inception FILE`). Without it, a small classifier
+is trained on DATA on the spot, and measures are called after it.
 """
 
 from __future__ import annotations

@@ -1,6 +1,5 @@
-"""Feature networks, in which sets of pictures are compared where pixels say too little.
-
-Inception-v3 (FID, KID, Inception Score) with weights from a file, or a small classifier trained on the spot.
+"""Feature networks, in which sets of pictures are compared: Inception-v3 (FID, KID, Inception Score), or one trained
+here.
 """
 
 from __future__ import annotations
@@ -39,17 +38,11 @@ class FeatureError(UserError):
 
 @dataclass(frozen=True)
 class FeatureNetwork:
-    """A network to compare pictures in. Numbers of different networks do not compare.
+    """A network to compare pictures in. Numbers of different networks do not compare."""
 
-    Attributes:
-        name: of `NETWORKS`; measures are called after it.
-        extract: features (B, D) and probabilities (B, K) of images (B, 3, H, W) in [-1, 1] on any device.
-        reads: whether it tells what pictures show, as a score asks.
-    """
-
-    name: str
-    extract: FeatureFunction
-    reads: bool = True
+    name: str  # of `NETWORKS`; measures are called after it
+    extract: FeatureFunction  # features (B, D) and probabilities (B, K) of images (B, 3, H, W) in [-1, 1] on any device
+    reads: bool = True  # whether it tells what pictures show, as a score asks
 
 
 @dataclass(frozen=True)
@@ -82,8 +75,7 @@ def of_turns(training: PictureSet, device: torch.device, settings: StageSettings
 
 
 def inception(file: Path, device: torch.device) -> FeatureNetwork:
-    """The Inception-v3 of FID (Heusel et al. 2017), with weights from pytorch-fid's or torch-fidelity's file, or as
-    `.safetensors`.
+    """The Inception-v3 of FID (Heusel et al. 2017), with weights from pytorch-fid's or torch-fidelity's file.
 
     Pictures are enlarged to 299 pixels as in TensorFlow 1; features are of the last pooling, logits without bias.
     Raises `FeatureError` if the file cannot be used, or torch-fidelity is not installed.

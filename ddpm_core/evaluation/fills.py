@@ -39,8 +39,8 @@ def measure_fills(
 ) -> dict[str, float]:
     """Inpaint pictures, whole, from two seeds each, as the app does by default or as `request` says.
 
-    Masks are random, or that of `part` (`images.masks.FACE_PARTS`). Kept pixels are compared at the picture's own size,
-    all else at the model's.
+    Masks are random, or that of `part` (`FACE_PARTS`). Kept pixels are compared at the picture's own size, all else at
+    the model's.
     """
     # Feathering would hide the seam, and how faces are found is not the model's doing.
     request = (request or model.request(InpaintRequest)).model_copy(update={"count": 2, "feather": 0, "crop": "whole"})

@@ -27,7 +27,7 @@ def measure_likelihood(model: LatentDiffusion, files: Mapping[str, Sequence[Sour
     """Bits per dimension of at most `PICTURES` held-out pictures ("val"), and the standard error; None without any.
 
     "bits_per_dim" bounds the probability of pixels, "latent_bits_per_dim" the density of normalised latents: perhaps
-    below 0, comparable for one codec alone. "..._train" is of training pictures: what is likelier there is memorised.
+    below 0, comparable for one codec alone. What is likelier in "..._train" is memorised.
     """
     name = "bits_per_dim" if model.codec.of_pixels else "latent_bits_per_dim"
     held_out = files["val"][:: max(1, -(-len(files["val"]) // PICTURES))]

@@ -21,15 +21,10 @@ class Decoder(Protocol):
 
 @dataclass
 class Locality:
-    """Where pixels move when one latent cell does.
+    """Where pixels move when one latent cell does."""
 
-    Attributes:
-        radius: pixels from the cell's square to the farthest that changes.
-        within_3x3: fraction of the squared change in the cell's and its eight neighbours' squares.
-    """
-
-    radius: int
-    within_3x3: float
+    radius: int  # pixels from the cell's square to the farthest that changes
+    within_3x3: float  # fraction of the squared change in the cell's and its eight neighbours' squares
 
 
 @torch.inference_mode()

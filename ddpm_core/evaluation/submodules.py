@@ -11,11 +11,12 @@ from types import ModuleType
 def submodule(package: str, name: str) -> ModuleType:
     """A module of a package, without running the package's own `__init__`; nothing of it stays in `sys.modules`.
 
-    For packages whose requirements outweigh the module: torchvision has to be of torch's very build. Raises
-    `ModuleNotFoundError` if something it needs is not installed.
+    For packages whose requirements outweigh the module. Raises `ModuleNotFoundError` if something it needs is not
+    installed.
     """
     if package in sys.modules:
         return importlib.import_module(f"{package}.{name}")
+    # Of torchvision, above all, no build but torch's own may be loaded, or diffusers no longer works beside it.
     spec = find_spec(package)
     if spec is None:
         raise ModuleNotFoundError(f"No module named {package!r}", name=package)

@@ -1,6 +1,5 @@
-"""Which one is real? Two pictures, one of them made: what people can tell apart is the measure that counts.
-
-Half of all answers are right where nobody can tell (Zhou et al. 2019, "HYPE").
+"""Which one is real? Of two pictures, one is made; where nobody can tell, half of all answers are right (Zhou et al.
+2019, "HYPE").
 """
 
 from __future__ import annotations
@@ -28,20 +27,14 @@ SURE = 1.96  # standard errors on either side, for an interval of 95 %
 
 @dataclass(frozen=True)
 class Answer:
-    """What somebody said of a pair.
+    """What somebody said of a pair."""
 
-    Attributes:
-        checkpoint: which made one of the two.
-        seed, label: how it was made.
-        real: name of the file that the other is.
-        right: whether the real one was picked.
-    """
-
-    checkpoint: str
+    checkpoint: str  # which made one of the two
+    # seed, label: how it was made
     seed: int
     label: str | None
-    real: str
-    right: bool
+    real: str  # name of the file that the other is
+    right: bool  # whether the real one was picked
 
 
 def real_pictures(folder: Path) -> Sequence[Source]:

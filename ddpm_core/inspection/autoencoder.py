@@ -22,17 +22,12 @@ class AutoencoderRequest(InsideRequest):
 
 @dataclass(frozen=True)
 class RoundTrip:
-    """A picture and what is left of it.
-
-    Attributes:
-        difference: grey where the two agree, see `difference_picture`.
-        psnr: decibels; infinite if not a bit differs.
-        values, pixels: numbers in the latent, and in the picture.
-    """
+    """A picture and what is left of it."""
 
     reconstruction: Image.Image
-    difference: Image.Image
-    psnr: float
+    difference: Image.Image  # grey where the two agree, see `difference_picture`
+    psnr: float  # decibels; infinite if not a bit differs
+    # values, pixels: numbers in the latent, and in the picture
     values: int
     pixels: int
 

@@ -32,20 +32,13 @@ class BeliefsRequest(InsideRequest):
 
 @dataclass(frozen=True)
 class Belief:
-    """What is predicted in a step.
+    """What is predicted in a step."""
 
-    Attributes:
-        t: state in which it is predicted.
-        change: how it differs from the belief before, or from grey, larger than it is (`difference_picture`).
-        spectrum: power of its brightness by waves across the picture, from 1 on (`power_spectrum`).
-        agreement: by band, how much of it is as in the end, -1 to 1.
-    """
-
-    t: int
+    t: int  # state in which it is predicted
     picture: Image.Image
-    change: Image.Image
-    spectrum: list[float]
-    agreement: dict[str, float]
+    change: Image.Image  # how it differs from the belief before, or from grey, larger than it is (`difference_picture`)
+    spectrum: list[float]  # power of its brightness by waves across the picture, from 1 on (`power_spectrum`)
+    agreement: dict[str, float]  # by band, how much of it is as in the end, -1 to 1
 
 
 @remembered(4)

@@ -36,22 +36,15 @@ class CellRequest(InsideRequest):
 
 @dataclass(frozen=True, eq=False)
 class Painted:
-    """What a cell paints.
+    """What a cell paints."""
 
-    Attributes:
-        before, after: the decoded latent, as it is and with the cell moved.
-        change: their difference in grey, 0 black; a frame marks how far it is promised to reach.
-        radius: pixels from the cell's own square to the farthest that changes.
-        promised: what the decoder's layers allow, if they promise anything.
-        within_3x3: share of the squared change in the cell's own square and its eight neighbours'.
-    """
-
+    # before, after: the decoded latent, as it is and with the cell moved
     before: Image.Image
     after: Image.Image
-    change: Image.Image
-    radius: int
-    promised: int | None
-    within_3x3: float
+    change: Image.Image  # their difference in grey, 0 black; a frame marks how far it is promised to reach
+    radius: int  # pixels from the cell's own square to the farthest that changes
+    promised: int | None  # what the decoder's layers allow, if they promise anything
+    within_3x3: float  # share of the squared change in the cell's own square and its eight neighbours'
 
 
 def promised_radius(codec: Codec) -> int | None:
@@ -73,11 +66,8 @@ def promised_radius(codec: Codec) -> int | None:
 
 @torch.inference_mode()
 def change_of_cell(codec: Codec, latent: Tensor, row: int, column: int, move: float) -> tuple[Tensor, Tensor]:
-    """A latent (1, C, h, w) decoded, (1, 3, H, W), before and after each channel of one cell is moved by `move`, up or
-    down.
-
-    Which channels go up is random, but always the same.
-    """
+    """A latent (1, C, h, w) decoded, (1, 3, H, W), before and after one cell's channels move by `move`, up or down."""
+    # Which channels go up is random, but always the same.
     signs = torch.randn(latent.shape[1], generator=torch.Generator().manual_seed(0)).sign().to(latent)  # (C,)
     moved = latent.clone()
     moved[0, :, row, column] += move * signs

@@ -56,42 +56,28 @@ class Moment(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Run:
-    """An inpainting by one rule.
+    """An inpainting by one rule."""
 
-    Attributes:
-        moments: one for every call of the model.
-        latent: (1, C, h, w), the end.
-        decoded, filled: the end as the decoder has it, and with kept pixels pasted back.
-        changed_by_decoding, changed: how many of the kept pixels differ, in the one and in the other.
-        edge: see `edge`.
-    """
-
-    moments: list[Moment]
-    latent: Tensor
+    moments: list[Moment]  # one for every call of the model
+    latent: Tensor  # (1, C, h, w), the end
+    # decoded, filled: the end as the decoder has it, and with kept pixels pasted back
     decoded: Image.Image
     filled: Image.Image
+    # changed_by_decoding, changed: how many of the kept pixels differ, in the one and in the other
     changed_by_decoding: int
     changed: int
-    edge: float
+    edge: float  # see `edge`
 
 
 @dataclass(frozen=True, eq=False)
 class Runs:
-    """The same inpainting by all rules.
+    """The same inpainting by all rules."""
 
-    Attributes:
-        by_rule: by the names in `RULES`.
-        cells: bool (1, 1, h, w), True where cells are made anew.
-        kept: pixels that are kept.
-        picture: the subject with those cells tinted.
-        edge: as `Run.edge`, in the untouched picture.
-    """
-
-    by_rule: dict[str, Run]
-    cells: Tensor
-    kept: int
-    picture: Image.Image
-    edge: float
+    by_rule: dict[str, Run]  # by the names in `RULES`
+    cells: Tensor  # bool (1, 1, h, w), True where cells are made anew
+    kept: int  # pixels that are kept
+    picture: Image.Image  # the subject with those cells tinted
+    edge: float  # as `Run.edge`, in the untouched picture
 
 
 def requests_of(request: ClampRequest) -> dict[str, InpaintRequest]:

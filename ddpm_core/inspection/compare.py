@@ -30,18 +30,12 @@ Load = Callable[[str], LatentDiffusion]  # a model by its checkpoint's name
 
 @dataclass(frozen=True)
 class Made:
-    """A place that is done.
-
-    Attributes:
-        picture: None where nothing could be made, as `note` says.
-        calls: of the model.
-        seconds: that they took, without making pixels of the latent.
-    """
+    """A place that is done."""
 
     place: Place
-    picture: Image.Image | None = None
-    calls: int = 0
-    seconds: float = 0.0
+    picture: Image.Image | None = None  # None where nothing could be made, as `note` says
+    calls: int = 0  # of the model
+    seconds: float = 0.0  # that they took, without making pixels of the latent
     note: str = ""
 
 

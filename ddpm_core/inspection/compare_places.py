@@ -23,18 +23,14 @@ else:
 
 @dataclass(frozen=True)
 class Place:
-    """What belongs to one place of the grid.
-
-    Attributes:
-        request: what makes its picture; None where its settings do not go together, as `note` says.
-        schedule: to work under; None for that the model was trained on.
-    """
+    """What belongs to one place of the grid."""
 
     row: int
     column: int
+    # what makes its picture; None where its settings do not go together, as `note` says
     request: GenerateRequest | None
     checkpoint: str
-    schedule: str | None = None
+    schedule: str | None = None  # to work under; None for that the model was trained on
     note: str = ""
 
 
@@ -54,11 +50,7 @@ class ComparisonRequest(CompareRequest, InpaintRequest):
 
 
 def places(comparison: CompareRequest, base: GenerateRequest, checkpoint: str) -> list[Place]:
-    """All places of the grid, row by row.
-
-    Args:
-        base: settings that are not compared; an `InpaintRequest` for a comparison of inpaintings.
-        checkpoint: the model's, unless checkpoints are compared.
+    """All places of the grid, row by row; `base` has what is not compared, `checkpoint` is the model's unless they are.
 
     Raises:
         UserError: a value or a setting cannot be used, or it would be more than `MOST_CALLS` calls.

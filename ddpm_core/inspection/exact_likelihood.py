@@ -37,17 +37,11 @@ class LikelihoodRequest(InsideRequest):
 
 @dataclass(frozen=True)
 class Terms:
-    """The variational bound's three terms (Ho et al. 2020, eq. 5), bits per latent dimension.
+    """The variational bound's three terms (Ho et al. 2020, eq. 5), bits per latent dimension."""
 
-    Attributes:
-        prior: L_T, how far the last state is from noise.
-        steps: L_1 + ... + L_{T-1}, how far the model's steps are from the true ones.
-        reconstruction: L_0, of the clean latent after the last step.
-    """
-
-    prior: float
-    steps: float
-    reconstruction: float
+    prior: float  # L_T, how far the last state is from noise
+    steps: float  # L_1 + ... + L_{T-1}, how far the model's steps are from the true ones
+    reconstruction: float  # L_0, of the clean latent after the last step
 
     @property
     def total(self) -> float:
@@ -56,34 +50,23 @@ class Terms:
 
 @dataclass(frozen=True)
 class Likelihood:
-    """How likely a picture's latent is.
+    """How likely a picture's latent is."""
 
-    Attributes:
-        bits: minus the logarithm of its density, bits per latent dimension.
-        error: standard error of `bits` over the probes; None with one.
-        calls: of the network, for `bits` alone.
-    """
-
-    bits: float
-    error: float | None
+    bits: float  # minus the logarithm of its density, bits per latent dimension
+    error: float | None  # standard error of `bits` over the probes; None with one
     bound: Terms
     dimensions: int
-    calls: int
+    calls: int  # of the network, for `bits` alone
 
 
 class Followed(NamedTuple):
-    """How far a picture has been followed into noise.
+    """How far a picture has been followed into noise."""
 
-    Attributes:
-        step, t: how many steps of the flow were taken, and the state reached.
-        latent: (1, C, h, w), the latent there.
-        bits: what the change of volume comes to so far, bits per latent dimension.
-    """
-
+    # step, t: how many steps of the flow were taken, and the state reached
     step: int
     t: int
-    latent: Tensor
-    bits: float
+    latent: Tensor  # (1, C, h, w), the latent there
+    bits: float  # what the change of volume comes to so far, bits per latent dimension
 
 
 def probability_flow(

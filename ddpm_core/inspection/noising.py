@@ -38,21 +38,13 @@ class NoiseRequest(InsideRequest):
 
 @dataclass(frozen=True)
 class Noised:
-    """A picture under noise.
+    """A picture under noise."""
 
-    Attributes:
-        pixels: noise laid on the pixels themselves.
-        decoded: noise laid on the latent, decoded: what latent diffusion noises.
-        channels: that latent, a grey picture per channel.
-        alpha_bar: share of the signal's variance that is left (Ho et al. 2020, eq. 4).
-        log_snr: logarithm of alpha_bar / (1 - alpha_bar); infinite at state 0.
-    """
-
-    pixels: Image.Image
-    decoded: Image.Image
-    channels: list[Image.Image]
-    alpha_bar: float
-    log_snr: float
+    pixels: Image.Image  # noise laid on the pixels themselves
+    decoded: Image.Image  # noise laid on the latent, decoded: what latent diffusion noises
+    channels: list[Image.Image]  # that latent, a grey picture per channel
+    alpha_bar: float  # share of the signal's variance that is left (Ho et al. 2020, eq. 4)
+    log_snr: float  # logarithm of alpha_bar / (1 - alpha_bar); infinite at state 0
 
 
 class Level(NamedTuple):

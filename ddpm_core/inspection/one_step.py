@@ -46,20 +46,13 @@ class Estimate:
 
 @dataclass(frozen=True)
 class ThreeWays:
-    """What became of one noisy state.
+    """What became of one noisy state."""
 
-    Attributes:
-        noisy: the state itself, decoded.
-        blurred: the best Gaussian blur; `width` is its standard deviation in pixels.
-        predicted: the clean picture that the model predicts at once.
-        iterated: where the sampler ends that starts from the state, in `calls` calls of the model.
-    """
-
-    noisy: Estimate
-    blurred: Estimate
+    noisy: Estimate  # the state itself, decoded
+    blurred: Estimate  # the best Gaussian blur; `width` is its standard deviation in pixels
     width: float
-    predicted: Estimate
-    iterated: Estimate
+    predicted: Estimate  # the clean picture that the model predicts at once
+    iterated: Estimate  # where the sampler ends that starts from the state, in `calls` calls of the model
     calls: int
 
 

@@ -36,15 +36,11 @@ class PathsRequest(InsideRequest):
 
 @dataclass(frozen=True, eq=False)
 class Reach:
-    """How strongly each cell reaches one, by layer, as `influence` has it.
+    """How strongly each cell reaches one, by layer, as `influence` has it."""
 
-    Attributes:
-        by_layer: (h, w) each, fp32 on the CPU, by the names in `LAYERS`; shares that sum to 1, the cell's own left out.
-        channels: C, of what the layers are fed.
-    """
-
+    # (h, w) each, fp32 on the CPU, by the names in `LAYERS`; shares that sum to 1, the cell's own left out
     by_layer: dict[str, Tensor]
-    channels: int
+    channels: int  # C, of what the layers are fed
 
     def cells(self, layer: str) -> int:
         """How many other cells reach it at all, as far as fp32 tells."""
@@ -74,13 +70,10 @@ def check_cell(latent: Tensor, row: int, column: int) -> None:
 
 @remembered(64)
 def reach(model: LatentDiffusion, subject: Subject, request: PathsRequest) -> Reach:
-    """How strongly every cell reaches one through a single layer of each kind, fed what the network feeds its mixer.
+    """How strongly every cell reaches one through a layer of each kind, fed what the network feeds its mixer.
 
-    Attention has random weights, for none was trained here: that it reaches all cells holds for any, how strongly does
-    not.
-
-    Raises:
-        UserError: the model has no serpentine mixer, or no such cell or state.
+    Attention has random weights, so how strongly it reaches cells means nothing. Raises `UserError` if the model has no
+    serpentine mixer, or no such cell or state.
     """
     check_state(model, request.t)
     check_cell(subject.latent, request.row, request.column)
@@ -130,8 +123,7 @@ def influence(
 ) -> Tensor:
     """How strongly each cell of `x` (1, C, h, w) moves what a layer gives for one cell, (h, w).
 
-    It is the Frobenius norm of d y[:, row, column] / d x[:, i, j], the mean of ||v^T J||^2 over random signs v
-    (Hutchinson 1990), a few `probes`; None takes all channels one by one, which is exact.
+    It is the Frobenius norm of d y[:, row, column] / d x[:, i, j], by random `probes` (Hutchinson 1990); None is exact.
     """
     with torch.inference_mode(False), torch.enable_grad():
         one = x.detach().clone()

@@ -67,14 +67,10 @@ class PointsRequest(Request):
 
 
 def exact_predictor(points: Tensor, labels: Tensor, diffuser: Diffuser) -> LabelPredictor:
-    """What a network trained for ever on these points alone would predict: the posterior mean, in closed form.
+    """What a network trained for ever on points (N, 2) of colours `labels` (N,) would predict: the posterior mean.
 
     x0 = sum_i w_i x_i with w_i the softmax of -|z - alpha x_i|^2 / (2 sigma^2) (Karras et al. 2022, "Elucidating the
-    Design Space", eq. 57).
-
-    Args:
-        points: (N, 2).
-        labels: (N,), each one's colour; a prediction for `ANY` is the mean of all.
+    Design Space", eq. 57); a prediction for `ANY` is the mean of all.
     """
     half_squares = points.square().sum(1) / 2  # (N,)
 
@@ -110,24 +106,17 @@ def held_coordinate(request: PointsRequest, diffuser: Diffuser, noise: Noise) ->
 
 @dataclass(frozen=True)
 class Flight:
-    """A run of points.
+    """A run of points."""
 
-    Attributes:
-        points, labels: those of the shape, (N, 2) and (N,) as lists.
-        states: timesteps passed through, from the last to 0.
-        ways: where every point was in each of them, `[state][point]` -> (x, y).
-        beliefs: where the predictor expected it to end, `[step][point]` -> (x, y).
-        arrows: minus the noise predicted on a grid, `[step][arrow]` -> (x, y, dx, dy): the score times sigma.
-        distance: mean distance of an end to the nearest of the points asked for.
-    """
-
+    # points, labels: those of the shape, (N, 2) and (N,) as lists
     points: list[list[float]]
     labels: list[int]
-    states: list[int]
-    ways: list[list[list[float]]]
-    beliefs: list[list[list[float]]]
+    states: list[int]  # timesteps passed through, from the last to 0
+    ways: list[list[list[float]]]  # where every point was in each of them, `[state][point]` -> (x, y)
+    beliefs: list[list[list[float]]]  # where the predictor expected it to end, `[step][point]` -> (x, y)
+    # minus the noise predicted on a grid, `[step][arrow]` -> (x, y, dx, dy): the score times sigma
     arrows: list[list[list[float]]]
-    distance: float
+    distance: float  # mean distance of an end to the nearest of the points asked for
 
 
 @remembered(32)
@@ -176,17 +165,12 @@ def distance_to_nearest(ends: Tensor, points: Tensor) -> float:
 
 @dataclass(frozen=True)
 class Rung:
-    """How far the ends of ways in so many steps are, on average, from ...
-
-    Attributes:
-        finest: those of `FINEST` steps of DPM-Solver++ from the same noise; None where fresh noise is drawn.
-        nearest: the nearest point of the shape.
-    """
+    """Where ways in so many steps end, and how far from others, on average."""
 
     steps: int
     ends: list[list[float]]
-    finest: float | None
-    nearest: float
+    finest: float | None  # those of `FINEST` steps of DPM-Solver++ from the same noise; None where fresh noise is drawn
+    nearest: float  # the nearest point of the shape
 
 
 def step_ladder(model: LatentDiffusion, request: PointsRequest) -> list[Rung]:

@@ -1,7 +1,6 @@
 """A model that walks another noise schedule than it was trained on, without being trained anew.
 
-A network knows how to denoise at a noise level; the timestep is its name for one. So it is told the timestep at which
-it was trained on that level (Karras et al. 2022, table 1).
+A timestep is a network's name for a noise level, so it is told that of this level (Karras et al. 2022, table 1).
 """
 
 from __future__ import annotations

@@ -29,17 +29,11 @@ class InsideRequest(Request):
 
 @dataclass(frozen=True, eq=False)
 class Subject:
-    """A picture as a model sees it. One that is asked for again is the same object, so it can be a key.
+    """A picture as a model sees it. One that is asked for again is the same object, so it can be a key."""
 
-    Attributes:
-        picture: (S, S) RGB.
-        image: (1, 3, S, S) in [-1, 1], the same.
-        latent: (1, C, h, w), normalised: the codec's posterior mean.
-    """
-
-    picture: Image.Image
-    image: Tensor
-    latent: Tensor
+    picture: Image.Image  # (S, S) RGB
+    image: Tensor  # (1, 3, S, S) in [-1, 1], the same
+    latent: Tensor  # (1, C, h, w), normalised: the codec's posterior mean
 
 
 @torch.inference_mode()

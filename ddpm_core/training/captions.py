@@ -16,8 +16,7 @@ WHOLE = 0.5  # fraction of captions that keep all their parts, and of those in t
 def drawn_captions(captions: Sequence[str], dropout: float, without_class: Tensor | None = None) -> list[str]:
     """Captions changed at random, by torch's generator: each `varied`, and a fraction `dropout` of them empty.
 
-    Args:
-        without_class: bool (B,), True where the class is dropped. Half of these lose their caption as well.
+    Half of those `without_class`, bool (B,), are empty, too.
     """
     dropped = torch.rand(len(captions)) < dropout  # (B,)
     if without_class is not None:  # so that the network learns to do without both

@@ -1,8 +1,7 @@
 """Distillation to few steps: a denoiser learns to cross, in one call, what its teacher takes many steps for.
 
-The clean latent that the student predicts is not the mean of all a noisy latent may come from, but where the teacher's
-path from there ends (a consistency function), or ends a segment. At state 0 that is the latent itself, whatever the
-network puts out (c_skip and c_out of Song et al. 2023, eq. 5).
+Its clean latent is where the teacher's path ends (a consistency function), or a segment of it. At state 0 that is the
+latent itself, whatever the network puts out (c_skip and c_out of Song et al. 2023, eq. 5).
 """
 
 from __future__ import annotations
@@ -47,10 +46,8 @@ Teacher = Callable[[Tensor, Tensor, Tensor | None, Tensor | None], Tensor]
 
 
 def teacher_of(folder: Path, device: torch.device) -> Teacher:
-    """What a checkpoint predicts, guided as it is by default. Raises `CheckpointError` if something is missing or
-    damaged.
-
-    Who learns it needs one call a step (Meng et al. 2023, section 3.1; Luo et al. 2023, section 4.2).
+    """What a checkpoint predicts, guided as it is by default, in one call (Meng et al. 2023, section 3.1; Luo et al.
+    2023, section 4.2). Raises `CheckpointError`.
     """
     config, diffuser = read_config(folder), load_diffuser(folder)
     network, guide = load_denoiser(folder, device), load_guide(folder, device)
@@ -120,17 +117,14 @@ def consistency_loss(
 ) -> dict[str, Tensor]:
     """How far the student's end of a path is from its own end a step of the teacher's later, as "loss".
 
-    Consistency distillation (Song et al. 2023, algorithm 2) with DDIM steps over several of DDPM's timesteps (Luo et
-    al. 2023, "Latent Consistency Models", algorithm 1). The distance is the root mean square over a picture's cells,
-    rounded off near 0 (Song & Dhariwal 2023, "Improved Techniques for Training Consistency Models", section 3.3); of
-    segments, that of the clean latents that lead to their ends (Heek et al. 2024, "Multistep Consistency Models",
-    algorithm 1). Clean cells stay so, and do not count.
+    Consistency distillation (Song et al. 2023, algorithm 2) with DDIM steps (Luo et al. 2023, "Latent Consistency
+    Models", algorithm 1) and distances rounded off near 0 (Song & Dhariwal 2023, "Improved Techniques for Training
+    Consistency Models", section 3.3); of segments, distances are those of the clean latents that lead to their ends
+    (Heek et al. 2024, "Multistep Consistency Models", algorithm 1). Clean cells do not count.
 
     Args:
-        examples: a shard's.
+        examples: a shard's, with classes `label` (B/size,) and captions `tokens` (B/size, L), if any.
         intervals: how many steps the teacher would take for the whole way.
-        label: classes (B/size,); None for a network without.
-        tokens: captions (B/size, L); likewise.
     """
     clean, z_t, t, kept = examples.clean, examples.shown, examples.t, examples.clean_cells
     ends = torch.tensor(segment_ends(diffuser, segments))  # (segments+1,), rising from 0
@@ -178,22 +172,13 @@ def segment_ends(diffuser: Diffuser, segments: int) -> list[int]:
 
 
 def intervals_at(progress: float) -> int:
-    """How many steps a teacher would take for the whole way, after a fraction 0..1 of the run (Song & Dhariwal 2023,
-    eq. 5).
-
-    First few, so that ends are soon known everywhere, then more, so that they are the right ones.
-    """
-    first, last = INTERVALS
+    """The teacher's steps for the whole way, after a fraction 0..1 of the run (Song & Dhariwal 2023, eq. 5)."""
+    first, last = INTERVALS  # few at first, so that ends are soon known everywhere, then more, to make them right
     return min(first * 2 ** int(progress * (math.log2(last / first) + 1)), last)
 
 
 def few_step_defaults(config: CheckpointConfig, settings: DenoiserSettings) -> dict[str, dict[str, Any]]:
-    """The `defaults` of a student's checkpoint: its sampler and steps in all that it makes of noise.
-
-    Args:
-        config: its teacher's; what that says of masks stands.
-        settings: the student's.
-    """
+    """The `defaults` of a student's checkpoint; what its teacher's `config` says of masks stands."""
     method: dict[str, Any] = {"sampler": "lcm", "steps": STEPS, "spacing": SPACING}
     if settings.segments > 1:
         method |= {"sampler": "ddim", "steps": settings.segments}

@@ -1,7 +1,6 @@
 """Data-parallel training: several processes share every batch and learn what one would.
 
-Each, started by `torchrun`, computes its shard of each batch; DistributedDataParallel averages the gradients (Li et al.
-2020, https://arxiv.org/abs/2006.15704).
+DistributedDataParallel averages the gradients of their shards (Li et al. 2020, https://arxiv.org/abs/2006.15704).
 """
 
 from __future__ import annotations
@@ -38,14 +37,9 @@ class Objective(nn.Module):
 
 @dataclass(frozen=True)
 class World(Shard):
-    """The processes of a training run, seen from one of them; by default it is alone.
+    """The processes of a training run, seen from number `rank` of `size`; only the main one, 0, writes and shows."""
 
-    Attributes:
-        rank: number of this process and its shard; only the main one, 0, writes and shows.
-        size: how many there are.
-        buffer: in which the few numbers that they exchange travel.
-    """
-
+    # In which the few numbers that they exchange travel.
     buffer: Tensor = field(default_factory=lambda: torch.zeros(256), repr=False, compare=False)
 
     @property

@@ -1,7 +1,4 @@
-"""A training run tried out: what memory and time it takes, by a few real steps of every stage.
-
-On made-up pictures, in a temporary folder; of the data a handful of files is read.
-"""
+"""A training run tried out on made-up pictures: what memory and time it takes, by a few real steps of every stage."""
 
 from __future__ import annotations
 
@@ -46,23 +43,17 @@ REPEATS = 3  # steps of the largest that is tried
 
 @dataclass(frozen=True)
 class Estimate:
-    """What a stage takes.
-
-    Attributes:
-        chunks: in how many every micro-batch is computed.
-        seconds: of an iteration.
-        done: iterations behind a resumed run.
-        data, on_disk: bytes of pictures and of latents in memory and in files, by name.
-    """
+    """What a stage takes."""
 
     stage: StageName
     settings: StageSettings
     parameters: int
     needs: Needs
-    chunks: int
-    seconds: float
-    done: int
+    chunks: int  # in how many every micro-batch is computed
+    seconds: float  # of an iteration
+    done: int  # iterations behind a resumed run
     where: str
+    # data, on_disk: bytes of pictures and of latents in memory and in files, by name
     data: dict[str, int]
     on_disk: dict[str, int]
 

@@ -67,8 +67,7 @@ def shapes_of(folder: Path) -> dict[str, Any]:
 def start_autoencoder(request: TrainRequest, vae: VAE) -> list[str]:
     """Fill an autoencoder with the weights of --init; returns sentences on what was taken over.
 
-    Raises:
-        CheckpointError: there are no such weights, or they are of another shape.
+    Raises `CheckpointError` if there are none, or of another shape.
     """
     folder, config = _start(request)
     _refuse_misfit(folder / checkpoint.CODEC_WEIGHTS, "vae", _built(config.codec_settings, VaeSettings()), request.vae)
@@ -83,12 +82,8 @@ def start_autoencoder(request: TrainRequest, vae: VAE) -> list[str]:
 def start_denoiser(
     request: TrainRequest, unet: Denoiser, classes: tuple[str, ...], words: tuple[str, ...] = ()
 ) -> list[str]:
-    """The same for a denoiser; classes and words known by name are taken over.
-
-    If the latent has another number of channels, the convolutions that read and write it begin anew.
-
-    Raises:
-        CheckpointError: there are no such weights, or they are of another shape.
+    """The same for a denoiser; classes and words known by name are taken over, latents' channels only if they are as
+    many.
     """
     folder, config = _start(request)
     path = folder / checkpoint.DENOISER_WEIGHTS
@@ -153,10 +148,9 @@ def take_codec(request: TrainRequest) -> list[str]:
 def take_checkpoint(
     request: TrainRequest, stage: StageName, world: World = ALONE
 ) -> tuple[CheckpointConfig, list[str]]:
-    """The checkpoint that a stage of `GUIDING` makes something for, in `request.out`, and what to say of it.
+    """The checkpoint in `request.out` that a stage of `GUIDING` makes something for, or a copy of that of --init.
 
-    Where there is none, that of --init is copied, but for what the stage makes anew. Raises `CheckpointError` without
-    either, or at another size.
+    Also returns what to say of it. Raises `CheckpointError` without either, or at another size.
     """
     notes = []
     if world.is_main and not (request.out / checkpoint.CONFIG).exists():
@@ -226,12 +220,10 @@ def has_other_codec(one: Path, other: Path) -> bool:
 
 
 def guided_output(folder: Path | None, device: torch.device) -> Callable[[Tensor, Tensor], Tensor]:
-    """The raw output (B, C, h, w) of a checkpoint's denoiser and its guide together, for latents and timesteps.
+    """The raw output (B, C, h, w) of a denoiser and its guide together (Meng et al. 2023, "On Distillation of Guided
+    Diffusion Models", section 3.1).
 
-    Who learns it needs no guide (Meng et al. 2023, "On Distillation of Guided Diffusion Models", section 3.1).
-
-    Raises:
-        CheckpointError: there is no guide, or the two put out different things.
+    Raises `CheckpointError` if there is no guide, or the two put out different things.
     """
     guide = checkpoint.load_guide(folder, device) if folder else None
     if folder is None or guide is None:

@@ -18,14 +18,10 @@ class Interruption(BaseException):
 
 @dataclass
 class Stop:
-    """Whether somebody wants the run to end.
-
-    Attributes:
-        waits: what is going on is finished first; otherwise the signal is an `Interruption`.
-    """
+    """Whether somebody wants the run to end."""
 
     requested: bool = False
-    waits: bool = False
+    waits: bool = False  # what is going on is finished first; otherwise the signal is an `Interruption`
 
     def wait(self) -> None:
         """From now on there is something to save."""

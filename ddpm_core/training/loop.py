@@ -1,7 +1,7 @@
 """The training loop of all stages: mixed precision, EMA, clipping, accumulation, resumable.
 
-All randomness of micro-batch k is a function of (seed, k), so a resumed run continues exactly as the uninterrupted one
-would, and a micro-batch can be computed again, in chunks.
+All randomness of micro-batch k is a function of (seed, k), so a resumed run continues exactly, and a micro-batch can be
+computed again, in chunks.
 """
 
 from __future__ import annotations
@@ -109,9 +109,8 @@ class Trainer:
     def train(self, loss: Loss) -> Iterator[TrainStep]:
         """Run the remaining iterations; `loss(model, micro_batch)` gives the mean terms of a shard's rows.
 
-        The mean of "loss" over all shards is minimised. A step that is not finite is skipped and counted; one that
-        fills the memory is taken again in smaller chunks. Raises `TrainingError` after many skipped ones, or if the
-        memory is too small.
+        A step that is not finite is skipped; one that fills the memory is taken again in smaller chunks. Raises
+        `TrainingError` after many skipped ones, or if the memory is too small.
         """
         self.model.train()
         objective = self.world.objective(self.model, loss)
@@ -150,8 +149,7 @@ class Trainer:
     def accumulate_gradients(self, objective: nn.Module) -> dict[str, Tensor]:
         """Leave the next step's gradients in the parameters; returns the mean terms of its loss.
 
-        Raises:
-            TrainingError: the memory is full and chunks cannot be smaller, or other processes wait for the gradients.
+        Raises `TrainingError` if memory is full and chunks cannot be smaller, or other processes wait.
         """
         while True:
             try:

@@ -36,9 +36,8 @@ def loss_weights(t: Tensor, weighting: Weighting, prediction: PredictionType, di
     """What the squared error of a network's output counts at timesteps (B,) in 1..N-1: (B,), above 0.
 
     "uniform" counts all alike, in the network's own prediction type (Ho et al. 2020, eq. 14, for the noise). The others
-    weigh the error of the clean latent, for every type alike: "min-snr", min(SNR, 5) (Hang et al. 2023, section 3.4),
-    takes weight from nearly clean states; "p2", SNR / (1 + SNR) (Choi et al. 2022, eq. 8), from the details as well.
-    Raises `UserError` for any other.
+    weigh the error of the clean latent, whatever the type: "min-snr" takes weight from nearly clean states, "p2" from
+    the details as well. Raises `UserError` for any other.
     """
     if weighting not in get_args(Weighting):
         raise no_such("weighting", weighting, get_args(Weighting))
@@ -58,24 +57,16 @@ def with_labels_dropped(label: Tensor, probability: float, none: int) -> Tensor:
 
 
 class NoisyExamples(NamedTuple):
-    """A shard's rows of a batch of latents under noise.
+    """A shard's rows of a batch of latents under noise."""
 
-    Attributes:
-        clean, eps: (B/size, C, h, w), the latents and their noise.
-        t: (B/size,), their timesteps.
-        shown: (B/size, C, h, w), the latents at those, but for clean cells.
-        clean_cells: bool (B/size, 1, h, w), True where a region is clean.
-        counted: (), entries of all other cells, the mean over shards.
-        apart: bool (B/size,), whose timesteps were drawn apart.
-    """
-
+    # clean, eps: (B/size, C, h, w), the latents and their noise
     clean: Tensor
     eps: Tensor
-    t: Tensor
-    shown: Tensor
-    clean_cells: Tensor
-    counted: Tensor
-    apart: Tensor
+    t: Tensor  # (B/size,), their timesteps
+    shown: Tensor  # (B/size, C, h, w), the latents at those, but for clean cells
+    clean_cells: Tensor  # bool (B/size, 1, h, w), True where a region is clean
+    counted: Tensor  # (), entries of all other cells, the mean over shards
+    apart: Tensor  # bool (B/size,), whose timesteps were drawn apart
 
 
 def noisy_examples(
@@ -139,24 +130,21 @@ def denoiser_loss(
     """Mean squared error of the network's output on a batch of normalised latents (B, C, h, w), as "loss".
 
     With a learned variance a little of the variational bound is added, which teaches the variance alone (Nichol &
-    Dhariwal 2021, eq. 16). "bound" is that bound in bits per entry, less its constant last term, true if timesteps are
-    drawn uniformly or by importance.
+    Dhariwal 2021, eq. 16). "bound" is that in bits per entry, less its constant last term, true for uniform and
+    importance draws.
 
     Args:
-        timesteps, weighting: see `draw_timesteps` and `loss_weights`.
-        clamp_share: fraction of the batch in which a random region is clean and not counted, as in inpainting by
-            clamping.
-        label: classes (B,); None for a network without classes.
+        clamp_share: fraction of the batch in which a random region is clean and not counted.
+        label: classes (B,), if the network has any.
         teacher: gives the right output for a noisy latent, clean regions included, and its timestep.
-        shard: which rows to compute. Each shard is given the whole batch, and its mean over shards is that over the
-            batch.
+        shard: which rows to compute of the whole batch; the mean over shards is that over the batch.
         timestep_sampler: draws timesteps and is given their losses, which are weighed as if the draw were uniform.
         clamp_timesteps: "uniform" draws those of examples with a clean region apart.
         clamp_middle: fraction of those examples whose region is `masks_around_the_middle`.
-        recoloured: (B, C, h, w), the same pictures in another light, for a fraction `clamp_recolour` of those examples.
-        tokens: captions (B, L) as the network's `text` reads them; None for one without words.
-        condition: (B, C, h, w), latents shown beside the noisy ones; None for a network without.
-        conditioning_noise: highest level of the noise on those (`concatenation.with_augmentation`).
+        recoloured: (B, C, h, w), in another light, for a fraction `clamp_recolour` of those examples.
+        tokens: captions (B, L) as the network's `text` reads them, if it does.
+        condition: (B, C, h, w), latents shown beside the noisy ones, if any are.
+        conditioning_noise: highest level of the noise on those.
 
     Raises:
         UserError: there is no such weighting, draw, or draw for examples with a clean region.
@@ -200,10 +188,7 @@ def encoded_captions(unet: Denoiser, tokens: Tensor | None) -> tuple[Tensor, ...
 def _importance_weighted(
     errors: dict[str, Tensor], t: Tensor, clean_cells: Tensor, sampler: LossAwareSampler, apart: Tensor
 ) -> dict[str, Tensor]:
-    """Errors (B, C, h, w) weighed as the draw by `sampler` asks, which is given the losses as they were.
-
-    Examples `apart` (B,) it did not draw: they are neither weighed nor known to it.
-    """
+    """Errors (B, C, h, w) weighed as `sampler` asks, but for examples `apart` (B,), which it did not draw."""
     weights = torch.where(apart, 1.0, sampler.weights(t))[:, None, None, None]
     sums, cells = (errors["loss"].detach() * ~clean_cells).mean(1).sum((1, 2)), (~clean_cells).sum((1, 2, 3))  # (B,)
     sampler.note(t, torch.where(apart, torch.nan, sums / cells))  # not finite, and left out, where no cell counts
@@ -222,8 +207,8 @@ def loss_by_decile(
 ) -> list[float]:
     """Mean squared error on latents (B, C, h, w) of classes `label` (B,) per tenth of the timesteps, cleanest first.
 
-    With captions `tokens` (B, L), and `condition` (B, C, h, w) without noise. Timesteps are even inside each tenth and
-    the noise is fixed, so values of one run compare.
+    With captions `tokens` (B, L), and `condition` (B, C, h, w) without noise. Noise is fixed, so values of one run
+    compare.
     """
     count, last = len(clean), diffuser.num_timesteps - 1
     within = (torch.arange(count) + 0.5) / count

@@ -9,7 +9,7 @@ from torch import Tensor
 def random_masks(batch: int, height: int, width: int) -> Tensor:
     """Regions (B, 1, height, width) such as people keep or paint: half planes, ellipses, boxes, strokes, inverses.
 
-    From the global CPU generator, covering little to nearly all.
+    From the global CPU generator.
     """
     y = torch.linspace(-1, 1, height).view(1, height, 1)
     x = torch.linspace(-1, 1, width).view(1, 1, width)
@@ -32,7 +32,7 @@ def random_masks(batch: int, height: int, width: int) -> Tensor:
 def masks_around_the_middle(batch: int, height: int, width: int) -> Tensor:
     """Regions (B, 1, height, width), all but an upright ellipse near the middle, where a portrait has its face.
 
-    From the global CPU generator; it is 0.4 to 0.9 of the picture wide and 0.5 to 1 high.
+    From the global CPU generator.
     """
     y = torch.linspace(-1, 1, height).view(1, height, 1)
     x = torch.linspace(-1, 1, width).view(1, 1, width)

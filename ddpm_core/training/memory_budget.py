@@ -1,8 +1,7 @@
 """How much memory training takes, counted before it starts, and batches divided so that they fit.
 
-Counted are weights, gradients, moving average, the optimiser's moments, and what autograd keeps for the backward pass:
-this grows with the batch, so two small ones tell of a large one. Not counted are short-lived tensors, slack, and what
-Python and drivers take.
+What autograd keeps for the backward pass grows with the batch, so two small ones tell of a large one. Not counted are
+short-lived tensors, slack, and what Python and drivers take.
 """
 
 from __future__ import annotations
@@ -92,10 +91,9 @@ def needs_of(trainer: Trainer, loss: Loss) -> Needs:
 
 
 def fit(trainer: Trainer, loss: Loss) -> None:
-    """Divide the trainer's batches, before the first step, as the free main memory asks for.
+    """Divide the trainer's batches as the free main memory asks for. Raises `TrainingError` if not one picture fits.
 
-    Processes divide alike. On CPU alone, where the system ends the program when memory is full. Raises `TrainingError`
-    if not one picture fits.
+    On CPU alone, where the system ends the program when memory is full.
     """
     if trainer.device.type != "cpu" or trainer.step >= trainer.settings.iterations:
         return

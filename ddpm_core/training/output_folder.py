@@ -18,8 +18,8 @@ LOCK, PROBE = ".lock", ".probe"  # in training/
 def claimed(out: Path) -> Iterator[None]:
     """Have a checkpoint folder for this process alone, cleared of what interrupted writes left in it.
 
-    Missing folders are made, and removed again if still empty. Raises `CheckpointError` if another process trains
-    there, `UnwritableError` if nothing can be written.
+    Folders made are removed again if still empty. Raises `CheckpointError` if another process trains there,
+    `UnwritableError` if nothing can be written.
     """
     notes = out / "training"
     created = [folder for folder in (notes, *notes.parents) if not os.path.lexists(folder)]

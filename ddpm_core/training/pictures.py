@@ -74,12 +74,7 @@ def read_pictures(
     world: World = ALONE,
     say: Callable[[str], object] = lambda sentence: None,
 ) -> Pictures:
-    """Read the data.
-
-    Args:
-        watch: may wrap the files to show progress.
-        world: the processes that all call this; see `read_part`.
-        say: given a sentence on decoded pictures that are of no use any more.
+    """Read the data; `watch` may wrap the files to show progress, `say` is told of stored pictures of no use any more.
 
     Raises:
         PictureError: it cannot be read, or there is not enough memory.

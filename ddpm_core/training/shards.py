@@ -1,7 +1,6 @@
 """A batch computed in equal shards, by several processes or one after the other, as if at once.
 
-Each shard draws the random numbers of the whole batch, from one seed, and cuts them: what is learned does not depend on
-their number, but for rounding and dropout.
+Each shard draws the random numbers of the whole batch and cuts them: their number changes only rounding and dropout.
 """
 
 from __future__ import annotations
@@ -65,10 +64,7 @@ class MicroBatch(Shard):
 
 
 class LossState(nn.Module):
-    """What a loss remembers from step to step, in buffers; this one remembers nothing.
-
-    It must not change before the step is whole: all shards have to meet it alike.
-    """
+    """What a loss remembers from step to step, in buffers; it changes once the step is whole, for all shards alike."""
 
     def discard_pending(self) -> None:
         """Forget what was noted since the last `commit`: a step begins, perhaps anew."""

@@ -53,8 +53,6 @@ def read_part(
 ) -> PictureSet:
     """The pictures of a part of the data, "train" or "val", in memory or, if they are many, in a file of the run.
 
-    The first of several processes writes the file while the others wait for it.
-
     Raises:
         NoPictures: not one file could be used.
         PictureError: there is not enough memory.

@@ -23,8 +23,7 @@ def draw_timesteps(count: int, how: TimestepDraw, diffuser: Diffuser) -> Tensor:
     """Timesteps (count,) in 1..N-1 from the global CPU generator. Raises `UserError` if there is no such draw.
 
     "uniform" is DDPM's (Ho et al. 2020, algorithm 1). "lognormal" draws the noise-to-signal ratio sigma (Karras et al.
-    2022, table 1), in units of the data's deviation: ln sigma has mean 0.2 and deviation 1.3. "importance" needs a
-    `LossAwareSampler`; without one it is "uniform", which it equals on average.
+    2022, table 1): ln sigma has mean 0.2 and deviation 1.3. "importance", without a `LossAwareSampler`, is "uniform".
     """
     if how not in get_args(TimestepDraw):
         raise no_such("draw of timesteps", how, get_args(TimestepDraw))
@@ -43,12 +42,7 @@ class LossAwareSampler(LossState):
 
     A probability is proportional to the root of its loss's second moment, so that the loss varies least (Nichol &
     Dhariwal 2021, "Improved Denoising Diffusion Probabilistic Models", eq. 18), and even until the history is filled.
-    Bins of neighbours, unlike their single timesteps, fill within tens of steps.
-
-    Args:
-        num_timesteps: N of the diffuser.
-        bins: how many, of equal length but for rounding.
-        history_length: losses remembered of each.
+    Bins, unlike single timesteps, fill within tens of steps.
     """
 
     losses: Tensor

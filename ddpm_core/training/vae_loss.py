@@ -24,12 +24,8 @@ def vae_loss(
 ) -> dict[str, Tensor]:
     """Terms of the training loss for a batch (B, 3, H, W) in [-1, 1]; "loss" is the one to minimise.
 
-    Reconstruction is each picture's root mean squared error, the absolute error at half and quarter resolution, that of
-    neighbouring differences, and that of the `texture`; KL is to the standard normal, averaged over latent entries
-    (Kingma & Welling 2014, appendix B). Each is a mean over pictures, so the mean over shards is that over the batch.
-
-    Args:
-        more: further terms to minimise of what was restored, (B, 3, H, W) in about [-1, 1].
+    Each is a mean over pictures, so the mean over shards is that over the batch; KL is averaged over latent entries
+    (Kingma & Welling 2014, appendix B). `more` gives further terms of what was restored, (B, 3, H, W) in about [-1, 1].
     """
     mean, log_variance = vae.moments(image)
     latent = mean + torch.exp(0.5 * log_variance) * shard.randn_like(mean)
@@ -50,8 +46,8 @@ def vae_loss(
 def texture(image: Tensor) -> Tensor:
     """How strong each frequency of the 4x4 cosine transform is around each place of (B, 3, H, W): (3B, 15, h, w).
 
-    A plain error is smallest where fine detail is averaged away; as much of every frequency as in the original brings
-    it back at little cost. Asked for strong gradients alone, a decoder answers with a checkerboard.
+    A plain error is smallest where fine detail is averaged away; this brings it back at little cost. Asked for strong
+    gradients alone, a decoder answers with a checkerboard.
     """
     frequency, place = torch.arange(4.0)[:, None], torch.arange(4.0)
     cosines = torch.cos(math.pi / 4 * (place + 0.5) * frequency) / 2**0.5

@@ -50,8 +50,8 @@ Record = dict[StageName, list[dict[str, Any]]]  # of each stage, rows of its log
 def write_card(out: Path) -> Path:
     """Write a checkpoint's card, and its sample grid as `samples.png`; returns the card's file.
 
-    A card that a person has changed stays, and this one goes into `training/card.md`. Raises `CheckpointError` without
-    a usable `config.json`.
+    Where a person has changed it, this one is `training/card.md`. Raises `CheckpointError` without a usable
+    `config.json`.
     """
     notes = out / "training"
     grids = list(grids_of(notes, "denoiser").values())

@@ -17,11 +17,7 @@ HELD_OUT = "held_out_"  # how the names of measures on held-out pictures begin
 
 
 class Events:
-    """An event file of one stage being written, in `folder`; each run adds one.
-
-    Args:
-        step: steps the run's state has seen; events of later ones, which were lost, are declared void.
-    """
+    """An event file of one stage in `folder`; events of steps after `step`, which were lost, are declared void."""
 
     def __init__(self, folder: Path, step: int = 0):
         self.former_hook = threading.excepthook

@@ -1,7 +1,7 @@
 """The record of a stage's run, kept in the checkpoint's `training/` folder while it runs.
 
-`<stage>.jsonl` has a row per optimiser step, and nothing of the clock, so that an interrupted run's are those of a
-whole one; `<stage>-<step>.png` are grids; `<stage>-runs.json` has an entry for every start, with times.
+`<stage>.jsonl` has a row per optimiser step, and nothing of the clock; `<stage>-<step>.png` are grids;
+`<stage>-runs.json` has an entry for every start, with times.
 """
 
 from __future__ import annotations
@@ -62,10 +62,9 @@ def plots_of(notes: Path) -> list[Path]:
 
 
 class Journal:
-    """The record of a stage's run; a context, which holds files open.
+    """The record of a stage's run in `notes`, the `training/` folder; a context, which holds files open.
 
     Args:
-        notes: the `training/` folder; made if missing.
         step: steps the run's state has seen; records of later ones, which were lost, are dropped.
         facts: what else to record of the run, as JSON takes it.
     """

@@ -45,13 +45,7 @@ def in_hours(seconds: float) -> str:
 
 
 class StageBar:
-    """The bar of one stage on standard error, a context; in a file, 80 columns twice a minute.
-
-    Args:
-        iterations: steps of the whole stage, earlier runs included.
-        device: whose memory is shown.
-        shown: of several processes, one shows a bar.
-    """
+    """The bar of one stage on standard error, a context; in a file, 80 columns twice a minute."""
 
     def __init__(self, stage: str, iterations: int, device: torch.device, shown: bool = True):
         self.stage, self.device = stage, device

@@ -11,12 +11,9 @@ from ddpm_core.training.settings import DenoiserSettings, TrainRequest, VaeSetti
 
 
 def command(recorded: dict[str, Any], name: str, stage: str | None = None) -> str:
-    """The command that repeats a run, from the nearest preset.
+    """The command that repeats a run, or its `stage`, from the nearest preset.
 
-    Args:
-        recorded: what `config.json` says of a stage's run, or of both, merged.
-        name: of the checkpoint.
-        stage: the only one to train, if so.
+    `recorded` is what `config.json` says of a stage's run, or of both, merged.
     """
     known = {"data": recorded["data"], "out": f"checkpoints/{name}"}
 

@@ -37,16 +37,13 @@ SHOWN, GUIDANCE = 8, 4.0  # classes in a sample grid, and how far each is guided
 
 @dataclass
 class ClassifierStage:
-    """Trains a classifier on noised latents of a checkpoint's codec; `prepare` makes one from a request.
-
-    Attributes:
-        train, held_out: latents with their classes, one beyond the last where it is not known; `held_out` may be None.
-    """
+    """Trains a classifier on noised latents of a checkpoint's codec; `prepare` makes one from a request."""
 
     request: TrainRequest
     model: NoisyClassifier
     codec: Codec
     diffuser: Diffuser
+    # train, held_out: latents with their classes, one beyond the last where it is not known; `held_out` may be None
     train: LatentSet
     held_out: LatentSet | None = None
     classes: tuple[str, ...] = ()
@@ -61,8 +58,7 @@ class ClassifierStage:
     def prepare(cls, request: TrainRequest, pictures: Pictures, world: World = ALONE) -> ClassifierStage:
         """The stage for the checkpoint in `request.out`, or a copy there of that of --init.
 
-        Raises:
-            CheckpointError: there is no checkpoint with classes, or pictures do not fit it.
+        Raises `CheckpointError` if that has no classes, or pictures do not fit it.
         """
         (config, notes), device = take_checkpoint(request, "classifier", world), pick_device(request.device)
         if not config.classes:

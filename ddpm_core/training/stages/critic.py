@@ -1,7 +1,7 @@
 """A critic learns to tell what the decoder makes from pictures, while the decoder learns to pass for one.
 
 Errors by pixel are smallest where fine texture is left out; a critic asks only that it looks right (Goodfellow et al.
-2014; for latent diffusion, Rombach et al. 2022, appendix G). It is not shipped.
+2014; Rombach et al. 2022, appendix G). It is not shipped.
 """
 
 from __future__ import annotations
@@ -78,8 +78,7 @@ class VaeWithCritic(nn.Module):
 def contest(critic: Critic, real: Tensor, generated: Tensor) -> dict[str, Tensor]:
     """The two sides' terms for pictures (B, 3, H, W) and what a decoder made (N, 3, H, W), in [-1, 1].
 
-    "judging" teaches the critic alone, by the hinge loss, "passing" the decoder alone (Lim & Ye 2017, "Geometric GAN",
-    section 3).
+    "judging" teaches the critic alone, "passing" the decoder alone (Lim & Ye 2017, "Geometric GAN", section 3).
     """
     judging = F.relu(1 - critic(real)).mean() + F.relu(1 + critic(generated.detach())).mean()
     unmoved = {name: parameter.detach() for name, parameter in critic.named_parameters()}
@@ -87,11 +86,10 @@ def contest(critic: Critic, real: Tensor, generated: Tensor) -> dict[str, Tensor
 
 
 class AdversarialVaeStage(VaeStage):
-    """Trains the autoencoder, or its decoder, on pictures and against a critic.
+    """Trains the autoencoder, or its decoder, against a critic of pictures and of `sampled` latents (N, C, h, w), if
+    any.
 
-    Args:
-        sampled: latents (N, C, h, w) that a denoiser made, or None. They are smoother than those of pictures; the
-            decoder learns to give them texture as well.
+    A denoiser's latents are smoother than those of pictures; the decoder learns to give them texture as well.
     """
 
     model: VaeWithCritic  # type: ignore[assignment]

@@ -72,26 +72,21 @@ ENLARGED = 6  # pictures of which the sample grid of one that enlarges has a row
 
 @dataclass
 class DenoiserStage:
-    """Trains the denoiser on the latents of a codec; `prepare` makes one from a request.
-
-    Attributes:
-        train, held_out: latents with their classes.
-        teacher: gives the right output, if that is not what the latents were made from.
-        defaults: how it makes pictures, where not as requests have it; see `CheckpointConfig`.
-        words: of captions, that it learns.
-        prompts: captions that samples are made for, held out if there are such.
-    """
+    """Trains the denoiser on the latents of a codec; samples are made for its `prompts`, held out if there are such."""
 
     request: TrainRequest
     model: Denoiser
     codec: Codec
+    # train, held_out: latents with their classes
     train: LatentSet
     held_out: LatentSet | None = None
     classes: tuple[str, ...] = ()
+    # gives the right output, if that is not what the latents were made from
     teacher: Callable[[Tensor, Tensor], Tensor] | None = None
     basis: dict[str, str] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
-    words: tuple[str, ...] = ()
+    words: tuple[str, ...] = ()  # of captions, that it learns
+    # how it makes pictures, where not as requests have it; see `CheckpointConfig`
     defaults: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -108,8 +103,7 @@ class DenoiserStage:
     def prepare(cls, request: TrainRequest, pictures: Pictures, world: World = ALONE) -> Self:
         """The stage with the codec of `request.out`, written there if missing, and a denoiser, new or of --init.
 
-        Raises:
-            CheckpointError: codec, checkpoint and pictures do not fit each other.
+        Raises `CheckpointError` if codec, checkpoint and pictures do not fit each other.
         """
         notes = write_codec(request, pictures.train) if world.is_main else []
         world.barrier()  # the codec is written

@@ -30,21 +30,15 @@ SHOWN = 8  # pictures in each row of a sample grid
 
 @dataclass
 class GuideStage(DenoiserStage):
-    """Trains a guide on the latents of a checkpoint's codec; `prepare` makes one from a request.
+    """Trains a guide on the latents of a checkpoint's codec; its `request` has `denoiser_settings`."""
 
-    Attributes:
-        request: with `denoiser_settings` in the denoiser's place.
-        recorded: the request as it was.
-    """
-
-    recorded: TrainRequest | None = None
+    recorded: TrainRequest | None = None  # the request as it was
 
     @classmethod
     def prepare(cls, request: TrainRequest, pictures: Pictures, world: World = ALONE) -> Self:
         """The stage for the checkpoint in `request.out`, or a copy there of that of --init.
 
-        A guide knows neither classes nor words: it has a part in what is made without. Raises `CheckpointError` if
-        there is no checkpoint, or pictures and settings do not fit it.
+        A guide knows neither classes nor words. Raises `CheckpointError` if there is no checkpoint, or it does not fit.
         """
         config, notes = take_checkpoint(request, "guide", world)
         settings = denoiser_settings(request, config)

@@ -34,28 +34,18 @@ LATENTS, RECOLOURED, LOW_RESOLUTION = "latents.safetensors", "recoloured.safeten
 
 @dataclass
 class LatentSet:
-    """Latents to learn from, or held out.
+    """Latents to learn from, or held out."""
 
-    Attributes:
-        clean: (N, C, h, w), normalised, on the CPU; of many pictures in a file.
-        labels: classes (N,), or None.
-        captions: N of them, or None.
-        recoloured: (N, C, h, w), in another light (`recolour`), or None.
-        condition: (N, C, h, w), in a lower resolution (`low_resolution`), or None.
-    """
-
-    clean: Tensor
-    labels: Tensor | None = None
-    recoloured: Tensor | None = None
-    captions: list[str] | None = None
-    condition: Tensor | None = None
+    clean: Tensor  # (N, C, h, w), normalised, on the CPU; of many pictures in a file
+    labels: Tensor | None = None  # classes (N,), or None
+    recoloured: Tensor | None = None  # (N, C, h, w), in another light (`recolour`), or None
+    captions: list[str] | None = None  # N of them, or None
+    condition: Tensor | None = None  # (N, C, h, w), in a lower resolution (`low_resolution`), or None
 
 
 @dataclass(frozen=True)
 class Views:
-    """Pictures as they are encoded: each batch followed by its mirror images or not; in another light or not; at
-    1/factor of their resolution.
-    """
+    """Pictures as they are encoded: mirrored, too, or not; in another light or not; at 1/factor of their resolution."""
 
     pictures: PictureSet
     flips: bool
@@ -76,7 +66,7 @@ def encode_pictures(
 ) -> tuple[LatentSet, LatentSet | None]:
     """Latents of the pictures to train on and of those held out; kept by the first process.
 
-    If asked for, those to train on in another light as well; all at 1/`factor` of their resolution as well.
+    If asked for, also those to train on in another light, and all at 1/`factor` of their resolution.
     """
     views = {"train": Views(pictures.train, request.flips)}
     if pictures.held_out:
@@ -159,9 +149,9 @@ def _sources(views: Views) -> Tensor:
 
 
 def cached(codec: Codec, views: Mapping[str, Views], file: Path, write: bool = True) -> dict[str, Tensor]:
-    """What `encoded` makes of each, from `file` if that has it, which is else written if `write` allows it.
+    """What `encoded` makes of each, from `file` if that has it; else `file` is written if `write` allows it.
 
-    A damaged or foreign file counts as none; one that cannot be written (a full disk) is done without.
+    A damaged or foreign file counts as none; one that cannot be written is done without.
     """
     origin = {f"{name} of": fingerprint(codec, each) for name, each in views.items()}
     with contextlib.suppress(CheckpointError):

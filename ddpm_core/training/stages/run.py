@@ -82,18 +82,17 @@ def run_stage(
 ) -> Generator[Update]:
     """Train one stage to its end, yielding after every step.
 
-    Writes below `request.out`: weights and `config.json` (a usable checkpoint at every save), the model card, and in
-    `training/` resumable state and record. Of several processes all call this and stop after the same step; the first
-    writes and measures, for a folder that all can read.
+    Writes below `request.out` weights and `config.json` (a usable checkpoint at every save), the card, and in
+    `training/` state and record. Several processes all call this and stop after the same step; the first writes, for a
+    folder that all can read.
 
     Args:
-        say: given a sentence for all that is not plain: what is taken over from another checkpoint, which settings
-            changed, batches too large for the memory.
+        say: given a sentence for what is taken over, settings that changed, batches too large for the memory.
         begin: called when what is done from then on is worth saving.
 
     Raises:
         CheckpointError: the folder already holds this stage and `resume` is off, or what it holds does not fit.
-        TrainingError: training diverged, no step at all could be taken, or it does not fit into the memory.
+        TrainingError: training diverged, or does not fit into the memory.
         UnwritableError: a file could not be written.
     """
     lookup(STAGES, "stage", name)

@@ -84,8 +84,7 @@ def measured_of(held_out: PictureSet) -> PictureSet:
 def build_vae(request: TrainRequest) -> tuple[VAE, list[str]]:
     """The autoencoder that a run trains, on its device, and sentences on the weights it starts from.
 
-    Raises:
-        CheckpointError: it suits neither the pictures' size nor the checkpoint of --init, or that is missing.
+    Raises `CheckpointError` if it suits neither the pictures' size nor the checkpoint of --init.
     """
     torch.manual_seed(request.seed)
     vae = VAE(**{name: getattr(request.vae, name) for name in VaeSettings.SHAPE})
