@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from matplotlib.figure import Figure
 from PIL import Image
 from torch import nn
 
@@ -23,6 +24,7 @@ from ddpm_core.networks.codec import PixelCodec
 from ddpm_core.networks.unet import UNet
 from ddpm_core.networks.vae import VAE
 from ddpm_core.pipeline import LatentDiffusion
+from ddpm_core.training.record import plots
 from tests.command_lines import Outcome
 from tests.kinds import (  # noqa: F401 (hooks, and a fixture)
     pytest_itemcollected,
@@ -30,7 +32,7 @@ from tests.kinds import (  # noqa: F401 (hooks, and a fixture)
     unit_tests_start_nothing,
     watch,
 )
-from tests.runs import write_pictures
+from tests.runs import Undrawn, write_pictures
 from tests.spreading import (  # noqa: F401 (hooks)
     pytest_collection_modifyitems,
     pytest_xdist_auto_num_workers,
@@ -91,6 +93,22 @@ def signals_as_in_a_terminal() -> Iterator[None]:
     yield
     for number, handler in before.items():
         signal.signal(number, handler)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def plots_not_drawn() -> Iterator[None]:
+    """Runs of this process write plots as empty files, but for tests with `drawn`; commands of their own draw them."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(plots, "Figure", Undrawn)
+        yield
+
+
+@pytest.fixture(scope="module")
+def drawn(plots_not_drawn: None) -> Iterator[None]:
+    """Runs draw their plots, as they do for people."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(plots, "Figure", Figure)
+        yield
 
 
 @pytest.fixture(autouse=True)

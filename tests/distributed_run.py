@@ -22,11 +22,13 @@ from ddpm_core.training.distributed import ALONE, World, launched, process_group
 from ddpm_core.training.loop import Trainer
 from ddpm_core.training.losses import denoiser_loss
 from ddpm_core.training.pictures import Pictures
+from ddpm_core.training.record import plots
 from ddpm_core.training.settings import StageName, StageSettings, TrainRequest
 from ddpm_core.training.shards import MicroBatch
 from ddpm_core.training.stages import run as stages
 from ddpm_core.training.stages.run import run_stage
 from ddpm_core.training.timesteps import LossAwareSampler
+from tests.runs import Undrawn
 
 STEPS = 4
 BAD = 2  # the step that is not finite in one process
@@ -103,6 +105,7 @@ def history_weights(world: World) -> list[float]:
 
 def main(folder: Path) -> None:
     world = launched()
+    plots.Figure = Undrawn  # type: ignore[misc]
     with process_group(world, torch.device("cpu")):
         run(request_for(folder / "whole"), world)
         run(request_for(folder / "broken"), world, until=2)

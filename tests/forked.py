@@ -20,6 +20,8 @@ import torch._dynamo
 
 from ddpm_core import cli as options
 from ddpm_core.commands import train
+from ddpm_core.training.record import plots
+from tests.runs import Undrawn
 
 ROOT = Path(__file__).resolve().parents[1]
 # A server forks them. It is a fresh process: one in which threads ran, as safetensors starts some, cannot be forked.
@@ -28,7 +30,7 @@ _CONTEXT.set_forkserver_preload(["tests.forked", "ui.page", "pytest"])
 
 
 def start(arguments: Sequence[object], output: Path, prepare: Callable[[], object] | None = None) -> BaseProcess:
-    """Begin `python -m ddpm_core.train ARGUMENTS`; what it says goes to the file `output`.
+    """Begin `python -m ddpm_core.train ARGUMENTS`, plots undrawn; what it says goes to the file `output`.
 
     Args:
         prepare: called in the new process first; a function of a module.
@@ -89,6 +91,7 @@ def _speak_into(output: Path) -> None:
 
 def _train(arguments: list[str], output: Path, prepare: Callable[[], object] | None) -> None:
     torch.set_num_threads(1)
+    plots.Figure = Undrawn  # type: ignore[misc]
     _speak_into(output)
     if prepare:
         prepare()

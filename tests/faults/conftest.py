@@ -1,4 +1,4 @@
-"""The run that nothing happened to, and plots that take no time."""
+"""The run that nothing happened to."""
 
 from __future__ import annotations
 
@@ -6,18 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from ddpm_core.training.record import plots
 from tests import forked
 from tests.runs import flags
-
-
-@pytest.fixture(autouse=True)
-def plots_written_not_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Runs of this process write plots as empty files: matplotlib's drawing is half of a run of two steps.
-
-    Processes of their own draw them, and what they show is tested beside their module.
-    """
-    monkeypatch.setattr(plots.Figure, "savefig", lambda figure, file, format: Path(file).write_bytes(b""))
 
 
 @pytest.fixture(scope="session")

@@ -21,7 +21,7 @@ ROOT = Path(__file__).resolve().parents[3]
 
 
 @pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def trained(tmp_path_factory: pytest.TempPathFactory, drawn: None) -> Path:
     """A checkpoint folder both stages of which ran to their end; tests only read it."""
     out = tmp_path_factory.mktemp("runs") / "mine"
     run(request_for(out, about="Noise, by nobody (CC0)", data="some/where/photos"))
@@ -66,7 +66,7 @@ def test_the_card_says_what_it_is_made_of_and_trained_with(trained: Path) -> Non
     assert "4x4, 2x2 cells with 32, 32 channels, serpentine mixers, v-prediction" in text
     assert cells(text, "autoencoder") == ["autoencoder", "photos", "10", "2", "0"]
     assert "\n\nNoise, by nobody (CC0).\n\n## Limits\n" in text
-    assert re.search(r"- denoiser: 4 iterations of 8 pictures, \d+ s on cpu in float32\.", text)
+    assert re.search(r"- denoiser: 4 iterations of 8 pictures, (\d+ min )?\d+ s on cpu in float32\.", text)
     assert cells(text, "`accumulate`")[1:] == ["2", "2"]
     assert cells(text, "`full_width`")[1:] == ["8", "-"]
     assert "python -m ddpm_core.evaluate --checkpoint checkpoints/mine --data photos" in text

@@ -23,6 +23,8 @@ from ddpm_core.training.record.plots import (
     signal_and_noise,
 )
 
+pytestmark = pytest.mark.usefixtures("drawn")
+
 Rows = list[dict[str, Any]]
 
 

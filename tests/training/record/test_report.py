@@ -11,6 +11,8 @@ from ddpm_core.checkpoints.native import CARD, CONFIG
 from ddpm_core.training.record import report as reports
 from ddpm_core.training.record.report import reported
 
+pytestmark = pytest.mark.usefixtures("drawn")
+
 
 @pytest.fixture
 def out(trained: Path, tmp_path: Path) -> Path:
