@@ -14,6 +14,7 @@ from ddpm_core.diffusion.samplers import Step
 from ddpm_core.images.files import transformed
 from ddpm_core.pipeline import LatentDiffusion
 from ddpm_core.requests import AnagramRequest, BetweenRequest, GenerateRequest, HybridRequest, PairRequest
+from ui.examples import FIRST_SEED
 
 VIEW_NAMES = {  # what they are called on the page; one that is not here goes by its name in requests
     "upside-down": "upside down", "mirrored": "mirrored", "turned-90": "a quarter turn left",
@@ -84,6 +85,7 @@ def _afar(request: HybridRequest, picture: Image.Image) -> Image.Image:
 
 
 FIRST = "between"
+SEEDS = {FIRST: FIRST_SEED, "anagram": 5}  # with which a mode opens: pictures of faces-128 that came out well
 MODES = {
     FIRST: PlayMode(
         "between two seeds", "Two pictures, and those that lie between them.",

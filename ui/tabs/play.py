@@ -25,7 +25,7 @@ from ui.errors import as_warning, build_request
 from ui.files import cached, workspace
 from ui.help import lead
 from ui.models import Shelf
-from ui.play_modes import FIRST, MODES, Control, PlayMode, available_modes, available_views, positions
+from ui.play_modes import FIRST, MODES, SEEDS, Control, PlayMode, available_modes, available_views, positions
 from ui.results import save, there_and_back
 from ui.saved_settings import filled, left_out
 
@@ -86,11 +86,11 @@ class PlayTab:
             "way": self.way, "second": self.second, "second_prompt": self.second_prompt, "turn": self.turn,
             "several": self.several, "blur": blur,
         }  # fmt: skip
-        changed = [self.description, self.label, self.other, steps, sampler, *parts.values(), self.filled]
+        changed = [self.description, self.label, self.other, self.seed, steps, sampler, *parts.values(), self.filled]
         gr.on(
             [self.mode.change, checkpoint.input],
             as_warning(partial(_mode_changed, self.shelf, tuple(parts))),
-            [checkpoint, self.mode, self.filled],
+            [checkpoint, self.mode, self.filled, self.seed],
             changed,
             **AT_ONCE,
         )
@@ -193,18 +193,27 @@ def _on_stage(files: Sequence[str], captions: Sequence[str]) -> Any:
 
 
 def _mode_changed(
-    shelf: Shelf, parts: Sequence[Control], checkpoint: str, key: str, filled: GenerateRequest | None = None
+    shelf: Shelf,
+    parts: Sequence[Control],
+    checkpoint: str,
+    key: str,
+    filled: GenerateRequest | None = None,
+    seed: float | None = None,
 ) -> tuple[Any, ...]:
-    """What changes with the mode: its line, its class pickers' names, steps and sampler, which controls are shown.
+    """What changes with the mode: its line, its class pickers' names, seed, steps and sampler, which parts are shown.
 
-    Steps and sampler are the checkpoint's, or those of a request just `filled` in from a saved picture.
+    Steps and sampler are the checkpoint's, or those of a request just `filled` in from a saved picture. The seed is the
+    mode's where it was another mode's; one that was chosen stays.
     """
     mode = MODES[key]
     first, *second = mode.classes
     names = gr.update(label=first), gr.update(label=second[0]) if second else gr.skip()
-    request = filled if isinstance(filled, mode.kind) else shelf.load(checkpoint).request(mode.kind)
+    is_filled = isinstance(filled, mode.kind)
+    request = filled if is_filled and filled else shelf.load(checkpoint).request(mode.kind)
+    opens = SEEDS.get(key) if seed in SEEDS.values() and not is_filled else None
     shown = (gr.update(visible=part in mode.controls) for part in parts)
-    return _description(key), *names, request.steps, request.sampler, *shown, None
+    own = gr.skip() if opens is None else opens
+    return _description(key), *names, own, request.steps, request.sampler, *shown, None
 
 
 def _description(key: str) -> str:

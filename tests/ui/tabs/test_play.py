@@ -15,12 +15,12 @@ from ddpm_core.checkpoints.native import CODEC_WEIGHTS, write_weights
 from ddpm_core.diffusion.illusions import VIEWS, blurred
 from ddpm_core.images.files import open_picture, read_parameters, transformed
 from ddpm_core.networks.codec import PixelCodec
-from ddpm_core.requests import AnagramRequest, BetweenRequest
+from ddpm_core.requests import AnagramRequest, BetweenRequest, GenerateRequest
 from ui import examples
 from ui.errors import Problem, as_sentence
 from ui.files import cached
 from ui.models import Shelf
-from ui.play_modes import FIRST, MODES
+from ui.play_modes import FIRST, MODES, SEEDS
 from ui.tabs.play import PlayTab, _mode_changed
 
 FIELDS: dict[str, Any] = {
@@ -140,7 +140,7 @@ def test_two_ways_up_say_what_either_is(labelled: PlayTab) -> None:
 @pytest.mark.parametrize("mode", MODES)
 def test_every_game_starts_from_its_own_defaults_and_shows_its_own_controls(shelf: Shelf, mode: str) -> None:
     parts = ("way", "second", "second_prompt", "turn", "several", "blur")
-    description, first, second, steps, sampler, *shown, _ = _mode_changed(shelf, parts, "tiny", mode)  # type: ignore[arg-type]
+    description, first, second, _, steps, sampler, *shown, _ = _mode_changed(shelf, parts, "tiny", mode)  # type: ignore[arg-type]
     assert MODES[mode].description in description
     assert [part for part, one in zip(parts, shown, strict=True) if one["visible"]] == list(MODES[mode].controls)
     assert (steps, sampler) == (MODES[mode].kind().steps, MODES[mode].kind().sampler)
@@ -151,10 +151,22 @@ def test_every_game_starts_from_its_own_defaults_and_shows_its_own_controls(shel
 def test_settings_of_a_saved_picture_are_not_lost_to_the_defaults_of_its_mode(shelf: Shelf) -> None:
     saved = AnagramRequest(steps=7, sampler="ddim")
     *_, again = changed = _mode_changed(shelf, (), "tiny", "anagram", saved)
-    assert changed[3:5] == (7, "ddim")
+    assert changed[4:6] == (7, "ddim")
     assert again is None  # heard once
     changed = _mode_changed(shelf, (), "tiny", "between", saved)
-    assert changed[3:5] == (BetweenRequest().steps, BetweenRequest().sampler)
+    assert changed[4:6] == (BetweenRequest().steps, BetweenRequest().sampler)
+
+
+def test_a_mode_opens_with_its_own_seed_but_one_that_was_chosen_stays(shelf: Shelf) -> None:
+    def seed(mode: str, before: float, filled: GenerateRequest | None = None) -> Any:
+        return _mode_changed(shelf, (), "tiny", mode, filled, before)[3]
+
+    stays = gr.skip()
+    assert seed("anagram", SEEDS[FIRST]) == SEEDS["anagram"]
+    assert seed(FIRST, SEEDS["anagram"]) == SEEDS[FIRST]
+    assert seed("hybrid", SEEDS[FIRST]) == stays
+    assert seed("anagram", 7) == stays
+    assert seed("anagram", SEEDS[FIRST], AnagramRequest(seed=SEEDS[FIRST])) == stays  # a saved picture's
 
 
 def test_what_is_offered_goes_with_the_checkpoint(play: PlayTab, labelled: PlayTab) -> None:
