@@ -66,6 +66,12 @@
       const found = document.querySelector(button);
       if (found?.offsetParent) found.click();
     },
+    // A place that is about to be there: scrolled to once it is.
+    show(place, tries = 40) {
+      const found = document.querySelector(place);
+      if (found?.offsetParent) found.scrollIntoView({ block: "start" });
+      else if (tries) setTimeout(() => window.studio.show(place, tries - 1), 50);
+    },
     // Whether a tab's run is going on: its button then says Stop.
     running: (name) => Boolean(document.querySelector(`#${name}-stop`)?.offsetParent),
     // Opens the documentation where it speaks of a tab.
@@ -95,10 +101,11 @@
   });
 
   addEventListener("click", (event) => {
-    const link = event.target.closest?.("a:is([data-help], [data-code])");
+    const link = event.target.closest?.("a:is([data-help], [data-code], [data-press])");
     if (!link) return;
     event.preventDefault();
     if (link.dataset.help) window.studio.help(link.dataset.help);
+    else if ("press" in link.dataset) window.studio.press(link.hash);
     else window.studio.code(link.hash.slice(1), Number(link.dataset.code));
   });
 

@@ -148,7 +148,12 @@ def recorded(model: LatentDiffusion, request: InpaintRequest, frame: Frame) -> I
 
 def moment_at(run: Run, at: int) -> Moment:
     """The moment `at` percent into a run."""
-    return run.moments[round(at / 100 * (len(run.moments) - 1))]
+    return run.moments[call_at(run, at)]
+
+
+def call_at(run: Run, at: int) -> int:
+    """Which call of the model is nearest to `at` percent of a run, from 0."""
+    return round(at / 100 * (len(run.moments) - 1))
 
 
 def moved_kept(answer: Tensor, anchor: Tensor, cells: Tensor) -> float:

@@ -50,10 +50,13 @@ def test_views_are_chosen_and_dragged_by_keyboard_and_taken_away(page: Page, tmp
 
 def test_the_tour_leads_to_points_that_fly_and_can_be_drawn_on_a_phone(phone: Page) -> None:
     look_inside(phone)  # its tab stands beside the others, in no menu
-    phone.locator("#inside-tour-points").click()
+    phone.locator("#inside-tour-clamp").click()
+    expect(phone.locator("#inside-guide h3")).to_be_in_viewport()  # it stands further down, beside what it speaks of
+    phone.locator("#inside-guide a").click()  # to the next question
     expect(phone.locator("#inside-guide")).to_contain_text("With one step")
     canvas = phone.locator("#inside-points-stage canvas")
     expect(canvas).to_be_visible()
+    expect(phone.locator("#inside-guide h3")).to_be_in_viewport()
     expect(phone.locator("#inside-points-stage output")).to_have_text("state 0, after 20 of 20 steps")
     assert phone.evaluate("document.documentElement.scrollWidth") <= 390
 

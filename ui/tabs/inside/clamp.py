@@ -15,6 +15,7 @@ from ddpm_core.inspection.clamping import (
     ClampRequest,
     Moment,
     Runs,
+    call_at,
     changed_pixels,
     edge,
     moment_at,
@@ -69,17 +70,12 @@ def draw(model: LatentDiffusion, subject: Subject, request: ClampRequest) -> Dra
             "t": moment.t, "moved_kept": moved, "edge": run.edge, "calls": len(run.moments),
             "kept_pixels_changed_by_decoding": run.changed_by_decoding, "kept_pixels_changed": run.changed,
         }  # fmt: skip
-    lines = [
-        Line(
-            [
-                (100 * i / max(1, len(run.moments) - 1), moved_kept(one.answer, subject.latent, made.cells))
-                for i, one in enumerate(run.moments)
-            ],
-            name,
-            f"{numbers[name]['moved_kept']:.2f}",
-        )
-        for name, run in made.by_rule.items()
-    ]
+    lines = []
+    for name, run in made.by_rule.items():
+        moved = [moved_kept(one.answer, subject.latent, made.cells) for one in run.moments]
+        points = [(100 * i / max(1, len(moved) - 1), value) for i, value in enumerate(moved)]
+        looked_at = points[call_at(run, request.at)]
+        lines.append(Line(points, name, f"{looked_at[1]:.2f}", here=looked_at))
     over_time = chart(
         "How far its answers would move what is kept, were it not put back", lines, "percent of the run", "deviations",
         request.at,

@@ -15,7 +15,7 @@ from typing import Any
 from PIL import Image
 
 WIDTH, HEIGHT = 360, 220  # of a chart, in units that are pixels on a phone
-LEFT, RIGHT, TOP, BOTTOM = 44, 10, 22, 34
+LEFT, RIGHT, TOP, BOTTOM = 44, 14, 22, 34
 RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 COLOURS = 6  # `--series-0` to `--series-5`, as `ui.theme` has them
 
@@ -71,12 +71,14 @@ class Line:
         name: what it is called under the chart.
         value: beside the name: where the line is at the marker.
         faint: whether it only stands beside the others.
+        here: where its own place is, if it is not where the marker is: of lines whose points lie elsewhere.
     """
 
     points: Sequence[Point]
     name: str
     value: str = ""
     faint: bool = False
+    here: Point | None = None
 
 
 def chart(
@@ -134,8 +136,10 @@ def chart(
     if at is not None:
         here = min(max(scale(at), low_x), high_x)
         for i, (line, at_points) in enumerate(zip(lines, points, strict=True)):
-            if not line.faint and (height := _height(at_points, here)) is not None:
-                left, down_to = place(here, height).split(",")
+            own = here if line.here is None else scale(line.here[0])
+            height = _height(at_points, here) if line.here is None else scale(line.here[1])
+            if not line.faint and height is not None:
+                left, down_to = place(own, height).split(",")
                 marker += f'<circle class="place" cx="{left}" cy="{down_to}" r="3.5" style="fill:{_colour(i)}"/>'
         marker += f'<path class="marker" d="M{place(here, low_y).split(",")[0]} {y0}V{y1}"/>'
     legend = "".join(

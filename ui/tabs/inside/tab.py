@@ -50,7 +50,6 @@ class InsideTab:
         stops = [stop for stop in TOUR if stop.view in VIEWS]
         with gr.Row(elem_classes="inside-tour"):
             asked = [gr.Button(stop.question, size="sm", elem_id=f"inside-tour-{stop.view}") for stop in stops]
-        self.guide = gr.HTML("", visible=False, elem_id="inside-guide", elem_classes="inside-guide")
         first = next(iter(VIEWS))
         self.chooser = gr.Radio(
             [(view.title, view.name) for view in VIEWS.values()], value=first, label="View", show_label=False,
@@ -73,6 +72,8 @@ class InsideTab:
             self.seed.change(lambda: None, None, self.picture, **AT_ONCE),  # who asks for a seed wants its picture
             upload.upload(as_warning(_own), upload, self.picture, **PAGE_ONLY),
         ]
+        # Beside the view that it speaks of: on a phone two screens lie between the questions and what answers them.
+        self.guide = gr.HTML("", visible=False, elem_id="inside-guide", elem_classes="inside-guide")
         self.parts = {view.name: ViewPart(view, view.name == first) for view in VIEWS.values()}
         self.chooser.change(_choose, self.chooser, [self.about, *self._columns], **AT_ONCE)
         # Whoever goes elsewhere has left the tour: what it says is about another view.
@@ -84,7 +85,7 @@ class InsideTab:
                 None,
                 [self.chooser, self.guide, *(controls[name] for name in stop.sets)],
                 **AT_ONCE,
-            )
+            ).then(None, None, None, js="() => window.studio.show('#inside-guide h3')", **AT_ONCE)
         self._wire(opened, chosen)
 
     def _wire(self, opened: gr.Tab, chosen: Sequence[Dependency]) -> None:
@@ -271,4 +272,7 @@ def _choose(chosen: str) -> list[Any]:
 
 def _guided(stop: Stop) -> list[Any]:
     text = f"<h3>{stop.question}</h3><p>{stop.text}</p>"
+    if stop in TOUR[:-1]:
+        following = TOUR[TOUR.index(stop) + 1]
+        text += f'<p>→ <a href="#inside-tour-{following.view}" data-press>{following.question}</a></p>'
     return [stop.view, gr.update(value=text, visible=True), *stop.sets.values()]

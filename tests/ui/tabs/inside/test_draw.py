@@ -59,6 +59,16 @@ def test_a_chart_draws_its_points_where_they_are() -> None:
     assert ["".join(item.itertext()) for item in drawn.iter("li")] == ["one 4", "two & more"]
 
 
+def test_a_line_s_own_place_is_marked_where_its_number_is() -> None:
+    line = [(0, 0), (40, 4), (60, 8), (100, 0)]
+    drawn = parsed(chart("nearest", [Line(line, "one", "8", here=(60, 8)), Line(line, "two")], "x", "y", at=50))
+    first, second = ([float(one.attrib[name]) for name in ("cx", "cy")] for one in drawn.findall("svg/circle"))
+    point = drawn.find("svg/polyline").attrib["points"].split()[2]  # type: ignore[union-attr]
+    assert first == [float(value) for value in point.split(",")]
+    assert second[0] < first[0]
+    assert second[1] > first[1]  # half-way from 4 to 8: lower on the page
+
+
 def test_lines_that_are_flat_or_beyond_the_range_are_drawn_too() -> None:
     flat = parsed(chart("flat", [Line([(0, 1), (0, 1)], "one")], "x", "y"))
     assert "nan" not in ElementTree.tostring(flat, encoding="unicode")

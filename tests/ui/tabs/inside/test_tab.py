@@ -16,7 +16,7 @@ from ui import examples
 from ui.errors import Problem
 from ui.models import Shelf
 from ui.tabs.inside.tab import InsideTab, Wanted, _choose, _guided, _own, _while_wanted
-from ui.tabs.inside.tour import Stop
+from ui.tabs.inside.tour import TOUR, Stop
 from ui.tabs.inside.view import WAITING
 from ui.tabs.inside.views import VIEWS
 
@@ -135,6 +135,13 @@ def test_a_stop_of_the_tour_chooses_its_view_and_says_its_text() -> None:
     assert (view, t, guide["visible"]) == ("noise", 5, True)
     assert "Why?" in guide["value"]
     assert "So." in guide["value"]
+
+
+def test_a_stop_leads_to_the_next_one_and_the_last_to_none() -> None:
+    texts = [_guided(stop)[1]["value"] for stop in TOUR]
+    for text, following in zip(texts, TOUR[1:], strict=False):
+        assert f'<a href="#inside-tour-{following.view}" data-press>{following.question}</a>' in text
+    assert "<a" not in texts[-1]
 
 
 def test_who_chooses_another_view_by_hand_has_left_the_tour(tab: InsideTab) -> None:
