@@ -164,6 +164,7 @@ VIEW = View(
     },
     FORMULA,
     (clamp_to_mean, clamp_noised, repaint_timesteps, recorded, put_back, changed_pixels, moved_kept, edge),
+    more=frozenset({"fill", "steps"}),
     sketches=sketches,
     restarts=frozenset({"region", "fill", "steps"}),
 )
