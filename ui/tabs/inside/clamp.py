@@ -72,8 +72,8 @@ def draw(model: LatentDiffusion, subject: Subject, request: ClampRequest) -> Dra
         }  # fmt: skip
     lines = []
     for name, run in made.by_rule.items():
-        moved = [moved_kept(one.answer, subject.latent, made.cells) for one in run.moments]
-        points = [(100 * i / max(1, len(moved) - 1), value) for i, value in enumerate(moved)]
+        off = [moved_kept(one.answer, subject.latent, made.cells) for one in run.moments]
+        points = [(100 * i / max(1, len(off) - 1), value) for i, value in enumerate(off)]
         looked_at = points[call_at(run, request.at)]
         lines.append(Line(points, name, f"{looked_at[1]:.2f}", here=looked_at))
     over_time = chart(
