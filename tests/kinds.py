@@ -8,7 +8,9 @@ test that starts something all the same fails.
 from __future__ import annotations
 
 import multiprocessing.process
+import os
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -42,17 +44,25 @@ class Watch:
         if self.item is not None and self.item.get_closest_marker("integration") is None:
             pytest.fail(f"a unit test starts {what}; if it has to, mark it: @pytest.mark.integration")
 
-    def watched(self, what: str, plain: Callable[..., Any]) -> Callable[..., Any]:
-        """`plain`, which starts `what`."""
+    def watched(
+        self, what: str, plain: Callable[..., Any], if_: Callable[..., bool] = lambda *_, **__: True
+    ) -> Callable[..., Any]:
+        """`plain`, which starts `what`, noticed if these arguments say so."""
 
         def start(*arguments: Any, **named: Any) -> Any:
-            self.started(what)
+            if if_(*arguments, **named):
+                self.started(what)
             return plain(*arguments, **named)
 
         return start
 
 
 watch = Watch()
+
+
+def is_ours(popen: subprocess.Popen, args: Any, *_: Any, **__: Any) -> bool:
+    """Whether a program is an interpreter, as all of ours are; ffmpeg, say, is the business of a library."""
+    return sys.executable in ([args] if isinstance(args, str | bytes | os.PathLike) else args)
 
 
 @pytest.hookimpl(wrapper=True)
@@ -68,9 +78,7 @@ def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
 def unit_tests_start_nothing() -> Iterator[None]:
     """Programs, processes and pages are noticed as they are started."""
     with pytest.MonkeyPatch.context() as patch:
-        for owner, name, what in (
-            (subprocess.Popen, "__init__", "a program"),
-            (multiprocessing.process.BaseProcess, "start", "a process"),
-        ):
-            patch.setattr(owner, name, watch.watched(what, getattr(owner, name)))
+        patch.setattr(subprocess.Popen, "__init__", watch.watched("a program", subprocess.Popen.__init__, if_=is_ours))
+        process = multiprocessing.process.BaseProcess
+        patch.setattr(process, "start", watch.watched("a process", process.start))
         yield
