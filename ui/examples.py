@@ -30,7 +30,7 @@ EXAMPLE_SEED = 1  # of the example inpainting
 EDIT_SEED = 6  # of the example edit
 FAR_SEED = 143  # where the example of a way between two seeds, which begins at the first, ends
 FRAMES = 10
-BROWS = 0.03  # how much further than the eyes the example's paint reaches, as a share of the picture
+BROWS = 0.03  # how much further than the eyes the example's paint reaches, as a fraction of the picture
 
 RequestT = TypeVar("RequestT", bound=GenerateRequest)
 

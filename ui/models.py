@@ -137,8 +137,8 @@ class Shelf:
 
 def parameter_count(model: LatentDiffusion) -> int:
     """Parameters of codec, denoiser, guide and classifier together."""
-    parts = model.codec, model.denoiser, model.guide, model.classifier
-    return sum(p.numel() for part in parts if part for p in part.parameters())
+    networks = model.codec, model.denoiser, model.guide, model.classifier
+    return sum(p.numel() for network in networks if network for p in network.parameters())
 
 
 def knows_faces(model: LatentDiffusion) -> bool:

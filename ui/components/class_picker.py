@@ -63,9 +63,9 @@ def offered_classifier(model: LatentDiffusion) -> dict[str, Any]:
     }
 
 
-def _picker(name: str, part: str, shelf: Shelf) -> gr.Dropdown:
+def _picker(name: str, field: str, shelf: Shelf) -> gr.Dropdown:
     picked, _ = offered_classes(shelf.load(shelf.first))
-    return gr.Dropdown(**picked, label="Class", elem_id=f"{name}-{part}", filterable=True, min_width=96)
+    return gr.Dropdown(**picked, label="Class", elem_id=f"{name}-{field}", filterable=True, min_width=96)
 
 
 def _guidance(name: str, shelf: Shelf) -> gr.Slider:
@@ -76,7 +76,7 @@ def _guidance(name: str, shelf: Shelf) -> gr.Slider:
 
 
 def _change_with(
-    checkpoint: gr.Dropdown, shelf: Shelf, prompt: gr.Textbox, parts: list[gr.components.Component]
+    checkpoint: gr.Dropdown, shelf: Shelf, prompt: gr.Textbox, controls: list[gr.components.Component]
 ) -> None:
     def offer(chosen: str, *values: Any) -> list[Any]:
         """What the checkpoint has to choose from; what was chosen stays if it is among that, and guidance with it."""
@@ -85,14 +85,14 @@ def _change_with(
         known = {value for _, value in picked["choices"]}
         stays = (bool(picked["visible"]) and values[0] in known) or bool(typed and model.words)
         updates = []
-        for part, value in zip(parts, values, strict=True):
-            if isinstance(part, gr.Slider):
+        for control, value in zip(controls, values, strict=True):
+            if isinstance(control, gr.Slider):
                 updates.append(gr.update(**guided | ({"value": value} if stays and guided["visible"] else {})))
             else:
                 updates.append(gr.update(**picked | ({"value": value} if stays and value in known else {})))
         return updates
 
-    checkpoint.change(as_warning(offer), [checkpoint, *parts, prompt], parts, **PAGE_ONLY, **ONE_AT_A_TIME)
+    checkpoint.change(as_warning(offer), [checkpoint, *controls, prompt], controls, **PAGE_ONLY, **ONE_AT_A_TIME)
 
 
 def offered_classes(model: LatentDiffusion) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -18,10 +18,10 @@ MOST_PROMPTS = 6
 
 
 def prompt_row(
-    name: str, shelf: Shelf, checkpoint: gr.Dropdown, part: str = "prompt", label: str = "Prompt"
+    name: str, shelf: Shelf, checkpoint: gr.Dropdown, field: str = "prompt", label: str = "Prompt"
 ) -> gr.Textbox:
     """What to show, in words: a press on one under the box adds it, and Enter runs the tab."""
-    return _box(name, shelf, checkpoint, part, label, "What to show, in the words below.", chips=True)
+    return _box(name, shelf, checkpoint, field, label, "What to show, in the words below.", chips=True)
 
 
 def negative_row(name: str, shelf: Shelf, checkpoint: gr.Dropdown) -> gr.Textbox:
@@ -30,9 +30,9 @@ def negative_row(name: str, shelf: Shelf, checkpoint: gr.Dropdown) -> gr.Textbox
 
 
 def _box(
-    name: str, shelf: Shelf, checkpoint: gr.Dropdown, part: str, label: str, placeholder: str, chips: bool
+    name: str, shelf: Shelf, checkpoint: gr.Dropdown, field: str, label: str, placeholder: str, chips: bool
 ) -> gr.Textbox:
-    model, into = shelf.load(shelf.first), f"{name}-{part}"
+    model, into = shelf.load(shelf.first), f"{name}-{field}"
     with gr.Column(visible=bool(model.words), elem_classes="prompt") as column:
         text = gr.Textbox(
             "", label=label, placeholder=placeholder, lines=1, max_lines=4, max_length=MAX_PROMPT, elem_id=into

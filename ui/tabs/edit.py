@@ -245,8 +245,8 @@ def _shown(results: Results | None, chosen: int, picture: str | None) -> str | N
 
 def _about(model: LatentDiffusion) -> str:
     """What becomes of a photo that is opened."""
-    part = "the face in it, or without one to the square" if knows_faces(model) else "the square"
+    kept = "the face in it, or without one to the square" if knows_faces(model) else "the square"
     return (
-        f'<p class="hint">A photo is cut to {part} in its middle; what comes out is as large as the model\'s '
+        f'<p class="hint">A photo is cut to {kept} in its middle; what comes out is as large as the model\'s '
         f"pictures, {model.size} pixels a side.</p>"
     )

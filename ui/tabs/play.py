@@ -82,14 +82,14 @@ class PlayTab:
             self.animation.parts,
             **PAGE_ONLY,
         )
-        parts: dict[Control, gr.blocks.Block] = {
+        optional: dict[Control, gr.blocks.Block] = {
             "way": self.way, "second": self.second, "second_prompt": self.second_prompt, "turn": self.turn,
             "several": self.several, "blur": blur,
         }  # fmt: skip
-        changed = [self.description, self.label, self.other, self.seed, steps, sampler, *parts.values(), self.filled]
+        changed = [self.description, self.label, self.other, self.seed, steps, sampler, *optional.values(), self.filled]
         gr.on(
             [self.mode.change, checkpoint.input],
-            as_warning(partial(_mode_changed, self.shelf, tuple(parts))),
+            as_warning(partial(_mode_changed, self.shelf, tuple(optional))),
             [checkpoint, self.mode, self.filled, self.seed],
             changed,
             **AT_ONCE,
@@ -194,13 +194,13 @@ def _on_stage(files: Sequence[str], captions: Sequence[str]) -> Any:
 
 def _mode_changed(
     shelf: Shelf,
-    parts: Sequence[Control],
+    optional: Sequence[Control],
     checkpoint: str,
     key: str,
     filled: GenerateRequest | None = None,
     seed: float | None = None,
 ) -> tuple[Any, ...]:
-    """What changes with the mode: its line, its class pickers' names, seed, steps and sampler, which parts are shown.
+    """What changes with the mode: its line, its class pickers' names, seed, steps and sampler, which controls show.
 
     Steps and sampler are the checkpoint's, or those of a request just `filled` in from a saved picture. The seed is the
     mode's where it was another mode's; one that was chosen stays.
@@ -211,7 +211,7 @@ def _mode_changed(
     is_filled = isinstance(filled, mode.kind)
     request = filled if is_filled and filled else shelf.load(checkpoint).request(mode.kind)
     opens = SEEDS.get(key) if seed in SEEDS.values() and not is_filled else None
-    shown = (gr.update(visible=part in mode.controls) for part in parts)
+    shown = (gr.update(visible=control in mode.controls) for control in optional)
     own = gr.skip() if opens is None else opens
     return _description(key), *names, own, request.steps, request.sampler, *shown, None
 

@@ -93,8 +93,8 @@ class Losses:
         """Step and loss of the whole run in at most `POINTS` points, each the mean of what is finite in its stretch."""
         each = -(-len(self.steps) // POINTS) or 1
         drawn = [point for point in zip(self.steps, self.losses, strict=True) if math.isfinite(point[1])]
-        stretches = (list(part) for _, part in groupby(drawn, lambda point: (point[0] - 1) // each))
-        return [(fmean(step for step, _ in part), fmean(loss for _, loss in part)) for part in stretches]
+        stretches = (list(stretch) for _, stretch in groupby(drawn, lambda point: (point[0] - 1) // each))
+        return [(fmean(step for step, _ in stretch), fmean(loss for _, loss in stretch)) for stretch in stretches]
 
 
 class TrainingLog:

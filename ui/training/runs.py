@@ -98,7 +98,7 @@ class Trainings:
                 if keep is not None:
                     keep(order.pictures(out))
                 text = order.model_dump_json(indent=2) + "\n"
-                write_atomically(out / "training" / ORDER, lambda part: part.write_text(text, "utf-8"))
+                write_atomically(out / "training" / ORDER, lambda partial: partial.write_text(text, "utf-8"))
                 self.run = self._begin(out, order)
             except BaseException as error:
                 shutil.rmtree(out, ignore_errors=True)
