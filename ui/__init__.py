@@ -1,7 +1,6 @@
 """What the visitor sees: Gradio components around `ddpm_core`. No tensor arithmetic here.
 
-`page` puts it together from `tabs`, which share `components`; `training` starts and watches runs; `api` is for other
-programs; `serving` stands between the page and who opens it.
+`page` puts it together from `tabs`, which share `components`; `serving` stands between it and who opens it.
 """
 
 import os

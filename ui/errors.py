@@ -28,7 +28,7 @@ RequestT = TypeVar("RequestT", bound=Request)
 
 
 class Problem(gr.Error):
-    """A failure with a sentence for whoever caused it, saying what is wrong and what to do; the log is spared."""
+    """A failure with a sentence that says what is wrong and what to do; the log is spared."""
 
     def __init__(self, sentence: str):
         super().__init__(sentence, print_exception=False)

@@ -1,6 +1,6 @@
 """How pictures get to the page: as files in Gradio's cache, never as pictures in memory.
 
-Gradio writes a picture in place each time, which a browser may be fetching; a file it copies whole, and once.
+Gradio writes a picture in place each time, under a browser's eyes; a file it copies whole, and once.
 """
 
 from __future__ import annotations

@@ -21,10 +21,7 @@ def lead(tab: str, text: str) -> gr.HTML:
 
 
 def documentation() -> str:
-    """The README's chapters for visitors, as Markdown, without pictures and links to files.
-
-    Where the documentation's site was built beside the app, links lead into it.
-    """
+    """The README's chapters for visitors, as Markdown, with links into the documentation's site where it is there."""
     if README.is_file():
         text = README.read_text(encoding="utf-8")
     else:  # installed: there it is the package's own description

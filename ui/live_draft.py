@@ -26,7 +26,7 @@ DRAFT: dict[str, Any] = {"steps": 4, "resamples": 2, "sampler": "ddim", "count":
 
 
 class Answer(NamedTuple):
-    """What the shown result is an answer to: as it opens, the editor reports its paint several times.
+    """What the shown result answers: as it opens, the editor reports its paint several times.
 
     Attributes:
         paint: digest of the picture's path and what is painted on it.

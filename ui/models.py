@@ -33,7 +33,7 @@ class Shelf:
     """All complete checkpoints in one folder, and those fetched from the Hub.
 
     Attributes:
-        first: name of the one chosen when the page opens.
+        first: chosen when the page opens.
         fetched: folders of the Hub's cache, by the name that was asked for.
     """
 

@@ -29,8 +29,7 @@ class PlayMode:
     """One thing to play at.
 
     Attributes:
-        controls: which controls it has beside those of all.
-        classes: what its class pickers are called.
+        controls: which it has beside those of all.
         count: which control says how many pictures.
         captions: of the pictures, then of what `other` makes of them.
         other: the same picture seen otherwise.

@@ -33,9 +33,9 @@ def save(
     prefix: str = "",
     onto: str | None = None,
 ) -> list[str]:
-    """Paths of one PNG per picture of the batch, named `prefix`…, parameters in its text.
+    """Paths of one PNG per picture of the batch, parameters in its text.
 
-    If the file `onto`, which they were made of, was itself made here, they say how that was made, too.
+    If `onto`, the file they were made of, was itself made here, they say how that was made, too.
     """
     prefix = prefix or MADE_OF_A_PICTURE.get(request.action, "")
     past = {} if onto is None else read_parameters(onto)

@@ -45,7 +45,7 @@ class RunInputs:
         """The sampler's steps, and how to make a result of one of the model's pictures.
 
         Args:
-            limit: of an inpainting's result, pixels wide or high at most; by default as large as the upload.
+            limit: of an inpainting's result, pixels a side; by default the upload's.
             original: the upload, if it is open already.
         """
         if isinstance(self.request, InpaintRequest):

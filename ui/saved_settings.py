@@ -34,7 +34,7 @@ def saved_settings(path: str) -> tuple[GenerateRequest, str]:
 
 
 def filled(fields: dict[str, gr.components.Component], request: GenerateRequest, model: LatentDiffusion) -> Updates:
-    """What puts a request's values into the controls of that name; classes and words as far as the model has them."""
+    """What puts a request's values into the controls of that name, as far as the model knows them."""
     classes, guidance = offered_classes(model)
     known = {value for _, value in classes["choices"]}
     updates: Updates = {}

@@ -1,4 +1,4 @@
-"""The same actions for other programs: plain arguments in, files out, with the requests' fields as parameters.
+"""The same actions for other programs: plain arguments in, files out.
 
 From Python: `gradio_client.Client("http://127.0.0.1:7860").predict(seed=7, count=2, api_name="/generate")`.
 """

@@ -91,7 +91,7 @@ def expose(
         returns: what it answers, for its docs.
         request_of: the request in what it is given, for the line.
         in_batches: whether it may be made in a batch (`events.announced`).
-        windows: by how many the model works on what it is given, each a call; may raise anything.
+        windows: of the picture it is given, each a call; may raise anything.
     """
     names = list(dict.fromkeys([*first.split(), *given]))
 

@@ -38,7 +38,6 @@ def expose_pictures(
 
     Args:
         sentence: what it does, for its docs.
-        first, returns: see `fields.expose`.
         files: parameters beside those of the request.
     """
 
@@ -56,7 +55,7 @@ def expose_pictures(
 
 
 def _windows(shelf: Shelf, given: Mapping[str, Any]) -> int:
-    """By how many windows an upload is enlarged. It is not checked yet: no file but an upload is opened."""
+    """By how many windows an upload is enlarged; no file but an upload is opened."""
     path = given["picture"]["path"]
     return shelf.windows(path, given["checkpoint"]) if is_served(path, Path(get_upload_folder())) else 1
 
@@ -76,7 +75,7 @@ def made_and_saved(
 
 
 def inputs_of(request: GenerateRequest, given: Mapping[str, Any]) -> tuple[RunInputs, Image.Image | None]:
-    """A run's inputs, its files among what is `given`, and the picture in the first, if it takes any.
+    """A run's inputs, its files among what is `given`, and the picture in the first.
 
     Raises:
         Problem: one of them is missing.

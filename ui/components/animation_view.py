@@ -17,7 +17,6 @@ class AnimationView:
 
     Attributes:
         group: all of it; hidden while nothing moves.
-        gif, video: one of them is shown, as the format says.
         format: "gif" or "mp4".
     """
 

@@ -1,6 +1,6 @@
 """The class picker, for checkpoints with classes, and guidance to a class or a prompt.
 
-A checkpoint that always wants a class offers no "any", and, since it cannot be guided, no guidance.
+A checkpoint that always wants a class offers no "any" and no guidance.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ ANY = ("any", "")
 
 
 def class_row(name: str, shelf: Shelf, checkpoint: gr.Dropdown, prompt: gr.Textbox) -> tuple[gr.Dropdown, gr.Slider]:
-    """Which class to make, and how closely to follow it and the `prompt`; both change with the chosen checkpoint."""
+    """Which class to make, and how closely to follow it and the `prompt`."""
     label = _picker(name, "class", shelf)
     guidance = _guidance(name, shelf)
     _change_with(checkpoint, shelf, prompt, [label, guidance])
@@ -79,7 +79,7 @@ def _change_with(
     checkpoint: gr.Dropdown, shelf: Shelf, prompt: gr.Textbox, controls: list[gr.components.Component]
 ) -> None:
     def offer(chosen: str, *values: Any) -> list[Any]:
-        """What the checkpoint has to choose from; what was chosen stays if it is among that, and guidance with it."""
+        """What the checkpoint has to choose from; what was chosen stays if it is among that."""
         model, (*values, typed) = shelf.load(chosen), values  # type: ignore[assignment]
         picked, guided = offered_classes(model)
         known = {value for _, value in picked["choices"]}

@@ -76,7 +76,7 @@ def follow(
 ) -> None:
     """Set a tab's controls of method to a checkpoint's own when a visitor chooses it.
 
-    Not when a saved picture's settings are filled in, nor those of a run `carried` over from another tab.
+    Not for a saved picture's settings, nor for a run `carried` over from another tab.
     """
     own_way = set(METHOD) - {"guidance"}  # which is the class picker's
     method = {name: control for name, control in fields.items() if name in own_way}

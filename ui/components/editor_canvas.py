@@ -1,7 +1,6 @@
 """The picture on the editor's canvas, and from the visitor's strokes to pixels of the upload.
 
-The canvas shows a copy of a comfortable size: a browser would alter 16-bit pictures and colour profiles, and be slow
-with 24 megapixels. Strokes are carried over to the upload's own pixels.
+The canvas shows a copy, for a browser would alter 16-bit pictures and colour profiles, and be slow with 24 megapixels.
 """
 
 from __future__ import annotations
@@ -52,7 +51,7 @@ class Canvas(gr.ImageEditor, metaclass=_WithoutStub):
 
     @server
     def accept_blobs(self, data: AcceptBlobs) -> None:
-        """Take a part of a canvas, sent before the call that is about it; the oldest is forgotten.
+        """Take a part of a canvas, sent before the call about it; the oldest is forgotten.
 
         Raises:
             gr.Error: it is too large, or no picture.
@@ -115,7 +114,7 @@ def editor_value(picture: Image.Image, painted: np.ndarray | None = None) -> dic
 
 
 def drawn_on(value: Mapping[str, Any] | None, picture: Image.Image) -> Image.Image:
-    """A picture with an editor's strokes on it, RGB, at its own size; where nothing is drawn its very pixels."""
+    """A picture with an editor's strokes on it, RGB, at its own size."""
     drawing = as_rgb(picture).convert("RGBA")
     layers: Sequence[Any] = [] if value is None else value.get("layers") or []
     for strokes in (one for one in layers if one is not None):

@@ -29,10 +29,9 @@ def announced(
     Args:
         kind: what it does, in a word.
         expects: how many calls of the model its inputs ask for, one picture each; may raise anything.
-        asks: what its inputs ask for, if it walks through `together.generated` and may be made in a batch; likewise.
-        only_newest: whether the page asks again and again by itself; older requests that wait are answered unchanged.
-        refused: what the page shows, by component, of the sentence that says why the newest is not taken, and its
-            inputs.
+        asks: what its inputs ask for, if it walks through `together.generated`; likewise.
+        only_newest: whether the page asks again and again by itself; older requests are answered unchanged.
+        refused: what the page shows, given the sentence that says why the newest is not taken, and its inputs.
     """
     setattr(handler, "kind", kind)  # noqa: B010
     setattr(handler, "only_newest", only_newest)  # noqa: B010

@@ -1,4 +1,4 @@
-"""The prompt box: a line to type in, and the words that the chosen checkpoint knows, if it knows any."""
+"""The prompt box, and the words that the chosen checkpoint knows, if it knows any."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ class ResultView:
     Attributes:
         results: state, the `Results` shown; None before the first.
         chosen: state, which variant the visitor picked.
-        actions: the row of buttons; a tab may place more in it.
+        actions: the row of buttons.
     """
 
     def __init__(self, name: str, pair: tuple[str, str] | None, after: str | None, message: str):

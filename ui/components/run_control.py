@@ -1,4 +1,4 @@
-"""The one big button of a tab, which is Stop while something runs, and the bar under the picture."""
+"""The big button of a tab, which is Stop while something runs, and the bar under the picture."""
 
 from __future__ import annotations
 

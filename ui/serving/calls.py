@@ -69,7 +69,7 @@ class Page(gr.Blocks):
         """What a handler answers, as the page shows it.
 
         Raises:
-            Problem: no such handler runs here, or something failed that it does not tell of itself.
+            Problem: no such handler runs here, or something failed in it.
         """
         if isinstance(block_fn, int):
             block_fn = self.fns[block_fn]

@@ -74,7 +74,7 @@ class Guard:
 
     Args:
         scripts: those that Gradio puts into the page by script.
-        framed_by: addresses of pages, parted by spaces, that may show this one in a frame.
+        framed_by: addresses of pages that may frame this one, parted by spaces.
     """
 
     def __init__(self, app: ASGIApp, scripts: Iterable[str] = (), framed_by: str = FRAMED_BY):
@@ -187,7 +187,7 @@ def refuse_path(path: str) -> None:
 def silence(scope: Scope) -> Response | None:
     """The end of a stream of answers in which there will be none (`streams.will_tell`); None for all else.
 
-    A page may open one for answers it has already; refused, it would wait for good.
+    A page that was refused would wait for good.
 
     Raises:
         Refused: it is the stream of a program, or of a session that never asked for anything.
@@ -249,7 +249,7 @@ async def _checked_body(path: str, headers: Headers, receive: Receive, most: int
 
 
 def _limited(headers: Headers, receive: Receive, most: int) -> Receive:
-    """What gives the app an upload until it is too large; Gradio limits each file, not how many there are."""
+    """What gives the app an upload until it is too large; Gradio limits each file alone."""
     sentence = f"File size exceeded: {most // 2**20} MB is the maximum allowed size of a call with all its files."
     if (length := headers.get("content-length", "")).isdecimal() and int(length) > most:
         raise Refused(413, sentence)

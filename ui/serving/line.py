@@ -173,7 +173,7 @@ class Line(Queue):
         self.broadcast_estimations(MODEL)
 
     def get_events(self) -> tuple[list[Event], bool, str] | None:
-        """The next to begin: of a batch that has begun, the first in line, or beside a long one the first short one."""
+        """The next to begin: of a batch under way, the first in line, or beside a long one a short one."""
         line = self.event_queue_per_concurrency_id.get(MODEL)
         found: tuple[list[Event], bool, str] | None = None
         if line is not None and (member := next(filter(batch_of, line.queue), None)) is not None:

@@ -34,7 +34,7 @@ class Metrics:
     """Counts of one app, in a registry of its own.
 
     Attributes:
-        model: name of the one that has computed once; None until then.
+        model: name of the one that has computed once.
         closing: whether the app takes nothing more.
     """
 

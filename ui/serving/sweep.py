@@ -67,9 +67,9 @@ def sweep(
     """Remove what is older than `age` seconds; how many files went.
 
     Args:
-        cache: Gradio's, a folder per file, which processes may share; nothing else in it is touched.
+        cache: Gradio's, a folder per file; nothing else in it is touched.
         keep: files in it that the page opens with, which are made young again.
-        scratch: where folders of results are made (`ui.files.workspace`); by default that for temporary files.
+        scratch: where folders of results are made; by default that for temporary files.
         most: bytes that the cache may hold; of more, the oldest go earlier, but none within `AT_LEAST`.
     """
     for file in keep:

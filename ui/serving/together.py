@@ -1,7 +1,4 @@
-"""Requests of several visitors that differ in their seeds alone, made in one batch; their pictures stay what they are.
-
-Each keeps its own handler, previews, Stop and result; all walk through one sampler's steps.
-"""
+"""Requests of visitors that differ in their seeds alone, made in one batch; their pictures stay what they are."""
 
 from __future__ import annotations
 

@@ -75,7 +75,7 @@ def until_ready(
     Args:
         waiting: in the order in which they are to begin.
         work: what these make when they begin together.
-        gather: those that begin with the first that waits, itself among them.
+        gather: those that begin with the first that waits.
         lanes: how many are made at a time, all but one of them short.
     """
     now, under_way, queue, ready = 0.0, list(running), list(waiting), {}

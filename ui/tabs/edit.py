@@ -38,8 +38,8 @@ class EditTab:
     """The tab's components and what its buttons do.
 
     Attributes:
-        picture: state, the file that is edited, as it was uploaded.
-        drawing: the column of the canvas `editor`, hidden until somebody wants to draw.
+        picture: state, the file that is edited.
+        drawing: the column of the canvas `editor`, hidden until somebody draws.
         opens: the components `show` fills.
     """
 
@@ -142,7 +142,7 @@ class EditTab:
         """Open a picture file on the stage and on the canvas.
 
         Raises:
-            PictureError, CheckpointError: the picture, or the model that is to see it, cannot be used.
+            PictureError, CheckpointError: it, or the model, cannot be used.
         """
         square = self.shelf.load(checkpoint).square(open_picture(path))
         canvas = cached(editor_canvas.canvas(square))

@@ -31,10 +31,10 @@ class GenerateTab:
     """The tab's components and what its buttons do.
 
     Attributes:
-        last: state, the request that made the pictures; None for the shipped ones.
+        last: state, the request that made the pictures.
         chosen: state, which of them the visitor picked.
         fields: the controls, by the request's fields.
-        settings: button that takes a saved picture, whose settings are put into the controls of its tab.
+        settings: button that takes a saved picture's settings.
         to_inpaint, to_edit, to_process: buttons that carry the chosen picture to the other tabs.
     """
 

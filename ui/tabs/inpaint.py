@@ -40,7 +40,7 @@ class InpaintTab:
     """The tab's components and what its buttons do.
 
     Attributes:
-        picture: state, the file being painted on, as it was uploaded.
+        picture: state, the file being painted on.
         done: state, the `RunInputs` of the last result.
         opens: the components `show` fills.
         to_process: button that carries the chosen variant to the Process tab.

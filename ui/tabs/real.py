@@ -39,7 +39,7 @@ class Round:
     """A pair that is shown, and how the visitor has done so far; stays with the server.
 
     Attributes:
-        real: which side is real; None once that has been said, or before the first pair.
+        real: which side is real; None when that has been said.
         answer: what is kept if the real one is picked.
     """
 

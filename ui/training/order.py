@@ -55,7 +55,6 @@ class Order(BaseModel):
         """An order from the controls, of which empty ones give None or nothing.
 
         Args:
-            data: a folder or archive on this machine.
             fields: `iterations`, `batch_size`, and settings by their place in a `TrainRequest` ("denoiser.mixer").
 
         Raises:

@@ -40,7 +40,6 @@ class Progress:
     """How far a run is.
 
     Attributes:
-        state: what it is doing, or how it ended.
         status: what the bar shows.
         row_count: rows of the logs so far.
     """

@@ -1,7 +1,7 @@
 """The app's training runs: who may train, started, gone on with and ended with the app.
 
-What the page trains is what the shell would have trained. A run's files are in the `training/` folder of its
-checkpoint: `order.json`, `output.log`, uploaded pictures until it is finished, and what the command writes.
+A run's files are in the `training/` folder of its checkpoint: `order.json`, `output.log`, uploaded pictures until it is
+finished, and what the command writes.
 """
 
 from __future__ import annotations

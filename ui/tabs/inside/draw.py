@@ -30,7 +30,7 @@ class Figure:
     Attributes:
         strong: a number in the caption that is to be seen first.
         crisp: whether its pixels stay squares, as those of latents should.
-        sets: values of controls that a press on it sets.
+        sets: values of controls that a press sets.
     """
 
     picture: Image.Image
@@ -209,7 +209,7 @@ def _steps(low: float, high: float) -> list[tuple[float, str]]:
 
 
 def _powers(low: float, high: float) -> list[tuple[float, str]]:
-    """The same along an axis of logarithms: 1, 2 and 5 and their tenfolds, or some powers of ten."""
+    """The same on a logarithmic axis: 1, 2 and 5 and their tenfolds, or some powers of ten."""
     first, last = math.ceil(low - 1e-9), math.floor(high + 1e-9)
     if last - first < 3:
         found = [(math.log10(times) + i, times * 10.0**i) for i in range(first - 1, last + 1) for times in (1, 2, 5)]
