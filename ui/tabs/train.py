@@ -87,9 +87,9 @@ class TrainTab:
                     self._place_controls()
         self.timer = gr.Timer(REFRESH_SECONDS, active=False)
         self.shows: list[Any] = [
-            self.page_state, self.grid, self.caption, self.data, self.bar, self.use, *self.losses.parts, self.record,
-            self.closed, self.open, self.control.run, self.control.stop, self.unfinished, self.again, self.timer,
-            checkpoint, self.form[INIT],
+            self.page_state, self.grid, self.caption, self.data, self.bar, self.use, *self.losses.parts,
+            self.record, self.pictures, self.closed, self.open, self.control.run, self.control.stop, self.unfinished,
+            self.again, self.timer, checkpoint, self.form[INIT],
         ]  # fmt: skip
         values = [
             self.page_state,
@@ -125,10 +125,11 @@ class TrainTab:
         with gr.Row(elem_classes="actions"):
             self.use = gr.Button("Generate with it", size="sm", elem_id="train-use", visible=False)
         self.losses = LossPlots()
-        self.record = gr.Gallery(
-            label="Plots of the run", columns=2, object_fit="contain", height="auto", interactive=False, visible=False,
-            buttons=["download", "fullscreen"], elem_id="train-plots",
-        )  # fmt: skip
+        with gr.Accordion("Plots of the run", open=False, visible=False, elem_id="train-plots") as self.record:
+            self.pictures = gr.Gallery(
+                show_label=False, columns=2, object_fit="contain", height="auto", interactive=False,
+                buttons=["download", "fullscreen"], elem_classes="plots",
+            )  # fmt: skip
 
     def _place_controls(self) -> None:
         self.name = gr.Textbox(
@@ -180,7 +181,7 @@ class TrainTab:
                     self.grid: self.example,
                     self.caption: _line(EXAMPLE_CAPTION if self.example else ""),
                     self.data: "",
-                    self.record: gr.update(value=None, visible=False),
+                    self.record: gr.update(visible=False),
                 }
             progress, grid = run.progress(), run.log.grid()
             new[self.bar] = progress.status
@@ -200,7 +201,7 @@ class TrainTab:
                 page_state = replace(page_state, data=data)
             plots = run.log.plots()
             if plots != page_state.plots and all(readable := [_readable(plot.path) for plot in plots]):
-                new[self.record] = gr.update(value=readable, visible=bool(plots))
+                new |= {self.record: gr.update(visible=bool(plots)), self.pictures: readable}
                 page_state = replace(page_state, plots=plots)
             page_state = replace(page_state, state=progress.state, row_count=progress.row_count)
         offered = tuple(self.trainings.unfinished()), tuple(self.shelf.names())

@@ -155,7 +155,7 @@ def test_plots_of_the_run_are_shown_and_anew_when_they_are_drawn_anew(tab: Train
         Image.new("RGB", (8, 8), (level, 0, 0)).save(notes / name)
     shown = tab.refresh(HERE, page_state)
     assert shown[tab.record]["visible"]
-    assert [open_picture(Path(path)).getpixel((0, 0))[0] for path in shown[tab.record]["value"]] == [80, 40]
+    assert [open_picture(Path(path)).getpixel((0, 0))[0] for path in shown[tab.pictures]] == [80, 40]
     assert tab.record not in tab.refresh(HERE, shown[tab.page_state])
     (notes / "loss-vae.png").write_bytes(b"being written")
     os.utime(notes / "loss-vae.png", ns=(1, 1))
