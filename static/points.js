@@ -56,7 +56,7 @@ function draw() {
   };
   pen.strokeStyle = colour("--series-2");
   pen.lineWidth = 1;
-  pen.globalAlpha = 0.35;
+  pen.globalAlpha = 0.5;
   if (shows("trails"))
     for (let i = 0; i < value.ways[0].length; i += 1) {
       pen.beginPath();
