@@ -49,10 +49,10 @@ TOUR = (
         "Why do twenty steps suffice?",
         "points",
         {},
-        "Here the predictor is exact, so only the steps are to blame. DDPM lays fresh noise over the points at "
-        "every step, and only a thousand small steps even that out. DDIM and DPM-Solver++ add none: each point "
-        "follows one smooth way, and of a smooth way a few long steps miss little. With one step every point lands"
-        " in the middle of all, the safest guess; at ten the shape can be told, and twenty end close to where two "
+        "Here the predictor is exact, so only the steps are to blame. Training knows a thousand states, and a "
+        "tutorial's sampler visits them all, but nothing asks for that: DDIM and DPM-Solver++ move each point "
+        "along one smooth way, and of a smooth way a few long steps miss little. With one step every point lands "
+        "in the middle of all, the safest guess; at ten the shape can be told, and twenty end close to where two "
         "hundred would: the small shapes show it for 1, 5, 10 and 20, and the chart has the distance. The real "
         "model is no different: in One step or many, tick How many steps are enough, and see its face in 1 to 40 "
         "steps.",
