@@ -146,7 +146,7 @@ def run_stage(
             if looked_at:
                 update.held_out = stage.evaluate(trainer.ema.module.eval(), journal.grid(step.step))
             journal.write(step, update.held_out)
-            if looked_at:
+            if looked_at and not final:  # those of the end are the report's
                 draw(state.parent, name)
             refuse_to_have_learned_nothing(step, settings)
             # Not after a step that was not finite: if it is the weights' fault, what was saved before is worth more.

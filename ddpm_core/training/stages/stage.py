@@ -13,6 +13,7 @@ from ddpm_core.checkpoints import native as checkpoint
 from ddpm_core.checkpoints.atomic import write_atomically
 from ddpm_core.checkpoints.native import CheckpointConfig
 from ddpm_core.diffusion.samplers import Step
+from ddpm_core.images.animation import evenly
 from ddpm_core.pipeline import LatentDiffusion
 from ddpm_core.training.record import plots
 from ddpm_core.training.record.journal import SAMPLES_BY_TIMESTEP
@@ -57,8 +58,7 @@ def save_grid(sheet: Image.Image, path: Path) -> None:
 def save_moments(steps: Sequence[Step], model: LatentDiffusion, notes: Path) -> None:
     """Draw what a sampler's run took its first seeds for on the way from noise into the record of a run."""
     left = [model.diffuser.num_timesteps - 1, *(step.t for step in steps[:-1])]  # the timestep that each step left
-    end = len(steps) - 1
-    chosen = sorted({round(end * number / (MOMENTS - 1)) for number in range(MOMENTS)})
+    chosen = evenly(len(steps), MOMENTS)
     moments = [(left[index], model.pictures(steps[index].denoised[:FOLLOWED])) for index in chosen]
     plots.save(plots.samples_by_timestep(moments), notes / SAMPLES_BY_TIMESTEP)
 
