@@ -8,6 +8,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -35,9 +36,7 @@ def start(arguments: Sequence[object], output: Path, prepare: Callable[[], objec
     Args:
         prepare: called in the new process first; a function of a module.
     """
-    process = _CONTEXT.Process(target=_train, args=([str(a) for a in arguments], output, prepare))
-    process.start()
-    return process
+    return _begin(_train, arguments, output, prepare)
 
 
 def finish(arguments: Sequence[object], output: Path, prepare: Callable[[], object] | None = None) -> int | None:
@@ -49,9 +48,14 @@ def finish(arguments: Sequence[object], output: Path, prepare: Callable[[], obje
 
 def open_app(arguments: Sequence[object], output: Path, environment: Mapping[str, str]) -> Program:
     """Begin `python app.py ARGUMENTS` with these variables beside those there are."""
-    process = _CONTEXT.Process(target=_app, args=([str(a) for a in arguments], output, dict(environment)), daemon=True)
-    process.start()
-    return Program(process)
+    return Program(_begin(_app, arguments, output, dict(environment), daemon=True))
+
+
+def free_port() -> int:
+    """A port nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
 
 class Program:
@@ -81,6 +85,15 @@ class Program:
 
     def kill(self) -> None:
         self.send_signal(signal.SIGKILL)
+
+
+def _begin(
+    target: Callable[..., None], arguments: Sequence[object], output: Path, *rest: object, daemon: bool = False
+) -> BaseProcess:
+    output.touch()  # whoever waits for the process reads it, maybe before the process has come to writing
+    process = _CONTEXT.Process(target=target, args=([str(a) for a in arguments], output, *rest), daemon=daemon)
+    process.start()
+    return process
 
 
 def _speak_into(output: Path) -> None:

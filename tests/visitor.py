@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import socket
 import subprocess
 import time
 import uuid
@@ -52,16 +51,10 @@ class App:
         return [json.loads(line) for line in self.log.read_text().splitlines() if line.startswith('{"at"')]
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 @contextmanager
 def running(checkpoint: Path, folder: Path, *flags: str, port: int | None = None) -> Iterator[App]:
     """An app that is ready, and ended in the end; what it says goes into the folder, and so do its files."""
-    port = port or free_port()
+    port = port or forked.free_port()
     given = ["--port", port, "--checkpoint", checkpoint, "--device", "cpu", *flags]
     told = {"GRADIO_TEMP_DIR": str(folder / "files"), "TMPDIR": str(folder), "NO_PROXY": "*"}
     told["OMP_NUM_THREADS"] = os.environ.get("OMP_NUM_THREADS", "1")

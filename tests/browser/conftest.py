@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import socket
 import time
 import urllib.request
 import uuid
@@ -31,13 +30,6 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return Path(shutil.copytree(SHIPPED, copy, ignore=shutil.ignore_patterns("training")))
 
 
-def free_port() -> int:
-    """A port nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 def own_share() -> dict[str, str]:
     """What has an app compute with its part of the cores, where pytest's workers run one each."""
     workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
@@ -56,7 +48,7 @@ class App:
 
     def __init__(self, checkpoint: Path, folder: Path, *flags: str, port: int | None = None):
         """Start it and wait until it answers; what it keeps lies in `folder`."""
-        self.port = port or free_port()
+        self.port = port or forked.free_port()
         self.address, self.checkpoint = f"http://127.0.0.1:{self.port}", checkpoint
         self.log = folder / f"app-{uuid.uuid4().hex[:8]}.log"
         given = ["--port", self.port, "--checkpoint", checkpoint, "--device", "cpu", *flags]

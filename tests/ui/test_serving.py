@@ -5,13 +5,10 @@ from __future__ import annotations
 import json
 import re
 import shutil
-import socket
 import subprocess
 import time
-import urllib.request
 import uuid
 from collections.abc import Iterator
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -22,48 +19,23 @@ from gradio_client import Client, handle_file
 from PIL import Image
 
 from ddpm_core.images.files import read_parameters
-from tests import forked
+from tests.forked import free_port
 from tests.ui.sticky import COOKIE, Proxy
+from tests.visitor import PATIENCE, running
 from ui.page import launch_settings
 
 pytestmark = pytest.mark.integration
 
 ROOT = Path(__file__).resolve().parents[2]
 SEED = 4  # place of the seed in what is carried to the Process tab, the tabs first
-PATIENCE = 300  # seconds; starting competes with whatever else the machine does
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @pytest.fixture(scope="module")
 def apps(tiny_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[str]]:
     """Addresses of two app processes that share their folder of uploads and results."""
     folder = tmp_path_factory.mktemp("serving")
-    told = {"GRADIO_TEMP_DIR": str(folder), "OMP_NUM_THREADS": "1"}
-    with ExitStack() as stack:
-        ports, running = [free_port(), free_port()], []
-        for port in ports:
-            given = ["--port", port, "--checkpoint", tiny_checkpoint, "--device", "cpu"]
-            process = forked.open_app(given, folder / f"{port}.log", told)
-            stack.callback(process.wait, 30)
-            stack.callback(process.terminate)
-            running.append(process)
-        until = time.monotonic() + PATIENCE
-        for port, process in zip(ports, running, strict=True):
-            while True:
-                try:
-                    urllib.request.urlopen(f"http://127.0.0.1:{port}", timeout=5).close()
-                    break
-                except OSError:
-                    said = (folder / f"{port}.log").read_text()
-                    if process.poll() is not None or time.monotonic() > until:
-                        pytest.fail(f"the app did not start: {said}")
-                    time.sleep(0.2)
-        yield [f"http://127.0.0.1:{port}" for port in ports]
+    with running(tiny_checkpoint, folder) as one, running(tiny_checkpoint, folder) as other:
+        yield [one.address, other.address]
 
 
 class Page:
