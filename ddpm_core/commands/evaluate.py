@@ -12,19 +12,16 @@ is trained on DATA on the spot, and measures are called after it.
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from ddpm_core.checkpoints.atomic import write_atomically
 from ddpm_core.cli import CHECKPOINT, Checkpoint, in_one_sentence, output_file, output_folder, run, say, say_written
-from ddpm_core.data.find import NONE, find
-from ddpm_core.data.load import find_pictures
 from ddpm_core.errors import UserError
 from ddpm_core.evaluation import checkpoint as measuring
-from ddpm_core.evaluation.denoising import measure_denoising
-from ddpm_core.evaluation.features import inception, of_classes
-from ddpm_core.evaluation.likelihood import measure_likelihood
 from ddpm_core.evaluation.measures import table
 from ddpm_core.pipeline import LatentDiffusion
 
@@ -48,10 +45,12 @@ def main(
             "for FID, KID and Inception Score. Without it, a small classifier trained on the spot compares pictures",
         ),
     ] = None,
-    json_file: Annotated[Path | None, typer.Option("--json", help="also write the measures to this file")] = None,
+    json_file: Annotated[
+        Path | None, typer.Option("--json", help="also write the measures to this file, each as it is known")
+    ] = None,
     device: Annotated[str, typer.Option(help="cpu, cuda, mps, or auto")] = "auto",
 ) -> None:
-    """Print what the checkpoint measures on held-out pictures as a table.
+    """Print what the checkpoint measures on held-out pictures as a table; standard error says how far it is.
 
     Some numbers stand beside an aim and whether it is met. The aims are those of the shipped faces-128, and of digits
     for class accuracy, where the classifier itself is as good; another checkpoint may miss them and be fine.
@@ -67,25 +66,23 @@ def main(
             raise UserError(
                 f"{model.name} always wants a class and cannot be measured: most of what is measured is told none."
             )
-        denoiser_data = measuring.data_of_denoiser(checkpoint, data)
-        say(f"Autoencoder measured on {data}, samples and fillings on {denoiser_data}.")
-        network = inception(inception_file, model.device) if inception_file else None
-        labelled = measuring.with_classes_of(model, checkpoint, denoiser_data) if model.classes else None
-        classifier = measuring.classifier_of(model, labelled) if labelled else None
-        network = network or (of_classes(classifier) if classifier else None)
-        measures = measuring.measure_codec(model, find_pictures(data, measuring.held_out_by(checkpoint, "vae")))
-        found = find(denoiser_data, NONE, measuring.held_out_by(checkpoint, "denoiser"))
-        measures |= measuring.measure_denoiser(model, found.sources, samples, fills, network)
-        measures |= measure_likelihood(model, found.sources)
-        measures |= measure_denoising(model, labelled or found)
-        if labelled and classifier:
-            measures |= measuring.measure_classes(model, labelled, classifier, samples)
-        if json_file:
-            json_file.write_text(json.dumps(measures, indent=2) + "\n", encoding="utf-8")
-    for line in table(measures):
-        typer.echo(line)
+        said = measuring.data_of_denoiser(checkpoint, data)
+        say(f"Autoencoder measured on {data}, samples and fillings on {said}.")
+        steps = measuring.steps_of(model, checkpoint, data, samples, fills, inception_file)
+        measures: measuring.Measures = {}
+        for number, (name, measure) in enumerate(steps.items(), 1):
+            typer.echo(f"{number} of {len(steps)}: {name}", err=True)
+            found = measure()
+            measures |= found
+            say(*table(found))
+            if json_file:  # at once, so that a stop loses nothing
+                write_atomically(json_file, partial(_write, measures))
     if json_file:
         say_written([json_file])
+
+
+def _write(measures: measuring.Measures, path: Path) -> None:
+    path.write_text(json.dumps(measures, indent=2) + "\n", encoding="utf-8")
 
 
 def command() -> None:

@@ -2,29 +2,41 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from ddpm_core.checkpoints import folders
-from ddpm_core.data.find import AUTO, HELD_OUT_FRACTION, DataSet, find
-from ddpm_core.data.load import load_pictures
+from ddpm_core.data.find import AUTO, HELD_OUT_FRACTION, NONE, DataSet, find
+from ddpm_core.data.load import PictureSet, find_pictures, load_pictures
 from ddpm_core.evaluation import metrics
 from ddpm_core.evaluation.classifier import Classifier, classifier_accuracy, trained_classifier
+from ddpm_core.evaluation.denoising import measure_denoising
 from ddpm_core.evaluation.distances import distances_to_training, memorised
 from ddpm_core.evaluation.diversity import diversity
 from ddpm_core.evaluation.eyes import eyes_found
 from ddpm_core.evaluation.feature_distances import FEWEST, REFERENCE, compared
-from ddpm_core.evaluation.features import FeatureNetwork, extract_features, of_classes, of_turns
+from ddpm_core.evaluation.features import FeatureNetwork, extract_features, inception, of_classes, of_turns
 from ddpm_core.evaluation.fills import measure_fills, some_pictures
+from ddpm_core.evaluation.likelihood import measure_likelihood
+from ddpm_core.evaluation.progress import batches_watched, watched
 from ddpm_core.evaluation.samples import sample, sample_classes
 from ddpm_core.images.files import PictureError, Source
 from ddpm_core.pipeline import LatentDiffusion
-from ddpm_core.training.reconstruction import gradient_ratio, reconstruction_psnr
+from ddpm_core.training.reconstruction import BATCH, reconstruction
 from ddpm_core.training.settings import StageName
 
 MOST = 4096  # pictures that the autoencoder is measured on
+DISTANCES = ("swd", "swd_floor", "swd_ratio")
+COPIES = ("nearest_distance", "nearest_distance_floor", "memorised_share")
+EYES = ("eyes_found", "eyes_found_floor")
+
+Measures = dict[str, Any]
+Steps = dict[str, Callable[[], Measures]]  # of the work, by name
 
 
 def data_of_denoiser(checkpoint: Path, data: Path) -> Path:
@@ -39,51 +51,102 @@ def held_out_by(checkpoint: Path, stage: StageName) -> float:
     return folders.training_of(checkpoint).get(stage, {}).get("held_out", HELD_OUT_FRACTION)
 
 
-def measure_codec(model: LatentDiffusion, files: dict[str, list[Source]]) -> dict[str, Any]:
+def measure_codec(model: LatentDiffusion, files: dict[str, list[Source]]) -> Measures:
     """What the autoencoder measures on held-out pictures, or on all if none is; on `MOST`, evenly spread, of more."""
     some = files["val"] or files["train"]
-    some = some[:: -(-len(some) // MOST)]
-    pictures = load_pictures(some, model.size)
+    pictures = _read(some[:: -(-len(some) // MOST)], model.size)
     with torch.inference_mode():
         latents = model.codec.encode(pictures.batch(torch.arange(min(16, len(pictures)))).to(model.device))
     local = metrics.locality(model.codec, latents)
+    watch = partial(batches_watched, pictures=len(pictures), size=BATCH, doing="reconstructing")
     return {
         "pictures": len(pictures),
-        "psnr": reconstruction_psnr(model.codec, pictures),
-        "gradient_ratio": gradient_ratio(model.codec, pictures),
+        **reconstruction(model.codec, pictures, watch)._asdict(),
         "locality_radius": local.radius,
         "locality_3x3": local.within_3x3,
     }
 
 
-def measure_denoiser(
-    model: LatentDiffusion,
-    files: dict[str, list[Source]],
-    samples: int,
-    fills: int,
-    network: FeatureNetwork | None = None,
-    seed: int = 0,
-) -> dict[str, Any]:
-    """What samples and fills measure; distances are None without held-out pictures.
+@dataclass
+class Samples:
+    """Samples beside pictures learned from and held-out ones; each set is made when first asked for, and once."""
 
-    Samples are compared in the features of `network`; None trains one on the pictures (`of_turns`).
-    """
-    measures: dict[str, Any] = {"samples": samples, "swd": None, "swd_floor": None, "swd_ratio": None}
-    measures |= {"nearest_distance": None, "nearest_distance_floor": None, "memorised_share": None, "features": None}
-    if model.framing == "face":
-        measures |= {"eyes_found": None, "eyes_found_floor": None}
-    if files["val"]:
-        training, held_out = (load_pictures(files[split], model.size) for split in ("train", "val"))
-        sampled = sample(model, samples, seed)
-        ours, floor = distances_to_training(training, sampled, held_out)
+    model: LatentDiffusion
+    files: dict[str, list[Source]]
+    count: int
+    network: FeatureNetwork | None = None  # whose features are compared; None trains one on the pictures (`of_turns`)
+    seed: int = 0
+
+    @cached_property
+    def made(self) -> PictureSet:
+        return sample(self.model, self.count, self.seed)
+
+    @cached_property
+    def training(self) -> PictureSet:
+        return _read(self.files["train"], self.model.size)
+
+    @cached_property
+    def held_out(self) -> PictureSet:
+        return _read(self.files["val"], self.model.size)
+
+    def steps(self) -> Steps:
+        """What is measured of them, by name; None of it without held-out pictures."""
+        if not self.files["val"]:
+            unmeasured = dict.fromkeys([*DISTANCES, *COPIES, "features"])
+            eyes = dict.fromkeys(EYES if self.model.framing == "face" else ())
+            return {"samples": lambda: {"samples": self.count, **unmeasured, **eyes}}
+        eyes_of_faces = {"eyes in samples": self.eyes} if self.model.framing == "face" else {}
+        return {
+            "patches of samples": self.distances,
+            "copies among samples": lambda: memorised(self.made, self.held_out, self.training),
+            **eyes_of_faces,
+            "features of samples": self.features,
+        }
+
+    def distances(self) -> Measures:
+        ours, floor = distances_to_training(self.training, self.made, self.held_out)
         ratio = [distance / max(least, 1e-9) for distance, least in zip(ours, floor, strict=True)]
-        measures |= {"swd": ours, "swd_floor": floor, "swd_ratio": ratio}
-        measures |= memorised(sampled, held_out, training)
-        if model.framing == "face":
-            measures |= {"eyes_found": eyes_found(sampled), "eyes_found_floor": eyes_found(held_out)}
-        if min(len(training), len(sampled), len(held_out)) >= FEWEST:
-            measures |= compared(network or of_turns(training, model.device), training, sampled, held_out)
-    return measures | measure_fills(model, some_pictures(files["val"] or files["train"], fills))
+        return {"samples": self.count, **dict(zip(DISTANCES, (ours, floor, ratio), strict=True))}
+
+    def eyes(self) -> Measures:
+        return dict(zip(EYES, (eyes_found(self.made), eyes_found(self.held_out)), strict=True))
+
+    def features(self) -> Measures:
+        if min(len(self.training), len(self.made), len(self.held_out)) < FEWEST:
+            return {"features": None}
+        network = self.network or of_turns(self.training, self.model.device)
+        return compared(network, self.training, self.made, self.held_out)
+
+
+def _read(files: Sequence[Source], size: int) -> PictureSet:
+    return load_pictures(files, size, watch=partial(watched, doing="reading pictures", unit="picture"))
+
+
+def steps_of(
+    model: LatentDiffusion, checkpoint: Path, data: Path, samples: int, fills: int, inception_file: Path | None = None
+) -> Steps:
+    """What there is to measure of a checkpoint, by name and in order: what needs no samples first.
+
+    Raises `UserError` for data that does not fit it, before anything is measured.
+    """
+    denoiser_data = data_of_denoiser(checkpoint, data)
+    network = inception(inception_file, model.device) if inception_file else None
+    labelled = with_classes_of(model, checkpoint, denoiser_data) if model.classes else None
+    classifier = classifier_of(model, labelled) if labelled else None
+    network = network or (of_classes(classifier) if classifier else None)
+    found = find(denoiser_data, NONE, held_out_by(checkpoint, "denoiser"))
+    codec_data = find_pictures(data, held_out_by(checkpoint, "vae"))
+    pictures = some_pictures(found.sources["val"] or found.sources["train"], fills)
+    steps: Steps = {
+        "reconstruction": lambda: measure_codec(model, codec_data),
+        "denoising loss": lambda: measure_denoising(model, labelled or found),
+        "likelihood": lambda: measure_likelihood(model, found.sources),
+        "fillings": lambda: measure_fills(model, pictures),
+        **Samples(model, found.sources, samples, network).steps(),
+    }
+    if labelled and classifier:
+        steps["samples of classes"] = lambda: measure_classes(model, labelled, classifier, samples)
+    return steps
 
 
 def with_classes_of(model: LatentDiffusion, checkpoint: Path, data: Path) -> DataSet:

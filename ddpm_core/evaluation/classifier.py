@@ -13,6 +13,7 @@ from torch.nn import functional as F
 
 from ddpm_core.data.load import PictureSet
 from ddpm_core.errors import UserError
+from ddpm_core.evaluation.progress import watched
 from ddpm_core.networks.layers import placed
 from ddpm_core.training.loop import Trainer, batch_index
 from ddpm_core.training.shards import MicroBatch
@@ -98,7 +99,7 @@ def trained(
             image = pictures.batch(index).to(device, memory_format=torch.channels_last)
             return {"loss": loss(model(image), index)}
 
-        for _ in trainer.train(of_batch):
+        for _ in watched(trainer.train(of_batch), "training a classifier", "step", settings.iterations):
             pass
     return trainer.ema.module.eval()  # type: ignore[return-value]
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import torch
 
 from ddpm_core.data.find import DataSet
 from ddpm_core.data.load import load_pictures
+from ddpm_core.evaluation.progress import batches_watched, watched
 from ddpm_core.evaluation.samples import BATCH
 from ddpm_core.images.low_resolution import low_resolution
 from ddpm_core.pipeline import LatentDiffusion
@@ -28,7 +31,8 @@ def measure_denoising(model: LatentDiffusion, found: DataSet) -> dict[str, list[
     captions = found.captions["val"][some] if found.captions and model.vocabulary else None
     labels = found.labels["val"][some] if found.classes else None
     pictures = load_pictures(files[some], model.size, labels=labels, captions=captions)
-    latents = [model.codec.encode(image.to(model.device)) for image in pictures.batches(BATCH)]  # (B, C, h, w) each
+    batches = batches_watched(pictures.batches(BATCH), len(pictures), BATCH, "encoding")
+    latents = [model.codec.encode(image.to(model.device)) for image in batches]  # (B, C, h, w) each
     label = None if pictures.labels is None else pictures.labels.to(model.device)
     condition = None
     if model.conditioning is not None:
@@ -37,5 +41,6 @@ def measure_denoising(model: LatentDiffusion, found: DataSet) -> dict[str, list[
     tokens = None
     if model.vocabulary and pictures.captions:
         tokens = model.vocabulary.tokens(pictures.captions).to(model.device)
-    losses = loss_by_decile(model.denoiser, torch.cat(latents), model.diffuser, BATCH, label, tokens, condition)
+    watch = partial(watched, doing="denoising", unit="tenth")
+    losses = loss_by_decile(model.denoiser, torch.cat(latents), model.diffuser, BATCH, label, tokens, condition, watch)
     return {"denoising_loss": losses}

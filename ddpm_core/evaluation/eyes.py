@@ -6,6 +6,7 @@ import numpy as np
 from PIL import Image
 
 from ddpm_core.data.load import PictureSet
+from ddpm_core.evaluation.progress import batches_watched
 from ddpm_core.images.faces import EYE_LINE, EYES_ACROSS
 from ddpm_core.images.files import to_bytes
 
@@ -13,6 +14,7 @@ SIDE = 256  # pixels pictures are enlarged to: the cascade knows eyes from 20 pi
 OFF = 0.08  # how far from its place an eye may be found, in fractions of the side
 SMALLEST, LARGEST = (26, 26), (85, 85)  # pixels its box may have
 SCALE, NEIGHBOURS = 1.05, 5
+BATCH = 64
 
 
 def eyes_found(pictures: PictureSet) -> float:
@@ -25,7 +27,7 @@ def eyes_found(pictures: PictureSet) -> float:
 
     cascade = cv2.CascadeClassifier(f"{haarcascades}haarcascade_eye.xml")
     found = 0
-    for images in pictures.batches(64):
+    for images in batches_watched(pictures.batches(BATCH), len(pictures), BATCH, "looking for eyes"):
         for pixels in to_bytes(images):  # (H, W, 3)
             grey = Image.fromarray(pixels).convert("L").resize((SIDE, SIDE), Image.Resampling.BICUBIC)
             found_here = cascade.detectMultiScale(

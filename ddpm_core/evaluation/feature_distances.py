@@ -83,7 +83,7 @@ def _discrepancy(a: Tensor, b: Tensor) -> float:
         return (x @ y.T / x.shape[1] + 1) ** 3  # (N, N)
 
     count = len(a)
-    alike = sum((kernel(x, x).sum() - kernel(x, x).trace()) / (count * (count - 1)) for x in (a, b))
+    alike = sum((own.sum() - own.trace()) / (count * (count - 1)) for own in (kernel(a, a), kernel(b, b)))
     return float(alike - 2 * kernel(a, b).mean())
 
 

@@ -18,6 +18,7 @@ from torch import Tensor
 from ddpm_core.data.load import PictureSet
 from ddpm_core.errors import UserError
 from ddpm_core.evaluation.classifier import TURN_SETTINGS, Classifier, reduced, trained_on_turns
+from ddpm_core.evaluation.progress import batches_watched
 from ddpm_core.evaluation.submodules import submodule
 from ddpm_core.networks.layers import placed
 from ddpm_core.training.stage_settings import StageSettings
@@ -58,7 +59,8 @@ class FeatureSet:
 
 @torch.inference_mode()
 def extract_features(network: FeatureNetwork, pictures: PictureSet, batch: int = 64) -> FeatureSet:
-    outputs = [network.extract(image) for image in pictures.batches(batch)]
+    batches = batches_watched(pictures.batches(batch), len(pictures), batch, "reading features")
+    outputs = [network.extract(image) for image in batches]
     return FeatureSet(*(torch.cat(batches).double().cpu() for batches in zip(*outputs, strict=True)))
 
 

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 from PIL import Image
-from tqdm import tqdm
 
 from ddpm_core.diffusion.samplers import last
 from ddpm_core.evaluation import metrics
+from ddpm_core.evaluation.progress import watched
 from ddpm_core.images.files import PictureError, Source, as_rgb, open_picture
 from ddpm_core.images.masks import dilate, face_mask
 from ddpm_core.pipeline import LatentDiffusion
@@ -48,7 +48,7 @@ def measure_fills(
     seams: dict[str, list[np.ndarray]] = {"inpainted": [], "untouched": []}
     names = ("edge_distance", "tone_off", "fill_distance", "fill_diversity")
     differences: dict[str, list[float]] = {name: [] for name in names}
-    for number, picture in enumerate(tqdm(pictures, desc="inpainting", unit="picture", disable=None)):
+    for number, picture in enumerate(watched(pictures, "inpainting", "picture")):
         painted = face_mask(part, picture) if part else _random_mask(picture, request.seed + number)
         one = request.model_copy(update={"seed": request.seed + 2 * number})
         frame = model.frame(one, picture, painted)

@@ -13,6 +13,7 @@ from torch import Generator, Tensor
 from ddpm_core.data.load import PictureSet, load_pictures
 from ddpm_core.diffusion.diffuser import Diffuser
 from ddpm_core.diffusion.variational_bound import BITS, log_variance, prior_bits, step_bits
+from ddpm_core.evaluation.progress import watched
 from ddpm_core.images.files import Source
 from ddpm_core.networks.codec import Codec
 from ddpm_core.pipeline import LatentDiffusion
@@ -51,7 +52,7 @@ def bits_per_dim(model: LatentDiffusion, pictures: PictureSet, draws: int = DRAW
         seed: of noise and draws; picture i has `seed` + i.
     """
     diffuser, found = model.diffuser, []
-    for number in range(len(pictures)):
+    for number in watched(range(len(pictures)), "weighing steps", "picture"):
         generator = Generator().manual_seed(seed + number)
         image = pictures.batch(torch.tensor([number])).to(model.device)
         if model.codec.of_pixels:

@@ -45,6 +45,8 @@ MEANING = {
     "tone_off": "difference of a filling's mean colour to that of what was removed, of 255",
 }
 
+WIDTH = max(map(len, MEANING))  # of the names in a table, which may come bit by bit
+
 
 class Aim(NamedTuple):
     """What a number should be: from `low` to `high`, each of several numbers."""
@@ -77,12 +79,11 @@ AIMS = {  # of the shipped models: class accuracy is that of digits, all else th
 
 def table(measures: Mapping[str, Any]) -> Iterator[str]:
     """A line for each measure: name, value, aim, whether it is met, meaning."""
-    width = max(map(len, measures))
     for name, value in measures.items():
         aim = aim_of(name, measures)
         aim_text = "" if aim is None else f"{aim} each" if isinstance(value, list) else str(aim)
         verdict = "" if aim is None else "ok" if aim.met(value) else "missed"
-        yield f"{name:{width}} {shown(value):>27}  {aim_text:11} {verdict:6}  {MEANING[name]}"
+        yield f"{name:{WIDTH}} {shown(value):>27}  {aim_text:11} {verdict:6}  {MEANING[name]}"
 
 
 def aim_of(name: str, measures: Mapping[str, Any]) -> Aim | None:

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
 from ddpm_core.data.load import PictureSet
 from ddpm_core.diffusion.samplers import last
+from ddpm_core.evaluation.progress import watched
 from ddpm_core.images.files import to_bytes
 from ddpm_core.pipeline import LatentDiffusion
 from ddpm_core.requests import GenerateRequest
@@ -20,7 +20,7 @@ BATCH = 8  # pictures made, encoded or denoised at once
 def sample(model: LatentDiffusion, count: int, seed: int = 0, request: GenerateRequest | None = None) -> PictureSet:
     """Pictures of the seeds from `seed` on, made as `ddpm_core.sample` does by default or as `request` says."""
     request, pixels = request or model.request(GenerateRequest), []
-    for first in tqdm(range(0, count, BATCH), desc="sampling", unit="batch", disable=None):
+    for first in watched(range(0, count, BATCH), "sampling", "batch"):
         batch = {"seed": seed + first, "count": min(BATCH, count - first)}
         pixels.append(_pixels(model, last(model.generate(request.model_copy(update=batch))).latent))
     return PictureSet(torch.cat(pixels), [])
@@ -43,7 +43,7 @@ def sample_captions(
 ) -> PictureSet:
     """A picture for each caption, of the seeds from `seed` on, made as `sample` makes them."""
     request, pixels = request or model.request(GenerateRequest), []
-    for number, caption in enumerate(tqdm(captions, desc="sampling", unit="picture", disable=None)):
+    for number, caption in enumerate(watched(captions, "sampling", "picture")):
         one = request.model_copy(update={"prompt": caption, "seed": seed + number, "count": 1})
         pixels.append(_pixels(model, last(model.generate(one)).latent))
     return PictureSet(torch.cat(pixels), [])

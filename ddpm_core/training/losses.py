@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Literal, NamedTuple, get_args
 
 import torch
@@ -204,18 +204,19 @@ def loss_by_decile(
     label: Tensor | None = None,
     tokens: Tensor | None = None,
     condition: Tensor | None = None,
+    watch: Callable[[Iterable[int]], Iterable[int]] = iter,
 ) -> list[float]:
     """Mean squared error on latents (B, C, h, w) of classes `label` (B,) per tenth of the timesteps, cleanest first.
 
     With captions `tokens` (B, L), and `condition` (B, C, h, w) without noise. Noise is fixed, so values of one run
-    compare.
+    compare. `watch` may wrap the tenths to show progress.
     """
     count, last = len(clean), diffuser.num_timesteps - 1
     within = (torch.arange(count) + 0.5) / count
     losses = []
     if condition is not None:
         condition = with_augmentation(condition, torch.zeros(count), torch.zeros_like(condition))  # (B, C + 1, h, w)
-    for decile in range(DECILES):
+    for decile in watch(range(DECILES)):
         t = (1 + (decile + within) / DECILES * last).long().clamp_max(last).to(clean.device)
         eps = torch.randn(clean.shape, generator=torch.Generator().manual_seed(decile)).to(clean)
         noisy, target = diffuser.add_noise(clean, eps, t), training_target(clean, eps, t, unet.prediction, diffuser)

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
+from typing import NamedTuple
+
 import torch
 from torch import Tensor
 
 from ddpm_core.data.load import PictureSet
 from ddpm_core.networks.codec import Codec
+
+BATCH = 16  # pictures encoded and decoded at once
 
 
 def psnr(image: Tensor, reference: Tensor) -> Tensor:
@@ -16,25 +21,27 @@ def psnr(image: Tensor, reference: Tensor) -> Tensor:
     return 10 * torch.log10(255**2 / error)
 
 
-@torch.inference_mode()
-def reconstruction_psnr(codec: Codec, pictures: PictureSet) -> float:
-    """Mean over pictures of the PSNR, in dB, of decoding what was encoded."""
-    device = codec.latent_mean.device
-    values = []
-    for image in pictures.batches(16):
-        values.append(psnr(codec.decode(codec.encode(image.to(device))).cpu(), image))
-    return torch.cat(values).mean().item()
+class Reconstruction(NamedTuple):
+    """Of a codec's pictures, decoded from what was encoded."""
+
+    psnr: float  # dB, mean over pictures
+    gradient_ratio: float  # mean gradient magnitude over the originals': below 1 is blurred
 
 
 @torch.inference_mode()
-def gradient_ratio(codec: Codec, pictures: PictureSet) -> float:
-    """Mean gradient magnitude of reconstructed pictures over the originals': below 1 is blurred."""
+def reconstruction(
+    codec: Codec, pictures: PictureSet, watch: Callable[[Iterable[Tensor]], Iterable[Tensor]] = iter
+) -> Reconstruction:
+    """How true pictures are once encoded and decoded; `watch` may wrap the batches of `BATCH` to show progress."""
     device = codec.latent_mean.device
-    restored, original = 0.0, 0.0
-    for image in pictures.batches(16):
-        restored += gradient_magnitude(codec.decode(codec.encode(image.to(device))).clamp(-1, 1)).sum().item()
+    values, restored, original = [], 0.0, 0.0
+    for image in watch(pictures.batches(BATCH)):
+        decoded = codec.decode(codec.encode(image.to(device))).cpu()  # (B, 3, H, W)
+        values.append(psnr(decoded, image))
+        restored += gradient_magnitude(decoded.clamp(-1, 1)).sum().item()
         original += gradient_magnitude(image).sum().item()
-    return restored / max(original, 1e-9)  # blank pictures have no edges at all
+    # Blank pictures have no edges at all.
+    return Reconstruction(torch.cat(values).mean().item(), restored / max(original, 1e-9))
 
 
 def gradient_magnitude(image: Tensor) -> Tensor:

@@ -32,6 +32,10 @@ def test_what_the_run_learned_is_not_what_it_is_measured_on(own_checkpoint: Path
     assert measuring.held_out_by(own_checkpoint, "vae") == 0.05  # of versions in which it was no setting
 
 
+def measured(samples: measuring.Samples) -> measuring.Measures:
+    return {name: value for measure in samples.steps().values() for name, value in measure().items()}
+
+
 @pytest.mark.parametrize("framing", ["any", "face"])
 def test_eyes_are_looked_for_where_faces_are_known(
     tiny_checkpoint: Path, picture_folder: Path, framing: str, monkeypatch: pytest.MonkeyPatch
@@ -39,7 +43,7 @@ def test_eyes_are_looked_for_where_faces_are_known(
     model, files, asked = LatentDiffusion.load(tiny_checkpoint, "cpu"), find_pictures(picture_folder), []
     model.framing = framing  # type: ignore[assignment]
     monkeypatch.setattr(measuring, "eyes_found", lambda pictures: asked.append(len(pictures)) or len(asked) / 4)
-    measures = measuring.measure_denoiser(model, files, 3, 1)
+    measures = measured(measuring.Samples(model, files, 3))
     names = {"eyes_found", "eyes_found_floor"}
     assert names <= MEANING.keys()
     if framing == "any":
@@ -52,8 +56,9 @@ def test_eyes_are_looked_for_where_faces_are_known(
 def test_without_held_out_pictures_eyes_are_not_compared(tiny_checkpoint: Path, picture_folder: Path) -> None:
     model, files = LatentDiffusion.load(tiny_checkpoint, "cpu"), find_pictures(picture_folder)
     model.framing = "face"
-    measures = measuring.measure_denoiser(model, files | {"val": []}, 2, 1)
-    assert measures["eyes_found"] is measures["eyes_found_floor"] is measures["swd"] is None
+    measures = measured(measuring.Samples(model, files | {"val": []}, 2))
+    assert measures == {"samples": 2, **dict.fromkeys(measures.keys() - {"samples"})}
+    assert {"eyes_found", "eyes_found_floor", "swd", "memorised_share", "features"} <= measures.keys() <= MEANING.keys()
 
 
 def test_the_autoencoder_is_measured_on_some_of_very_many(

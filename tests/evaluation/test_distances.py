@@ -10,10 +10,10 @@ from torch.nn import functional as F
 from ddpm_core.data.load import PictureSet
 from ddpm_core.evaluation.distances import (
     DRAWS,
+    band_and_coarser,
     descriptors,
     distances_to_training,
     groups,
-    laplacian_pyramid,
     memorised,
     nearest_distances,
     pyramid_sizes,
@@ -41,10 +41,10 @@ def test_the_pyramid_has_the_papers_levels_and_adds_up_to_the_picture() -> None:
     assert pyramid_sizes(128) == [128, 64, 32, 16]
     assert (pyramid_sizes(64), pyramid_sizes(40), pyramid_sizes(9)) == ([64, 32, 16], [40, 20], [9])
     image = textures(2)
-    bands = laplacian_pyramid(image, 3)
-    assert [band.shape[2] for band in bands] == [64, 32, 16]
-    total = bands[-1]
-    for band in reversed(bands[:-1]):
+    fine, half = band_and_coarser(image)
+    middle, total = band_and_coarser(half)
+    assert [band.shape[2] for band in (fine, middle, total)] == [64, 32, 16]
+    for band in (middle, fine):
         spread = torch.zeros_like(band)
         spread[:, :, ::2, ::2] = total
         kernel = torch.tensor([1.0, 4, 6, 4, 1]) / 8
@@ -54,23 +54,24 @@ def test_the_pyramid_has_the_papers_levels_and_adds_up_to_the_picture() -> None:
 
 
 def test_a_band_of_a_blank_picture_is_zero_and_the_rest_keeps_its_brightness() -> None:
-    fine, rest = laplacian_pyramid(torch.full((1, 3, 32, 32), 0.4), 2)
+    fine, rest = band_and_coarser(torch.full((1, 3, 32, 32), 0.4))
     assert fine.abs().max() < 1e-6
     assert torch.allclose(rest, torch.full((1, 3, 16, 16), 0.4), atol=1e-6)
 
 
 def test_descriptors_are_7x7_patches_128_of_each_picture_normalised_by_channel() -> None:
-    found = descriptors(as_set(textures(3) * 0.5 + 0.2), level=1)
+    found = list(descriptors(as_set(textures(3) * 0.5 + 0.2)))[1]
     assert found.shape == (3 * 128, 3 * 49)
     channels = found.view(-1, 3, 49).transpose(0, 1).flatten(1)
     assert channels.mean(1).abs().max() < 1e-4
     assert (channels.std(1) - 1).abs().max() < 1e-3
-    assert not torch.equal(descriptors(as_set(textures(3)), 1, seed=1), descriptors(as_set(textures(3)), 1, seed=2))
+    drawn = [list(descriptors(as_set(textures(3)), seed))[1] for seed in (1, 2)]
+    assert not torch.equal(*drawn)
 
 
 def test_descriptors_of_the_last_level_are_cut_from_the_picture_where_it_has_one_level() -> None:
     pixels = torch.arange(3 * 9 * 9, dtype=torch.uint8).view(1, 3, 9, 9)
-    found = descriptors(PictureSet(pixels, []), level=0).view(-1, 3, 7, 7)
+    found = next(descriptors(PictureSet(pixels, []))).view(-1, 3, 7, 7)
     steps = found[:, :, :, 1:] - found[:, :, :, :-1]  # neighbours of a ramp differ by the same everywhere
     assert steps.max() - steps.min() < 1e-4
     assert (found[:, :, 1:] - found[:, :, :-1]).mean() == pytest.approx(9 * steps.mean().item(), rel=1e-4)

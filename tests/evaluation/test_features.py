@@ -248,7 +248,7 @@ def test_evaluating_with_inception_prints_fid(
         assert file == Path("weights.pth")
         return FeatureNetwork("inception", extract)
 
-    monkeypatch.setattr(evaluate, "inception", sees_colour)
+    monkeypatch.setattr(measuring, "inception", sees_colour)
     report = labelled_folder / "measures.json"
     arguments = ["--checkpoint", tiny_checkpoint, "--data", labelled_folder, "--inception", "weights.pth"]
     outcome = call(evaluate.main, *arguments, "--device", "cpu", "--samples", 9, "--fills", 1, "--json", report)

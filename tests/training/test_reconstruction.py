@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from ddpm_core.data.load import PictureSet
-from ddpm_core.training.reconstruction import gradient_ratio, psnr, reconstruction_psnr
+from ddpm_core.training.reconstruction import psnr, reconstruction
 from tests.codecs import PixelwiseCodec
 
 
@@ -26,11 +26,24 @@ def test_psnr_is_that_of_levels_of_255() -> None:
 
 def test_a_perfect_codec_loses_nothing_and_is_as_sharp_as_the_originals() -> None:
     perfect = PixelwiseCodec(lambda latent: latent)
-    assert reconstruction_psnr(perfect, pictures()) > 100
-    assert gradient_ratio(perfect, pictures()) == pytest.approx(1)
+    measured = reconstruction(perfect, pictures())
+    assert measured.psnr > 100
+    assert measured.gradient_ratio == pytest.approx(1)
 
 
 def test_a_codec_that_blurs_has_a_gradient_ratio_below_1() -> None:
     blurring = PixelwiseCodec(lambda latent: nn.functional.avg_pool2d(latent, 3, 1, 1))
-    assert gradient_ratio(blurring, pictures()) < 0.6
-    assert reconstruction_psnr(blurring, pictures()) < 20
+    measured = reconstruction(blurring, pictures())
+    assert measured.gradient_ratio < 0.6
+    assert measured.psnr < 20
+
+
+def test_each_picture_is_decoded_once() -> None:
+    decoded: list[int] = []
+
+    def decode(latent: torch.Tensor) -> torch.Tensor:
+        decoded.append(len(latent))
+        return latent
+
+    reconstruction(PixelwiseCodec(decode), pictures())
+    assert sum(decoded) == 5

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import sys
+from typing import Any
 
 import torch
 from tqdm import tqdm
@@ -44,26 +45,27 @@ def in_hours(seconds: float) -> str:
     return f"{whole // 60} min {whole % 60} s" if whole >= 60 else f"{whole} s"
 
 
+def bar_layout() -> dict[str, Any]:
+    """How a bar of `tqdm` on standard error is written: in a file, 80 columns twice a minute."""
+    watched = sys.stderr.isatty()
+    pause = ON_SCREEN if watched else IN_A_FILE
+    return {
+        "bar_format": LAYOUT,
+        "dynamic_ncols": watched,
+        "ncols": None if watched else COLUMNS,
+        "mininterval": pause,
+        "maxinterval": max(10.0, pause),
+        "miniters": 1,
+    }
+
+
 class StageBar:
-    """The bar of one stage on standard error, a context; in a file, 80 columns twice a minute."""
+    """The bar of one stage on standard error, a context."""
 
     def __init__(self, stage: str, iterations: int, device: torch.device, shown: bool = True):
         self.stage, self.device = stage, device
         self.smooth: float | None = None
-        watched = sys.stderr.isatty()
-        pause = ON_SCREEN if watched else IN_A_FILE
-        self.bar = tqdm(
-            total=iterations,
-            desc=stage,
-            unit="it",
-            bar_format=LAYOUT,
-            dynamic_ncols=watched,
-            ncols=None if watched else COLUMNS,
-            mininterval=pause,
-            maxinterval=max(10.0, pause),
-            miniters=1,
-            disable=not shown,
-        )
+        self.bar = tqdm(total=iterations, desc=stage, unit="it", disable=not shown, **bar_layout())
 
     def __enter__(self) -> StageBar:
         return self

@@ -17,7 +17,7 @@ from ddpm_core.networks.vae import VAE
 from ddpm_core.training.initialization import start_autoencoder
 from ddpm_core.training.loop import batch_index
 from ddpm_core.training.pictures import Pictures
-from ddpm_core.training.reconstruction import gradient_ratio, reconstruction_psnr
+from ddpm_core.training.reconstruction import reconstruction
 from ddpm_core.training.settings import TrainRequest, VaeSettings
 from ddpm_core.training.shards import MicroBatch
 from ddpm_core.training.stages.stage import save_grid, write_checkpoint
@@ -61,8 +61,8 @@ class VaeStage:
         save_grid(contact_sheet(torch.stack([original, restored], dim=1).flatten(0, 1), columns=8), grid)
         if self.pictures.held_out is None:
             return {}
-        some = measured_of(self.pictures.held_out)
-        return {"held_out_psnr": reconstruction_psnr(vae, some), "held_out_gradient_ratio": gradient_ratio(vae, some)}
+        measured = reconstruction(vae, measured_of(self.pictures.held_out))
+        return {"held_out_psnr": measured.psnr, "held_out_gradient_ratio": measured.gradient_ratio}
 
     @torch.inference_mode()
     def export(self, vae: VAE, finished: int | None) -> None:

@@ -11,7 +11,7 @@ from ddpm_core.checkpoints import native as checkpoint
 from ddpm_core.checkpoints.atomic import CheckpointError
 from ddpm_core.data.load import PictureSet
 from ddpm_core.training.pictures import Pictures
-from ddpm_core.training.reconstruction import reconstruction_psnr
+from ddpm_core.training.reconstruction import reconstruction
 from ddpm_core.training.record.card import card
 from ddpm_core.training.record.journal import rows_of
 from ddpm_core.training.stages import run, vae
@@ -74,7 +74,7 @@ def test_of_many_held_out_pictures_some_are_measured_always_the_same_and_the_rec
     (row,) = (row for row in rows_of(request.out / "training" / "vae.jsonl") if "held_out_psnr" in row)
     some = PictureSet(pictures.train.pixels[[0, 2, 4]], [])
     trained_vae = checkpoint.load_vae(request.out)
-    assert row["held_out_psnr"] == pytest.approx(reconstruction_psnr(trained_vae, some), abs=0.05)  # in half precision
+    assert row["held_out_psnr"] == pytest.approx(reconstruction(trained_vae, some).psnr, abs=0.05)  # in half precision
     text = card(request.out, "samples.png")
     assert "On 7 held-out pictures, which were never learned from, as the run recorded it; " in text
     assert "the autoencoder on 3 of them, always the same:" in text
