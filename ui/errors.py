@@ -146,8 +146,8 @@ def as_warning(
     return plain  # type: ignore[return-value]
 
 
-def without_warning(handler: Handler, instead: Callable[[str], Any]) -> Handler:
-    """`as_warning` without the notice, for what the visitor did not ask for."""
+def without_warning(handler: Handler, instead: Callable[[str], Any] = lambda sentence: gr.skip()) -> Handler:
+    """`as_warning` without the notice, for what the visitor did not ask for, or is told of by another handler."""
     return as_warning(handler, instead, tell=lambda error: None)
 
 

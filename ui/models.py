@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -26,6 +27,15 @@ def _load(folder: Path, name: str, changed: tuple[int, ...], device: str) -> Lat
     model = LatentDiffusion.load(folder, device)
     model.name = name  # the cache of the Hub calls folders by their commits
     return model
+
+
+@contextmanager
+def _called(name: str, folder: Path) -> Iterator[None]:
+    """Failures inside speak of a checkpoint by its name: where it lies on the disk is not for visitors."""
+    try:
+        yield
+    except CheckpointError as error:
+        raise CheckpointError(str(error).replace(str(folder), name)) from None
 
 
 @dataclass(frozen=True)
@@ -112,7 +122,8 @@ class Shelf:
         if name not in self._all():
             # Also keeps names such as "../x" from leaving the shelf.
             if name == self.first:
-                LatentDiffusion.load(self.root / name, self.device)  # says which file is missing
+                with _called(name, self.root / name):
+                    LatentDiffusion.load(self.root / name, self.device)  # says which file is missing
             raise CheckpointError(f"There is no checkpoint {name!r}; choose from: {', '.join(self.names())}.")
         model = self._loaded(name)
         if model.conditioning is not None:
@@ -123,7 +134,8 @@ class Shelf:
     def _loaded(self, name: str) -> LatentDiffusion:
         folder = self._folder(name)
         changed = tuple(file.stat().st_mtime_ns for file in files(folder))
-        return _load(folder, name, changed, self.device)
+        with _called(name, folder):
+            return _load(folder, name, changed, self.device)
 
     def card(self, name: str) -> str:
         """Text of the model card, empty if there is none."""

@@ -84,6 +84,7 @@ def build(shelf: Shelf, trainings: Trainings | None = None, settings: ServingSet
         gr.on([page.load, checkpoint.focus], edit.enlarges, None, edit.enlarge, **AT_ONCE)
         shade.click(None, js="() => window.studio.shade()", **AT_ONCE)
         gr.on([page.load, checkpoint.focus], lambda: gr.update(choices=shelf.names()), None, checkpoint, **AT_ONCE)
+        # Who chooses a checkpoint that cannot be used is told here; all else that follows the choice says nothing.
         checkpoint.change(
             as_warning(lambda name: (_facts(shelf, name), _card(shelf, name))), checkpoint, [footer, card],
             **PAGE_ONLY, **ONE_AT_A_TIME,

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
+import shutil
 from pathlib import Path
+from typing import Any
 
 import gradio as gr
 import pytest
@@ -50,3 +53,27 @@ def test_what_is_carried_to_another_tab_is_the_picture_chosen_or_the_last() -> N
     for nothing in (None, []):
         with pytest.raises(Problem, match="generate one first"):
             page._picked(nothing, 0)
+
+
+def test_who_chooses_a_checkpoint_that_cannot_be_used_is_told_once_and_not_where_it_lies(
+    own_checkpoint: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken = Path(shutil.copytree(own_checkpoint, own_checkpoint.with_name("broken")))
+    (broken / "denoiser.safetensors").write_bytes(b"no weights")
+    built = build(Shelf.around(own_checkpoint, "cpu"))
+    told: list[str] = []
+    monkeypatch.setattr(gr, "Warning", told.append)
+    (menu,) = (block for block in built.blocks.values() if getattr(block, "elem_id", None) == "checkpoint")
+    chosen = [(menu._id, "change"), (menu._id, "input")]
+    follow = [handler for handler in built.fns.values() if set(handler.targets) & set(chosen) and handler.fn]
+
+    def given(block: Any) -> Any:
+        return "broken" if block is menu else block.value
+
+    for handler in follow:
+        answer = handler.fn(*map(given, handler.inputs))
+        if inspect.isgenerator(answer):
+            list(answer)
+    assert len(follow) > 10
+    (sentence,) = told
+    assert sentence.startswith("broken/denoiser.safetensors is damaged or not a safetensors file")

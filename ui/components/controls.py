@@ -9,7 +9,7 @@ import gradio as gr
 
 from ddpm_core.requests import MAX_COUNT, MAX_SEED, METHOD, GenerateRequest, InpaintRequest
 from ui.components.events import AT_ONCE, ONE_AT_A_TIME, PAGE_ONLY
-from ui.errors import as_warning
+from ui.errors import without_warning
 from ui.models import Shelf
 from ui.theme import icon
 
@@ -86,7 +86,7 @@ def follow(
         return [getattr(request, name) if inputs is None else gr.skip() for name in method]
 
     given = [checkpoint] if carried is None else [checkpoint, carried]
-    checkpoint.input(as_warning(own), given, list(method.values()), **PAGE_ONLY, **ONE_AT_A_TIME)
+    checkpoint.input(without_warning(own), given, list(method.values()), **PAGE_ONLY, **ONE_AT_A_TIME)
 
 
 def holding(name: str, own: InpaintRequest) -> tuple[gr.Radio, gr.Slider]:

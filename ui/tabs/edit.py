@@ -22,7 +22,7 @@ from ui.components.progress import Updates, run_with_previews, status
 from ui.components.prompt_box import negative_row, prompt_row
 from ui.components.result_view import DRAG, ResultView
 from ui.components.run_control import Run, RunControl
-from ui.errors import Problem, as_warning, build_request
+from ui.errors import Problem, as_warning, build_request, without_warning
 from ui.files import cached, opened_upload
 from ui.help import lead
 from ui.models import Shelf, knows_faces
@@ -129,7 +129,11 @@ class EditTab:
     def _place_opening(self, shipped: list[str]) -> None:
         about = gr.HTML(_about(self.shelf.load(self.shelf.first)), elem_id="edit-about")
         self.checkpoint.change(
-            as_warning(lambda name: _about(self.shelf.load(name))), self.checkpoint, about, **PAGE_ONLY, **ONE_AT_A_TIME
+            without_warning(lambda name: _about(self.shelf.load(name))),
+            self.checkpoint,
+            about,
+            **PAGE_ONLY,
+            **ONE_AT_A_TIME,
         )
         if shipped:
             thumbs = gr.Gallery(

@@ -91,7 +91,9 @@ class InpaintTab:
             "guidance": guidance, "classifier_guidance": by_classifier, "prompt": prompt, "negative_prompt": negative,
         }  # fmt: skip
         follow(checkpoint, shelf, InpaintRequest, self.fields)
-        checkpoint.change(as_warning(self._fit), [checkpoint, crop], [self.ready, crop], **PAGE_ONLY, **ONE_AT_A_TIME)
+        checkpoint.change(
+            without_warning(self._fit), [checkpoint, crop], [self.ready, crop], **PAGE_ONLY, **ONE_AT_A_TIME
+        )
         given = [checkpoint, self.picture, self.editor, *self.fields.values()]
         shows = [*self.view.parts, self.to_process, self.done, self.answered]
         draft = without_warning(self._draft, lambda sentence: {self.view.bar: status(sentence)})

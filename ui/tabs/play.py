@@ -21,7 +21,7 @@ from ui.components.events import AT_ONCE, ONE_AT_A_TIME, PAGE_ONLY
 from ui.components.progress import Updates, run_with_previews, status
 from ui.components.prompt_box import negative_row, prompt_row
 from ui.components.run_control import Run, RunControl
-from ui.errors import as_warning, build_request
+from ui.errors import as_warning, build_request, without_warning
 from ui.files import cached, workspace
 from ui.help import lead
 from ui.models import Shelf
@@ -89,13 +89,13 @@ class PlayTab:
         changed = [self.description, self.label, self.other, self.seed, steps, sampler, *optional.values(), self.filled]
         gr.on(
             [self.mode.change, checkpoint.input],
-            as_warning(partial(_mode_changed, self.shelf, tuple(optional))),
+            without_warning(partial(_mode_changed, self.shelf, tuple(optional))),
             [checkpoint, self.mode, self.filled, self.seed],
             changed,
             **AT_ONCE,
         )
         checkpoint.change(
-            as_warning(self._offer), [checkpoint, self.mode, self.view], [self.mode, self.view],
+            without_warning(self._offer), [checkpoint, self.mode, self.view], [self.mode, self.view],
             **PAGE_ONLY, **ONE_AT_A_TIME,
         )  # fmt: skip
 

@@ -18,7 +18,7 @@ from ui import examples
 from ui.components.controls import seed_row
 from ui.components.events import AT_ONCE, ONE_AT_A_TIME, PAGE_ONLY
 from ui.components.progress import Updates
-from ui.errors import Problem, as_warning, build_request
+from ui.errors import Problem, as_warning, build_request, without_warning
 from ui.files import opened_upload, workspace
 from ui.help import lead
 from ui.models import Shelf, knows_faces
@@ -99,9 +99,10 @@ class InsideTab:
         # A browser handles what listens to an event in the order in which it was wired, each to its end: so this comes
         # before the drawings that it ends.
         gr.on(others, lambda wanted: wanted.another(), self.wanted, None, **AT_ONCE)
-        begins = [opened.select, *(one.change for one in (self.chooser, self.checkpoint))]
         draw = as_warning(_while_wanted(self._draw))
-        gr.on(begins, draw, [self.wanted, *about, *values], shows, **how)
+        gr.on([opened.select, self.chooser.change], draw, [self.wanted, *about, *values], shows, **how)
+        unsaid = without_warning(_while_wanted(self._draw))  # of a checkpoint that cannot be used, the page tells
+        self.checkpoint.change(unsaid, [self.wanted, *about, *values], shows, **how)
         for picture in chosen:  # drawn once it is in its state, whose own change was not heard in a browser
             picture.then(draw, [self.wanted, *about, *values], shows, **how)
         for part in self.parts.values():
