@@ -32,7 +32,7 @@ from tests.kinds import (  # noqa: F401 (hooks, and a fixture)
     unit_tests_start_nothing,
     watch,
 )
-from tests.runs import Undrawn, write_pictures
+from tests.runs import leave_undrawn, write_pictures
 from tests.spreading import (  # noqa: F401 (hooks)
     pytest_collection_modifyitems,
     pytest_xdist_auto_num_workers,
@@ -99,7 +99,7 @@ def signals_as_in_a_terminal() -> Iterator[None]:
 def plots_not_drawn() -> Iterator[None]:
     """Runs of this process write plots as empty files, but for tests with `drawn`; commands of their own draw them."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(plots, "Figure", Undrawn)
+        leave_undrawn(patch)
         yield
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
+import pytest
 import torch
 from torch import Tensor, nn
 
@@ -22,13 +23,12 @@ from ddpm_core.training.distributed import ALONE, World, launched, process_group
 from ddpm_core.training.loop import Trainer
 from ddpm_core.training.losses import denoiser_loss
 from ddpm_core.training.pictures import Pictures
-from ddpm_core.training.record import plots
 from ddpm_core.training.settings import StageName, StageSettings, TrainRequest
 from ddpm_core.training.shards import MicroBatch
 from ddpm_core.training.stages import run as stages
 from ddpm_core.training.stages.run import run_stage
 from ddpm_core.training.timesteps import LossAwareSampler
-from tests.runs import Undrawn
+from tests.runs import leave_undrawn
 
 STEPS = 4
 BAD = 2  # the step that is not finite in one process
@@ -105,7 +105,7 @@ def history_weights(world: World) -> list[float]:
 
 def main(folder: Path) -> None:
     world = launched()
-    plots.Figure = Undrawn  # type: ignore[misc]
+    leave_undrawn(pytest.MonkeyPatch())
     with process_group(world, torch.device("cpu")):
         run(request_for(folder / "whole"), world)
         run(request_for(folder / "broken"), world, until=2)

@@ -16,13 +16,13 @@ from collections.abc import Callable, Mapping, Sequence
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
+import pytest
 import torch
 import torch._dynamo
 
 from ddpm_core import cli as options
 from ddpm_core.commands import train
-from ddpm_core.training.record import plots
-from tests.runs import Undrawn
+from tests.runs import leave_undrawn
 
 ROOT = Path(__file__).resolve().parents[1]
 # A server forks them. It is a fresh process: one in which threads ran, as safetensors starts some, cannot be forked.
@@ -104,7 +104,7 @@ def _speak_into(output: Path) -> None:
 
 def _train(arguments: list[str], output: Path, prepare: Callable[[], object] | None) -> None:
     torch.set_num_threads(1)
-    plots.Figure = Undrawn  # type: ignore[misc]
+    leave_undrawn(pytest.MonkeyPatch())
     _speak_into(output)
     if prepare:
         prepare()

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 import torch
 from matplotlib.figure import Figure
 from PIL import Image
@@ -14,6 +15,7 @@ from PIL import Image
 from ddpm_core.checkpoints import folders
 from ddpm_core.checkpoints import native as checkpoint
 from ddpm_core.pipeline import LatentDiffusion
+from ddpm_core.training.record import plots
 from ddpm_core.training.record.journal import rows_of
 from ddpm_core.training.stages.run import state_file
 
@@ -26,6 +28,11 @@ class Undrawn(Figure):
 
     def savefig(self, fname: Any, **_: Any) -> None:
         Path(fname).write_bytes(b"")
+
+
+def leave_undrawn(patch: pytest.MonkeyPatch) -> None:
+    """Have this process's plots so."""
+    patch.setattr(plots, "Figure", Undrawn)
 
 
 def write_pictures(folder: Path, count: int = 12, size: int = 16, seed: int = 0) -> Path:

@@ -84,7 +84,8 @@ def _afar(request: HybridRequest, picture: Image.Image) -> Image.Image:
 
 
 FIRST = "between"
-SEEDS = {FIRST: FIRST_SEED, "anagram": 5}  # with which a mode opens: pictures of faces-128 that came out well
+# With which a mode opens: pictures of faces-128 that came out well. Where there are no faces, all open with the first.
+SEEDS = {FIRST: FIRST_SEED, "anagram": 5}
 MODES = {
     FIRST: PlayMode(
         "between two seeds", "Two pictures, and those that lie between them.",

@@ -184,8 +184,20 @@ def few_step_defaults(config: CheckpointConfig, settings: DenoiserSettings) -> d
         method |= {"sampler": "ddim", "steps": settings.segments}
     if config.classes or config.words:
         method["guidance"] = 1.0  # it is in what was learned
-    masks = {name: value for name, value in config.defaults.get("inpaint", {}).items() if name == "mask_rule"}
+    masks = _of_masks(config)
     held = {"clamp": "clean" if settings.clamp_share else "noised", "resamples": 1}  # as it was shown what is kept
     return {
         action: method | (masks | held if action == "inpaint" else {}) for action in REQUESTS if action != "enlarge"
     }
+
+
+def inherited_defaults(config: CheckpointConfig) -> dict[str, dict[str, Any]]:
+    """The `defaults` of what starts from a checkpoint's weights: its own, but for the few steps that it was taught."""
+    if config.training.get("denoiser", {}).get("denoiser", {}).get("learns") != "consistency":
+        return config.defaults
+    masks = _of_masks(config)
+    return {"inpaint": masks} if masks else {}
+
+
+def _of_masks(config: CheckpointConfig) -> dict[str, Any]:
+    return {name: value for name, value in config.defaults.get("inpaint", {}).items() if name == "mask_rule"}

@@ -26,12 +26,7 @@ def fit_classes(weights: dict[str, Tensor], before: tuple[str, ...], now: tuple[
     weights[LABEL] = torch.stack([rows.get(name, none) for name in now] + [none])  # (classes + 1, time width)
     if not rows.keys() & set(now):
         return ["The classes are new, so their embedding starts anew, from what it makes of no class."]
-    notes = []
-    if new := [name for name in now if name not in rows]:
-        notes.append(f"New classes, whose embedding starts anew: {', '.join(new)[:200]}.")
-    if gone := [name for name in before if name not in now]:
-        notes.append(f"Classes it knew and that are no more: {', '.join(gone)[:200]}.")
-    return notes
+    return _changes("classes", before, now)
 
 
 def fit_words(weights: dict[str, Tensor], before: Sequence[str], now: Sequence[str], unet: Denoiser) -> list[str]:
@@ -47,11 +42,15 @@ def fit_words(weights: dict[str, Tensor], before: Sequence[str], now: Sequence[s
     rows = dict(zip((*SPECIAL, *before), weights[EMBEDDING], strict=True))
     fresh = dict(zip((*SPECIAL, *now), own[EMBEDDING], strict=True))
     weights[EMBEDDING] = torch.stack([rows.get(word, row) for word, row in fresh.items()])  # (2 + words, text width)
+    return _changes("words", before, now)
+
+
+def _changes(what: str, before: Sequence[str], now: Sequence[str]) -> list[str]:
     notes = []
-    if new := [word for word in now if word not in rows]:
-        notes.append(f"New words, which start anew: {', '.join(new)[:200]}.")
-    if gone := [word for word in before if word not in fresh]:
-        notes.append(f"Words it knew and that are no more: {', '.join(gone)[:200]}.")
+    if new := [name for name in now if name not in before]:
+        notes.append(f"New {what}, whose embedding starts anew: {', '.join(new)[:200]}.")
+    if gone := [name for name in before if name not in now]:
+        notes.append(f"{what.capitalize()} it knew and that are no more: {', '.join(gone)[:200]}.")
     return notes
 
 

@@ -190,7 +190,10 @@ def test_a_run_starts_from_what_a_checkpoint_knows_of_words(walls: Path, tmp_pat
     reads = {name for name in now if "text" in name or "cross_attention" in name}
     assert all(torch.equal(now[name], taken[name]) for name in now.keys() - reads)
     if words:
-        assert stage.notes[-2:] == ["New words, which start anew: red.", "Words it knew and that are no more: green."]
+        assert stage.notes[-2:] == [
+            "New words, whose embedding starts anew: red.",
+            "Words it knew and that are no more: green.",
+        ]
         # numbers of words: a, blue, green, plain, wall and then a, blue, plain, red, wall, both after two of their own
         rows, before = now["text.embedding.weight"], taken["text.embedding.weight"]
         assert torch.equal(rows[[0, 1, 2, 3, 4, 6]], before[[0, 1, 2, 3, 5, 6]])

@@ -209,8 +209,11 @@ def _mode_changed(
     first, *second = mode.classes
     names = gr.update(label=first), gr.update(label=second[0]) if second else gr.skip()
     is_filled = isinstance(filled, mode.kind)
-    request = filled if is_filled and filled else shelf.load(checkpoint).request(mode.kind)
-    opens = SEEDS.get(key) if seed in SEEDS.values() and not is_filled else None
+    model = shelf.load(checkpoint)
+    request = filled if is_filled and filled else model.request(mode.kind)
+    opens = None
+    if seed in SEEDS.values() and not is_filled:  # nobody chose it
+        opens = SEEDS.get(key) if model.framing == "face" else SEEDS[FIRST]
     shown = (gr.update(visible=control in mode.controls) for control in optional)
     own = gr.skip() if opens is None else opens
     return _description(key), *names, own, request.steps, request.sampler, *shown, None

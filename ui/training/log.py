@@ -7,6 +7,7 @@ import math
 import os
 import threading
 from collections.abc import Sequence
+from contextlib import suppress
 from itertools import groupby
 from pathlib import Path
 from statistics import fmean
@@ -134,7 +135,11 @@ class TrainingLog:
 
     def plots(self) -> tuple[Plot, ...]:
         """What has been drawn so far, in the order in which it is read."""
-        return tuple(Plot(path, path.stat().st_mtime_ns) for path in plots_of(self.folder))
+        drawn = []
+        for path in plots_of(self.folder):
+            with suppress(FileNotFoundError):  # of a run that is being deleted
+                drawn.append(Plot(path, path.stat().st_mtime_ns))
+        return tuple(drawn)
 
     def grid(self) -> Grid | None:
         """The newest grid of pictures; None before the first."""

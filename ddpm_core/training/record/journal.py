@@ -81,7 +81,8 @@ class Journal:
 
         notes, stage, step = self.notes, self.stage, self.step
         notes.mkdir(parents=True, exist_ok=True)
-        lines = "".join(json.dumps(row) + "\n" for row in rows_of(self.path) if row["step"] <= step)
+        self.rows = [row for row in rows_of(self.path) if row["step"] <= step]  # all so far; plots are drawn of them
+        lines = "".join(json.dumps(row) + "\n" for row in self.rows)
         write_atomically(self.path, lambda partial: partial.write_text(lines, encoding="utf-8"))
         for number, grid in grids_of(notes, stage).items():
             if number > step:
@@ -116,11 +117,13 @@ class Journal:
 
     def write(self, step: TrainStep, held_out: dict[str, float]) -> None:
         """Add the row and the events of one step, whose grid, if any, is there already."""
-        row = {"step": step.step, "learning_rate": step.learning_rate, "skipped": step.skipped}
-        row |= {"gradient_norm": step.gradient_norm, **step.losses, **held_out}
+        numbers = {"step": step.step, "learning_rate": step.learning_rate, "skipped": step.skipped}
+        numbers |= {"gradient_norm": step.gradient_norm, **step.losses, **held_out}
+        row = {name: _plain(value) for name, value in numbers.items()}
         with writing(self.path):
-            self.log.write(json.dumps({name: _plain(value) for name, value in row.items()}, allow_nan=False) + "\n")
+            self.log.write(json.dumps(row, allow_nan=False) + "\n")
             self.log.flush()
+        self.rows.append(row)
         grid = self.grid(step.step)
         with writing(self.notes / EVENTS):
             self.events.write(step, held_out)

@@ -21,7 +21,7 @@ from ddpm_core.checkpoints.atomic import write_atomically
 from ddpm_core.diffusion.diffuser import Diffuser
 from ddpm_core.errors import UserError
 from ddpm_core.training.losses import DECILES
-from ddpm_core.training.record.journal import BY_TIMESTEP, NOISE, loss_file, rows_of
+from ddpm_core.training.record.journal import BY_TIMESTEP, NOISE, loss_file
 from ddpm_core.training.settings import STAGES, StageName
 
 # The page's colours, see ui/theme.py.
@@ -41,9 +41,8 @@ MEASURES = {
 }
 
 
-def draw(notes: Path, stage: StageName) -> list[Path]:
-    """Write the plots of a stage's run beside its record; returns their files."""
-    rows = rows_of(notes / f"{stage}.jsonl")
+def draw(notes: Path, stage: StageName, rows: Sequence[dict[str, Any]]) -> list[Path]:
+    """Write the plots of a stage's run, of the rows of its record, into the folder of that; returns their files."""
     figures = {loss_file(stage): loss_by_step(rows, stage), BY_TIMESTEP: loss_by_timestep(rows)}
     if rows and (diffuser := _schedule_of(notes, stage)):
         figures[NOISE] = signal_and_noise(diffuser)

@@ -9,6 +9,7 @@ from pathlib import Path
 from ddpm_core.checkpoints.atomic import CheckpointError
 from ddpm_core.checkpoints.native import CONFIG
 from ddpm_core.training.record.card import write_card
+from ddpm_core.training.record.journal import rows_of
 from ddpm_core.training.record.plots import draw
 from ddpm_core.training.settings import StageName
 
@@ -28,5 +29,6 @@ def reported(out: Path, stage: StageName) -> Iterator[None]:
 def report(out: Path, stage: StageName) -> None:
     """Draw the plots and write the card, unless the run ended before its first save."""
     if (out / CONFIG).exists():
-        draw(out / "training", stage)
+        notes = out / "training"
+        draw(notes, stage, rows_of(notes / f"{stage}.jsonl"))
         write_card(out)

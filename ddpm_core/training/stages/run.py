@@ -147,7 +147,7 @@ def run_stage(
                 update.held_out = stage.evaluate(trainer.ema.module.eval(), journal.grid(step.step))
             journal.write(step, update.held_out)
             if looked_at and not final:  # those of the end are the report's
-                draw(state.parent, name)
+                draw(state.parent, name, journal.rows)
             refuse_to_have_learned_nothing(step, settings)
             # Not after a step that was not finite: if it is the weights' fault, what was saved before is worth more.
             if final or (step.taken and step.step // request.save_every > saved // request.save_every):

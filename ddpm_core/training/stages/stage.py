@@ -15,6 +15,7 @@ from ddpm_core.checkpoints.native import CheckpointConfig
 from ddpm_core.diffusion.samplers import Step
 from ddpm_core.images.animation import evenly
 from ddpm_core.pipeline import LatentDiffusion
+from ddpm_core.training.distillation import inherited_defaults
 from ddpm_core.training.record import plots
 from ddpm_core.training.record.journal import SAMPLES_BY_TIMESTEP
 from ddpm_core.training.settings import StageName, TrainRequest
@@ -86,7 +87,7 @@ def record(request: TrainRequest, stage: StageName, **parts: Any) -> None:
     config = checkpoint.read_config(request.out) if path.exists() else CheckpointConfig(size=request.size)
     fresh = not config.denoiser and not config.defaults  # what a person changed later stays
     if fresh and start and (start / checkpoint.CONFIG).exists():
-        config = config.model_copy(update={"defaults": checkpoint.read_config(start).defaults})
+        config = config.model_copy(update={"defaults": inherited_defaults(checkpoint.read_config(start))})
     names = {"data": request.data.resolve().name} | ({"init": request.init.resolve().name} if request.init else {})
     training = config.training | {stage: names | request.recorded(stage)}
     of_data: dict[str, Any] = {"about": request.about or config.about}

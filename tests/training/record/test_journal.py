@@ -46,6 +46,7 @@ def test_a_row_says_what_a_step_did_and_what_was_measured_after_it(tmp_path: Pat
         journal.write(taken(1), {})
         journal.write(taken(2, norm=3.5, skipped=1), {"held_out_psnr": 20.0})
     first, second = rows_of(tmp_path / "vae.jsonl")
+    assert journal.rows == [first, second]  # so nobody has to read them while it is open
     assert first == {"step": 1, "learning_rate": 1e-3, "skipped": 0, "gradient_norm": 2.0, "loss": 0.5, "kl": 4.0}
     assert (second["gradient_norm"], second["skipped"], second["held_out_psnr"]) == (3.5, 1, 20.0)
 

@@ -119,23 +119,22 @@ def test_the_schedule_is_drawn_as_what_is_left_of_the_picture_and_as_a_ratio() -
 
 
 def test_a_denoisers_schedule_is_that_of_its_settings(tmp_path: Path) -> None:
-    (tmp_path / "denoiser.jsonl").write_text(json.dumps({"step": 1, "loss": 1.0}))
+    rows = [{"step": 1, "loss": 1.0}]
     (tmp_path / "denoiser.json").write_text(json.dumps({"denoiser": {"schedule": "cosine"}}))
-    assert tmp_path / NOISE in draw(tmp_path, "denoiser")
+    assert tmp_path / NOISE in draw(tmp_path, "denoiser", rows)
     (tmp_path / "denoiser.json").write_text(json.dumps({"denoiser": {"schedule": "bus"}}))
-    assert tmp_path / NOISE not in draw(tmp_path, "denoiser")
+    assert tmp_path / NOISE not in draw(tmp_path, "denoiser", rows)
 
 
 def test_plots_are_png_files_beside_the_record(tmp_path: Path) -> None:
-    (tmp_path / "denoiser.jsonl").write_text("\n".join(map(json.dumps, recorded())))
     names = [loss_file("denoiser"), BY_TIMESTEP]
-    assert draw(tmp_path, "denoiser") == [tmp_path / name for name in names]
+    assert draw(tmp_path, "denoiser", recorded()) == [tmp_path / name for name in names]
     for name in names:
         with Image.open(tmp_path / name) as picture:
             assert picture.format == "PNG"
             assert picture.width == 960
             assert len(picture.convert("RGB").getcolors(2**20)) > 20
-    assert draw(tmp_path, "vae") == []
+    assert draw(tmp_path, "vae", []) == []
 
 
 def test_samples_by_timestep_have_a_column_for_each_and_a_row_for_each_seed(tmp_path: Path) -> None:

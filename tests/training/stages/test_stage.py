@@ -45,6 +45,18 @@ def test_a_denoiser_takes_over_how_its_start_works_best_whatever_lies_in_its_fol
     assert checkpoint.read_config(out).defaults == defaults
 
 
+@pytest.mark.parametrize("masks", [{}, {"mask_rule": "nearest"}])
+def test_few_steps_that_the_start_was_taught_are_not_those_of_an_ordinary_denoiser(
+    tmp_path: Path, masks: dict[str, Any]
+) -> None:
+    start, out, student = tmp_path / "few", tmp_path / "run", {"sampler": "lcm", "steps": 4}
+    defaults = {"generate": student, "inpaint": student | {"clamp": "clean"} | masks}
+    training = {"denoiser": {"denoiser": {"learns": "consistency"}}}
+    checkpoint.write_config(start, CheckpointConfig(size=16, defaults=defaults, training=training))
+    record(request_for(out, init=start), "denoiser", denoiser={"channels": [32, 32]})
+    assert checkpoint.read_config(out).defaults == ({"inpaint": masks} if masks else {})
+
+
 def test_defaults_that_a_person_changed_stay_when_the_run_goes_on(tmp_path: Path) -> None:
     start, out = tmp_path / "faces", tmp_path / "run"
     checkpoint.write_config(start, CheckpointConfig(size=16, defaults={"inpaint": {"steps": 12}}))

@@ -157,7 +157,12 @@ def test_settings_of_a_saved_picture_are_not_lost_to_the_defaults_of_its_mode(sh
     assert changed[4:6] == (BetweenRequest().steps, BetweenRequest().sampler)
 
 
-def test_a_mode_opens_with_its_own_seed_but_one_that_was_chosen_stays(shelf: Shelf) -> None:
+def test_a_mode_opens_with_its_own_seed_but_one_that_was_chosen_stays(
+    shelf: Shelf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = shelf.load("tiny")
+    monkeypatch.setattr(model, "framing", "face")
+
     def seed(mode: str, before: float, filled: GenerateRequest | None = None) -> Any:
         return _mode_changed(shelf, (), "tiny", mode, filled, before)[3]
 
@@ -167,6 +172,9 @@ def test_a_mode_opens_with_its_own_seed_but_one_that_was_chosen_stays(shelf: She
     assert seed("hybrid", SEEDS[FIRST]) == stays
     assert seed("anagram", 7) == stays
     assert seed("anagram", SEEDS[FIRST], AnagramRequest(seed=SEEDS[FIRST])) == stays  # a saved picture's
+    model.framing = "any"  # what came out well is a face
+    assert seed("anagram", SEEDS[FIRST]) == seed("anagram", SEEDS["anagram"]) == SEEDS[FIRST]
+    assert seed("anagram", 7) == stays
 
 
 def test_what_is_offered_goes_with_the_checkpoint(play: PlayTab, labelled: PlayTab) -> None:

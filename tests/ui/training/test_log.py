@@ -156,3 +156,12 @@ def test_an_archive_full_of_nothing_is_refused_before_it_is_read(
         archive.writestr("labels.csv", b"0" * (10**6 + 1))
     with pytest.raises(Problem, match="unpacks to more than"):
         pack([str(tmp_path / "bomb.zip")], tmp_path / "kept.zip")
+
+
+def test_plots_that_a_deleted_run_loses_in_between_are_not_shown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    there, lost = tmp_path / "loss-vae.png", tmp_path / "loss-denoiser.png"
+    there.write_bytes(b"")
+    monkeypatch.setattr("ui.training.log.plots_of", lambda folder: [there, lost])
+    assert [plot.path for plot in TrainingLog(tmp_path, ("vae",)).plots()] == [there]
