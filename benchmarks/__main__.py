@@ -1,12 +1,10 @@
 """`python -m benchmarks`: every claim that needs no pictures of one's own, measured on this machine.
 
 Example:
-    python -m benchmarks --json results.json
-    python -m benchmarks --only memory
+    python -m benchmarks --only memory --json results.json
 
-Speeds are ratios between contestants that take turns in one process. Benchmarks that train, take long or need pictures
-are commands by themselves: `benchmarks.ablation`, `as_asked`, `constraints`, `locality`, `samplers`, `streaming`;
-`benchmarks.steps` tells more with pictures.
+Speeds are ratios of contestants that take turns in one process. What trains, takes long or needs pictures is a command
+by itself: `benchmarks.ablation`, `as_asked`, `constraints`, `locality`, `samplers`, `streaming`.
 """
 
 from __future__ import annotations

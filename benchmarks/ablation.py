@@ -3,11 +3,10 @@
 Example:
     python -m benchmarks.ablation --contest widths --data faces/synthetic --minutes 8 --out widths
 
-Denoisers are trained on the latents of one checkpoint's autoencoder, in turns of a few seconds, so that whatever else
-the machine does falls on all alike, and written to OUT as checkpoints. The coarsest level of each is as wide as gives
-it the parameters of the first. A fourth mixer is the first, never shown clean cells beside noisy ones (`clamp_share`
-0): `benchmarks.constraints` compares how both inpaint. Widths are those of the two finer levels, which take most of the
-time.
+Denoisers are trained on one autoencoder's latents, in turns of a few seconds, so that whatever else the machine does
+falls on all alike, and written to OUT as checkpoints. The coarsest level makes up for parameters. A fourth mixer is the
+first, never shown clean cells beside noisy ones: `benchmarks.constraints` compares how both inpaint. Widths are those
+of the finer levels, which take most of the time.
 """
 
 from __future__ import annotations

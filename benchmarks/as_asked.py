@@ -3,10 +3,10 @@
 Example:
     python -m benchmarks.as_asked --data avatars.zip --readers readers.safetensors --checkpoint checkpoints/avatars
 
-Readers of the attributes in the data's table (hair, its colour, …) are trained on its training pictures, some minutes
-on one CPU core. What they read right in the held-out drawings is the most that samples, one for each of so many
-held-out captions, could reach; *of what is shown* leaves out words that readers do not see in the caption's drawing
-either. Pictures whose --apart column says 1, combinations that training never showed, count by themselves.
+Readers of the attributes in the data's table are trained on its training pictures, some minutes on one CPU core. What
+they read right in held-out drawings is the most that samples of their captions could reach; *of what is shown* leaves
+out words that they do not see in the drawing either. Pictures whose --apart column says 1, combinations that training
+never showed, count by themselves.
 """
 
 from __future__ import annotations
@@ -136,9 +136,7 @@ def samples_read(
 
 
 def said(row: Row, caption: str) -> Row:
-    """A row without the words that its caption leaves out, for what is not asked for cannot be missed; whole where
-    there is no caption. Numbers are no words.
-    """
+    """A row without words that its caption leaves out: what is not asked for cannot be missed. Numbers are no words."""
     text = _letters(caption)
     return {name: word for name, word in row.items() if not text or word.isdecimal() or _letters(word) in text}
 

@@ -1,8 +1,8 @@
 """`python -m benchmarks.batching`: how much faster eight waiting visitors are served in one batch than one by one.
 
-By the model alone: eight requests for one picture beside one for eight of the same seeds, in seconds of one core. As
-served: eight visitors press *Generate* at once, over HTTP, with batches (`ui.serving.together`) and without, in seconds
-until the last has a picture, on a quiet machine, and in processor time.
+By the model alone: eight requests for one picture beside one for eight, in seconds of one core. As served: eight
+visitors press *Generate* at once, over HTTP, with batches (`ui.serving.together`) and without, in seconds until the
+last has a picture, and in processor time.
 """
 
 from __future__ import annotations

@@ -3,9 +3,9 @@
 Example:
     python -m benchmarks.constraints --data faces/synthetic --checkpoint a --checkpoint b --calls 12 --part face
 
-Held-out pictures are inpainted under random masks or a ready-made one, each from two seeds. A good fill differs little
-from the removed content near the mask's edge (`edge distance`), makes no seam, and has the tone of what was removed
-(`tone off`); its distance from that content otherwise is reported and no aim, for many fills are right.
+Held-out pictures are inpainted under random masks or a ready-made one, from two seeds each. A good fill is near the
+removed content at the mask's edge (`edge distance`), makes no seam, and has its tone (`tone off`); farther from the
+edge, many fills are right.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ MEASURES = ("edge_distance", "seam_ratio", "tone_off", "fill_distance", "fill_di
 
 
 def steps_for(calls: int, choices: dict[str, Any]) -> int:
-    """The most steps that take at most so many calls: all but the last are taken as often as there are resamples."""
+    """The most steps of at most so many calls: all but the last are taken once for each resample."""
     return 1 + (calls - 1) // choices.get("resamples", 1)
 
 

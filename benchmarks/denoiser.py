@@ -28,11 +28,9 @@ LARGE: Product = (2048, 2048, 2048)  # shows what the machine can do at best
 def measure(folder: Path = Path("checkpoints/faces-128"), repeats: int = 40) -> list[Result]:
     """Rows on the checkpoint's denoiser as the pipeline calls it, for a batch of 1 and of 8.
 
-    Every turn makes `CALLS` at as many timesteps, as a picture does; figures are of one. A convolution is the product
-    of a (B*H*W, k*k*in) and a (k*k*in, out) matrix. Arithmetic per second is held against that of all products of a
-    call: norms and scans have to be paid from what convolutions save and what is remembered of a timestep. A remark
-    holds it against the products it does make. For scale: the rate of one large product, and the bytes of weights and
-    outputs of a call.
+    Every turn makes `CALLS` at as many timesteps, as a picture does; figures are of one. A convolution counts as the
+    product of a (B*H*W, k*k*in) and a (k*k*in, out) matrix, whatever it saves; a remark holds arithmetic per second
+    against the products it does make. For scale: the rate of one large product, and the bytes of weights and outputs.
     """
     config = checkpoints.read_config(folder)
     stride = checkpoints.load_vae(folder).stride

@@ -1,8 +1,8 @@
-"""A small classifier of digits, kept for benchmarks and tests that have no pictures of digits.
+"""A small classifier of digits, for benchmarks and tests that have no pictures of digits.
 
     python -m benchmarks.digit_reader mnist.npz
 
-makes `digit_reader.safetensors` anew in less than a minute, and prints its accuracy on held-out digits.
+makes `digit_reader.safetensors` anew and prints its accuracy on held-out digits.
 """
 
 from __future__ import annotations

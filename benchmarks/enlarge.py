@@ -3,10 +3,9 @@
 Example:
     python -m benchmarks.enlarge --data photos --checkpoint checkpoints/mine --pictures 64
 
-Held-out pictures are reduced by the checkpoint's factor and enlarged again: bicubically, by the checkpoint, and, as the
-most that it could reach, restored by its autoencoder from the original. PSNR and the ratio of edge strengths compare
-each with its original, the patch distance all with all, finest level first. Detail that is made up costs PSNR, which is
-highest for a blurred guess (Saharia et al. 2021, section 4.1).
+Held-out pictures are reduced and enlarged again: bicubically, by the checkpoint, and, as the most that it could reach,
+by its autoencoder from the original. PSNR and the ratio of edge strengths compare each with its original, the patch
+distance all with all, finest level first. Detail that is made up costs PSNR (Saharia et al. 2021, section 4.1).
 """
 
 from __future__ import annotations

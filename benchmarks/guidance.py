@@ -3,10 +3,9 @@
 Example:
     python -m benchmarks.guidance --data mnist.npz --weaker checkpoints/weak-digits --json guidance.json
 
-All rows have the same seeds, sampler and steps, and as many pictures of each digit. Autoguidance steers away from
---weaker, a narrower checkpoint of the same classes, trained for less. `benchmarks.digit_reader`, which has no part in
-guiding, reads the pictures; the first row is what held-out pictures measure. With --json rows are written as they come,
-and the same command goes on with those that are missing.
+All rows have the same seeds, sampler, steps and digits. Autoguidance steers away from --weaker, a narrower checkpoint
+of the same classes, trained for less. `benchmarks.digit_reader`, which has no part in guiding, reads the pictures; the
+first row is held-out ones. With --json rows are written as they come, and the same command goes on.
 """
 
 from __future__ import annotations

@@ -1,9 +1,8 @@
 """How fast the views of *Look inside* answer: `python -m benchmarks.inside --checkpoint checkpoints/faces-128`.
 
-A view is asked once for its first answer, once again, and then with every slider dragged to values it has not had.
-Timed is from the request to the first answer that the page is handed, without the browser; the last column is until all
-is drawn. On a busy machine look at the seconds of processor time: on one thread (OMP_NUM_THREADS=1) they are what a
-quiet one takes.
+A view is asked once, once again, and then with every slider dragged to values it has not had. Timed is from the
+request to the first answer, without the browser; the last column is until all is drawn. On a busy machine look at
+processor time: on one thread (OMP_NUM_THREADS=1) it is what a quiet one takes.
 """
 
 from __future__ import annotations

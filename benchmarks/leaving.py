@@ -1,7 +1,7 @@
 """`python -m benchmarks.leaving`: how soon the app's worker is free when a visitor stops a run or closes the page.
 
-The run has the longest steps that the page can ask for. Timed is from the call that stops it, or from when the stream
-of events is closed, until nothing is running.
+The run has the longest steps that the page can ask for. Timed is from the stop, or the closing of the stream of events,
+until nothing is running.
 """
 
 from __future__ import annotations

@@ -3,9 +3,9 @@
 Example:
     python -m benchmarks.locality --checkpoint checkpoints/faces-128 --data photos --json locality.json
 
-Both have the same stride, latent channels and nearly the same number of parameters, and are measured on the same cells
-of the same held-out pictures. AutoencoderKL has group norms throughout and attention in the middle block. Its weights
-are random unless --train-steps trains it: its radius is that of any weights, its 3x3 fraction is not.
+Both have the same stride, latent channels and nearly as many parameters, and are measured on the same cells of held-out
+pictures. AutoencoderKL has group norms throughout and attention in the middle. Its weights are random without
+--train-steps: its radius is that of any weights, its 3x3 fraction is not.
 """
 
 from __future__ import annotations

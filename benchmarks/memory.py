@@ -4,9 +4,8 @@ Example:
     python -m benchmarks.memory --size 256 --batch 32 --json memory.json
 
 Counted as in `ddpm_core.training.memory_budget`: weights, gradients, moving average, the optimiser's two moments
-(fp32), and every tensor autograd keeps for the backward pass under bf16 autocast, but not what passes by in an
-operation. The last is counted on small batches, found to be in proportion, and extrapolated. Operations in fp32 under
-autocast are the CPU's list, close to CUDA's but not the same.
+(fp32), and what autograd keeps for the backward pass under bf16 autocast, extrapolated from small batches; not what
+passes by in an operation. Operations in fp32 under autocast are the CPU's list, close to CUDA's.
 """
 
 from __future__ import annotations

@@ -1,10 +1,9 @@
 """One picture from a seed, end to end: the shipped pipeline beside one of diffusers' parts.
 
-Theirs is a `UNet2DModel` with attention where it has it by default, a `DPMSolverMultistepScheduler` (DPM-Solver++ of
-order 2, Lu et al. 2022) and an `AutoencoderKL`, in the loop of diffusers' manual, with random weights, since speed does
-not depend on them, and as many parameters as all our networks that a step calls. Its decoder matches as in
-`benchmarks.locality`. Both run in inference mode, channels-last, for as many steps, in the type of our denoiser; only
-ours decodes in fp32.
+Theirs is a `UNet2DModel` with its default attention, a `DPMSolverMultistepScheduler` (DPM-Solver++ of order 2, Lu et
+al. 2022) and an `AutoencoderKL`, in the loop of diffusers' manual, with random weights and as many parameters as all
+our networks that a step calls; its decoder as in `benchmarks.locality`. Both run in inference mode, channels-last, for
+as many steps, in the type of our denoiser; only ours decodes in fp32.
 """
 
 from __future__ import annotations

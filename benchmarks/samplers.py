@@ -5,12 +5,11 @@ Example:
     python -m benchmarks.samplers --checkpoint checkpoints/digits --data mnist.npz --samplers ddim --guidance 1,2,4
 
 All start from the same seeds. Without classes, pictures are judged by their sliced Wasserstein distance to training
-pictures, the mean over the pyramid's levels. With classes, as many of each are judged by a small classifier trained
-here: by how many it reads as asked, and by the Fréchet distance of its features to training pictures. Distances are
-over those of as many held-out pictures: 1 is as near as these are.
+pictures, the mean over levels. With classes, a small classifier trained here judges as many of each: how many it reads
+as asked, and the Fréchet distance in its features. Distances are over those of as many held-out pictures.
 
 Seconds are per picture, decoding included, in batches of 8. Heun and langevin call twice in a step. More than 100 steps
-are for ddim and ddpm only. With --json rows are written as they come, and the same command goes on with those missing.
+are for ddim and ddpm only. With --json rows are written as they come, and the same command goes on.
 """
 
 from __future__ import annotations

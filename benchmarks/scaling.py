@@ -4,11 +4,11 @@ Example:
     python -m benchmarks.scaling --step-seconds 0.05 --gigabits 100 --gigabits 400
 
 Measured: the denoiser's training step on random latents, by one process and by two, a thread each, in turns. Efficiency
-is the speed of two over twice the speed of one, for the same batch.
+is the speed of two over twice that of one, for the same batch.
 
 Projected: N machines with a ring all-reduce, which sends 2(N-1)/N times the gradients, 4 bytes per parameter, through
-every link (Patarasuk & Yuan 2009), at its full rate and, unlike DistributedDataParallel, after the backward pass. 1/N
-of a batch is taken to last 1/N of a step, without stragglers or latency. For GPUs, give the seconds of a step there.
+every link (Patarasuk & Yuan 2009), at its full rate and after the backward pass. 1/N of a batch lasts 1/N of a step,
+without stragglers or latency. For GPUs, give the seconds of a step there.
 """
 
 from __future__ import annotations

@@ -58,8 +58,8 @@ def in_chunks(run: Callable[[], None]) -> Callable[[], None]:
 
 
 def beside_attention(repeats: int = 15) -> list[Result]:
-    """How many times faster the serpentine block is than attention, both in their fastest setting on this machine, and
-    than with the scan that other devices have.
+    """How many times faster the serpentine block is than attention, both at their fastest here, and than with the scan
+    of other devices.
     """
     results = []
     for side, minimum in FASTER.items():
@@ -120,8 +120,7 @@ def slope(x: list[int], y: list[float] | list[int]) -> float:
 
 
 def step_fraction(preset: str = "faces", batch: int = 32, repeats: int = 15) -> list[Result]:
-    """The fraction of a training step of the preset's denoiser that its serpentine blocks take: what it takes less
-    without them.
+    """The fraction of a training step of the preset's denoiser that its serpentine blocks take.
 
     Larger latents come in smaller batches, as many cells in all.
     """

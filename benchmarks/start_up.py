@@ -1,8 +1,8 @@
 """What starting the app costs: the time to the first page, and the first press of *Generate*.
 
-The first page is timed from starting `python app.py` until its address answers, beside importing torch and gradio in a
-process of its own, what any such app pays. A press goes through the API. The first comes as soon as the page is there,
-on an installation whose kernels are not compiled yet (an empty cache of numba's), beside those that follow.
+The first page is timed from starting `python app.py` until its address answers, beside importing torch and gradio, what
+any such app pays. A press goes through the API. The first comes as soon as the page is there, with no kernel compiled
+yet (an empty cache of numba's), beside those that follow.
 """
 
 from __future__ import annotations

@@ -4,14 +4,12 @@ Example:
     python -m benchmarks.steps --data faces/synthetic --pictures 266 --json steps.json
 
 Compared by sliced Wasserstein distance (`ddpm_core.evaluation.distances`) are a set of pictures by ancestral sampling
-through every state, and several equally large ones by the default sampler and steps. With --data the loss is the mean
-distance of the default's sets to the training pictures over that of DDPM's, averaged over the pyramid's levels.
-Without, it is how far DDPM's set lies from the default's over how far these lie apart: 1 if both make the same kind of
-pictures; it counts gains as differences, too, and sees less in small sets.
+through every state, and several as large by the default sampler and steps. With --data the loss is the mean distance of
+the default's sets to training pictures over that of DDPM's, averaged over levels. Without, it is how far DDPM's set
+lies from the default's over how far these lie apart: 1 for the same kind of pictures; gains count, too.
 
-The error is how much the figure spreads when each of the default's sets is taken for DDPM's; within two errors of the
-limit there is no verdict. DDPM's steps take minutes on two cores, so by default --pictures are few and the error is
-large.
+The error is the figure's spread when each of the default's sets is taken for DDPM's; within two errors of the limit
+there is no verdict. By default --pictures are few, for DDPM's take minutes, and the error is large.
 """
 
 from __future__ import annotations

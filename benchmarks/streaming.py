@@ -4,9 +4,8 @@ Example:
     python -m benchmarks.streaming --pictures 20000 --json streaming.json
 
 Memory is the largest resident size, mapped files included, of a training command on an archive of generated pictures:
-decoding, some steps of an autoencoder, all latents, some steps of a denoiser, both small, for their size does not
-depend on the number of pictures. Throughput is that of training steps of the preset `quick` with pictures and latents
-in files against the same in memory, in turns.
+decoding, some steps of a small autoencoder, all latents, some steps of a small denoiser. Throughput is that of training
+steps of the preset `quick` with pictures and latents in files against the same in memory, in turns.
 """
 
 from __future__ import annotations

@@ -1,10 +1,8 @@
 """What the app costs: a picture through the page beside the same call of the pipeline, and a live draft.
 
-A picture goes the way of a visitor's click: through Gradio's queue to the Generate tab's handler, with previews, until
-the page is told that it is done. App and pipeline share one process and model.
-
-A live draft goes the way of a stroke: the canvas is handed to the editor, and the Inpaint tab's handler answers. What a
-browser does is not in the time.
+A picture goes the way of a click: through Gradio's queue to the Generate tab's handler, with previews, until the page
+is told that it is done. App and pipeline share one process and model. A live draft goes the way of a stroke: the canvas
+is handed to the editor, and the Inpaint tab's handler answers. Browsers are not in the time.
 """
 
 from __future__ import annotations

@@ -3,11 +3,10 @@
 Example:
     python -m benchmarks.study --data imagenet100/train --size 64 --out study-imagenet --iterations 20000
 
-Two models are trained alike, of pixels and of an autoencoder's latents. Rows are DDPM in 999 steps, DDIM in 200, 50 and
-20, the autoencoder alone (held-out pictures, there and back), and guidance to the class without and with it; the first
-is what held-out pictures measure. Columns are how many a small classifier trained here reads as asked, Fréchet and
-kernel distance, precision, recall and variety in its features, seconds and megabytes; with --inception also FID and
-Inception Score, comparable with published ones only for as many pictures.
+Two models are trained alike, of pixels and of an autoencoder's latents. Rows are held-out pictures, DDPM in 999 steps,
+DDIM in 200, 50 and 20, the autoencoder alone, and guidance to the class without and with it. Columns are how many a
+small classifier trained here reads as asked, Fréchet and kernel distance, precision, recall and variety in its
+features, seconds and megabytes; with --inception also FID and Inception Score, comparable for as many pictures only.
 
 Everything is kept in OUT: the same command goes on where it was interrupted.
 """

@@ -10,8 +10,7 @@ from statistics import median
 def turns(contestants: Mapping[str, Callable[[], object]], repeats: int, warmup: int = 2) -> dict[str, list[float]]:
     """Seconds of one call of each, `repeats` times after `warmup` rounds.
 
-    They take turns, A B C A B C, so whatever else the machine does falls on all alike: quote ratios within one return
-    value.
+    They take turns, A B C A B C, so whatever else the machine does falls on all alike: quote ratios.
     """
     seconds_of: dict[str, list[float]] = {name: [] for name in contestants}
     for turn in range(warmup + repeats):
@@ -31,6 +30,6 @@ def medians(contestants: Mapping[str, Callable[[], object]], repeats: int, warmu
 def ratio(one: Sequence[float], other: Sequence[float]) -> float:
     """How many times longer one took than another, the median over `turns`.
 
-    Neighbours in time are compared, which a machine that is fast and slow by turns moves less than a ratio of medians.
+    Neighbours in time are compared, which a machine fast and slow by turns moves least.
     """
     return median(a / b for a, b in zip(one, other, strict=True))

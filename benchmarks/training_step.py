@@ -1,13 +1,11 @@
 """One training step of the denoiser: ours beside the Unet of lucidrains' denoising-diffusion-pytorch.
 
-Both are trained by `ddpm_core.training.loop.Trainer` on the same batch of latents. Ours learns as in a real run; theirs
-has its package's loss, the mean squared error of the noise at evenly drawn timesteps (Ho et al. 2020, algorithm 1).
-Theirs is as wide as gives it our number of parameters, with linear attention on the finer levels and full on the
-coarsest, as it comes. Each is known by its fastest in fp32 and, where the machine computes in it, under bf16 autocast,
-theirs laid out both ways in memory.
+Both are trained by `ddpm_core.training.loop.Trainer` on the same latents. Ours learns as in a real run; theirs by its
+package's loss, the squared error of the noise at evenly drawn timesteps (Ho et al. 2020, algorithm 1). Theirs has our
+number of parameters, linear attention on finer levels and full on the coarsest, as it comes. Each is known by its
+fastest in fp32 and, where there is any, under bf16 autocast, theirs laid out both ways in memory.
 
-The package's trainer has heavy requirements, and its torchvision has to match torch's build; its Unet needs einops
-alone:
+The package's trainer has heavy requirements; its Unet needs einops alone:
 
     pip install --no-deps -r benchmarks/requirements.txt
 """
