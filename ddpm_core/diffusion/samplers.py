@@ -28,6 +28,7 @@ from ddpm_core.diffusion.steps import (
     heun_step,
     langevin_step,
     lcm_step,
+    sde_dpm_solver_pp_2m_step,
     unipc_step,
 )
 
@@ -39,6 +40,7 @@ SAMPLERS: dict[str, StepFunction] = {
     "euler": euler_step,
     "heun": heun_step,
     "dpm-solver++": dpm_solver_pp_2m_step,
+    "sde-dpm-solver++": sde_dpm_solver_pp_2m_step,
     "unipc": unipc_step,
     "langevin": langevin_step,
     "lcm": lcm_step,

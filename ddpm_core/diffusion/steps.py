@@ -119,17 +119,34 @@ def heun_step(context: StepContext) -> Tensor:
 def dpm_solver_pp_2m_step(context: StepContext) -> Tensor:
     """DPM-Solver++(2M), second order with one call a step (Lu et al. 2022, "DPM-Solver++", algorithm 2)."""
     alpha_bar_t, alpha_bar_s = context.alpha_bars()
+    h, x0 = _second_order(context)
+    # z_s = sigma_s / sigma_t z_t - alpha_s (e^-h - 1) D
+    return ((1 - alpha_bar_s) / (1 - alpha_bar_t)) ** 0.5 * context.latent - alpha_bar_s**0.5 * math.expm1(-h) * x0
+
+
+def sde_dpm_solver_pp_2m_step(context: StepContext) -> Tensor:
+    """SDE-DPM-Solver++(2M): the same on the reverse SDE, with fresh noise in every step (the same, eq. 19)."""
+    alpha_bar_t, alpha_bar_s = context.alpha_bars()
+    h, x0 = _second_order(context)
+    if context.s == 0:
+        return x0
+    # z_s = sigma_s / sigma_t e^-h z_t + alpha_s (1 - e^-2h) D + sigma_s sqrt(1 - e^-2h) noise
+    fresh, sigma_s = -math.expm1(-2 * h), (1 - alpha_bar_s) ** 0.5
+    kept = sigma_s / (1 - alpha_bar_t) ** 0.5 * math.exp(-h) * context.latent  # (B, C, h, w)
+    return kept + alpha_bar_s**0.5 * fresh * x0 + sigma_s * fresh**0.5 * context.noise()
+
+
+def _second_order(context: StepContext) -> tuple[float, Tensor]:
+    """The step in lambda, and D, the clean latent (B, C, h, w) carried on to its middle from this and the last one."""
     lambda_t, lambda_s = context.diffuser.half_log_snr(context.t), context.diffuser.half_log_snr(context.s)
-    h = lambda_s - lambda_t
-    x0 = context.denoised  # (B, C, h, w)
+    h, x0 = lambda_s - lambda_t, context.denoised
     if context.history and context.s > 0:
         # D = (1 + 1 / 2r) x0 - 1 / 2r x0_before, with r the step before in units of this one
         before = context.history[-1]
         r = (lambda_t - context.diffuser.half_log_snr(before.t)) / h
         x0 = x0 + (x0 - before.denoised) / (2 * r)
     context.history.append(State(context.t, context.latent, context.denoised))
-    # z_s = sigma_s / sigma_t z_t - alpha_s (e^-h - 1) D
-    return ((1 - alpha_bar_s) / (1 - alpha_bar_t)) ** 0.5 * context.latent - alpha_bar_s**0.5 * math.expm1(-h) * x0
+    return h, x0
 
 
 def unipc_step(context: StepContext) -> Tensor:

@@ -123,6 +123,22 @@ def test_ddim_with_noise_equals_diffusers_under_the_same_noise(eta: float) -> No
         torch.testing.assert_close(step.latent, latent, **CLOSE)
 
 
+@pytest.mark.parametrize("steps", [9, 27])
+def test_the_stochastic_multistep_sampler_equals_diffusers_under_the_same_noise(steps: int) -> None:
+    diffuser, timesteps = Diffuser(), Diffuser().spaced_timesteps(steps)
+    other = DPMSolverMultistepScheduler(
+        **TRAINED, timestep_spacing="trailing", final_sigmas_type="zero", algorithm_type="sde-dpmsolver++"
+    )
+    other.set_timesteps(steps)
+    generator = torch.Generator().manual_seed(11)
+    latent = torch.randn((1, *SHAPE), generator=generator)
+    take_step = SAMPLERS["sde-dpm-solver++"]
+    for step in sample_loop(take_step, of_noise(wavy), diffuser, timesteps, SeededNoise([11], SHAPE)):
+        t = timesteps[timesteps.index(step.t) - 1]
+        latent = other.step(wavy(latent, torch.tensor([t])), t - 1, latent, generator=generator).prev_sample
+        torch.testing.assert_close(step.latent, latent, **CLOSE)
+
+
 def test_euler_is_ddim_without_noise_and_ddpm_is_ddim_with_all_of_it() -> None:
     diffuser, timesteps = Diffuser(), Diffuser().spaced_timesteps(20)
     for one, other in zip(*(latents(name, diffuser, timesteps, start(5)) for name in ("euler", "ddim")), strict=True):

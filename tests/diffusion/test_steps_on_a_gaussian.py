@@ -87,6 +87,22 @@ def test_ddim_with_some_noise_has_the_mean_and_the_spread_of_the_data(eta: float
     assert samples.std().item() == pytest.approx(SPREAD, rel=0.03)
 
 
+def test_the_stochastic_multistep_sampler_needs_fewer_steps_than_ancestral_ones_for_the_spread_of_the_data() -> None:
+    diffuser, off = Diffuser(), {}
+    for sampler in ("ddpm", "sde-dpm-solver++"):
+        steps = sample_loop(
+            SAMPLERS[sampler],
+            best(diffuser),
+            diffuser,
+            diffuser.spaced_timesteps(30),
+            SeededNoise([0, 1], (1, 100, 100)),
+        )
+        samples = last(steps).latent
+        assert samples.mean().item() == pytest.approx(MEAN, abs=0.02)
+        off[sampler] = abs(samples.std().item() - SPREAD)
+    assert off["sde-dpm-solver++"] < off["ddpm"]
+
+
 def test_langevin_steps_repair_what_too_few_steps_get_wrong() -> None:
     """Ancestral steps that are few lose spread; the corrector gives back some of it."""
     diffuser = Diffuser()

@@ -16,7 +16,7 @@ from ui.theme import icon
 EDGE = 64  # pixels that sliders offer for the edge of what is painted; requests allow more
 SAMPLERS = {  # what they are called on the page; one that is not here goes by its name in requests
     "ddim": "DDIM", "ddpm": "DDPM", "euler": "Euler", "heun": "Heun", "dpm-solver++": "DPM-Solver++",
-    "unipc": "UniPC", "langevin": "Langevin", "lcm": "LCM",
+    "sde-dpm-solver++": "DPM-Solver++ SDE", "unipc": "UniPC", "langevin": "Langevin", "lcm": "LCM",
 }  # fmt: skip
 CLAMPS = {"clean": "clean", "noised": "as noisy (RePaint)"}  # likewise
 
