@@ -30,10 +30,17 @@ from ddpm_core.inspection.sheet import labelled_sheet
 from ddpm_core.inspection.subject import Subject
 from ddpm_core.pipeline import LatentDiffusion
 from ddpm_core.requests import MAX_SEED
-from ui.tabs.inside.draw import Figure, Line, chart, charts, figures
+from ui.tabs.inside.draw import Figure, Line, chart, charts, figures, note
 from ui.tabs.inside.grids import titled_row
 from ui.tabs.inside.view import Drawing, View, choice, number, slider
 
+# What the names mean, where they are first read.
+CLAMPING = "To clamp is to put the kept cells back after every step. Three rules differ in what they are put back to:"
+MEANT = {
+    "clean clamp": "kept cells are put back as they are in the picture, without noise",
+    "noised clamp": "kept cells are put back with as much noise as the cells made anew have at that step",
+    "RePaint": "the noised clamp, and each step but the last is taken four times, so that both sides of the edge agree",
+}
 FRAMES = 12
 SIDE = 160
 
@@ -65,7 +72,7 @@ def draw(model: LatentDiffusion, subject: Subject, request: ClampRequest) -> Dra
                 f"(in the picture itself by {made.edge:.1f})",
             ),
         ]
-        rows.append(titled_row(name, figures(row), len(row)))
+        rows.append(titled_row(f"{name[0].upper()}{name[1:]}: {MEANT[name]}", figures(row), len(row)))
         numbers[name] = {
             "t": moment.t, "moved_kept": moved, "edge": run.edge, "calls": len(run.moments),
             "kept_pixels_changed_by_decoding": run.changed_by_decoding, "kept_pixels_changed": run.changed,
@@ -97,7 +104,7 @@ def draw(model: LatentDiffusion, subject: Subject, request: ClampRequest) -> Dra
     return Drawing(
         "<h4>What becomes of what is kept, by the clean clamp; grey is no difference</h4>"
         + figures(what_is_kept(model, subject, made, request.at))
-        + "".join(rows) + charts(over_time),
+        + note(CLAMPING) + "".join(rows) + charts(over_time),
         {**numbers, "kept_pixels": made.kept, "edge_of_the_picture": made.edge}, save,
     )  # fmt: skip
 

@@ -140,6 +140,8 @@ def chart(
             height = _height(at_points, here) if line.here is None else scale(line.here[1])
             if not line.faint and height is not None:
                 left, down_to = place(own, height).split(",")
+                if own != here:  # what is said is nearest to the marker, not at it: a stroke leads there
+                    marker += f'<path class="nearest" d="M{place(here, low_y).split(",")[0]} {down_to}H{left}"/>'
                 marker += f'<circle class="place" cx="{left}" cy="{down_to}" r="3.5" style="fill:{_colour(i)}"/>'
         marker += f'<path class="marker" d="M{place(here, low_y).split(",")[0]} {y0}V{y1}"/>'
     legend = "".join(

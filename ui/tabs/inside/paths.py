@@ -21,6 +21,10 @@ SAID = {
     "attention": "Attention, random weights",
     "convolution": "3x3 convolution, trained",
 }
+MIXER = (
+    "A serpentine is a path that snakes over the whole grid; the mixer is the layer that carries news along such "
+    "paths, in place of attention."
+)
 FAR = 4  # cells
 FRAMES, SIDE = 16, 160
 
@@ -78,7 +82,8 @@ def draw(model: LatentDiffusion, subject: Subject, request: PathsRequest) -> Dra
         return str(path)
 
     return Drawing(
-        side_by_side(*maps)
+        note(MIXER)
+        + side_by_side(*maps)
         + note("The eight paths that the mixer walks, an eighth of the channels along each:")
         + side_by_side(*snakes, small=True)
         + charts(cost),

@@ -11,7 +11,7 @@ from ddpm_core.inspection.autoencoder import difference_picture
 from ddpm_core.inspection.clamping import RULES, ClampRequest, moment_at, moved_kept, put_back, runs
 from ddpm_core.inspection.subject import subject_of_seed
 from ddpm_core.pipeline import LatentDiffusion
-from ui.tabs.inside.clamp import VIEW
+from ui.tabs.inside.clamp import MEANT, VIEW
 from ui.tabs.inside.draw import data_uri
 from ui.tabs.inside.view import Drawing
 
@@ -37,6 +37,8 @@ def test_the_numbers_are_those_of_the_functions(
             assert data_uri(picture) in drawn.shown
         assert f"what it answers, {moved:.2f} deviations" in drawn.shown
         assert f"differ by {run.edge:.1f} of 255 (in the picture itself by {made.edge:.1f})" in drawn.shown
+        assert MEANT[name] in drawn.shown  # a name that nobody has to know
+    assert drawn.shown.index("To clamp is") < drawn.shown.index("RePaint")
     clean = made.by_rule["clean clamp"]
     answer = moment_at(clean, 60).answer
     held = put_back(answer, subject.latent, made.cells)

@@ -66,6 +66,8 @@ def test_a_line_s_own_place_is_marked_where_its_number_is() -> None:
     point = drawn.find("svg/polyline").attrib["points"].split()[2]  # type: ignore[union-attr]
     assert first == [float(value) for value in point.split(",")]
     assert second[0] < first[0]
+    led = [path.attrib["d"] for path in drawn.findall("svg/path[@class='nearest']")]
+    assert led == [f"M{second[0]} {first[1]}H{first[0]}"]  # from the marker to it, and none to what is at the marker
     assert second[1] > first[1]  # half-way from 4 to 8: lower on the page
 
 

@@ -27,6 +27,7 @@ def test_the_numbers_are_those_of_the_functions(
         assert f"<strong>{SAID[layer]}:</strong> {words}" in drawn.shown
         expected = {str(n): count for n, count in multiplications(model.denoiser.channels[0])[layer]}
         assert said["multiplications"] == expected
+    assert drawn.shown.index("A serpentine is") < drawn.shown.index("Serpentine mixer")  # said before it is named
     for path in path_cells(8, 8):
         assert " ".join(f"{cell % 8 + 0.5:g},{cell // 8 + 0.5:g}" for cell in path) in drawn.shown
     with Image.open(drawn.save(tmp_path)) as film:
