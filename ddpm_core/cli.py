@@ -153,7 +153,7 @@ def takes(
     return decorate
 
 
-def part(given: Mapping[str, Any], model: type[Model]) -> Model:
+def settings_of(given: Mapping[str, Any], model: type[Model]) -> Model:
     """One of the models of `takes` from what was given. Raises pydantic's `ValidationError`."""
     return model.model_validate(fields_of(model, given))
 

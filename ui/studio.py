@@ -15,7 +15,7 @@ from typing import Annotated, Any
 import httpx
 import typer
 
-from ddpm_core.cli import fail, in_one_sentence, part, run, takes
+from ddpm_core.cli import fail, in_one_sentence, run, settings_of, takes
 from ddpm_core.errors import UserError
 from ui.serving.settings import ServingSettings
 
@@ -61,7 +61,7 @@ def main(
 
     give_back_large_blocks()
     with in_one_sentence():
-        settings = part(given, ServingSettings)
+        settings = settings_of(given, ServingSettings)
         visitors = settings.visitors()
     try:
         if mcp:

@@ -103,14 +103,17 @@ def is_pipeline(folder: Path) -> bool:
 def files(folder: Path) -> list[Path]:
     """The files without which a saved pipeline is not complete."""
     folder = Path(folder)
-    needed = [folder / PIPELINE, *(part_folder(folder, part) / config for part, config in CONFIGS.items())]
+    needed = [
+        folder / PIPELINE,
+        *(component_folder(folder, component) / config for component, config in CONFIGS.items()),
+    ]
     return needed + sorted([*folder.glob("*.safetensors"), *folder.glob("*/*.safetensors")])
 
 
-def part_folder(folder: Path, part: str) -> Path:
-    """Where a part lies: in its own folder, or, as in the first DDPMs published, beside the list."""
-    own = folder / part
-    return folder if not own.is_dir() and (folder / CONFIGS.get(part, own.name)).is_file() else own
+def component_folder(folder: Path, component: str) -> Path:
+    """Where a component lies: in its own folder, or, as in the first DDPMs published, beside the list."""
+    own = folder / component
+    return folder if not own.is_dir() and (folder / CONFIGS.get(component, own.name)).is_file() else own
 
 
 def variant_of(folder: Path) -> str | None:
@@ -130,8 +133,10 @@ def load_parts(folder: Path, device: str | torch.device = "cpu") -> Parts:
     settings, diffuser = saved.scheduler()
     unet = saved.network(UNET, DENOISERS)
     codec: Codec
-    if part := next((name for name in CODECS if saved.kind(name)), None):
-        codec = build(PretrainedCodec, {"autoencoder": saved.network(part, AUTOENCODERS)}, saved.folder / part)
+    if component := next((name for name in CODECS if saved.kind(name)), None):
+        codec = build(
+            PretrainedCodec, {"autoencoder": saved.network(component, AUTOENCODERS)}, saved.folder / component
+        )
     else:
         codec = GreyCodec() if unet.config.in_channels == 1 else PixelCodec(stride=1)
     if {unet.config.in_channels, unet.config.out_channels} != {codec.latent_channels}:
@@ -161,23 +166,24 @@ class SavedPipeline:
             ) from None
         self.library = diffusers
 
-    def kind(self, part: str) -> str | None:
-        """The class of a part, or None."""
-        entry = self.index.get(part)
+    def kind(self, component: str) -> str | None:
+        """The class of a component, or None."""
+        entry = self.index.get(component)
         return entry[1] if isinstance(entry, list) and len(entry) == 2 and isinstance(entry[1], str) else None
 
-    def network(self, part: str, allowed: Sequence[str]) -> Any:
-        """A part's network with its weights, in fp32.
+    def network(self, component: str, allowed: Sequence[str]) -> Any:
+        """A component's network with its weights, in fp32.
 
         Raises:
             CheckpointError: it is of no class `allowed`, or its files are missing, damaged or do not fit each other.
         """
-        kind = self.kind(part)
+        kind = self.kind(component)
         if kind not in allowed:
             raise CheckpointError(
-                f"{self.folder} has {kind or 'nothing'} for its {part}; only {' and '.join(allowed)} can be used here."
+                f"{self.folder} has {kind or 'nothing'} for its {component}; "
+                f"only {' and '.join(allowed)} can be used here."
             )
-        where = part_folder(self.folder, part)
+        where = component_folder(self.folder, component)
         weights = sorted(where.glob("*.safetensors"))
         if not weights:
             raise CheckpointError(
@@ -210,7 +216,7 @@ class SavedPipeline:
         Raises:
             CheckpointError: it is missing, or asks for something that cannot be done here.
         """
-        path = part_folder(self.folder, SCHEDULER) / CONFIGS[SCHEDULER]
+        path = component_folder(self.folder, SCHEDULER) / CONFIGS[SCHEDULER]
         kind = getattr(self.library, self.kind(SCHEDULER) or "", None)
         config = _read(path)
         if not (isinstance(kind, type) and issubclass(kind, self.library.SchedulerMixin)):
@@ -244,7 +250,7 @@ class SavedPipeline:
         size = config["sample_size"]
         sides = set(size) if isinstance(size, list | tuple) else {size}
         if len(sides) != 1 or not all(isinstance(side, int) and 0 < side <= LARGEST_SIDE for side in sides):
-            config_file = part_folder(self.folder, UNET) / CONFIG
+            config_file = component_folder(self.folder, UNET) / CONFIG
             raise CheckpointError(f"{config_file} has the sample_size {size!r}; a square is needed.")
         return sides.pop()
 

@@ -23,10 +23,10 @@ from ddpm_core.cli import (
     in_one_sentence,
     output_file,
     output_folder,
-    part,
     run,
     say,
     say_written,
+    settings_of,
     takes,
 )
 from ddpm_core.errors import UserError
@@ -54,7 +54,7 @@ def main(
     """
     with in_one_sentence():
         output_file(out, ".png")
-        comparison = part(given, CompareRequest)
+        comparison = settings_of(given, CompareRequest)
         upload = None
         kind: type[GenerateRequest] = GenerateRequest
         if picture is not None:

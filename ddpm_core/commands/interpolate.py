@@ -19,9 +19,9 @@ from ddpm_core.cli import (
     fields_of,
     in_one_sentence,
     output_file,
-    part,
     run,
     say_written,
+    settings_of,
     takes,
 )
 from ddpm_core.commands._results import pictures_of
@@ -40,7 +40,7 @@ def main(
 ) -> None:
     """Write OUT/NUMBER.png for each picture on the way from --seed to --to, or OUT, a walk there and back."""
     with in_one_sentence():
-        shown, moving = part(given, WalkSettings), bool(out.suffix)
+        shown, moving = settings_of(given, WalkSettings), bool(out.suffix)
         if moving and not out.is_dir():
             output_file(out, *SUFFIXES)
         model = LatentDiffusion.load(checkpoint, device)

@@ -25,10 +25,10 @@ from ddpm_core.cli import (
     in_one_sentence,
     output_file,
     output_folder,
-    part,
     run,
     say,
     say_written,
+    settings_of,
     takes,
 )
 from ddpm_core.diffusion.samplers import Step
@@ -55,7 +55,7 @@ def main(
     """Write OUT, the run of a seed step after step; of an inpainting, with its usual steps, if PICTURE is given."""
     with in_one_sentence():
         output_file(out, *SUFFIXES)
-        shown = part(given, ProcessSettings)
+        shown = settings_of(given, ProcessSettings)
         if picture is None:
             begin = of_a_seed(given, mask, region)
         else:

@@ -42,9 +42,9 @@ class DataSet:
     """Pictures to train on ("train") and to hold out ("val").
 
     Attributes:
-        sources, rows: by part, where each picture is read from, and all that the tables say of it.
-        labels: by part, the number of each picture's class, `len(classes)` where unknown.
-        captions: by part, words for each picture, "" where nothing is said; None if no picture has any.
+        sources, rows: by split, where each picture is read from, and all that the tables say of it.
+        labels: by split, the number of each picture's class, `len(classes)` where unknown.
+        captions: by split, words for each picture, "" where nothing is said; None if no picture has any.
         columns: of the tables.
         unused: what is there besides, counted by suffix.
         notes: sentences on what does not fit, and on what is not used.
@@ -109,10 +109,10 @@ def find(data: Path, classes: str = AUTO, fraction: float = HELD_OUT_FRACTION) -
     if classes == AUTO and len(set(names)) == 1:  # one folder of pictures is no class
         names = [""] * len(names)
     dataset = _data_set([e.source for e in entries], held_out, names)
-    dataset.rows = _by_part([e.row for e in entries], held_out)
+    dataset.rows = _by_split([e.row for e in entries], held_out)
     dataset.columns = tuple(found.columns or ())
     captions, without = _captions(entries, dataset.columns)
-    dataset.captions = _by_part(captions, held_out) if captions else None
+    dataset.captions = _by_split(captions, held_out) if captions else None
     dataset.unused = found.unused
     dataset.notes = found.notes + without + _almost_splits(found) + ([unused] if unused else [])
     return dataset
@@ -240,12 +240,14 @@ def _data_set(sources: Sequence[Source], held_out: Sequence[bool], names: Sequen
     classes = sorted({n for n, out in zip(names, held_out, strict=True) if n and not out}, key=_in_order)
     number = {name: i for i, name in enumerate(classes)}
     numbers = [number.get(name, len(classes)) for name in names]
-    return DataSet(_by_part(sources, held_out), _by_part(numbers, held_out), tuple(classes))
+    return DataSet(_by_split(sources, held_out), _by_split(numbers, held_out), tuple(classes))
 
 
-def _by_part(values: Sequence[T], held_out: Sequence[bool]) -> dict[str, list[T]]:
-    parts = {"train": False, "val": True}
-    return {part: [v for v, out in zip(values, held_out, strict=True) if out == which] for part, which in parts.items()}
+def _by_split(values: Sequence[T], held_out: Sequence[bool]) -> dict[str, list[T]]:
+    splits = {"train": False, "val": True}
+    return {
+        split: [v for v, out in zip(values, held_out, strict=True) if out == which] for split, which in splits.items()
+    }
 
 
 def _in_order(name: str) -> tuple[int, str]:

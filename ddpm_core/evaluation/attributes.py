@@ -129,10 +129,10 @@ def shares_read(read: Sequence[Row], asked: Iterable[Row], attributes: Attribute
     Asking for its absence counts apart, as "no" of it: most pictures have no hat, and showing none is no art.
     """
     right: dict[str, list[bool]] = {}
-    for seen, row in zip(read, asked, strict=True):
+    for shown, row in zip(read, asked, strict=True):
         for name, words in attributes.items():
             word = row.get(name)
             if word in words:  # of others it has never heard; without the attribute, nothing is asked
-                right.setdefault(name if word or "" not in words else f"no {name}", []).append(seen[name] == word)
+                right.setdefault(name if word or "" not in words else f"no {name}", []).append(shown[name] == word)
     order = [title for name in attributes for title in (name, f"no {name}") if title in right]
     return {title: (sum(right[title]) / len(right[title]), len(right[title])) for title in order}

@@ -35,12 +35,12 @@ def measure_fills(
     model: LatentDiffusion,
     pictures: Sequence[Image.Image],
     request: InpaintRequest | None = None,
-    part: str | None = None,
+    region: str | None = None,
 ) -> dict[str, float]:
     """Inpaint pictures, whole, from two seeds each, as the app does by default or as `request` says.
 
-    Masks are random, or that of `part` (`FACE_PARTS`). Kept pixels are compared at the picture's own size, all else at
-    the model's.
+    Masks are random, or that of a `region` (`FACE_PARTS`). Kept pixels are compared at the picture's own size, all
+    else at the model's.
     """
     # Feathering would hide the seam, and how faces are found is not the model's doing.
     request = (request or model.request(InpaintRequest)).model_copy(update={"count": 2, "feather": 0, "crop": "whole"})
@@ -49,7 +49,7 @@ def measure_fills(
     names = ("edge_distance", "tone_off", "fill_distance", "fill_diversity")
     differences: dict[str, list[float]] = {name: [] for name in names}
     for number, picture in enumerate(watched(pictures, "inpainting", "picture")):
-        painted = face_mask(part, picture) if part else _random_mask(picture, request.seed + number)
+        painted = face_mask(region, picture) if region else _random_mask(picture, request.seed + number)
         one = request.model_copy(update={"seed": request.seed + 2 * number})
         frame = model.frame(one, picture, painted)
         fills = model.pictures(last(model.inpaint(one, frame.image(), frame.mask())).latent)

@@ -101,12 +101,12 @@ def answers_in(file: Path) -> list[dict[str, Any]]:
 
 
 def told_apart(answers: Sequence[Mapping[str, Any]], checkpoint: str) -> tuple[int, int, float, float] | None:
-    """How many answers about a checkpoint are right, of how many, and the 95 % interval (Wilson 1927) of that share."""
+    """How many answers about a checkpoint are right, of how many, and the 95 % interval (Wilson 1927) of that."""
     right = [bool(answer["right"]) for answer in answers if answer["checkpoint"] == checkpoint]
     count = len(right)
     if not count:
         return None
-    share, spread = sum(right) / count, SURE**2 / count
-    middle = (share + spread / 2) / (1 + spread)
-    half = SURE / (1 + spread) * math.sqrt(share * (1 - share) / count + spread / (4 * count))
+    fraction, spread = sum(right) / count, SURE**2 / count
+    middle = (fraction + spread / 2) / (1 + spread)
+    half = SURE / (1 + spread) * math.sqrt(fraction * (1 - fraction) / count + spread / (4 * count))
     return sum(right), count, middle - half, middle + half

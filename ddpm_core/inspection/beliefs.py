@@ -82,11 +82,11 @@ def agreement(grey: Tensor, final: Tensor) -> dict[str, float]:
     """By band of `BANDS`, the correlation of what two squares (S, S) have in it: 1 if alike, 0 if unrelated."""
     a, b = (torch.fft.fft2((one - one.mean()).double()) for one in (grey, final))  # (S, S) each
     waves = waves_across(grey.shape[-1])  # (S, S)
-    shares = {}
+    found = {}
     for name, (low, high) in BANDS.items():
         band = (waves >= low) & (waves < (high or waves.max() + 1))  # (S, S)
         # Real Fourier coherence: the sum of Re(a conj(b)) over the band, over the root of both powers in it.
         shared = (a[band] * b[band].conj()).real.sum()
         both = (a[band].abs().square().sum() * b[band].abs().square().sum()).sqrt()
-        shares[name] = (shared / both.clamp_min(EMPTY)).item()
-    return shares
+        found[name] = (shared / both.clamp_min(EMPTY)).item()
+    return found

@@ -135,12 +135,12 @@ def recorded(model: LatentDiffusion, request: InpaintRequest, frame: Frame) -> I
     moments: list[Moment] = []
 
     def record(predict: Predictor) -> Predictor:
-        def seen(noisy: Tensor, t: Tensor) -> Prediction:
+        def watched(noisy: Tensor, t: Tensor) -> Prediction:
             said = predict(noisy, t)
             moments.append(Moment(int(t[0]), noisy, model.diffuser.denoised(noisy, said.eps, t)))
             return said
 
-        return seen
+        return watched
 
     for step in model.with_wrapper(record).inpaint(request, frame.image(), frame.mask()):
         yield moments[-1], step.latent

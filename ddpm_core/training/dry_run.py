@@ -100,7 +100,7 @@ def dry_run_report(request: TrainRequest) -> Iterator[str]:
         names = [name_in(request.data, source) for source, _ in skipped[:3]] + ["..."] * (len(skipped) > 3)
         yield f"{len(skipped)} of the first {opened} files cannot be used ({', '.join(names)}): {skipped[0].reason}"
     refuse_without_room(request, found.sources)
-    in_files = any(file_for(request, part, len(paths)) for part, paths in found.sources.items())
+    in_files = any(file_for(request, split, len(paths)) for split, paths in found.sources.items())
     where = f"in files in {request.out / 'training'}, read as they are needed" if in_files else "in memory"
     yield f"{pictures} squares of {request.size} pixels {where}: {in_bytes(pixels)}."
     remaining = 0.0
@@ -208,8 +208,8 @@ def _by_place(sizes: Sequence[int]) -> tuple[int, int]:
 
 def _picture_bytes(request: TrainRequest, found: DataSet) -> list[int]:
     """Of pictures to train on, and of those held out."""
-    parts = found.sources.items()
-    return [memory_for(len(paths), request.size, views_of(request, part)) for part, paths in parts]
+    splits = found.sources.items()
+    return [memory_for(len(paths), request.size, views_of(request, split)) for split, paths in splits]
 
 
 def _latent_bytes(request: TrainRequest, found: DataSet, codec: Codec) -> list[int]:

@@ -19,7 +19,7 @@ from ddpm_core.images.files import Source
 from ddpm_core.networks.text import vocabulary
 from ddpm_core.training.distributed import ALONE, World
 from ddpm_core.training.settings import TrainRequest
-from ddpm_core.training.stored_pictures import Watch, read_part, refuse_without_room
+from ddpm_core.training.stored_pictures import Watch, read_split, refuse_without_room
 
 SKIPPED = "skipped.txt"  # in training/, see `describe`
 DATA = "data.txt"  # in training/: what was found in the data, a sentence a line
@@ -85,8 +85,8 @@ def read_pictures(
     if world.is_main:
         refuse_without_room(request, files)
 
-    def read(part: str, watch: Watch) -> PictureSet:
-        return read_part(request, part, files[part], labels[part], captions.get(part), world, watch, say)
+    def read(split: str, watch: Watch) -> PictureSet:
+        return read_split(request, split, files[split], labels[split], captions.get(split), world, watch, say)
 
     train = read("train", watch)
     held_out, skipped = None, train.skipped

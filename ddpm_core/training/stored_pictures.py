@@ -24,26 +24,26 @@ from ddpm_core.images.files import Member, Source
 from ddpm_core.training.distributed import World
 from ddpm_core.training.settings import TrainRequest
 
-FILES = {"train": "pictures.safetensors", "val": "held-out.safetensors"}  # in training/, by part of the data
+FILES = {"train": "pictures.safetensors", "val": "held-out.safetensors"}  # in training/, by split of the data
 VERSION = 1  # of how pictures are decoded and stored; with another one they are decoded anew
 
 Watch = Callable[[Iterable[Source]], Iterable[Source]]
 
 
-def file_for(request: TrainRequest, part: str, count: int) -> Path | None:
-    """Where the squares of so many files of a part of the data have their place; None is memory."""
-    large = memory_for(count, request.size, views_of(request, part)) > stored.IN_MEMORY
-    return request.out / "training" / FILES[part] if large else None
+def file_for(request: TrainRequest, split: str, count: int) -> Path | None:
+    """Where the squares of so many files of a split of the data have their place; None is memory."""
+    large = memory_for(count, request.size, views_of(request, split)) > stored.IN_MEMORY
+    return request.out / "training" / FILES[split] if large else None
 
 
-def views_of(request: TrainRequest, part: str) -> int:
+def views_of(request: TrainRequest, split: str) -> int:
     """Squares of each file; one of what is held out."""
-    return request.views if part == "train" else 1
+    return request.views if split == "train" else 1
 
 
-def read_part(
+def read_split(
     request: TrainRequest,
-    part: str,
+    split: str,
     paths: Sequence[Source],
     labels: Sequence[int],
     captions: Sequence[str] | None,
@@ -51,20 +51,20 @@ def read_part(
     watch: Watch,
     say: Callable[[str], object],
 ) -> PictureSet:
-    """The pictures of a part of the data, "train" or "val", in memory or, if they are many, in a file of the run.
+    """The pictures of a split of the data, "train" or "val", in memory or, if they are many, in a file of the run.
 
     Raises:
         NoPictures: not one file could be used.
         PictureError: there is not enough memory.
         UnwritableError: there is not enough room on the disk.
     """
-    how: dict[str, Any] = {"size": request.size, "views": views_of(request, part), "zoom": request.zoom}
-    how["seed"] = request.seed if part == "train" else 0
+    how: dict[str, Any] = {"size": request.size, "views": views_of(request, split), "zoom": request.zoom}
+    how["seed"] = request.seed if split == "train" else 0
     annotations: dict[str, Any] = {"labels": labels, "captions": captions}
-    file = file_for(request, part, len(paths))
+    file = file_for(request, split, len(paths))
     if file is None:
         if world.is_main:
-            (request.out / "training" / FILES[part]).unlink(missing_ok=True)  # of more pictures, earlier
+            (request.out / "training" / FILES[split]).unlink(missing_ok=True)  # of more pictures, earlier
         return load_pictures(paths, **how, **annotations, watch=watch)
     origin = fingerprint(request.data, paths, how)
     if world.is_main and _unusable(file, origin) is None:
@@ -79,13 +79,13 @@ def read_part(
     return assembled(pixels, paths, unusable, how["views"], **annotations)
 
 
-def refuse_without_room(request: TrainRequest, parts: Mapping[str, Sequence[Source]]) -> None:
-    """Raises `UnwritableError` if the disk has no room for the files that parts of the data still need."""
+def refuse_without_room(request: TrainRequest, splits: Mapping[str, Sequence[Source]]) -> None:
+    """Raises `UnwritableError` if the disk has no room for the files that splits of the data still need."""
     needed = 0
-    for part, paths in parts.items():
-        file = file_for(request, part, len(paths))
+    for split, paths in splits.items():
+        file = file_for(request, split, len(paths))
         if file is not None and not file.exists():
-            needed += memory_for(len(paths), request.size, views_of(request, part))
+            needed += memory_for(len(paths), request.size, views_of(request, split))
     refuse_full_disk(request.out / "training" / FILES["train"], needed)
 
 

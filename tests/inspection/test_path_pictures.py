@@ -24,7 +24,7 @@ def test_the_strongest_cell_is_the_darkest_and_the_chosen_one_framed() -> None:
 
 def test_snakes_come_as_far_as_they_are_said_to() -> None:
     paths = path_cells(4, 4)
-    begun, ended = (np.asarray(snakes_picture(WHITE, paths[:1], 4, share)) for share in (0.0, 1.0))
+    begun, ended = (np.asarray(snakes_picture(WHITE, paths[:1], 4, fraction)) for fraction in (0.0, 1.0))
     first, end = paths[0][0], paths[0][-1]
     for drawn, cell in ((begun, first), (ended, end)):
         y, x = ((place * SIDE // 4) + SIDE // 8 for place in divmod(cell, 4))

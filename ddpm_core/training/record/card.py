@@ -73,11 +73,11 @@ def card(out: Path, samples: str) -> str:
     what = "Pictures" if not config.classes else f"Pictures of {len(config.classes)} classes"
     what += f", asked for in {len(config.words)} words," if config.words else ""
     how = "by diffusion of pixels" if config.codec == "pixel" else "by latent diffusion"
-    source, measured_by = "noise", "ddpm_core.evaluate"
+    start, measured_by = "noise", "ddpm_core.evaluate"
     if config.conditioning:
-        source = f"such at 1/{config.conditioning.factor} of that (`python -m ddpm_core.enlarge`)"
+        start = f"such at 1/{config.conditioning.factor} of that (`python -m ddpm_core.enlarge`)"
         measured_by = "benchmarks.enlarge"
-    paragraphs = [f"# {name}", f"{what} at {config.size}x{config.size} pixels, made from {source} {how}."]
+    paragraphs = [f"# {name}", f"{what} at {config.size}x{config.size} pixels, made from {start} {how}."]
     if from_ := _teacher(config):
         steps, sampler = (config.defaults.get("generate", {}).get(name) for name in ("steps", "sampler"))
         paragraphs.append(

@@ -106,7 +106,7 @@ class ClassifierStage:
             output = model(self.diffuser.add_noise(clean, eps, t).to(self.device), t.to(self.device)).cpu()  # (N, K)
             losses.append(F.nll_loss(output, labels).item())
             right.append((output.argmax(1) == labels).double().mean().item())
-        by_tenth = {f"held_out_accuracy_{tenth}": share for tenth, share in enumerate(right)}
+        by_tenth = {f"held_out_accuracy_{tenth}": fraction for tenth, fraction in enumerate(right)}
         return {
             "held_out_loss": sum(losses) / TENTHS,
             "held_out_accuracy": sum(right) / TENTHS,

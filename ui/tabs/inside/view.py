@@ -170,7 +170,7 @@ def code_of(functions: tuple[Callable[..., Any], ...]) -> str:
     return "\n\n".join(parts)
 
 
-class Source(NamedTuple):
+class SourceCode(NamedTuple):
     """Where a function stands.
 
     Attributes:
@@ -188,11 +188,11 @@ class Source(NamedTuple):
     text: str
 
 
-def source_of(function: Callable[..., Any]) -> Source:
+def source_of(function: Callable[..., Any]) -> SourceCode:
     """The lines of a function; of one whose answers are kept, not those of what keeps them."""
     plain = inspect.unwrap(function)
     lines, first = inspect.getsourcelines(plain)
     path = Path(inspect.getfile(plain)).resolve()
     place = path.relative_to(ROOT).as_posix() if path.is_relative_to(ROOT) else path.name
     text = textwrap.dedent("".join(lines)).rstrip()
-    return Source(plain.__qualname__, plain.__module__, place, first, first + len(lines) - 1, text)
+    return SourceCode(plain.__qualname__, plain.__module__, place, first, first + len(lines) - 1, text)
