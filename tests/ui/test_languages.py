@@ -135,7 +135,10 @@ NOT_ON_THE_PAGE = {  # said to programs, as the app starts, or of what no contro
 
 def sentences() -> Iterator[str]:
     """What a visitor may be told, with {} where something is put in."""
-    for path in [*(ROOT / "ui").rglob("*.py"), *(ROOT / "ddpm_core" / "images").rglob("*.py")]:
+    core = ROOT / "ddpm_core"
+    loading = [core / "checkpoints" / name for name in ("atomic.py", "native.py", "diffusers_format.py")]
+    loading.append(core / "pipeline" / "latent_diffusion.py")
+    for path in [*(ROOT / "ui").rglob("*.py"), *(core / "images").rglob("*.py"), *loading]:
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if not isinstance(node, ast.Call) or not node.args:
                 continue
@@ -178,7 +181,7 @@ def test_no_key_can_be_taken_for_a_value_and_english_is_there_for_all_other_lang
 
 def said_in_source() -> Iterator[str]:
     """All texts in the program, with {} where something is put in."""
-    rooms = ROOT / "ui", ROOT / "ddpm_core" / "images", ROOT / "ddpm_core" / "pipeline"
+    rooms = ROOT / "ui", *(ROOT / "ddpm_core" / name for name in ("images", "pipeline", "checkpoints"))
     for path in (path for room in rooms for path in room.rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Constant) and isinstance(node.value, str):

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import gradio as gr
 import numpy as np
 import pytest
+from gradio.context import LocalContext
 from PIL import Image
 
 from ddpm_core.images.files import read_parameters, save_png
@@ -87,12 +89,19 @@ def test_a_stroke_is_answered_in_few_steps_and_can_be_taken_away(inpaint: Inpain
 
 
 @pytest.mark.parametrize("case", ["off", "no picture", "nothing painted", "answered", "late"])
-def test_without_anything_new_nothing_happens(inpaint: InpaintTab, photo: str, case: str) -> None:
+def test_without_anything_new_nothing_happens(
+    inpaint: InpaintTab, photo: str, case: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     late = canvas(picture=Image.new("RGB", (80, 60), "teal"))  # reported before this picture was opened
     editor = {"nothing painted": EMPTY, "late": late}.get(case, canvas())
     answered = Answer.opened(photo, (80, 60), editor) if case == "answered" else None
+    event = SimpleNamespace(calls=7)
+    page = SimpleNamespace(_queue=SimpleNamespace(event_ids_to_events={"7": event}))
+    monkeypatch.setattr(LocalContext, "blocks", SimpleNamespace(get=lambda default: page))
+    monkeypatch.setattr(LocalContext, "event_id", SimpleNamespace(get=lambda default: "7"))
     shown = draft(inpaint, None if case == "no picture" else photo, editor, answered, live=case != "off")
     assert shown == {inpaint.view.bar: gr.skip()}
+    assert event.calls == 0  # which the line and the log are to know
 
 
 def test_an_answer_covers_finer_and_more_of_the_same_but_nothing_else(shelf: Shelf, photo: str, tmp_path: Path) -> None:

@@ -250,10 +250,11 @@ class Line(Queue):
     def _note(self, event: Event, fn: Any, waited: float, seconds: float, stopped: bool) -> None:
         said = str(self.event_analytics.get(event._id, {}).get("status"))
         outcome = "stopped" if stopped else OUTCOMES.get(said, "failed")
+        made = calls_in(event) > 0  # a live draft may find its picture shown already: nothing is learned of that
         if stopped:
             self.finish.pop(event.session_hash, None)  # what was not made is not put to its account
         batch = batch_of(event)
-        if outcome == "done" and (batch is None or event.first == 0):  # type: ignore[attr-defined]
+        if made and outcome == "done" and (batch is None or event.first == 0):  # type: ignore[attr-defined]
             calls = round(calls_in(event) * batch_factor(event))
             self.pace.note(handler_of(event), calls, seconds, batch is not None)
         self.metrics.done(kind_of(fn), outcome, waited, seconds, calls_in(event))

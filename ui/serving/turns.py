@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from gradio.context import LocalContext
 
@@ -93,7 +93,18 @@ def end_if_left() -> None:
     Raises:
         Left: the request of the handler here has been given up.
     """
-    page, number = LocalContext.blocks.get(None), LocalContext.event_id.get(None)
-    event = None if page is None or number is None else page._queue.event_ids_to_events.get(number)
+    event = _event_here()
     if event is not None and not event.alive:
         raise Left
+
+
+def nothing_to_make() -> None:
+    """The handler here found that its request needs no call of the model: the line and the log are to reckon so."""
+    if (event := _event_here()) is not None:
+        event.calls = 0  # of `ui.serving.events.calls_in`
+
+
+def _event_here() -> Any:
+    """The line's event that the handler here answers; None outside of a handler."""
+    page, number = LocalContext.blocks.get(None), LocalContext.event_id.get(None)
+    return None if page is None or number is None else page._queue.event_ids_to_events.get(number)

@@ -30,6 +30,7 @@ from ui.live_draft import DRAFT, Answer, InpaintTask, is_new
 from ui.models import Shelf, knows_faces
 from ui.results import Results
 from ui.saved_settings import filled, left_out
+from ui.serving.turns import nothing_to_make
 
 PREVIEW = 640  # of previews while running
 # A stroke during a run waits for the visitor: the run's result must not be replaced as soon as it is there.
@@ -213,10 +214,9 @@ class InpaintTab:
     ) -> Iterator[Updates]:
         yield {self.view.bar: gr.skip()}  # Gradio empties what a generator that yields nothing might have filled
         start = time.monotonic()
-        if not live or picture is None:
-            return
-        task = self._task(checkpoint, picture, editor, *values, **DRAFT)
-        if not is_new(task, editor, answered):
+        task = self._task(checkpoint, picture, editor, *values, **DRAFT) if live and picture is not None else None
+        if task is None or not is_new(task, editor, answered):
+            nothing_to_make()
             return
         frame = task.frame()
         square, small = task.make(frame), frame.reduced(PREVIEW)

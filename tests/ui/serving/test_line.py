@@ -242,6 +242,21 @@ def test_waiting_visitors_see_their_place_and_a_time_by_what_is_asked() -> None:
     assert (c.rank, c.rank_eta) == (1, 40.0 + 15.0 + 10.0)
 
 
+def test_of_a_draft_that_had_nothing_to_make_no_pace_is_learned() -> None:
+    """A page asks for several as its canvas opens: none of them calls the model, and they take next to no time."""
+    studio = Studio()
+    studio.line.pace.begin(0.5)
+    for _ in range(9):
+        number = studio.ask("a", 7, fn=studio.draft)
+        studio.begin()
+        event = studio.line.event_ids_to_events[number]
+        studio.line.event_analytics[event._id]["status"] = "success"
+        event.calls = 0  # type: ignore[attr-defined]  # as `turns.nothing_to_make` does
+        studio.line._note(event, event.fn, 0.0, 0.07, stopped=False)
+        studio.end("a")
+    assert studio.line.pace.seconds("draft", 7) == pytest.approx(3.5)
+
+
 def test_who_has_just_come_is_told_one_time_by_what_is_asked() -> None:
     studio = Studio()
     studio.line.pace.begin(0.5)
