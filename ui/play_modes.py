@@ -14,6 +14,7 @@ from ddpm_core.diffusion.samplers import Step
 from ddpm_core.images.files import transformed
 from ddpm_core.pipeline import LatentDiffusion
 from ddpm_core.requests import AnagramRequest, BetweenRequest, GenerateRequest, HybridRequest, PairRequest
+from ui.components.class_picker import offered_classes
 from ui.examples import FIRST_SEED
 
 VIEW_NAMES = {  # what they are called on the page; one that is not here goes by its name in requests
@@ -84,8 +85,10 @@ def _afar(request: HybridRequest, picture: Image.Image) -> Image.Image:
 
 
 FIRST = "between"
-# With which a mode opens: pictures of faces-128 that came out well. Where there are no faces, all open with the first.
-SEEDS = {FIRST: FIRST_SEED, "anagram": 5}
+# With which a mode opens: what came out well, of faces-128 and, near and far, of digits. Where there are no faces, the
+# others open with the first.
+SEEDS = {FIRST: FIRST_SEED, "anagram": 5, "hybrid": 10}
+HYBRID_CLASSES = ("8", "3")  # from afar and close by
 MODES = {
     FIRST: PlayMode(
         "between two seeds", "Two pictures, and those that lie between them.",
@@ -118,3 +121,17 @@ def available_modes(model: LatentDiffusion) -> list[tuple[str, str]]:
 def available_views(model: LatentDiffusion) -> list[tuple[str, str]]:
     """The views in which a model can make anagrams, as a dropdown wants them."""
     return [(VIEW_NAMES.get(view, view), view) for view in model.views]
+
+
+def opening_classes(model: LatentDiffusion, key: str, label: str | None, other: str | None) -> tuple[str, str] | None:
+    """The two classes with which a mode opens; None where what is chosen stays.
+
+    Near and far are to be two things; of any class both, they would be one plain picture.
+    """
+    if len(model.classes) < 2:
+        return None
+    named = set(HYBRID_CLASSES) <= set(model.classes)
+    pair = HYBRID_CLASSES if named else (model.classes[0], model.classes[1])
+    first = offered_classes(model)[0]["value"]
+    begins, ends = (pair, (first, first)) if key == "hybrid" else ((first, first), pair)
+    return begins if (label, other) == ends else None

@@ -1,7 +1,7 @@
 """`python -m ddpm_core.hybrid`: pictures that are one class from afar and another close by.
 
 Example:
-    python -m ddpm_core.hybrid --checkpoint checkpoints/digits --class 8 --other 3 --seed 8 --guidance 3 --out hybrid
+    python -m ddpm_core.hybrid --checkpoint checkpoints/digits --class 8 --other 3 --seed 10 --out hybrid
 """
 
 from __future__ import annotations

@@ -25,7 +25,17 @@ from ui.errors import as_warning, build_request, without_warning
 from ui.files import cached, workspace
 from ui.help import lead
 from ui.models import Shelf
-from ui.play_modes import FIRST, MODES, SEEDS, Control, PlayMode, available_modes, available_views, positions
+from ui.play_modes import (
+    FIRST,
+    MODES,
+    SEEDS,
+    Control,
+    PlayMode,
+    available_modes,
+    available_views,
+    opening_classes,
+    positions,
+)
 from ui.results import save, there_and_back
 from ui.saved_settings import filled, left_out
 
@@ -90,7 +100,7 @@ class PlayTab:
         gr.on(
             [self.mode.change, checkpoint.input],
             without_warning(partial(_mode_changed, self.shelf, tuple(optional))),
-            [checkpoint, self.mode, self.filled, self.seed],
+            [checkpoint, self.mode, self.filled, self.seed, self.label, self.other],
             changed,
             **AT_ONCE,
         )
@@ -199,24 +209,29 @@ def _mode_changed(
     key: str,
     filled: GenerateRequest | None = None,
     seed: float | None = None,
+    label: str | None = None,
+    other: str | None = None,
 ) -> tuple[Any, ...]:
-    """What changes with the mode: its line, its class pickers' names, seed, steps and sampler, which controls show.
+    """What changes with the mode: its line, its class pickers, seed, steps and sampler, which controls show.
 
-    Steps and sampler are the checkpoint's, or those of a request just `filled` in from a saved picture. The seed is the
-    mode's where it was another mode's; one that was chosen stays.
+    Steps and sampler are the checkpoint's, or those of a request just `filled` in from a saved picture. Seed and
+    classes are the mode's where they were another mode's; those that were chosen stay.
     """
     mode = MODES[key]
-    first, *second = mode.classes
-    names = gr.update(label=first), gr.update(label=second[0]) if second else gr.skip()
     is_filled = isinstance(filled, mode.kind)
     model = shelf.load(checkpoint)
+    first, *second = mode.classes
+    names: list[dict[str, Any]] = [{"label": first}, {"label": second[0]} if second else {}]
+    if not is_filled and (classes := opening_classes(model, key, label, other)):
+        names = [name | {"value": value} for name, value in zip(names, classes, strict=True)]
+    pickers = (gr.update(**name) if name else gr.skip() for name in names)
     request = filled if is_filled and filled else model.request(mode.kind)
     opens = None
     if seed in SEEDS.values() and not is_filled:  # nobody chose it
-        opens = SEEDS.get(key) if model.framing == "face" else SEEDS[FIRST]
+        opens = SEEDS.get(key) if model.framing == "face" or key == "hybrid" else SEEDS[FIRST]
     shown = (gr.update(visible=control in mode.controls) for control in optional)
     own = gr.skip() if opens is None else opens
-    return _description(key), *names, own, request.steps, request.sampler, *shown, None
+    return _description(key), *pickers, own, request.steps, request.sampler, *shown, None
 
 
 def _description(key: str) -> str:

@@ -15,8 +15,9 @@ from ddpm_core.checkpoints.native import CODEC_WEIGHTS, write_weights
 from ddpm_core.diffusion.illusions import VIEWS, blurred
 from ddpm_core.images.files import open_picture, read_parameters, transformed
 from ddpm_core.networks.codec import PixelCodec
-from ddpm_core.requests import AnagramRequest, BetweenRequest, GenerateRequest
+from ddpm_core.requests import AnagramRequest, BetweenRequest, GenerateRequest, HybridRequest
 from ui import examples
+from ui.components.class_picker import offered_classes
 from ui.errors import Problem, as_sentence
 from ui.files import cached
 from ui.models import Shelf
@@ -169,12 +170,26 @@ def test_a_mode_opens_with_its_own_seed_but_one_that_was_chosen_stays(
     stays = gr.skip()
     assert seed("anagram", SEEDS[FIRST]) == SEEDS["anagram"]
     assert seed(FIRST, SEEDS["anagram"]) == SEEDS[FIRST]
-    assert seed("hybrid", SEEDS[FIRST]) == stays
+    assert seed("hybrid", SEEDS[FIRST]) == SEEDS["hybrid"]
     assert seed("anagram", 7) == stays
     assert seed("anagram", SEEDS[FIRST], AnagramRequest(seed=SEEDS[FIRST])) == stays  # a saved picture's
     model.framing = "any"  # what came out well is a face
     assert seed("anagram", SEEDS[FIRST]) == seed("anagram", SEEDS["anagram"]) == SEEDS[FIRST]
     assert seed("anagram", 7) == stays
+
+
+def test_near_and_far_open_with_two_classes_but_those_that_were_chosen_stay(labelled: PlayTab) -> None:
+    name, begun = labelled.shelf.first, offered_classes(labelled.shelf.load(labelled.shelf.first))[0]["value"]
+
+    def classes(mode: str, label: str, other: str, filled: GenerateRequest | None = None) -> list[str | None]:
+        changed = _mode_changed(labelled.shelf, (), name, mode, filled, 7, label, other)
+        return [update.get("value") for update in changed[1:3]]
+
+    assert classes("hybrid", begun, begun) == ["1", "ant"]  # the same twice would be a plain picture
+    assert classes("hybrid", "bee", begun) == [None, None]
+    assert classes("hybrid", begun, begun, HybridRequest(seed=7)) == [None, None]  # a saved picture's
+    assert classes("anagram", "1", "ant") == [begun, begun]
+    assert classes("anagram", "bee", "ant") == [None, None]
 
 
 def test_what_is_offered_goes_with_the_checkpoint(play: PlayTab, labelled: PlayTab) -> None:
