@@ -57,7 +57,7 @@ def imports() -> None:
 
 
 def first_page(checkpoint: Path) -> None:
-    """Start the app, wait for its page, end it. Raises `Unmeasured`."""
+    """Start the app, wait for its page, end it. Raises `Unmeasured` if none comes."""
     with started(checkpoint, os.environ):
         pass
 

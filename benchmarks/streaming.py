@@ -63,7 +63,7 @@ def main(
 
 
 def memory(pictures: int, size: int) -> list[Result]:
-    """The training command's largest resident size. Raises `Unmeasured`."""
+    """The training command's largest resident size. Raises `Unmeasured` if it fails."""
     with tempfile.TemporaryDirectory() as folder:
         data, out = Path(folder, "data.zip"), Path(folder, "run")
         generate(data, pictures, size)

@@ -41,7 +41,7 @@ PATIENCE = 120.0  # seconds, for an answer
 
 
 def app(checkpoint: Path = CHECKPOINT) -> list[Result]:
-    """A picture and a live draft. Raises `Unmeasured`."""
+    """A picture and a live draft. Raises `Unmeasured` if the page fails."""
     return [*picture(checkpoint), *draft(checkpoint)]
 
 

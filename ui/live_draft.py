@@ -85,7 +85,7 @@ class InpaintTask:
         return Answer(_paint(self.inputs), f"{self.model.name} {request_key}")
 
     def frame(self) -> Frame:
-        """The window the model works on. Raises `MaskError`."""
+        """The window the model works on. Raises `MaskError` where nothing is to be done."""
         return self.inputs.frame(self.model, self.original)
 
     def make(self, frame: Frame) -> Image.Image:

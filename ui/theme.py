@@ -7,6 +7,8 @@ from pathlib import Path
 import gradio as gr
 from gradio.themes.utils.colors import Color
 
+from ddpm_core.training.record import palette
+
 BESIDE = Path(__file__).resolve().parent.parent / "static"  # in the repository
 STATIC = BESIDE if BESIDE.is_dir() else Path(__file__).resolve().parent / "static"  # else as `pip install` lays it
 
@@ -15,12 +17,12 @@ SANS = ("system-ui", "-apple-system", "Segoe UI", "Roboto", "Helvetica Neue", "N
 MONO = ("ui-monospace", "SF Mono", "Menlo", "Consolas", "DejaVu Sans Mono", "monospace")
 
 ACCENT = Color(
-    c50="#effaf8", c100="#d5f2ed", c200="#aee4dc", c300="#78cfc4", c400="#3fb3a7", c500="#1f978c",
-    c600="#0f766e", c700="#115e59", c800="#134b48", c900="#143e3c", c950="#052726", name="accent",
+    c50="#effaf8", c100="#d5f2ed", c200=palette.PALE, c300="#78cfc4", c400="#3fb3a7", c500="#1f978c",
+    c600=palette.ACCENT, c700="#115e59", c800=palette.DARK, c900="#143e3c", c950="#052726", name="accent",
 )  # fmt: skip
 PAPER = Color(
-    c50="#fbfaf8", c100="#f4f2ee", c200="#e7e4de", c300="#d3cfc7", c400="#a19c93", c500="#736e66",
-    c600="#57534c", c700="#3d3a35", c800="#262421", c900="#1a1917", c950="#121110", name="paper",
+    c50=palette.PAPER, c100="#f4f2ee", c200=palette.LINE, c300="#d3cfc7", c400="#a19c93", c500=palette.QUIET,
+    c600="#57534c", c700="#3d3a35", c800=palette.INK, c900="#1a1917", c950="#121110", name="paper",
 )  # fmt: skip
 
 # What Gradio's theme has no word for: (light, dark) by the name static/style.css knows it by.
@@ -35,7 +37,7 @@ SERIES = {
     f"series-{i}": shades
     for i, shades in enumerate(
         [
-            ("#0f766e", "#3fb3a7"), ("#b45309", "#e69f00"), ("#1d5fa8", "#56b4e9"),
+            (palette.ACCENT, "#3fb3a7"), (palette.SECOND, "#e69f00"), ("#1d5fa8", "#56b4e9"),
             ("#a33b7a", "#e08bbd"), ("#57534c", "#a19c93"), ("#7a6a00", "#f0e442"),
         ]
     )

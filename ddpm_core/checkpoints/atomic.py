@@ -117,7 +117,7 @@ def sizes_in(path: Path) -> list[int]:
 
 @contextmanager
 def reading(path: Path, advice: str = "get it again") -> Iterator[None]:
-    """What fails inside to read a safetensors file is said in a sentence. Raises `CheckpointError`."""
+    """What fails inside to read a safetensors file is said in a sentence, a `CheckpointError`."""
     try:
         yield
     except FileNotFoundError:

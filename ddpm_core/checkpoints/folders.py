@@ -15,7 +15,7 @@ from ddpm_core.checkpoints.native import Parts
 
 
 def load_parts(folder: Path, device: str | torch.device = "cpu") -> Parts:
-    """All parts of a checkpoint. Raises `CheckpointError`."""
+    """All parts of a checkpoint. Raises `CheckpointError` if one is missing or damaged."""
     return (diffusers_format if diffusers_format.is_pipeline(folder) else native).load_parts(folder, device)
 
 
@@ -27,7 +27,10 @@ def files(folder: Path) -> list[Path]:
 
 
 def training_of(folder: Path) -> dict[str, Any]:
-    """The settings of the runs that made a checkpoint, by stage; empty if it does not say. Raises `CheckpointError`."""
+    """The settings of the runs that made a checkpoint, by stage; empty if it does not say.
+
+    Raises `CheckpointError` without a config.
+    """
     return {} if diffusers_format.is_pipeline(folder) else native.read_config(folder).training
 
 

@@ -214,33 +214,33 @@ def refuse_implausible(arguments: Mapping[str, Any], path: Path, *more: Path) ->
 
 
 def load_vae(folder: Path, device: str | torch.device = "cpu") -> VAE:
-    """The VAE of a checkpoint folder. Raises `CheckpointError`."""
+    """The VAE of a checkpoint folder. Raises `CheckpointError` if it is damaged."""
     config = read_config(folder)
     return _filled(VAE, config.codec_settings, Path(folder) / CODEC_WEIGHTS, device)
 
 
 def load_codec(folder: Path, device: str | torch.device = "cpu") -> Codec:
-    """The codec of a checkpoint folder, whichever it is. Raises `CheckpointError`."""
+    """The codec of a checkpoint folder, whichever it is. Raises `CheckpointError` if it is damaged."""
     return _codec(folder, read_config(folder), device)
 
 
 def load_denoiser(folder: Path, device: str | torch.device = "cpu") -> Denoiser:
-    """The denoiser of a checkpoint folder. Raises `CheckpointError`."""
+    """The denoiser of a checkpoint folder. Raises `CheckpointError` if it is damaged."""
     return _denoiser(folder, read_config(folder), device)
 
 
 def load_guide(folder: Path, device: str | torch.device = "cpu") -> Denoiser | None:
-    """The network that guides a checkpoint's denoiser, if any. Raises `CheckpointError`."""
+    """The network that guides a checkpoint's denoiser, if any. Raises `CheckpointError` if it is damaged."""
     return _guide(folder, read_config(folder), device)
 
 
 def load_classifier(folder: Path, device: str | torch.device = "cpu") -> NoisyClassifier | None:
-    """The classifier that a checkpoint is guided by, if any. Raises `CheckpointError`."""
+    """The classifier that a checkpoint is guided by, if any. Raises `CheckpointError` if it is damaged."""
     return _classifier(folder, read_config(folder), device)
 
 
 def load_diffuser(folder: Path) -> Diffuser:
-    """The noise schedule of a checkpoint folder. Raises `CheckpointError`."""
+    """The noise schedule of a checkpoint folder. Raises `CheckpointError` if it is damaged."""
     return build(Diffuser, read_config(folder).diffuser, folder)
 
 

@@ -41,7 +41,7 @@ class Listing:
         return sorted(name for name in self.files if name.suffix.lower() in suffixes)
 
     def content(self, name: PurePosixPath) -> bytes:
-        """Bytes of a file. Raises `PictureError`."""
+        """Bytes of a file. Raises `PictureError` if it cannot be read."""
         file = self.files[name]
         return file.read() if isinstance(file, Member) else read_file(Path(str(file)))
 
@@ -56,7 +56,7 @@ class Listing:
 
 
 def read_file(path: Path) -> bytes:
-    """Bytes of a file on disk. Raises `PictureError`."""
+    """Bytes of a file on disk. Raises `PictureError` if it cannot be read."""
     try:
         return path.read_bytes()
     except OSError as error:
@@ -86,7 +86,7 @@ def of_folder(folder: Path) -> Listing:
 
 
 def of_archive(path: Path) -> Listing:
-    """All files in an archive. Raises `PictureError`."""
+    """All files in an archive. Raises `PictureError` if it is damaged."""
     members, links = archives.members(path, needed=SUFFIXES | {".csv", ".jsonl"})
     files: dict[PurePosixPath, Source] = {}
     for name, member in members.items():

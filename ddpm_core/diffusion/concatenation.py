@@ -43,7 +43,7 @@ class Conditioned:
     def __call__(self, noisy: Tensor, t: Tensor, *asked: Tensor | None) -> Tensor:
         """The raw output for `noisy` (B, C, h, w)."""
         condition = self.condition.repeat(len(noisy) // len(self.condition), 1, 1, 1).to(noisy)  # (B, K, h, w)
-        return self.network(torch.cat([noisy, condition], dim=1), t, *asked)
+        return self.network(torch.cat([noisy, condition], dim=1), t, *asked)  # (B, C or 2C, h, w)
 
 
 class Windowed:

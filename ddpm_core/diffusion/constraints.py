@@ -33,7 +33,7 @@ def clamp_to_mean(anchor: Tensor, mask: Tensor, diffuser: Diffuser, noise: Noise
     keep = ~mask
 
     def constrain(latent: Tensor, t: int) -> Tensor:
-        return torch.where(keep, anchor, latent)
+        return torch.where(keep, anchor, latent)  # (B, C, h, w)
 
     return constrain
 
@@ -49,7 +49,7 @@ def clamp_noised(anchor: Tensor, mask: Tensor, diffuser: Diffuser, noise: Noise)
         known = anchor.expand_as(latent)  # (B, C, h, w)
         if t > 0:
             known = diffuser.add_noise(known, noise(), torch.full((len(latent),), t))
-        return torch.where(keep, known, latent)
+        return torch.where(keep, known, latent)  # (B, C, h, w)
 
     return constrain
 

@@ -104,7 +104,7 @@ def autoguidance(
         if not steered.any():
             return Prediction(better, variance)
         eps = extrapolate(weaker(noisy, t).eps, better, scale)  # (B, C, h, w)
-        return Prediction(torch.where(steered[:, None, None, None], eps, better), variance)
+        return Prediction(torch.where(steered[:, None, None, None], eps, better), variance)  # (B, C, h, w)
 
     return guided
 

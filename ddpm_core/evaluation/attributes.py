@@ -59,7 +59,7 @@ class AttributeReader:
 
     @classmethod
     def load(cls, path: Path, device: torch.device) -> AttributeReader:
-        """What `save` wrote. Raises `CheckpointError`."""
+        """What `save` wrote. Raises `CheckpointError` for another file."""
         tensors, metadata = read_tensors(path)
         try:
             reader = cls(json.loads(metadata["attributes"]), int(metadata["size"]))

@@ -65,7 +65,7 @@ def made_one(model: LatentDiffusion, draw: random.Random) -> GenerateRequest:
 
 
 def record(file: Path, answer: Answer) -> None:
-    """Add an answer to a file. Raises `UnwritableError`."""
+    """Add an answer to a file. Raises `UnwritableError` if it takes none."""
     _append(file, json.dumps(asdict(answer)) + "\n")
 
 

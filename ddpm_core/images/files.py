@@ -49,7 +49,7 @@ class Member:
         return self.name
 
     def read(self) -> bytes:
-        """Its bytes. Raises `PictureError`."""
+        """Its bytes. Raises `PictureError` if they cannot be read."""
         try:
             return self.content()
         except PictureError:
@@ -175,7 +175,7 @@ def to_tensor(picture: Image.Image) -> Tensor:
 def to_bytes(image: Tensor) -> np.ndarray:
     """(B, H, W, 3) uint8 of an image tensor (B, 3, H, W) in [-1, 1], clipped."""
     levels = (image.clamp(-1, 1) + 1) * 127.5  # (B, 3, H, W)
-    return levels.round().to(torch.uint8).permute(0, 2, 3, 1).contiguous().cpu().numpy()
+    return levels.round().to(torch.uint8).permute(0, 2, 3, 1).contiguous().cpu().numpy()  # (B, H, W, 3)
 
 
 def to_pictures(image: Tensor) -> list[Image.Image]:

@@ -185,7 +185,7 @@ def check_choice(mask: Path | None, region: str | None) -> None:
 
 
 def painted_on(picture: Image.Image, mask: Path | None, region: str | None) -> np.ndarray:
-    """Bool (H, W), what is painted by a file or else by a ready-made mask. Raises `MaskError`."""
+    """Bool (H, W), what is painted by a file or else by a ready-made mask. Raises `MaskError` if it is no mask."""
     if mask is not None:
         return open_mask(mask, picture.size)
     assert region is not None

@@ -51,7 +51,7 @@ def subject_of_seed(model: LatentDiffusion, seed: int) -> Subject:
 
 
 def subject_of_file(model: LatentDiffusion, path: str | Path) -> Subject:
-    """The picture in a file. Raises `PictureError`."""
+    """The picture in a file. Raises `PictureError` if it holds none."""
     about = Path(path).stat() if Path(path).is_file() else None
     return _subject_of_file(model, str(path), about and (about.st_mtime_ns, about.st_size))
 

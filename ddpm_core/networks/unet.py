@@ -27,7 +27,7 @@ TEXT_LEVELS = 2  # the coarsest, which look at the caption
 def timestep_embedding(t: Tensor, width: int) -> Tensor:
     """Sines and cosines (B, width) of timesteps `t` (B,) (Vaswani et al. 2017, section 3.5)."""
     angles = t[:, None].float() * _frequencies(width // 2, t.device)  # (B, width/2)
-    return torch.cat([angles.sin(), angles.cos()], dim=1)
+    return torch.cat([angles.sin(), angles.cos()], dim=1)  # (B, width)
 
 
 @lru_cache(maxsize=32)

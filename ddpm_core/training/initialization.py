@@ -47,7 +47,10 @@ def start_of(given: Mapping[str, Any]) -> Path | None:
 
 
 def shapes_of(folder: Path) -> dict[str, Any]:
-    """Settings that a run from a checkpoint has by default, nested as a `TrainRequest`. Raises `CheckpointError`."""
+    """Settings that a run from a checkpoint has by default, nested as a `TrainRequest`.
+
+    Raises `CheckpointError` without a config.
+    """
     config = checkpoint.read_config(folder)
     settings: dict[str, Any] = {"size": config.size, "codec": config.codec}
     if config.framing != "any":
@@ -118,7 +121,7 @@ def start_denoiser(
 
 
 def has_codec_for(request: TrainRequest, folder: Path) -> bool:
-    """Whether a run can take over the codec of a checkpoint as it is. Raises `CheckpointError`."""
+    """Whether a run can take over the codec of a checkpoint as it is. Raises `CheckpointError` without a config."""
     config = checkpoint.read_config(folder)
     if config.codec == "pixel":
         return (

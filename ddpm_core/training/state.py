@@ -17,7 +17,7 @@ NOTHING: Mapping[str, str] = MappingProxyType({})
 
 
 def steps_taken(state: Path) -> int:
-    """How many steps a saved run has taken; 0 without one. Raises `CheckpointError`."""
+    """How many steps a saved run has taken; 0 without one. Raises `CheckpointError` if it is damaged."""
     return json.loads(_read(state)[1].get("progress", "{}")).get("step", 0) if state.exists() else 0
 
 

@@ -22,12 +22,8 @@ from ddpm_core.diffusion.diffuser import Diffuser
 from ddpm_core.errors import UserError
 from ddpm_core.training.losses import DECILES
 from ddpm_core.training.record.journal import BY_TIMESTEP, NOISE, loss_file
+from ddpm_core.training.record.palette import ACCENT, DARK, INK, LINE, PALE, PAPER, QUIET, SECOND
 from ddpm_core.training.settings import STAGES, StageName
-
-# The page's colours, see ui/theme.py.
-ACCENT, PALE, DARK = "#0f766e", "#aee4dc", "#134b48"
-SECOND = "#b45309"  # for what was held out, beside the accent
-PAPER, LINE, INK, QUIET = "#fbfaf8", "#e7e4de", "#262421", "#736e66"
 
 LINES = 6  # moments of a run that its loss by timestep is shown at
 WINDOWS = 30  # the curve is a mean over one part of so many of the run

@@ -36,7 +36,7 @@ class DistillationStage(DenoiserStage):
 
     @classmethod
     def prepare(cls, request: TrainRequest, pictures: Pictures, world: World = ALONE) -> Self:
-        """As the denoiser's, from the weights of --init, which is the teacher. Raises `CheckpointError`."""
+        """As the denoiser's, from the weights of --init, which is the teacher. Raises `CheckpointError` without one."""
         folder = teaching(request, pictures.classes, words_read(request, pictures))
         stage = super().prepare(request, pictures, world)
         defaults = few_step_defaults(checkpoint.read_config(folder), request.denoiser)

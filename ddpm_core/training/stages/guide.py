@@ -73,7 +73,10 @@ class GuideStage(DenoiserStage):
 
 
 def denoiser_settings(request: TrainRequest, config: CheckpointConfig) -> DenoiserSettings:
-    """How a guide learns: as the denoiser would, but for the guide's size and optimiser. Raises `CheckpointError`."""
+    """How a guide learns: as the denoiser would, but for the guide's size and optimiser.
+
+    Raises `CheckpointError` without a denoiser.
+    """
     own = {name: getattr(request.guide, name) for name in (*request.guide.SHAPE, *OPTIMISER)}
     schedule = config.diffuser.get("schedule", DenoiserSettings().schedule)
     values = (

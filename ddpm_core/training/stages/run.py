@@ -60,7 +60,10 @@ def free_place(stage: StageName, request: TrainRequest) -> tuple[Path, Path]:
 
 
 def prepare(stage: StageName, request: TrainRequest, pictures: Pictures, world: World = ALONE) -> Stage:
-    """A stage ready to train: its model, and all that it learns from. Raises `CheckpointError`."""
+    """A stage ready to train: its model, and all that it learns from.
+
+    Raises `CheckpointError` if --init does not fit.
+    """
     lookup(STAGES, "stage", stage)
     if stage == "denoiser":
         distilled = request.denoiser.learns == "consistency"

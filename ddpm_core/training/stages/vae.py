@@ -39,7 +39,7 @@ class VaeStage:
 
     @classmethod
     def prepare(cls, request: TrainRequest, pictures: Pictures) -> VaeStage:
-        """The stage with a new autoencoder, or that of --init. Raises `CheckpointError`."""
+        """The stage with a new autoencoder, or that of --init. Raises `CheckpointError` if that does not fit."""
         return cls(request, pictures, *build_vae(request))
 
     def loss(self, model: VAE, micro_batch: MicroBatch) -> dict[str, Tensor]:
