@@ -6,11 +6,13 @@ import io
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageChops
 from playwright.sync_api import Page, expect
 
 LONG = 120_000  # a loaded machine may take minutes over a run
+OTHER = 8  # mean levels between two pictures on the canvas; a stroke, or paint that goes, changes far less
 
 
 def tab(page: Page, name: str) -> None:
@@ -47,18 +49,28 @@ def settle(page: Page) -> None:
     page.wait_for_function("[...document.images].filter(i => i.offsetParent).every(i => i.complete)")
 
 
-def drawn(page: Page, colour: tuple[int, int, int] | None = None) -> None:
-    """Wait until the canvas shows its picture, or one of that colour: it is drawn some time after all else is there."""
-    canvas = page.locator("#inpaint-editor canvas").first
+def seen(page: Page) -> Image.Image:
+    """The canvas as it stands."""
+    with Image.open(io.BytesIO(page.locator("#inpaint-editor canvas").first.screenshot())) as shown:
+        return shown.convert("RGB")
+
+
+def drawn(page: Page, colour: tuple[int, int, int] | None = None, instead_of: Image.Image | None = None) -> Image.Image:
+    """Wait until the canvas shows its picture, or one of that colour, or another one than it did; what it shows.
+
+    It is drawn some time after all else is there; until then, another picture may be seen that was open before.
+    """
     for _ in range(100):
-        with Image.open(io.BytesIO(canvas.screenshot())) as shown:
-            pixels = shown.convert("RGB")
-            if colour is None and pixels.getcolors(maxcolors=1000) is None:
-                return  # more colours than an empty canvas has
-            if colour is not None and pixels.getpixel((pixels.width // 2, pixels.height // 2)) == colour:
-                return
+        pixels = seen(page)
+        if colour is not None:
+            if pixels.getpixel((pixels.width // 2, pixels.height // 2)) == colour:
+                return pixels
+        elif pixels.getcolors(maxcolors=1000) is None:  # more colours than an empty canvas has
+            before = instead_of.resize(pixels.size) if instead_of else None
+            if before is None or np.mean(ImageChops.difference(pixels, before)) > OTHER:
+                return pixels
         page.wait_for_timeout(200)
-    pytest.fail("the canvas stayed empty")
+    pytest.fail("the canvas does not show the picture")
 
 
 def run(page: Page, name: str) -> None:
@@ -98,7 +110,7 @@ def stroke(page: Page, *points: tuple[float, float]) -> None:
     page.mouse.move(x, y)
     page.mouse.down()
     for x, y in others:
-        page.mouse.move(x, y, steps=12)
+        page.mouse.move(x, y, steps=4)  # the canvas is drawn anew, by the processor, at each
     page.mouse.up()
     page.wait_for_timeout(300)
 
@@ -108,6 +120,13 @@ def upload(page: Page, path: Path, button: str = "#inpaint-upload") -> None:
         page.locator(button).click()
     chooser.value.set_files(path)
     settle(page)
+
+
+def opened(page: Page, path: Path) -> None:
+    """Open a picture on the canvas, and wait until it is seen in place of the one that was there."""
+    before = drawn(page)
+    upload(page, path)
+    drawn(page, instead_of=before)
 
 
 def downloaded(page: Page, selector: str, folder: Path) -> Path:

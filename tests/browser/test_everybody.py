@@ -12,7 +12,7 @@ from axe_playwright_python.sync_playwright import Axe
 from PIL import Image
 from playwright.sync_api import Locator, Page, expect
 
-from tests.browser.actions import LONG, advanced, downloaded, drawn, number, run, settle, upload
+from tests.browser.actions import LONG, advanced, downloaded, drawn, number, opened, run, settle
 from tests.browser.conftest import DESKTOP, PHONE
 from ui.examples import FIRST_SEED
 from ui.languages import dictionaries
@@ -200,8 +200,7 @@ def test_on_a_phone_one_finger_paints_and_two_zoom(phone: Page, tmp_path: Path) 
     page.get_by_role("tab", name="Inpaint", exact=True).click()
     settle(page)
     page.locator("#inpaint-live input").uncheck()
-    upload(page, tmp_path / "photo.png")
-    drawn(page)
+    opened(page, tmp_path / "photo.png")
     page.evaluate("document.querySelector('#inpaint-editor').scrollIntoView({block: 'center'})")
     zoom = page.locator("#inpaint-editor .zoom-number")
     whole, fingers = int(zoom.inner_text().rstrip("%")), Fingers(page)

@@ -12,7 +12,7 @@ from PIL import Image
 from playwright.sync_api import Page, expect
 
 from ddpm_core.images.files import read_parameters
-from tests.browser.actions import LONG, advanced, downloaded, drawn, number, run, settle, stroke, tab, upload
+from tests.browser.actions import LONG, advanced, downloaded, drawn, number, opened, run, settle, stroke, tab, upload
 from tests.browser.conftest import DESKTOP, App
 
 STEP = re.compile(r"^step \d+ of ")
@@ -35,8 +35,7 @@ def test_a_server_that_dies_in_a_run_takes_neither_picture_nor_paint(
     tab(page, "Inpaint")
     settle(page)
     page.locator("#inpaint-live input").uncheck()
-    upload(page, tmp_path / "photo.png")
-    drawn(page)
+    opened(page, tmp_path / "photo.png")
     stroke(page, (0.4, 0.45), (0.6, 0.55))
     advanced(page, "inpaint", 200)
     number(page, "#inpaint-resamples", 8)  # so that it still runs when the server goes

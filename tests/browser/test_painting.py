@@ -16,7 +16,19 @@ from ddpm_core.images.faces import Box
 from ddpm_core.images.files import read_parameters
 from ddpm_core.images.masks import FACE_PARTS
 from ddpm_core.requests import InpaintRequest
-from tests.browser.actions import LONG, advanced, downloaded, drawn, number, run, settle, stroke, tab, told, upload
+from tests.browser.actions import (
+    LONG,
+    advanced,
+    downloaded,
+    number,
+    opened,
+    run,
+    settle,
+    stroke,
+    tab,
+    told,
+    upload,
+)
 from tests.browser.conftest import PHONE
 
 SIDE = 256
@@ -62,8 +74,7 @@ def noise(page: Page, tmp_path: Path) -> np.ndarray:
     Image.fromarray(pixels).save(tmp_path / "photo.png")
     tab(page, "Inpaint")
     settle(page)
-    upload(page, tmp_path / "photo.png")
-    drawn(page)
+    opened(page, tmp_path / "photo.png")
     return pixels
 
 

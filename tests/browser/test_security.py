@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image
 from playwright.sync_api import Page, expect
 
-from tests.browser.actions import drawn, settle, tab, upload
+from tests.browser.actions import opened, settle, tab, upload
 from tests.browser.conftest import DESKTOP, App
 
 EVIL = "<img src=x onerror='window.evil=1'><script>window.evil=1</script>\"><a href='javascript:window.evil=1'>x</a>"
@@ -51,8 +51,7 @@ def test_what_others_wrote_runs_nothing_and_fetches_nothing(
     settle(page)
     noise = np.random.default_rng(0).integers(0, 256, (40, 60, 3), dtype=np.uint8)
     Image.fromarray(noise).save(tmp_path / "<img src=x onerror=evil=1>.png")
-    upload(page, tmp_path / "<img src=x onerror=evil=1>.png")
-    drawn(page)
+    opened(page, tmp_path / "<img src=x onerror=evil=1>.png")
     (tmp_path / "<b onclick=evil=1>.png").write_bytes(b"none")
     upload(page, tmp_path / "<b onclick=evil=1>.png")
     expect(page.locator(".toast-wrap")).to_contain_text("is not a picture")

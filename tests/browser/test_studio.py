@@ -19,6 +19,7 @@ from tests.browser.actions import (
     drawn,
     finished,
     number,
+    opened,
     run,
     settle,
     stopped,
@@ -93,7 +94,7 @@ def test_inpaint_keeps_the_rest(page: Page, tmp_path: Path, pictures: Path, inve
     if not inverse:
         drawn(page)
         page.screenshot(path=pictures / "inpaint.png")
-    upload(page, tmp_path / "photo.png")
+    opened(page, tmp_path / "photo.png")
     if inverse:
         page.get_by_text("everything else").click()
     stroke(page, (0.4, 0.45), (0.55, 0.55))

@@ -17,7 +17,7 @@ from playwright.sync_api import Page, expect
 from tests.browser.actions import run, settle, tab, told
 from tests.browser.conftest import DESKTOP, App
 
-LONG = 300_000  # ms; the command is started anew and learns beside everything else the machine does
+LONG = 600_000  # ms; the command is started anew, and learns behind everything else that the machine does
 STEPS = 400  # so many that a fast machine is not done before Stop is pressed
 
 
