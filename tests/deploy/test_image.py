@@ -112,6 +112,16 @@ def test_what_is_written_lies_in_the_cache_or_the_temporary_folder() -> None:
     assert re.search(r"^VOLUME /cache$", FINAL, flags=re.MULTILINE)
 
 
+def test_what_pip_fetched_stays_out_of_the_image() -> None:
+    steps = re.findall(r"^RUN (.*)$", DOCKERFILE, flags=re.MULTILINE)
+    installing = [step for step in steps if "pip install" in step]
+    assert len(installing) == 2  # of the page, and of its documentation's site
+    for step in installing:
+        assert step.startswith("--mount=type=cache,target=/root/.cache/pip ")  # pip's folder, as long as root builds
+    assert DOCKERFILE.index("pip install", DOCKERFILE.index(FINAL)) < DOCKERFILE.index("\nENV ")  # which moves HOME
+    assert FINAL.index("pip install") < FINAL.index("\nUSER ")
+
+
 def test_what_changes_often_comes_last() -> None:
     order = [source for sources, _ in copied() for source in sources]
     assert order.index("requirements-core.txt") < order.index("checkpoints/faces-128") < order.index("ui")
