@@ -35,7 +35,7 @@ from ui.tabs.inside.grids import titled_row
 from ui.tabs.inside.view import Drawing, View, choice, number, slider
 
 # What the names mean, where they are first read.
-CLAMPING = "To clamp is to put the kept cells back after every step. Three rules differ in what they are put back to:"
+CLAMPING = "To clamp is to put the kept cells back after every step. Three rules differ in how; above stands the first:"
 MEANT = {
     "clean clamp": "kept cells are put back as they are in the picture, without noise",
     "noised clamp": "kept cells are put back with as much noise as the cells made anew have at that step",
@@ -102,7 +102,7 @@ def draw(model: LatentDiffusion, subject: Subject, request: ClampRequest) -> Dra
         return str(path)
 
     return Drawing(
-        "<h4>What becomes of what is kept, by the clean clamp; grey is no difference</h4>"
+        "<h4>What becomes of what is kept where it is put back without noise; grey is no difference</h4>"
         + figures(what_is_kept(model, subject, made, request.at))
         + note(CLAMPING) + "".join(rows) + charts(over_time),
         {**numbers, "kept_pixels": made.kept, "edge_of_the_picture": made.edge}, save,
