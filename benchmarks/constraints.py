@@ -33,6 +33,9 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "noised clamp": {"clamp": "noised", "resamples": 1},
     "RePaint, 2 resamples": {"clamp": "noised", "resamples": 2},
     "RePaint, 4 resamples": {"clamp": "noised", "resamples": 4},
+    "noised clamp, SDE": {"clamp": "noised", "resamples": 1, "sampler": "sde-dpm-solver++"},
+    "RePaint, 2 resamples, SDE": {"clamp": "noised", "resamples": 2, "sampler": "sde-dpm-solver++"},
+    "RePaint, 4 resamples, SDE": {"clamp": "noised", "resamples": 4, "sampler": "sde-dpm-solver++"},
 }
 MEASURES = ("edge_distance", "seam_ratio", "tone_off", "fill_distance", "fill_diversity")
 

@@ -22,7 +22,7 @@ from ui.serving.turns import in_turns
 
 # What a draft is made with. Seven calls of the denoiser: shapes and colours already stand, and on two CPU cores
 # they are there before the hand has reached for the next stroke.
-DRAFT: dict[str, Any] = {"steps": 4, "resamples": 2, "sampler": "ddim", "count": 1}
+DRAFT: dict[str, Any] = {"steps": 4, "resamples": 2, "sampler": "sde-dpm-solver++", "count": 1}
 
 
 class Answer(NamedTuple):
