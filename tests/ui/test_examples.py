@@ -7,8 +7,10 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from ddpm_core.checkpoints import native
 from ddpm_core.images.files import save_png
 from ddpm_core.requests import BetweenRequest, GenerateRequest
+from tests.shipped_pictures import CHECKPOINTS
 from ui import examples
 
 
@@ -41,7 +43,9 @@ def test_without_shipped_pictures_there_is_nothing(tmp_path: Path, monkeypatch: 
 
 
 def test_those_shipped_are_complete_and_say_how_they_were_made() -> None:
-    assert examples.request_of(examples.faces()) == GenerateRequest(seed=examples.FIRST_SEED, count=examples.FACES)
+    own = native.read_config(CHECKPOINTS / "faces-128").defaults["generate"]
+    expected = GenerateRequest(seed=examples.FIRST_SEED, count=examples.FACES, **own)
+    assert examples.request_of(examples.faces()) == expected
     pictures, way = examples.between()
     assert isinstance(way, BetweenRequest)
     assert len(pictures) == way.count

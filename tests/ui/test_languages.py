@@ -24,8 +24,8 @@ from ui.training.runs import Trainings
 ROOT = Path(languages.__file__).resolve().parents[2]
 TABS = ("generate", "inpaint", "edit", "play", "process", "inside", "train")  # that are translated
 SAME = {  # names, which are the same everywhere
-    "DDIM", "DDPM", "Euler", "Heun", "DPM-Solver++", "UniPC", "Langevin", "LCM", "GIF", "MP4", "128", "256", "512",
-    "/home/me/photos", "Run", "x", "y",
+    "DDIM", "DDPM", "Euler", "Heun", "DPM-Solver++", "DPM-Solver++ SDE", "UniPC", "Langevin", "LCM", "GIF", "MP4",
+    "128", "256", "512", "/home/me/photos", "Run", "x", "y",
     "linear", "scaled-linear", "cosine", "quadratic", "sigmoid", "flow", "ve",  # schedules, as programs call them
     "scaled-linear (quadratic)", "ve (variance exploding)",
 }  # fmt: skip
