@@ -11,8 +11,18 @@ import pytest
 from PIL import Image, ImageChops
 from playwright.sync_api import Page, expect
 
+from ddpm_core.checkpoints import native
+from ddpm_core.requests import InpaintRequest
+
+SHIPPED = Path(__file__).resolve().parents[2] / "checkpoints" / "faces-128"
 LONG = 120_000  # a loaded machine may take minutes over a run
 OTHER = 8  # mean levels between two pictures on the canvas; a stroke, or paint that goes, changes far less
+
+
+def inpainting_calls(steps: int) -> int:
+    """How many steps the page's model takes and yields to inpaint, asked for so many."""
+    own = native.read_config(SHIPPED).defaults["inpaint"]
+    return InpaintRequest(**own | {"steps": steps}).calls
 
 
 def tab(page: Page, name: str) -> None:

@@ -14,10 +14,10 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
 from tests import forked
+from tests.browser.actions import SHIPPED
 from tests.browser.browser import MISSING, launch
 
 ROOT = Path(__file__).resolve().parents[2]
-SHIPPED = ROOT / "checkpoints" / "faces-128"
 PATIENCE = 60_000  # ms; only a page that is broken, or a very busy machine, takes long
 expect.set_options(timeout=PATIENCE)
 # The canvas is drawn by the processor, and anew at each frame while it is in use: sixty a second would take all of a

@@ -11,8 +11,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from ddpm_core.images.files import read_parameters
-from tests.browser.actions import advanced, downloaded, number, run, settle, stopped, tab
-from tests.browser.conftest import SHIPPED
+from tests.browser.actions import SHIPPED, advanced, downloaded, number, run, settle, stopped, tab
 
 
 @pytest.fixture

@@ -15,11 +15,11 @@ from playwright.sync_api import Page, expect
 from ddpm_core.images.faces import Box
 from ddpm_core.images.files import read_parameters
 from ddpm_core.images.masks import FACE_PARTS
-from ddpm_core.requests import InpaintRequest
 from tests.browser.actions import (
     LONG,
     advanced,
     downloaded,
+    inpainting_calls,
     number,
     opened,
     run,
@@ -102,7 +102,7 @@ def test_a_stroke_is_answered_by_itself_and_survives_every_run(page: Page, tmp_p
     first, said = taken(page, tmp_path)
     assert said["steps"] == 12
     page.wait_for_timeout(2000)
-    assert bar(page).startswith(f"{InpaintRequest(steps=12).calls} steps in ")  # no late draft takes the result away
+    assert bar(page).startswith(f"{inpainting_calls(12)} steps in ")  # no late draft takes the result away
     run(page, "inpaint")
     again, _ = taken(page, tmp_path)
     assert np.abs(again.astype(int) - first).max() <= 1  # painted is what was painted
@@ -210,11 +210,9 @@ def test_a_stroke_during_a_run_does_not_take_its_result_away(page: Page, noise: 
     page.locator("#inpaint-run").click()
     expect(page.locator("#inpaint-bar p")).to_have_text(re.compile("^step "), timeout=LONG)
     stroke(page, (0.1, 0.05), (0.2, 0.05))
-    expect(page.locator("#inpaint-bar p")).to_have_text(
-        re.compile(f"^{InpaintRequest(steps=60).calls} steps in "), timeout=LONG
-    )
+    expect(page.locator("#inpaint-bar p")).to_have_text(re.compile(f"^{inpainting_calls(60)} steps in "), timeout=LONG)
     page.wait_for_timeout(2000)
-    assert bar(page).startswith(f"{InpaintRequest(steps=60).calls} steps in ")
+    assert bar(page).startswith(f"{inpainting_calls(60)} steps in ")
 
 
 def test_ready_made_masks_are_within_a_thumbs_reach(phone: Page, pictures: Path) -> None:

@@ -12,12 +12,12 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Page, expect
 
-from ddpm_core.requests import InpaintRequest
 from tests.browser.actions import (
     advanced,
     downloaded,
     drawn,
     finished,
+    inpainting_calls,
     number,
     opened,
     run,
@@ -206,7 +206,7 @@ def test_a_picture_travels_through_the_tabs(page: Page, tmp_path: Path) -> None:
     run(page, "process")
     expect(page.locator("#process-gif img")).to_be_visible()
     with Image.open(downloaded(page, "#process-download", tmp_path)) as gif:
-        assert gif.n_frames == InpaintRequest(steps=5).calls  # type: ignore[attr-defined]
+        assert gif.n_frames == inpainting_calls(5)  # type: ignore[attr-defined]
 
 
 def test_a_new_checkpoint_appears_without_a_restart(page: Page, checkpoint: Path) -> None:

@@ -118,7 +118,7 @@ def test_evaluating_without_a_null_class_is_refused_before_anything_is_trained(
     call, kinds: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     conditional(tmp_path / "theirs")
-    monkeypatch.setattr(evaluate, "find", lambda *_: pytest.fail("looked at the pictures"))
+    monkeypatch.setattr(measuring, "find", lambda *_: pytest.fail("looked at the pictures"))
     monkeypatch.setattr(measuring, "classifier_of", lambda *_: pytest.fail("trained a classifier"))
     outcome = call(evaluate.main, "--checkpoint", tmp_path / "theirs", "--data", kinds, "--device", "cpu")
     assert_refused(outcome, "theirs always wants a class and cannot be measured")
