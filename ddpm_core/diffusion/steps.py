@@ -125,7 +125,7 @@ def dpm_solver_pp_2m_step(context: StepContext) -> Tensor:
 
 
 def sde_dpm_solver_pp_2m_step(context: StepContext) -> Tensor:
-    """SDE-DPM-Solver++(2M): the same on the reverse SDE, with fresh noise in every step (the same, eq. 19)."""
+    """SDE-DPM-Solver++(2M): the same on the reverse SDE, with fresh noise in every step (the same paper)."""
     alpha_bar_t, alpha_bar_s = context.alpha_bars()
     h, x0 = _second_order(context)
     if context.s == 0:

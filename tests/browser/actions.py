@@ -13,8 +13,9 @@ from playwright.sync_api import Page, expect
 
 from ddpm_core.checkpoints import native
 from ddpm_core.requests import InpaintRequest
+from tests.shipped_pictures import CHECKPOINTS
 
-SHIPPED = Path(__file__).resolve().parents[2] / "checkpoints" / "faces-128"
+SHIPPED = CHECKPOINTS / "faces-128"
 LONG = 120_000  # a loaded machine may take minutes over a run
 OTHER = 8  # mean levels between two pictures on the canvas; a stroke, or paint that goes, changes far less
 
