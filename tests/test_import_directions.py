@@ -12,7 +12,7 @@ ROOT = Path(__file__).resolve().parents[1]
 CORE = ROOT / "ddpm_core"
 # From the bottom up; a room may import those on lower floors. Rooms of one floor do not know each other.
 FLOORS = [
-    {"errors", "aliases"},
+    {"errors", "aliases", "display"},
     {"machine", "diffusion"},
     {"networks", "images"},
     {"cli", "requests", "data"},

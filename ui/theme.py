@@ -7,7 +7,7 @@ from pathlib import Path
 import gradio as gr
 from gradio.themes.utils.colors import Color
 
-from ddpm_core.training.record import palette
+from ddpm_core.display import palette
 
 BESIDE = Path(__file__).resolve().parent.parent / "static"  # in the repository
 STATIC = BESIDE if BESIDE.is_dir() else Path(__file__).resolve().parent / "static"  # else as `pip install` lays it

@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from tqdm import tqdm
 
-from ddpm_core.training.record.progress import bar_layout
+from ddpm_core.display.progress_bar import bar_layout
 
 Item = TypeVar("Item")
 

@@ -18,13 +18,13 @@ from ddpm_core.checkpoints import stored
 from ddpm_core.checkpoints.atomic import CheckpointError
 from ddpm_core.data.find import DataSet, find
 from ddpm_core.data.load import NoPictures, PictureSet, Skipped, load_pictures, memory_for
+from ddpm_core.display.units import in_bytes, in_hours
 from ddpm_core.images.files import Source
 from ddpm_core.networks.codec import Codec
 from ddpm_core.networks.text import vocabulary
 from ddpm_core.training.loop import Trainer
 from ddpm_core.training.memory_budget import Needs, divided, fit, needs_of
 from ddpm_core.training.pictures import Pictures, introduction, name_in
-from ddpm_core.training.record.progress import in_bytes, in_hours
 from ddpm_core.training.resume import changes
 from ddpm_core.training.settings import StageName, StageSettings, TrainRequest
 from ddpm_core.training.stages.classifier import ClassifierStage

@@ -15,12 +15,12 @@ from ddpm_core.checkpoints import native as checkpoint
 from ddpm_core.checkpoints import stored
 from ddpm_core.commands import train
 from ddpm_core.data import load as data
+from ddpm_core.display.units import in_hours
 from ddpm_core.images.files import open_picture
 from ddpm_core.networks.unet import UNet
 from ddpm_core.networks.vae import VAE
 from ddpm_core.training import dry_run, memory_budget
 from ddpm_core.training.presets import PRESETS
-from ddpm_core.training.record.progress import in_bytes, in_hours
 from tests.command_lines import Outcome, assert_refused
 
 TINY = ["--preset", "tiny", "--device", "cpu", "--precision", "fp32", "--batch-size", 2]
@@ -243,19 +243,3 @@ def test_several_processes_are_not_tried_out(try_out, monkeypatch: pytest.Monkey
 
 def test_the_preset_is_the_one_requested() -> None:
     assert PRESETS["tiny"]["size"] == 32  # which the other tests rely on
-
-
-@pytest.mark.parametrize(
-    ("count", "said"),
-    [(0, "0.0 MB"), (3_140_000, "3.1 MB"), (29_600_000, "30 MB"), (1.25e9, "1.2 GB"), (12e9, "12 GB")],
-)
-def test_bytes_are_reported_as_people_read_them(count: float, said: str) -> None:
-    assert in_bytes(count) == said
-
-
-@pytest.mark.parametrize(
-    ("seconds", "said"),
-    [(0.2, "0 s"), (59.6, "1 min 0 s"), (200, "3 min 20 s"), (4800, "1 h 20 min"), (9e5, "250 h 0 min")],
-)
-def test_durations_are_reported_as_people_say_them(seconds: float, said: str) -> None:
-    assert in_hours(seconds) == said

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Literal
 
 from ddpm_core.checkpoints.native import finished_after
-from ddpm_core.training.record.progress import in_hours
+from ddpm_core.display.units import in_hours
 from ddpm_core.training.settings import STAGES, StageName, TrainRequest
 from ui.components.progress import Status, status
 from ui.training.log import TrainingLog

@@ -25,13 +25,13 @@ from ddpm_core.checkpoints.native import (
 )
 from ddpm_core.cli import merge
 from ddpm_core.diffusion.diffuser import Diffuser
+from ddpm_core.display.units import in_hours
 from ddpm_core.networks.noisy_classifier import NoisyClassifier
 from ddpm_core.networks.tables import BACKBONES, CODECS, default
 from ddpm_core.training.initialization import GUIDING
 from ddpm_core.training.losses import DECILES
 from ddpm_core.training.record.fingerprint import is_own, sealed
 from ddpm_core.training.record.journal import grids_of, rows_of, runs_of
-from ddpm_core.training.record.progress import in_hours
 from ddpm_core.training.record.reproduce import beyond, command
 from ddpm_core.training.settings import STAGES, StageName
 

@@ -19,10 +19,10 @@ from PIL import Image
 
 from ddpm_core.checkpoints.atomic import write_atomically
 from ddpm_core.diffusion.diffuser import Diffuser
+from ddpm_core.display.palette import ACCENT, DARK, INK, LINE, PALE, PAPER, QUIET, SECOND
 from ddpm_core.errors import UserError
 from ddpm_core.training.losses import DECILES
 from ddpm_core.training.record.journal import BY_TIMESTEP, NOISE, loss_file
-from ddpm_core.training.record.palette import ACCENT, DARK, INK, LINE, PALE, PAPER, QUIET, SECOND
 from ddpm_core.training.settings import STAGES, StageName
 
 LINES = 6  # moments of a run that its loss by timestep is shown at

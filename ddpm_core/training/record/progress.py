@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import math
 import sys
-from typing import Any
 
 import torch
 from tqdm import tqdm
 
+from ddpm_core.display.progress_bar import bar_layout
 from ddpm_core.training.loop import TrainStep
 
-LAYOUT = "{desc} {n_fmt}/{total_fmt} {bar} {rate_fmt}, {remaining} left{postfix}"
 SMOOTH = 0.98  # what of the loss shown is kept from step to step
-ON_SCREEN, IN_A_FILE = 0.2, 30.0  # seconds between two states of the bar
-COLUMNS = 80  # width of the line in a file
 
 
 def memory_in_use(device: torch.device) -> int | None:
@@ -29,34 +26,6 @@ def memory_in_use(device: torch.device) -> int | None:
         return None
     largest = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return largest if sys.platform == "darwin" else largest * 1024
-
-
-def in_bytes(count: float) -> str:
-    """Bytes as people read them: "3.1 MB", "12 GB"."""
-    size, unit = (count / 1e9, "GB") if count >= 1e9 else (count / 1e6, "MB")
-    return f"{size:.0f} {unit}" if size >= 10 else f"{size:.1f} {unit}"
-
-
-def in_hours(seconds: float) -> str:
-    """A duration as people say it: "40 s", "3 min 20 s", "1 h 20 min"."""
-    whole = round(seconds)
-    if whole >= 3600:
-        return f"{whole // 3600} h {whole % 3600 // 60} min"
-    return f"{whole // 60} min {whole % 60} s" if whole >= 60 else f"{whole} s"
-
-
-def bar_layout() -> dict[str, Any]:
-    """How a bar of `tqdm` on standard error is written: in a file, 80 columns twice a minute."""
-    watched = sys.stderr.isatty()
-    pause = ON_SCREEN if watched else IN_A_FILE
-    return {
-        "bar_format": LAYOUT,
-        "dynamic_ncols": watched,
-        "ncols": None if watched else COLUMNS,
-        "mininterval": pause,
-        "maxinterval": max(10.0, pause),
-        "miniters": 1,
-    }
 
 
 class StageBar:

@@ -10,9 +10,10 @@ from collections.abc import Callable
 import pytest
 import torch
 
+from ddpm_core.display.progress_bar import COLUMNS
 from ddpm_core.training.loop import TrainStep
 from ddpm_core.training.record import progress
-from ddpm_core.training.record.progress import COLUMNS, StageBar, memory_in_use
+from ddpm_core.training.record.progress import StageBar, memory_in_use
 
 Lines = Callable[[], list[str]]
 CPU = torch.device("cpu")

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ddpm_core.training.record import palette
+from ddpm_core.display import palette
 
-PACKAGES = [Path(__file__).resolve().parents[3] / name for name in ("ddpm_core", "ui")]
+PACKAGES = [Path(__file__).resolve().parents[2] / name for name in ("ddpm_core", "ui")]
 
 
 def test_no_other_module_names_its_colours() -> None:
