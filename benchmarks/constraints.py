@@ -1,7 +1,7 @@
 """`python -m benchmarks.constraints`: ways to hold what is kept while inpainting, at equal model calls.
 
 Example:
-    python -m benchmarks.constraints --data faces/synthetic --checkpoint a --checkpoint b --calls 12 --part face
+    python -m benchmarks.constraints --data faces/synthetic --checkpoint a --checkpoint b --calls 12 --region face
 
 Held-out pictures are inpainted under random masks or a ready-made one, from two seeds each. A good fill is near the
 removed content at the mask's edge (`edge distance`), makes no seam, and has its tone (`tone off`); farther from the
@@ -49,8 +49,11 @@ def main(
     data: Annotated[Path, typer.Option(help="folder of pictures; the held-out share is inpainted")],
     checkpoint: Annotated[list[Path], typer.Option(help="checkpoint folder; repeat to compare several")],
     calls: Annotated[int, typer.Option(min=4, help="calls of the denoiser per fill")] = 40,
-    part: Annotated[
-        str | None, typer.Option(help=f"what is made anew: {', '.join(FACE_PARTS)}; random masks unless given")
+    region: Annotated[
+        str | None,
+        typer.Option(  # the second is what it was called before
+            "--region", "--part", help=f"what is made anew: {', '.join(FACE_PARTS)}; random masks unless given"
+        ),
     ] = None,
     pictures: Annotated[int, typer.Option(min=1, help="pictures to inpaint, at most")] = 32,
     json_file: Annotated[Path | None, typer.Option("--json", help="also write the results to this file")] = None,
@@ -58,15 +61,15 @@ def main(
     """Print what fills measure for every way and checkpoint as a table."""
     results = []
     with in_one_sentence():
-        if part is not None and part not in FACE_PARTS:
-            raise UserError(f"there is no ready-made mask {part!r}; choose from: {', '.join(FACE_PARTS)}.")
+        if region is not None and region not in FACE_PARTS:
+            raise UserError(f"there is no ready-made mask {region!r}; choose from: {', '.join(FACE_PARTS)}.")
         files = find_pictures(data)
         chosen = some_pictures(files["val"] or files["train"], pictures)
         for folder in checkpoint:
             model = LatentDiffusion.load(folder)
             for variant, choices in VARIANTS.items():
                 request = InpaintRequest(steps=steps_for(calls, choices), count=2, **choices)
-                fills = measure_fills(model, chosen, request, part)
+                fills = measure_fills(model, chosen, request, region)
                 for measure in MEASURES:
                     results.append(Result(f"{model.name}, {variant}: {measure.replace('_', ' ')}", fills[measure]))
     report(results, json_file)

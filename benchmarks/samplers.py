@@ -33,10 +33,10 @@ from ddpm_core.evaluation.classifier import classifier_accuracy
 from ddpm_core.evaluation.distances import groups, sliced_wasserstein
 from ddpm_core.evaluation.feature_distances import frechet_distance
 from ddpm_core.evaluation.features import extract_features, of_classes
-from ddpm_core.evaluation.samples import sample, sample_classes
+from ddpm_core.evaluation.samples import BATCH, sample, sample_classes
 from ddpm_core.images.files import PictureError, Source
 from ddpm_core.pipeline import LatentDiffusion
-from ddpm_core.requests import MAX_COUNT, GenerateRequest
+from ddpm_core.requests import GenerateRequest
 
 STEPS = (10, 20, 50, 100, 999)
 GUIDANCE = GenerateRequest.model_fields["guidance"].default
@@ -135,7 +135,7 @@ def measured(model: LatentDiffusion, request: GenerateRequest, count: int, judge
 def warm_up(model: LatentDiffusion, request: GenerateRequest) -> None:
     """Make a batch as requested in two steps, untimed: the first takes longer."""
     few = {"steps": 2, "label": model.classes[0] if model.classes else None}
-    sample(model, MAX_COUNT, request=request.model_copy(update=few))
+    sample(model, BATCH, request=request.model_copy(update=few))
 
 
 def by_patches(model: LatentDiffusion, data: Path, count: int) -> Judge:

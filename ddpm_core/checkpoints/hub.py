@@ -201,7 +201,7 @@ class HubMixin:
         return self.folder
 
 
-def save(source: Path, folder: str | Path) -> Path:
+def save(checkpoint: Path, folder: str | Path) -> Path:
     """Copy a checkpoint's files into another folder; what a training run noted stays behind.
 
     Raises:
@@ -210,17 +210,17 @@ def save(source: Path, folder: str | Path) -> Path:
     from huggingface_hub.utils import filter_repo_objects
 
     target = Path(folder)
-    files = [path.relative_to(source).as_posix() for path in sorted(source.rglob("*")) if path.is_file()]
+    files = [path.relative_to(checkpoint).as_posix() for path in sorted(checkpoint.rglob("*")) if path.is_file()]
     for name in filter_repo_objects(files, allow_patterns=[*FETCHED, *PICTURES], ignore_patterns=LEFT):
         with writing(target / name):
             (target / name).parent.mkdir(parents=True, exist_ok=True)
-            if not (target / name).exists() or not (source / name).samefile(target / name):
-                shutil.copyfile(source / name, target / name)
+            if not (target / name).exists() or not (checkpoint / name).samefile(target / name):
+                shutil.copyfile(checkpoint / name, target / name)
     return target
 
 
 def push(
-    source: Path, repo_id: str, token: str | bool | None = None, private: bool | None = None, **commit: Any
+    checkpoint: Path, repo_id: str, token: str | bool | None = None, private: bool | None = None, **commit: Any
 ) -> str:
     """Put a checkpoint's files on the Hub, in a repository made if there is none; returns the commit's address.
 
@@ -237,7 +237,7 @@ def push(
     try:
         with TemporaryDirectory(prefix="push-") as folder:
             # The card is told what the Hub wants to know of a model, unless it says something of that kind already.
-            card = save(source, folder) / CARD
+            card = save(checkpoint, folder) / CARD
             text = card.read_text(encoding="utf-8") if card.is_file() else f"# {repo_id.rpartition('/')[2]}\n"
             card.write_text(text if FRONT_MATTER.match(text) else METADATA + text, encoding="utf-8")
             repo_id = api.create_repo(repo_id, private=private, exist_ok=True).repo_id

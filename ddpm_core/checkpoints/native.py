@@ -166,17 +166,17 @@ def finished_after(path: Path) -> int | None:
         return None
 
 
-def build(part: type[Part], arguments: dict[str, Any], folder: Path) -> Part:
+def build(kind: type[Part], arguments: dict[str, Any], folder: Path) -> Part:
     """Construct a part from its section of `config.json`.
 
     Raises:
         CheckpointError: the arguments do not suit its constructor.
     """
     try:
-        return part(**arguments)
+        return kind(**arguments)
     except (TypeError, ValueError, LookupError, RuntimeError, ArithmeticError) as error:
         raise CheckpointError(
-            f"{Path(folder) / CONFIG} does not describe a {part.__name__}: {str(error).rstrip('.')}."
+            f"{Path(folder) / CONFIG} does not describe a {kind.__name__}: {str(error).rstrip('.')}."
         ) from None
 
 

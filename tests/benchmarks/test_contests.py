@@ -103,8 +103,8 @@ def test_inpainting_variants_are_compared_at_equal_calls(
 ) -> None:
     file = tmp_path / "constraints.json"
     arguments = ["--checkpoint", tiny_checkpoint, "--data", picture_folder, "--calls", 5, "--pictures", 1]
-    assert_refused(call(constraints.main, *arguments, "--part", "nose"), "'nose'", "mouth")
-    assert call(constraints.main, *arguments, "--part", "mouth").status == 0
+    assert_refused(call(constraints.main, *arguments, "--region", "nose"), "'nose'", "mouth")
+    assert call(constraints.main, *arguments, "--part", "mouth").status == 0  # as it was called before
     assert call(constraints.main, *arguments, "--json", file).status == 0
     names = [result["name"] for result in json.loads(file.read_text())]
     measures = len(constraints.MEASURES)
