@@ -9,7 +9,7 @@ import pytest
 from PIL import Image, ImageFilter
 
 from ddpm_core.errors import UserError
-from ddpm_core.images.faces import Box, center_box
+from ddpm_core.images.faces import EYE_LINE, EYES_ACROSS, Box, center_box
 from ddpm_core.images.files import PictureError
 from ddpm_core.images.masks import (
     FACE_PARTS,
@@ -24,6 +24,7 @@ from ddpm_core.images.masks import (
 from ddpm_core.pipeline import LatentDiffusion
 from ddpm_core.requests import InpaintRequest
 
+ROOT = Path(__file__).resolve().parents[2]
 SIZES = [(128, 128), (640, 480), (200, 900), (7, 5)]
 
 
@@ -268,3 +269,25 @@ def test_regions_are_parts_of_the_picture_and_eyes_lie_in_the_face() -> None:
     eyes, face = (painted_on(picture, None, region) for region in ("eyes", "face"))
     assert eyes.shape == face.shape == (48, 64)
     assert 0 < eyes.sum() < face.sum() < face.size
+
+
+# One owner each
+
+
+def naming(*words: str) -> set[str]:
+    """Modules whose text has any of these words."""
+    files = (file for package in ("ddpm_core", "ui") for file in (ROOT / package).rglob("*.py"))
+    return {file.name for file in files if any(word in file.read_text(encoding="utf-8") for word in words)}
+
+
+def test_one_module_says_which_masks_nothing_can_be_done_with() -> None:
+    assert naming("raise MaskError(") == {"masks.py"}
+
+
+def test_one_module_says_where_a_face_has_its_eyes_and_their_mask_lies_there() -> None:
+    assert naming(str(EYE_LINE), *map(str, EYES_ACROSS)) == {"faces.py"}
+    eyes = FACE_PARTS["eyes"](1000, 1000, Box(0, 0, 1000))
+    rows, columns = np.flatnonzero(eyes.any(1)), np.flatnonzero(eyes.any(0))
+    assert abs(rows.mean() - 1000 * EYE_LINE) < 1
+    assert abs(columns.mean() - 1000 * np.mean(EYES_ACROSS)) < 1
+    assert all(eyes[round(1000 * EYE_LINE), round(1000 * across)] for across in EYES_ACROSS)

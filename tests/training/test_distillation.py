@@ -134,6 +134,25 @@ def test_gradients_come_from_the_students_own_end_alone_and_it_learns_on_afterwa
     assert scale.grad is not None
 
 
+def test_a_teacher_answers_in_its_own_type_whatever_its_student_computes_in() -> None:
+    types: list[tuple[str, torch.dtype]] = []
+
+    def note(who: str) -> None:
+        types.append((who, torch.mm(torch.ones(2, 2), torch.ones(2, 2)).dtype))
+
+    def clean(noisy: Tensor, t: Tensor) -> Tensor:
+        note("student")
+        return mean_of(noisy, t)
+
+    def own(noisy: Tensor, t: Tensor, label: Tensor | None, tokens: Tensor | None) -> Tensor:
+        note("teacher")
+        return teacher(noisy, t, label, tokens)
+
+    with torch.autocast("cpu", torch.bfloat16):
+        consistency_loss(Student(clean), examples(), own, DIFFUSER, 20)
+    assert set(types) == {("student", torch.bfloat16), ("teacher", torch.float32)}
+
+
 def test_the_way_has_twice_as_many_intervals_after_each_part_of_a_run() -> None:
     assert [intervals_at(progress) for progress in (0, 0.24, 0.25, 0.5, 0.75, 1)] == [8, 8, 16, 32, 64, 64]
 
