@@ -33,7 +33,12 @@ class RunInputs:
         return replace(self, request=singles[min(index, len(singles) - 1)])
 
     def frame(self, model: LatentDiffusion, original: Image.Image | None = None) -> Frame:
-        """The window of the upload the model works on. Raises `MaskError` and `PictureError`."""
+        """The window of the upload the model works on.
+
+        Raises:
+            PictureError: the upload is no picture, or gone.
+            MaskError: nothing is painted, or nothing kept.
+        """
         assert isinstance(self.request, InpaintRequest)
         assert self.picture is not None
         assert self.painted is not None

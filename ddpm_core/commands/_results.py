@@ -17,7 +17,10 @@ from ddpm_core.requests import GenerateRequest
 def pictures_of(
     model: LatentDiffusion, request: GenerateRequest, steps: Iterator[Step], folder: Path
 ) -> list[Image.Image]:
-    """The pictures at the end of `steps`; before, the folder is made and notes are said. Raises `UserError`."""
+    """The pictures at the end of `steps`; before, the folder is made and notes are said.
+
+    Raises `UserError` for a folder that cannot be written to.
+    """
     output_folder(folder)
     say(*model.notes(request))
     return model.pictures(last(steps).latent)

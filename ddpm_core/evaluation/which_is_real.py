@@ -70,7 +70,7 @@ def record(file: Path, answer: Answer) -> None:
 
 
 def check_writable(file: Path) -> None:
-    """Refuse, before anybody answers, a file that no answer can be added to. Raises `UserError`."""
+    """Before anybody answers. Raises `UserError` for a file that no answer can be added to."""
     try:
         _append(file, "")
     except UnwritableError as error:

@@ -122,7 +122,9 @@ class Flight:
 @remembered(32)
 @torch.inference_mode()
 def flight(model: LatentDiffusion, request: PointsRequest) -> Flight:
-    """Points on their way from noise to the shape, by the model's own `Diffuser`. Raises `UserError`."""
+    """Points on their way from noise to the shape, by the model's own `Diffuser`. Raises `UserError` where
+    nothing is drawn.
+    """
     diffuser = model.diffuser
     states, latents, beliefs = _run(diffuser, request)
     predict = point_predictor(request, diffuser)

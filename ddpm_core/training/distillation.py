@@ -47,7 +47,7 @@ Teacher = Callable[[Tensor, Tensor, Tensor | None, Tensor | None], Tensor]
 
 def teacher_of(folder: Path, device: torch.device) -> Teacher:
     """What a checkpoint predicts, guided as it is by default, in one call (Meng et al. 2023, section 3.1; Luo et al.
-    2023, section 4.2). Raises `CheckpointError`.
+    2023, section 4.2). Raises `CheckpointError` if a file is missing or damaged.
     """
     config, diffuser = read_config(folder), load_diffuser(folder)
     network, guide = load_denoiser(folder, device), load_guide(folder, device)
@@ -66,8 +66,8 @@ def teacher_of(folder: Path, device: torch.device) -> Teacher:
     def teacher(noisy: Tensor, t: Tensor, label: Tensor | None, tokens: Tensor | None) -> Tensor:
         if label is None and tokens is None:
             return unasked(noisy, t).eps
-        no_class = None if label is None else torch.full_like(label, null_class or 0)
-        no_words = None if tokens is None else torch.zeros_like(tokens)
+        no_class = None if label is None else torch.full_like(label, null_class or 0)  # (B,)
+        no_words = None if tokens is None else torch.zeros_like(tokens)  # (B, L)
         weaker, stronger = asked(noisy, t, no_class, no_words), asked(noisy, t, label, tokens)
         eps = extrapolate(weaker, stronger, scale)  # (B, C, h, w)
         if guide is None:
@@ -141,7 +141,7 @@ def consistency_loss(
     # After the student's own call: weights that autocast keeps from it are those that gradients lead to.
     with torch.no_grad():
         with torch.autocast(z_t.device.type, enabled=False):  # a teacher is ready in a type of its own
-            x0 = diffuser.denoised(z_t, teacher(z_t, t, label, tokens), t)
+            x0 = diffuser.denoised(z_t, teacher(z_t, t, label, tokens), t)  # (B/size, C, h, w)
         z_s = torch.where(kept, clean, _ddim(z_t, x0, t, s, diffuser))  # (B/size, C, h, w)
         training, noisy = student.training, s.clamp_min(1)  # at state 0 there is nothing to predict
         student.eval()  # no gradient, moving average or dropout there (Song & Dhariwal 2023, section 3.2)

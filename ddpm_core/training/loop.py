@@ -47,7 +47,7 @@ class TrainStep:
 
 def batch_index(number: int, batch_size: int, count: int, seed: int) -> Tensor:
     """Which of `count` examples micro-batch `number` has: a new permutation every epoch, joined end to end."""
-    positions = torch.arange(number * batch_size, (number + 1) * batch_size)
+    positions = torch.arange(number * batch_size, (number + 1) * batch_size)  # (B,)
     epochs = range(number * batch_size // count, int(positions[-1]) // count + 1)
     return torch.cat([_epoch_order(e, count, seed)[positions[positions // count == e] % count] for e in epochs])
 

@@ -42,9 +42,9 @@ def loss_weights(t: Tensor, weighting: Weighting, prediction: PredictionType, di
     if weighting not in get_args(Weighting):
         raise no_such("weighting", weighting, get_args(Weighting))
     if weighting == "uniform":
-        return torch.ones(t.shape, device=t.device)
-    one = torch.ones((len(t), 1, 1, 1), dtype=torch.float64)
-    signal, noise = diffuser.signal_and_noise(t, one)
+        return torch.ones(t.shape, device=t.device)  # (B,)
+    one = torch.ones((len(t), 1, 1, 1), dtype=torch.float64)  # (B, 1, 1, 1)
+    signal, noise = diffuser.signal_and_noise(t, one)  # (B, 1, 1, 1) each
     # The clean latent is linear in the output: an error of one there is one of this much here.
     implied = noise / signal * to_eps(one, torch.zeros_like(one), t, prediction, diffuser)
     weights = CLEAN_WEIGHTS[weighting]((signal / noise).square()) * implied.square()
@@ -91,8 +91,8 @@ def noisy_examples(
     eps = torch.randn_like(clean)  # (B, C, h, w)
     masks, clamped = random_masks(batch, height, width), torch.rand(batch) < clamp_share  # (B, 1, h, w), (B,)
     if clamp_middle:
-        middle = torch.rand(batch, 1, 1, 1) < clamp_middle
-        masks = torch.where(middle, masks_around_the_middle(batch, height, width), masks)
+        middle = torch.rand(batch, 1, 1, 1) < clamp_middle  # (B, 1, 1, 1)
+        masks = torch.where(middle, masks_around_the_middle(batch, height, width), masks)  # (B, 1, h, w)
     # A fill's tone and light are decided at high noise, which other draws seldom visit.
     apart = clamped & (clamp_timesteps == "uniform")  # (B,)
     if apart.any():
@@ -101,8 +101,8 @@ def noisy_examples(
         other_light = clamped & (torch.rand(batch) < clamp_recolour)  # (B,)
         clean = torch.where(other_light.to(clean.device)[:, None, None, None], recoloured, clean)
     noisy = diffuser.add_noise(clean, eps, t)  # (B, C, h, w)
-    clean_cells = (masks & clamped[:, None, None, None]).to(clean.device)  # True where cells are clean
-    counted = ((~clean_cells).sum() * channels).clamp_min(1) / shard.size
+    clean_cells = (masks & clamped[:, None, None, None]).to(clean.device)  # (B, 1, h, w), True where they are clean
+    counted = ((~clean_cells).sum() * channels).clamp_min(1) / shard.size  # ()
     clean_cells, clean, eps, noisy, t, apart = (shard.take(each) for each in (clean_cells, clean, eps, noisy, t, apart))
     return NoisyExamples(clean, eps, t, torch.where(clean_cells, clean, noisy), clean_cells, counted, apart)
 
@@ -212,20 +212,20 @@ def loss_by_decile(
     compare. `watch` may wrap the tenths to show progress.
     """
     count, last = len(clean), diffuser.num_timesteps - 1
-    within = (torch.arange(count) + 0.5) / count
+    within = (torch.arange(count) + 0.5) / count  # (N,)
     losses = []
     if condition is not None:
         condition = with_augmentation(condition, torch.zeros(count), torch.zeros_like(condition))  # (B, C + 1, h, w)
     for decile in watch(range(DECILES)):
-        t = (1 + (decile + within) / DECILES * last).long().clamp_max(last).to(clean.device)
-        eps = torch.randn(clean.shape, generator=torch.Generator().manual_seed(decile)).to(clean)
+        t = (1 + (decile + within) / DECILES * last).long().clamp_max(last).to(clean.device)  # (N,)
+        eps = torch.randn(clean.shape, generator=torch.Generator().manual_seed(decile)).to(clean)  # (N, C, h, w)
         noisy, target = diffuser.add_noise(clean, eps, t), training_target(clean, eps, t, unet.prediction, diffuser)
         batches = torch.arange(count, device=clean.device).split(batch_size)
         error = 0.0
         for batch in batches:
             captions = encoded_captions(unet, None if tokens is None else tokens[batch])
             beside = () if condition is None else (condition[batch],)
-            shown = torch.cat([noisy[batch], *beside], dim=1)
+            shown = torch.cat([noisy[batch], *beside], dim=1)  # (B, C + K, h, w)
             output = unet(shown, t[batch], None if label is None else label[batch], *captions)
             error += (split_variance(output, clean.shape[1])[0] - target[batch]).square().sum().item()
         losses.append(error / target.numel())

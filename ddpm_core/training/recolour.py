@@ -16,10 +16,10 @@ def recolour(image: Tensor, seeds: Tensor) -> Tensor:
     draw = [torch.randn(DRAWN, generator=torch.Generator().manual_seed(seed)) for seed in seeds.tolist()]
     gamma, light, red, green, blue, saturation, contrast = torch.stack(draw, 1)[..., None, None, None]  # (B, 1, 1, 1)
     tint = torch.cat([red, green, blue], 1)  # (B, 3, 1, 1)
-    unit = ((image + 1) / 2).clamp(0, 1) ** (GAMMA * gamma).exp()
+    unit = ((image + 1) / 2).clamp(0, 1) ** (GAMMA * gamma).exp()  # (B, 3, H, W)
     unit = unit * (LIGHT * light + TINT * tint).exp()
     grey = unit.mean(1, keepdim=True)  # (B, 1, H, W)
     unit = grey + (unit - grey) * (SATURATION * saturation).exp().clamp_max(2)
-    middle = unit.mean((1, 2, 3), keepdim=True)
+    middle = unit.mean((1, 2, 3), keepdim=True)  # (B, 1, 1, 1)
     unit = middle + (unit - middle) * (CONTRAST * contrast).exp()
     return unit.clamp(0, 1) * 2 - 1

@@ -17,7 +17,7 @@ BATCH = 16  # pictures encoded and decoded at once
 def psnr(image: Tensor, reference: Tensor) -> Tensor:
     """Peak signal-to-noise ratio in dB, (B,), of images (B, 3, H, W) in [-1, 1] rounded to 8 bits."""
     levels = [((x.clamp(-1, 1) + 1) * 127.5).round() for x in (image, reference)]
-    error = (levels[0] - levels[1]).square().mean((1, 2, 3)).clamp_min(1e-12)
+    error = (levels[0] - levels[1]).square().mean((1, 2, 3)).clamp_min(1e-12)  # (B,)
     return 10 * torch.log10(255**2 / error)
 
 
@@ -46,5 +46,5 @@ def reconstruction(
 
 def gradient_magnitude(image: Tensor) -> Tensor:
     """How strong edges are, (B, 3, H-1, W-1), in images (B, 3, H, W)."""
-    dx, dy = image.diff(dim=3)[:, :, :-1], image.diff(dim=2)[:, :, :, :-1]
+    dx, dy = image.diff(dim=3)[:, :, :-1], image.diff(dim=2)[:, :, :, :-1]  # (B, 3, H-1, W-1) each
     return (dx.square() + dy.square()).sqrt()

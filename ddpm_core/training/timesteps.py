@@ -33,7 +33,7 @@ def draw_timesteps(count: int, how: TimestepDraw, diffuser: Diffuser) -> Tensor:
     log_sigma = 0.5 * torch.log((1 - alpha_bar) / alpha_bar)  # (N-1,)
     # This spends effort where pictures are decided; of uniform draws in the linear schedule, 3 of 4 have more noise
     # than signal.
-    drawn = 0.2 + 1.3 * torch.randn(count, dtype=torch.float64)
+    drawn = 0.2 + 1.3 * torch.randn(count, dtype=torch.float64)  # (count,)
     return 1 + torch.searchsorted(log_sigma, drawn).clamp_max(len(log_sigma) - 1)
 
 
@@ -58,8 +58,8 @@ class LossAwareSampler(LossState):
 
     def probabilities(self) -> Tensor:
         """How often each of the timesteps 1..N-1 is drawn: (N-1,) float64, above 0, 1 in sum."""
-        size, second_moment = len(self.bin), self.losses.square().mean(1)
-        uniform = torch.full((size,), 1 / size, dtype=torch.float64)
+        size, second_moment = len(self.bin), self.losses.square().mean(1)  # (bins,)
+        uniform = torch.full((size,), 1 / size, dtype=torch.float64)  # (N-1,)
         if self.seen.min() < self.losses.shape[1] or not second_moment.any():
             return uniform
         by_loss = second_moment.sqrt()[self.bin]  # (N-1,)
@@ -90,7 +90,7 @@ class LossAwareSampler(LossState):
     def update(self, t: Tensor, losses: Tensor) -> None:
         """Take in the losses (B,) at timesteps (B,); what is not finite is left out."""
         losses = losses.cpu().double()
-        met, losses = self.bin[t.cpu()[losses.isfinite()] - 1], losses[losses.isfinite()]
+        met, losses = self.bin[t.cpu()[losses.isfinite()] - 1], losses[losses.isfinite()]  # (M,) each
         for index in met.unique().tolist():
             fresh = losses[met == index]
             self.losses[index] = torch.cat([self.losses[index], fresh])[-self.losses.shape[1] :]

@@ -27,15 +27,15 @@ def vae_loss(
     Each is a mean over pictures, so the mean over shards is that over the batch; KL is averaged over latent entries
     (Kingma & Welling 2014, appendix B). `more` gives further terms of what was restored, (B, 3, H, W) in about [-1, 1].
     """
-    mean, log_variance = vae.moments(image)
+    mean, log_variance = vae.moments(image)  # (B, C, h, w) each
     latent = mean + torch.exp(0.5 * log_variance) * shard.randn_like(mean)
-    restored = vae.decoder(latent).float()
+    restored = vae.decoder(latent).float()  # (B, 3, H, W)
 
     error = restored - image
     pixels = (error.square().mean((1, 2, 3)) + 1e-8).sqrt().mean()
     coarse = F.avg_pool2d(error, 2).abs().mean() + F.avg_pool2d(error, 4).abs().mean()
     edges = error.diff(dim=2).abs().mean() + error.diff(dim=3).abs().mean()
-    missing = texture(restored) - texture(image)
+    missing = texture(restored) - texture(image)  # (3B, 15, h, w)
     blur = (missing.square().mean((2, 3)) + 1e-10).sqrt().mean()  # absolute values would settle below the mean
     kl = 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance).mean()
     terms = more(restored)
@@ -49,10 +49,10 @@ def texture(image: Tensor) -> Tensor:
     A plain error is smallest where fine detail is averaged away; this brings it back at little cost. Asked for strong
     gradients alone, a decoder answers with a checkerboard.
     """
-    frequency, place = torch.arange(4.0)[:, None], torch.arange(4.0)
-    cosines = torch.cos(math.pi / 4 * (place + 0.5) * frequency) / 2**0.5
+    frequency, place = torch.arange(4.0)[:, None], torch.arange(4.0)  # (4, 1), (4,)
+    cosines = torch.cos(math.pi / 4 * (place + 0.5) * frequency) / 2**0.5  # (4, 4)
     cosines[0] /= 2**0.5
     kernels = torch.einsum("ui,vj->uvij", cosines, cosines).reshape(16, 1, 4, 4)[1:].to(image)
-    strength = F.conv2d(image.flatten(0, 1).unsqueeze(1), kernels, stride=2).abs()
+    strength = F.conv2d(image.flatten(0, 1).unsqueeze(1), kernels, stride=2).abs()  # (3B, 15, H/2 - 1, W/2 - 1)
     window = min(8, *strength.shape[2:])
     return F.avg_pool2d(strength, window, max(1, window // 2))

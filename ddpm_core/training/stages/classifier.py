@@ -94,14 +94,14 @@ class ClassifierStage:
         self.show(model, grid)
         if self.held_out is None or self.held_out.labels is None:
             return {}
-        known = (self.held_out.labels < len(self.classes)).nonzero().flatten()
+        known = (self.held_out.labels < len(self.classes)).nonzero().flatten()  # (M,)
         some = known[:: max(1, len(known) // MEASURED)]
         if not len(some):
             return {}
-        clean, labels = self.held_out.clean[some], self.held_out.labels[some]
+        clean, labels = self.held_out.clean[some], self.held_out.labels[some]  # (N, C, h, w), (N,)
         states, losses, right = self.diffuser.num_timesteps - 1, [], []
         for tenth in range(TENTHS):
-            t = torch.full((len(some),), 1 + round((tenth + 0.5) / TENTHS * (states - 1)))
+            t = torch.full((len(some),), 1 + round((tenth + 0.5) / TENTHS * (states - 1)))  # (N,)
             eps = torch.randn(clean.shape, generator=torch.Generator().manual_seed(tenth))
             output = model(self.diffuser.add_noise(clean, eps, t).to(self.device), t.to(self.device)).cpu()  # (N, K)
             losses.append(F.nll_loss(output, labels).item())

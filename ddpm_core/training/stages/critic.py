@@ -121,7 +121,7 @@ class AdversarialVaeStage(VaeStage):
             if self.sampled is not None:
                 order = batch_index(micro_batch.number, micro_batch.batch_size, len(self.sampled), self.request.seed)
                 latent = self.sampled[micro_batch.take(order)].to(self.device, memory_format=torch.channels_last)
-                generated = torch.cat([restored, model.vae.decode(latent)])
+                generated = torch.cat([restored, model.vae.decode(latent)])  # (2B, 3, H, W)
             terms = contest(model.critic, image, generated)
             return terms | {"passing": settings.adversarial_weight * terms["passing"]}
 

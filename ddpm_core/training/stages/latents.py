@@ -108,7 +108,7 @@ def encoded(codec: Codec, views: Views) -> Tensor:
     latents, count = torch.empty(0), 0
     for batch in encoded_batches(codec, views):
         if not count:  # once for all, for many pieces would take twice as much and leave holes
-            latents = torch.empty(len(views), *batch.shape[1:], dtype=batch.dtype)
+            latents = torch.empty(len(views), *batch.shape[1:], dtype=batch.dtype)  # (N, C, h, w)
         latents[count : count + len(batch)] = batch
         count += len(batch)
     return latents
@@ -126,7 +126,7 @@ def encoded_batches(codec: Codec, views: Views) -> Iterator[Tensor]:
             if views.factor > 1:
                 view = low_resolution(view, views.factor)
             with torch.inference_mode():
-                latents = codec.encode(view.to(device)).cpu()
+                latents = codec.encode(view.to(device)).cpu()  # (B, C, h, w)
             yield latents
 
 

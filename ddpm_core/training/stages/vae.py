@@ -48,8 +48,8 @@ class VaeStage:
     def images(self, micro_batch: MicroBatch) -> Tensor:
         """The pictures (B, 3, H, W) of a micro-batch, mirrored at random."""
         index = batch_index(micro_batch.number, micro_batch.batch_size, len(self.pictures.train), self.request.seed)
-        flip = torch.rand(len(index)) < (0.5 if self.request.flips else 0)
-        image = self.pictures.train.batch(micro_batch.take(index), micro_batch.take(flip))
+        flip = torch.rand(len(index)) < (0.5 if self.request.flips else 0)  # (B,)
+        image = self.pictures.train.batch(micro_batch.take(index), micro_batch.take(flip))  # (B/size, 3, H, W)
         return image.to(self.device, memory_format=torch.channels_last)
 
     @torch.inference_mode()
@@ -57,7 +57,7 @@ class VaeStage:
         """Originals and reconstructions side by side as a picture; PSNR and sharpness of some held out."""
         shown = self.pictures.held_out or self.pictures.train
         original = shown.batch(torch.arange(min(SHOWN, len(shown))))  # (B, 3, H, W)
-        restored = vae.decode(vae.encode(original.to(self.device))).cpu()
+        restored = vae.decode(vae.encode(original.to(self.device))).cpu()  # (B, 3, H, W)
         save_grid(contact_sheet(torch.stack([original, restored], dim=1).flatten(0, 1), columns=8), grid)
         if self.pictures.held_out is None:
             return {}
