@@ -18,7 +18,13 @@ from ddpm_core.checkpoints.native import (
 )
 
 
-def put_guide(folder: Path, weaker: Path, scale: float, interval: tuple[int, int] | None = None) -> None:
+def put_guide(
+    folder: Path,
+    weaker: Path,
+    scale: float,
+    interval: tuple[int, int] | None = None,
+    low_scale: float | None = None,
+) -> None:
     """Make the denoiser of `weaker` the guide of the one in `folder`, whose own weights stay as they are
     (`autoguidance`).
 
@@ -36,7 +42,8 @@ def put_guide(folder: Path, weaker: Path, scale: float, interval: tuple[int, int
             raise CheckpointError(f"{weaker} cannot guide {folder}: their {what} differ.")
     if guide.classes or guide.words:
         raise CheckpointError(f"{weaker} cannot guide {folder}: it knows classes or words; a guide knows none.")
-    changes = {"guide": of_guide.denoiser, "guidance": scale, "guidance_interval": interval}
+    steering = {"guidance": scale, "guidance_interval": interval, "guidance_low": low_scale}
+    changes = {"guide": of_guide.denoiser} | steering
     checked = CheckpointConfig.model_validate(dict(config) | changes)
     write_atomically(folder / GUIDE_WEIGHTS, lambda partial: shutil.copyfile(weaker / DENOISER_WEIGHTS, partial))
     write_config(folder, checked)  # last: killed in between, it is what it was

@@ -75,6 +75,7 @@ class Parts:
     guide: Denoiser | None = None
     guidance: float = 1.0
     guidance_interval: tuple[int, int] | None = None
+    guidance_low: float | None = None
     classes: tuple[str, ...] = ()
     limit: float | None = None
     framing: Framing = "any"
@@ -105,6 +106,8 @@ class CheckpointConfig(BaseModel):
     guidance: float = Field(1.0, ge=0, le=10)  # how far it is steered away from its guide
     # First and last timestep at which it is; None for all. Not in the file if it is that.
     guidance_interval: Annotated[tuple[NonNegativeInt, NonNegativeInt], AfterValidator(_rising)] | None = None
+    # How far its low frequencies are; None for as far as the rest. Not in the file if it is that.
+    guidance_low: Annotated[float, Field(ge=0, le=10)] | None = None
     classifier: dict[str, Any] = {}  # constructor arguments of the one to guide by; not in the file if there is none
     diffuser: dict[str, Any] = {}  # of Diffuser
     classes: list[str] = []  # their names, by number; empty if it was trained without
@@ -123,7 +126,16 @@ class CheckpointConfig(BaseModel):
 def write_config(folder: Path, config: CheckpointConfig) -> None:
     """Write `config.json` into a checkpoint folder, atomically."""
     fields = config.model_dump(mode="json", by_alias=True)
-    for name in ("backbone", "guidance_interval", "words", "prompts", "defaults", "classifier", "conditioning"):
+    for name in (
+        "backbone",
+        "guidance_interval",
+        "guidance_low",
+        "words",
+        "prompts",
+        "defaults",
+        "classifier",
+        "conditioning",
+    ):
         if fields[name] == CheckpointConfig.model_fields[name].default:
             del fields[name]  # readers older than this field refuse what they do not know
     text = json.dumps(fields, indent=2) + "\n"
@@ -261,8 +273,8 @@ def load_parts(folder: Path, device: str | torch.device = "cpu") -> Parts:
         raise CheckpointError(f"{folder / CONFIG} is inconsistent: its parts do not fit each other.")
     return Parts(
         codec, denoiser, diffuser, config.size, config.about, guide, config.guidance,
-        config.guidance_interval, tuple(config.classes), framing=config.framing, defaults=config.defaults,
-        words=tuple(config.words), prompts=tuple(config.prompts), classifier=classifier,
+        config.guidance_interval, config.guidance_low, tuple(config.classes), framing=config.framing,
+        defaults=config.defaults, words=tuple(config.words), prompts=tuple(config.prompts), classifier=classifier,
         conditioning=config.conditioning,
     )  # fmt: skip
 

@@ -8,11 +8,13 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from ddpm_core.diffusion.diffuser import Diffuser
 from ddpm_core.diffusion.prediction import LabelPredictor, Prediction, Predictor
 
 Wrapper = Callable[[Predictor], Predictor]
+LOW_FREQUENCIES = 4  # cells across one of their averages
 LogProbabilities = Callable[[Tensor, Tensor], Tensor]  # log p(class | z_t (B, C, h, w), t (B,)), (B, K)
 
 # What a request can put around whatever predicts: `wrapper(predict, value)`, by the request's field that has the value;
@@ -85,7 +87,11 @@ def classifier_guidance(
 
 
 def autoguidance(
-    predict: Predictor, weaker: Predictor, scale: float, interval: tuple[int, int] | None = None
+    predict: Predictor,
+    weaker: Predictor,
+    scale: float,
+    interval: tuple[int, int] | None = None,
+    low_scale: float | None = None,
 ) -> Predictor:
     """A model steered away from the mistakes of a weaker one (Karras et al. 2024, "Guiding a Diffusion Model with a Bad
     Version of Itself", eq. 3).
@@ -95,6 +101,8 @@ def autoguidance(
         scale: 1 for `predict` alone; above 1 extrapolates.
         interval: first and last timestep at which it is steered, None for all (Kynkaanniemi et al. 2024, "Applying
             Guidance in a Limited Interval").
+        low_scale: of low frequencies, which decide tone and pose; None for `scale` (Sadat et al. 2025, "Guidance in the
+            Frequency Domain Enables High-Fidelity Sampling at Low CFG Scales", with `low_frequencies` for a pyramid).
     """
 
     def guided(noisy: Tensor, t: Tensor) -> Prediction:
@@ -103,10 +111,20 @@ def autoguidance(
         steered = (first <= t) & (t <= last)  # (B,)
         if not steered.any():
             return Prediction(better, variance)
-        eps = extrapolate(weaker(noisy, t).eps, better, scale)  # (B, C, h, w)
+        weak = weaker(noisy, t).eps  # (B, C, h, w)
+        eps = extrapolate(weak, better, scale)
+        if low_scale is not None:
+            eps = eps + (low_scale - scale) * low_frequencies(better - weak)
         return Prediction(torch.where(steered[:, None, None, None], eps, better), variance)  # (B, C, h, w)
 
     return guided
+
+
+def low_frequencies(latent: Tensor) -> Tensor:
+    """Averages of 4 x 4 cells of a latent (B, C, h, w), and what lies between them bilinearly: (B, C, h, w)."""
+    height, width = latent.shape[2:]
+    cells = (max(1, height // LOW_FREQUENCIES), max(1, width // LOW_FREQUENCIES))
+    return F.interpolate(F.adaptive_avg_pool2d(latent, cells), (height, width), mode="bilinear")
 
 
 def static_thresholding(predict: Predictor, diffuser: Diffuser, limit: float) -> Predictor:

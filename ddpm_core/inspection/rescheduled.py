@@ -73,8 +73,8 @@ def with_networks(
     """The model with what `change` makes of its networks, and perhaps another schedule."""
     other = LatentDiffusion(
         model.codec, change(model.denoiser), diffuser or model.diffuser, model.size, model.name, model.about,
-        None if model.guide is None else change(model.guide), model.guidance, model.guidance_interval, model.classes,
-        model.limit, model.framing, words=model.words, classifier=model.classifier,
+        None if model.guide is None else change(model.guide), model.guidance, model.guidance_interval,
+        model.guidance_low, model.classes, model.limit, model.framing, words=model.words, classifier=model.classifier,
         conditioning=model.conditioning,
     )  # fmt: skip
     for wrapper in model.wrappers[len(other.wrappers) :]:

@@ -60,6 +60,7 @@ class ConditionalModel:
         guide: Denoiser | None = None,
         guidance: float = 1.0,
         guidance_interval: tuple[int, int] | None = None,
+        guidance_low: float | None = None,
         classes: Sequence[str] = (),
         limit: float | None = None,
         framing: Framing = "any",
@@ -72,7 +73,8 @@ class ConditionalModel:
         if framing not in get_args(Framing):
             raise no_such("framing", framing, get_args(Framing))
         self.codec, self.denoiser, self.diffuser = codec, denoiser, diffuser
-        self.guide, self.guidance, self.guidance_interval = guide, guidance, guidance_interval
+        self.guide, self.guidance = guide, guidance
+        self.guidance_interval, self.guidance_low = guidance_interval, guidance_low
         self.size, self.name, self.about, self.classes, self.limit = size, name, about, tuple(classes), limit
         self.framing, self.defaults, self.words = framing, dict(defaults or {}), tuple(words)
         self.prompts, self.classifier, self.conditioning = tuple(prompts), classifier, conditioning
@@ -132,7 +134,8 @@ class ConditionalModel:
         predict: Predictor = self._predictor_of(self.denoiser)
         if self.guide is None:
             return predict
-        return autoguidance(predict, self._predictor_of(self.guide), self.guidance, self.guidance_interval)
+        weaker = self._predictor_of(self.guide)
+        return autoguidance(predict, weaker, self.guidance, self.guidance_interval, self.guidance_low)
 
     def _predictor_of(self, network: Denoiser) -> Callable[..., Prediction]:
         if self.conditioning is None:

@@ -56,7 +56,7 @@ def teacher_of(folder: Path, device: torch.device) -> Teacher:
     unasked: Predictor = predict
     if guide is not None:
         weaker = predictor(ready(guide, device), diffuser)
-        unasked = autoguidance(predict, weaker, config.guidance, config.guidance_interval)
+        unasked = autoguidance(predict, weaker, config.guidance, config.guidance_interval, config.guidance_low)
 
     def asked(noisy: Tensor, t: Tensor, label: Tensor | None, tokens: Tensor | None) -> Tensor:
         captions = None if text is None or tokens is None else text(tokens)  # (B, L, W)

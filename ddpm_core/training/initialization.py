@@ -33,7 +33,7 @@ LATENT_ENDS = (  # as wide as the latent, of a UNet and of a DiT
 # Stages of what guides a checkpoint that is there: what they make, as config.json has it, and how it has it without.
 GUIDING: dict[StageName, dict[str, Any]] = {
     "classifier": {"classifier": {}},
-    "guide": {"guide": {}, "guidance": 1.0, "guidance_interval": None},
+    "guide": {"guide": {}, "guidance": 1.0, "guidance_interval": None, "guidance_low": None},
 }
 
 
@@ -245,7 +245,7 @@ def guided_output(folder: Path | None, device: torch.device) -> Callable[[Tensor
         network = ready(network, device)
         return lambda noisy, t: Prediction(split_variance(network(noisy, t), channels)[0])
 
-    both = autoguidance(raw(denoiser), raw(guide), config.guidance, config.guidance_interval)
+    both = autoguidance(raw(denoiser), raw(guide), config.guidance, config.guidance_interval, config.guidance_low)
 
     @torch.no_grad()
     def guided(noisy: Tensor, t: Tensor) -> Tensor:

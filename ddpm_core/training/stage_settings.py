@@ -236,6 +236,9 @@ class GuideSettings(StageSettings):
     scale: float = Field(1.5, ge=0, le=10, description="how far the checkpoint is steered away from it; 1 not at all")
     first: int | None = Field(None, ge=0, description="first timestep at which it is; with last, or all are")
     last: int | None = Field(None, ge=0, description="last timestep at which it is")
+    low_scale: float | None = Field(
+        None, ge=0, le=10, description="how far in low frequencies, tone and pose; as far as in others unless told"
+    )
 
     @model_validator(mode="after")
     def _is_an_interval(self) -> Self:
@@ -247,3 +250,8 @@ class GuideSettings(StageSettings):
     def interval(self) -> tuple[int, int] | None:
         """The timesteps at which the checkpoint is steered; None for all."""
         return None if self.first is None or self.last is None else (self.first, self.last)
+
+    @property
+    def steering(self) -> dict[str, Any]:
+        """How the checkpoint is steered, as `config.json` has it."""
+        return {"guidance": self.scale, "guidance_interval": self.interval, "guidance_low": self.low_scale}

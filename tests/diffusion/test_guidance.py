@@ -16,6 +16,7 @@ from ddpm_core.diffusion.guidance import (
     autoguidance,
     classifier_free_guidance,
     classifier_guidance,
+    low_frequencies,
     static_thresholding,
 )
 from ddpm_core.diffusion.illusions import VIEWS, anagram, hybrid, rearranged
@@ -83,6 +84,29 @@ def test_in_a_limited_interval_the_weaker_one_counts_only_there_and_is_not_asked
         raise AssertionError("asked outside its interval")
 
     torch.testing.assert_close(autoguidance(good, never, 3, (300, 700))(z, t + 500).eps, good(z, t + 500).eps)
+
+
+def test_low_frequencies_are_steered_by_a_scale_of_their_own() -> None:
+    def off_by(difference: torch.Tensor) -> Predictor:
+        return lambda noisy, t: Prediction(good(noisy, t).eps - difference)
+
+    z = torch.randn(2, 4, 16, 16)
+    tone = torch.full_like(z, 0.3)
+    grain = torch.tensor([[1.0, -1.0], [-1.0, 1.0]]).repeat(8, 8).expand_as(z)  # averages to 0 over 4 x 4 cells
+    for difference, scale in ((tone, 0.5), (grain, 3.0)):
+        steered = autoguidance(good, off_by(difference), 3, low_scale=0.5)(z, T).eps
+        torch.testing.assert_close(steered, good(z, T).eps + (scale - 1) * difference)
+    both = autoguidance(good, off_by(tone + grain), 3, low_scale=3)(z, T).eps
+    torch.testing.assert_close(both, autoguidance(good, off_by(tone + grain), 3)(z, T).eps)
+
+
+def test_low_frequencies_of_any_grid_keep_its_mean_and_shape() -> None:
+    for height, width in ((16, 16), (8, 12), (3, 5), (1, 1)):
+        latent = torch.randn(2, 4, height, width) + 5
+        low = low_frequencies(latent)
+        assert low.shape == latent.shape
+        assert low.std() < latent.std() or height * width == 1
+    torch.testing.assert_close(low_frequencies(torch.full((1, 4, 6, 7), 2.0)), torch.full((1, 4, 6, 7), 2.0))
 
 
 @pytest.mark.parametrize("weight", [0.0, 2.5])

@@ -179,7 +179,8 @@ def _parts(config: CheckpointConfig, out: Path) -> str:
         with torch.device("meta"):
             guide = build(BACKBONES[config.backbone], config.guide, out)
         when = " to ".join(map(str, config.guidance_interval)) if config.guidance_interval else "all"
-        what = f"weaker, steered away from with scale {config.guidance:g} at timesteps {when}"
+        low = "" if config.guidance_low is None else f" ({config.guidance_low:g} in low frequencies)"
+        what = f"weaker, steered away from with scale {config.guidance:g}{low} at timesteps {when}"
         lines.append(["guide", what, _count(guide), f"`{GUIDE_WEIGHTS}`"])
     if config.classifier:
         with torch.device("meta"):

@@ -52,8 +52,8 @@ class GuideStage(DenoiserStage):
     def evaluate(self, unet: Denoiser, grid: Path) -> dict[str, float]:
         """A row of the checkpoint's samples without and one with this guide, as a picture; its held-out loss."""
         rows, parts = [], checkpoint.load_parts(self.request.out, self.device)
-        for guidance in (1.0, self.request.guide.scale):
-            guided = {"guide": unet, "guidance": guidance, "guidance_interval": self.request.guide.interval}
+        for steering in ({}, self.request.guide.steering):
+            guided = {"guide": unet, "guidance": 1.0} | steering
             model = LatentDiffusion(**vars(parts) | guided)
             label, shown = None if model.unconditional else model.classes[0], self.held_out or self.train
             asked = GenerateRequest(count=SHOWN, steps=10, guidance=1, label=label)
@@ -65,11 +65,9 @@ class GuideStage(DenoiserStage):
 
     def export(self, unet: Denoiser, finished: int | None) -> None:
         """Write weights, then config: killed in between, a checkpoint without a guide is what it was."""
-        settings = self.request.guide
         checkpoint.write_weights(weights_file(self.request.out, "guide"), unet, finished)
         shape = built_as(self.request.denoiser, self.codec, classes=0, words=0)
-        made = {"guide": shape, "guidance": settings.scale, "guidance_interval": settings.interval}
-        record(self.recorded or self.request, "guide", **made)
+        record(self.recorded or self.request, "guide", guide=shape, **self.request.guide.steering)
 
 
 def denoiser_settings(request: TrainRequest, config: CheckpointConfig) -> DenoiserSettings:

@@ -24,7 +24,16 @@ from ddpm_core.training.stages.guide import GuideStage
 from tests.conftest import write_class_checkpoint
 from tests.training.small_runs import run_all
 
-LEARNS = {"iterations": 6, "batch_size": 4, "warmup": 2, "channels": (16, 16), "scale": 2.0, "first": 100, "last": 900}
+LEARNS = {
+    "iterations": 6,
+    "batch_size": 4,
+    "warmup": 2,
+    "channels": (16, 16),
+    "scale": 2.0,
+    "first": 100,
+    "last": 900,
+    "low_scale": 1.0,
+}
 
 
 @pytest.fixture
@@ -54,7 +63,7 @@ def test_a_checkpoint_is_steered_away_from_what_was_trained_and_else_stays_what_
 
     before, model = LatentDiffusion.load(own_checkpoint, "cpu"), LatentDiffusion.load(out, "cpu")
     assert model.guide is not None
-    assert (model.guidance, model.guidance_interval) == (2, (100, 900))
+    assert (model.guidance, model.guidance_interval, model.guidance_low) == (2, (100, 900), 1)
     assert sum(one.numel() for one in model.guide.parameters()) < sum(
         one.numel() for one in model.denoiser.parameters()
     )
