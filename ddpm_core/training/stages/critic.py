@@ -28,6 +28,8 @@ from ddpm_core.training.vae_loss import vae_loss
 
 WIDTH = 32  # at full resolution; doubled at every halving
 GAIN = 4.0  # what spectral norms of 1 hold back
+FAINT = 10.0  # how many times stronger
+START = 0.1  # of the usual first weights: their norm is of no effect, but the smaller it is the sooner they turn
 SAMPLED_AT_ONCE = 8  # pictures, in one call of the denoiser
 FIRST_SEED = 1_000_000  # of what is sampled for the critic: seeds that people try, and measure, are lower
 
@@ -46,7 +48,7 @@ class Critic(nn.Module):
     """How real each neighbourhood of some 20 pixels of an image (B, 3, H, W) looks: (B, 1, H/4, W/4), above 0 for real.
 
     It judges patches (Isola et al. 2017, section 3.2.2), with weights of spectral norm 1 (Miyato et al. 2018, section
-    2.1).
+    2.1). Faint detail is shown to it stronger: the grain of skin would be lost on it beside edges and colours.
     """
 
     def __init__(self, width: int = WIDTH):
@@ -59,12 +61,15 @@ class Critic(nn.Module):
         ]
         layers: list[nn.Module] = []
         for convolution in convolutions:
+            with torch.no_grad():
+                convolution.weight.mul_(START)
             register_parametrization(convolution, "weight", SpectralNorm())
             layers += [convolution, nn.LeakyReLU(0.2)]
         self.layers = nn.Sequential(*layers[:-1])
 
     def forward(self, image: Tensor) -> Tensor:
-        return GAIN * self.layers(image)
+        blurred = F.avg_pool2d(image, 3, stride=1, padding=1, count_include_pad=False)  # (B, 3, H, W)
+        return GAIN * self.layers(blurred + torch.tanh(FAINT * (image - blurred)))
 
 
 class VaeWithCritic(nn.Module):
@@ -138,7 +143,7 @@ def sampled_latents(folder: Path, count: int, device: str) -> Tensor:
     """Latents (count, C, h, w) that a checkpoint's denoiser makes by default. Raises `CheckpointError` without one."""
     model = LatentDiffusion.load(folder, device)
     requests = [
-        GenerateRequest(seed=FIRST_SEED + first, count=min(SAMPLED_AT_ONCE, count - first))
+        model.request(GenerateRequest, seed=FIRST_SEED + first, count=min(SAMPLED_AT_ONCE, count - first))
         for first in range(0, count, SAMPLED_AT_ONCE)
     ]
     return torch.cat([last(model.generate(request)).latent for request in requests])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -54,6 +55,17 @@ def test_a_critic_learns_to_tell_noise_from_flat_pictures() -> None:
     assert critic(flat).mean() > critic(noise).mean() + 1
 
 
+def test_grain_of_a_few_levels_counts_for_more_than_as_much_of_a_tint() -> None:
+    torch.manual_seed(0)
+    critic, size = Critic(16), (16, 3, 32, 32)
+    plain = (2 * torch.rand(16, 3, 1, 1) - 1).expand(size)
+    grain = 3 / 127.5 * torch.randn(size)  # 3 levels of 255
+    tint = 3 / 127.5 * torch.randn(16, 3, 1, 1)
+    with torch.no_grad():
+        by_grain, by_tint = (critic(plain + change) - critic(plain) for change in (grain, tint))
+    assert by_grain.square().mean() > 3**2 * by_tint.square().mean()
+
+
 def test_a_judged_decoder_resumes_as_if_it_had_not_stopped_and_leaves_no_critic_behind(
     tmp_path: Path, pictures: Pictures, trained: Path
 ) -> None:
@@ -78,7 +90,12 @@ def test_an_autoencoder_may_be_judged_by_what_it_restores_alone(tmp_path: Path, 
 
 
 def test_what_is_sampled_for_the_critic_is_the_same_every_time(trained: Path, tmp_path: Path) -> None:
+    config = checkpoint.read_config(trained)
+    own_way = config.model_copy(update={"defaults": {"generate": {"steps": 3}}})
+    folder = Path(shutil.copytree(trained, tmp_path / "own way"))
+    checkpoint.write_config(folder, own_way)
     latents = sampled_latents(trained, 9, "cpu")
+    assert not torch.equal(latents, sampled_latents(folder, 9, "cpu"))  # made as the checkpoint makes them by default
     assert len(latents) == 9
     assert torch.equal(latents, sampled_latents(trained, 9, "cpu"))
     (tmp_path / "half").mkdir()
