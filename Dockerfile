@@ -1,5 +1,6 @@
 # docker build -t studio . && docker run --rm -p 7860:7860 studio
-# PyTorch's default build for Linux on x86 carries CUDA. For its smaller CPU build, name the index that has it:
+# PyTorch's default build for Linux carries CUDA, on arm64 as on amd64. For its smaller CPU build, name the index that
+# has it:
 # docker build --build-arg TORCH_INDEX=URL -t studio .
 # For several architectures: docker buildx build --platform linux/amd64,linux/arm64 -t studio .
 # As any user, with a root file system that nobody can write to (what is written lies in /tmp and /cache alone):

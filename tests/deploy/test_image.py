@@ -19,6 +19,8 @@ import pytest
 import yaml
 from gradio_client import Client
 
+from ui.serving.sweep import GB
+
 ROOT = Path(__file__).resolve().parents[2]
 STRANGER = ["unshare", "--user", "--map-user=4711", "--map-group=4711"]  # a user that the system does not know
 DOCKERFILE = (ROOT / "Dockerfile").read_text(encoding="utf-8").replace("\\\n", " ")
@@ -146,3 +148,13 @@ def test_the_replicas_are_those_that_nginx_knows() -> None:
         assert "ports" not in one
         assert {volume.partition(":")[0] for volume in one["volumes"]} <= set(compose["volumes"])
     assert "./nginx.conf:/etc/nginx/conf.d/default.conf:ro" in compose["services"]["nginx"]["volumes"]
+
+
+def test_old_results_go_before_the_disk_they_share_is_full() -> None:
+    compose = yaml.safe_load((ROOT / "deploy" / "compose.yaml").read_text(encoding="utf-8"))
+    options = compose["volumes"]["results"]["driver_opts"]["o"]
+    (size,) = re.findall(r"size=(\d+)g", options)
+    for one in compose["services"].values():
+        if "GRADIO_TEMP_DIR" in one.get("environment", {}):
+            kept = float(one["command"][one["command"].index("--max-disk") + 1])
+            assert kept * GB <= int(size) * 2**30 / 2  # the rest is for what may not go yet
