@@ -13,11 +13,18 @@ from gradio.i18n import I18nData
 from pydantic import Field
 
 from ddpm_core.cli import bounds
+from ddpm_core.requests import AnagramRequest, GenerateRequest, HybridRequest
+from ddpm_core.training.settings import STAGES
 from ui import languages
 from ui.models import Shelf
 from ui.page import build
+from ui.play_modes import VIEW_NAMES, _anagram_captions, _hybrid_captions
+from ui.saved_settings import left_out
+from ui.serving.limits import too_much
+from ui.tabs.generate import captions_of
 from ui.tabs.inside.tour import TOUR
 from ui.tabs.inside.views import VIEWS
+from ui.tabs.train import GRID_CAPTION
 from ui.theme import STATIC
 from ui.training.runs import Trainings
 
@@ -47,6 +54,8 @@ COMPOSED = {  # put together from parts, in ui/training, ui/tabs, ddpm_core and 
     "{size} pixels, autoencoder {first} steps, denoiser {second} steps.",
     "step {done} of {total} · {left} left · stage {at} of {all}: {stage}",
     "step {done} of {total} · stage {at} of {all}: {stage}",
+    "step {done} of {total} · {left} left · {stage}", "step {done} of {total} · {stage}",  # of one stage alone
+    "{label}, seed {seed}, {view}", "seed {seed}, {view}", "close by", "from afar",
     "After, seed {seed}", "Pause the animation, seed {seed}", "Play the animation, seed {seed}",
     "Nothing is painted yet; brush over the part you want made anew.",
     "Nothing is painted yet; brush over the part you want to keep.",
@@ -177,6 +186,45 @@ def test_no_key_can_be_taken_for_a_value_and_english_is_there_for_all_other_lang
     assert all(key.startswith(languages.PREFIX) for words in known.values() for key in words)
     assert all(key == languages.PREFIX + text for key, text in known["en"].items())
     assert set(known["en"]) == set(known["ja"])
+
+
+def in_japanese(text: str) -> str:
+    """As static/everybody.js puts it."""
+    words = languages.dictionaries()["ja"]
+    if text in words:
+        return words[text]
+    for form in sorted(filter(PLACE.search, words), key=lambda form: -len(PLACE.sub("", form))):
+        found = re.fullmatch("(.+?)".join(map(re.escape, PLACE.split(form))), text, re.DOTALL)
+        if found:
+            said = words[form]
+            for place, part in zip(PLACE.findall(form), found.groups(), strict=True):
+                said = said.replace(place, in_japanese(part))
+            return said
+    return text
+
+
+def put_together() -> Iterator[str]:
+    """What a visitor is told of parts, by those who put it together."""
+    yield str(too_much(GenerateRequest(count=8, steps=999), windows=9))
+    all_but_seed = dict.fromkeys(set(GenerateRequest.model_fields) - {"seed"})
+    yield "Its settings are here; Generate makes it again." + left_out(all_but_seed, GenerateRequest(seed=3))  # type: ignore[arg-type]
+    yield from (caption.format(3) for caption in GRID_CAPTION.values())
+    yield from captions_of(GenerateRequest(label="7"))
+    for view in VIEW_NAMES:
+        yield from _anagram_captions(AnagramRequest(view=view, label="6", other="9"))
+    yield from _hybrid_captions(HybridRequest(label="6", other="9"))
+    for stage in STAGES.values():  # of ui/training/process.py
+        for place in (stage, f"5 h left · {stage}", f"stage 1 of 2: {stage}"):
+            yield from (f"step 3 of 9 · {place}", f"step 3 of 9 · {place}, 2 steps skipped")
+    yield "Stopped at the start. Resume goes on from there."
+    yield "Training broke off (exit status 1); 7 has what it printed. Resume goes on from its last save."
+    yield "The checkpoint 'A' is not here; B will make another picture."
+
+
+def test_nothing_of_what_is_put_together_stays_english() -> None:
+    shown = {text: in_japanese(text) for text in put_together()}
+    assert len(shown) > 30
+    assert {text: said for text, said in shown.items() if re.search("[a-z]{2}", said)} == {}
 
 
 def said_in_source() -> Iterator[str]:

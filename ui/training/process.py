@@ -161,7 +161,7 @@ class Run:
         stands = f" {stages.index(stage) + 1} of {len(stages)}" if len(stages) > 1 else ""
         words.append(f"stage{stands}: {STAGES[stage]}" if stands else STAGES[stage])
         if skipped := self.log.losses[stage].skipped:
-            words.append(f"{skipped} steps skipped")
+            words[-1] += f", {skipped} steps skipped"
         return " · ".join(words)
 
     def _left(self, stage: StageName, step: int) -> float | None:

@@ -42,7 +42,7 @@ def test_time_left(root: Path) -> None:
     run.wait(PATIENCE)
     run._end = None
     shown = run.progress().status
-    assert shown["text"] == "step 20 of 50 · 15 s left · stage 1 of 2: autoencoder · 2 steps skipped"
+    assert shown["text"] == "step 20 of 50 · 15 s left · stage 1 of 2: autoencoder, 2 steps skipped"
     assert shown["percent"] == 20
 
 
