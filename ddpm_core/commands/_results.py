@@ -9,6 +9,7 @@ from PIL import Image
 
 from ddpm_core.cli import output_folder, say, say_written
 from ddpm_core.diffusion.samplers import Step, last
+from ddpm_core.display.progress_bar import steps_watched
 from ddpm_core.images.files import save_png
 from ddpm_core.pipeline import LatentDiffusion
 from ddpm_core.requests import GenerateRequest
@@ -23,7 +24,7 @@ def pictures_of(
     """
     output_folder(folder)
     say(*model.notes(request))
-    return model.pictures(last(steps).latent)
+    return model.pictures(last(steps_watched(steps, request.calls)).latent)
 
 
 def write_one(model: LatentDiffusion, request: GenerateRequest, picture: Image.Image, out: Path) -> None:

@@ -32,6 +32,7 @@ from ddpm_core.cli import (
     takes,
 )
 from ddpm_core.diffusion.samplers import Step
+from ddpm_core.display.progress_bar import steps_watched
 from ddpm_core.errors import UserError
 from ddpm_core.images.animation import FORMATS, SUFFIXES, spread
 from ddpm_core.images.files import open_picture
@@ -66,7 +67,7 @@ def main(
         say(*model.notes(request))
         frames = [
             dress(model.pictures(step.denoised if shown.view == "believes" else step.latent)[0])
-            for step in spread(steps, request.calls)
+            for step in spread(steps_watched(steps, request.calls), request.calls)
         ]
         FORMATS[out.suffix[1:].lower()](frames, out, shown.seconds, shown.size)
         say_written([out])

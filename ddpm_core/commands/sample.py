@@ -6,13 +6,14 @@ Example:
 
 from __future__ import annotations
 
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 from typing import Annotated, Any
 
 import torch
 import typer
 from torch import Tensor
-from tqdm import tqdm
 
 from ddpm_core.cli import (
     CHECKPOINT,
@@ -27,6 +28,7 @@ from ddpm_core.cli import (
     takes,
 )
 from ddpm_core.diffusion.samplers import last
+from ddpm_core.display.progress_bar import steps_watched
 from ddpm_core.errors import UserError
 from ddpm_core.images.files import contact_sheet, save_png, to_pictures
 from ddpm_core.pipeline import LatentDiffusion
@@ -52,6 +54,7 @@ def main(
             model.request(GenerateRequest, **given | {"seed": first.seed + done, "count": min(MAX_COUNT, count - done)})
             for done in range(0, count, MAX_COUNT)
         ]
+        runs = [model.generate(batch) for batch in batches]  # which refuse what cannot be made before a line is shown
         if grid and grid.resolve() in {(out / f"{seed}.png").resolve() for batch in batches for seed in batch.seeds}:
             raise UserError(f"{grid} is where one of the pictures goes; name another file for the sheet of them.")
         for folder in (out, grid.parent) if grid else (out,):
@@ -59,8 +62,10 @@ def main(
         say(*model.notes(first))
         images: list[Tensor] = []
         written: list[Path] = []
-        for batch in tqdm(batches, desc="sampling", unit="batch", disable=len(batches) == 1 or None):
-            image = model.codec.decode(last(model.generate(batch)).latent)  # (B, 3, H, W)
+        every = ((batch, step) for batch, steps in zip(batches, runs, strict=True) for step in steps)
+        watched = steps_watched(every, sum(batch.calls for batch in batches))
+        for batch, steps in groupby(watched, itemgetter(0)):
+            image = model.codec.decode(last(step for _, step in steps).latent)  # (B, 3, H, W)
             for one, picture in zip(batch.singles(), to_pictures(image), strict=True):
                 written.append(out / f"{one.seed}.png")
                 save_png(picture, written[-1], model.png_parameters(one))

@@ -13,6 +13,7 @@ import torch
 from ddpm_core.checkpoints import folders
 from ddpm_core.data.find import AUTO, HELD_OUT_FRACTION, NONE, DataSet, find
 from ddpm_core.data.load import PictureSet, find_pictures, load_pictures
+from ddpm_core.display.progress_bar import batches_watched, watched
 from ddpm_core.evaluation import metrics
 from ddpm_core.evaluation.classifier import Classifier, classifier_accuracy, trained_classifier
 from ddpm_core.evaluation.denoising import measure_denoising
@@ -23,7 +24,6 @@ from ddpm_core.evaluation.feature_distances import FEWEST, REFERENCE, compared
 from ddpm_core.evaluation.features import FeatureNetwork, extract_features, inception, of_classes, of_turns
 from ddpm_core.evaluation.fills import measure_fills, some_pictures
 from ddpm_core.evaluation.likelihood import measure_likelihood
-from ddpm_core.evaluation.progress import batches_watched, watched
 from ddpm_core.evaluation.samples import sample, sample_classes
 from ddpm_core.images.files import PictureError, Source
 from ddpm_core.pipeline import LatentDiffusion

@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ddpm_core.data.load import PictureSet
+from ddpm_core.display.progress_bar import watched
 from ddpm_core.errors import UserError
-from ddpm_core.evaluation.progress import watched
 from ddpm_core.networks.layers import placed
 from ddpm_core.training.loop import Trainer, batch_index
 from ddpm_core.training.shards import MicroBatch

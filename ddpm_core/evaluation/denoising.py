@@ -8,7 +8,7 @@ import torch
 
 from ddpm_core.data.find import DataSet
 from ddpm_core.data.load import load_pictures
-from ddpm_core.evaluation.progress import batches_watched, watched
+from ddpm_core.display.progress_bar import batches_watched, watched
 from ddpm_core.evaluation.samples import BATCH
 from ddpm_core.images.low_resolution import low_resolution
 from ddpm_core.pipeline import LatentDiffusion

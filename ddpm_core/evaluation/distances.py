@@ -10,8 +10,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ddpm_core.data.load import PictureSet
+from ddpm_core.display.progress_bar import watched
 from ddpm_core.errors import UserError
-from ddpm_core.evaluation.progress import watched
 
 COARSEST = 16  # pixels; the pyramid goes no lower
 PATCH, PATCHES = 7, 128  # side of a patch in pixels, and how many are taken of each picture

@@ -6,7 +6,7 @@ import numpy as np
 from PIL import Image
 
 from ddpm_core.data.load import PictureSet
-from ddpm_core.evaluation.progress import batches_watched
+from ddpm_core.display.progress_bar import batches_watched
 from ddpm_core.images.faces import EYE_LINE, EYES_ACROSS
 from ddpm_core.images.files import to_bytes
 

@@ -16,9 +16,9 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from ddpm_core.data.load import PictureSet
+from ddpm_core.display.progress_bar import batches_watched
 from ddpm_core.errors import UserError
 from ddpm_core.evaluation.classifier import TURN_SETTINGS, Classifier, reduced, trained_on_turns
-from ddpm_core.evaluation.progress import batches_watched
 from ddpm_core.evaluation.submodules import submodule
 from ddpm_core.networks.layers import placed
 from ddpm_core.training.stage_settings import StageSettings

@@ -9,8 +9,8 @@ import torch
 from PIL import Image
 
 from ddpm_core.diffusion.samplers import last
+from ddpm_core.display.progress_bar import watched
 from ddpm_core.evaluation import metrics
-from ddpm_core.evaluation.progress import watched
 from ddpm_core.images.files import PictureError, Source, as_rgb, open_picture
 from ddpm_core.images.masks import dilate, face_mask
 from ddpm_core.pipeline import LatentDiffusion

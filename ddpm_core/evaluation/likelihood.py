@@ -13,7 +13,7 @@ from torch import Generator, Tensor
 from ddpm_core.data.load import PictureSet, load_pictures
 from ddpm_core.diffusion.diffuser import Diffuser
 from ddpm_core.diffusion.variational_bound import BITS, log_variance, prior_bits, step_bits
-from ddpm_core.evaluation.progress import watched
+from ddpm_core.display.progress_bar import watched
 from ddpm_core.images.files import Source
 from ddpm_core.networks.codec import Codec
 from ddpm_core.pipeline import LatentDiffusion

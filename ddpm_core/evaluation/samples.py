@@ -9,7 +9,7 @@ from torch import Tensor
 
 from ddpm_core.data.load import PictureSet
 from ddpm_core.diffusion.samplers import last
-from ddpm_core.evaluation.progress import watched
+from ddpm_core.display.progress_bar import watched
 from ddpm_core.images.files import to_bytes
 from ddpm_core.pipeline import LatentDiffusion
 from ddpm_core.requests import GenerateRequest

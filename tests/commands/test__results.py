@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -28,6 +29,14 @@ def test_pictures_are_those_of_the_last_step_and_one_is_written_with_how_it_was_
     results.write_one(word_model, request, made[0], folder / "one.png")
     assert capsys.readouterr().out == f"Wrote {folder / 'one.png'}.\n"
     assert read_parameters(folder / "one.png")["seed"] == 5
+
+
+def test_steps_are_counted_on_a_terminal(
+    word_model: LatentDiffusion, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    results.pictures_of(word_model, (request := GenerateRequest(steps=3)), word_model.generate(request), tmp_path)
+    assert "sampling 3/3" in capsys.readouterr().err
 
 
 def test_a_folder_that_cannot_be_written_into_is_refused_before_the_first_step(

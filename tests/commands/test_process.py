@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import imageio
@@ -33,6 +34,14 @@ def test_a_gif_shows_every_step_of_a_seed(call, tiny_checkpoint: Path, tmp_path:
             gif.seek(1)
             frames[view] = np.asarray(gif.convert("RGB"), float)
     assert np.abs(frames["believes"] - frames["sees"]).mean() > 1
+
+
+def test_steps_are_counted_on_a_terminal(
+    call, tiny_checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    asked = ["--checkpoint", tiny_checkpoint, "--steps", 3, "--out", tmp_path / "run.gif"]
+    assert "sampling 3/3" in call(process.main, *asked).err
 
 
 def test_an_mp4_shows_an_inpainting_in_its_picture(call, tiny_checkpoint: Path, photo: Path, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+import sys
 import weakref
 from pathlib import Path
 
@@ -113,6 +114,16 @@ def test_a_sample_value_out_of_bounds_is_refused_in_a_line(
     outcome = call(sample.main, "--checkpoint", tiny_checkpoint, "--out", tmp_path / "s", f"--{flag}", value)
     assert_refused(outcome, flag, str(value))
     assert not list(tmp_path.rglob("*.png"))
+
+
+def test_steps_of_all_batches_are_counted_together_on_a_terminal(
+    call, tiny_checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    asked = ["--checkpoint", tiny_checkpoint, "--steps", 3, "--out", tmp_path]
+    for count, steps in ((1, 3), (MAX_COUNT + 1, 6)):
+        assert f"sampling {steps}/{steps}" in call(sample.main, *asked, "--count", count).err
+    assert_refused(call(sample.main, *asked, "--class", "ant"), "trained without classes")  # before any line
 
 
 def test_no_sample_gets_a_seed_out_of_bounds(call, tiny_checkpoint: Path, tmp_path: Path) -> None:
