@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 import sys
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -29,6 +30,7 @@ Device = Annotated[str, typer.Option(help="cpu, cuda, mps, or auto")]
 Mask = Annotated[Path | None, typer.Option(help="picture of that shape, light or opaque where painted")]
 Region = Annotated[str | None, typer.Option(help=f"a ready-made mask instead: {', '.join(FACE_PARTS)}")]
 NAMED = 4  # of the files that were written
+ADVICE = re.compile(r"\bset (\w+) to\b")  # of sentences that pages and programs get as well, and know the field
 FLAGS = {"label": "class"}  # fields called otherwise because Python keeps the word to itself
 
 # Of the command that runs, its options by the fields they are made from: complaints name what was typed.
@@ -229,7 +231,9 @@ def in_one_sentence() -> Iterator[None]:
         yield
     except ValidationError as error:
         fail(complaint(error, _as_typed))
-    except (UserError, OSError) as error:
+    except UserError as error:
+        fail(ADVICE.sub(lambda found: f"set {_as_typed((found[1],))} to", str(error)))
+    except OSError as error:
         fail(str(error))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
 from typing import Any, TypeVar
@@ -9,6 +10,8 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 Entry = TypeVar("Entry")
+
+FIELD = re.compile(r"\{(\w+)\}")  # in the message of a validator: a field of the same request
 
 
 class UserError(ValueError):
@@ -45,7 +48,8 @@ def _field(place: tuple[int | str, ...]) -> str:
 def complaint(error: ValidationError, name_of: Callable[[tuple[int | str, ...]], str] = _field) -> str:
     """One sentence for the first thing wrong with a request, naming the field and what it got.
 
-    `name_of` says what a field is called where it was given, of its place in the request.
+    `name_of` says what a field is called where it was given, of its place in the request. A validator's message names
+    other fields in braces: "must be 1 with {churn}".
     """
     first = error.errors()[0]
     if isinstance(cause := first.get("ctx", {}).get("error"), UserError):
@@ -56,6 +60,11 @@ def complaint(error: ValidationError, name_of: Callable[[tuple[int | str, ...]],
     message = first["msg"].removeprefix("Value error, ").removeprefix("Input ")
     if first["type"] in ("int_from_float", "int_parsing", "float_parsing"):
         message = message.partition(", ")[0]  # why it is none, the value behind it shows
-    if isinstance(first["input"], dict | BaseModel):  # said of several fields together, which the message names
+    several = isinstance(first["input"], dict | BaseModel)  # said of several fields together, which the message names
+    section = first["loc"] if several else first["loc"][:-1]
+    plain, message = message, FIELD.sub(lambda found: name_of((*section, found[1])), message)
+    if several and plain != message:
+        return f"{message}."
+    if several:
         return f"{message}." if not first["loc"] else f"{name}: {message}."
     return f"{name} {message}, not {str(first['input'])[:60]!r}."

@@ -130,5 +130,9 @@ def test_a_sentence_that_a_request_refuses_with_is_told_as_it_is() -> None:
         PointsRequest(shape="drawn", drawn="[[9, 9], [0, 0]]")
     assert complaint(refused.value) == "points drawn must lie between -3 and 3, both across and down."
     with pytest.raises(ValidationError) as refused:
+        InpaintRequest(churn=2.0)
+    typed = complaint(refused.value, lambda place: f"--{place[-1]}")
+    assert typed == "--resamples must be 1 with --churn, since both add noise between steps."
+    with pytest.raises(ValidationError) as refused:
         PointsRequest(steps=0)
     assert complaint(refused.value) == "steps should be greater than or equal to 1, not '0'."

@@ -166,7 +166,7 @@ def test_what_would_have_no_effect_is_refused(fields: dict, sentence: str) -> No
 
 def test_an_inpainting_is_resampled_or_churned() -> None:
     sentence = complaint_of(InpaintRequest, churn=2.0)
-    assert sentence.startswith("resamples must be 1 with churn")
+    assert sentence == "resamples must be 1 with churn, since both add noise between steps."
     assert InpaintRequest(churn=2.0, resamples=1).churn == 2
 
 

@@ -41,7 +41,9 @@ def test_it_is_trained_resumed_tuned_and_used_like_any_other(call, picture_folde
     assert torch.allclose(before.get_parameter("time.2.bias"), after.get_parameter("time.2.bias"), atol=0.01)
     outcome = call(train.main, *start, "--out", tmp_path / "other", "--denoiser-backbone", "unet")
     assert outcome.status == 2
-    assert "is unet instead of dit" in outcome.err or "patch belongs to the backbone dit" in outcome.err
+    assert (
+        "is unet instead of dit" in outcome.err or "--denoiser-patch belongs to --denoiser-backbone dit" in outcome.err
+    )
 
     shutil.copytree(trained, tmp_path / "unfilled")
     write_config(tmp_path / "unfilled", config.model_copy(update={"size": 18}))  # 9 cells a side
@@ -62,10 +64,13 @@ def test_it_is_trained_resumed_tuned_and_used_like_any_other(call, picture_folde
 @pytest.mark.parametrize(
     ("flags", "sentence"),
     [
-        (["--denoiser-channels", "64,128"], "channels of a transformer are one number, 384 say, not 64,128"),
-        (["--denoiser-channels", 32, "--denoiser-mixer", "none"], "mixer must not be none with the backbone dit"),
+        (["--denoiser-channels", "64,128"], "--denoiser-channels of a transformer are one number, 384 say, not 64,128"),
+        (
+            ["--denoiser-channels", 32, "--denoiser-mixer", "none"],
+            "--denoiser-mixer must not be none with --denoiser-backbone dit",
+        ),
         (["--denoiser-channels", 32, "--denoiser-patch", 3], "8 cells a side are no multiple of the patch 3"),
-        (["--denoiser-backbone", "unet", "--denoiser-patch", 2], "patch belongs to the backbone dit"),
+        (["--denoiser-backbone", "unet", "--denoiser-patch", 2], "--denoiser-patch belongs to --denoiser-backbone dit"),
     ],
 )
 def test_what_a_transformer_cannot_be_is_said(

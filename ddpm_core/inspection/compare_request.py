@@ -47,13 +47,13 @@ class CompareRequest(Request):
     @model_validator(mode="after")
     def _two_settings(self) -> Self:
         if self.across == self.down:
-            raise ValueError(f"across and down are both {self.across}; choose two different settings")
+            raise ValueError(f"{{across}} and {{down}} are both {self.across}; choose two different settings")
         for name, setting in (("across", self.across), ("down", self.down)):
             number = len(self.values(name))
             if not number:
-                raise ValueError(f"{name} is {setting}; name those to compare in {name}_values")
+                raise ValueError(f"{{{name}}} is {setting}; name those to compare in {{{name}_values}}")
             if number > MAX_COMPARED:
-                raise ValueError(f"{name}_values are {number}, and {MAX_COMPARED} are the most")
+                raise ValueError(f"{{{name}_values}} are {number}, and {MAX_COMPARED} are the most")
         return self
 
     def values(self, name: str) -> tuple[str, ...]:

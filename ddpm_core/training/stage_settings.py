@@ -87,7 +87,7 @@ class VaeSettings(StageSettings):
         if sampled and not info.data.get("adversarial_weight"):
             raise ValueError("belongs to an adversarial weight above 0 and must be 0 without")
         if sampled and info.data.get("learns") == "all":
-            raise ValueError('belongs to learns "decoder" and must be 0 where latents change')
+            raise ValueError('belongs to {learns} "decoder" and must be 0 where latents change')
         return sampled
 
 
@@ -163,11 +163,11 @@ class DenoiserSettings(StageSettings):
     @model_validator(mode="after")
     def _fits_the_backbone(self) -> Self:
         if self.backbone != "dit" and self.patch > 1:
-            raise ValueError("patch belongs to the backbone dit and must be 1 without")
+            raise ValueError("{patch} belongs to {backbone} dit and must be 1 without")
         if self.backbone == "dit" and len(self.channels) > 1:
-            raise ValueError(f"channels of a transformer are one number, 384 say, not {plain(self.channels)}")
+            raise ValueError(f"{{channels}} of a transformer are one number, 384 say, not {plain(self.channels)}")
         if self.backbone == "dit" and self.mixer == "none":
-            raise ValueError("mixer must not be none with the backbone dit, whose cells would never see each other")
+            raise ValueError("{mixer} must not be none with {backbone} dit, whose cells would never see each other")
         return self
 
     @model_validator(mode="before")
@@ -182,20 +182,20 @@ class DenoiserSettings(StageSettings):
     def _consistency_alone(self) -> Self:
         if self.learns != "consistency":
             if self.segments > 1:
-                raise ValueError('segments belongs to learns "consistency" and must be 1 without')
+                raise ValueError('{segments} belongs to {learns} "consistency" and must be 1 without')
             return self
         if self.timesteps == "importance" or self.weighting != "uniform":
             raise ValueError(
-                'learns "consistency" goes with timesteps "uniform" or "lognormal" and weighting "uniform" alone'
+                '{learns} "consistency" goes with {timesteps} "uniform" or "lognormal" and {weighting} "uniform" alone'
             )
         return self
 
     @model_validator(mode="after")
     def _enlarges_alone(self) -> Self:
         if self.enlarges > 1 and self.clamp_share and self.clamp_recolour:
-            raise ValueError("clamp_recolour must be 0 with enlarges above 1, where light and colour are given")
+            raise ValueError("{clamp_recolour} must be 0 with {enlarges} above 1, where light and colour are given")
         if self.enlarges > 1 and self.learns != "data":
-            raise ValueError('learns must be "data" with enlarges above 1')
+            raise ValueError('{learns} must be "data" with {enlarges} above 1')
         return self
 
 

@@ -31,8 +31,10 @@ def test_inpaintings_are_compared_where_a_picture_is_given(call, tiny_checkpoint
 
 def test_what_is_wrong_is_said_before_anything_is_made(call, tiny_checkpoint: Path, tmp_path: Path) -> None:
     common = ["--checkpoint", tiny_checkpoint, "--out", tmp_path / "grid.png"]
-    assert_refused(call(compare.main, *common, "--across", "steps", "--down", "steps"), "different")
-    assert_refused(call(compare.main, *common, "--across", "checkpoint"), "across_values")
+    assert_refused(
+        call(compare.main, *common, "--across", "steps", "--down", "steps"), "--across and --down are both steps"
+    )
+    assert_refused(call(compare.main, *common, "--across", "checkpoint"), "name those to compare in --across-values")
     assert_refused(call(compare.main, *common, "--region", "face"), "picture")
     assert_refused(call(compare.main, *common[:2], "--out", tmp_path / "grid.gif"), ".png")
     assert list(tmp_path.iterdir()) == []

@@ -36,6 +36,18 @@ def test_a_ready_mask_fills_the_picture_at_its_own_size_once_per_seed(
     assert (said["action"], said["seed"], said["steps"]) == ("inpaint", 5, 2)
 
 
+def test_what_is_wrong_is_said_by_the_options_that_were_typed(
+    call, class_checkpoint: Path, photo: Path, tmp_path: Path
+) -> None:
+    common = [photo, "--checkpoint", class_checkpoint, "--region", "face", "--out", tmp_path / "out"]
+    outcome = call(inpaint.main, *common, "--churn", 3)
+    assert_refused(outcome, "Error: --resamples must be 1 with --churn, since both add noise between steps.")
+    outcome = call(inpaint.main, *common, "--resamples", 1, "--jump", 2)
+    assert_refused(outcome, "Error: --jump belongs to --resamples above 1 and must be 1 without, not '2'.")
+    outcome = call(inpaint.main, *common, "--class", "ant", "--classifier-guidance", 2)
+    assert_refused(outcome, "set --classifier-guidance to 0")
+
+
 def test_results_of_a_second_photo_leave_those_of_the_first_and_bear_its_name(
     call, tiny_checkpoint: Path, photo: Path, tmp_path: Path
 ) -> None:
