@@ -182,7 +182,7 @@ class InpaintRequest(GenerateRequest):
     @model_validator(mode="after")
     def _resamples_or_churn(self) -> Self:
         if self.churn and self.resamples > 1:
-            raise ValueError("resamples must be 1 with churn, since both add noise between steps")
+            raise ValueError("{resamples} must be 1 with {churn}, since both add noise between steps")
         return self
 
     @field_validator("jump")
@@ -190,7 +190,7 @@ class InpaintRequest(GenerateRequest):
     def _jump_has_effect(cls, jump: int, info: ValidationInfo) -> int:
         steps, resamples = (info.data.get(name) for name in ("steps", "resamples"))
         if jump > 1 and resamples == 1:
-            raise ValueError("belongs to resamples above 1 and must be 1 without")
+            raise ValueError("belongs to {resamples} above 1 and must be 1 without")
         if jump > 1 and steps is not None and jump >= steps:
             raise ValueError(f"must be less than the number of steps ({steps}), the last of which is taken once")
         return jump
@@ -256,6 +256,11 @@ class PairRequest(GenerateRequest):
 
     other: Label = Field(None, description="class of the second thing")
     other_prompt: str = Field("", max_length=MAX_PROMPT, description="what the second thing is, in words")
+
+    @property
+    def names_a_thing(self) -> bool:
+        """Whether a class or words are asked for, of either thing."""
+        return bool(self.labels or self.prompt.strip() or self.other_prompt.strip())
 
     @property
     def halves(self) -> tuple[Self, Self]:

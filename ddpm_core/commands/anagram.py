@@ -13,7 +13,7 @@ from typing import Annotated, Any
 import typer
 from torch import Tensor
 
-from ddpm_core.cli import CHECKPOINT, Checkpoint, Device, in_one_sentence, run, say_written, takes
+from ddpm_core.cli import CHECKPOINT, Checkpoint, Device, in_one_sentence, run, say, say_written, takes
 from ddpm_core.commands._results import pictures_of
 from ddpm_core.diffusion.illusions import VIEWS
 from ddpm_core.diffusion.samplers import Step
@@ -33,6 +33,9 @@ def main(
     with in_one_sentence():
         model = LatentDiffusion.load(checkpoint, device)
         request = model.request(AnagramRequest, **given)
+        if not request.names_a_thing and (model.classes or model.words):
+            ways = ["--class and --other"] * bool(model.classes) + ["--prompt and --other-prompt"] * bool(model.words)
+            say(f"Nothing is named, so it may be anything {model.name} knows either way; {' or '.join(ways)} name two.")
         write_pairs(model, request, model.anagram(request), VIEWS[request.view].apply, request.view, out)
 
 

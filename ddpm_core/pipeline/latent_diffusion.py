@@ -190,10 +190,15 @@ class LatentDiffusion(ConditionalModel, HubMixin):
         """Pictures of `label` and `prompt` from afar, `other` and `other_prompt` close by (`illusions.hybrid`).
 
         Raises:
-            UserError: it makes no `hybrids`.
+            UserError: it makes no `hybrids`, or neither thing is named.
         """
         if not self.hybrids:
             raise UserError(f"{self.name} makes no hybrids: they take classes or words, and pixels for latents.")
+        if not request.names_a_thing:  # of anything at all, twice, it would be one plain picture
+            if not self.classes:
+                raise UserError(f"{self._called} makes hybrids of two things, and neither is named; put both in words.")
+            names = ", ".join(self.classes)[:400]
+            raise UserError(f"{self._called} makes hybrids of two classes, and neither is named; choose from: {names}.")
         return self._pair(request, lambda low, high: hybrid(low, high, request.blur))
 
     def _pair(self, request: PairRequest, combine: Callable[[Predictor, Predictor], Predictor]) -> Iterator[Step]:

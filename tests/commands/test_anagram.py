@@ -28,6 +28,19 @@ def test_every_picture_is_written_as_it_is_and_as_it_is_seen_otherwise(
     assert (said["action"], said["seed"], said["label"], said["other"]) == ("anagram", 4, "ant", "bee")
 
 
+def test_where_classes_could_be_named_and_none_is_it_says_what_it_makes(
+    call, class_checkpoint: Path, tiny_checkpoint: Path, tmp_path: Path
+) -> None:
+    def said(checkpoint: Path, *asked: object) -> str:
+        return call(anagram.main, "--checkpoint", checkpoint, "--steps", 1, "--out", tmp_path, *asked).out
+
+    plain = f"Wrote 2 pictures to {tmp_path}: 0.png, 0-upside-down.png\n"
+    sentence = "Nothing is named, so it may be anything insects knows either way; --class and --other name two.\n"
+    assert said(class_checkpoint) == sentence + plain
+    assert said(class_checkpoint, "--other", "bee") == plain
+    assert said(tiny_checkpoint) == plain  # which knows one kind of thing
+
+
 def test_a_view_that_the_codec_does_not_have_is_refused_before_a_folder_is_made(
     call, tiny_checkpoint: Path, tmp_path: Path
 ) -> None:

@@ -30,3 +30,10 @@ def test_a_checkpoint_that_makes_no_hybrids_says_so(call, tiny_checkpoint: Path,
     outcome = call(hybrid.main, "--checkpoint", tiny_checkpoint, "--out", tmp_path / "h")
     assert_refused(outcome, "makes no hybrids")
     assert not (tmp_path / "h").exists()
+
+
+def test_a_hybrid_of_nothing_in_particular_is_refused(call, class_checkpoint: Path, tmp_path: Path) -> None:
+    common = ["--checkpoint", class_checkpoint, "--steps", 1, "--out", tmp_path / "h"]
+    assert_refused(call(hybrid.main, *common), "neither is named; choose from: 1, ant, bee")
+    assert not (tmp_path / "h").exists()
+    assert call(hybrid.main, *common, "--other", "bee").status == 0
