@@ -212,6 +212,17 @@ def let_others_go_first() -> None:
         os.setpriority(os.PRIO_PROCESS, 0, max(BACKGROUND_NICENESS, os.getpriority(os.PRIO_PROCESS, 0)))
 
 
+def load_average() -> tuple[float, int] | None:
+    """How many processes wanted a CPU over the last minute, on average, and how many CPUs there are; None where nobody
+    counts, as on Windows.
+    """
+    try:
+        wanted = os.getloadavg()[0]
+    except (AttributeError, OSError):
+        return None
+    return wanted, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def available_memory() -> int | None:
     """Bytes of main memory that programs can still take, in a container's limit; None where it cannot be found out."""
     try:

@@ -194,6 +194,18 @@ def test_a_damaged_file_is_ignored_and_written_anew(cache: Path, monkeypatch: py
     assert later.asked == []
 
 
+# How busy it is
+
+
+def test_its_load_is_that_of_the_last_minute_beside_its_cpus(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "getloadavg", lambda: (3.5, 2.0, 1.0), raising=False)
+    assert (found := machine.load_average()) is not None
+    assert found[0] == 3.5
+    assert 1 <= found[1] <= (os.cpu_count() or 1)
+    monkeypatch.delattr(os, "getloadavg")  # as on Windows
+    assert machine.load_average() is None
+
+
 # How much memory it has left
 
 

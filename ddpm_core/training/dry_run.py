@@ -20,6 +20,7 @@ from ddpm_core.data.find import DataSet, find
 from ddpm_core.data.load import NoPictures, PictureSet, Skipped, load_pictures, memory_for
 from ddpm_core.display.units import in_bytes, in_hours
 from ddpm_core.images.files import Source
+from ddpm_core.machine import load_average, pick_device
 from ddpm_core.networks.codec import Codec
 from ddpm_core.networks.text import vocabulary
 from ddpm_core.training.loop import Trainer
@@ -38,6 +39,7 @@ MADE_UP = 8  # pictures; steps draw them over and over
 PATIENCE = 10.0  # seconds for a stage, about; batches that would take longer are reckoned in proportion to smaller ones
 GROWTH = 4  # from one batch tried to the next
 LOOKED_AT = 16  # files of the data that are opened; more only while not one can be used
+BUSY = 0.5  # of the CPUs, from which on other work is told of
 REPEATS = 3  # steps of the largest that is tried
 
 
@@ -103,7 +105,7 @@ def dry_run_report(request: TrainRequest) -> Iterator[str]:
     in_files = any(file_for(request, split, len(paths)) for split, paths in found.sources.items())
     where = f"in files in {request.out / 'training'}, read as they are needed" if in_files else "in memory"
     yield f"{pictures} squares of {request.size} pixels {where}: {in_bytes(pixels)}."
-    remaining = 0.0
+    remaining, busy = 0.0, _busy(pick_device(request.device))  # before this work adds to it
     with tempfile.TemporaryDirectory() as folder:
         for name, stage in _stages(request, Path(folder), found, words):
             data = {"pictures": _by_place(_picture_bytes(request, found))}
@@ -113,7 +115,19 @@ def dry_run_report(request: TrainRequest) -> Iterator[str]:
             remaining += estimate.remaining
             yield from estimate.lines()
     yield f"In all about {in_hours(remaining)}, not counting what lies between: reading, measuring and saving."
+    yield from busy
     yield "Nothing was written."
+
+
+def _busy(device: torch.device) -> list[str]:
+    """That times will be measured beside other work, in a sentence, where it wants much of the CPUs."""
+    load = load_average() if device.type == "cpu" else None
+    if load is None or load[0] < BUSY * load[1]:
+        return []
+    return [
+        f"The machine is busy (load {load[0]:.1f}, CPUs: {load[1]}), and times are as measured beside that: the run is "
+        "faster once it has the machine to itself."
+    ]
 
 
 def _opened(files: Sequence[Source], size: int) -> tuple[int, list[Skipped]]:

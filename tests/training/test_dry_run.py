@@ -89,6 +89,16 @@ def test_it_says_what_there_is_and_what_it_takes_and_writes_nothing(try_out, tmp
     assert not (tmp_path / "runs").exists()
 
 
+@pytest.mark.parametrize(("load", "said"), [((1.3, 2), True), ((0.9, 2), False), (None, False)])
+def test_a_busy_machine_is_told_of_beside_the_times(
+    try_out, monkeypatch: pytest.MonkeyPatch, load: tuple[float, int] | None, said: bool
+) -> None:
+    monkeypatch.setattr(dry_run, "load_average", lambda: load)
+    *_, before, last = try_out("--stage", "vae").out.splitlines()
+    assert last == "Nothing was written."
+    assert before.startswith("The machine is busy (load 1.3, CPUs: 2), and times are as measured" if said else "In all")
+
+
 def test_what_is_too_large_for_memory_is_said_to_be_on_the_disk(
     try_out, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
