@@ -48,6 +48,7 @@ def main(
 
     compiling = ahead.start()  # first of all, beside the imports
 
+    from ddpm_core.evaluation.which_is_real import check_writable
     from ddpm_core.machine import give_back_large_blocks
     from ui.api import tools
     from ui.errors import forgive_leaving
@@ -63,6 +64,8 @@ def main(
     with in_one_sentence():
         settings = settings_of(given, ServingSettings)
         visitors = settings.visitors()
+        if settings.which_is_real:  # before models are loaded, which takes a while
+            check_writable(settings.answers)
     try:
         if mcp:
             tools.check()

@@ -49,6 +49,8 @@ def test_bad_flags_are_called_as_they_were_typed(
     assert_refused(refused, "Error: --max-waiting should be greater than or equal to 1, not '0'")
     answers = ("--which-is-real", picture_folder, "--answers", picture_folder)
     assert_refused(start("--checkpoint", tiny_checkpoint, *answers), "cannot be written to", "name another file")
+    # Before anything is loaded.
+    assert_refused(start("--checkpoint", picture_folder / "nosuch", *answers), "cannot be written to")
 
 
 @pytest.mark.integration
