@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
 import shutil
@@ -113,6 +114,16 @@ def sizes_in(path: Path) -> list[int]:
     with reading(path), safe_open(path, framework="pt") as file:
         shapes = [file.get_slice(name).get_shape() for name in file.keys()]  # noqa: SIM118
     return [len(shapes), *(side for shape in shapes for side in shape)]
+
+
+def numbers_in(path: Path) -> int:
+    """How many numbers the tensors of a safetensors file have together; none of them is read.
+
+    Raises:
+        CheckpointError: the file is missing or not whole.
+    """
+    with reading(path), safe_open(path, framework="pt") as file:
+        return sum(math.prod(file.get_slice(name).get_shape()) for name in file.keys())  # noqa: SIM118
 
 
 @contextmanager

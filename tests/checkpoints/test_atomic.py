@@ -9,13 +9,23 @@ import torch
 from torch import nn
 
 from ddpm_core.checkpoints.atomic import (
+    CheckpointError,
     UnwritableError,
     forget_partials,
+    numbers_in,
     read_tensors,
     write_atomically,
     write_tensors,
     writing,
 )  # fmt: skip
+
+
+def test_numbers_are_counted_by_the_head_of_a_file(tmp_path: Path) -> None:
+    write_tensors(tmp_path / "x.safetensors", {"a": torch.zeros(2, 3), "b": torch.zeros(())})
+    assert numbers_in(tmp_path / "x.safetensors") == 7
+    (tmp_path / "y.safetensors").write_bytes(b"none")
+    with pytest.raises(CheckpointError, match="damaged"):
+        numbers_in(tmp_path / "y.safetensors")
 
 
 def test_an_interrupted_write_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
