@@ -9,7 +9,7 @@ import typer
 
 from ddpm_core.cli import run
 from ddpm_core.images.animation import save_gif
-from ddpm_core.inspection.beliefs import beliefs
+from ddpm_core.inspection.beliefs import OWN, beliefs
 from ddpm_core.inspection.points import PointsRequest, flight
 from ddpm_core.inspection.points_picture import flight_frames
 from ddpm_core.inspection.sheet import labelled_sheet
@@ -24,7 +24,7 @@ def main(
 ) -> None:
     """Make the animation anew."""
     model = LatentDiffusion.load(checkpoint)
-    faces = [one.picture for one in beliefs(model, SEED, STEPS, "dpm-solver++")]
+    faces = [one.picture for one in beliefs(model, SEED, STEPS, OWN)]
     points = flight_frames(flight(model, PointsRequest(steps=STEPS)))[1:]
     frames = [
         labelled_sheet([shape, face], [f"points, step {step}", "the picture it expects"], side=SIDE)

@@ -20,9 +20,9 @@ from ui.models import Shelf
 from ui.run_inputs import RunInputs
 from ui.serving.turns import in_turns
 
-# What a draft is made with. Seven calls of the denoiser: shapes and colours already stand, and on two CPU cores
-# they are there before the hand has reached for the next stroke.
-DRAFT: dict[str, Any] = {"steps": 4, "resamples": 2, "sampler": "sde-dpm-solver++", "count": 1}
+# What a draft is made with, by the checkpoint's own sampler. Seven calls of the denoiser: shapes and colours already
+# stand, and on two CPU cores they are there before the hand has reached for the next stroke.
+DRAFT: dict[str, Any] = {"steps": 4, "resamples": 2, "count": 1}
 
 
 class Answer(NamedTuple):
@@ -80,8 +80,8 @@ class InpaintTask:
 
     @property
     def answer(self) -> Answer:
-        """What its result answers; what `DRAFT` changes makes a result finer, or more of them, not another."""
-        request_key = self.request.model_copy(update=DRAFT).model_dump_json()
+        """What its result answers; sampler and what `DRAFT` changes make it finer, or more of them, not another."""
+        request_key = self.request.model_copy(update=DRAFT).model_dump_json(exclude={"sampler"})
         return Answer(_paint(self.inputs), f"{self.model.name} {request_key}")
 
     def frame(self) -> Frame:

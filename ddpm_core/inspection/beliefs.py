@@ -3,21 +3,29 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 from PIL import Image
 from pydantic import Field
 from torch import Tensor
 
+from ddpm_core.diffusion.samplers import SAMPLERS
 from ddpm_core.images.files import to_tensor
 from ddpm_core.inspection.autoencoder import difference_picture
 from ddpm_core.inspection.remember import remembered
 from ddpm_core.inspection.subject import InsideRequest, decoded
 from ddpm_core.pipeline import LatentDiffusion
-from ddpm_core.requests import GenerateRequest, SamplerName
+from ddpm_core.requests import GenerateRequest
 
 GREY = (0.299, 0.587, 0.114)  # brightness of red, green and blue (ITU-R BT.601)
 BANDS = {"coarse": (0, 4), "middle": (4, 12), "fine": (12, None)}  # waves across the picture, from and below
+
+OWN = "own"  # way of a checkpoint: with it, a seed's picture is what the seed makes anywhere else
+if TYPE_CHECKING:
+    OwnOrSamplerName = str
+else:
+    OwnOrSamplerName = Literal[(OWN, *SAMPLERS)]
 
 EMPTY = 1e-6  # power of a band in which there is nothing; of one level of 255 at one frequency it is some 0.1
 
@@ -26,7 +34,7 @@ class BeliefsRequest(InsideRequest):
     """A run from noise to the picture of a seed, looked at after one of its steps."""
 
     steps: int = Field(20, ge=2, le=50, description="reverse steps of the run")
-    sampler: SamplerName = Field("dpm-solver++", description="how they are taken")
+    sampler: OwnOrSamplerName = Field(OWN, description="how they are taken, or own for the checkpoint's way")
     at: int = Field(5, ge=1, le=50, description="step that is looked at, counted from 1")
 
 
@@ -44,10 +52,12 @@ class Belief:
 @remembered(4)
 @torch.inference_mode()
 def beliefs(model: LatentDiffusion, seed: int, steps: int, sampler: str) -> list[Belief]:
-    """Every step's predicted clean picture; the last is the one that the run ends on."""
-    request = GenerateRequest(seed=seed, steps=steps, sampler=sampler)
+    """Every step's predicted clean picture; the last is the one that the run ends on. `sampler` may be `OWN`."""
+    asked: dict[str, Any] = {"seed": seed, "steps": steps}
+    own = sampler == OWN
+    request = model.request(GenerateRequest, **asked) if own else GenerateRequest(**asked, sampler=sampler)
     run = list(model.generate(request))
-    states = model.diffuser.spaced_timesteps(steps)[:-1]
+    states = model.diffuser.spaced_timesteps(steps, request.spacing, **request.extras("spacing"))[:-1]
     pictures = decoded(model, torch.cat([step.denoised for step in run]))  # of steps times C, h, w
     greys = [brightness(picture) for picture in pictures]  # (S, S) each
     before = [Image.new("RGB", pictures[0].size, (128, 128, 128)), *pictures]

@@ -31,6 +31,8 @@ class OneStepRequest(InsideRequest):
 
     t: int = Field(500, ge=1, le=MOST_STATES - 1, description="state that all start from, up to the last, noise")
     steps: int = Field(10, ge=1, le=100, description="steps from the last state to 0; from state t as many as are left")
+    # Not the checkpoint's own, which may add fresh noise: then no number of steps makes the picture of another number,
+    # and the ladder leads nowhere.
     sampler: SamplerName = Field("dpm-solver++", description="how the many steps are taken")
     noise: int = Field(0, ge=0, le=MAX_SEED, description="seed of the noise that is laid over the picture")
     ladder: bool = Field(False, description="also the seed's picture in few and in many steps")

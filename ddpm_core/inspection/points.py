@@ -45,6 +45,7 @@ class PointsRequest(Request):
     seed: int = Field(0, ge=0, le=MAX_SEED, description="seed of the noise")
     count: int = Field(200, ge=1, le=1000, description="points that fly")
     steps: int = Field(20, ge=1, le=200, description="reverse steps")
+    # No checkpoint's own, for no network is asked; and without fresh noise there is a limit to be held against.
     sampler: SamplerName = Field("dpm-solver++", description="how the steps are taken")
     eta: float = Field(0.0, ge=0, le=1, description="share of DDPM's noise that DDIM adds in its steps; DDIM only")
     colour: Literal["any", "first", "second"] = Field("any", description="colour of the points that are asked for")

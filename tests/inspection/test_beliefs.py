@@ -8,7 +8,7 @@ import torch
 
 from ddpm_core.diffusion.samplers import last
 from ddpm_core.inspection.autoencoder import difference_picture
-from ddpm_core.inspection.beliefs import BANDS, agreement, beliefs, brightness, power_spectrum
+from ddpm_core.inspection.beliefs import BANDS, OWN, BeliefsRequest, agreement, beliefs, brightness, power_spectrum
 from ddpm_core.pipeline import LatentDiffusion
 from ddpm_core.requests import GenerateRequest
 
@@ -26,6 +26,17 @@ def test_beliefs_are_the_predictions_of_the_run(tiny_model: LatentDiffusion) -> 
     change = difference_picture(run[1].picture, run[2].picture, times=4)
     assert np.array_equal(np.asarray(run[2].change), np.asarray(change))
     assert run[-1].agreement == pytest.approx(dict.fromkeys(BANDS, 1.0))
+
+
+def test_unless_told_otherwise_a_seed_ends_on_the_picture_it_makes_elsewhere(
+    tiny_model: LatentDiffusion, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tiny_model, "defaults", {"generate": {"sampler": "ddpm", "spacing": "quadratic"}})
+    assert BeliefsRequest().sampler == OWN
+    run, request = beliefs(tiny_model, 5, 6, OWN), tiny_model.request(GenerateRequest, seed=5, steps=6)
+    made = tiny_model.pictures(last(tiny_model.generate(request)).latent)[0]
+    assert np.array_equal(np.asarray(run[-1].picture), np.asarray(made))
+    assert [one.t for one in run] == tiny_model.diffuser.spaced_timesteps(6, "quadratic")[:-1]
 
 
 def test_a_wave_has_its_power_at_its_own_frequency() -> None:

@@ -13,6 +13,7 @@ from gradio.context import LocalContext
 from PIL import Image
 
 from ddpm_core.images.files import read_parameters, save_png
+from ddpm_core.requests import InpaintRequest
 from ui.components import editor_canvas
 from ui.components.progress import status
 from ui.errors import without_warning
@@ -75,6 +76,7 @@ def test_a_stroke_is_answered_in_few_steps_and_can_be_taken_away(inpaint: Inpain
     results = shown[inpaint.view.results]
     parameters = read_parameters(results.files[0])
     assert {name: parameters[name] for name in DRAFT} == DRAFT
+    assert parameters["sampler"] == InpaintRequest().sampler
     assert shown[inpaint.view.slider] == results.pair(0)
     assert shown[inpaint.view.download]["value"] == results.files[0]
     assert shown[inpaint.done].request.steps == DRAFT["steps"]
@@ -86,6 +88,14 @@ def test_a_stroke_is_answered_in_few_steps_and_can_be_taken_away(inpaint: Inpain
     assert changed[20:40, 20:40].mean() > 0.9
     assert not changed[:18].any()
     assert not changed[42:].any()
+
+
+def test_drafts_are_made_by_the_checkpoints_own_sampler(
+    inpaint: InpaintTab, photo: str, shelf: Shelf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shelf.load("tiny"), "defaults", {"inpaint": {"sampler": "heun"}})
+    shown = draft(inpaint, photo, canvas(), sampler="ddpm")
+    assert read_parameters(shown[inpaint.view.results].files[0])["sampler"] == "heun"
 
 
 @pytest.mark.parametrize("case", ["off", "no picture", "nothing painted", "answered", "late"])
@@ -151,7 +161,8 @@ def test_a_large_upload_is_shown_before_its_file_is_written(inpaint: InpaintTab,
 
 def test_continuing_opens_the_result_and_remembers_how_it_was_made(inpaint: InpaintTab, photo: str) -> None:
     first = draft(inpaint, photo, canvas(), seed=7)[inpaint.view.results]
-    editor, path, answered, _ = inpaint._continue(first.files[0])
+    opened = inpaint._continue(first.files[0])
+    editor, path, answered = (opened[part] for part in (inpaint.editor, inpaint.picture, inpaint.answered))
     assert not editor_canvas.painted_on(editor, (80, 60)).any()
     stroke = canvas(slice(45, 55), picture=Image.open(path))
     second = draft(inpaint, path, stroke, answered, seed=8)[inpaint.view.results]

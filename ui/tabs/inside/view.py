@@ -14,6 +14,7 @@ import gradio as gr
 from gradio.components import Component
 from PIL import Image
 
+from ddpm_core.inspection.beliefs import OWN
 from ddpm_core.inspection.subject import Subject, subject_of_file, subject_of_seed
 from ddpm_core.pipeline import LatentDiffusion
 from ddpm_core.requests import Request
@@ -24,6 +25,7 @@ from ui.theme import STATIC
 
 ROOT = Path(__file__).resolve().parents[3]
 MakeControl = Callable[[str, Any], Component]  # make(elem_id, default)
+NAMES = {OWN: "the checkpoint's own", **SAMPLERS}
 WAITING = "The model is asked; its first answer takes seconds, the next ones less than one."
 
 
@@ -117,7 +119,7 @@ def menu(label: str, choices: Sequence[tuple[str, Any]]) -> MakeControl:
 def sampler_menu(request: type[Request]) -> MakeControl:
     """The control of the samplers that a request knows."""
     known = get_args(request.model_fields["sampler"].annotation)
-    return menu("Sampler", [(SAMPLERS.get(name, name), name) for name in known])
+    return menu("Sampler", [(NAMES.get(name, name), name) for name in known])
 
 
 def switch(label: str) -> MakeControl:

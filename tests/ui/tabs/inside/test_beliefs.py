@@ -7,7 +7,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from ddpm_core.inspection.beliefs import BANDS, beliefs
+from ddpm_core.inspection.beliefs import BANDS, OWN, beliefs
 from ddpm_core.pipeline import LatentDiffusion
 from ui.tabs.inside.beliefs import VIEW
 from ui.tabs.inside.draw import data_uri
@@ -17,7 +17,7 @@ from ui.tabs.inside.view import Drawing
 def test_the_numbers_are_those_of_the_functions(
     draw: Callable[..., Drawing], model: LatentDiffusion, tmp_path: Path
 ) -> None:
-    drawn, run = draw(VIEW, steps=4, at=2), beliefs(model, 3, 4, "dpm-solver++")
+    drawn, run = draw(VIEW, steps=4, at=2), beliefs(model, 3, 4, OWN)
     assert data_uri(run[1].picture) in drawn.shown
     assert data_uri(run[1].change) in drawn.shown
     assert f"step 2 of 4: what it believes in state {run[1].t}" in drawn.shown
