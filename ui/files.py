@@ -52,6 +52,11 @@ def written(picture: Image.Image, folder: Path, name: str) -> str:
     return str(path)
 
 
+def copied(path: str | Path) -> str:
+    """Path of a copy of a shipped file in Gradio's cache: others than those the page opens with it would refuse."""
+    return save_file_to_cache(path, get_upload_folder())
+
+
 def cached(picture: Image.Image) -> str:
     """Path of the picture as a PNG file in Gradio's cache."""
     with workspace() as folder:

@@ -9,15 +9,17 @@ from typing import Any
 import gradio as gr
 from starlette.middleware import Middleware
 
+from ddpm_core.errors import UserError
+from ddpm_core.machine import pick_device
 from ddpm_core.requests import GenerateRequest
 from ui.api import endpoints as api
 from ui.components.controls import icon_button
 from ui.components.events import AT_ONCE, ONE_AT_A_TIME, PAGE_ONLY
 from ui.components.progress import Updates
-from ui.errors import Problem, as_warning
+from ui.errors import Problem, as_warning, without_warning
 from ui.help import documentation
 from ui.languages import translate, translations
-from ui.models import Shelf, parameter_count
+from ui.models import Shelf, knows_faces, parameter_count
 from ui.play_modes import MODES
 from ui.run_inputs import RunInputs
 from ui.saved_settings import saved_settings
@@ -84,12 +86,18 @@ def build(shelf: Shelf, trainings: Trainings | None = None, settings: ServingSet
         gr.on([page.load, checkpoint.focus], edit.enlarges, None, edit.enlarge, **AT_ONCE)
         shade.click(None, js="() => window.studio.shade()", **AT_ONCE)
         gr.on([page.load, checkpoint.focus], lambda: gr.update(choices=shelf.names()), None, checkpoint, **AT_ONCE)
+        checkpoint.change(
+            without_warning(lambda name: (_glance(shelf, name), _card(shelf, name))),
+            checkpoint,
+            [footer, card],
+            **AT_ONCE,
+        )
         # Who chooses a checkpoint that cannot be used is told here; all else that follows the choice says nothing.
         checkpoint.change(
             as_warning(lambda name: (_facts(shelf, name), _card(shelf, name))), checkpoint, [footer, card],
             **PAGE_ONLY, **ONE_AT_A_TIME,
         )  # fmt: skip
-        _connect(tabs, generate, inpaint, process)
+        _connect(shelf, tabs, checkpoint, generate, inpaint, process)
         _connect_edit(tabs, checkpoint, generate, edit)
         _connect_settings(shelf, tabs, checkpoint, generate, inpaint, edit, play)
         # Not as the page loads: few visitors open the tab, and a refresh goes through all that it shows.
@@ -105,9 +113,18 @@ def build(shelf: Shelf, trainings: Trainings | None = None, settings: ServingSet
     return page
 
 
-def _connect(tabs: gr.Tabs, generate: GenerateTab, inpaint: InpaintTab, process: ProcessTab) -> None:
-    def paint_on(gallery: list[tuple[str, str]] | None, index: int) -> tuple[Any, ...]:
-        return gr.Tabs(selected="inpaint"), *inpaint.show(_picked(gallery, index))
+def _connect(
+    shelf: Shelf,
+    tabs: gr.Tabs,
+    checkpoint: gr.Dropdown,
+    generate: GenerateTab,
+    inpaint: InpaintTab,
+    process: ProcessTab,
+) -> None:
+    def paint_on(gallery: list[tuple[str, str]] | None, index: int, name: str) -> Updates:
+        picture = _picked(gallery, index)
+        faces = knows_faces(shelf.load(name))  # whose eyes are where the example's are
+        return {tabs: gr.Tabs(selected="inpaint"), **inpaint.show(picture, with_mask=faces)}
 
     def trace_face(request: GenerateRequest | None, index: int) -> tuple[Any, ...]:
         inputs = None if request is None else RunInputs(request).single(index)
@@ -119,7 +136,7 @@ def _connect(tabs: gr.Tabs, generate: GenerateTab, inpaint: InpaintTab, process:
         return gr.Tabs(selected="process"), *process.carry(inputs.single(index))
 
     generate.to_inpaint.click(
-        as_warning(paint_on), [generate.gallery, generate.chosen], [tabs, *inpaint.opens], **PAGE_ONLY
+        as_warning(paint_on), [generate.gallery, generate.chosen, checkpoint], [tabs, *inpaint.opens], **PAGE_ONLY
     )
     generate.to_process.click(
         as_warning(trace_face), [generate.last, generate.chosen], [tabs, *process.carried], **PAGE_ONLY
@@ -200,13 +217,25 @@ def launch_settings(framed_by: str = FRAMED_BY) -> dict[str, Any]:
     }
 
 
+def _glance(shelf: Shelf, name: str) -> str:
+    """`_facts` as far as they are known without loading it, which may have to wait for others' turns."""
+    try:
+        return _line(name, *shelf.at_a_glance(name), str(pick_device(shelf.device)))
+    except UserError:
+        return f"<p><span>{html.escape(name)}</span></p>"
+
+
 def _facts(shelf: Shelf, name: str) -> str:
     model = shelf.load(name)
+    return _line(model.name, parameter_count(model), model.about, str(model.device))
+
+
+def _line(name: str, parameters: int, about: str, device: str) -> str:
     facts = [
-        model.name,
-        f"{parameter_count(model) / 1e6:.1f} M parameters",
-        f"runs on {model.device}",
-        model.about or "training pictures not stated",
+        name,
+        f"{parameters / 1e6:.1f} M parameters",
+        f"runs on {device}",
+        about or "training pictures not stated",
     ]
     return "<p>" + " · ".join(f"<span>{html.escape(fact)}</span>" for fact in facts) + "</p>"
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ui.files import cached, workspace, written
+from ui.files import cached, copied, workspace, written
 
 
 def test_a_workspace_is_gone_after_its_answer_whatever_came_of_it() -> None:
@@ -37,3 +37,10 @@ def test_equal_pictures_are_one_file_of_the_cache_and_others_another(
     assert all(Path(path).is_relative_to(tmp_path) for path in (first, other))
     with Image.open(other) as picture:
         assert picture.getpixel((0, 0)) == (221, 160, 221)
+
+
+def test_a_shipped_file_is_copied_as_it_is_with_its_name(tmp_path: Path) -> None:
+    (tmp_path / "shipped.png").write_bytes(b"as it is")
+    copy = Path(copied(tmp_path / "shipped.png"))
+    assert copy != tmp_path / "shipped.png"
+    assert (copy.name, copy.read_bytes()) == ("shipped.png", b"as it is")

@@ -40,6 +40,27 @@ def test_the_footer_says_what_a_model_is_and_nothing_of_it_is_markup(own_checkpo
     assert "Faces &lt;i&gt;(CC0)&lt;/i&gt;" in facts
 
 
+def test_the_footer_changes_before_the_model_is_loaded(own_checkpoint: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shelf = Shelf.around(own_checkpoint, "cpu")
+    built, facts = build(shelf), page._facts(shelf, "own")
+    (menu, footer) = (
+        next(block for block in built.blocks.values() if getattr(block, "elem_id", None) == name)
+        for name in ("checkpoint", "footer")
+    )
+    (first, second) = (
+        handler
+        for handler in built.fns.values()
+        if (menu._id, "change") in handler.targets and footer in handler.outputs
+    )
+    assert (first.queue, second.queue) == (False, True)
+
+    monkeypatch.setattr(Shelf, "_loaded", lambda *_: pytest.fail("it was loaded"))
+    assert first.fn is not None
+    assert first.fn("own")[0] == facts
+    (own_checkpoint / "denoiser.safetensors").write_bytes(b"no weights")
+    assert first.fn("own")[0] == "<p><span>own</span></p>"
+
+
 def test_pictures_of_a_card_which_the_page_cannot_reach_are_left_out(own_checkpoint: Path) -> None:
     shelf = Shelf.around(own_checkpoint, "cpu")
     assert page._card(shelf, "own") == "This checkpoint has no model card."

@@ -61,7 +61,7 @@ class ResultView:
 
     @property
     def parts(self) -> list[gr.components.Component]:
-        """The components that `unfinished`, `finished` and `opened` fill."""
+        """The components that `unfinished`, `finished`, `opened` and `cleared` fill."""
         return [self.slider, self.variants, self.download, self.go_on, self.results, self.chosen]
 
     def unfinished(self, before: str, made: Sequence[str]) -> Updates:
@@ -85,6 +85,15 @@ class ResultView:
             self.slider: (picture, picture), self.download: WAIT, self.go_on: WAIT, self.results: None,
             self.chosen: 0, **self._variants([]),
         }  # fmt: skip
+
+    def made_before(self, before: str, after: str) -> Updates:
+        """What shows a shipped result, which can be taken away."""
+        taken = gr.update(value=after, interactive=True)
+        return {**self.opened(before), self.slider: (before, after), self.download: taken, self.go_on: TAKE}
+
+    def cleared(self) -> Updates:
+        """What shows nothing, while no picture is open."""
+        return {**self.opened(""), self.slider: None}
 
     def _variants(self, made: Sequence[str]) -> Updates:
         several = len(made) > 1

@@ -46,9 +46,10 @@ class EditTab:
     def __init__(self, shelf: Shelf, checkpoint: gr.Dropdown):
         """Build the tab inside the current layout."""
         self.shelf, self.checkpoint = shelf, checkpoint
-        shipped = [str(path) for path in examples.faces()]
-        made = examples.edited() if shipped else None
-        first, after = (shipped[0] if shipped else None), (str(made) if made else None)
+        self.shipped = [str(path) for path in examples.faces()]
+        faces = bool(self.shipped) and knows_faces(shelf.load(shelf.first))  # those shipped are for such models
+        made = examples.edited() if faces else None
+        first, after = (self.shipped[0] if faces else None), (str(made) if made else None)
         request = examples.request_in(made, EditRequest) if made else None
         self.picture, self.last = gr.State(first), gr.State(request)
         lead("Edit", "The whole picture, made anew: the less strength, the closer it stays to what it was.")
@@ -73,7 +74,7 @@ class EditTab:
                 self.opens: list[gr.components.Component] = [
                     *self.view.parts, self.view.bar, self.picture, self.editor,
                 ]  # fmt: skip
-                self._place_opening(shipped)
+                self._place_opening(faces)
             with gr.Column(scale=1, min_width=264, elem_classes="controls"):
                 field = EditRequest.model_fields["strength"]
                 strength = gr.Slider(
@@ -126,7 +127,7 @@ class EditTab:
         with gr.Row(elem_classes="actions"):
             self.put_away = gr.Button("Put the canvas away", size="sm", elem_id="edit-put-away", scale=0)
 
-    def _place_opening(self, shipped: list[str]) -> None:
+    def _place_opening(self, faces: bool) -> None:
         about = gr.HTML(_about(self.shelf.load(self.shelf.first)), elem_id="edit-about")
         self.checkpoint.change(
             without_warning(lambda name: _about(self.shelf.load(name))),
@@ -135,12 +136,27 @@ class EditTab:
             **PAGE_ONLY,
             **ONE_AT_A_TIME,
         )
-        if shipped:
-            thumbs = gr.Gallery(
-                shipped, columns=8, show_label=False, allow_preview=False, format="png", interactive=False,
-                buttons=[], elem_id="edit-examples", elem_classes="thumbs",
-            )  # fmt: skip
-            thumbs.select(as_warning(self._open_example), self.checkpoint, self.opens, **PAGE_ONLY)
+        thumbs = gr.Gallery(
+            self.shipped, columns=8, show_label=False, allow_preview=False, format="png", interactive=False,
+            buttons=[], elem_id="edit-examples", elem_classes="thumbs", visible=faces,
+        )  # fmt: skip
+        thumbs.select(as_warning(self._open_example), self.checkpoint, self.opens, **PAGE_ONLY)
+        self.thumbs = thumbs
+        self.checkpoint.change(
+            without_warning(self._swap), [self.checkpoint, self.picture], [thumbs, *self.opens],
+            **PAGE_ONLY, **ONE_AT_A_TIME,
+        )  # fmt: skip
+
+    def _swap(self, checkpoint: str, picture: str | None) -> Updates:
+        """The shipped faces are for checkpoints that know faces; no other picture is put away."""
+        faces = bool(self.shipped) and knows_faces(self.shelf.load(checkpoint))
+        offered = {self.thumbs: gr.update(visible=faces)}
+        if faces and picture is None:
+            return {**offered, **self.show(self.shipped[0], checkpoint)}
+        if faces or picture not in self.shipped:
+            return offered
+        nothing = dict.fromkeys([self.picture, self.editor])
+        return {**offered, **self.view.cleared(), **nothing, self.view.bar: status("Open a picture to begin.")}
 
     def show(self, path: str, checkpoint: str) -> Updates:
         """Open a picture file on the stage and on the canvas.
@@ -177,7 +193,7 @@ class EditTab:
         return {**filled(self.fields, request, model), self.view.bar: status(message)}
 
     def _open_example(self, checkpoint: str, event: gr.SelectData) -> Updates:
-        return self.show(str(examples.faces()[int(event.index)]), checkpoint)
+        return self.show(self.shipped[int(event.index)], checkpoint)
 
     def _continue(self, result: str | None, checkpoint: str) -> Updates:
         if result is None:

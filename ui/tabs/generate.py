@@ -14,17 +14,19 @@ from ddpm_core.requests import GenerateRequest
 from ui import examples
 from ui.components.class_picker import class_row, classifier_row
 from ui.components.controls import count_row, follow, sampling, seed_row, stage_of
-from ui.components.events import AT_ONCE
+from ui.components.events import AT_ONCE, ONE_AT_A_TIME, PAGE_ONLY
 from ui.components.progress import Updates, run_with_previews, status
 from ui.components.prompt_box import negative_row, prompt_row
 from ui.components.run_control import Run, RunControl
-from ui.errors import build_request
-from ui.files import cached
+from ui.errors import build_request, without_warning
+from ui.files import cached, copied
 from ui.help import lead
-from ui.models import Shelf
+from ui.models import Shelf, knows_faces
 from ui.results import save
 from ui.saved_settings import filled, left_out
 from ui.serving.together import ModelRequest, generated
+
+NOTHING = "Nothing made yet."
 
 
 class GenerateTab:
@@ -41,8 +43,10 @@ class GenerateTab:
     def __init__(self, shelf: Shelf, checkpoint: gr.Dropdown):
         """Build the tab inside the current layout."""
         self.shelf = shelf
-        shown = examples.faces()
-        made = examples.request_of(shown)
+        self.shipped = examples.faces()
+        self.example = examples.request_of(self.shipped)
+        faces = knows_faces(shelf.load(shelf.first))  # which those made earlier are
+        shown, made = (self.shipped, self.example) if faces else ([], None)
         self.last, self.chosen = gr.State(made), gr.State(0)
         lead("Generate", "Each seed is a picture nobody has. Press the button and see it form out of noise.")
         with gr.Row(elem_classes="studio"):
@@ -53,7 +57,7 @@ class GenerateTab:
                     object_fit="contain", buttons=["download", "fullscreen"], elem_id="generate-gallery",
                     elem_classes=stage_of(len(shown)),
                 )  # fmt: skip
-                message = f"Made earlier, from seed {made.seed} on." if made else "Nothing made yet."
+                message = _made_earlier(made) if made else NOTHING
                 self.bar = RunControl.place_bar("generate", message)
                 with gr.Row(elem_classes="actions"):
                     self.to_inpaint = gr.Button("Inpaint this", size="sm", elem_id="generate-to-inpaint")
@@ -86,6 +90,27 @@ class GenerateTab:
         )
         control.wire(self.bar, run)
         self.gallery.select(_index, outputs=self.chosen, **AT_ONCE)
+        checkpoint.change(
+            without_warning(self._swap), [checkpoint, self.last], [self.gallery, self.last, self.chosen, self.bar],
+            **PAGE_ONLY, **ONE_AT_A_TIME,
+        )  # fmt: skip
+
+    def _swap(self, checkpoint: str, last: GenerateRequest | None) -> Updates:
+        """What was made earlier are faces, for checkpoints that know them; what visitors made stays."""
+        faces = knows_faces(self.shelf.load(checkpoint))
+        if last is None and faces and self.example:
+            shown = list(zip(map(copied, self.shipped), captions_of(self.example), strict=False))
+            message = _made_earlier(self.example)
+        elif last is not None and last == self.example and not faces:
+            shown, message = [], NOTHING
+        else:
+            return {self.gallery: gr.skip()}
+        return {
+            self.gallery: gr.update(value=shown, elem_classes=stage_of(len(shown)), selected_index=None),
+            self.last: self.example if shown else None,
+            self.chosen: 0,
+            self.bar: status(message),
+        }
 
     def fill(self, request: GenerateRequest, model: LatentDiffusion) -> Updates:
         """Put a saved picture's settings into the controls."""
@@ -112,6 +137,10 @@ class GenerateTab:
             return {**on_stage(files), self.last: request, self.chosen: 0}
 
         yield from run_with_previews(generated(model, request), request.calls, self.bar, preview, result)
+
+
+def _made_earlier(request: GenerateRequest) -> str:
+    return f"Made earlier, from seed {request.seed} on."
 
 
 def captions_of(request: GenerateRequest) -> list[str]:

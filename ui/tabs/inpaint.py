@@ -24,7 +24,7 @@ from ui.components.prompt_box import negative_row, prompt_row
 from ui.components.result_view import DRAG, ResultView
 from ui.components.run_control import Run, RunControl
 from ui.errors import Problem, as_warning, build_request, without_warning
-from ui.files import cached, opened_upload
+from ui.files import cached, copied, opened_upload
 from ui.help import lead
 from ui.live_draft import DRAFT, Answer, InpaintTask, is_new
 from ui.models import Shelf, knows_faces
@@ -33,6 +33,7 @@ from ui.saved_settings import filled, left_out
 from ui.serving.turns import nothing_to_make
 
 PREVIEW = 640  # of previews while running
+READY, PAINT = "Press Inpaint, or paint over what should change.", "Now paint over what should change."
 # A stroke during a run waits for the visitor: the run's result must not be replaced as soon as it is there.
 IF_IDLE = "(live, ...rest) => [live && !window.studio.running('inpaint'), ...rest]"
 
@@ -50,21 +51,28 @@ class InpaintTab:
     def __init__(self, shelf: Shelf, checkpoint: gr.Dropdown):
         """Build the tab inside the current layout."""
         self.shelf = shelf
-        shipped = examples.faces()
-        first = str(shipped[0]) if shipped else None
-        canvas, _, answered = self.show(first) if first else (None, None, None)
+        self.shipped = [str(path) for path in examples.faces()]
+        self.faces = knows_faces(shelf.load(shelf.first))  # as the page opens: those shipped are for such models
+        first = self.shipped[0] if self.shipped and self.faces else None
+        canvas, answered = _canvas(first, with_mask=True) if first else (None, None)
         self.picture, self.answered = gr.State(first), gr.State(answered)
         self.done, self.last = gr.State(None), gr.State(None)
         lead("Inpaint", "Paint over what should change. Every other pixel stays exactly as it is.")
         with gr.Row(elem_classes="studio"):
             with gr.Column(scale=3, min_width=300, elem_classes="picture"):
-                self._place_editor(canvas, [str(path) for path in shipped])
+                self._place_editor(canvas)
             with gr.Column(scale=3, min_width=300, elem_classes=["picture", "result"]):
                 made = examples.inpainted() if first else None
                 after = str(made) if made else None
-                self.view = ResultView("inpaint", (first, after) if first and after else None, after, DRAG)
+                message = DRAG if after else "Open a picture to begin."
+                self.view = ResultView("inpaint", (first, after) if first and after else None, after, message)
                 with self.view.actions:
                     self.to_process = gr.Button("Show its process", size="sm", elem_id="inpaint-to-process", scale=0)
+                self.opens: list[gr.components.Component] = [
+                    self.editor, self.picture, self.answered, self.done, self.to_process, *self.view.parts,
+                    self.view.bar,
+                ]  # fmt: skip
+                self._wire_opening()
             with gr.Column(scale=2, min_width=240, elem_classes="controls"):
                 region = gr.Radio(
                     [("what I painted", False), ("everything else", True)], value=False, label="Make anew",
@@ -84,7 +92,7 @@ class InpaintTab:
                     steps, sampler = sampling("inpaint", own)
                     clamp, resamples = holding("inpaint", own)
                     by_classifier = classifier_row("inpaint", shelf, checkpoint)
-                    grow, feather, crop = shaping("inpaint", knows_faces(shelf.load(shelf.first)))
+                    grow, feather, crop = shaping("inpaint", self.faces)
                     negative = negative_row("inpaint", shelf, checkpoint)
         self.fields: dict[str, gr.components.Component] = {
             "keep_painted": region, "seed": seed, "count": count, "steps": steps, "sampler": sampler,
@@ -95,6 +103,10 @@ class InpaintTab:
         checkpoint.change(
             without_warning(self._fit), [checkpoint, crop], [self.ready, crop], **PAGE_ONLY, **ONE_AT_A_TIME
         )
+        checkpoint.change(
+            without_warning(self._swap), [checkpoint, self.picture], [self.thumbs, *self.opens],
+            **PAGE_ONLY, **ONE_AT_A_TIME,
+        )  # fmt: skip
         given = [checkpoint, self.picture, self.editor, *self.fields.values()]
         shows = [*self.view.parts, self.to_process, self.done, self.answered]
         draft = without_warning(self._draft, lambda sentence: {self.view.bar: status(sentence)})
@@ -117,9 +129,9 @@ class InpaintTab:
             expects=lambda checkpoint, picture, editor, *values: self._calls(values),
         )  # fmt: skip
         control.wire(self.view.bar, run)
-        self.view.go_on.click(as_warning(self._continue), self.view.download, [*self.opens, self.view.bar], **PAGE_ONLY)
+        self.view.go_on.click(as_warning(self._continue), self.view.download, self.opens, **PAGE_ONLY)
 
-    def _place_editor(self, canvas: dict[str, Any] | None, shipped: list[str]) -> None:
+    def _place_editor(self, canvas: dict[str, Any] | None) -> None:
         self.editor = editor_canvas.Canvas(
             canvas,  # type: ignore[arg-type]
             type="pil", image_mode="RGBA", format="png", sources=[], transforms=(), layers=False,
@@ -128,38 +140,64 @@ class InpaintTab:
             show_label=False, buttons=[], height=500, elem_id="inpaint-editor", elem_classes="stage",
             placeholder="Open a picture to begin",
         )  # fmt: skip
-        self.opens: list[gr.components.Component] = [self.editor, self.picture, self.answered]
-        faces = knows_faces(self.shelf.load(self.shelf.first))
-        with gr.Row(elem_classes=["actions", "ready"], elem_id="inpaint-ready", visible=faces) as self.ready:
+        with gr.Row(elem_classes=["actions", "ready"], elem_id="inpaint-ready", visible=self.faces) as self.ready:
             gr.HTML("Paint the", elem_classes="hint", padding=False)
             for name in FACE_PARTS:
                 button = gr.Button(name, size="sm", elem_id=f"inpaint-ready-{name}", scale=0)
                 button.click(as_warning(_ready(name)), self.picture, self.editor, **PAGE_ONLY)
         with gr.Row(elem_classes="actions"):
-            upload = gr.UploadButton(
+            self.upload = gr.UploadButton(
                 "Open a picture", file_types=["image"], size="sm", elem_id="inpaint-upload", scale=0
             )
             mask = gr.UploadButton("Open a mask", file_types=["image"], size="sm", elem_id="inpaint-mask", scale=0)
-        upload.upload(as_warning(lambda path: self.show(path, with_mask=False)), upload, self.opens, **PAGE_ONLY)
         mask.upload(as_warning(_masked), [mask, self.picture], self.editor, **PAGE_ONLY)
-        if shipped:
-            thumbs = gr.Gallery(
-                shipped, columns=8, show_label=False, allow_preview=False, format="png", interactive=False,
-                buttons=[], elem_id="inpaint-examples", elem_classes="thumbs",
-            )  # fmt: skip
-            thumbs.select(as_warning(self._open_example), None, self.opens, **PAGE_ONLY)
+        self.thumbs = gr.Gallery(
+            self.shipped, columns=8, show_label=False, allow_preview=False, format="png", interactive=False,
+            buttons=[], elem_id="inpaint-examples", elem_classes="thumbs", visible=self.faces and bool(self.shipped),
+        )  # fmt: skip
 
-    @staticmethod
-    def show(path: str, with_mask: bool = True) -> tuple[dict[str, Any], str, Answer]:
-        """Open a picture file on the canvas, with the example's mask on it if wanted.
+    def _wire_opening(self) -> None:
+        self.upload.upload(
+            as_warning(lambda path: self.show(path, with_mask=False)), self.upload, self.opens, **PAGE_ONLY
+        )
+        self.thumbs.select(as_warning(self._open_example), None, self.opens, **PAGE_ONLY)
+
+    def show(self, path: str, with_mask: bool = True) -> Updates:
+        """Open a picture file on the canvas, with the example's mask on it if wanted; no result is shown but its own.
 
         Raises:
             PictureError: it is no picture.
         """
-        picture = open_picture(path)
-        painted = examples.mask(editor_canvas.canvas_size(picture.size)) if with_mask else None
-        canvas = editor_canvas.editor_value(picture, painted)
-        return _on_page(canvas), path, Answer.opened(path, picture.size, canvas)
+        canvas, answered = _canvas(path, with_mask)
+        made = examples.inpainted() if with_mask and path in self.shipped[:1] else None
+        shown = {
+            **self.view.opened(canvas["background"]),
+            self.editor: canvas,
+            self.picture: path,
+            self.answered: answered,
+            self.done: None,
+            self.to_process: gr.update(interactive=False),
+            self.view.bar: status(READY if with_mask else PAINT),
+        }
+        if made is None:
+            return shown
+        return {**shown, **self.view.made_before(copied(path), copied(made)), self.view.bar: status(DRAG)}
+
+    def _swap(self, checkpoint: str, picture: str | None) -> Updates:
+        """The shipped faces are for checkpoints that know faces; no other picture is put away."""
+        faces = bool(self.shipped) and knows_faces(self.shelf.load(checkpoint))
+        offered = {self.thumbs: gr.update(visible=faces)}
+        if faces and picture is None:
+            return {**offered, **self.show(self.shipped[0])}
+        if faces or picture not in self.shipped:
+            return offered
+        return {
+            **offered,
+            **self.view.cleared(),
+            **dict.fromkeys([self.editor, self.picture, self.answered, self.done]),
+            self.to_process: gr.update(interactive=False),
+            self.view.bar: status("Open a picture to begin."),
+        }
 
     def fill(self, request: GenerateRequest, model: LatentDiffusion) -> Updates:
         """Put a saved picture's settings into the controls; picture and paint have to be there again."""
@@ -172,14 +210,14 @@ class InpaintTab:
         faces = knows_faces(self.shelf.load(checkpoint))
         return gr.update(visible=faces), gr.update(**crop_choice(faces, crop))
 
-    def _open_example(self, event: gr.SelectData) -> tuple[Any, ...]:
-        return self.show(str(examples.faces()[int(event.index)]))
+    def _open_example(self, event: gr.SelectData) -> Updates:
+        return self.show(self.shipped[int(event.index)])
 
-    def _continue(self, result: str | None) -> tuple[Any, ...]:
+    def _continue(self, result: str | None) -> Updates:
         if result is None:
             raise Problem("There is no result yet to continue from; inpaint something first.")
         # Gradio keeps what can be downloaded in its cache, so the file stays when the next result replaces this one.
-        return *self.show(result, with_mask=False), status("Now paint over what should change next.")
+        return {**self.show(result, with_mask=False), self.view.bar: status("Now paint over what should change next.")}
 
     def _calls(self, values: Sequence[Any]) -> int:
         return build_request(InpaintRequest, **dict(zip(self.fields, values, strict=True))).model_calls
@@ -214,7 +252,11 @@ class InpaintTab:
     ) -> Iterator[Updates]:
         yield {self.view.bar: gr.skip()}  # Gradio empties what a generator that yields nothing might have filled
         start = time.monotonic()
-        task = self._task(checkpoint, picture, editor, *values, **DRAFT) if live and picture is not None else None
+        task = (
+            self._task(checkpoint, picture, editor, *values, **DRAFT, sampler=None)
+            if live and picture is not None
+            else None
+        )
         if task is None or not is_new(task, editor, answered):
             nothing_to_make()
             return
@@ -238,6 +280,14 @@ class InpaintTab:
             self.done: task.inputs,
             self.answered: task.answer,
         }
+
+
+def _canvas(path: str, with_mask: bool) -> tuple[dict[str, Any], Answer]:
+    """The editor's value for a picture file, with the example's mask on it if wanted, and what it is the answer to."""
+    picture = open_picture(path)
+    painted = examples.mask(editor_canvas.canvas_size(picture.size)) if with_mask else None
+    canvas = editor_canvas.editor_value(picture, painted)
+    return _on_page(canvas), Answer.opened(path, picture.size, canvas)
 
 
 def _on_page(canvas: dict[str, Any]) -> dict[str, Any]:

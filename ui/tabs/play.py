@@ -24,7 +24,7 @@ from ui.components.run_control import Run, RunControl
 from ui.errors import as_warning, build_request, without_warning
 from ui.files import cached, workspace
 from ui.help import lead
-from ui.models import Shelf
+from ui.models import Shelf, knows_faces
 from ui.play_modes import (
     FIRST,
     MODES,
@@ -39,6 +39,7 @@ from ui.play_modes import (
 from ui.results import save, there_and_back
 from ui.saved_settings import filled, left_out
 
+NOTHING = "Nothing made yet."
 PAIRS = 4  # most anagrams at once: each takes twice the time of a picture, and twice the room
 VIEW = AnagramRequest.model_fields["view"].default
 
@@ -49,9 +50,10 @@ class PlayTab:
     def __init__(self, shelf: Shelf, checkpoint: gr.Dropdown):
         """Build the tab inside the current layout."""
         self.shelf = shelf
-        made, request = examples.between()
+        self.made, self.example = examples.between()
+        made, request = (self.made, self.example) if knows_faces(shelf.load(shelf.first)) else ([], None)
         shown = list(zip(map(cached, made), positions(request), strict=False)) if request else []
-        start = request or BetweenRequest()
+        start = self.example or BetweenRequest()
         self.last, self.filled = gr.State(request), gr.State(None)
         lead("Play", "Walk through the noise between two pictures, or fit two into one.")
         with gr.Row(elem_classes="studio"):
@@ -60,8 +62,7 @@ class PlayTab:
                     shown, show_label=False, format="png", interactive=False, object_fit="contain",
                     buttons=["download", "fullscreen"], elem_id="play-gallery", elem_classes=stage_of(len(shown)),
                 )  # fmt: skip
-                message = f"Made earlier, from seed {start.seed} to seed {start.to}." if shown else "Nothing made yet."
-                self.bar = RunControl.place_bar("play", message)
+                self.bar = RunControl.place_bar("play", _made_earlier(start) if shown else NOTHING)
             with gr.Column(scale=1, min_width=264, elem_classes="controls"):
                 self._place_controls(start, checkpoint)
                 control = RunControl("Make", "play")
@@ -81,9 +82,9 @@ class PlayTab:
         }  # fmt: skip
         run = Run(
             self._run,
-            [checkpoint, self.mode, self.animation.format, *self.fields.values()],
+            [checkpoint, self.mode, self.animation.format, self.last, *self.fields.values()],
             [self.gallery, *self.animation.parts, self.last],
-            expects=lambda checkpoint, key, format, *values: self._request(key, values).model_calls,
+            expects=lambda checkpoint, key, format, last, *values: self._request(key, values).model_calls,
         )
         control.wire(self.bar, run)
         self.animation.format.change(
@@ -108,6 +109,29 @@ class PlayTab:
             without_warning(self._offer), [checkpoint, self.mode, self.view], [self.mode, self.view],
             **PAGE_ONLY, **ONE_AT_A_TIME,
         )  # fmt: skip
+
+        checkpoint.change(
+            without_warning(self._swap), [checkpoint, self.last],
+            [self.gallery, *self.animation.parts, self.last, self.bar], **PAGE_ONLY, **ONE_AT_A_TIME,
+        )  # fmt: skip
+
+    def _swap(self, checkpoint: str, last: GenerateRequest | None) -> Iterator[Updates]:
+        """What was made earlier shows faces, and is for checkpoints that know them; what visitors made stays."""
+        yield {self.gallery: gr.skip()}  # Gradio empties what a generator that yields nothing might have filled
+        faces = knows_faces(self.shelf.load(checkpoint))
+        if last is None and faces and self.example:
+            with workspace() as folder:
+                yield {
+                    self.gallery: _on_stage(list(map(cached, self.made)), positions(self.example)),
+                    **self.animation.shows(there_and_back(self.made, folder, self.example)),
+                    self.last: self.example,
+                    self.bar: status(_made_earlier(self.example)),
+                }
+        elif last is not None and last == self.example and not faces:
+            yield {**self._nothing(), self.last: None, self.bar: status(NOTHING)}
+
+    def _nothing(self) -> Updates:
+        return {self.gallery: _on_stage([], []), **self.animation.shows(None)}
 
     def _place_controls(self, start: BetweenRequest, checkpoint: gr.Dropdown) -> None:
         model = self.shelf.load(self.shelf.first)
@@ -168,10 +192,14 @@ class PlayTab:
         given = {name: value for name, value in fields.items() if name in mode.kind.model_fields}
         return build_request(mode.kind, model, **given, count=fields[mode.count])
 
-    def _run(self, checkpoint: str, key: str, format: str, *values: Any) -> Iterator[Updates]:
+    def _run(
+        self, checkpoint: str, key: str, format: str, last: GenerateRequest | None, *values: Any
+    ) -> Iterator[Updates]:
         mode, model = MODES[key], self.shelf.load(checkpoint)
         request = self._request(key, values, model)
-        captions = mode.captions(request)
+        steps, captions = mode.begin(model, request), mode.captions(request)
+        if last is not None and last.action != request.action:
+            yield self._nothing()  # what another mode made
 
         def preview(step: Step) -> Updates:
             made = model.pictures(step.denoised)
@@ -190,7 +218,11 @@ class PlayTab:
                 self.last: request,
             }
 
-        yield from run_with_previews(mode.begin(model, request), request.calls, self.bar, preview, result)
+        yield from run_with_previews(steps, request.calls, self.bar, preview, result)
+
+
+def _made_earlier(request: BetweenRequest) -> str:
+    return f"Made earlier, from seed {request.seed} to seed {request.to}."
 
 
 def _other(mode: PlayMode, request: GenerateRequest, made: Sequence[Image.Image]) -> list[Image.Image]:

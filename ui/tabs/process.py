@@ -17,19 +17,20 @@ from ui import examples
 from ui.components.animation_view import AnimationView
 from ui.components.class_picker import class_row, classifier_row
 from ui.components.controls import follow, sampling, seed_row
-from ui.components.events import AT_ONCE, PAGE_ONLY
-from ui.components.progress import Updates, run_with_previews
+from ui.components.events import AT_ONCE, ONE_AT_A_TIME, PAGE_ONLY
+from ui.components.progress import Updates, run_with_previews, status
 from ui.components.prompt_box import negative_row, prompt_row
 from ui.components.run_control import Run, RunControl
-from ui.errors import as_warning, build_request
+from ui.errors import as_warning, build_request, without_warning
 from ui.files import cached, workspace
 from ui.help import lead
-from ui.models import Shelf
+from ui.models import Shelf, knows_faces
 from ui.results import animate
 from ui.run_inputs import RunInputs
 
 STRIP = 8
 LIMIT = 512  # longer side of a frame of an inpainting
+NOTHING = "Nothing made yet."
 LATENT, DENOISED = "sees", "believes"
 USUAL, SIDES = ProcessSettings(), [128, 256, 512]
 SPEEDS = [("slow", 2 * USUAL.seconds), ("normal", USUAL.seconds), ("fast", USUAL.seconds / 2)]
@@ -52,8 +53,10 @@ class ProcessTab:
     def __init__(self, shelf: Shelf, checkpoint: gr.Dropdown):
         """Build the tab inside the current layout."""
         self.shelf = shelf
-        made, request = examples.frames(), examples.request_of(examples.faces())
+        self.made, request = examples.frames(), examples.request_of(examples.faces())
         seed = request.seed if request else 0
+        self.made_earlier = f"Seed {seed}, made earlier."
+        made = self.made if knows_faces(shelf.load(shelf.first)) else []  # which is of a face
         pictures: Sequence[list[Image.Image]] = made or ([], [])
         latents, denoised = ([cached(frame) for frame in frames] for frames in pictures)
         self.inputs, self.last = gr.State(None), gr.State(None)
@@ -64,7 +67,7 @@ class ProcessTab:
                     denoised[-1] if made else None, format="png", interactive=False, show_label=False,
                     buttons=["download", "fullscreen"], elem_id="process-frame", elem_classes="stage",
                 )  # fmt: skip
-                message = f"Seed {seed}, made earlier." if made else "Nothing made yet."
+                message = self.made_earlier if made else NOTHING
                 self.bar = RunControl.place_bar("process", message)
                 self.scrubber = gr.Slider(
                     1, max(2, len(latents)), max(1, len(latents)), step=1, label="Noise → picture",
@@ -110,6 +113,11 @@ class ProcessTab:
             expects=self._calls,
         )
         control.wire(self.bar, run)
+        checkpoint.change(
+            without_warning(self._swap), [checkpoint, self.last, self.denoised],
+            [self.frame, self.scrubber, self.latents, self.denoised, *self.animation.parts, self.bar],
+            **PAGE_ONLY, **ONE_AT_A_TIME,
+        )  # fmt: skip
         gr.on([view.change, self.denoised.change], None, frames, self.strip, js=STRIP_OF, **AT_ONCE)
         gr.on([view.change, self.scrubber.change], None, [self.scrubber, *frames], self.frame, js=PICK, **AT_ONCE)
         self.strip.select(_jump, self.denoised, self.scrubber, **AT_ONCE)
@@ -122,6 +130,24 @@ class ProcessTab:
             as_warning(partial(_plain, shelf)), checkpoint, [self.inputs, self.about, self.plain, self.steps],
             **PAGE_ONLY,
         )  # fmt: skip
+
+    def _swap(self, checkpoint: str, last: GenerateRequest | None, shown: Frames) -> Iterator[Updates]:
+        """What was made earlier is a face, and for checkpoints that know them; what visitors made stays."""
+        yield {self.frame: gr.skip()}  # Gradio empties what a generator that yields nothing might have filled
+        faces = knows_faces(self.shelf.load(checkpoint))
+        if last is not None or not self.made or faces == bool(shown):
+            return
+        latents, denoised = self.made if faces else ([], [])
+        with workspace() as folder:
+            count = len(latents)
+            yield {
+                self.frame: cached(denoised[-1]) if faces else None,
+                self.scrubber: gr.update(maximum=max(2, count), value=max(1, count)),
+                self.latents: list(map(cached, latents)),
+                self.denoised: list(map(cached, denoised)),
+                **self.animation.shows(animate(denoised, folder, "made-earlier") if faces else None),
+                self.bar: status(self.made_earlier if faces else NOTHING),
+            }
 
     @property
     def carried(self) -> list[gr.components.Component]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +15,12 @@ from gradio.state_holder import SessionState
 from gradio_client import Client
 from PIL import Image
 
+from ddpm_core.checkpoints import native as checkpoint
 from tests.ui.test_serving import Page as VisitorsPage
 from ui import examples
 from ui.components.editor_canvas import canvas_size
+from ui.models import Shelf
+from ui.page import build, launch_settings
 from ui.serving.calls import Page
 
 
@@ -91,8 +95,21 @@ def ids(branch: dict[str, Any]) -> list[int]:
     return [branch["id"], *(id for child in branch.get("children", ()) for id in ids(child))]
 
 
-def test_which_picture_is_open_is_the_servers_to_know_and_not_told_to_anybody(client: Client, tmp_path: Path) -> None:
-    visitor = VisitorsPage(str(client.src))
+@pytest.fixture
+def page_of_faces(own_checkpoint: Path) -> Iterator[str]:
+    """The address of a page that opens with the shipped face, as for a checkpoint that knows faces."""
+    config = checkpoint.read_config(own_checkpoint).model_copy(update={"framing": "face"})
+    checkpoint.write_config(own_checkpoint, config)
+    studio = build(Shelf.around(own_checkpoint, "cpu"))
+    _, address, _ = studio.launch(server_name="127.0.0.1", prevent_thread_lock=True, **launch_settings())
+    yield address
+    studio.close()
+
+
+def test_which_picture_is_open_is_the_servers_to_know_and_not_told_to_anybody(
+    page_of_faces: str, tmp_path: Path
+) -> None:
+    visitor = VisitorsPage(page_of_faces)
     Image.new("RGB", (33, 44)).save(tmp_path / "private.png")
     (canvas,) = visitor.press("paint", str(tmp_path / "private.png"))  # a ready-made mask on what is open
     with Image.open(canvas["background"]["path"]) as shown, Image.open(examples.faces()[0]) as opened:

@@ -121,6 +121,21 @@ def test_opening_a_picture_takes_the_last_result_away(edit: EditTab, photo: str)
     assert not updates[edit.view.go_on]["interactive"]
 
 
+def test_shipped_faces_are_offered_and_open_for_checkpoints_that_know_them_alone(
+    edit: EditTab, photo: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert edit.thumbs.visible is False
+    assert edit.picture.value is None
+    cleared = edit._swap("tiny", edit.shipped[0])
+    assert [cleared[part] for part in (edit.editor, edit.picture, edit.view.slider)] == [None] * 3
+    assert cleared[edit.view.bar]["text"] == "Open a picture to begin."
+    assert list(edit._swap("tiny", photo)) == list(edit._swap("tiny", None)) == [edit.thumbs]
+    monkeypatch.setattr(edit.shelf.load("tiny"), "framing", "face")
+    opened = edit._swap("tiny", None)
+    assert opened[edit.picture] == edit.shipped[0]
+    assert opened[edit.thumbs] == gr.update(visible=True)
+
+
 def test_going_on_from_a_result_remembers_how_it_was_made(edit: EditTab, photo: str) -> None:
     first = edited(edit, photo)[edit.view.results]  # its files go with it
     again = edit._continue(first.files[0], "tiny")

@@ -40,6 +40,22 @@ def test_a_press_makes_a_picture_a_seed_and_says_which(tab: GenerateTab) -> None
     assert shown[tab.chosen] == 0
 
 
+def test_faces_made_earlier_are_shown_to_checkpoints_that_know_them(
+    tab: GenerateTab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nothing = {tab.gallery: gr.skip()}
+    assert (tab.gallery.value, tab.last.value) == ([], None)  # the page opened with no such checkpoint
+    assert tab._swap("tiny", None) == nothing
+    cleared = tab._swap("tiny", tab.example)
+    assert (cleared[tab.gallery]["value"], cleared[tab.last]) == ([], None)
+    assert tab._swap("tiny", GenerateRequest(seed=3)) == nothing  # a visitor's own stay
+    monkeypatch.setattr(tab.shelf.load("tiny"), "framing", "face")
+    assert tab._swap("tiny", tab.example) == nothing
+    restored = tab._swap("tiny", None)
+    assert len(restored[tab.gallery]["value"]) == len(tab.shipped)
+    assert restored[tab.last] == tab.example
+
+
 def test_an_empty_seed_is_a_sentence(tab: GenerateTab) -> None:
     with pytest.raises(Problem, match="seed is empty"):
         press(tab, seed=None)

@@ -55,6 +55,43 @@ def test_faces_are_offered_to_checkpoints_that_know_them_alone(shelf: Shelf, mon
     assert tab.ready.visible is True
 
 
+def test_shipped_faces_are_offered_and_open_for_checkpoints_that_know_them_alone(
+    shelf: Shelf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tab = placed(shelf)
+    assert tab.thumbs.visible is False
+    assert (tab.picture.value, tab.view.slider.value, tab.editor.value) == (None, None, None)
+    assert list(tab._swap("tiny", None)) == [tab.thumbs]
+    cleared = tab._swap("tiny", tab.shipped[0])
+    assert [cleared[part] for part in (tab.editor, tab.picture, tab.answered, tab.view.slider)] == [None] * 4
+    assert cleared[tab.thumbs] == gr.update(visible=False)
+    assert not cleared[tab.view.download]["interactive"]
+    assert list(tab._swap("tiny", str(tmp_path / "own.png"))) == [tab.thumbs]  # a visitor's own stays
+
+    monkeypatch.setattr(shelf.load("tiny"), "framing", "face")
+    assert list(tab._swap("tiny", tab.shipped[0])) == [tab.thumbs]
+    opened = tab._swap("tiny", None)
+    assert opened[tab.thumbs] == gr.update(visible=True)
+    assert opened[tab.picture] == tab.shipped[0]
+    assert opened[tab.view.slider][1].endswith("inpainted.png")
+    assert opened[tab.view.download]["interactive"]
+    assert placed(shelf).picture.value == tab.shipped[0]
+
+
+def test_a_picture_that_is_opened_takes_the_result_of_another_away(shelf: Shelf, tmp_path: Path) -> None:
+    Image.effect_noise((64, 64), 50).convert("RGB").save(tmp_path / "own.png")
+    tab = placed(shelf)
+    for with_mask in (True, False):
+        opened = tab.show(str(tmp_path / "own.png"), with_mask)
+        before, after = opened[tab.view.slider]
+        assert before == after == opened[tab.editor]["background"]
+        assert len(opened[tab.editor]["layers"]) == with_mask
+        assert (opened[tab.view.results], opened[tab.done]) == (None, None)
+        assert not opened[tab.view.download]["interactive"]
+        assert not opened[tab.to_process]["interactive"]
+    assert set(tab.opens) == set(opened)
+
+
 def test_no_text_of_the_page_speaks_of_faces_where_none_are_known(studio: gr.Blocks) -> None:
     train = next(block for block in studio.blocks.values() if getattr(block, "elem_id", None) == "train-preset")
     documentation = next(block for block in studio.blocks.values() if getattr(block, "elem_id", None) == "help")

@@ -45,12 +45,12 @@ def labelled(class_checkpoint: Path) -> PlayTab:
 
 
 def played(
-    tab: PlayTab, mode: str, format: str = "gif", **fields: Any
+    tab: PlayTab, mode: str, format: str = "gif", last: GenerateRequest | None = None, **fields: Any
 ) -> tuple[dict[Any, Any], list[np.ndarray], list[dict]]:
     """What a run leaves on the page, and the pixels and parameters of its pictures while their files are there."""
     shown: dict[Any, Any] = {}
     pictures, parameters = [], []
-    for update in tab._run(tab.shelf.first, mode, format, *{**FIELDS, **fields}.values()):
+    for update in tab._run(tab.shelf.first, mode, format, last, *{**FIELDS, **fields}.values()):
         shown |= update
         if tab.gallery not in update:  # the bar alone, where showing pictures takes long
             continue
@@ -118,6 +118,42 @@ def test_two_ways_up_are_shown_one_over_the_other_and_nothing_moves(play: PlayTa
     ]
     assert not shown[play.animation.group]["visible"]
     assert shown[play.animation.download] is None
+
+
+def test_what_another_mode_made_goes_as_a_run_begins(play: PlayTab) -> None:
+    def first(last: GenerateRequest | None, **fields: Any) -> dict[Any, Any]:
+        return next(play._run("tiny", "anagram", "gif", last, *(FIELDS | fields).values()))
+
+    cleared = first(BetweenRequest())
+    assert cleared[play.gallery]["value"] == []
+    assert not cleared[play.animation.group]["visible"]
+    assert play.bar not in cleared
+    for last in (None, AnagramRequest()):
+        assert play.animation.group not in first(last) or play.bar in first(last)
+    with pytest.raises(Problem, match="Steps should be less"):  # of a run that is refused, nothing goes
+        first(BetweenRequest(), steps=5000)
+
+
+def test_what_was_made_earlier_is_shown_to_checkpoints_that_know_faces(
+    play: PlayTab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def swapped(last: GenerateRequest | None) -> dict[Any, Any]:
+        *_, updates = play._swap("tiny", last)
+        return updates
+
+    nothing = {play.gallery: gr.skip()}
+    assert play.gallery.value == []  # the page opened with no such checkpoint
+    assert swapped(None) == nothing
+    cleared = swapped(play.example)
+    assert (cleared[play.gallery]["value"], cleared[play.last]) == ([], None)
+    assert cleared[play.bar]["text"] == "Nothing made yet."
+    assert swapped(BetweenRequest(seed=3)) == nothing  # a visitor's own stays
+    monkeypatch.setattr(play.shelf.load("tiny"), "framing", "face")
+    assert swapped(play.example) == nothing
+    restored = swapped(None)
+    assert len(restored[play.gallery]["value"]) == len(play.made)
+    assert restored[play.animation.group]["visible"]
+    assert restored[play.last] == play.example
 
 
 def test_near_and_far_are_shown_one_over_the_other(labelled: PlayTab) -> None:

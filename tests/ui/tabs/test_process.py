@@ -37,6 +37,25 @@ def test_the_line_reckons_with_what_was_carried_over_and_with_a_class(shelf: She
     assert tab._calls("tiny", None, *values[:3], "ant", *values[4:]) == 12  # with the class and without
 
 
+def test_the_face_made_earlier_is_shown_to_checkpoints_that_know_faces(
+    shelf: Shelf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with gr.Blocks():
+        tab = ProcessTab(shelf, gr.Dropdown(["tiny"], value="tiny"))
+    assert tab.denoised.value == []  # the page opened with no such checkpoint
+    shown = [("face.png", None)]
+    nothing = [{tab.frame: gr.skip()}]
+    assert list(tab._swap("tiny", None, [])) == list(tab._swap("tiny", GenerateRequest(), shown)) == nothing
+    *_, cleared = tab._swap("tiny", None, shown)
+    assert (cleared[tab.frame], cleared[tab.denoised], cleared[tab.bar]["text"]) == (None, [], "Nothing made yet.")
+    assert not cleared[tab.animation.group]["visible"]
+    monkeypatch.setattr(shelf.load("tiny"), "framing", "face")
+    assert list(tab._swap("tiny", None, shown)) == nothing
+    *_, restored = tab._swap("tiny", None, [])
+    assert len(restored[tab.denoised]) == restored[tab.scrubber]["value"] == len(tab.made[1])
+    assert restored[tab.animation.group]["visible"]
+
+
 @pytest.mark.parametrize("format", ["gif", "mp4"])
 def test_a_run_moves_in_the_format_that_was_chosen(shelf: Shelf, format: str) -> None:
     with gr.Blocks():

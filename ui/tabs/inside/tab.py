@@ -60,15 +60,16 @@ class InsideTab:
             upload = gr.UploadButton(
                 "Your own picture", file_types=["image"], size="sm", elem_id="inside-upload", scale=0
             )
-            if shipped:
-                thumbs = gr.Gallery(
-                    shipped, columns=8, show_label=False, allow_preview=False, format="png", interactive=False,
-                    buttons=[], elem_id="inside-examples", elem_classes="thumbs",
-                )  # fmt: skip
-                chosen = [thumbs.select(_example, None, self.picture, **AT_ONCE)]
-            else:
-                chosen = []
-        chosen += [
+            thumbs = gr.Gallery(
+                shipped, columns=8, show_label=False, allow_preview=False, format="png", interactive=False,
+                buttons=[], elem_id="inside-examples", elem_classes="thumbs", visible=self._offers(shelf.first),
+            )  # fmt: skip
+        checkpoint.change(
+            without_warning(lambda name: gr.update(visible=self._offers(name))), checkpoint, thumbs,
+            **PAGE_ONLY, **ONE_AT_A_TIME,
+        )  # fmt: skip
+        chosen = [
+            thumbs.select(_example, None, self.picture, **AT_ONCE),
             self.seed.change(lambda: None, None, self.picture, **AT_ONCE),  # who asks for a seed wants its picture
             upload.upload(as_warning(_own), upload, self.picture, **PAGE_ONLY),
         ]
@@ -87,6 +88,10 @@ class InsideTab:
                 **AT_ONCE,
             ).then(None, None, None, js="() => window.studio.show('#inside-guide h3')", **AT_ONCE)
         self._wire(opened, chosen)
+
+    def _offers(self, checkpoint: str) -> bool:
+        """Whether the shipped faces are for a checkpoint to look into."""
+        return bool(examples.faces()) and knows_faces(self.shelf.load(checkpoint))
 
     def _wire(self, opened: gr.Tab, chosen: Sequence[Dependency]) -> None:
         """Draw the chosen view when what it is about changes, and when the tab is first opened."""
