@@ -131,7 +131,7 @@ def test_a_sentence_that_a_request_refuses_with_is_told_as_it_is() -> None:
     assert complaint(refused.value) == "points drawn must lie between -3 and 3, both across and down."
     with pytest.raises(ValidationError) as refused:
         InpaintRequest(churn=2.0)
-    typed = complaint(refused.value, lambda place: f"--{place[-1]}")
+    typed = complaint(refused.value, lambda place: "--" + " ".join(map(str, place)))
     assert typed == "--resamples must be 1 with --churn, since both add noise between steps."
     with pytest.raises(ValidationError) as refused:
         PointsRequest(steps=0)
