@@ -150,12 +150,12 @@ class EditTab:
     def _swap(self, checkpoint: str, picture: str | None) -> Updates:
         """The shipped faces are for checkpoints that know faces; no other picture is put away."""
         faces = bool(self.shipped) and knows_faces(self.shelf.load(checkpoint))
-        offered = {self.thumbs: gr.update(visible=faces)}
+        offered: Updates = {self.thumbs: gr.update(visible=faces)}
         if faces and picture is None:
             return {**offered, **self.show(self.shipped[0], checkpoint)}
         if faces or picture not in self.shipped:
             return offered
-        nothing = dict.fromkeys([self.picture, self.editor])
+        nothing: Updates = {self.picture: None, self.editor: None}
         return {**offered, **self.view.cleared(), **nothing, self.view.bar: status("Open a picture to begin.")}
 
     def show(self, path: str, checkpoint: str) -> Updates:

@@ -186,7 +186,7 @@ class InpaintTab:
     def _swap(self, checkpoint: str, picture: str | None) -> Updates:
         """The shipped faces are for checkpoints that know faces; no other picture is put away."""
         faces = bool(self.shipped) and knows_faces(self.shelf.load(checkpoint))
-        offered = {self.thumbs: gr.update(visible=faces)}
+        offered: Updates = {self.thumbs: gr.update(visible=faces)}
         if faces and picture is None:
             return {**offered, **self.show(self.shipped[0])}
         if faces or picture not in self.shipped:
