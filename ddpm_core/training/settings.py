@@ -132,7 +132,7 @@ GROUPS: dict[str, tuple[str, ...]] = {  # settings by their place, as the page's
     "How the denoiser learns": tuple(f"denoiser.{name}" for name in OPTIMISER),
     "Classifier to guide by": tuple(f"classifier.{name}" for name in ClassifierSettings.SHAPE),
     "How the classifier learns": tuple(f"classifier.{name}" for name in OPTIMISER),
-    "Guide": tuple(f"guide.{name}" for name in (*GuideSettings.SHAPE, "scale", "first", "last")),
+    "Guide": tuple(f"guide.{name}" for name in (*GuideSettings.SHAPE, "scale", "low_scale", "first", "last")),
     "How the guide learns": tuple(f"guide.{name}" for name in OPTIMISER),
     "Run": ("precision", "seed", "save_every", "sample_every", "device", "threads"),
 }  # fmt: skip

@@ -104,7 +104,7 @@ def test_what_is_typed_is_made_and_said_in_the_picture(word_checkpoint: Path) ->
         said = read_parameters(update[tab.gallery]["value"][0][0]) if tab.last in update else {}
     assert (said["prompt"], said["negative_prompt"], said["guidance"]) == ("red ant", "skin", 3)
     assert shown[tab.last].prompt == "red ant"
-    for update in play._run("wordy", "anagram", "gif", *(values[name] for name in play.fields)):
+    for update in play._run("wordy", "anagram", "gif", None, *(values[name] for name in play.fields)):
         said = read_parameters(update[play.gallery]["value"][0][0]) if play.last in update else {}
     assert (said["prompt"], said["other_prompt"]) == ("red ant", "blue ant")
 

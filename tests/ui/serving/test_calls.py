@@ -106,6 +106,7 @@ def page_of_faces(own_checkpoint: Path) -> Iterator[str]:
     studio.close()
 
 
+@pytest.mark.integration
 def test_which_picture_is_open_is_the_servers_to_know_and_not_told_to_anybody(
     page_of_faces: str, tmp_path: Path
 ) -> None:
