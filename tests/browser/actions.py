@@ -133,9 +133,9 @@ def upload(page: Page, path: Path, button: str = "#inpaint-upload") -> None:
     settle(page)
 
 
-def opened(page: Page, path: Path) -> None:
-    """Open a picture on the canvas, and wait until it is seen in place of the one that was there."""
-    before = drawn(page)
+def opened(page: Page, path: Path, on_empty: bool = False) -> None:
+    """Open a picture on the canvas, and wait until it is seen, in place of the one that was there if there was one."""
+    before = None if on_empty else drawn(page)
     upload(page, path)
     drawn(page, instead_of=before)
 

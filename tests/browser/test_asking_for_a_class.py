@@ -8,10 +8,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from PIL import Image
 from playwright.sync_api import Page, expect
 
 from ddpm_core.images.files import read_parameters
-from tests.browser.actions import SHIPPED, advanced, downloaded, number, run, settle, stopped, tab
+from tests.browser.actions import SHIPPED, advanced, downloaded, number, run, settle, stopped, tab, upload
 
 
 @pytest.fixture
@@ -68,6 +69,8 @@ def test_edit_follows_a_class(page: Page, digits: str, tmp_path: Path) -> None:
     tab(page, "Edit")
     expect(page.locator("#edit-class")).to_be_hidden()
     chosen(page, digits)
+    Image.new("RGB", (40, 40), "white").save(tmp_path / "blank.png")
+    upload(page, tmp_path / "blank.png", "#edit-upload")  # the faces that were there are none of digits'
     picked(page, "#edit-class", "3")
     number(page, "#edit-guidance", 4)
     advanced(page, "edit", 5)

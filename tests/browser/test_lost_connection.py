@@ -35,7 +35,7 @@ def test_a_server_that_dies_in_a_run_takes_neither_picture_nor_paint(
     tab(page, "Inpaint")
     settle(page)
     page.locator("#inpaint-live input").uncheck()
-    opened(page, tmp_path / "photo.png")
+    opened(page, tmp_path / "photo.png", on_empty=True)
     stroke(page, (0.4, 0.45), (0.6, 0.55))
     advanced(page, "inpaint", 200)
     number(page, "#inpaint-resamples", 8)  # so that it still runs when the server goes

@@ -51,7 +51,7 @@ def test_what_others_wrote_runs_nothing_and_fetches_nothing(
     settle(page)
     noise = np.random.default_rng(0).integers(0, 256, (40, 60, 3), dtype=np.uint8)
     Image.fromarray(noise).save(tmp_path / "<img src=x onerror=evil=1>.png")
-    opened(page, tmp_path / "<img src=x onerror=evil=1>.png")
+    opened(page, tmp_path / "<img src=x onerror=evil=1>.png", on_empty=True)
     (tmp_path / "<b onclick=evil=1>.png").write_bytes(b"none")
     upload(page, tmp_path / "<b onclick=evil=1>.png")
     expect(page.locator(".toast-wrap")).to_contain_text("is not a picture")

@@ -11,6 +11,7 @@ import torch
 
 from benchmarks import start_up, steps, studio
 from benchmarks.results import Result, Unmeasured
+from ddpm_core.checkpoints import native as checkpoint
 from ddpm_core.checkpoints.atomic import CheckpointError
 from tests.benchmarks.test_benchmarks import by_name
 
@@ -41,8 +42,10 @@ def test_a_page_that_fails_is_no_measurement(tiny_checkpoint: Path, monkeypatch:
 
 
 def test_a_stroke_is_followed_to_its_draft_by_the_way_of_the_page(
-    tiny_checkpoint: Path, monkeypatch: pytest.MonkeyPatch
+    own_checkpoint: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    config = checkpoint.read_config(own_checkpoint)  # one that knows faces opens with a picture to paint on
+    checkpoint.write_config(own_checkpoint, config.model_copy(update={"framing": "face"}))
     calls = []
 
     def watched(*given, called=studio.called):
@@ -50,14 +53,14 @@ def test_a_stroke_is_followed_to_its_draft_by_the_way_of_the_page(
         return calls[-1]
 
     monkeypatch.setattr(studio, "called", watched)
-    (result,) = studio.draft(tiny_checkpoint, repeats=1)
+    (result,) = studio.draft(own_checkpoint, repeats=1)
     assert result.name == "app: live draft, s"
     assert result.target == "<= 1"
     assert result.ok is (result.value <= 1)
     assert len(calls) == 3  # two of them to warm up
     for messages in calls:  # a picture for each, although it is the same stroke
         assert messages[-1]["msg"] == "process_completed"
-        assert re.search(r"inpainted-[^/]+-tiny-seed-1\.png", str(messages[-1]["output"]))
+        assert re.search(r"inpainted-[^/]+-own-seed-1\.png", str(messages[-1]["output"]))
 
 
 def test_a_stroke_without_a_draft_is_no_measurement(tiny_checkpoint: Path, monkeypatch: pytest.MonkeyPatch) -> None:

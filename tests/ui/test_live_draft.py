@@ -16,7 +16,7 @@ from ddpm_core.images.files import read_parameters, save_png
 from ddpm_core.requests import InpaintRequest
 from ui.components import editor_canvas
 from ui.components.progress import status
-from ui.errors import without_warning
+from ui.errors import Problem, without_warning
 from ui.live_draft import DRAFT, Answer, InpaintTask
 from ui.models import Shelf
 from ui.tabs.inpaint import InpaintTab
@@ -145,6 +145,14 @@ def test_a_draft_that_cannot_be_made_says_so_in_the_bar_and_no_louder(
         assert sentence in shown[inpaint.view.bar]["text"]
         assert inpaint.view.slider not in shown
     assert not [one for one in recwarn if "painted" in str(one.message)]
+
+
+@pytest.mark.parametrize(("editor", "said"), [(None, "no picture yet"), (canvas(), "open it again")])
+def test_a_canvas_whose_picture_the_server_has_forgotten_is_not_called_empty(
+    shelf: Shelf, editor: dict[str, Any] | None, said: str
+) -> None:
+    with pytest.raises(Problem, match=said):
+        InpaintTask.of(shelf, "tiny", None, editor, **FIELDS)
 
 
 def test_a_large_upload_is_shown_before_its_file_is_written(inpaint: InpaintTab, tmp_path: Path) -> None:
