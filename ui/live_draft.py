@@ -14,7 +14,7 @@ from ddpm_core.images.crop import Frame
 from ddpm_core.pipeline import LatentDiffusion
 from ddpm_core.requests import InpaintRequest
 from ui.components import editor_canvas
-from ui.errors import Problem, build_request
+from ui.errors import build_request
 from ui.files import opened_upload
 from ui.models import Shelf
 from ui.run_inputs import RunInputs
@@ -23,7 +23,6 @@ from ui.serving.turns import in_turns
 # What a draft is made with, by the checkpoint's own sampler. Seven calls of the denoiser: shapes and colours already
 # stand, and on two CPU cores they are there before the hand has reached for the next stroke.
 DRAFT: dict[str, Any] = {"steps": 4, "resamples": 2, "count": 1}
-OTHER_PICTURE = "The canvas shows another picture than the studio has open; open it again."
 
 
 class Answer(NamedTuple):
@@ -67,10 +66,7 @@ class InpaintTask:
         """
         model = shelf.load(checkpoint)
         request = build_request(InpaintRequest, model, **fields)
-        if picture is None:
-            # A server that was started again has forgotten which file is open; the page has not.
-            forgotten = editor is not None and editor.get("background") is not None
-            raise Problem(OTHER_PICTURE if forgotten else "There is no picture yet; open one or take an example.")
+        picture = editor_canvas.opened(picture, editor)
         original = opened_upload(picture)
         inputs = RunInputs(request, picture, editor_canvas.painted_on(editor, original.size))
         return cls(inputs, model, original)

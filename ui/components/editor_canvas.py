@@ -20,8 +20,11 @@ from PIL import Image
 from ddpm_core.images.colors import in_srgb
 from ddpm_core.images.files import as_rgb
 from ddpm_core.images.masks import resize_mask
+from ui.errors import Problem
 from ui.theme import ACCENT, rgb
 
+NO_PICTURE = "There is no picture yet; open one or take an example."
+OTHER_PICTURE = "The canvas shows another picture than the studio has open; open it again."
 CANVAS = 768  # longer side of the canvas, pixels
 BRUSH = CANVAS // 16  # radius
 PEN = CANVAS // 32  # radius, of what colours are drawn with
@@ -121,6 +124,16 @@ def drawn_on(value: Mapping[str, Any] | None, picture: Image.Image) -> Image.Ima
         smaller = strokes.convert("RGBA").resize(picture.size, Image.Resampling.BOX)
         drawing = Image.alpha_composite(drawing, smaller)
     return drawing.convert("RGB")
+
+
+def opened(picture: str | None, value: Mapping[str, Any] | None) -> str:
+    """The file that is open. Raises `Problem` where none is.
+
+    A server that was started again has forgotten which file it was; the page still has it on its canvas.
+    """
+    if picture is not None:
+        return picture
+    raise Problem(OTHER_PICTURE if value is not None and value.get("background") is not None else NO_PICTURE)
 
 
 def shows(value: Mapping[str, Any] | None, picture: Image.Image) -> bool:

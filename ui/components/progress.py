@@ -14,6 +14,7 @@ from ddpm_core.diffusion.samplers import Step
 from ui.files import workspace
 from ui.serving.turns import end_if_left, in_turns
 
+NOTHING = "Nothing made yet."
 PREVIEW_SECONDS = 0.125  # between previews; the page cannot show many more and has no way to say so
 PREVIEW_FRACTION = 0.1  # what previews may cost of the time between them: the picture is what is waited for
 

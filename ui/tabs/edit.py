@@ -207,12 +207,11 @@ class EditTab:
     def _run(self, checkpoint: str, picture: str | None, canvas: Any, *values: Any) -> Iterator[Updates]:
         model = self.shelf.load(checkpoint)
         request = self._request(values, model)
-        if picture is None:
-            raise Problem("There is no picture yet; open one or take an example.")
+        picture = editor_canvas.opened(picture, canvas)
         square = model.square(opened_upload(picture))
         if editor_canvas.painted_on(canvas, square.size).any():
             if not editor_canvas.shows(canvas, square):
-                raise Problem("The canvas shows another picture than the studio has open; open it again.")
+                raise Problem(editor_canvas.OTHER_PICTURE)
             square = editor_canvas.drawn_on(canvas, square)
         before = cached(square)
 
@@ -238,7 +237,7 @@ class EditTab:
         request = build_request(EnlargeRequest, model, seed=seed)
         path = _shown(results, chosen, picture)
         if path is None:
-            raise Problem("There is no picture yet; open one or take an example.")
+            raise Problem(editor_canvas.NO_PICTURE)
         sheet = model.enlargement(opened_upload(path))
         smooth = sheet.smooth()
         before = cached(smooth)

@@ -15,7 +15,7 @@ from ui import examples
 from ui.components.class_picker import class_row, classifier_row
 from ui.components.controls import count_row, follow, sampling, seed_row, stage_of
 from ui.components.events import AT_ONCE, ONE_AT_A_TIME, PAGE_ONLY
-from ui.components.progress import Updates, run_with_previews, status
+from ui.components.progress import NOTHING, Updates, run_with_previews, status
 from ui.components.prompt_box import negative_row, prompt_row
 from ui.components.run_control import Run, RunControl
 from ui.errors import build_request, without_warning
@@ -25,8 +25,6 @@ from ui.models import Shelf, knows_faces
 from ui.results import save
 from ui.saved_settings import filled, left_out
 from ui.serving.together import ModelRequest, generated
-
-NOTHING = "Nothing made yet."
 
 
 class GenerateTab:

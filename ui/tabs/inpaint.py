@@ -26,7 +26,7 @@ from ui.components.run_control import Run, RunControl
 from ui.errors import Problem, as_warning, build_request, without_warning
 from ui.files import cached, copied, opened_upload
 from ui.help import lead
-from ui.live_draft import DRAFT, OTHER_PICTURE, Answer, InpaintTask, is_new
+from ui.live_draft import DRAFT, Answer, InpaintTask, is_new
 from ui.models import Shelf, knows_faces
 from ui.results import Results
 from ui.saved_settings import filled, left_out
@@ -232,7 +232,7 @@ class InpaintTab:
         # Without paint it may be a canvas that has not drawn its picture yet.
         painted = task.inputs.painted
         if painted is not None and painted.any() and not editor_canvas.shows(editor, task.original):
-            raise Problem(OTHER_PICTURE)
+            raise Problem(editor_canvas.OTHER_PICTURE)
         request, model, frame = task.request, task.model, task.frame()
         small = frame.reduced(PREVIEW)
         before = cached(small.picture)

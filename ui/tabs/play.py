@@ -18,7 +18,7 @@ from ui.components.animation_view import AnimationView
 from ui.components.class_picker import class_rows
 from ui.components.controls import sampling, seed_row, stage_of
 from ui.components.events import AT_ONCE, ONE_AT_A_TIME, PAGE_ONLY
-from ui.components.progress import Updates, run_with_previews, status
+from ui.components.progress import NOTHING, Updates, run_with_previews, status
 from ui.components.prompt_box import negative_row, prompt_row
 from ui.components.run_control import Run, RunControl
 from ui.errors import as_warning, build_request, without_warning
@@ -39,7 +39,6 @@ from ui.play_modes import (
 from ui.results import save, there_and_back
 from ui.saved_settings import filled, left_out
 
-NOTHING = "Nothing made yet."
 PAIRS = 4  # most anagrams at once: each takes twice the time of a picture, and twice the room
 VIEW = AnagramRequest.model_fields["view"].default
 

@@ -18,7 +18,7 @@ from ui.components.animation_view import AnimationView
 from ui.components.class_picker import class_row, classifier_row
 from ui.components.controls import follow, sampling, seed_row
 from ui.components.events import AT_ONCE, ONE_AT_A_TIME, PAGE_ONLY
-from ui.components.progress import Updates, run_with_previews, status
+from ui.components.progress import NOTHING, Updates, run_with_previews, status
 from ui.components.prompt_box import negative_row, prompt_row
 from ui.components.run_control import Run, RunControl
 from ui.errors import as_warning, build_request, without_warning
@@ -30,7 +30,6 @@ from ui.run_inputs import RunInputs
 
 STRIP = 8
 LIMIT = 512  # longer side of a frame of an inpainting
-NOTHING = "Nothing made yet."
 LATENT, DENOISED = "sees", "believes"
 USUAL, SIDES = ProcessSettings(), [128, 256, 512]
 SPEEDS = [("slow", 2 * USUAL.seconds), ("normal", USUAL.seconds), ("fast", USUAL.seconds / 2)]

@@ -28,8 +28,8 @@ from ddpm_core.training.vae_loss import vae_loss
 
 WIDTH = 32  # at full resolution; doubled at every halving
 GAIN = 4.0  # what spectral norms of 1 hold back
-FAINT = 10.0  # how many times stronger
-START = 0.1  # of the usual first weights: their norm is of no effect, but the smaller it is the sooner they turn
+FAINT = 10.0  # how many times stronger faint detail is shown to it
+INIT_SCALE = 0.1  # of the usual first weights: their norm is of no effect, but the smaller it is the sooner they turn
 SAMPLED_AT_ONCE = 8  # pictures, in one call of the denoiser
 FIRST_SEED = 1_000_000  # of what is sampled for the critic: seeds that people try, and measure, are lower
 
@@ -62,7 +62,7 @@ class Critic(nn.Module):
         layers: list[nn.Module] = []
         for convolution in convolutions:
             with torch.no_grad():
-                convolution.weight.mul_(START)
+                convolution.weight.mul_(INIT_SCALE)
             register_parametrization(convolution, "weight", SpectralNorm())
             layers += [convolution, nn.LeakyReLU(0.2)]
         self.layers = nn.Sequential(*layers[:-1])

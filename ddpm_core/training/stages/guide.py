@@ -19,7 +19,7 @@ from ddpm_core.networks.unet import Denoiser
 from ddpm_core.pipeline import LatentDiffusion
 from ddpm_core.requests import GenerateRequest
 from ddpm_core.training.distributed import ALONE, World
-from ddpm_core.training.initialization import take_checkpoint
+from ddpm_core.training.initialization import GUIDING, take_checkpoint
 from ddpm_core.training.pictures import Pictures
 from ddpm_core.training.settings import OPTIMISER, DenoiserSettings, TrainRequest
 from ddpm_core.training.stages.denoiser import DenoiserStage, built_as
@@ -53,7 +53,8 @@ class GuideStage(DenoiserStage):
         """A row of the checkpoint's samples without and one with this guide, as a picture; its held-out loss."""
         rows, parts = [], checkpoint.load_parts(self.request.out, self.device)
         for steering in ({}, self.request.guide.steering):
-            guided = {"guide": unet, "guidance": 1.0} | steering
+            # A guide that was there before may have left a way of steering, which is none of the row without.
+            guided = GUIDING["guide"] | steering | {"guide": unet}
             model = LatentDiffusion(**vars(parts) | guided)
             label, shown = None if model.unconditional else model.classes[0], self.held_out or self.train
             asked = GenerateRequest(count=SHOWN, steps=10, guidance=1, label=label)

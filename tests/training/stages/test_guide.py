@@ -77,6 +77,17 @@ def test_a_checkpoint_is_steered_away_from_what_was_trained_and_else_stays_what_
     assert "--guide-scale 2.0" in text
 
 
+def test_samples_without_and_with_a_guide_know_nothing_of_how_a_former_one_steered(
+    own_checkpoint: Path, tmp_path: Path, pictures: Pictures
+) -> None:
+    stage = GuideStage.prepare(request_for(own_checkpoint), pictures)
+    stage.evaluate(stage.model, tmp_path / "before.png")
+    config = checkpoint.read_config(own_checkpoint)
+    checkpoint.write_config(own_checkpoint, config.model_copy(update={"guidance": 3.0, "guidance_low": 5.0}))
+    stage.evaluate(stage.model, tmp_path / "after.png")
+    assert (tmp_path / "before.png").read_bytes() == (tmp_path / "after.png").read_bytes()
+
+
 def test_a_checkpoint_with_classes_has_a_guide_that_knows_none_and_a_new_one_replaces_it(
     tmp_path: Path, pictures: Pictures
 ) -> None:

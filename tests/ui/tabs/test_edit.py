@@ -148,6 +148,8 @@ def test_what_cannot_be_done_is_reported(edit: EditTab, tmp_path: Path) -> None:
     (tmp_path / "letter.png").write_text("not a picture")
     with pytest.raises(Problem, match="no picture yet"):
         edited(edit, None)
+    with pytest.raises(Problem, match="open it again"):  # the server was started anew, the page was not
+        edited(edit, None, {"background": Image.new("RGB", (8, 8)), "layers": []})
     with pytest.raises(Problem, match="Strength should be less"):
         edited(edit, None, strength=2)
     with pytest.raises(Problem, match="no result yet"):
