@@ -9,10 +9,8 @@
   if (stored) addEventListener("DOMContentLoaded", () => darken(stored === "dark"));
 
   // The button that runs a tab, the one that stops it, and the bar: what Gradio sets when a handler returns this.
-  const LOST = "The connection to the studio was lost. All on the page is still here: press the button again once it is back.";
   const stopped = new Map(); // what a tab's bar says since Stop was pressed
-  let lost = false;
-  let refused = ""; // why the last request was not taken
+  const { connection } = window.studio; // connection.js
   const visible = (shown) => ({ __type__: "update", visible: shown });
   const idle = (bar) => [visible(true), visible(false), bar];
 
@@ -29,18 +27,17 @@
     show(40);
   }
 
-  window.studio = {
-    watch: { every: 3000, patience: 15000 }, // ms; how often a server is asked whether it is there, and has to answer
+  Object.assign(window.studio, {
     began(name) {
       stopped.delete(name);
-      watch();
+      connection.watch();
       return [visible(false), visible(true), { text: "Starting …", percent: 0 }];
     },
     // Also when it was stopped, and when it failed without an answer.
     ended(name, bar) {
       if (stopped.has(name)) return idle(stopped.get(name));
-      if (lost) return idle({ ...bar, text: LOST });
-      if (refused && bar.text === "Starting …") return idle({ text: refused, percent: 0 });
+      if (connection.lost) return idle({ ...bar, text: connection.LOST });
+      if (connection.refused && bar.text === "Starting …") return idle({ text: connection.refused, percent: 0 });
       return idle(bar.text === "Starting …" ? { text: "Nothing was made.", percent: 0 } : bar);
     },
     stopped(name, bar) {
@@ -87,7 +84,7 @@
       darken(dark);
       localStorage.setItem("studio-shade", dark ? "dark" : "light");
     },
-  };
+  });
 
   // A word under a prompt box is added to what is typed there; a whole prompt takes its place.
   addEventListener("click", (event) => {
@@ -108,150 +105,6 @@
     else if ("press" in link.dataset) window.studio.press(link.hash);
     else window.studio.code(link.hash.slice(1), Number(link.dataset.code));
   });
-
-  // A line to the server brings what runs yield. When it breaks, Gradio waits for the server and then loads the page
-  // anew, which takes a visitor's picture and paint away; or, where the line only falls silent, waits for good. Here a
-  // broken line ends the runs it was for with a failure, which Gradio takes for theirs, and the page stays as it is.
-  const ask = window.fetch;
-  // Without the number of an event, a failure is for all that wait.
-  const failure = { error: LOST, title: "Connection lost", visible: true, duration: 10 };
-  const FAILED = [{ msg: "process_completed", success: false, output: failure }, { msg: "close_stream" }]
-    .map((message) => `data: ${JSON.stringify(message)}\n\n`)
-    .join("");
-  const lines = new Set(); // how to break those that are open
-  let server = ""; // where calls go
-  let heard = 0; // when a line last brought something
-  const pause = (time) => new Promise((wait) => setTimeout(wait, time));
-  window.fetch = async (target, ...rest) => {
-    const url = String(target.url || target);
-    const [before, call] = url.split("/queue/");
-    if (call?.startsWith("data")) {
-      try {
-        const answer = await ask(target, ...rest);
-        return answer.ok ? unbroken(answer) : answer;
-      } catch (error) {
-        if (error.name === "AbortError") throw error;
-        lost = true;
-        return new Response(FAILED, { headers: { "Content-Type": "text/event-stream" } });
-      }
-    }
-    if (call?.startsWith("join")) {
-      server = before;
-      try {
-        const answer = await ask(target, ...rest);
-        lost = false;
-        refused = answer.status === 503 ? (await answer.json()).detail : "";
-        // Of this status Gradio would say something of its own.
-        return refused ? new Response(JSON.stringify({ detail: refused }), { status: 429 }) : answer;
-      } catch {
-        lost = true;
-        return new Response(JSON.stringify({ error: LOST }), { status: 500 });
-      }
-    }
-    for (;;) {
-      try {
-        return await ask(target, ...rest);
-      } catch (error) {
-        if (!url.includes("/gradio_api/run/")) throw error;
-        await pause(2000); // small things, which the page itself asks for from time to time, wait for the server
-      }
-    }
-  };
-
-  // Where a run that waits stands in line, in its tab's bar.
-  function place(line) {
-    if (!/"msg": ?"(estimation|process_starts)"/.test(line)) return;
-    let said;
-    try {
-      said = JSON.parse(line.replace(/^data: ?/, ""));
-    } catch {
-      return; // parted between two reads; there will be another
-    }
-    const waits = { text: "Starting …" };
-    if (said.msg === "estimation") {
-      const eta = said.rank_eta;
-      const ready = eta === null ? "" : ` · ready in about ${eta < 90 ? `${Math.ceil(eta)} s` : `${Math.ceil(eta / 60)} min`}`;
-      waits.text = `${said.rank ? `Place ${said.rank + 1} in line` : "Next in line"}${ready}`;
-    }
-    for (const stop of stops()) {
-      const bar = document.querySelector(`#${stop.id.replace("-stop", "-bar")} p`);
-      const text = bar && (window.studio.written?.(bar) ?? bar.textContent);
-      if (/^(Starting|Next in|Place)/.test(text)) bar.textContent = waits.text;
-    }
-  }
-
-  function unbroken(answer) {
-    const reader = answer.body.getReader();
-    let open = true;
-    let breaks;
-    const close = () => {
-      open = false;
-      lines.delete(breaks);
-    };
-    const body = new ReadableStream({
-      async start(out) {
-        breaks = () => {
-          if (!open) return;
-          close();
-          lost = true;
-          out.enqueue(new TextEncoder().encode(FAILED));
-          out.close();
-          reader.cancel().catch(() => {});
-        };
-        lines.add(breaks);
-        const text = new TextDecoder();
-        (async () => {
-          while (open) {
-            const { done, value } = await reader.read();
-            if (!open) return;
-            if (done) return breaks();
-            out.enqueue(value);
-            heard = Date.now();
-            const said = text.decode(value, { stream: true });
-            said.split("\n").forEach(place);
-            if (/"msg": ?"close_stream"/.test(said)) close();
-          }
-          out.close();
-        })().catch((error) => {
-          if (error.name !== "AbortError") return breaks();
-          close(); // by the page itself
-          out.error(error);
-        });
-      },
-      cancel(reason) {
-        close();
-        return reader.cancel(reason);
-      },
-    });
-    return new Response(body, { status: answer.status, headers: answer.headers });
-  }
-
-  // While something runs, the server is asked now and then whether it is there: a line that falls silent says nothing.
-  const stops = () => [...document.querySelectorAll("[id$='-stop']")].filter((stop) => stop.offsetParent);
-  let watching = false;
-  async function watch() {
-    if (watching) return;
-    watching = true;
-    let missed = 0;
-    do {
-      const since = Date.now();
-      await pause(window.studio.watch.every);
-      const there = await ask(`${server || "/gradio_api"}/app_id`, {
-        signal: AbortSignal.timeout(window.studio.watch.patience),
-        cache: "no-store",
-      }).then(
-        (answer) => answer.ok,
-        () => false,
-      );
-      missed = there || heard > since ? 0 : missed + 1; // a busy server may answer late, and yet go on
-      if (missed > 1) {
-        lost = true;
-        [...lines].forEach((line) => line());
-        for (const stop of stops()) document.querySelector(`#${stop.id.replace("-stop", "-lost")}`)?.click();
-      }
-    } while (stops().length);
-    watching = false;
-  }
 
   // Where files may be dropped, and which button takes them.
   const takes = {

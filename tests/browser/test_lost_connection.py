@@ -12,7 +12,9 @@ from PIL import Image
 from playwright.sync_api import Page, expect
 
 from ddpm_core.images.files import read_parameters
-from tests.browser.actions import LONG, advanced, downloaded, drawn, number, opened, run, settle, stroke, tab, upload
+from tests.browser.actions import (
+    LONG, advanced, downloaded, drawn, finished, number, opened, run, settle, stroke, tab, upload,
+)  # fmt: skip
 from tests.browser.conftest import DESKTOP, App
 
 STEP = re.compile(r"^step \d+ of ")
@@ -95,3 +97,39 @@ def test_a_run_that_could_not_be_begun_gives_its_button_back(page: Page) -> None
     page.unroute("**/queue/join**")
     advanced(page, "generate", 2)
     run(page, "generate")
+
+
+# What the server says as it closes a stream reaches the page only when the test lets go of it.
+HELD = """(() => {
+  const ask = window.fetch.bind(window);
+  const until = new Promise((go) => (window.letGo = go));
+  const text = new TextDecoder(), bytes = new TextEncoder();
+  const hold = async (part, out) => {
+    const [before, closing] = text.decode(part).split(/(?=data: ?{"msg": ?"close_stream")/);
+    const told = closing === undefined && before.includes('"close_stream"') ? [null, before] : [before, closing];
+    if (told[0]) out.enqueue(bytes.encode(told[0]));
+    if (!told[1]) return;
+    await until;
+    out.enqueue(bytes.encode(told[1]));
+  };
+  window.fetch = async (...call) => {
+    const answer = await ask(...call);
+    if (!String(call[0].url || call[0]).includes("/queue/data")) return answer;
+    const body = answer.body.pipeThrough(new TransformStream({ transform: hold }));
+    return new Response(body, { status: answer.status, headers: answer.headers });
+  };
+})()"""
+
+
+def test_what_is_asked_while_the_stream_is_being_closed_is_answered(page: Page) -> None:
+    page.add_init_script(HELD)
+    page.reload()
+    page.locator("#generate-run").wait_for()
+    advanced(page, "generate", 2)
+    run(page, "generate")  # the server has nothing more to tell and closes the stream; the page does not know yet
+    page.evaluate("document.querySelector('#generate-bar p').textContent = ''")
+    with page.expect_response("**/queue/join**"):
+        page.locator("#generate-run").click()
+    page.wait_for_timeout(500)
+    page.evaluate("letGo()")
+    finished(page, "generate")
