@@ -21,7 +21,7 @@ from ddpm_core.aliases import Aliases
 from ddpm_core.diffusion.constraints import CLAMPS, MASK_RULES, repaint_timesteps
 from ddpm_core.diffusion.illusions import VIEWS
 from ddpm_core.diffusion.samplers import SAMPLERS
-from ddpm_core.diffusion.spacing import RHO, SPACING_ALIASES, SPACINGS
+from ddpm_core.diffusion.spacing import EXPONENT, RHO, SPACING_ALIASES, SPACINGS
 from ddpm_core.diffusion.steps import LANGEVIN_SNR, TWO_CALLS, VarianceType
 from ddpm_core.errors import complaint
 from ddpm_core.images.animation import FORMATS
@@ -50,15 +50,17 @@ else:
 
 # How a picture is made, not which: what a checkpoint may have other defaults for than the requests.
 METHOD = (
-    "steps", "sampler", "spacing", "eta", "guidance", "classifier_guidance", "variance_type", "snr", "rho", "churn",
-    "mask_rule", "clamp", "resamples", "jump",
+    "steps", "sampler", "spacing", "eta", "guidance", "classifier_guidance", "variance_type", "snr", "noise_above",
+    "rho", "exponent", "churn", "mask_rule", "clamp", "resamples", "jump",
 )  # fmt: skip
 # Settings that only some samplers or spacings have: the field that chooses, and its values that have them.
 OWNERS: dict[str, tuple[str, tuple[str, ...]]] = {
     "eta": ("sampler", ("ddim",)),
     "variance_type": ("sampler", ("ddpm", "langevin")),
     "snr": ("sampler", ("langevin",)),
+    "noise_above": ("sampler", ("sde-dpm-solver++",)),
     "rho": ("spacing", ("karras",)),
+    "exponent": ("spacing", ("power",)),
 }
 
 Label = Annotated[  # an empty box, or a number without quotes
@@ -106,8 +108,14 @@ class GenerateRequest(Request):
     )
     variance_type: VarianceType = Field("learned", description="of the noise in DDPM's steps; learned, or small if not")
     snr: float = Field(LANGEVIN_SNR, gt=0, le=1, description="signal-to-noise ratio of Langevin's corrector")
+    noise_above: int = Field(
+        0, ge=0, le=998, description="timestep from which on SDE-DPM-Solver++ adds no more fresh noise; 0 for always"
+    )
     rho: float = Field(
         RHO, ge=1, le=100, description="spacing karras: the larger, the more steps where little is noise"
+    )
+    exponent: float = Field(
+        EXPONENT, ge=1, le=4, description="spacing power: the larger, the more steps where little is noise"
     )
     churn: float = Field(0.0, ge=0, le=1000, description="fresh noise before each step, for noise taken away (EDM)")
     classifier_guidance: float = Field(
@@ -297,6 +305,12 @@ REQUESTS: dict[str, type[GenerateRequest]] = {
         GenerateRequest, InpaintRequest, EditRequest, EnlargeRequest, BetweenRequest, AnagramRequest, HybridRequest,
     )
 }  # fmt: skip
+
+
+def fitting(defaults: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
+    """`defaults` less the settings of a sampler or spacing in whose place another is `given`."""
+    strange = {name for name, (field, owners) in OWNERS.items() if given.get(field, owners[0]) not in owners}
+    return {name: value for name, value in defaults.items() if name not in strange}
 
 
 def wrong_defaults(defaults: Mapping[str, dict[str, Any]]) -> str:

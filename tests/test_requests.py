@@ -157,6 +157,11 @@ def test_eta_reaches_ddim_and_is_refused_where_it_has_no_effect() -> None:
             {"sampler": "ddim", "variance_type": "fixed_large"},
             "variance_type belongs to the sampler ddpm and langevin and must be learned with ddim, not 'fixed_large'.",
         ),
+        (
+            {"noise_above": 200},
+            "noise_above belongs to the sampler sde-dpm-solver++ and must be 0 with dpm-solver++, not '200'.",
+        ),
+        ({"exponent": 2}, "exponent belongs to the spacing power and must be 1.25 with uniform, not '2'."),
         ({"rho": 3}, "rho belongs to the spacing karras and must be 7 with uniform, not '3'."),
     ],
 )

@@ -14,6 +14,7 @@ from torch import Tensor
 
 Spacing = Callable[..., Tensor]
 RHO = 7.0  # Karras et al. 2022, table 1
+EXPONENT = 1.25
 
 
 def uniform(alpha_bar: Tensor, steps: int) -> Tensor:
@@ -24,7 +25,16 @@ def uniform(alpha_bar: Tensor, steps: int) -> Tensor:
 
 def quadratic(alpha_bar: Tensor, steps: int) -> Tensor:
     """t_i = (N-1) (i / steps)^2 (Song et al. 2021, "Denoising diffusion implicit models", section D.2, unnumbered)."""
-    return (len(alpha_bar) - 1) * torch.linspace(0, 1, steps + 1, dtype=torch.float64).square()
+    return power(alpha_bar, steps, exponent=2)
+
+
+def power(alpha_bar: Tensor, steps: int, exponent: float = EXPONENT) -> Tensor:
+    """t_i = (N-1) (i / steps)^exponent: between uniform (1) and quadratic (2).
+
+    Args:
+        exponent: the larger, the more steps where the picture is nearly clean.
+    """
+    return (len(alpha_bar) - 1) * torch.linspace(0, 1, steps + 1, dtype=torch.float64) ** exponent
 
 
 def even_logsnr(alpha_bar: Tensor, steps: int) -> Tensor:
@@ -57,6 +67,7 @@ def karras(alpha_bar: Tensor, steps: int, rho: float = RHO) -> Tensor:
 SPACINGS: dict[str, Spacing] = {
     "uniform": uniform,
     "quadratic": quadratic,
+    "power": power,
     "logsnr": even_logsnr,
     "karras": karras,
 }

@@ -124,8 +124,14 @@ def dpm_solver_pp_2m_step(context: StepContext) -> Tensor:
     return ((1 - alpha_bar_s) / (1 - alpha_bar_t)) ** 0.5 * context.latent - alpha_bar_s**0.5 * math.expm1(-h) * x0
 
 
-def sde_dpm_solver_pp_2m_step(context: StepContext) -> Tensor:
-    """SDE-DPM-Solver++(2M): the same on the reverse SDE, with fresh noise in every step (the same paper)."""
+def sde_dpm_solver_pp_2m_step(context: StepContext, noise_above: int = 0) -> Tensor:
+    """SDE-DPM-Solver++(2M): the same on the reverse SDE, with fresh noise in every step (the same paper).
+
+    Args:
+        noise_above: from this timestep down none is added, as by DPM-Solver++(2M) (S_tmin in Karras et al. 2022).
+    """
+    if context.t <= noise_above:
+        return dpm_solver_pp_2m_step(context)
     alpha_bar_t, alpha_bar_s = context.alpha_bars()
     h, x0 = _second_order(context)
     if context.s == 0:

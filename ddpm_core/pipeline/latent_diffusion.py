@@ -43,6 +43,7 @@ from ddpm_core.requests import (
     InpaintRequest,
     PairRequest,
     Request,
+    fitting,
     wrong_defaults,
 )
 
@@ -86,7 +87,7 @@ class LatentDiffusion(ConditionalModel, HubMixin):
 
     def request(self, kind: type[RequestT], **given: Any) -> RequestT:
         """A request for what is `given`, with the checkpoint's `defaults`. Raises pydantic's `ValidationError`."""
-        return kind.model_validate({**self.defaults.get(kind.action, {}), **given})
+        return kind.model_validate({**fitting(self.defaults.get(kind.action, {}), given), **given})
 
     def generate(self, request: GenerateRequest, seeds: Sequence[int] | None = None) -> Iterator[Step]:
         """Pictures from seeds `seed`, `seed`+1, ..., or from any others if given."""

@@ -47,6 +47,14 @@ def test_quadratic_states_go_with_the_square_of_the_step() -> None:
     assert timesteps[::-1] == [round(999 * (i / 10) ** 2) for i in range(11)]
 
 
+def test_powers_lie_between_uniform_and_quadratic() -> None:
+    diffuser = Diffuser()
+    for exponent, same in ((1, "uniform"), (2, "quadratic")):
+        assert diffuser.spaced_timesteps(10, "power", exponent=exponent) == diffuser.spaced_timesteps(10, same)
+    timesteps = diffuser.spaced_timesteps(24, "power", exponent=1.25)
+    assert timesteps[::-1] == [round(999 * (i / 24) ** 1.25) for i in range(25)]
+
+
 @pytest.mark.parametrize("schedule", ["linear", "sigmoid"])
 def test_logsnr_states_are_evenly_spaced_in_it_up_to_state_1(schedule: str) -> None:
     # So many states that rounding to one of them is no matter.

@@ -139,6 +139,25 @@ def test_the_stochastic_multistep_sampler_equals_diffusers_under_the_same_noise(
         torch.testing.assert_close(step.latent, latent, **CLOSE)
 
 
+@pytest.mark.parametrize("noise_above", [0, 400, 999])
+def test_noise_above_a_timestep_is_the_last_that_is_added(noise_above: int) -> None:
+    diffuser, timesteps = Diffuser(), Diffuser().spaced_timesteps(20)
+    take_step, draw, drawn = partial(SAMPLERS["sde-dpm-solver++"], noise_above=noise_above), SeededNoise([5], SHAPE), []
+
+    def noise() -> Tensor:
+        drawn.append(draw())
+        return drawn[-1]
+
+    list(sample_loop(take_step, of_noise(wavy), diffuser, timesteps, noise))
+    assert len(drawn) == 1 + sum(t > noise_above for t in timesteps[:-2])  # the start, and not before the clean latent
+    if noise_above == 999:
+        plain = last(
+            sample_loop(SAMPLERS["dpm-solver++"], of_noise(wavy), diffuser, timesteps, SeededNoise([5], SHAPE))
+        )
+        other = last(sample_loop(take_step, of_noise(wavy), diffuser, timesteps, SeededNoise([5], SHAPE)))
+        assert torch.equal(plain.latent, other.latent)
+
+
 def test_euler_is_ddim_without_noise_and_ddpm_is_ddim_with_all_of_it() -> None:
     diffuser, timesteps = Diffuser(), Diffuser().spaced_timesteps(20)
     for one, other in zip(*(latents(name, diffuser, timesteps, start(5)) for name in ("euler", "ddim")), strict=True):

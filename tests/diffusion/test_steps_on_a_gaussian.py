@@ -103,6 +103,15 @@ def test_the_stochastic_multistep_sampler_needs_fewer_steps_than_ancestral_ones_
     assert off["sde-dpm-solver++"] < off["ddpm"]
 
 
+@pytest.mark.parametrize("noise_above", [200, 600])
+def test_noise_that_ends_on_the_way_leaves_the_spread_of_the_data(noise_above: int) -> None:
+    diffuser, noise = Diffuser(), SeededNoise([0, 1], (1, 100, 100))
+    take_step = partial(SAMPLERS["sde-dpm-solver++"], noise_above=noise_above)
+    samples = last(sample_loop(take_step, best(diffuser), diffuser, diffuser.spaced_timesteps(60), noise)).latent
+    assert samples.mean().item() == pytest.approx(MEAN, abs=0.02)
+    assert samples.std().item() == pytest.approx(SPREAD, rel=0.05)
+
+
 def test_langevin_steps_repair_what_too_few_steps_get_wrong() -> None:
     """Ancestral steps that are few lose spread; the corrector gives back some of it."""
     diffuser = Diffuser()

@@ -128,7 +128,9 @@ def test_spacing_and_eta_reach_the_sampler(tiny_model: LatentDiffusion) -> None:
         ({"sampler": "ddpm"}, {"variance_type": "fixed_large"}),
         ({"sampler": "langevin"}, {"variance_type": "fixed_large"}),
         ({"sampler": "langevin"}, {"snr": 0.01}),
+        ({"sampler": "sde-dpm-solver++"}, {"noise_above": 600}),
         ({"spacing": "karras"}, {"rho": 2.0}),
+        ({"spacing": "power"}, {"exponent": 2.0}),
         ({"sampler": "heun"}, {"churn": 3.0}),
         ({"sampler": "unipc"}, {"churn": 3.0}),
     ],
@@ -250,6 +252,21 @@ def test_a_checkpoint_has_defaults_of_its_own_and_what_is_given_goes_first(own_c
     assert model.request(EditRequest) == EditRequest()
     with pytest.raises(ValidationError):
         model.request(InpaintRequest, jump=2)  # 1 resample is the checkpoint's own
+
+
+def test_another_sampler_or_spacing_than_a_checkpoints_own_comes_without_their_settings(own_checkpoint: Path) -> None:
+    own = {"sampler": "sde-dpm-solver++", "noise_above": 200, "spacing": "power", "exponent": 1.5}
+    write_config(own_checkpoint, read_config(own_checkpoint).model_copy(update={"defaults": {"generate": own}}))
+    model = LatentDiffusion.load(own_checkpoint)
+    assert model.request(GenerateRequest) == GenerateRequest(**own)
+    assert model.request(GenerateRequest, sampler="ddim", eta=0.5) == GenerateRequest(
+        sampler="ddim", eta=0.5, spacing="power", exponent=1.5
+    )
+    assert model.request(GenerateRequest, spacing="karras") == GenerateRequest(
+        sampler="sde-dpm-solver++", noise_above=200, spacing="karras"
+    )
+    with pytest.raises(ValidationError, match="noise_above"):
+        model.request(GenerateRequest, sampler="ddim", noise_above=200)  # what is given is never left out
 
 
 @pytest.mark.parametrize(
