@@ -59,8 +59,8 @@ def test_a_command_takes_an_alias_and_offers_none(
     assert call(sample.main, *common, "--spacing", "trailing").status == 0
     assert read_parameters(tmp_path / "0.png")["spacing"] == "uniform"
     outcome = call(sample.main, *common, "--spacing", "even")
-    assert_refused(outcome, "'uniform', 'quadratic', 'logsnr' or 'karras'", "not 'even'")
+    assert_refused(outcome, "'uniform', 'quadratic', 'power', 'logsnr' or 'karras'", "not 'even'")
     monkeypatch.setenv("COLUMNS", "200")
     shown = call(sample.main, "--help").out
-    assert "<uniform|quadratic|logsnr|karras>" in shown
+    assert "<uniform|quadratic|power|logsnr|karras>" in shown
     assert "trailing" not in shown

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from ddpm_core.images.files import read_parameters
 from ddpm_core.pipeline import LatentDiffusion
-from ddpm_core.requests import REQUESTS, GenerateRequest
+from ddpm_core.requests import REQUESTS, GenerateRequest, fitting
 from ui.components.class_picker import offered_classes
 from ui.components.progress import Updates
 from ui.errors import Problem
@@ -51,13 +51,14 @@ def filled(fields: dict[str, gr.components.Component], request: GenerateRequest,
     return updates
 
 
-def left_out(fields: dict[str, gr.components.Component], request: GenerateRequest) -> str:
-    """A sentence about values that are not the default and have no control; empty if there are none."""
-    usual = type(request).model_fields
+def left_out(fields: dict[str, gr.components.Component], request: GenerateRequest, model: LatentDiffusion) -> str:
+    """A sentence about values without a control that are not what the page asks for; empty if there are none."""
+    usual = {name: field.default for name, field in type(request).model_fields.items()}
+    usual |= fitting(model.defaults.get(request.action, {}), {"sampler": request.sampler})
     given = {
         name: value
         for name, value in request.model_dump(mode="json").items()
-        if name not in fields and name not in ("count", "start", "end") and value != usual[name].default
+        if name not in fields and name not in ("count", "start", "end") and value != usual[name]
     }
     controls_missing = ", ".join(f"{name} {value}" for name, value in given.items())
     return f" The page has no control for: {controls_missing}." if controls_missing else ""

@@ -6,6 +6,7 @@ import ast
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import gradio as gr
 import pytest
@@ -207,7 +208,8 @@ def put_together() -> Iterator[str]:
     """What a visitor is told of parts, by those who put it together."""
     yield str(too_much(GenerateRequest(count=8, steps=999), windows=9))
     all_but_seed = dict.fromkeys(set(GenerateRequest.model_fields) - {"seed"})
-    yield "Its settings are here; Generate makes it again." + left_out(all_but_seed, GenerateRequest(seed=3))  # type: ignore[arg-type]
+    model = SimpleNamespace(defaults={})
+    yield "Its settings are here; Generate makes it again." + left_out(all_but_seed, GenerateRequest(seed=3), model)  # type: ignore[arg-type]
     yield from (caption.format(3) for caption in GRID_CAPTION.values())
     yield from captions_of(GenerateRequest(label="7"))
     for view in VIEW_NAMES:

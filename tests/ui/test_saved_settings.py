@@ -11,12 +11,14 @@ import gradio as gr
 import pytest
 from PIL import Image
 
+from ddpm_core.checkpoints.native import read_config, write_config
 from ddpm_core.images.files import save_png
+from ddpm_core.pipeline import LatentDiffusion
 from ddpm_core.requests import AnagramRequest, EditRequest, GenerateRequest, InpaintRequest
 from ui.errors import Problem
 from ui.models import Shelf
 from ui.page import build
-from ui.saved_settings import saved_settings
+from ui.saved_settings import left_out, saved_settings
 
 
 @pytest.fixture(scope="module")
@@ -105,6 +107,18 @@ def test_every_kind_of_picture_goes_to_its_tab(
 def test_what_the_page_has_no_control_for_is_reported(both: Shelf, tmp_path: Path) -> None:
     shown = used(both, saved(tmp_path, both, "tiny", GenerateRequest(sampler="ddim", eta=0.5)))
     assert shown["generate-bar"]["text"].endswith("The page has no control for: eta 0.5.")
+
+
+def test_what_the_page_asks_of_the_checkpoint_anyway_is_not_reported_and_what_it_would_add_is(
+    own_checkpoint: Path,
+) -> None:
+    own = {"steps": 4, "sampler": "sde-dpm-solver++", "noise_above": 200, "spacing": "power"}
+    write_config(own_checkpoint, read_config(own_checkpoint).model_copy(update={"defaults": {"generate": own}}))
+    model = LatentDiffusion.load(own_checkpoint)
+    fields = dict.fromkeys(("seed", "steps", "sampler"))
+    assert left_out(fields, GenerateRequest(seed=3, **own), model) == ""
+    former = GenerateRequest(seed=3, sampler="sde-dpm-solver++")
+    assert left_out(fields, former, model) == " The page has no control for: spacing uniform, noise_above 0."
 
 
 def test_a_checkpoint_that_is_not_here_is_reported(

@@ -189,7 +189,7 @@ class EditTab:
 
     def fill(self, request: GenerateRequest, model: LatentDiffusion) -> Updates:
         """Put a saved picture's settings into the controls; what it was made of, the visitor has to open."""
-        message = f"Its settings are here; open the picture it was made of.{left_out(self.fields, request)}"
+        message = f"Its settings are here; open the picture it was made of.{left_out(self.fields, request, model)}"
         return {**filled(self.fields, request, model), self.view.bar: status(message)}
 
     def _open_example(self, checkpoint: str, event: gr.SelectData) -> Updates:

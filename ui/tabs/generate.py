@@ -112,7 +112,7 @@ class GenerateTab:
 
     def fill(self, request: GenerateRequest, model: LatentDiffusion) -> Updates:
         """Put a saved picture's settings into the controls."""
-        message = f"Its settings are here; Generate makes it again.{left_out(self.fields, request)}"
+        message = f"Its settings are here; Generate makes it again.{left_out(self.fields, request, model)}"
         return {**filled(self.fields, request, model), self.bar: status(message)}
 
     def _request(self, values: Sequence[Any], model: LatentDiffusion | None = None) -> GenerateRequest:

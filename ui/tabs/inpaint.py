@@ -201,7 +201,7 @@ class InpaintTab:
 
     def fill(self, request: GenerateRequest, model: LatentDiffusion) -> Updates:
         """Put a saved picture's settings into the controls; picture and paint have to be there again."""
-        message = f"Its settings are here; open its picture and paint again.{left_out(self.fields, request)}"
+        message = f"Its settings are here; open its picture and paint again.{left_out(self.fields, request, model)}"
         crop = gr.update(**crop_choice(knows_faces(model), getattr(request, "crop", "auto")))
         return {**filled(self.fields, request, model), self.fields["crop"]: crop, self.view.bar: status(message)}
 

@@ -183,7 +183,7 @@ class PlayTab:
         updates = filled({name: each for name, each in fields.items() if name != "view"}, request, model)
         updates[self.mode] = gr.update(choices=available_modes(model), value=request.action)
         updates[self.view] = gr.update(choices=available_views(model), value=getattr(request, "view", VIEW))
-        message = f"Its settings are here; Make makes it again.{left_out(fields, request)}"
+        message = f"Its settings are here; Make makes it again.{left_out(fields, request, model)}"
         return {**updates, self.filled: request, self.bar: status(message)}
 
     def _request(self, key: str, values: Sequence[Any], model: LatentDiffusion | None = None) -> GenerateRequest:

@@ -81,7 +81,7 @@ def test_schemas_have_the_requests_bounds_and_choices(parameters: dict) -> None:
     assert edit["strength"]["type"] == {"type": "number", "exclusiveMinimum": 0, "maximum": 1}
     assert process["steps"]["type"] == {"type": "integer", "minimum": 0, "maximum": 999}
     assert set(inpaint["mask_rule"]["type"]["enum"]) == {"safe", "nearest"}
-    assert inpaint["spacing"]["type"]["enum"] == ["uniform", "quadratic", "logsnr", "karras"]  # no aliases
+    assert inpaint["spacing"]["type"]["enum"] == ["uniform", "quadratic", "power", "logsnr", "karras"]  # no aliases
 
 
 def test_docs_say_what_every_parameter_is(studio: gr.Blocks) -> None:
@@ -98,7 +98,9 @@ def test_what_only_the_shell_could_ask_for_reaches_the_model(client: Client, tmp
     assert given_values.items() <= read_parameters(path).items()
     (path,) = client.predict(steps=2, spacing="trailing", api_name="/generate")
     assert read_parameters(path)["spacing"] == "uniform"  # which it is another name for
-    with pytest.raises(AppError, match="Spacing should be 'uniform', 'quadratic', 'logsnr' or 'karras', not 'even'"):
+    with pytest.raises(
+        AppError, match="Spacing should be 'uniform', 'quadratic', 'power', 'logsnr' or 'karras', not 'even'"
+    ):
         client.predict(spacing="even", api_name="/generate")
     Image.effect_noise((40, 30), 60).convert("RGB").save(tmp_path / "photo.png")
     mask = Image.new("L", (40, 30))
