@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from itertools import pairwise
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
@@ -11,7 +10,6 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
-    ValidationError,
     ValidationInfo,
     field_validator,
     model_validator,
@@ -22,8 +20,7 @@ from ddpm_core.diffusion.constraints import CLAMPS, MASK_RULES, repaint_timestep
 from ddpm_core.diffusion.illusions import VIEWS
 from ddpm_core.diffusion.samplers import SAMPLERS
 from ddpm_core.diffusion.spacing import EXPONENT, RHO, SPACING_ALIASES, SPACINGS
-from ddpm_core.diffusion.steps import LANGEVIN_SNR, TWO_CALLS, VarianceType
-from ddpm_core.errors import complaint
+from ddpm_core.diffusion.steps import LANGEVIN_SNR, MAX_TIMESTEP, TWO_CALLS, VarianceType
 from ddpm_core.images.animation import FORMATS
 from ddpm_core.images.crop import Crop
 
@@ -50,8 +47,8 @@ else:
 
 # How a picture is made, not which: what a checkpoint may have other defaults for than the requests.
 METHOD = (
-    "steps", "sampler", "spacing", "eta", "guidance", "classifier_guidance", "variance_type", "snr", "noise_above",
-    "rho", "exponent", "churn", "mask_rule", "clamp", "resamples", "jump",
+    "steps", "sampler", "spacing", "eta", "guidance", "classifier_guidance", "variance_type", "snr",
+    "noise_above", "first_order_above", "rho", "exponent", "churn", "mask_rule", "clamp", "resamples", "jump",
 )  # fmt: skip
 # Settings that only some samplers or spacings have: the field that chooses, and its values that have them.
 OWNERS: dict[str, tuple[str, tuple[str, ...]]] = {
@@ -59,6 +56,7 @@ OWNERS: dict[str, tuple[str, tuple[str, ...]]] = {
     "variance_type": ("sampler", ("ddpm", "langevin")),
     "snr": ("sampler", ("langevin",)),
     "noise_above": ("sampler", ("sde-dpm-solver++",)),
+    "first_order_above": ("sampler", ("sde-dpm-solver++",)),
     "rho": ("spacing", ("karras",)),
     "exponent": ("spacing", ("power",)),
 }
@@ -111,6 +109,10 @@ class GenerateRequest(Request):
     noise_above: int = Field(
         0, ge=0, le=998, description="timestep from which on SDE-DPM-Solver++ adds no more fresh noise; 0 for always"
     )
+    first_order_above: int = Field(
+        MAX_TIMESTEP, ge=0, le=MAX_TIMESTEP,
+        description=f"timestep above which SDE-DPM-Solver++ is of first order; {MAX_TIMESTEP} for none",
+    )  # fmt: skip
     rho: float = Field(
         RHO, ge=1, le=100, description="spacing karras: the larger, the more steps where little is noise"
     )
@@ -305,27 +307,6 @@ REQUESTS: dict[str, type[GenerateRequest]] = {
         GenerateRequest, InpaintRequest, EditRequest, EnlargeRequest, BetweenRequest, AnagramRequest, HybridRequest,
     )
 }  # fmt: skip
-
-
-def fitting(defaults: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
-    """`defaults` less the settings of a sampler or spacing in whose place another is `given`."""
-    strange = {name for name, (field, owners) in OWNERS.items() if given.get(field, owners[0]) not in owners}
-    return {name: value for name, value in defaults.items() if name not in strange}
-
-
-def wrong_defaults(defaults: Mapping[str, dict[str, Any]]) -> str:
-    """What is wrong with a checkpoint's `defaults`, in words; empty if nothing."""
-    for action, values in defaults.items():
-        if action not in REQUESTS:
-            return f"there is no action {action!r}; choose from: {', '.join(REQUESTS)}"
-        fields = [name for name in METHOD if name in REQUESTS[action].model_fields]
-        if unknown := [name for name in values if name not in fields]:
-            return f"{action} takes none for {unknown[0]!r}; choose from: {', '.join(fields)}"
-        try:
-            REQUESTS[action].model_validate(values)
-        except ValidationError as error:
-            return f"{action} {complaint(error).removesuffix('.')}"
-    return ""
 
 
 class AnimationSettings(Request):

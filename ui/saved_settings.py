@@ -10,7 +10,8 @@ from pydantic import ValidationError
 
 from ddpm_core.images.files import read_parameters
 from ddpm_core.pipeline import LatentDiffusion
-from ddpm_core.requests import REQUESTS, GenerateRequest, fitting
+from ddpm_core.pipeline.defaults import fitting
+from ddpm_core.requests import REQUESTS, GenerateRequest
 from ui.components.class_picker import offered_classes
 from ui.components.progress import Updates
 from ui.errors import Problem

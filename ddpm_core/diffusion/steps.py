@@ -26,6 +26,7 @@ VarianceType = Literal["learned", "fixed_small", "fixed_large"]
 # Signal-to-noise ratio r of a corrector's step: what Song et al. 2021 (section H.1) set for CIFAR-10 where variance
 # explodes. Where it is preserved, as here, they found less best beside an ancestral predictor, 0.01 (table 5).
 LANGEVIN_SNR = 0.16
+MAX_TIMESTEP = 999  # of the shipped schedules: above it there is none
 
 
 class State(NamedTuple):
@@ -124,11 +125,16 @@ def dpm_solver_pp_2m_step(context: StepContext) -> Tensor:
     return ((1 - alpha_bar_s) / (1 - alpha_bar_t)) ** 0.5 * context.latent - alpha_bar_s**0.5 * math.expm1(-h) * x0
 
 
-def sde_dpm_solver_pp_2m_step(context: StepContext, noise_above: int = 0) -> Tensor:
+def sde_dpm_solver_pp_2m_step(
+    context: StepContext, noise_above: int = 0, first_order_above: int = MAX_TIMESTEP
+) -> Tensor:
     """SDE-DPM-Solver++(2M): the same on the reverse SDE, with fresh noise in every step (the same paper).
 
     Args:
         noise_above: from this timestep down none is added, as by DPM-Solver++(2M) (S_tmin in Karras et al. 2022).
+        first_order_above: above this timestep steps are SDE-DPM-Solver++(1), which is DDIM with eta 1. While nearly
+            all is noise, what carrying the prediction on carries on is mostly the noise just drawn, and samples
+            spread too far.
     """
     if context.t <= noise_above:
         return dpm_solver_pp_2m_step(context)
@@ -136,6 +142,8 @@ def sde_dpm_solver_pp_2m_step(context: StepContext, noise_above: int = 0) -> Ten
     h, x0 = _second_order(context)
     if context.s == 0:
         return x0
+    if context.t > first_order_above:
+        x0 = context.denoised
     # z_s = sigma_s / sigma_t e^-h z_t + alpha_s (1 - e^-2h) D + sigma_s sqrt(1 - e^-2h) noise
     fresh, sigma_s = -math.expm1(-2 * h), (1 - alpha_bar_s) ** 0.5
     kept = sigma_s / (1 - alpha_bar_t) ** 0.5 * math.exp(-h) * context.latent  # (B, C, h, w)

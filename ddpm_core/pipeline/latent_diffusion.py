@@ -32,6 +32,7 @@ from ddpm_core.machine import pick_device
 from ddpm_core.networks.cpu.packed import ready
 from ddpm_core.pipeline import uploads
 from ddpm_core.pipeline.conditioning import ConditionalModel
+from ddpm_core.pipeline.defaults import fitting, wrong_defaults
 from ddpm_core.requests import (
     OWNERS,
     AnagramRequest,
@@ -43,8 +44,6 @@ from ddpm_core.requests import (
     InpaintRequest,
     PairRequest,
     Request,
-    fitting,
-    wrong_defaults,
 )
 
 RequestT = TypeVar("RequestT", bound=Request)

@@ -158,6 +158,26 @@ def test_noise_above_a_timestep_is_the_last_that_is_added(noise_above: int) -> N
         assert torch.equal(plain.latent, other.latent)
 
 
+def test_the_stochastic_sampler_of_first_order_is_ddim_with_all_of_its_noise() -> None:
+    diffuser, timesteps = Diffuser(), Diffuser().spaced_timesteps(20)
+    first_order = partial(SAMPLERS["sde-dpm-solver++"], first_order_above=0)
+    runs = [
+        list(sample_loop(take_step, of_noise(wavy), diffuser, timesteps, SeededNoise([5], SHAPE)))
+        for take_step in (first_order, partial(ddim_step, eta=1.0))
+    ]
+    for one, other in zip(*runs, strict=True):
+        torch.testing.assert_close(one.latent, other.latent, rtol=1e-4, atol=1e-5)
+    half, whole = (
+        list(sample_loop(take_step, of_noise(wavy), diffuser, timesteps, SeededNoise([5], SHAPE)))
+        for take_step in (partial(SAMPLERS["sde-dpm-solver++"], first_order_above=500), SAMPLERS["sde-dpm-solver++"])
+    )
+    for step, first in zip(half, runs[0], strict=True):
+        if step.t >= 500:
+            torch.testing.assert_close(step.latent, first.latent, rtol=1e-4, atol=1e-5)
+    assert not torch.allclose(half[-1].latent, runs[0][-1].latent)
+    assert not torch.allclose(half[-1].latent, whole[-1].latent)
+
+
 def test_euler_is_ddim_without_noise_and_ddpm_is_ddim_with_all_of_it() -> None:
     diffuser, timesteps = Diffuser(), Diffuser().spaced_timesteps(20)
     for one, other in zip(*(latents(name, diffuser, timesteps, start(5)) for name in ("euler", "ddim")), strict=True):

@@ -14,7 +14,7 @@ from ddpm_core.checkpoints import native as checkpoint
 from ddpm_core.checkpoints.atomic import CheckpointError
 from ddpm_core.diffusion.diffuser import Diffuser
 from ddpm_core.networks.unet import UNet
-from ddpm_core.requests import wrong_defaults
+from ddpm_core.pipeline.defaults import wrong_defaults
 from ddpm_core.training.distillation import (
     consistency_loss,
     few_step_defaults,
