@@ -11,16 +11,9 @@ from pathlib import Path
 from PIL import Image
 
 from ddpm_core.checkpoints.atomic import CheckpointError, numbers_in
-from ddpm_core.checkpoints.folders import enlarges, enlarging, files, list_checkpoints
+from ddpm_core.checkpoints.folders import about, enlarges, enlarging, files, list_checkpoints, weights
 from ddpm_core.checkpoints.hub import Repository, without_front_matter
-from ddpm_core.checkpoints.native import (
-    CARD,
-    CLASSIFIER_WEIGHTS,
-    CODEC_WEIGHTS,
-    DENOISER_WEIGHTS,
-    GUIDE_WEIGHTS,
-    read_config,
-)
+from ddpm_core.checkpoints.native import CARD, read_config
 from ddpm_core.cli import CHECKPOINT
 from ddpm_core.diffusion.concatenation import windows
 from ddpm_core.images.enlargement import Enlargement
@@ -151,27 +144,19 @@ class Shelf:
         return without_front_matter(path.read_text(encoding="utf-8")) if known else ""
 
     def at_a_glance(self, name: str) -> tuple[int, str]:
-        """What `parameter_count` is of a checkpoint of ours, nearly, and its line on training data, without loading it.
+        """How many numbers a checkpoint has learned, and its line on training data, without loading it.
 
         Raises:
-            CheckpointError: there is none of that name, it cannot be read, or diffusers saved it.
+            CheckpointError: there is none of that name, or it cannot be read.
         """
         if name not in self._all():
             raise CheckpointError(f"There is no checkpoint {name!r}; choose from: {', '.join(self.names())}.")
         folder = self._folder(name)
         with _called(name, folder):
-            about = read_config(folder).about
-            weights = (folder / one for one in (CODEC_WEIGHTS, DENOISER_WEIGHTS, GUIDE_WEIGHTS, CLASSIFIER_WEIGHTS))
-            return sum(numbers_in(path) for path in weights if path.is_file()), about
+            return sum(map(numbers_in, weights(folder))), about(folder)
 
     def _folder(self, name: str) -> Path:
         return self.fetched.get(name) or self.root / name
-
-
-def parameter_count(model: LatentDiffusion) -> int:
-    """Parameters of codec, denoiser, guide and classifier together."""
-    networks = model.codec, model.denoiser, model.guide, model.classifier
-    return sum(p.numel() for network in networks if network for p in network.parameters())
 
 
 def knows_faces(model: LatentDiffusion) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import re
+from functools import partial
 from typing import Any
 
 import gradio as gr
@@ -19,7 +20,7 @@ from ui.components.progress import Updates
 from ui.errors import Problem, as_warning, without_warning
 from ui.help import documentation
 from ui.languages import translate, translations
-from ui.models import Shelf, knows_faces, parameter_count
+from ui.models import Shelf, knows_faces
 from ui.play_modes import MODES
 from ui.run_inputs import RunInputs
 from ui.saved_settings import saved_settings
@@ -58,6 +59,16 @@ def build(shelf: Shelf, trainings: Trainings | None = None, settings: ServingSet
                 min_width=200, elem_id="checkpoint", filterable=False,
             )  # fmt: skip
             shade = icon_button("Light or dark", "shade", "shade")
+        footer = gr.HTML(_facts(shelf, shelf.first), elem_id="footer", render=False)
+        card = gr.Markdown(_card(shelf, shelf.first), render=False)
+        # A browser handles what listens to an event in the order in which it was wired, each to its end. So these come
+        # before all else that follows the choice, of which some waits for others' turns.
+        checkpoint.change(
+            without_warning(lambda name: (_facts(shelf, name), _card(shelf, name))), checkpoint, [footer, card],
+            **AT_ONCE,
+        )  # fmt: skip
+        # Who chooses a checkpoint that cannot be used is told here; all else that follows the choice says nothing.
+        checkpoint.change(as_warning(partial(_must_load, shelf)), checkpoint, None, **PAGE_ONLY, **ONE_AT_A_TIME)
         with gr.Tabs(elem_id="tabs") as tabs:
             with gr.Tab("Generate", id="generate"):
                 generate = GenerateTab(shelf, checkpoint)
@@ -76,9 +87,9 @@ def build(shelf: Shelf, trainings: Trainings | None = None, settings: ServingSet
             if settings and settings.which_is_real:
                 with gr.Tab("Which one is real?", id="real"):
                     RealTab(shelf, checkpoint, settings.which_is_real, settings.answers)
-        footer = gr.HTML(_facts(shelf, shelf.first), elem_id="footer")
+        footer.render()
         with gr.Accordion("Model card", open=False, elem_id="card"):
-            card = gr.Markdown(_card(shelf, shelf.first))
+            card.render()
         with gr.Accordion("Documentation", open=False, elem_id="help"):
             gr.Markdown(documentation())
         page.for_programs = api.build(shelf)
@@ -86,17 +97,6 @@ def build(shelf: Shelf, trainings: Trainings | None = None, settings: ServingSet
         gr.on([page.load, checkpoint.focus], edit.enlarges, None, edit.enlarge, **AT_ONCE)
         shade.click(None, js="() => window.studio.shade()", **AT_ONCE)
         gr.on([page.load, checkpoint.focus], lambda: gr.update(choices=shelf.names()), None, checkpoint, **AT_ONCE)
-        checkpoint.change(
-            without_warning(lambda name: (_glance(shelf, name), _card(shelf, name))),
-            checkpoint,
-            [footer, card],
-            **AT_ONCE,
-        )
-        # Who chooses a checkpoint that cannot be used is told here; all else that follows the choice says nothing.
-        checkpoint.change(
-            as_warning(lambda name: (_facts(shelf, name), _card(shelf, name))), checkpoint, [footer, card],
-            **PAGE_ONLY, **ONE_AT_A_TIME,
-        )  # fmt: skip
         _connect(shelf, tabs, checkpoint, generate, inpaint, process)
         _connect_edit(tabs, checkpoint, generate, edit)
         _connect_settings(shelf, tabs, checkpoint, generate, inpaint, edit, play)
@@ -217,27 +217,19 @@ def launch_settings(framed_by: str = FRAMED_BY) -> dict[str, Any]:
     }
 
 
-def _glance(shelf: Shelf, name: str) -> str:
-    """`_facts` as far as they are known without loading it, which may have to wait for others' turns."""
+def _facts(shelf: Shelf, name: str) -> str:
+    """What is known of a checkpoint without loading it; of one that cannot be read, its name."""
     try:
-        return _line(name, *shelf.at_a_glance(name), str(pick_device(shelf.device)))
+        parameters, about = shelf.at_a_glance(name)
+        device = pick_device(shelf.device)
     except UserError:
         return f"<p><span>{html.escape(name)}</span></p>"
-
-
-def _facts(shelf: Shelf, name: str) -> str:
-    model = shelf.load(name)
-    return _line(model.name, parameter_count(model), model.about, str(model.device))
-
-
-def _line(name: str, parameters: int, about: str, device: str) -> str:
-    facts = [
-        name,
-        f"{parameters / 1e6:.1f} M parameters",
-        f"runs on {device}",
-        about or "training pictures not stated",
-    ]
+    facts = [name, f"{parameters / 1e6:.1f} M parameters", f"runs on {device}", about or "training pictures not stated"]
     return "<p>" + " · ".join(f"<span>{html.escape(fact)}</span>" for fact in facts) + "</p>"
+
+
+def _must_load(shelf: Shelf, name: str) -> None:
+    shelf.load(name)
 
 
 def _card(shelf: Shelf, name: str) -> str:

@@ -110,6 +110,17 @@ def files(folder: Path) -> list[Path]:
     return needed + sorted([*folder.glob("*.safetensors"), *folder.glob("*/*.safetensors")])
 
 
+def weights(folder: Path) -> list[Path]:
+    """The files in which a saved pipeline's networks are, of each the variant that is loaded."""
+    folders = {component_folder(Path(folder), component) for component in (UNET, *CODECS)}
+    return sorted(
+        file
+        for each in folders
+        for file in each.glob("*.safetensors")
+        if (name := WEIGHTS.fullmatch(file.name)) and (name["variant"] or name["of_shards"]) == variant_of(each)
+    )
+
+
 def component_folder(folder: Path, component: str) -> Path:
     """Where a component lies: in its own folder, or, as in the first DDPMs published, beside the list."""
     own = folder / component

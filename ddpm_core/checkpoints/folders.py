@@ -26,6 +26,18 @@ def files(folder: Path) -> list[Path]:
     return [Path(folder) / name for name in native.FILES]
 
 
+def weights(folder: Path) -> list[Path]:
+    """The files in which a checkpoint's networks are, whoever wrote it."""
+    if diffusers_format.is_pipeline(folder):
+        return diffusers_format.weights(folder)
+    return [path for name in native.WEIGHTS if (path := Path(folder) / name).is_file()]
+
+
+def about(folder: Path) -> str:
+    """A line on what it was trained on; empty if it does not say. Raises `CheckpointError` without a config."""
+    return "" if diffusers_format.is_pipeline(folder) else native.read_config(folder).about
+
+
 def training_of(folder: Path) -> dict[str, Any]:
     """The settings of the runs that made a checkpoint, by stage; empty if it does not say.
 

@@ -35,6 +35,7 @@ CONFIG = "config.json"
 # The codec's are called after the VAE, which was the first: readers older than the other codecs know no other name.
 CODEC_WEIGHTS, DENOISER_WEIGHTS, GUIDE_WEIGHTS = "vae.safetensors", "denoiser.safetensors", "guide.safetensors"
 CLASSIFIER_WEIGHTS = "classifier.safetensors"
+WEIGHTS = (CODEC_WEIGHTS, DENOISER_WEIGHTS, GUIDE_WEIGHTS, CLASSIFIER_WEIGHTS)
 FILES = (CONFIG, CODEC_WEIGHTS, DENOISER_WEIGHTS)  # without which a checkpoint is not complete
 CARD = "README.md"
 FINISHED = "finished"  # in the metadata of weights

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+import time
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,7 @@ from ddpm_core.requests import InpaintRequest
 from tests.shipped_pictures import CHECKPOINTS
 
 SHIPPED = CHECKPOINTS / "faces-128"
-LONG = 120_000  # a loaded machine may take minutes over a run
+LONG = 300_000  # ms; a loaded machine may take minutes over a run
 OTHER = 8  # mean levels between two pictures on the canvas; a stroke, or paint that goes, changes far less
 
 
@@ -71,7 +72,8 @@ def drawn(page: Page, colour: tuple[int, int, int] | None = None, instead_of: Im
 
     It is drawn some time after all else is there; until then, another picture may be seen that was open before.
     """
-    for _ in range(100):
+    until = time.monotonic() + LONG / 1000
+    while time.monotonic() < until:
         pixels = seen(page)
         if colour is not None:
             if pixels.getpixel((pixels.width // 2, pixels.height // 2)) == colour:

@@ -18,7 +18,7 @@ from tests.browser.actions import SHIPPED
 from tests.browser.browser import MISSING, launch
 
 ROOT = Path(__file__).resolve().parents[2]
-PATIENCE = 60_000  # ms; only a page that is broken, or a very busy machine, takes long
+PATIENCE = 180_000  # ms; only a page that is broken, or a very busy machine, takes long
 expect.set_options(timeout=PATIENCE)
 # The canvas is drawn by the processor, and anew at each frame while it is in use: sixty a second would take all of a
 # core from what is tested. What asks for one frame after another gets ten a second, and all else its frame at once.

@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image
 from playwright.sync_api import Page, expect
 
-from tests.browser.actions import opened, settle, tab, upload
+from tests.browser.actions import LONG, opened, settle, tab, upload
 from tests.browser.conftest import DESKTOP, App
 
 EVIL = "<img src=x onerror='window.evil=1'><script>window.evil=1</script>\"><a href='javascript:window.evil=1'>x</a>"
@@ -76,7 +76,7 @@ def test_the_page_keeps_to_its_own_policy(page: Page) -> None:
         tab(page, name)
         page.wait_for_timeout(300)
     page.locator("#generate-run").click()
-    expect(page.locator("#generate-bar p")).to_contain_text("steps in", timeout=60_000)
+    expect(page.locator("#generate-bar p")).to_contain_text("steps in", timeout=LONG)
     page.locator("a[data-help='Generate']").click()
     expect(page.locator("#help strong").first).to_be_visible()
     broken = [one for one in page.said if "Content Security Policy" in one or "Refused to" in one]  # type: ignore[attr-defined]

@@ -153,7 +153,7 @@ def test_a_run_stopped_by_ctrl_c_saves_and_can_be_resumed(call, picture_folder: 
         command, cwd=ROOT, env=ALONE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
     )
     try:
-        deadline = time.monotonic() + 120
+        deadline = time.monotonic() + 300
         while not (log.exists() and log.stat().st_size) and running.poll() is None and time.monotonic() < deadline:
             time.sleep(0.05)
         running.send_signal(signal.SIGINT)

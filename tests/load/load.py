@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from tests.visitor import App, Refused, Visitor
+from tests.visitor import PATIENCE, App, Refused, Visitor
 
 KINDS = ("generate", "inpaint", "process", "edit")
 EVERY = 1.0  # seconds between two looks at memory and files
@@ -84,21 +84,24 @@ def mask(width: int, height: int) -> bytes:
     return file.getvalue()
 
 
-def load(app: App, files: Path, visitors: int, seconds: float, size: tuple[int, int], pause: float) -> Report:
+def load(
+    app: App, files: Path, visitors: int, seconds: float, size: tuple[int, int], pause: float, least: int = 0
+) -> Report:
     """Let visitors come for some time, each from an address of its own and with an upload of that size.
 
     Args:
         files: folder of all that the app keeps on disk.
         pause: seconds between a picture and the visitor's next request, on average.
+        least: they go on coming until the page and each kind was served so often, which may take `PATIENCE` more.
     """
-    report, until, begun = Report(), time.monotonic() + seconds, time.monotonic()
+    report, begun = Report(), time.monotonic()
     pictures = photo(*size), mask(*size)
-    changing = threading.Lock()
+    changing, over = threading.Lock(), threading.Event()
 
     def visit(number: int) -> None:
         draw, turn, kind = random.Random(number), number, "page"
         with Visitor(app.address, x_forwarded_for=f"198.51.100.{number % 250 + 1}") as visitor:
-            while time.monotonic() < until:
+            while not over.is_set():
                 asked = time.monotonic()
                 try:
                     if kind == "page":
@@ -110,7 +113,7 @@ def load(app: App, files: Path, visitors: int, seconds: float, size: tuple[int, 
                         report.refused[str(refusal).split(":")[0].split(";")[0]] += 1
                 except Exception as error:
                     with changing:
-                        if time.monotonic() < until:  # from then on, the app is being ended
+                        if not over.is_set():  # from then on, the app is being ended
                             report.errors.append(f"{kind}: {error!r}"[:300])
                 else:
                     with changing:
@@ -123,12 +126,14 @@ def load(app: App, files: Path, visitors: int, seconds: float, size: tuple[int, 
     threads = [threading.Thread(target=visit, args=(number,), daemon=True) for number in range(visitors)]
     for thread in threads:
         thread.start()
-    while time.monotonic() < until:
-        at = time.monotonic() - begun
+    while (at := time.monotonic() - begun) < seconds + PATIENCE:
+        if at >= seconds and all(report.served[kind] >= least for kind in ("page", *KINDS)):
+            break
         report.memory.append((at, app.metric("process_resident_memory_bytes")))
         report.files.append((at, size_of(files)))
         time.sleep(EVERY)
     with changing:
+        over.set()
         return report  # those who still wait for something are not waited for
 
 

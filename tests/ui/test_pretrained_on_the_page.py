@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 
 import gradio as gr
@@ -10,7 +11,7 @@ import pytest
 from diffusers import DDIMPipeline
 
 from tests.tiny_pipelines import SIDE, ddim, unet
-from ui.models import Shelf, parameter_count
+from ui.models import Shelf
 from ui.tabs.generate import GenerateTab
 
 
@@ -26,7 +27,12 @@ def test_they_are_listed_and_loaded_anew_when_their_files_change(shelf: Shelf) -
     assert shelf.names() == ["plain", "told"]
     first = shelf.load("plain")
     assert (first.name, first.size) == ("plain", SIDE)
-    assert parameter_count(first) > 1000
+    learned = sum(each.numel() for each in first.denoiser.parameters())
+    assert shelf.at_a_glance("plain") == (learned, "")
+    weights = shelf.root / "plain" / "unet" / "diffusion_pytorch_model.safetensors"
+    shutil.copyfile(weights, weights.with_name("diffusion_pytorch_model.fp16.safetensors"))  # is not loaded beside it
+    assert shelf.at_a_glance("plain") == (learned, "")
+    weights.with_name("diffusion_pytorch_model.fp16.safetensors").unlink()
     assert shelf.load("plain") is first
     os.utime(shelf.root / "plain" / "unet" / "diffusion_pytorch_model.safetensors", (1, 1))
     assert shelf.load("plain") is not first
@@ -40,6 +46,7 @@ def test_one_with_everything_at_its_root_is_listed_and_loaded_anew_as_well(shelf
         (plain / part).rmdir()
     assert shelf.names() == ["plain", "told"]
     first = shelf.load("plain")
+    assert shelf.at_a_glance("plain")[0] > 1000
     os.utime(plain / "diffusion_pytorch_model.safetensors", (1, 1))
     assert shelf.load("plain") is not first
 

@@ -153,7 +153,7 @@ def through_nginx(apps: list[str], tmp_path: Path) -> Iterator[str]:
             time.sleep(0.1)
     yield f"http://127.0.0.1:{port}"
     process.terminate()
-    process.wait(30)
+    process.wait(PATIENCE)
 
 
 def made_by(address: str) -> float:
