@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from matplotlib.figure import Figure
 from PIL import Image
 
 from ddpm_core.checkpoints import folders
@@ -23,8 +22,31 @@ STEPS = 6
 STAGES = ("vae", "denoiser")
 
 
-class Undrawn(Figure):
-    """A plot that is put together and written as an empty file: matplotlib's drawing is half of a run of few steps."""
+class Anything:
+    """Takes whatever axes are told, and does nothing."""
+
+    def __getattr__(self, name: str) -> Anything:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return self
+
+    def __call__(self, *_: Any, **__: Any) -> Anything:
+        return self
+
+    def __getitem__(self, which: Any) -> Anything:
+        return self
+
+
+class Undrawn(Anything):
+    """A plot that is neither put together nor drawn, and written as an empty file: it is half of a run of few steps."""
+
+    def subplots(self, rows: int = 1, columns: int = 1, squeeze: bool = True, **_: Any) -> Any:
+        panels = np.empty((rows, columns), dtype=object)
+        for place in np.ndindex(panels.shape):
+            panels[place] = Anything()
+        if not squeeze:
+            return panels
+        return panels[0, 0] if panels.size == 1 else panels.squeeze()
 
     def savefig(self, fname: Any, **_: Any) -> None:
         Path(fname).write_bytes(b"")
@@ -32,7 +54,7 @@ class Undrawn(Figure):
 
 def leave_undrawn(patch: pytest.MonkeyPatch) -> None:
     """Have this process's plots so."""
-    patch.setattr(plots, "Figure", Undrawn)
+    patch.setattr(plots, "Figure", lambda **_: Undrawn())
 
 
 def write_pictures(folder: Path, count: int = 12, size: int = 16, seed: int = 0) -> Path:

@@ -14,6 +14,7 @@ from ddpm_core.errors import UserError
 from ddpm_core.machine import pick_device
 from ddpm_core.requests import GenerateRequest
 from ui.api import endpoints as api
+from ui.components.choice import wire
 from ui.components.controls import icon_button
 from ui.components.events import AT_ONCE, ONE_AT_A_TIME, PAGE_ONLY
 from ui.components.progress import Updates
@@ -97,6 +98,7 @@ def build(shelf: Shelf, trainings: Trainings | None = None, settings: ServingSet
         gr.on([page.load, checkpoint.focus], edit.enlarges, None, edit.enlarge, **AT_ONCE)
         shade.click(None, js="() => window.studio.shade()", **AT_ONCE)
         gr.on([page.load, checkpoint.focus], lambda: gr.update(choices=shelf.names()), None, checkpoint, **AT_ONCE)
+        wire(checkpoint)
         _connect(shelf, tabs, checkpoint, generate, inpaint, process)
         _connect_edit(tabs, checkpoint, generate, edit)
         _connect_settings(shelf, tabs, checkpoint, generate, inpaint, edit, play)

@@ -98,6 +98,12 @@ def load(
     pictures = photo(*size), mask(*size)
     changing, over = threading.Lock(), threading.Event()
 
+    def count(what: Counter[str], which: str, waited: float | None = None) -> None:
+        with changing:
+            if not over.is_set():  # from then on, the app is being ended
+                what[which] += 1
+                report.waits += [waited] * (waited is not None and which != "page")
+
     def visit(number: int) -> None:
         draw, turn, kind = random.Random(number), number, "page"
         with Visitor(app.address, x_forwarded_for=f"198.51.100.{number % 250 + 1}") as visitor:
@@ -109,16 +115,13 @@ def load(
                     else:
                         request(visitor, kind, draw, pictures)
                 except Refused as refusal:
-                    with changing:
-                        report.refused[str(refusal).split(":")[0].split(";")[0]] += 1
+                    count(report.refused, str(refusal).split(":")[0].split(";")[0])
                 except Exception as error:
                     with changing:
-                        if not over.is_set():  # from then on, the app is being ended
+                        if not over.is_set():
                             report.errors.append(f"{kind}: {error!r}"[:300])
                 else:
-                    with changing:
-                        report.served[kind] += 1
-                        report.waits += [time.monotonic() - asked] * (kind != "page")
+                    count(report.served, kind, time.monotonic() - asked)
                 if hasattr(visitor, "parameters"):  # the page has come
                     kind, turn = KINDS[turn % len(KINDS)], turn + 1
                 time.sleep(draw.uniform(0, 2 * pause))

@@ -11,6 +11,7 @@ import pytest
 from diffusers import DDIMPipeline
 
 from tests.tiny_pipelines import SIDE, ddim, unet
+from ui.components.choice import followers
 from ui.models import Shelf
 from ui.tabs.generate import GenerateTab
 
@@ -63,6 +64,6 @@ def test_one_that_always_wants_a_class_offers_no_other_choice_and_no_guidance(sh
         shown = update
     assert shown[tab.last].label == "0"
 
-    (offer,) = [fn.fn for fn in page.fns.values() if [part._id for part in fn.outputs] == [label._id, guidance._id]]
+    (offer,) = [each.handler for each in followers(checkpoint) if list(each.outputs) == [label, guidance]]
     picked, followed = offer("plain", "0", 1, "")  # type: ignore[misc]
     assert (picked["value"], picked["visible"], followed["value"], followed["visible"]) == ("", False, 2, False)

@@ -11,8 +11,7 @@ import gradio as gr
 
 from ddpm_core.pipeline import LatentDiffusion
 from ddpm_core.requests import GenerateRequest
-from ui.components.events import ONE_AT_A_TIME, PAGE_ONLY
-from ui.errors import without_warning
+from ui.components.choice import follow_choice
 from ui.models import Shelf
 
 ANY = ("any", "")
@@ -51,7 +50,7 @@ def classifier_row(name: str, shelf: Shelf, checkpoint: gr.Dropdown) -> gr.Slide
         now = offered_classifier(shelf.load(chosen))
         return gr.update(**now | ({"value": value} if now["visible"] else {}))
 
-    checkpoint.change(without_warning(offer), [checkpoint, slider], slider, **PAGE_ONLY, **ONE_AT_A_TIME)
+    follow_choice(checkpoint, offer, [checkpoint, slider], [slider])
     return slider
 
 
@@ -92,7 +91,7 @@ def _change_with(
                 updates.append(gr.update(**picked | ({"value": value} if stays and value in known else {})))
         return updates
 
-    checkpoint.change(without_warning(offer), [checkpoint, *controls, prompt], controls, **PAGE_ONLY, **ONE_AT_A_TIME)
+    follow_choice(checkpoint, offer, [checkpoint, *controls, prompt], controls)
 
 
 def offered_classes(model: LatentDiffusion) -> tuple[dict[str, Any], dict[str, Any]]:

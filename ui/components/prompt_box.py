@@ -9,8 +9,9 @@ import gradio as gr
 
 from ddpm_core.pipeline import LatentDiffusion
 from ddpm_core.requests import MAX_PROMPT, GenerateRequest
-from ui.components.events import AT_ONCE, ONE_AT_A_TIME, PAGE_ONLY
-from ui.errors import as_warning, without_warning
+from ui.components.choice import follow_choice
+from ui.components.events import AT_ONCE
+from ui.errors import as_warning
 from ui.models import Shelf
 
 MOST_CHIPS = 300  # words that stand under the box; of more, the first
@@ -46,8 +47,7 @@ def _box(
         typed = typed if model.words else ""
         return [gr.update(visible=bool(model.words)), typed, _chips(model, into), _passed_over(model, typed)]
 
-    fills = [column, text, words, note]
-    checkpoint.change(without_warning(offer), [checkpoint, text], fills, **PAGE_ONLY, **ONE_AT_A_TIME)
+    follow_choice(checkpoint, offer, [checkpoint, text], [column, text, words, note])
     # Not when the checkpoint changes: all the boxes at once would load it as many times.
     text.change(
         as_warning(lambda chosen, typed: _passed_over(shelf.load(chosen), typed)), [checkpoint, text], note,

@@ -15,14 +15,15 @@ from ddpm_core.pipeline import LatentDiffusion
 from ddpm_core.requests import EditRequest, EnlargeRequest, GenerateRequest
 from ui import examples
 from ui.components import editor_canvas
+from ui.components.choice import follow_choice
 from ui.components.class_picker import class_row, classifier_row
 from ui.components.controls import count_row, follow, sampling, seed_row
-from ui.components.events import ONE_AT_A_TIME, PAGE_ONLY
+from ui.components.events import PAGE_ONLY
 from ui.components.progress import Updates, run_with_previews, status
 from ui.components.prompt_box import negative_row, prompt_row
 from ui.components.result_view import DRAG, ResultView
 from ui.components.run_control import Run, RunControl
-from ui.errors import Problem, as_warning, build_request, without_warning
+from ui.errors import Problem, as_warning, build_request
 from ui.files import cached, opened_upload
 from ui.help import lead
 from ui.models import Shelf, knows_faces
@@ -129,23 +130,14 @@ class EditTab:
 
     def _place_opening(self, faces: bool) -> None:
         about = gr.HTML(_about(self.shelf.load(self.shelf.first)), elem_id="edit-about")
-        self.checkpoint.change(
-            without_warning(lambda name: _about(self.shelf.load(name))),
-            self.checkpoint,
-            about,
-            **PAGE_ONLY,
-            **ONE_AT_A_TIME,
-        )
+        follow_choice(self.checkpoint, lambda name: _about(self.shelf.load(name)), [self.checkpoint], [about])
         thumbs = gr.Gallery(
             self.shipped, columns=8, show_label=False, allow_preview=False, format="png", interactive=False,
             buttons=[], elem_id="edit-examples", elem_classes="thumbs", visible=faces,
         )  # fmt: skip
         thumbs.select(as_warning(self._open_example), self.checkpoint, self.opens, **PAGE_ONLY)
         self.thumbs = thumbs
-        self.checkpoint.change(
-            without_warning(self._swap), [self.checkpoint, self.picture], [thumbs, *self.opens],
-            **PAGE_ONLY, **ONE_AT_A_TIME,
-        )  # fmt: skip
+        follow_choice(self.checkpoint, self._swap, [self.checkpoint, self.picture], [thumbs, *self.opens])
 
     def _swap(self, checkpoint: str, picture: str | None) -> Updates:
         """The shipped faces are for checkpoints that know faces; no other picture is put away."""

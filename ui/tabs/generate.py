@@ -12,13 +12,14 @@ from ddpm_core.diffusion.samplers import Step
 from ddpm_core.pipeline import LatentDiffusion
 from ddpm_core.requests import GenerateRequest
 from ui import examples
+from ui.components.choice import follow_choice
 from ui.components.class_picker import class_row, classifier_row
 from ui.components.controls import count_row, follow, sampling, seed_row, stage_of
-from ui.components.events import AT_ONCE, ONE_AT_A_TIME, PAGE_ONLY
+from ui.components.events import AT_ONCE
 from ui.components.progress import NOTHING, Updates, run_with_previews, status
 from ui.components.prompt_box import negative_row, prompt_row
 from ui.components.run_control import Run, RunControl
-from ui.errors import build_request, without_warning
+from ui.errors import build_request
 from ui.files import cached, copied
 from ui.help import lead
 from ui.models import Shelf, knows_faces
@@ -88,10 +89,7 @@ class GenerateTab:
         )
         control.wire(self.bar, run)
         self.gallery.select(_index, outputs=self.chosen, **AT_ONCE)
-        checkpoint.change(
-            without_warning(self._swap), [checkpoint, self.last], [self.gallery, self.last, self.chosen, self.bar],
-            **PAGE_ONLY, **ONE_AT_A_TIME,
-        )  # fmt: skip
+        follow_choice(checkpoint, self._swap, [checkpoint, self.last], [self.gallery, self.last, self.chosen, self.bar])
 
     def _swap(self, checkpoint: str, last: GenerateRequest | None) -> Updates:
         """What was made earlier are faces, for checkpoints that know them; what visitors made stays."""

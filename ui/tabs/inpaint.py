@@ -16,6 +16,7 @@ from ddpm_core.pipeline import LatentDiffusion
 from ddpm_core.requests import GenerateRequest, InpaintRequest
 from ui import examples
 from ui.components import editor_canvas
+from ui.components.choice import follow_choice
 from ui.components.class_picker import class_row, classifier_row
 from ui.components.controls import count_row, crop_choice, follow, holding, sampling, seed_row, shaping
 from ui.components.events import ONE_AT_A_TIME, PAGE_ONLY, announced
@@ -100,13 +101,8 @@ class InpaintTab:
             "guidance": guidance, "classifier_guidance": by_classifier, "prompt": prompt, "negative_prompt": negative,
         }  # fmt: skip
         follow(checkpoint, shelf, InpaintRequest, self.fields)
-        checkpoint.change(
-            without_warning(self._fit), [checkpoint, crop], [self.ready, crop], **PAGE_ONLY, **ONE_AT_A_TIME
-        )
-        checkpoint.change(
-            without_warning(self._swap), [checkpoint, self.picture], [self.thumbs, *self.opens],
-            **PAGE_ONLY, **ONE_AT_A_TIME,
-        )  # fmt: skip
+        follow_choice(checkpoint, self._fit, [checkpoint, crop], [self.ready, crop])
+        follow_choice(checkpoint, self._swap, [checkpoint, self.picture], [self.thumbs, *self.opens])
         given = [checkpoint, self.picture, self.editor, *self.fields.values()]
         shows = [*self.view.parts, self.to_process, self.done, self.answered]
         draft = without_warning(self._draft, lambda sentence: {self.view.bar: status(sentence)})

@@ -15,9 +15,10 @@ from ddpm_core.pipeline import LatentDiffusion
 from ddpm_core.requests import MAX_STRIP, AnagramRequest, BetweenRequest, GenerateRequest, HybridRequest
 from ui import examples
 from ui.components.animation_view import AnimationView
+from ui.components.choice import follow_choice
 from ui.components.class_picker import class_rows
 from ui.components.controls import sampling, seed_row, stage_of
-from ui.components.events import AT_ONCE, ONE_AT_A_TIME, PAGE_ONLY
+from ui.components.events import AT_ONCE, PAGE_ONLY
 from ui.components.progress import NOTHING, Updates, run_with_previews, status
 from ui.components.prompt_box import negative_row, prompt_row
 from ui.components.run_control import Run, RunControl
@@ -104,14 +105,10 @@ class PlayTab:
             changed,
             **AT_ONCE,
         )
-        checkpoint.change(
-            without_warning(self._offer), [checkpoint, self.mode, self.view], [self.mode, self.view],
-            **PAGE_ONLY, **ONE_AT_A_TIME,
-        )  # fmt: skip
-
-        checkpoint.change(
-            without_warning(self._swap), [checkpoint, self.last],
-            [self.gallery, *self.animation.parts, self.last, self.bar], **PAGE_ONLY, **ONE_AT_A_TIME,
+        follow_choice(checkpoint, self._offer, [checkpoint, self.mode, self.view], [self.mode, self.view])
+        follow_choice(
+            checkpoint, self._swap, [checkpoint, self.last],
+            [self.gallery, *self.animation.parts, self.last, self.bar],
         )  # fmt: skip
 
     def _swap(self, checkpoint: str, last: GenerateRequest | None) -> Iterator[Updates]:

@@ -15,13 +15,14 @@ from ddpm_core.images.animation import MOST_FRAMES, evenly
 from ddpm_core.requests import GenerateRequest, InpaintRequest, ProcessSettings
 from ui import examples
 from ui.components.animation_view import AnimationView
+from ui.components.choice import follow_choice
 from ui.components.class_picker import class_row, classifier_row
 from ui.components.controls import follow, sampling, seed_row
-from ui.components.events import AT_ONCE, ONE_AT_A_TIME, PAGE_ONLY
+from ui.components.events import AT_ONCE, PAGE_ONLY
 from ui.components.progress import NOTHING, Updates, run_with_previews, status
 from ui.components.prompt_box import negative_row, prompt_row
 from ui.components.run_control import Run, RunControl
-from ui.errors import as_warning, build_request, without_warning
+from ui.errors import as_warning, build_request
 from ui.files import cached, workspace
 from ui.help import lead
 from ui.models import Shelf, knows_faces
@@ -112,10 +113,9 @@ class ProcessTab:
             expects=self._calls,
         )
         control.wire(self.bar, run)
-        checkpoint.change(
-            without_warning(self._swap), [checkpoint, self.last, self.denoised],
+        follow_choice(
+            checkpoint, self._swap, [checkpoint, self.last, self.denoised],
             [self.frame, self.scrubber, self.latents, self.denoised, *self.animation.parts, self.bar],
-            **PAGE_ONLY, **ONE_AT_A_TIME,
         )  # fmt: skip
         gr.on([view.change, self.denoised.change], None, frames, self.strip, js=STRIP_OF, **AT_ONCE)
         gr.on([view.change, self.scrubber.change], None, [self.scrubber, *frames], self.frame, js=PICK, **AT_ONCE)

@@ -15,6 +15,7 @@ from gradio_client.exceptions import AppError
 from PIL import Image
 
 from ddpm_core.images.files import read_parameters
+from ui.components.choice import Follower, followers
 from ui.models import Shelf
 from ui.page import build, launch_settings
 
@@ -64,35 +65,30 @@ def test_the_picker_is_there_if_the_first_checkpoint_has_classes(
 
 @pytest.mark.parametrize(("chosen", "shown"), [("tiny", False), ("insects", True)])
 def test_choosing_a_checkpoint_brings_its_classes(page: gr.Blocks, chosen: str, shown: bool) -> None:
-    pickers = {picker._id for picker in parts(page, "class")}
-    handlers = offering(page, pickers)
-    assert len(handlers) == len(TABS)
-    for handler in handlers:
-        before: list[Any] = [5 if isinstance(part, gr.Slider) else "" for part in handler.outputs]
-        label, guidance, *other = handler.fn(chosen, *before, "")
+    offers = offering(page)
+    assert len(offers) == len(TABS)
+    for offer in offers:
+        before: list[Any] = [5 if isinstance(part, gr.Slider) else "" for part in offer.outputs]
+        label, guidance, *other = offer.handler(chosen, *before, "")
         assert (label["visible"], guidance["visible"], label["value"]) == (shown, shown, "")
         assert guidance["value"] == (5 if shown else 2)
         assert [value for _, value in label["choices"]] == ["", *(["1", "ant", "bee"] if shown else [])]
         assert other in ([], [label])
 
 
-def offering(page: gr.Blocks, pickers: set[int]) -> list[Any]:
+def offering(page: gr.Blocks) -> list[Follower]:
     """What brings the classes of a checkpoint that was just chosen, in every tab."""
-    return [
-        fn
-        for fn in page.fns.values()
-        if fn.outputs
-        and fn.outputs[0]._id in pickers
-        and [part._id for part in fn.inputs[1:-1]] == [part._id for part in fn.outputs]
-    ]
+    (menu,) = (block for block in page.blocks.values() if getattr(block, "elem_id", None) == "checkpoint")
+    pickers = parts(page, "class")
+    return [each for each in followers(menu) if any(each.outputs[0] is picker for picker in pickers)]
 
 
 def test_a_class_that_the_next_checkpoint_has_too_stays_chosen(page: gr.Blocks) -> None:
-    for handler in offering(page, {picker._id for picker in parts(page, "class")}):
-        before = [5 if isinstance(part, gr.Slider) else "ant" for part in handler.outputs]
-        label, guidance, *_ = handler.fn("insects", *before, "")
+    for offer in offering(page):
+        before = [5 if isinstance(part, gr.Slider) else "ant" for part in offer.outputs]
+        label, guidance, *_ = offer.handler("insects", *before, "")
         assert (label["value"], guidance["value"]) == ("ant", 5)
-        label, guidance, *_ = handler.fn("tiny", *before, "")  # which has no classes
+        label, guidance, *_ = offer.handler("tiny", *before, "")  # which has no classes
         assert (label["value"], guidance["value"]) == ("", 2)
 
 

@@ -13,6 +13,7 @@ from PIL import Image
 from ddpm_core.images.files import read_parameters, save_png
 from ddpm_core.requests import AnagramRequest, EditRequest, GenerateRequest
 from tests.conftest import WORDS
+from ui.components.choice import followers
 from ui.models import Shelf
 from ui.page import build
 from ui.tabs.generate import GenerateTab
@@ -48,8 +49,10 @@ def column_of(block: Any) -> gr.Column:
 
 
 def handlers(page: gr.Blocks, *outputs: Any) -> list[Any]:
-    """What fills exactly these components."""
-    return [fn.fn for fn in page.fns.values() if [part._id for part in fn.outputs] == [one._id for one in outputs]]
+    """What fills exactly these components, by itself or with all else that follows the choice of a checkpoint."""
+    of_choice = [(each.handler, each.outputs) for each in followers(by_id(page)["checkpoint"])]
+    found = [*of_choice, *((fn.fn, fn.outputs) for fn in page.fns.values())]
+    return [handler for handler, fills in found if [part._id for part in fills] == [one._id for one in outputs]]
 
 
 def test_without_words_nothing_of_it_is_shown_and_with_words_all(page: gr.Blocks, both: Shelf) -> None:

@@ -15,10 +15,11 @@ from ddpm_core.errors import UserError
 from ddpm_core.inspection.subject import InsideRequest
 from ddpm_core.pipeline import LatentDiffusion
 from ui import examples
+from ui.components.choice import follow_choice
 from ui.components.controls import seed_row
 from ui.components.events import AT_ONCE, ONE_AT_A_TIME, PAGE_ONLY
 from ui.components.progress import Updates
-from ui.errors import Problem, as_warning, build_request, without_warning
+from ui.errors import Problem, as_warning, build_request
 from ui.files import opened_upload, workspace
 from ui.help import lead
 from ui.models import Shelf, knows_faces
@@ -64,10 +65,7 @@ class InsideTab:
                 shipped, columns=8, show_label=False, allow_preview=False, format="png", interactive=False,
                 buttons=[], elem_id="inside-examples", elem_classes="thumbs", visible=self._offers(shelf.first),
             )  # fmt: skip
-        checkpoint.change(
-            without_warning(lambda name: gr.update(visible=self._offers(name))), checkpoint, thumbs,
-            **PAGE_ONLY, **ONE_AT_A_TIME,
-        )  # fmt: skip
+        follow_choice(checkpoint, lambda name: gr.update(visible=self._offers(name)), [checkpoint], [thumbs])
         chosen = [
             thumbs.select(_example, None, self.picture, **AT_ONCE),
             self.seed.change(lambda: None, None, self.picture, **AT_ONCE),  # who asks for a seed wants its picture
@@ -106,8 +104,7 @@ class InsideTab:
         gr.on(others, lambda wanted: wanted.another(), self.wanted, None, **AT_ONCE)
         draw = as_warning(_while_wanted(self._draw))
         gr.on([opened.select, self.chooser.change], draw, [self.wanted, *about, *values], shows, **how)
-        unsaid = without_warning(_while_wanted(self._draw))  # of a checkpoint that cannot be used, the page tells
-        self.checkpoint.change(unsaid, [self.wanted, *about, *values], shows, **how)
+        follow_choice(self.checkpoint, _while_wanted(self._draw), [self.wanted, *about, *values], shows)
         for picture in chosen:  # drawn once it is in its state, whose own change was not heard in a browser
             picture.then(draw, [self.wanted, *about, *values], shows, **how)
         for part in self.parts.values():
