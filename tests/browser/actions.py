@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import re
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,7 @@ from tests.shipped_pictures import CHECKPOINTS
 
 SHIPPED = CHECKPOINTS / "faces-128"
 LONG = 300_000  # ms; a loaded machine may take minutes over a run
+Pictures = Callable[..., None]  # takes a screenshot of a page, by its file's name
 OTHER = 8  # mean levels between two pictures on the canvas; a stroke, or paint that goes, changes far less
 
 
@@ -59,6 +61,23 @@ def settle(page: Page) -> None:
     """The same, and until the pictures in sight are there."""
     still(page, 250, 600)
     page.wait_for_function("[...document.images].filter(i => i.offsetParent).every(i => i.complete)")
+
+
+def answered(page: Page) -> None:
+    """Wait until the page has all that it asked of the line: what follows one thing asks one after the other."""
+    quiet, until = 0, time.monotonic() + LONG / 1000
+    while quiet < 4:
+        assert time.monotonic() < until, "the page goes on asking"
+        page.evaluate("new Promise((done) => setTimeout(done, 250))")  # which waits for the page's own work, too
+        quiet = 0 if page.asking else quiet + 1  # type: ignore[attr-defined]
+
+
+def chosen(page: Page, name: str) -> None:
+    """Choose a checkpoint, and wait until all tabs have followed."""
+    page.locator("#checkpoint input").click()
+    page.get_by_role("option", name=name, exact=True).click()
+    expect(page.locator("#footer")).to_contain_text(name)
+    answered(page)
 
 
 def seen(page: Page) -> Image.Image:

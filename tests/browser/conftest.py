@@ -11,10 +11,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, Request, expect, sync_playwright
 
 from tests import forked
-from tests.browser.actions import SHIPPED
+from tests.browser.actions import SHIPPED, Pictures
 from tests.browser.browser import MISSING, launch
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -144,7 +144,7 @@ class Contexts:
         """A new page with the app on it, as for somebody who comes for the first time.
 
         What it asks of other hosts is remembered in `strangers`, of which nothing is answered (`browser.FLAGS`); what
-        it tells the console from the start, in `said`.
+        it tells the console from the start, in `said`; what it asks of the line and has no answer to yet, in `asking`.
         """
         context = self.made.get(str(options))
         if context is None:
@@ -159,6 +159,11 @@ class Contexts:
         page.on("console", lambda message: said.append(message.text))
         ours = (address, "data:", "blob:")
         page.on("request", lambda request: request.url.startswith(ours) or strangers.append(request.url))
+        asking: set[Request] = set()
+        page.asking = asking  # type: ignore[attr-defined]
+        page.on("request", lambda request: asking.add(request) if "/queue/" in request.url else None)
+        page.on("requestfinished", lambda request: asking.discard(request))
+        page.on("requestfailed", lambda request: asking.discard(request))
         page.set_default_timeout(PATIENCE)
         page.goto(address)
         page.locator("#generate-run").wait_for()
@@ -205,10 +210,13 @@ def seen_phone(contexts: Contexts, address: str) -> Iterator[Page]:
 
 
 @pytest.fixture(scope="session")
-def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where screenshots go: docs/images with UPDATE_SCREENSHOTS=1, else nowhere that lasts."""
-    if os.environ.get("UPDATE_SCREENSHOTS") != "1":
-        return tmp_path_factory.mktemp("screenshots")
+def pictures() -> Pictures:
+    """Takes a screenshot for docs/images, with UPDATE_SCREENSHOTS=1; else it does nothing, for no test looks at one."""
     folder = ROOT / "docs" / "images"
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
+
+    def take(page: Page, name: str, **how: bool) -> None:
+        if os.environ.get("UPDATE_SCREENSHOTS") == "1":
+            folder.mkdir(parents=True, exist_ok=True)
+            page.screenshot(path=folder / name, **how)  # type: ignore[arg-type]
+
+    return take

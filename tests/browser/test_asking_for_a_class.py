@@ -12,7 +12,19 @@ from PIL import Image
 from playwright.sync_api import Page, expect
 
 from ddpm_core.images.files import read_parameters
-from tests.browser.actions import SHIPPED, advanced, downloaded, number, run, settle, stopped, tab, upload
+from tests.browser.actions import (
+    SHIPPED,
+    Pictures,
+    advanced,
+    chosen,
+    downloaded,
+    number,
+    run,
+    settle,
+    stopped,
+    tab,
+    upload,
+)
 
 
 @pytest.fixture
@@ -24,18 +36,12 @@ def digits(checkpoint: Path) -> Iterator[str]:
     shutil.rmtree(beside)
 
 
-def chosen(page: Page, name: str) -> None:
-    page.locator("#checkpoint input").click()
-    page.get_by_role("option", name=name).click()
-    expect(page.locator("#footer")).to_contain_text(name)
-
-
-def pictured(page: Page, path: Path) -> None:
+def pictured(page: Page, pictures: Pictures, name: str) -> None:
     """A picture of the window, the fold closed and the top in sight."""
     page.get_by_role("button", name="Advanced").locator("visible=true").click()
     page.evaluate("window.scrollTo(0, 0)")
     settle(page)
-    page.screenshot(path=path)
+    pictures(page, name)
 
 
 def picked(page: Page, picker: str, name: str) -> None:
@@ -44,7 +50,9 @@ def picked(page: Page, picker: str, name: str) -> None:
     expect(page.get_by_role("option")).to_have_count(0)  # the list takes a moment to go
 
 
-def test_a_class_is_requested_where_there_are_classes_and_only_there(page: Page, digits: str, pictures: Path) -> None:
+def test_a_class_is_requested_where_there_are_classes_and_only_there(
+    page: Page, digits: str, pictures: Pictures
+) -> None:
     expect(page.locator("#generate-class")).to_be_hidden()
     chosen(page, digits)
     expect(page.locator("#generate-class")).to_be_visible()
@@ -53,7 +61,7 @@ def test_a_class_is_requested_where_there_are_classes_and_only_there(page: Page,
     advanced(page, "generate", 4)
     run(page, "generate")
     expect(page.locator("#generate-gallery")).to_contain_text(re.compile(r"7, seed \d+"))
-    page.screenshot(path=pictures / "generate-digits.png")
+    pictures(page, "generate-digits.png")
 
     page.locator("#generate-to-process").click()
     expect(page.locator("#process-run")).to_be_visible()
@@ -79,7 +87,7 @@ def test_edit_follows_a_class(page: Page, digits: str, tmp_path: Path) -> None:
     assert (said["action"], said["checkpoint"], said["label"], said["guidance"]) == ("edit", "digits", "3", 4)
 
 
-def test_a_six_that_is_a_nine_the_other_way_up(page: Page, digits: str, tmp_path: Path, pictures: Path) -> None:
+def test_a_six_that_is_a_nine_the_other_way_up(page: Page, digits: str, tmp_path: Path, pictures: Pictures) -> None:
     tab(page, "Play")
     settle(page)
     games = page.locator("#play-game")
@@ -102,7 +110,7 @@ def test_a_six_that_is_a_nine_the_other_way_up(page: Page, digits: str, tmp_path
     expect(page.locator("#play-gallery .caption-label")).to_have_text(
         ["6, seed 3", "6, seed 4", "9, seed 3, half a turn", "9, seed 4, half a turn"]
     )
-    pictured(page, pictures / "play-digits.png")
+    pictured(page, pictures, "play-digits.png")
     page.locator("#play-gallery img").nth(0).click()
     said = read_parameters(downloaded(page, "#play-gallery button[aria-label=Download]", tmp_path))
     assert (said["action"], said["label"], said["other"], said["view"]) == ("anagram", "6", "9", "turned-180")

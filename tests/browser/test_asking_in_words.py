@@ -10,8 +10,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from ddpm_core.images.files import read_parameters
-from tests.browser.actions import advanced, downloaded, finished, run, tab
-from tests.browser.test_asking_for_a_class import chosen
+from tests.browser.actions import advanced, chosen, downloaded, finished, run, tab
 
 DARKEST = """picture => {
   const canvas = document.createElement("canvas");

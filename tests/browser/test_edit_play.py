@@ -10,7 +10,7 @@ from PIL import Image
 from playwright.sync_api import Page, expect
 
 from ddpm_core.images.files import read_parameters
-from tests.browser.actions import advanced, downloaded, number, run, settle, stopped, tab, told
+from tests.browser.actions import Pictures, advanced, downloaded, number, run, settle, stopped, tab, told
 
 SIDE = 128  # of the shipped model's pictures
 
@@ -21,10 +21,10 @@ def opened(page: Page, path: Path) -> None:
     chooser.value.set_files(path)
 
 
-def test_edit_a_photo_that_is_not_square(page: Page, tmp_path: Path, pictures: Path) -> None:
+def test_edit_a_photo_that_is_not_square(page: Page, tmp_path: Path, pictures: Pictures) -> None:
     tab(page, "Edit")
     settle(page)
-    page.screenshot(path=pictures / "edit.png")
+    pictures(page, "edit.png")
     shown = page.locator("#edit-result img")
     expect(shown).to_have_count(2)  # something made already
     before = str(shown.nth(1).get_attribute("src"))
@@ -85,10 +85,10 @@ def test_an_edit_can_be_stopped(page: Page) -> None:
     stopped(page, "edit", 120)
 
 
-def test_between_two_seeds(page: Page, tmp_path: Path, pictures: Path) -> None:
+def test_between_two_seeds(page: Page, tmp_path: Path, pictures: Pictures) -> None:
     tab(page, "Play")
     settle(page)
-    page.screenshot(path=pictures / "play.png")
+    pictures(page, "play.png")
     images = page.locator("#play-gallery img")
     expect(images).to_have_count(8)  # something made already
     number(page, "#play-seed", 5)

@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image
 from playwright.sync_api import Page, expect
 
-from tests.browser.actions import downloaded, settle
+from tests.browser.actions import Pictures, downloaded, settle
 from tests.ui.conftest import grain
 
 
@@ -18,10 +18,12 @@ def look_inside(page: Page) -> None:
     expect(page.locator("#inside-noise-stage img").first).to_be_visible()  # something to see before anything is pressed
 
 
-def test_views_are_chosen_and_dragged_by_keyboard_and_taken_away(page: Page, tmp_path: Path, pictures: Path) -> None:
+def test_views_are_chosen_and_dragged_by_keyboard_and_taken_away(
+    page: Page, tmp_path: Path, pictures: Pictures
+) -> None:
     look_inside(page)
     settle(page)
-    page.screenshot(path=pictures / "look-inside.png")
+    pictures(page, "look-inside.png")
     noised = page.locator("#inside-noise-stage img").nth(1)
     before = str(noised.get_attribute("src"))
     page.locator("#inside-noise-t input[type=range]").press("ArrowRight")

@@ -17,6 +17,7 @@ from ddpm_core.images.files import read_parameters
 from ddpm_core.images.masks import FACE_PARTS
 from tests.browser.actions import (
     LONG,
+    Pictures,
     advanced,
     downloaded,
     inpainting_calls,
@@ -78,7 +79,7 @@ def noise(page: Page, tmp_path: Path) -> np.ndarray:
     return pixels
 
 
-def test_a_stroke_is_answered_by_itself_and_survives_every_run(page: Page, tmp_path: Path, pictures: Path) -> None:
+def test_a_stroke_is_answered_by_itself_and_survives_every_run(page: Page, tmp_path: Path, pictures: Pictures) -> None:
     tab(page, "Inpaint")
     settle(page)
     page.wait_for_timeout(3000)
@@ -93,7 +94,7 @@ def test_a_stroke_is_answered_by_itself_and_survives_every_run(page: Page, tmp_p
     expect(shown).not_to_have_attribute("src", opened)
     assert page.locator("#inpaint-result").bounding_box() == place  # nothing jumps
     settle(page)
-    page.screenshot(path=pictures / "inpaint-live.png")
+    pictures(page, "inpaint-live.png")
     draft, said = taken(page, tmp_path)
     assert said["steps"] < 8
 
@@ -215,7 +216,7 @@ def test_a_stroke_during_a_run_does_not_take_its_result_away(page: Page, noise: 
     assert bar(page).startswith(f"{inpainting_calls(60)} steps in ")
 
 
-def test_ready_made_masks_are_within_a_thumbs_reach(phone: Page, pictures: Path) -> None:
+def test_ready_made_masks_are_within_a_thumbs_reach(phone: Page, pictures: Pictures) -> None:
     page = phone
     tab(page, "Inpaint")
     settle(page)
@@ -224,5 +225,5 @@ def test_ready_made_masks_are_within_a_thumbs_reach(phone: Page, pictures: Path)
     page.locator("#inpaint-ready-mouth").tap()
     drafted(page)
     settle(page)
-    page.screenshot(path=pictures / "inpaint-live-phone.png", full_page=True)
+    pictures(page, "inpaint-live-phone.png", full_page=True)
     assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]

@@ -13,7 +13,9 @@ from PIL import Image
 from playwright.sync_api import Page, expect
 
 from tests.browser.actions import (
+    Pictures,
     advanced,
+    answered,
     downloaded,
     drawn,
     finished,
@@ -32,11 +34,11 @@ from tests.browser.conftest import DESKTOP, PHONE
 from ui import examples
 
 
-def test_generate(page: Page, tmp_path: Path, pictures: Path) -> None:
+def test_generate(page: Page, tmp_path: Path, pictures: Pictures) -> None:
     images = page.locator("#generate-gallery img")
     expect(images).to_have_count(len(examples.faces()))  # something made already
     settle(page)
-    page.screenshot(path=pictures / "generate.png")
+    pictures(page, "generate.png")
     number(page, "#generate-seed", 11)
     number(page, "#generate-count", 2)
     page.locator("#generate-run").click()
@@ -86,14 +88,14 @@ def test_seed_dice_and_again(page: Page) -> None:
 
 
 @pytest.mark.parametrize("inverse", [False, True], ids=["painted", "everything else"])
-def test_inpaint_keeps_the_rest(page: Page, tmp_path: Path, pictures: Path, inverse: bool) -> None:
+def test_inpaint_keeps_the_rest(page: Page, tmp_path: Path, pictures: Pictures, inverse: bool) -> None:
     noise = np.random.default_rng(0).integers(0, 256, (300, 420, 3), dtype=np.uint8)
     Image.fromarray(noise).save(tmp_path / "photo.png")
     tab(page, "Inpaint")
     settle(page)
     if not inverse:
         drawn(page)
-        page.screenshot(path=pictures / "inpaint.png")
+        pictures(page, "inpaint.png")
     opened(page, tmp_path / "photo.png")
     if inverse:
         page.get_by_text("everything else").click()
@@ -155,7 +157,7 @@ def test_empty_mask_and_no_picture_are_reported_and_lose_nothing(page: Page, tmp
         assert picture.getpixel((0, 0)) == (0, 0, 128)
 
 
-def test_process(page: Page, tmp_path: Path, pictures: Path) -> None:
+def test_process(page: Page, tmp_path: Path, pictures: Pictures) -> None:
     tab(page, "Process")
     settle(page)
     frame = page.locator("#process-frame img")
@@ -175,7 +177,7 @@ def test_process(page: Page, tmp_path: Path, pictures: Path) -> None:
     expect(page.locator("#process-scrubber input[type=number]")).to_have_value("20")
     expect(page.locator("#process-gif img")).to_be_visible()
     settle(page)
-    page.screenshot(path=pictures / "process.png")
+    pictures(page, "process.png")
     path = downloaded(page, "#process-download", tmp_path)
     with Image.open(path) as gif:
         assert gif.format == "GIF"
@@ -216,6 +218,7 @@ def test_a_new_checkpoint_appears_without_a_restart(page: Page, checkpoint: Path
     page.get_by_role("option", name="fresh").click()
     expect(page.locator("#footer")).to_contain_text("fresh")
     page.unroute("**/queue/join*")  # and what was held goes on
+    answered(page)
     advanced(page, "generate", 2)
     run(page, "generate")
     shutil.rmtree(checkpoint.with_name("fresh"))
@@ -224,19 +227,19 @@ def test_a_new_checkpoint_appears_without_a_restart(page: Page, checkpoint: Path
 
 
 @pytest.mark.parametrize("name", ["Generate", "Inpaint", "Edit", "Play", "Process", "Train"])
-def test_nothing_sticks_out_on_a_phone(seen_phone: Page, pictures: Path, name: str) -> None:
+def test_nothing_sticks_out_on_a_phone(seen_phone: Page, pictures: Pictures, name: str) -> None:
     tab(seen_phone, name)
     settle(seen_phone)
     if name == "Inpaint":
         drawn(seen_phone)
-    seen_phone.screenshot(path=pictures / f"{name.lower()}-phone.png", full_page=True)
+    pictures(seen_phone, f"{name.lower()}-phone.png", full_page=True)
     assert seen_phone.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
 
 
-def test_dark(visit: Callable[..., Page], pictures: Path) -> None:
+def test_dark(visit: Callable[..., Page], pictures: Pictures) -> None:
     page = visit(viewport=DESKTOP, color_scheme="dark")
     settle(page)
-    page.screenshot(path=pictures / "generate-dark.png")
+    pictures(page, "generate-dark.png")
     shade = "getComputedStyle(document.body).backgroundColor"
     dark = page.evaluate(shade)
     page.locator("#shade").click()

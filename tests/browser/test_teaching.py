@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Page, expect
 
-from tests.browser.actions import run, settle, tab, told
+from tests.browser.actions import Pictures, answered, run, settle, tab, told
 from tests.browser.conftest import DESKTOP, App
 
 LONG = 600_000  # ms; the command is started anew, and learns behind everything else that the machine does
@@ -58,7 +58,7 @@ def bar(page: Page, pattern: str) -> None:
     expect(page.locator("#train-bar p")).to_have_text(re.compile(pattern), timeout=LONG)
 
 
-def test_train_stop_resume_and_generate(page: Page, photos: Path, name: str, pictures: Path) -> None:
+def test_train_stop_resume_and_generate(page: Page, photos: Path, name: str, pictures: Pictures) -> None:
     tab(page, "Train")
     expect(page.locator("#train-grid img")).to_be_visible()  # something made already
     expect(page.locator("#train-caption")).to_contain_text("What a finished run looks like")
@@ -95,7 +95,7 @@ def test_train_stop_resume_and_generate(page: Page, photos: Path, name: str, pic
     for stage in ("vae", "denoiser"):
         expect(page.locator(f"#train-loss-{stage} canvas, #train-loss-{stage} svg.marks").first).to_be_visible()
     settle(page)
-    page.screenshot(path=pictures / "train.png", full_page=True)
+    pictures(page, "train.png", full_page=True)
     page.locator("#train-stop").click()
     bar(page, rf"^Stopped at step \d+ of {STEPS}, denoiser")
     expect(page.locator("#train-run")).to_be_visible()
@@ -112,6 +112,7 @@ def test_train_stop_resume_and_generate(page: Page, photos: Path, name: str, pic
     page.locator("#train-use").click()
     expect(page.locator("#checkpoint input")).to_have_value(name)
     expect(page.locator("#footer")).to_contain_text(name)
+    answered(page)
     run(page, "generate")
     assert page.strangers == []  # type: ignore[attr-defined]
 

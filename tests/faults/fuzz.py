@@ -35,7 +35,7 @@ from ui.errors import Problem
 from ui.saved_settings import saved_settings
 
 UPLOADS, CHECKPOINTS, CALLS = 500, 200, 200  # and as many checkpoints that diffusers saved
-PATIENCE = 30  # seconds for one input
+PATIENCE = 120  # seconds for one input; only one that hangs takes long, or a very busy machine
 WARM = 2  # one in so many inputs comes before memory is first looked at: kernels, caches and the first pictures
 
 FILE: dict[str, Any] = {"meta": {"_type": "gradio.FileData"}}

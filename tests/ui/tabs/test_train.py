@@ -30,7 +30,7 @@ from ui.training.settings_form import place_settings
 pytestmark = pytest.mark.integration
 
 FAKE = (sys.executable, str(Path(__file__).parents[1] / "fake_training.py"))
-PATIENCE = 120
+PATIENCE = 300
 HERE: Any = SimpleNamespace(headers={"host": "127.0.0.1:7860"})
 THROUGH_A_PROXY: Any = SimpleNamespace(headers={"host": "127.0.0.1:7860", "x-forwarded-for": "10.0.0.5"})
 with gr.Blocks():

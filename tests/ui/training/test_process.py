@@ -15,7 +15,7 @@ pytestmark = pytest.mark.integration
 FAKE = (sys.executable, str(Path(__file__).parents[1] / "fake_training.py"))
 
 
-PATIENCE = 120  # seconds; an interpreter takes its time to start on a busy machine
+PATIENCE = 300  # seconds; an interpreter takes its time to start on a busy machine
 
 
 @pytest.fixture

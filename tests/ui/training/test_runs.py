@@ -22,7 +22,7 @@ from ui.training.runs import Trainings, audience, checked
 pytestmark = pytest.mark.integration
 
 FAKE = (sys.executable, str(Path(__file__).parents[1] / "fake_training.py"))
-PATIENCE = 120  # seconds; an interpreter takes its time to start on a busy machine
+PATIENCE = 300  # seconds; an interpreter takes its time to start on a busy machine
 HERE = {"host": "127.0.0.1:7860"}
 
 
