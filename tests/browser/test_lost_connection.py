@@ -13,7 +13,18 @@ from playwright.sync_api import Page, expect
 
 from ddpm_core.images.files import read_parameters
 from tests.browser.actions import (
-    LONG, advanced, downloaded, drawn, finished, number, opened, run, settle, stroke, tab, upload,
+    LONG,
+    advanced,
+    downloaded,
+    drawn,
+    finished,
+    number,
+    opened,
+    run,
+    settle,
+    stroke,
+    tab,
+    upload,
 )  # fmt: skip
 from tests.browser.conftest import DESKTOP, App
 
