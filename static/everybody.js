@@ -58,6 +58,13 @@
 
   // Names, for those who listen.
   function name() {
+    // Gradio has these in few languages.
+    all(":is(button, input):is([aria-label], [title])", (control) => {
+      for (const one of ["aria-label", "title"]) {
+        const text = control.getAttribute(one);
+        if (text) put(control, one, words(text));
+      }
+    });
     all(".square img, .show-api img", (icon) => put(icon, "alt", "")); // the button's words say it
     all(".stage .caption-label, .preview .caption", (caption) => {
       const button = caption.closest("button");

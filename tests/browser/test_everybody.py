@@ -263,3 +263,11 @@ def test_the_page_speaks_the_language_of_its_visitor(visit: Callable[..., Page],
         box = one.bounding_box()
         assert box is None or box["x"] + box["width"] <= PHONE["width"]
     assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
+
+
+def test_the_canvas_and_its_tools_have_names_in_the_visitors_language(visit: Callable[..., Page]) -> None:
+    page = visit(viewport=PHONE, color_scheme="light", locale="de-DE", has_touch=True, is_mobile=True)
+    page.get_by_role("tab", name="Inpainting").click()
+    for tool in ("Pinsel", "Radieren", "Leinwand leeren", "Vergrößern", "Verkleinern", "Vollbild"):
+        expect(page.get_by_role("button", name=tool, exact=True).locator("visible=true").first).to_be_visible()
+    expect(page.get_by_role("button", name="Brush", exact=True)).to_have_count(0)

@@ -62,6 +62,9 @@ COMPOSED = {  # put together from parts, in ui/training, ui/tabs, ddpm_core and 
     "Nothing is painted yet; brush over the part you want to keep.",
     "Place {rank} in line · ready in about {time}", "Next in line · ready in about {time}",
     "as it is: yes", "as it is: no",  # of ui/training/settings_form.py
+    # Of Gradio's canvas, pictures and sliders, which it has in few languages.
+    "Pan", "Zoom in", "Zoom out", "Undo", "undo", "Redo", "Clear canvas", "Brush", "Erase", "Brush Size", "Eraser Size",
+    "Fullscreen", "Thumbnail {at} of {all}", "number input for {name}", "range slider for {name}",
     "save it as a PNG or JPEG, or install the reader: pip install pillow-heif",  # of ddpm_core/images/kinds.py
     "save it as a PNG or JPEG, or install a newer Pillow", "develop it, then save it as a PNG or JPEG",
     # Of ddpm_core/checkpoints/folders.py.
