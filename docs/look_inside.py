@@ -16,7 +16,7 @@ from ddpm_core.inspection.sheet import labelled_sheet
 from ddpm_core.pipeline import LatentDiffusion
 from docs.gallery import IMAGES
 
-SEED, STEPS, SIDE, SECONDS = 127, 20, 256, 3.0
+SEED, STEPS, SIDE, SECONDS = 18, 20, 256, 3.0
 
 
 def main(
