@@ -56,6 +56,7 @@
       try {
         return await ask(target, ...rest);
       } catch (error) {
+        if (/\/gradio_api\/upload\b/.test(url) && error.name !== "AbortError") unsent();
         if (!url.includes("/gradio_api/run/")) throw error;
         await pause(2000); // small things, which the page itself asks for from time to time, wait for the server
       }
@@ -131,6 +132,19 @@
     connection.lost = true;
     stream = void stream?.abort();
     fail([...awaited]);
+  }
+
+  // A picture or paint did not arrive, and what it was for is not asked: to Gradio, that run has not begun and will not
+  // end. Those that have begun go on.
+  function unsent() {
+    connection.lost = true;
+    for (const bar of document.querySelectorAll("[id$='-bar'] p")) {
+      const name = bar.closest("[id$='-bar']").id.replace("-bar", "");
+      const begun = studio.running(name) && !/^Starting/.test(studio.written?.(bar) ?? bar.textContent);
+      if (!bar.offsetParent || begun) continue;
+      if (studio.running(name)) document.querySelector(`#${name}-lost`)?.click();
+      else bar.textContent = connection.LOST;
+    }
   }
 
   // Where a run that waits stands in line, in its tab's bar.

@@ -110,6 +110,21 @@ def test_a_run_that_could_not_be_begun_gives_its_button_back(page: Page) -> None
     run(page, "generate")
 
 
+def test_paint_that_could_not_be_sent_is_said_and_kept(page: Page) -> None:
+    tab(page, "Inpaint")
+    settle(page)
+    drawn(page)
+    page.route("**/gradio_api/upload**", lambda route: route.abort())
+    stroke(page, (0.35, 0.8), (0.55, 0.8))
+    expect(page.locator("#inpaint-bar p")).to_have_text(LOST, timeout=LONG)  # in place of a draft
+    page.evaluate("document.querySelector('#inpaint-bar p').textContent = ''")
+    page.locator("#inpaint-run").click()
+    lost(page, "inpaint")
+    page.unroute("**/gradio_api/upload**")
+    advanced(page, "inpaint", 2)
+    run(page, "inpaint")
+
+
 # What the server says as it closes a stream reaches the page only when the test lets go of it.
 HELD = """(() => {
   const ask = window.fetch.bind(window);
