@@ -22,7 +22,7 @@ def sample(model: LatentDiffusion, count: int, seed: int = 0, request: GenerateR
     request, pixels = request or model.request(GenerateRequest), []
     for first in watched(range(0, count, BATCH), "sampling", "batch"):
         batch = {"seed": seed + first, "count": min(BATCH, count - first)}
-        pixels.append(_pixels(model, last(model.generate(request.model_copy(update=batch))).latent))
+        pixels.append(pixels_of(model, last(model.generate(request.model_copy(update=batch))).latent))
     return PictureSet(torch.cat(pixels), [])
 
 
@@ -45,10 +45,11 @@ def sample_captions(
     request, pixels = request or model.request(GenerateRequest), []
     for number, caption in enumerate(watched(captions, "sampling", "picture")):
         one = request.model_copy(update={"prompt": caption, "seed": seed + number, "count": 1})
-        pixels.append(_pixels(model, last(model.generate(one)).latent))
+        pixels.append(pixels_of(model, last(model.generate(one)).latent))
     return PictureSet(torch.cat(pixels), [])
 
 
 @torch.inference_mode()
-def _pixels(model: LatentDiffusion, latent: Tensor) -> Tensor:
+def pixels_of(model: LatentDiffusion, latent: Tensor) -> Tensor:
+    """uint8 (B, 3, S, S) of normalised latents (B, C, h, w)."""
     return torch.from_numpy(to_bytes(model.codec.decode(latent))).permute(0, 3, 1, 2)
