@@ -57,7 +57,9 @@ class InsideTab:
             container=False, elem_id="inside-view", elem_classes="inside-chooser",
         )  # fmt: skip
         with gr.Row(elem_classes="inside-picture", equal_height=True) as self.about:
-            self.seed = seed_row("inside", self.last, value=SEED, label="Picture of seed")
+            made = examples.request_of(examples.faces()) if self._offers(shelf.first) else None
+            # What is shown first is the shipped face, and the seed that it is of.
+            self.seed = seed_row("inside", self.last, value=made.seed if made else SEED, label="Picture of seed")
             upload = gr.UploadButton(
                 "Your own picture", file_types=["image"], size="sm", elem_id="inside-upload", scale=0
             )
