@@ -9,8 +9,9 @@ import numpy as np
 from PIL import Image
 from playwright.sync_api import Page, expect
 
+from ddpm_core.checkpoints import native
 from ddpm_core.images.files import read_parameters
-from tests.browser.actions import Pictures, advanced, downloaded, number, run, settle, stopped, tab, told
+from tests.browser.actions import SHIPPED, Pictures, advanced, downloaded, number, run, settle, stopped, tab, told
 
 SIDE = 128  # of the shipped model's pictures
 
@@ -81,8 +82,8 @@ def test_an_edit_can_be_stopped(page: Page) -> None:
     tab(page, "Edit")
     settle(page)
     number(page, "#edit-count", 8)
-    advanced(page, "edit", 200)
-    stopped(page, "edit", 120)
+    advanced(page, "edit", 999)  # more than are taken before a busy browser tells of one
+    stopped(page, "edit", 599)
 
 
 def test_between_two_seeds(page: Page, tmp_path: Path, pictures: Pictures) -> None:
@@ -130,4 +131,5 @@ def test_two_ways_up(page: Page, tmp_path: Path) -> None:
     assert (said["action"], said["seed"], said["view"]) == ("anagram", 12, "upside-down")
     page.get_by_text("between two seeds").click()
     expect(page.locator("#play-to-seed")).to_be_visible()
-    expect(page.locator("#play-steps input[type=number]")).to_have_value("20")
+    own = native.read_config(SHIPPED).defaults["between"]
+    expect(page.locator("#play-steps input[type=number]")).to_have_value(str(own["steps"]))

@@ -59,8 +59,8 @@ def test_generate(page: Page, tmp_path: Path, pictures: Pictures) -> None:
 
 def test_stop(page: Page) -> None:
     number(page, "#generate-count", 8)
-    advanced(page, "generate", 200)
-    stopped(page, "generate", 200)
+    advanced(page, "generate", 999)
+    stopped(page, "generate", 999)
     # The line is free again: another run gets through.
     number(page, "#generate-count", 1)
     number(page, "#generate-steps", 2)
