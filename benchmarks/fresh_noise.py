@@ -35,7 +35,7 @@ WAYS: dict[str, dict[str, Any]] = {
     "in every step, 20 steps": SDE | {"steps": 20},
     "in every step, 24 steps, more of them late": SDE | LATER,
     "above 200": SDE | LATER | {"noise_above": 200},
-    "above 200, first order above 550": SDE | LATER | {"noise_above": 200, "first_order_above": 550},
+    "above 200, first order above 500": SDE | LATER | {"noise_above": 200, "first_order_above": 500},
     "above 200, first order": SDE | LATER | {"noise_above": 200, "first_order_above": 200},
     "above 400, first order": SDE | LATER | {"noise_above": 400, "first_order_above": 400},
     "in every step, first order": SDE | LATER | {"first_order_above": 0},
