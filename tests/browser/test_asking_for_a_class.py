@@ -137,8 +137,8 @@ def test_near_and_far_are_offered_where_they_can_be_made(page: Page, digits: str
     assert (said["action"], said["label"], said["other"], said["blur"]) == ("hybrid", "8", "3", 1.4)
 
     number(page, "#play-pairs", 4)
-    advanced(page, "play", 999)
-    stopped(page, "play", 999)
+    advanced(page, "play", 200)
+    stopped(page, "play", 200)
 
     chosen(page, "faces-128")  # which makes none
     expect(page.locator("#play-game")).not_to_contain_text("near and far")

@@ -82,8 +82,8 @@ def test_an_edit_can_be_stopped(page: Page) -> None:
     tab(page, "Edit")
     settle(page)
     number(page, "#edit-count", 8)
-    advanced(page, "edit", 999)  # more than are taken before a busy browser tells of one
-    stopped(page, "edit", 599)
+    advanced(page, "edit", 200)
+    stopped(page, "edit", 120)
 
 
 def test_between_two_seeds(page: Page, tmp_path: Path, pictures: Pictures) -> None:

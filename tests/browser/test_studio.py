@@ -12,7 +12,9 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Page, expect
 
+from ddpm_core.checkpoints import native
 from tests.browser.actions import (
+    SHIPPED,
     Pictures,
     advanced,
     answered,
@@ -32,6 +34,8 @@ from tests.browser.actions import (
 )
 from tests.browser.conftest import DESKTOP, PHONE
 from ui import examples
+
+STEPS = native.read_config(SHIPPED).defaults["generate"]["steps"]
 
 
 def test_generate(page: Page, tmp_path: Path, pictures: Pictures) -> None:
@@ -53,14 +57,14 @@ def test_generate(page: Page, tmp_path: Path, pictures: Pictures) -> None:
     with Image.open(path) as picture:
         said = json.loads(picture.text["parameters"])  # type: ignore[attr-defined]
         assert picture.format == "PNG"
-    assert (said["action"], said["seed"], said["steps"]) == ("generate", 12, 20)
+    assert (said["action"], said["seed"], said["steps"]) == ("generate", 12, STEPS)
     assert page.strangers == []  # type: ignore[attr-defined]
 
 
 def test_stop(page: Page) -> None:
     number(page, "#generate-count", 8)
-    advanced(page, "generate", 999)
-    stopped(page, "generate", 999)
+    advanced(page, "generate", 200)
+    stopped(page, "generate", 200)
     # The line is free again: another run gets through.
     number(page, "#generate-count", 1)
     number(page, "#generate-steps", 2)
@@ -164,7 +168,7 @@ def test_process(page: Page, tmp_path: Path, pictures: Pictures) -> None:
     number(page, "#process-seed", 5)
     run(page, "process")
     expect(page.locator("#process-strip img")).to_have_count(8)
-    expect(page.locator("#process-scrubber input[type=number]")).to_have_value("20")
+    expect(page.locator("#process-scrubber input[type=number]")).to_have_value(str(STEPS))
     last = frame.get_attribute("src")
     page.locator("#process-scrubber input[type=range]").fill("3")
     expect(frame).not_to_have_attribute("src", str(last))
@@ -174,14 +178,14 @@ def test_process(page: Page, tmp_path: Path, pictures: Pictures) -> None:
     page.get_by_text("what it believes").click()
     expect(frame).to_have_attribute("src", str(third))
     page.locator("#process-strip img").last.click()
-    expect(page.locator("#process-scrubber input[type=number]")).to_have_value("20")
+    expect(page.locator("#process-scrubber input[type=number]")).to_have_value(str(STEPS))
     expect(page.locator("#process-gif img")).to_be_visible()
     settle(page)
     pictures(page, "process.png")
     path = downloaded(page, "#process-download", tmp_path)
     with Image.open(path) as gif:
         assert gif.format == "GIF"
-        assert gif.n_frames == 20  # type: ignore[attr-defined]
+        assert gif.n_frames == STEPS  # type: ignore[attr-defined]
         assert gif.size == (256, 256)
         first = np.asarray(gif.convert("RGB"), dtype=float)
         gif.seek(19)
