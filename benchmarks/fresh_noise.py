@@ -22,10 +22,8 @@ from benchmarks.samplers import PATCH_PICTURES, held_out_sets, spread
 from ddpm_core.cli import in_one_sentence, run
 from ddpm_core.data.load import PictureSet, find_pictures, load_pictures
 from ddpm_core.diffusion.guidance import low_frequencies
-from ddpm_core.diffusion.samplers import last
-from ddpm_core.display.progress_bar import watched
 from ddpm_core.evaluation.distances import sliced_wasserstein
-from ddpm_core.evaluation.samples import BATCH, pixels_of
+from ddpm_core.evaluation.samples import BATCH, latents_of, pixels_of
 from ddpm_core.pipeline import LatentDiffusion
 from ddpm_core.requests import GenerateRequest
 
@@ -59,9 +57,8 @@ def main(
         floor = sliced_wasserstein(training, [held_out])[0]
         expected = measured(encoded(model, held_out))
         for way, choices in WAYS.items():
-            latent = generated(model, GenerateRequest(**choices), pictures)
-            found = measured(latent)
-            decoded = torch.cat([pixels_of(model, batch) for batch in latent.split(BATCH)])
+            made = list(latents_of(model, pictures, request=GenerateRequest(**choices)))
+            found, decoded = measured(torch.cat(made).float()), torch.cat([pixels_of(model, each) for each in made])
             distances = sliced_wasserstein(training, [PictureSet(decoded, [])])[0] / floor
             row = {"way": way, "spread": found[0] / expected[0], "fine": found[1] / expected[1]}
             rows.append(row | {"patches": ", ".join(map(cell, distances.tolist()))})
@@ -78,15 +75,6 @@ def measured(latent: Tensor) -> tuple[float, float]:
 def encoded(model: LatentDiffusion, pictures: PictureSet) -> Tensor:
     """Normalised latents (B, C, h, w)."""
     return torch.cat([model.codec.encode(batch).float() for batch in pictures.batches(BATCH)])
-
-
-def generated(model: LatentDiffusion, request: GenerateRequest, count: int) -> Tensor:
-    """Latents (count, C, h, w) of the seeds from 0 on."""
-    batches = []
-    for first in watched(range(0, count, BATCH), "sampling", "batch"):
-        batch = {"seed": first, "count": min(BATCH, count - first)}
-        batches.append(last(model.generate(request.model_copy(update=batch))).latent.float())
-    return torch.cat(batches)
 
 
 if __name__ == "__main__":

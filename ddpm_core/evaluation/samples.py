@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor
@@ -19,11 +19,17 @@ BATCH = 8  # pictures made, encoded or denoised at once
 
 def sample(model: LatentDiffusion, count: int, seed: int = 0, request: GenerateRequest | None = None) -> PictureSet:
     """Pictures of the seeds from `seed` on, made as `ddpm_core.sample` does by default or as `request` says."""
-    request, pixels = request or model.request(GenerateRequest), []
+    return PictureSet(torch.cat([pixels_of(model, each) for each in latents_of(model, count, seed, request)]), [])
+
+
+def latents_of(
+    model: LatentDiffusion, count: int, seed: int = 0, request: GenerateRequest | None = None
+) -> Iterator[Tensor]:
+    """The latents (B, C, h, w) of the same pictures, batch by batch."""
+    request = request or model.request(GenerateRequest)
     for first in watched(range(0, count, BATCH), "sampling", "batch"):
         batch = {"seed": seed + first, "count": min(BATCH, count - first)}
-        pixels.append(pixels_of(model, last(model.generate(request.model_copy(update=batch))).latent))
-    return PictureSet(torch.cat(pixels), [])
+        yield last(model.generate(request.model_copy(update=batch))).latent
 
 
 def sample_classes(
