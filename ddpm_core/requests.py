@@ -107,7 +107,10 @@ class GenerateRequest(Request):
     variance_type: VarianceType = Field("learned", description="of the noise in DDPM's steps; learned, or small if not")
     snr: float = Field(LANGEVIN_SNR, gt=0, le=1, description="signal-to-noise ratio of Langevin's corrector")
     noise_above: int = Field(
-        0, ge=0, le=998, description="timestep from which on SDE-DPM-Solver++ adds no more fresh noise; 0 for always"
+        0,
+        ge=0,
+        le=MAX_TIMESTEP,
+        description="timestep from which on SDE-DPM-Solver++ adds no more fresh noise; 0 for always",
     )
     first_order_above: int = Field(
         MAX_TIMESTEP, ge=0, le=MAX_TIMESTEP,

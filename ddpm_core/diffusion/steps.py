@@ -16,7 +16,7 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor
 
-from ddpm_core.diffusion.diffuser import Diffuser
+from ddpm_core.diffusion.diffuser import MOST_TIMESTEPS, Diffuser
 from ddpm_core.diffusion.noise import Noise
 from ddpm_core.diffusion.prediction import Prediction
 
@@ -26,7 +26,7 @@ VarianceType = Literal["learned", "fixed_small", "fixed_large"]
 # Signal-to-noise ratio r of a corrector's step: what Song et al. 2021 (section H.1) set for CIFAR-10 where variance
 # explodes. Where it is preserved, as here, they found less best beside an ancestral predictor, 0.01 (table 5).
 LANGEVIN_SNR = 0.16
-MAX_TIMESTEP = 999  # of the shipped schedules: above it there is none
+MAX_TIMESTEP = MOST_TIMESTEPS - 1  # of any schedule: above it there is none
 
 
 class State(NamedTuple):

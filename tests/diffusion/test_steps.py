@@ -178,6 +178,17 @@ def test_the_stochastic_sampler_of_first_order_is_ddim_with_all_of_its_noise() -
     assert not torch.allclose(half[-1].latent, whole[-1].latent)
 
 
+def test_the_stochastic_sampler_is_of_second_order_throughout_unless_told_otherwise() -> None:
+    """Also where a schedule has more timesteps than the shipped ones."""
+    diffuser = Diffuser(4000, 2.5e-5, 5e-3)
+    timesteps, take_step = diffuser.spaced_timesteps(20), SAMPLERS["sde-dpm-solver++"]
+    usual, highest = (
+        last(sample_loop(one, of_noise(wavy), diffuser, timesteps, SeededNoise([5], SHAPE))).latent
+        for one in (take_step, partial(take_step, first_order_above=timesteps[0]))
+    )
+    assert torch.equal(usual, highest)
+
+
 def test_euler_is_ddim_without_noise_and_ddpm_is_ddim_with_all_of_it() -> None:
     diffuser, timesteps = Diffuser(), Diffuser().spaced_timesteps(20)
     for one, other in zip(*(latents(name, diffuser, timesteps, start(5)) for name in ("euler", "ddim")), strict=True):
