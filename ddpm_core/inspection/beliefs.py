@@ -21,7 +21,7 @@ from ddpm_core.requests import GenerateRequest
 GREY = (0.299, 0.587, 0.114)  # brightness of red, green and blue (ITU-R BT.601)
 BANDS = {"coarse": (0, 4), "middle": (4, 12), "fine": (12, None)}  # waves across the picture, from and below
 
-OWN = "own"  # way of a checkpoint: with it, a seed's picture is what the seed makes anywhere else
+OWN = "own"  # way of a checkpoint
 if TYPE_CHECKING:
     OwnOrSamplerName = str
 else:
@@ -33,7 +33,7 @@ EMPTY = 1e-6  # power of a band in which there is nothing; of one level of 255 a
 class BeliefsRequest(InsideRequest):
     """A run from noise to the picture of a seed, looked at after one of its steps."""
 
-    steps: int = Field(20, ge=2, le=50, description="reverse steps of the run")
+    steps: int = Field(0, ge=0, le=50, description="reverse steps of the run, or 0 for as many as the checkpoint takes")
     sampler: OwnOrSamplerName = Field(OWN, description="how they are taken, or own for the checkpoint's way")
     at: int = Field(5, ge=1, le=50, description="step that is looked at, counted from 1")
 
@@ -52,12 +52,16 @@ class Belief:
 @remembered(4)
 @torch.inference_mode()
 def beliefs(model: LatentDiffusion, seed: int, steps: int, sampler: str) -> list[Belief]:
-    """Every step's predicted clean picture; the last is the one that the run ends on. `sampler` may be `OWN`."""
-    asked: dict[str, Any] = {"seed": seed, "steps": steps}
+    """Every step's predicted clean picture; the last is the one that the run ends on.
+
+    `steps` may be 0 and `sampler` `OWN`, for what is the checkpoint's: with both, the run ends on the picture that the
+    seed makes anywhere else.
+    """
+    asked: dict[str, Any] = {"seed": seed, "steps": steps or model.request(GenerateRequest).steps}
     own = sampler == OWN
     request = model.request(GenerateRequest, **asked) if own else GenerateRequest(**asked, sampler=sampler)
     run = list(model.generate(request))
-    states = model.diffuser.spaced_timesteps(steps, request.spacing, **request.extras("spacing"))[:-1]
+    states = model.diffuser.spaced_timesteps(request.steps, request.spacing, **request.extras("spacing"))[:-1]
     pictures = decoded(model, torch.cat([step.denoised for step in run]))  # of steps times C, h, w
     greys = [brightness(picture) for picture in pictures]  # (S, S) each
     before = [Image.new("RGB", pictures[0].size, (128, 128, 128)), *pictures]

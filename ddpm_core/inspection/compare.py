@@ -197,16 +197,18 @@ def facts(one: Made, comparison: CompareRequest) -> dict[str, Any]:
 
 
 def comparison(
-    name: str, picture: Image.Image, request: ComparisonRequest, load: Load
+    name: str, picture: Image.Image, request: ComparisonRequest, base: GenerateRequest, load: Load
 ) -> Generator[list[Made], None, list[Made]]:
     """All places of a comparison by the checkpoint `name`; yields those made after every step of the next one.
+
+    `base` is `request.base` of the model.
 
     Raises:
         UserError: as `places`.
     """
     upload = None if request.region == "none" else Upload(picture, face_mask(request.region, picture))
     made: list[Made] = []
-    for one in compare_by_step(places(request, request.base, name), load, upload):
+    for one in compare_by_step(places(request, base, name), load, upload):
         made += [] if one is None else [one]
         yield made
     return made

@@ -11,6 +11,8 @@ from ddpm_core.diffusion.schedules import SCHEDULE_ALIASES, SCHEDULES
 from ddpm_core.errors import UserError, complaint, lookup
 from ddpm_core.images.masks import FACE_PARTS
 from ddpm_core.inspection.compare_request import CompareRequest
+from ddpm_core.pipeline import LatentDiffusion
+from ddpm_core.pipeline.defaults import fitting
 from ddpm_core.requests import MAX_SEED, GenerateRequest, InpaintRequest
 
 MOST_CALLS = 4000  # of one comparison: minutes on two cores, and nobody waits longer for a grid
@@ -35,22 +37,34 @@ class Place:
 
 
 class ComparisonRequest(CompareRequest, InpaintRequest):
-    """A comparison with all that is not compared: of pictures of the seed, or of fillings of a part of a picture."""
+    """A comparison with all that is not compared: of pictures of the seed, or of fillings of a part of a picture.
+
+    A method that is not given is the checkpoint's own (`base`), as everywhere.
+    """
 
     seed: int = Field(127, ge=0, le=MAX_SEED, description="seed of all pictures; of all fillings as well")
     steps: int = Field(20, ge=1, le=999, description="reverse steps")
     resamples: int = Field(1, ge=1, le=20, description="times each reverse step is taken, of fillings")
     region: RegionName = Field("none", description="part of the picture that is made anew; none for pictures of a seed")
 
-    @property
-    def base(self) -> GenerateRequest:
-        """The request that all places share."""
+    def base(self, model: LatentDiffusion) -> GenerateRequest:
+        """The request that all places share: what is given, all else by the model's own defaults.
+
+        Raises:
+            UserError: what is given does not go with what is the model's own.
+        """
         kind = GenerateRequest if self.region == "none" else InpaintRequest
-        return kind.model_validate({name: getattr(self, name) for name in kind.model_fields})
+        given = {name: getattr(self, name) for name in kind.model_fields if name in self.model_fields_set}
+        try:
+            return model.request(kind, **given | {"seed": self.seed})
+        except ValidationError as error:
+            raise UserError(complaint(error)) from None
 
 
 def places(comparison: CompareRequest, base: GenerateRequest, checkpoint: str) -> list[Place]:
     """All places of the grid, row by row; `base` has what is not compared, `checkpoint` is the model's unless they are.
+
+    What `base` says of its sampler or spacing alone is left out where another one is compared.
 
     Raises:
         UserError: a value or a setting cannot be used, or it would be more than `MOST_CALLS` calls.
@@ -63,7 +77,7 @@ def places(comparison: CompareRequest, base: GenerateRequest, checkpoint: str) -
             raise UserError("guidance is how closely a class or a prompt is followed; give one of them as well.")
     plain = base.model_dump() | {"count": 1}
     if "eta" in settings and "sampler" not in settings:
-        plain["sampler"] = "ddim"  # the only one that has it
+        plain = fitting(plain, {"sampler": "ddim"}) | {"sampler": "ddim"}  # the only one that has it
     found: list[Place] = []
     for row, down in enumerate(comparison.values("down")):
         for column, across in enumerate(comparison.values("across")):
@@ -92,7 +106,7 @@ def _place(
         except ValidationError as error:
             raise UserError(complaint(error)) from None
     try:
-        request = kind.model_validate(plain | fields)
+        request = kind.model_validate(fitting(plain, fields) | fields)
     except ValidationError as error:
         return Place(row, column, None, checkpoint, schedule, complaint(error))
     return Place(row, column, request, checkpoint, schedule)

@@ -15,8 +15,8 @@ MAX_COMPARED = 8  # values of one setting
 
 # What can be compared, and by which values unless they are named; all but the last two are fields of requests.
 COMPARED: dict[str, tuple[str, ...]] = {
-    "sampler": ("ddpm", "ddim", "dpm-solver++"),
-    "steps": ("2", "5", "10", "20"),
+    "sampler": ("ddpm", "ddim", "dpm-solver++", "sde-dpm-solver++"),
+    "steps": ("2", "5", "10", "24"),  # of which the last is how many the shipped faces take
     "spacing": tuple(SPACINGS),
     "eta": ("0", "0.3", "0.6", "1"),
     "guidance": ("1", "2", "4", "8", "20"),

@@ -31,12 +31,13 @@ def test_beliefs_are_the_predictions_of_the_run(tiny_model: LatentDiffusion) -> 
 def test_unless_told_otherwise_a_seed_ends_on_the_picture_it_makes_elsewhere(
     tiny_model: LatentDiffusion, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tiny_model, "defaults", {"generate": {"sampler": "ddpm", "spacing": "quadratic"}})
-    assert BeliefsRequest().sampler == OWN
-    run, request = beliefs(tiny_model, 5, 6, OWN), tiny_model.request(GenerateRequest, seed=5, steps=6)
+    monkeypatch.setattr(tiny_model, "defaults", {"generate": {"sampler": "ddpm", "spacing": "quadratic", "steps": 6}})
+    assert (BeliefsRequest().steps, BeliefsRequest().sampler) == (0, OWN)
+    run, request = beliefs(tiny_model, 5, 0, OWN), tiny_model.request(GenerateRequest, seed=5)
     made = tiny_model.pictures(last(tiny_model.generate(request)).latent)[0]
     assert np.array_equal(np.asarray(run[-1].picture), np.asarray(made))
     assert [one.t for one in run] == tiny_model.diffuser.spaced_timesteps(6, "quadratic")[:-1]
+    assert [one.t for one in beliefs(tiny_model, 5, 0, "ddim")] == tiny_model.diffuser.spaced_timesteps(6)[:-1]
 
 
 def test_a_wave_has_its_power_at_its_own_frequency() -> None:

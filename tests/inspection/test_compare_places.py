@@ -7,6 +7,7 @@ import pytest
 from ddpm_core.errors import UserError
 from ddpm_core.inspection.compare_places import MOST_CALLS, ComparisonRequest, places
 from ddpm_core.inspection.compare_request import CompareRequest
+from ddpm_core.pipeline import LatentDiffusion
 from ddpm_core.requests import GenerateRequest, InpaintRequest
 
 
@@ -25,11 +26,42 @@ def test_places_stand_row_by_row_with_what_they_differ_in() -> None:
     }
 
 
-def test_a_part_of_the_picture_makes_it_a_comparison_of_fillings() -> None:
-    assert type(ComparisonRequest().base) is GenerateRequest
-    base = ComparisonRequest(region="eyes", seed=4, resamples=2, across="clamp", down="none").base
+def test_a_part_of_the_picture_makes_it_a_comparison_of_fillings(tiny_model: LatentDiffusion) -> None:
+    assert type(ComparisonRequest().base(tiny_model)) is GenerateRequest
+    base = ComparisonRequest(region="eyes", seed=4, resamples=2, across="clamp", down="none").base(tiny_model)
     assert isinstance(base, InpaintRequest)
     assert (base.seed, base.resamples) == (4, 2)
+
+
+OWN = {"sampler": "sde-dpm-solver++", "noise_above": 200, "first_order_above": 500, "spacing": "power", "exponent": 1.2}
+
+
+def test_what_is_not_given_is_the_checkpoints_own(tiny_model: LatentDiffusion, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tiny_model, "defaults", {"generate": {"steps": 7, **OWN}})
+    assert ComparisonRequest(seed=5).base(tiny_model) == GenerateRequest(seed=5, steps=7, **OWN)
+    given = {"steps": 20, "sampler": "ddim"}  # which is given, though ComparisonRequest has the same steps
+    assert ComparisonRequest(**given).base(tiny_model) == GenerateRequest(
+        seed=127, **given, spacing="power", exponent=1.2
+    )
+    monkeypatch.setattr(tiny_model, "defaults", {"inpaint": {"resamples": 2}})
+    with pytest.raises(UserError, match="churn"):
+        ComparisonRequest(region="eyes", churn=5).base(tiny_model)
+
+
+def test_what_one_sampler_or_spacing_alone_has_is_left_out_where_others_are_compared() -> None:
+    base = GenerateRequest(steps=7, **OWN)
+    grid = places(asked("sampler", "ddpm,sde-dpm-solver++", "spacing", "uniform,power"), base, "tiny")
+    settings = [
+        (one.request.noise_above, one.request.first_order_above, one.request.exponent) for one in grid if one.request
+    ]
+    plain = GenerateRequest()
+    assert settings == [
+        (0, plain.first_order_above, plain.exponent), (200, 500, plain.exponent),
+        (0, plain.first_order_above, 1.2), (200, 500, 1.2),
+    ]  # fmt: skip
+    for place in places(asked("eta", "0,1"), base, "tiny"):
+        assert place.request is not None
+        assert (place.request.sampler, place.request.noise_above) == ("ddim", 0)
 
 
 @pytest.mark.parametrize(

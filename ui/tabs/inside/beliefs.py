@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ddpm_core.inspection.beliefs import BANDS, BeliefsRequest, agreement, beliefs, power_spectrum
+from ddpm_core.inspection.beliefs import BANDS, OWN, BeliefsRequest, agreement, beliefs, power_spectrum
 from ddpm_core.inspection.subject import Subject
 from ddpm_core.pipeline import LatentDiffusion
 from ui.results import animate
@@ -21,6 +21,7 @@ diffusion goes from coarse to fine because noise hides what is weak, and in pict
 2023, [Generative Modelling with Inverse Heat Dissipation](https://arxiv.org/abs/2206.13397), section 2.
 """
 LEAST = 1e-6  # power that is drawn
+LONGEST = 24  # steps that a shipped checkpoint takes by itself; where it takes fewer, its last is shown from there on
 
 
 def draw(model: LatentDiffusion, subject: Subject, request: BeliefsRequest) -> Drawing:
@@ -29,6 +30,8 @@ def draw(model: LatentDiffusion, subject: Subject, request: BeliefsRequest) -> D
     at = min(request.at, len(run))
     now, final = run[at - 1], run[-1]
     states = [one.t for one in run]
+    as_elsewhere = request.steps == 0 and request.sampler == OWN
+    end = f"where it ends: the picture of seed {request.seed}" if as_elsewhere else "where it ends"
     bands = [
         Line(
             [(i, one.agreement[band]) for i, one in enumerate(run, start=1)],
@@ -43,7 +46,7 @@ def draw(model: LatentDiffusion, subject: Subject, request: BeliefsRequest) -> D
             [
                 Figure(now.picture, f"step {at} of {len(run)}: what it believes in state {now.t}"),
                 Figure(now.change, "what this step changed, 4 times as strong"),
-                Figure(final.picture, f"where it ends: the picture of seed {request.seed}"),
+                Figure(final.picture, end),
             ]
         )
         + charts(
@@ -78,7 +81,7 @@ VIEW = View(
     BeliefsRequest,
     draw,
     {
-        "at": slider("After step", 1, BeliefsRequest.model_fields["steps"].default),
+        "at": slider("After step", 1, LONGEST),
         "sampler": sampler_menu(BeliefsRequest),
     },
     FORMULA,

@@ -25,6 +25,7 @@ from ddpm_core.inspection.remember import finished, remembered_steps
 from ddpm_core.inspection.rescheduled import under_schedule
 from ddpm_core.inspection.subject import Subject
 from ddpm_core.pipeline import LatentDiffusion
+from ddpm_core.requests import GenerateRequest
 from ui.models import Shelf
 from ui.tabs.inside.draw import Figure, figures, note
 from ui.tabs.inside.grids import titled_row
@@ -67,18 +68,26 @@ def sketches(model: LatentDiffusion, subject: Subject, request: ComparisonReques
         yield partial(so_far, made)
 
 
-@remembered_steps(8)
 def making(
     model: LatentDiffusion, subject: Subject, request: ComparisonRequest
 ) -> Generator[list[Made], None, list[Made]]:
     """As `comparison`; other checkpoints are those beside the model's own."""
+    # The base is named beside the request: to be given what is the default is another question than not to be given it,
+    # yet the two requests are equal.
+    return _making(model, subject, request, request.base(model))
+
+
+@remembered_steps(8)
+def _making(
+    model: LatentDiffusion, subject: Subject, request: ComparisonRequest, base: GenerateRequest
+) -> Generator[list[Made], None, list[Made]]:
 
     def load(name: str) -> LatentDiffusion:
         if name == model.name or model.folder is None:
             return model
         return Shelf(model.folder.resolve().parent, model.name, str(model.device)).load(name)
 
-    return (yield from comparison(model.name, subject.picture, request, load))
+    return (yield from comparison(model.name, subject.picture, request, base, load))
 
 
 def made_before(model: LatentDiffusion, subject: Subject, request: ComparisonRequest) -> list[Made]:

@@ -23,12 +23,18 @@ blurred. Many steps choose one of them: sharper, and, by the same measure, furth
 """
 
 
+MEANT = (
+    "One prediction is the mean of all pictures that could be under the noise: the least error to expect, and blurred. "
+    "Many steps choose one of those pictures: sharp, and, by the same measure, mostly further off."
+)
+
+
 def draw(model: LatentDiffusion, subject: Subject, request: OneStepRequest) -> Drawing:
     """One noisy state, three ways back, and what each is worth; then the ladder of steps, if asked for."""
     made = three_ways(model, subject, request.model_copy(update={"ladder": False}))
     ways = [
         (made.noisy, f"the noisy state, t = {request.t}"),
-        (made.blurred, f"the best blur, {made.width:.2g} pixels wide"),
+        (made.blurred, f"the best blur of its latent, {made.width:.2g} pixels wide"),
         (made.predicted, "one prediction"),
         (made.iterated, f"many steps: {made.calls} calls"),
     ]
@@ -39,7 +45,7 @@ def draw(model: LatentDiffusion, subject: Subject, request: OneStepRequest) -> D
         "psnr_blurred": finite(made.blurred.psnr), "psnr_predicted": finite(made.predicted.psnr),
         "psnr_iterated": finite(made.iterated.psnr),
     }  # fmt: skip
-    html = figures(shown)
+    html = figures(shown) + note(MEANT)
     if request.ladder:
         rungs = ladder(model, request.seed, request.sampler)
         numbers["ladder"] = {str(rung.steps): finite(rung.psnr) for rung in rungs}

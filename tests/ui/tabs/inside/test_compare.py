@@ -37,6 +37,15 @@ def test_what_is_shown_is_what_was_made(draw: Callable[..., Drawing], model: Lat
     assert Image.open(drawn.save(tmp_path)).format == "PNG"
 
 
+def test_what_is_given_is_not_mistaken_for_what_is_not(
+    draw: Callable[..., Drawing], model: LatentDiffusion, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    grid = {"across": "seed", "across_values": "1", "down": "none"}
+    monkeypatch.setattr(model, "defaults", {"generate": {"steps": 3}})
+    own, given = draw(VIEW, **grid), draw(VIEW, **grid, steps=20)
+    assert [one.numbers["pictures"][0]["calls"] for one in (own, given)] == [3, 20]
+
+
 def test_what_is_made_already_is_shown_on_the_way(model: LatentDiffusion) -> None:
     request = ComparisonRequest(seed=4, **GRID)  # type: ignore[arg-type]
     subject = subject_of_seed(model, 4)
