@@ -19,6 +19,7 @@ from ui.components.choice import follow_choice
 from ui.components.class_picker import class_row, classifier_row
 from ui.components.controls import count_row, follow, sampling, seed_row
 from ui.components.events import PAGE_ONLY
+from ui.components.made_earlier import Shown, exchange
 from ui.components.progress import Updates, run_with_previews, status
 from ui.components.prompt_box import negative_row, prompt_row
 from ui.components.result_view import DRAG, ResultView
@@ -140,15 +141,19 @@ class EditTab:
         follow_choice(self.checkpoint, self._swap, [self.checkpoint, self.picture], [thumbs, *self.opens])
 
     def _swap(self, checkpoint: str, picture: str | None) -> Updates:
-        """The shipped faces are for checkpoints that know faces; no other picture is put away."""
+        own = Shown.MADE_EARLIER if picture in self.shipped else Shown.OWN
+        changed = exchange(
+            self.shelf, checkpoint, Shown.NOTHING if picture is None else own,
+            lambda: self.show(self.shipped[0], checkpoint) if self.shipped else {},
+            lambda: {
+                **self.view.cleared(),
+                self.picture: None,
+                self.editor: None,
+                self.view.bar: status("Open a picture to begin."),
+            },
+        )  # fmt: skip
         faces = bool(self.shipped) and knows_faces(self.shelf.load(checkpoint))
-        offered: Updates = {self.thumbs: gr.update(visible=faces)}
-        if faces and picture is None:
-            return {**offered, **self.show(self.shipped[0], checkpoint)}
-        if faces or picture not in self.shipped:
-            return offered
-        nothing: Updates = {self.picture: None, self.editor: None}
-        return {**offered, **self.view.cleared(), **nothing, self.view.bar: status("Open a picture to begin.")}
+        return {self.thumbs: gr.update(visible=faces), **changed}
 
     def show(self, path: str, checkpoint: str) -> Updates:
         """Open a picture file on the stage and on the canvas.

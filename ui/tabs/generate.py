@@ -16,6 +16,7 @@ from ui.components.choice import follow_choice
 from ui.components.class_picker import class_row, classifier_row
 from ui.components.controls import count_row, follow, sampling, seed_row, stage_of
 from ui.components.events import AT_ONCE
+from ui.components.made_earlier import Shown, exchange
 from ui.components.progress import NOTHING, Updates, run_with_previews, status
 from ui.components.prompt_box import negative_row, prompt_row
 from ui.components.run_control import Run, RunControl
@@ -92,18 +93,23 @@ class GenerateTab:
         follow_choice(checkpoint, self._swap, [checkpoint, self.last], [self.gallery, self.last, self.chosen, self.bar])
 
     def _swap(self, checkpoint: str, last: GenerateRequest | None) -> Updates:
-        """What was made earlier are faces, for checkpoints that know them; what visitors made stays."""
-        faces = knows_faces(self.shelf.load(checkpoint))
-        if last is None and faces and self.example:
-            shown = list(zip(map(copied, self.shipped), captions_of(self.example), strict=False))
-            message = _made_earlier(self.example)
-        elif last is not None and last == self.example and not faces:
-            shown, message = [], NOTHING
-        else:
-            return {self.gallery: gr.skip()}
+        own = Shown.MADE_EARLIER if last == self.example else Shown.OWN
+        return exchange(
+            self.shelf, checkpoint, Shown.NOTHING if last is None else own, self._made_earlier,
+            lambda: self._show([], None, NOTHING),
+        )  # fmt: skip
+
+    def _made_earlier(self) -> Updates:
+        if self.example is None:
+            return {}
+        pictures = list(zip(map(copied, self.shipped), captions_of(self.example), strict=False))
+        return self._show(pictures, self.example, _made_earlier(self.example))
+
+    def _show(self, pictures: list[tuple[str, str]], made: GenerateRequest | None, message: str) -> Updates:
+        stage = stage_of(len(pictures))
         return {
-            self.gallery: gr.update(value=shown, elem_classes=stage_of(len(shown)), selected_index=None),
-            self.last: self.example if shown else None,
+            self.gallery: gr.update(value=pictures, elem_classes=stage, selected_index=None),
+            self.last: made,
             self.chosen: 0,
             self.bar: status(message),
         }

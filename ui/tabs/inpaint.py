@@ -11,21 +11,23 @@ import gradio as gr
 
 from ddpm_core.diffusion.samplers import Step
 from ddpm_core.images.files import open_picture
-from ddpm_core.images.masks import FACE_PARTS, face_mask, open_mask
+from ddpm_core.images.masks import FACE_PARTS
 from ddpm_core.pipeline import LatentDiffusion
 from ddpm_core.requests import GenerateRequest, InpaintRequest
 from ui import examples
 from ui.components import editor_canvas
+from ui.components.canvas_paint import masked, on_page, ready_made
 from ui.components.choice import follow_choice
 from ui.components.class_picker import class_row, classifier_row
 from ui.components.controls import count_row, crop_choice, follow, holding, sampling, seed_row, shaping
 from ui.components.events import ONE_AT_A_TIME, PAGE_ONLY, announced
+from ui.components.made_earlier import Shown, exchange
 from ui.components.progress import Updates, run_with_previews, seconds, status
 from ui.components.prompt_box import negative_row, prompt_row
 from ui.components.result_view import DRAG, ResultView
 from ui.components.run_control import Run, RunControl
 from ui.errors import Problem, as_warning, build_request, without_warning
-from ui.files import cached, copied, opened_upload
+from ui.files import cached, copied
 from ui.help import lead
 from ui.live_draft import DRAFT, Answer, InpaintTask, is_new
 from ui.models import Shelf, knows_faces
@@ -101,8 +103,8 @@ class InpaintTab:
             "guidance": guidance, "classifier_guidance": by_classifier, "prompt": prompt, "negative_prompt": negative,
         }  # fmt: skip
         follow(checkpoint, shelf, InpaintRequest, self.fields)
-        follow_choice(checkpoint, self._fit, [checkpoint, crop], [self.ready, crop])
-        follow_choice(checkpoint, self._swap, [checkpoint, self.picture], [self.thumbs, *self.opens])
+        follow_choice(checkpoint, self._fit, [checkpoint, crop], [self.ready, self.thumbs, crop])
+        follow_choice(checkpoint, self._swap, [checkpoint, self.picture], self.opens)
         given = [checkpoint, self.picture, self.editor, *self.fields.values()]
         shows = [*self.view.parts, self.to_process, self.done, self.answered]
         draft = without_warning(self._draft, lambda sentence: {self.view.bar: status(sentence)})
@@ -140,13 +142,13 @@ class InpaintTab:
             gr.HTML("Paint the", elem_classes="hint", padding=False)
             for name in FACE_PARTS:
                 button = gr.Button(name, size="sm", elem_id=f"inpaint-ready-{name}", scale=0)
-                button.click(as_warning(_ready(name)), self.picture, self.editor, **PAGE_ONLY)
+                button.click(as_warning(ready_made(name)), self.picture, self.editor, **PAGE_ONLY)
         with gr.Row(elem_classes="actions"):
             self.upload = gr.UploadButton(
                 "Open a picture", file_types=["image"], size="sm", elem_id="inpaint-upload", scale=0
             )
             mask = gr.UploadButton("Open a mask", file_types=["image"], size="sm", elem_id="inpaint-mask", scale=0)
-        mask.upload(as_warning(_masked), [mask, self.picture], self.editor, **PAGE_ONLY)
+        mask.upload(as_warning(masked), [mask, self.picture], self.editor, **PAGE_ONLY)
         self.thumbs = gr.Gallery(
             self.shipped, columns=8, show_label=False, allow_preview=False, format="png", interactive=False,
             buttons=[], elem_id="inpaint-examples", elem_classes="thumbs", visible=self.faces and bool(self.shipped),
@@ -180,20 +182,17 @@ class InpaintTab:
         return {**shown, **self.view.made_before(copied(path), copied(made)), self.view.bar: status(DRAG)}
 
     def _swap(self, checkpoint: str, picture: str | None) -> Updates:
-        """The shipped faces are for checkpoints that know faces; no other picture is put away."""
-        faces = bool(self.shipped) and knows_faces(self.shelf.load(checkpoint))
-        offered: Updates = {self.thumbs: gr.update(visible=faces)}
-        if faces and picture is None:
-            return {**offered, **self.show(self.shipped[0])}
-        if faces or picture not in self.shipped:
-            return offered
-        return {
-            **offered,
-            **self.view.cleared(),
-            **dict.fromkeys([self.editor, self.picture, self.answered, self.done]),
-            self.to_process: gr.update(interactive=False),
-            self.view.bar: status("Open a picture to begin."),
-        }
+        own = Shown.MADE_EARLIER if picture in self.shipped else Shown.OWN
+        return exchange(
+            self.shelf, checkpoint, Shown.NOTHING if picture is None else own,
+            lambda: self.show(self.shipped[0]) if self.shipped else {},
+            lambda: {
+                **self.view.cleared(),
+                **dict.fromkeys([self.editor, self.picture, self.answered, self.done]),
+                self.to_process: gr.update(interactive=False),
+                self.view.bar: status("Open a picture to begin."),
+            },
+        )  # fmt: skip
 
     def fill(self, request: GenerateRequest, model: LatentDiffusion) -> Updates:
         """Put a saved picture's settings into the controls; picture and paint have to be there again."""
@@ -201,10 +200,14 @@ class InpaintTab:
         crop = gr.update(**crop_choice(knows_faces(model), getattr(request, "crop", "auto")))
         return {**filled(self.fields, request, model), self.fields["crop"]: crop, self.view.bar: status(message)}
 
-    def _fit(self, checkpoint: str, crop: str) -> tuple[Any, Any]:
-        """What checkpoints that know faces offer beside others: ready-made masks, and their crop."""
+    def _fit(self, checkpoint: str, crop: str) -> tuple[Any, Any, Any]:
+        """What checkpoints that know faces offer beside others: ready-made masks, example faces, and their crop."""
         faces = knows_faces(self.shelf.load(checkpoint))
-        return gr.update(visible=faces), gr.update(**crop_choice(faces, crop))
+        return (
+            gr.update(visible=faces),
+            gr.update(visible=faces and bool(self.shipped)),
+            gr.update(**crop_choice(faces, crop)),
+        )
 
     def _open_example(self, event: gr.SelectData) -> Updates:
         return self.show(self.shipped[int(event.index)])
@@ -283,31 +286,7 @@ def _canvas(path: str, with_mask: bool) -> tuple[dict[str, Any], Answer]:
     picture = open_picture(path)
     painted = examples.mask(editor_canvas.canvas_size(picture.size)) if with_mask else None
     canvas = editor_canvas.editor_value(picture, painted)
-    return _on_page(canvas), Answer.opened(path, picture.size, canvas)
-
-
-def _on_page(canvas: dict[str, Any]) -> dict[str, Any]:
-    shown = {part: cached(canvas[part]) for part in ("background", "composite")}
-    return {**shown, "layers": [cached(layer) for layer in canvas["layers"]]}
-
-
-def _ready(name: str) -> Any:
-    def paint(picture: str | None) -> dict[str, Any]:
-        if picture is None:
-            raise Problem("Open a picture first, then choose what to paint on it.")
-        original = opened_upload(picture)
-        return _on_page(
-            editor_canvas.editor_value(original, face_mask(name, original, editor_canvas.canvas_size(original.size)))
-        )
-
-    return paint
-
-
-def _masked(path: str, picture: str | None) -> dict[str, Any]:
-    if picture is None:
-        raise Problem("Open a picture first, then the mask for it.")
-    original = opened_upload(picture)
-    return _on_page(editor_canvas.editor_value(original, open_mask(path, original.size)))
+    return on_page(canvas), Answer.opened(path, picture.size, canvas)
 
 
 def _paint() -> tuple[str, float]:

@@ -19,11 +19,12 @@ from ui.components.choice import follow_choice
 from ui.components.class_picker import class_rows
 from ui.components.controls import sampling, seed_row, stage_of
 from ui.components.events import AT_ONCE, PAGE_ONLY
+from ui.components.made_earlier import Shown, exchange
 from ui.components.progress import NOTHING, Updates, run_with_previews, status
 from ui.components.prompt_box import negative_row, prompt_row
 from ui.components.run_control import Run, RunControl
 from ui.errors import as_warning, build_request, without_warning
-from ui.files import cached, workspace
+from ui.files import cached, copied, workspace
 from ui.help import lead
 from ui.models import Shelf, knows_faces
 from ui.play_modes import (
@@ -111,20 +112,24 @@ class PlayTab:
             [self.gallery, *self.animation.parts, self.last, self.bar],
         )  # fmt: skip
 
-    def _swap(self, checkpoint: str, last: GenerateRequest | None) -> Iterator[Updates]:
-        """What was made earlier shows faces, and is for checkpoints that know them; what visitors made stays."""
-        yield {self.gallery: gr.skip()}  # Gradio empties what a generator that yields nothing might have filled
-        faces = knows_faces(self.shelf.load(checkpoint))
-        if last is None and faces and self.example:
-            with workspace() as folder:
-                yield {
-                    self.gallery: _on_stage(list(map(cached, self.made)), positions(self.example)),
-                    **self.animation.shows(there_and_back(self.made, folder, self.example)),
-                    self.last: self.example,
-                    self.bar: status(_made_earlier(self.example)),
-                }
-        elif last is not None and last == self.example and not faces:
-            yield {**self._nothing(), self.last: None, self.bar: status(NOTHING)}
+    def _swap(self, checkpoint: str, last: GenerateRequest | None) -> Updates:
+        own = Shown.MADE_EARLIER if last == self.example else Shown.OWN
+        return exchange(
+            self.shelf, checkpoint, Shown.NOTHING if last is None else own, self._made_earlier,
+            lambda: {**self._nothing(), self.last: None, self.bar: status(NOTHING)},
+        )  # fmt: skip
+
+    def _made_earlier(self) -> Updates:
+        if self.example is None:
+            return {}
+        with workspace() as folder:
+            moving = copied(there_and_back(self.made, folder, self.example))
+        return {
+            self.gallery: _on_stage(list(map(cached, self.made)), positions(self.example)),
+            **self.animation.shows(moving),
+            self.last: self.example,
+            self.bar: status(_made_earlier(self.example)),
+        }
 
     def _nothing(self) -> Updates:
         return {self.gallery: _on_stage([], []), **self.animation.shows(None)}

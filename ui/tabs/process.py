@@ -19,11 +19,12 @@ from ui.components.choice import follow_choice
 from ui.components.class_picker import class_row, classifier_row
 from ui.components.controls import follow, sampling, seed_row
 from ui.components.events import AT_ONCE, PAGE_ONLY
+from ui.components.made_earlier import Shown, exchange
 from ui.components.progress import NOTHING, Updates, run_with_previews, status
 from ui.components.prompt_box import negative_row, prompt_row
 from ui.components.run_control import Run, RunControl
 from ui.errors import as_warning, build_request
-from ui.files import cached, workspace
+from ui.files import cached, copied, workspace
 from ui.help import lead
 from ui.models import Shelf, knows_faces
 from ui.results import animate
@@ -130,23 +131,31 @@ class ProcessTab:
             **PAGE_ONLY,
         )  # fmt: skip
 
-    def _swap(self, checkpoint: str, last: GenerateRequest | None, shown: Frames) -> Iterator[Updates]:
-        """What was made earlier is a face, and for checkpoints that know them; what visitors made stays."""
-        yield {self.frame: gr.skip()}  # Gradio empties what a generator that yields nothing might have filled
-        faces = knows_faces(self.shelf.load(checkpoint))
-        if last is not None or not self.made or faces == bool(shown):
-            return
-        latents, denoised = self.made if faces else ([], [])
+    def _swap(self, checkpoint: str, last: GenerateRequest | None, frames: Frames) -> Updates:
+        made = Shown.MADE_EARLIER if frames else Shown.NOTHING
+        return exchange(
+            self.shelf, checkpoint, made if last is None else Shown.OWN, self._made_earlier,
+            lambda: self._show([], [], None, NOTHING),
+        )  # fmt: skip
+
+    def _made_earlier(self) -> Updates:
+        if not self.made:
+            return {}
         with workspace() as folder:
-            count = len(latents)
-            yield {
-                self.frame: cached(denoised[-1]) if faces else None,
-                self.scrubber: gr.update(maximum=max(2, count), value=max(1, count)),
-                self.latents: list(map(cached, latents)),
-                self.denoised: list(map(cached, denoised)),
-                **self.animation.shows(animate(denoised, folder, "made-earlier") if faces else None),
-                self.bar: status(self.made_earlier if faces else NOTHING),
-            }
+            moving = copied(animate(self.made[1], folder, "made-earlier"))
+        latents, denoised = (list(map(cached, frames)) for frames in self.made)
+        return self._show(latents, denoised, moving, self.made_earlier)
+
+    def _show(self, latents: list[str], denoised: list[str], moving: str | None, message: str) -> Updates:
+        count = len(denoised)
+        return {
+            self.frame: denoised[-1] if denoised else None,
+            self.scrubber: gr.update(maximum=max(2, count), value=max(1, count)),
+            self.latents: latents,
+            self.denoised: denoised,
+            **self.animation.shows(moving),
+            self.bar: status(message),
+        }
 
     @property
     def carried(self) -> list[gr.components.Component]:

@@ -44,11 +44,11 @@ def test_faces_are_offered_to_checkpoints_that_know_them_alone(shelf: Shelf, mon
     crop: Any = tab.fields["crop"]
     assert [words for words, _ in crop.choices] == ["whole picture", "around the paint"]
     assert "face" not in crop.info
-    ready, crop = tab._fit("tiny", "whole")
+    ready, _, crop = tab._fit("tiny", "whole")
     assert (ready["visible"], choices(crop), crop["value"]) == (False, ["auto", "painted"], "auto")
 
     monkeypatch.setattr(shelf.load("tiny"), "framing", "face")
-    ready, crop = tab._fit("tiny", "painted")
+    ready, _, crop = tab._fit("tiny", "painted")
     assert (ready["visible"], choices(crop), crop["value"]) == (True, ["auto", "whole", "painted"], "painted")
     assert crop["info"].startswith("A face if one is painted.")
     tab = placed(shelf)
@@ -61,17 +61,17 @@ def test_shipped_faces_are_offered_and_open_for_checkpoints_that_know_them_alone
     tab = placed(shelf)
     assert tab.thumbs.visible is False
     assert (tab.picture.value, tab.view.slider.value, tab.editor.value) == (None, None, None)
-    assert list(tab._swap("tiny", None)) == [tab.thumbs]
+    assert tab._swap("tiny", None) == {}
     cleared = tab._swap("tiny", tab.shipped[0])
     assert [cleared[part] for part in (tab.editor, tab.picture, tab.answered, tab.view.slider)] == [None] * 4
-    assert cleared[tab.thumbs] == gr.update(visible=False)
+    assert tab._fit("tiny", "auto")[1] == gr.update(visible=False)
     assert not cleared[tab.view.download]["interactive"]
-    assert list(tab._swap("tiny", str(tmp_path / "own.png"))) == [tab.thumbs]  # a visitor's own stays
+    assert tab._swap("tiny", str(tmp_path / "own.png")) == {}  # a visitor's own stays
 
     monkeypatch.setattr(shelf.load("tiny"), "framing", "face")
-    assert list(tab._swap("tiny", tab.shipped[0])) == [tab.thumbs]
+    assert tab._swap("tiny", tab.shipped[0]) == {}
     opened = tab._swap("tiny", None)
-    assert opened[tab.thumbs] == gr.update(visible=True)
+    assert tab._fit("tiny", "auto")[1] == gr.update(visible=True)
     assert opened[tab.picture] == tab.shipped[0]
     assert opened[tab.view.slider][1].endswith("inpainted.png")
     assert opened[tab.view.download]["interactive"]

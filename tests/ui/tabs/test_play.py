@@ -137,20 +137,15 @@ def test_what_another_mode_made_goes_as_a_run_begins(play: PlayTab) -> None:
 def test_what_was_made_earlier_is_shown_to_checkpoints_that_know_faces(
     play: PlayTab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def swapped(last: GenerateRequest | None) -> dict[Any, Any]:
-        *_, updates = play._swap("tiny", last)
-        return updates
-
-    nothing = {play.gallery: gr.skip()}
     assert play.gallery.value == []  # the page opened with no such checkpoint
-    assert swapped(None) == nothing
-    cleared = swapped(play.example)
+    assert play._swap("tiny", None) == {}
+    cleared = play._swap("tiny", play.example)
     assert (cleared[play.gallery]["value"], cleared[play.last]) == ([], None)
     assert cleared[play.bar]["text"] == "Nothing made yet."
-    assert swapped(BetweenRequest(seed=3)) == nothing  # a visitor's own stays
+    assert play._swap("tiny", BetweenRequest(seed=3)) == {}  # a visitor's own stays
     monkeypatch.setattr(play.shelf.load("tiny"), "framing", "face")
-    assert swapped(play.example) == nothing
-    restored = swapped(None)
+    assert play._swap("tiny", play.example) == {}
+    restored = play._swap("tiny", None)
     assert len(restored[play.gallery]["value"]) == len(play.made)
     assert restored[play.animation.group]["visible"]
     assert restored[play.last] == play.example
