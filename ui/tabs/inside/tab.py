@@ -130,7 +130,8 @@ class InsideTab:
     def _draw_one(
         self, part: ViewPart, checkpoint: str, picture: str | None, seed: int, *values: Any
     ) -> Iterator[Updates]:
-        """First the drawing, then what can be downloaded."""
+        """First the drawing, then what can be downloaded: until that is there, nothing, rather than what was before."""
+        none: Updates = {part.download: gr.update(interactive=False)}
         given = dict(zip(part.controls, values, strict=True))
         if part.view.of_a_picture:
             given["seed"] = seed
@@ -139,16 +140,16 @@ class InsideTab:
             about = self._subject(part.view, model, picture, seed)
             if part.view.sketches is not None:
                 for shown in _sketched(part.view.sketches(model, about, request)):
-                    yield {part.stage: shown}
+                    yield {part.stage: shown, **none}
             drawing = part.view.draw(model, about, request)
         except (Problem, UserError) as error:  # or what was drawn before would seem to be what is asked for now
-            yield {part.stage: part.view.message(error.message if isinstance(error, Problem) else str(error))}
+            yield {part.stage: part.view.message(error.message if isinstance(error, Problem) else str(error)), **none}
             raise
-        yield {part.stage: drawing.shown}
+        yield {part.stage: drawing.shown, **none}
         if drawing.empty:
             return
         with workspace() as folder:
-            yield {part.download: drawing.save(folder)}
+            yield {part.download: gr.update(value=drawing.save(folder), interactive=True)}
 
     def _subject(self, view: View, model: LatentDiffusion, picture: str | None, seed: int) -> Any:
         """What is looked into. The shipped faces are for models that know faces; others show their seed's picture."""
@@ -188,7 +189,9 @@ class ViewPart:
             self.controls = {field: (plain | folded)[field] for field in view.controls}
             self.stage = view.stage(f"{name}-stage")
             with gr.Row(elem_classes="actions"):
-                self.download = gr.DownloadButton("Download", size="sm", elem_id=f"{name}-download", scale=0)
+                self.download = gr.DownloadButton(
+                    "Download", size="sm", elem_id=f"{name}-download", scale=0, interactive=False
+                )
             gr.HTML(code_links(f"{name}-code", view.functions), elem_id=f"{name}-lines", elem_classes="inside-lines")
             with gr.Accordion("Formula and code", open=False, elem_id=f"{name}-code"):
                 gr.Markdown(f"{view.formula}\n\n{code_of(view.functions)}", latex_delimiters=LATEX)

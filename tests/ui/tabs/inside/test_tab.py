@@ -45,7 +45,18 @@ def test_the_chosen_view_alone_is_drawn_and_can_be_taken_away(tab: InsideTab) ->
     for name, part in tab.parts.items():
         updates = shown(tab, name)
         assert set(updates) == {part.stage, part.download}
-        assert Path(updates[part.download]).suffix in {".png", ".gif"}
+        assert Path(updates[part.download]["value"]).suffix in {".png", ".gif"}
+        assert updates[part.download]["interactive"]
+
+
+def test_nothing_is_taken_away_before_it_is_there(tab: InsideTab) -> None:
+    for name in ("noise", "clamp"):
+        part = tab.parts[name]
+        assert not part.download.interactive
+        given = [control.value for control in part.controls.values()]
+        *others, last = tab._draw_one(part, "tiny", None, 3, *given)
+        assert [update[part.download]["interactive"] for update in others] == [False] * len(others)
+        assert last[part.download]["interactive"]
 
 
 def test_the_controls_of_the_view_are_heard(tab: InsideTab) -> None:
@@ -72,7 +83,9 @@ def test_a_stage_says_why_one_waits_and_why_nothing_is_drawn(tab: InsideTab) -> 
 
 def test_a_field_that_nobody_has_drawn_on_yet_is_no_mistake(tab: InsideTab) -> None:
     updates = shown(tab, "points", shape="drawn")  # and nothing is refused
-    assert set(updates) == {tab.parts["points"].stage}
+    part = tab.parts["points"]
+    assert set(updates) == {part.stage, part.download}
+    assert not updates[part.download]["interactive"]  # nor is what was drawn before taken away in its place
 
 
 def test_one_looks_into_ones_own_picture_and_the_shipped_faces_are_for_models_of_faces(
