@@ -16,7 +16,9 @@
   };
   const studio = (window.studio = {
     connection,
-    watch: { every: 3000, patience: 15000 }, // ms; how often a server is asked whether it is there, and has to answer
+    // ms; how often a server is asked whether it is there, and has to answer; and how long its stream may be silent, on
+    // which it says that it is there every 15 seconds.
+    watch: { every: 3000, patience: 15000, silence: 60000 },
   });
 
   const ask = window.fetch;
@@ -84,6 +86,8 @@
     if (stream || !asks || !awaited.size) return;
     const mine = (stream = new AbortController());
     const due = [...awaited]; // told of on this one, or never
+    heard = Date.now();
+    watch();
     try {
       const answer = await ask(asks[0], { ...asks[1], signal: mine.signal });
       if (!answer.ok) throw new Error(answer.statusText);
@@ -95,8 +99,7 @@
         heard = Date.now();
         const told = (text + value).split("\n\n");
         text = told.pop();
-        const messages = told.filter((one) => one.startsWith("data:")).map((one) => JSON.parse(one.slice(5)));
-        closed = messages.filter(hear).length > 0;
+        closed = told.filter((one) => one.startsWith("data:")).filter(hear).length > 0;
       }
       stream = undefined;
       fail(due.filter((event) => awaited.has(event)));
@@ -106,17 +109,19 @@
     }
   }
 
-  // Passes on what was told; whether the stream is closed by it.
-  function hear(message) {
+  // Passes on what was told, as it came: previews are many, and Gradio reads them again. Whether the stream is closed.
+  const HEARD = /"msg": ?"(close_stream|unexpected_error|process_completed|process_starts|estimation)"/;
+  function hear(told) {
+    const message = HEARD.test(told) ? JSON.parse(told.slice(5)) : {};
     if (message.msg === "close_stream") return true;
     if (message.msg === "unexpected_error") throw new Error(message.message); // the stream's own, which Gradio takes for the page's
     if (message.msg === "process_completed") awaited.delete(message.event_id);
     place(message);
-    tell(message);
+    tell(told);
     return false;
   }
 
-  const tell = (message) => out?.enqueue(writer.encode(`data: ${JSON.stringify(message)}\n\n`));
+  const tell = (told) => out?.enqueue(writer.encode(`${told}\n\n`));
 
   // Ends runs that will not be told of.
   function fail(events) {
@@ -124,12 +129,13 @@
     for (const event of events) {
       awaited.delete(event);
       const output = { error: connection.LOST, title: "Connection lost", visible: true, duration: 10 };
-      tell({ msg: "process_completed", event_id: event, success: false, output });
+      tell(`data: ${JSON.stringify({ msg: "process_completed", event_id: event, success: false, output })}`);
     }
   }
 
   function lose() {
     connection.lost = true;
+    studio.noDraft();
     stream = void stream?.abort();
     fail([...awaited]);
   }
@@ -138,6 +144,7 @@
   // end. Those that have begun go on.
   function unsent() {
     connection.lost = true;
+    studio.noDraft();
     for (const bar of document.querySelectorAll("[id$='-bar'] p")) {
       const name = bar.closest("[id$='-bar']").id.replace("-bar", "");
       const begun = studio.running(name) && !/^Starting/.test(studio.written?.(bar) ?? bar.textContent);
@@ -164,12 +171,14 @@
   }
 
   // While something runs, the server is asked now and then whether it is there: a stream that falls silent says nothing.
+  // It may also be there, and only the stream be dead, or kept back by a proxy.
   const stops = () => [...document.querySelectorAll("[id$='-stop']")].filter((stop) => stop.offsetParent);
   let watching = false;
   async function watch() {
     if (watching) return;
     watching = true;
     let missed = 0;
+    let silent = 0; // ms; not by the clock, which goes on while a computer sleeps
     do {
       const since = Date.now();
       await pause(studio.watch.every);
@@ -181,11 +190,13 @@
         () => false,
       );
       missed = there || heard > since ? 0 : missed + 1; // a busy server may answer late, and yet go on
-      if (missed > 1) {
+      silent = stream && heard <= since ? silent + studio.watch.every : 0;
+      if (missed > 1 || silent >= studio.watch.silence) {
+        silent = 0;
         lose();
         for (const stop of stops()) document.querySelector(`#${stop.id.replace("-stop", "-lost")}`)?.click();
       }
-    } while (stops().length);
+    } while (stops().length || awaited.size);
     watching = false;
   }
 })();

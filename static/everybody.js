@@ -54,7 +54,7 @@
 
   // What stood in a line before it was translated.
   const written = (line) => originals.get(line.firstChild)?.written ?? line.textContent;
-  window.studio.written = written;
+  Object.assign(window.studio, { written, words });
 
   // Names, for those who listen.
   function name() {

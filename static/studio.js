@@ -30,6 +30,7 @@
   Object.assign(window.studio, {
     began(name) {
       stopped.delete(name);
+      if (name === "inpaint") window.studio.noDraft(); // it takes the draft's place
       connection.watch();
       return [visible(false), visible(true), { text: "Starting …", percent: 0 }];
     },

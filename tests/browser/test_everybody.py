@@ -14,6 +14,7 @@ from playwright.sync_api import Locator, Page, expect
 
 from tests.browser.actions import LONG, advanced, downloaded, drawn, number, opened, run, settle
 from tests.browser.conftest import DESKTOP, PHONE
+from tests.browser.fingers import Fingers
 from ui.examples import FIRST_SEED
 from ui.languages import dictionaries
 
@@ -163,34 +164,6 @@ def test_an_inpainting_is_made_by_keys_alone(visit: Callable[..., Page], tmp_pat
     expect(moving).to_have_attribute("aria-label", re.compile("^Pause the animation"))
     page.keyboard.press("Enter")
     expect(still).to_be_visible()
-
-
-class Fingers:
-    """Fingers on the canvas of the Inpaint tab, at places given as shares of it."""
-
-    def __init__(self, page: Page):
-        self.page = page
-        self.session = page.context.new_cdp_session(page)
-        box = page.locator("#inpaint-editor canvas").first.bounding_box()
-        assert box
-        self.box = box
-
-    def send(self, kind: str, *places: tuple[float, float]) -> None:
-        points = [
-            {"x": self.box["x"] + self.box["width"] * x, "y": self.box["y"] + self.box["height"] * y, "id": finger}
-            for finger, (x, y) in enumerate(places)
-        ]
-        self.session.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
-
-    def move(self, *ways: tuple[tuple[float, float], tuple[float, float]], steps: int = 8) -> None:
-        """Put a finger down for each way, from a place to another, move them together, and lift them."""
-        for count in range(1, len(ways) + 1):
-            self.send("touchStart", *(begin for begin, _ in ways[:count]))
-        for step in range(1, steps + 1):
-            self.send(
-                "touchMove", *((x + (u - x) * step / steps, y + (v - y) * step / steps) for (x, y), (u, v) in ways)
-            )
-        self.send("touchEnd")
 
 
 def test_on_a_phone_one_finger_paints_and_two_zoom(phone: Page, tmp_path: Path) -> None:

@@ -151,6 +151,8 @@ class _Answer:
             headers["X-Content-Type-Options"] = "nosniff"
             headers["Referrer-Policy"] = "same-origin"
             headers["Permissions-Policy"] = "camera=(), microphone=(), geolocation=(), payment=(), usb=()"
+            if headers.get("content-type", "").startswith("text/event-stream"):
+                headers["X-Accel-Buffering"] = "no"  # a proxy that keeps it back would show a run when it is over
             if headers.get("content-type", "").startswith("text/html"):
                 self.held = message
                 return

@@ -20,7 +20,7 @@ from ui.components.canvas_paint import masked, on_page, ready_made
 from ui.components.choice import follow_choice
 from ui.components.class_picker import class_row, classifier_row
 from ui.components.controls import count_row, crop_choice, follow, holding, sampling, seed_row, shaping
-from ui.components.events import ONE_AT_A_TIME, PAGE_ONLY, announced
+from ui.components.events import AT_ONCE, ONE_AT_A_TIME, PAGE_ONLY, announced
 from ui.components.made_earlier import Shown, exchange
 from ui.components.progress import Updates, run_with_previews, seconds, status
 from ui.components.prompt_box import negative_row, prompt_row
@@ -38,7 +38,7 @@ from ui.serving.turns import nothing_to_make
 PREVIEW = 640  # of previews while running
 READY, PAINT = "Press Inpaint, or paint over what should change.", "Now paint over what should change."
 # A stroke during a run waits for the visitor: the run's result must not be replaced as soon as it is there.
-IF_IDLE = "(live, ...rest) => [live && !window.studio.running('inpaint'), ...rest]"
+IF_IDLE = "(live, ...rest) => [window.studio.draft(live), ...rest]"
 
 
 class InpaintTab:
@@ -108,9 +108,11 @@ class InpaintTab:
         given = [checkpoint, self.picture, self.editor, *self.fields.values()]
         shows = [*self.view.parts, self.to_process, self.done, self.answered]
         draft = without_warning(self._draft, lambda sentence: {self.view.bar: status(sentence)})
-        # The editor reports itself several times while it opens, and the page asks for a draft each time.
+        # Pressed by static/canvas.js once the canvas has changed. For its own events Gradio sends a canvas ahead, as it
+        # was a moment ago, and gives that to whatever asks next: on a busy machine, the last stroke is not in it.
+        drawn = gr.Button(elem_id="inpaint-drawn", elem_classes="unseen")
         drafting = gr.on(
-            [self.editor.input, seed.change, region.input, grow.change, feather.change, crop.input, label.input],
+            [drawn.click, seed.change, region.input, grow.change, feather.change, crop.input, label.input],
             announced(
                 draft, "draft", lambda *values: InpaintRequest(**DRAFT).model_calls, only_newest=True,
                 refused=lambda sentence, live, *_: {self.view.bar: status(sentence)} if live else {},
@@ -122,6 +124,8 @@ class InpaintTab:
             **PAGE_ONLY,
             **ONE_AT_A_TIME,
         )  # fmt: skip
+        for answered in (drafting.then, drafting.failure):
+            answered(None, js="() => window.studio.drafted()", **AT_ONCE)
         run = Run(
             self._run, given, [*shows, self.last], supersedes=[drafting],
             expects=lambda checkpoint, picture, editor, *values: self._calls(values),

@@ -132,5 +132,6 @@ def test_a_stream_that_has_no_answer_to_come_is_refused_at_once(http: httpx.Clie
     assert ended.status_code == 200
     assert json.loads(ended.text.removeprefix("data: "))["msg"] == "close_stream"
     assert ended.headers["content-type"].startswith("text/event-stream")
+    assert ended.headers["x-accel-buffering"] == "no"  # by nginx and those who do as it does
     for address in ("/gradio_api/call/generate/0123456789abcdef", "/gradio_api/queue/data?session_hash=nobody"):
         assert_refused(http.get(address), 404, "nothing was asked")
