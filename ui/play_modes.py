@@ -113,6 +113,11 @@ MODES = {
 }  # fmt: skip
 
 
+def playable(key: str | None, model: LatentDiffusion) -> str:
+    """The mode, or the first one where a model cannot play it, as when another checkpoint was just chosen."""
+    return key if key in MODES and MODES[key].valid(model) else FIRST
+
+
 def available_modes(model: LatentDiffusion) -> list[tuple[str, str]]:
     """The modes that can be played with a model, as a radio wants them."""
     return [(mode.name, key) for key, mode in MODES.items() if mode.valid(model)]

@@ -23,17 +23,17 @@ def test_who_waits_sees_a_place_and_who_is_refused_a_sentence(
     with Visitor(app.address) as first, Visitor(app.address) as third:
         first.learn()
         third.learn()
-        before = first.ask("generate", steps=999, count=8, sampler="heun")
         page = visit(app.address, viewport=DESKTOP, color_scheme="light")
         bar = page.locator("#generate-bar p")
+        tab(page, "Inpaint")  # what takes a busy browser long comes before what it is to see
+        drawn(page)
+        tab(page, "Generate")
         advanced(page, "generate", 100)
         number(page, "#generate-count", 8)
+        before = first.ask("generate", steps=999, count=8, sampler="heun")
         page.locator("#generate-run").click()
         expect(bar).to_have_text(re.compile("^Next in line"), timeout=LONG)
         page.locator("#generate-stop").click()
-        tab(page, "Inpaint")  # its canvas asks for drafts as it opens, which run beside what is long
-        drawn(page)
-        tab(page, "Generate")
         waiting = None
         while waiting is None:  # a draft may still stand in the line's one place
             with suppress(Refused):

@@ -12,6 +12,7 @@ import gradio as gr
 from ddpm_core.pipeline import LatentDiffusion
 from ddpm_core.requests import GenerateRequest
 from ui.components.choice import follow_choice
+from ui.components.menus import Menu
 from ui.models import Shelf
 
 ANY = ("any", "")
@@ -64,7 +65,7 @@ def offered_classifier(model: LatentDiffusion) -> dict[str, Any]:
 
 def _picker(name: str, field: str, shelf: Shelf) -> gr.Dropdown:
     picked, _ = offered_classes(shelf.load(shelf.first))
-    return gr.Dropdown(**picked, label="Class", elem_id=f"{name}-{field}", filterable=True, min_width=96)
+    return Menu(**picked, label="Class", elem_id=f"{name}-{field}", filterable=True, min_width=96)
 
 
 def _guidance(name: str, shelf: Shelf) -> gr.Slider:

@@ -9,6 +9,7 @@ import gradio as gr
 
 from ddpm_core.requests import MAX_COUNT, MAX_SEED, METHOD, GenerateRequest, InpaintRequest
 from ui.components.events import AT_ONCE, ONE_AT_A_TIME, PAGE_ONLY
+from ui.components.menus import Options
 from ui.errors import without_warning
 from ui.models import Shelf
 from ui.theme import icon
@@ -114,7 +115,7 @@ def shaping(name: str, faces: bool) -> tuple[gr.Slider, gr.Slider, gr.Radio]:
         0, EDGE, fields["feather"].default, step=1, label="Feather, pixels", elem_id=f"{name}-feather", buttons=[],
         info="Fades in over this much, inside the paint only.",
     )  # fmt: skip
-    crop = gr.Radio(**crop_choice(faces, fields["crop"].default), label="The model sees", elem_id=f"{name}-crop")
+    crop = Options(**crop_choice(faces, fields["crop"].default), label="The model sees", elem_id=f"{name}-crop")
     return grow, feather, crop
 
 

@@ -6,13 +6,11 @@ The canvas shows a copy, for a browser would alter 16-bit pictures and colour pr
 from __future__ import annotations
 
 import io
-from abc import ABCMeta
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import gradio as gr
 import numpy as np
-from gradio.component_meta import ComponentMeta
 from gradio.components.base import server
 from gradio.components.image_editor import AcceptBlobs
 from PIL import Image
@@ -20,6 +18,7 @@ from PIL import Image
 from ddpm_core.images.colors import in_srgb
 from ddpm_core.images.files import as_rgb
 from ddpm_core.images.masks import resize_mask
+from ui.components.menus import WithoutStub
 from ui.errors import Problem
 from ui.theme import ACCENT, rgb
 
@@ -40,14 +39,7 @@ MOST_BYTES = 8 * 2**20  # of a part of the canvas, as PNG
 MOST_WAITING = 64  # canvases that were sent and not asked about yet
 
 
-class _WithoutStub(ComponentMeta):
-    """Makes a component as Gradio does, but writes no stub for type checkers beside its file."""
-
-    def __new__(cls, name: str, bases: tuple[type, ...], attributes: dict[str, Any]) -> Any:
-        return ABCMeta.__new__(cls, name, bases, attributes)
-
-
-class Canvas(gr.ImageEditor, metaclass=_WithoutStub):
+class Canvas(gr.ImageEditor, metaclass=WithoutStub):
     """Gradio's editor that takes only what the page's canvas can be; else anyone could fill the memory."""
 
     is_template = True  # on the page it is the one it is made from

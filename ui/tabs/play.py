@@ -20,6 +20,7 @@ from ui.components.class_picker import class_rows
 from ui.components.controls import sampling, seed_row, stage_of
 from ui.components.events import AT_ONCE, PAGE_ONLY
 from ui.components.made_earlier import Shown, exchange
+from ui.components.menus import Menu, Options
 from ui.components.progress import NOTHING, Updates, run_with_previews, status
 from ui.components.prompt_box import negative_row, prompt_row
 from ui.components.run_control import Run, RunControl
@@ -36,6 +37,7 @@ from ui.play_modes import (
     available_modes,
     available_views,
     opening_classes,
+    playable,
     positions,
 )
 from ui.results import save, there_and_back
@@ -136,7 +138,7 @@ class PlayTab:
 
     def _place_controls(self, start: BetweenRequest, checkpoint: gr.Dropdown) -> None:
         model = self.shelf.load(self.shelf.first)
-        self.mode = gr.Radio(available_modes(model), value=FIRST, label="Play", elem_id="play-game")
+        self.mode = Options(available_modes(model), value=FIRST, label="Play", elem_id="play-game")
         self.description = gr.HTML(_description(FIRST), elem_id="play-description")
         self.prompt = prompt_row("play", self.shelf, checkpoint)
         with gr.Column(elem_classes="part", visible=False) as self.second_prompt:
@@ -149,7 +151,7 @@ class PlayTab:
             )
         self.label, self.second, self.other, self.guidance = class_rows("play", self.shelf, checkpoint, self.prompt)
         with gr.Column(elem_classes="part", visible=False) as self.turn:
-            self.view = gr.Dropdown(
+            self.view = Menu(
                 available_views(model), value=VIEW, label="What the other way is",
                 elem_id="play-view", filterable=False,
             )  # fmt: skip
@@ -189,14 +191,14 @@ class PlayTab:
         return {**updates, self.filled: request, self.bar: status(message)}
 
     def _request(self, key: str, values: Sequence[Any], model: LatentDiffusion | None = None) -> GenerateRequest:
-        mode, fields = MODES[key], dict(zip(self.fields, values, strict=True))
+        mode, fields = MODES.get(key, MODES[FIRST]), dict(zip(self.fields, values, strict=True))
         given = {name: value for name, value in fields.items() if name in mode.kind.model_fields}
         return build_request(mode.kind, model, **given, count=fields[mode.count])
 
     def _run(
         self, checkpoint: str, key: str, format: str, last: GenerateRequest | None, *values: Any
     ) -> Iterator[Updates]:
-        mode, model = MODES[key], self.shelf.load(checkpoint)
+        mode, model = MODES.get(key, MODES[FIRST]), self.shelf.load(checkpoint)
         request = self._request(key, values, model)
         steps, captions = mode.begin(model, request), mode.captions(request)
         if last is not None and last.action != request.action:
@@ -250,9 +252,9 @@ def _mode_changed(
     Steps and sampler are the checkpoint's, or those of a request just `filled` in from a saved picture. Seed and
     classes are the mode's where they were another mode's; those that were chosen stay.
     """
-    mode = MODES[key]
-    is_filled = isinstance(filled, mode.kind)
     model = shelf.load(checkpoint)
+    mode = MODES[key := playable(key, model)]
+    is_filled = isinstance(filled, mode.kind)
     first, *second = mode.classes
     names: list[dict[str, Any]] = [{"label": first}, {"label": second[0]} if second else {}]
     if not is_filled and (classes := opening_classes(model, key, label, other)):

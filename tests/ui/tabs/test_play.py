@@ -170,14 +170,26 @@ def test_two_ways_up_say_what_either_is(labelled: PlayTab) -> None:
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_every_game_starts_from_its_own_defaults_and_shows_its_own_controls(shelf: Shelf, mode: str) -> None:
+def test_every_game_starts_from_its_own_defaults_and_shows_its_own_controls(labelled: PlayTab, mode: str) -> None:
     parts = ("way", "second", "second_prompt", "turn", "several", "blur")
-    description, first, second, _, steps, sampler, *shown, _ = _mode_changed(shelf, parts, "tiny", mode)  # type: ignore[arg-type]
+    description, first, second, _, steps, sampler, *shown, _ = _mode_changed(
+        labelled.shelf,
+        parts,
+        labelled.shelf.first,
+        mode,  # type: ignore[arg-type]
+    )
     assert MODES[mode].description in description
     assert [part for part, one in zip(parts, shown, strict=True) if one["visible"]] == list(MODES[mode].controls)
     assert (steps, sampler) == (MODES[mode].kind().steps, MODES[mode].kind().sampler)
     assert first["label"] == MODES[mode].classes[0]
     assert mode == FIRST or second["label"] == MODES[mode].classes[1]
+
+
+def test_a_game_that_another_checkpoint_cannot_play_is_the_first_one(shelf: Shelf) -> None:
+    # A page that is slow still says what was chosen before.
+    chosen = _mode_changed(shelf, ("way",), "tiny", "hybrid", None, 3, "ant", "bee")
+    assert chosen == _mode_changed(shelf, ("way",), "tiny", FIRST, None, 3, "ant", "bee")
+    assert chosen[-2]["visible"]
 
 
 def test_settings_of_a_saved_picture_are_not_lost_to_the_defaults_of_its_mode(shelf: Shelf) -> None:
@@ -190,7 +202,7 @@ def test_settings_of_a_saved_picture_are_not_lost_to_the_defaults_of_its_mode(sh
 
 
 def test_a_mode_opens_with_its_own_seed_but_one_that_was_chosen_stays(
-    shelf: Shelf, monkeypatch: pytest.MonkeyPatch
+    shelf: Shelf, labelled: PlayTab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     model = shelf.load("tiny")
     monkeypatch.setattr(model, "framing", "face")
@@ -201,7 +213,8 @@ def test_a_mode_opens_with_its_own_seed_but_one_that_was_chosen_stays(
     stays = gr.skip()
     assert seed("anagram", SEEDS[FIRST]) == SEEDS["anagram"]
     assert seed(FIRST, SEEDS["anagram"]) == SEEDS[FIRST]
-    assert seed("hybrid", SEEDS[FIRST]) == SEEDS["hybrid"]
+    hybrid = _mode_changed(labelled.shelf, (), labelled.shelf.first, "hybrid", None, SEEDS[FIRST])
+    assert hybrid[3] == SEEDS["hybrid"]
     assert seed("anagram", 7) == stays
     assert seed("anagram", SEEDS[FIRST], AnagramRequest(seed=SEEDS[FIRST])) == stays  # a saved picture's
     model.framing = "any"  # what came out well is a face
