@@ -76,6 +76,20 @@ def test_more_steps_land_nearer_to_where_the_finest_do(tiny_model: LatentDiffusi
     assert {rung.finest for rung in step_ladder(tiny_model, PointsRequest(count=50, sampler="ddpm"))} == {None}
 
 
+@pytest.mark.parametrize("sampler", SAMPLERS)
+def test_points_fly_by_every_sampler_and_land_where_points_are(tiny_model: LatentDiffusion, sampler: str) -> None:
+    made = flight(tiny_model, PointsRequest(shape="rings", sampler=sampler, count=50))
+    begun, ended = (distance_to_nearest(torch.tensor(made.ways[at]), torch.tensor(made.points)) for at in (0, -1))
+    assert ended < 0.1 < begun
+
+
+def test_eta_draws_fresh_noise(tiny_model: LatentDiffusion) -> None:
+    ends = [flight(tiny_model, PointsRequest(sampler="ddim", eta=eta, count=50)) for eta in (0, 0.5, 1)]
+    assert ends[0].ways[0] == ends[1].ways[0] == ends[2].ways[0]
+    assert ends[0].ways[-1] != ends[1].ways[-1] != ends[2].ways[-1]
+    assert all(made.distance < 0.1 for made in ends)
+
+
 def test_guidance_is_that_of_classes_and_leads_to_the_colour(tiny_model: LatentDiffusion) -> None:
     diffuser, z, t = tiny_model.diffuser, torch.randn(4, 2, 1, 1), torch.full((4,), 500)
     predict = exact_predictor(*SHAPES["rings"](), diffuser)
