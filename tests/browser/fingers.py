@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
 from playwright.sync_api import Page
 
 
@@ -31,3 +35,13 @@ class Fingers:
                 "touchMove", *((x + (u - x) * step / steps, y + (v - y) * step / steps) for (x, y), (u, v) in ways)
             )
         self.send("touchEnd")
+
+
+def assert_one_stroke(path: Path, before: np.ndarray) -> None:
+    """What differs from a picture (128, 128, 3) is one finger's stroke in its middle, and nothing beside it."""
+    with Image.open(path) as picture:
+        changed = (np.asarray(picture.convert("RGB")) != before).any(2)
+    rows, columns = np.flatnonzero(changed.any(1)), np.flatnonzero(changed.any(0))
+    assert 30 < rows[0] < rows[-1] < 98
+    assert 28 < columns[0] < 56
+    assert 72 < columns[-1] < 100

@@ -16,6 +16,13 @@ class Shown(Enum):
     MADE_EARLIER = auto()
     OWN = auto()  # a visitor's; it stays, whatever is chosen
 
+    @classmethod
+    def of(cls, what: object, made_earlier: bool) -> Shown:
+        """Where `what` is None, there is nothing."""
+        if what is None:
+            return cls.NOTHING
+        return cls.MADE_EARLIER if made_earlier else cls.OWN
+
 
 def exchange(
     shelf: Shelf, checkpoint: str, shown: Shown, show: Callable[[], Updates], clear: Callable[[], Updates]

@@ -22,21 +22,24 @@ class WithoutStub(ComponentMeta):
         return ABCMeta.__new__(cls, name, bases, attributes)
 
 
+# Each has its method itself: Gradio takes the kind that the page shows from a template's first base.
+
+
 class Menu(gr.Dropdown, metaclass=WithoutStub):
-    """A dropdown for one of choices that change."""
+    """A dropdown whose choices change."""
 
     is_template = True  # on the page it is the one it is made from
 
-    def preprocess(self, payload: Any) -> str | None:
+    def preprocess(self, payload: Any) -> Any:
         """What was chosen, also if it is no longer offered."""
-        return payload if isinstance(payload, str) else None
+        return payload if isinstance(payload, str) else super().preprocess(payload)
 
 
 class Options(gr.Radio, metaclass=WithoutStub):
-    """Radio buttons for one of choices that change."""
+    """Radio buttons whose choices change."""
 
     is_template = True
 
-    def preprocess(self, payload: Any) -> str | None:
+    def preprocess(self, payload: Any) -> Any:
         """What was chosen, also if it is no longer offered."""
-        return payload if isinstance(payload, str) else None
+        return payload if isinstance(payload, str) else super().preprocess(payload)

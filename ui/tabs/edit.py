@@ -141,9 +141,8 @@ class EditTab:
         follow_choice(self.checkpoint, self._swap, [self.checkpoint, self.picture], [thumbs, *self.opens])
 
     def _swap(self, checkpoint: str, picture: str | None) -> Updates:
-        own = Shown.MADE_EARLIER if picture in self.shipped else Shown.OWN
         changed = exchange(
-            self.shelf, checkpoint, Shown.NOTHING if picture is None else own,
+            self.shelf, checkpoint, Shown.of(picture, picture in self.shipped),
             lambda: self.show(self.shipped[0], checkpoint) if self.shipped else {},
             lambda: {
                 **self.view.cleared(),

@@ -93,9 +93,8 @@ class GenerateTab:
         follow_choice(checkpoint, self._swap, [checkpoint, self.last], [self.gallery, self.last, self.chosen, self.bar])
 
     def _swap(self, checkpoint: str, last: GenerateRequest | None) -> Updates:
-        own = Shown.MADE_EARLIER if last == self.example else Shown.OWN
         return exchange(
-            self.shelf, checkpoint, Shown.NOTHING if last is None else own, self._made_earlier,
+            self.shelf, checkpoint, Shown.of(last, last == self.example), self._made_earlier,
             lambda: self._show([], None, NOTHING),
         )  # fmt: skip
 

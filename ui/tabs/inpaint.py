@@ -186,9 +186,8 @@ class InpaintTab:
         return {**shown, **self.view.made_before(copied(path), copied(made)), self.view.bar: status(DRAG)}
 
     def _swap(self, checkpoint: str, picture: str | None) -> Updates:
-        own = Shown.MADE_EARLIER if picture in self.shipped else Shown.OWN
         return exchange(
-            self.shelf, checkpoint, Shown.NOTHING if picture is None else own,
+            self.shelf, checkpoint, Shown.of(picture, picture in self.shipped),
             lambda: self.show(self.shipped[0]) if self.shipped else {},
             lambda: {
                 **self.view.cleared(),

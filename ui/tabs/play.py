@@ -11,6 +11,7 @@ import gradio as gr
 from PIL import Image
 
 from ddpm_core.diffusion.samplers import Step
+from ddpm_core.errors import lookup
 from ddpm_core.pipeline import LatentDiffusion
 from ddpm_core.requests import MAX_STRIP, AnagramRequest, BetweenRequest, GenerateRequest, HybridRequest
 from ui import examples
@@ -115,9 +116,8 @@ class PlayTab:
         )  # fmt: skip
 
     def _swap(self, checkpoint: str, last: GenerateRequest | None) -> Updates:
-        own = Shown.MADE_EARLIER if last == self.example else Shown.OWN
         return exchange(
-            self.shelf, checkpoint, Shown.NOTHING if last is None else own, self._made_earlier,
+            self.shelf, checkpoint, Shown.of(last, last == self.example), self._made_earlier,
             lambda: {**self._nothing(), self.last: None, self.bar: status(NOTHING)},
         )  # fmt: skip
 
@@ -191,14 +191,14 @@ class PlayTab:
         return {**updates, self.filled: request, self.bar: status(message)}
 
     def _request(self, key: str, values: Sequence[Any], model: LatentDiffusion | None = None) -> GenerateRequest:
-        mode, fields = MODES.get(key, MODES[FIRST]), dict(zip(self.fields, values, strict=True))
+        mode, fields = lookup(MODES, "game", key), dict(zip(self.fields, values, strict=True))
         given = {name: value for name, value in fields.items() if name in mode.kind.model_fields}
         return build_request(mode.kind, model, **given, count=fields[mode.count])
 
     def _run(
         self, checkpoint: str, key: str, format: str, last: GenerateRequest | None, *values: Any
     ) -> Iterator[Updates]:
-        mode, model = MODES.get(key, MODES[FIRST]), self.shelf.load(checkpoint)
+        mode, model = lookup(MODES, "game", key), self.shelf.load(checkpoint)
         request = self._request(key, values, model)
         steps, captions = mode.begin(model, request), mode.captions(request)
         if last is not None and last.action != request.action:

@@ -13,6 +13,7 @@ from PIL import Image
 
 from ddpm_core.checkpoints.native import CODEC_WEIGHTS, write_weights
 from ddpm_core.diffusion.illusions import VIEWS, blurred
+from ddpm_core.errors import UserError
 from ddpm_core.images.files import open_picture, read_parameters, transformed
 from ddpm_core.networks.codec import PixelCodec
 from ddpm_core.requests import AnagramRequest, BetweenRequest, GenerateRequest, HybridRequest
@@ -183,6 +184,11 @@ def test_every_game_starts_from_its_own_defaults_and_shows_its_own_controls(labe
     assert (steps, sampler) == (MODES[mode].kind().steps, MODES[mode].kind().sampler)
     assert first["label"] == MODES[mode].classes[0]
     assert mode == FIRST or second["label"] == MODES[mode].classes[1]
+
+
+def test_a_game_that_there_is_not_is_refused(play: PlayTab) -> None:
+    with pytest.raises(UserError, match="game"):
+        play._request("chess", tuple(FIELDS.values()))
 
 
 def test_a_game_that_another_checkpoint_cannot_play_is_the_first_one(shelf: Shelf) -> None:
