@@ -11,7 +11,7 @@ from pathlib import Path
 from PIL import Image
 
 from ddpm_core.checkpoints.atomic import CheckpointError, numbers_in
-from ddpm_core.checkpoints.folders import about, enlarges, enlarging, files, list_checkpoints, weights
+from ddpm_core.checkpoints.folders import about, enlarges, enlarging, files, framing, list_checkpoints, weights
 from ddpm_core.checkpoints.hub import Repository, without_front_matter
 from ddpm_core.checkpoints.native import CARD, read_config
 from ddpm_core.cli import CHECKPOINT
@@ -78,36 +78,44 @@ class Shelf:
         """Names of the complete checkpoints that make pictures of noise, as they are on disk now."""
         return [name for name in self._all() if not enlarges(self._folder(name))]
 
-    def enlarging(self) -> list[str]:
-        """Names of those that make pictures of smaller ones."""
-        return [name for name in self._all() if enlarges(self._folder(name))]
+    def enlarging(self, of: str | None = None) -> list[str]:
+        """Names of those that make pictures of smaller ones, of any kind or of that which the checkpoint `of` makes."""
+        return [name for name, folder in self._of_the_kind(of).items() if enlarges(folder)]
 
-    def load_enlarging(self, name: str | None = None) -> LatentDiffusion:
-        """The model of that name that enlarges pictures, or the first there is.
+    def load_enlarging(self, name: str | None = None, of: str | None = None) -> LatentDiffusion:
+        """The model of that name that enlarges pictures, or the first there is for such as the checkpoint `of` makes.
 
         Raises:
             CheckpointError: there is none, none of that name, it does not enlarge, or is broken.
         """
-        names = enlarging({one: self._folder(one) for one in self._all()})
+        names = enlarging(self._of_the_kind(of))
         if name and name not in names:
             raise CheckpointError(f"{name[:60]!r} does not enlarge pictures; choose from: {', '.join(names)}.")
         return self._loaded(name or names[0])
 
-    def windows(self, picture: str, name: str | None = None) -> int:
-        """By how many windows a picture is enlarged, from the heads of its file and of the checkpoint's alone.
+    def windows(self, picture: str, name: str | None = None, of: str | None = None) -> int:
+        """By how many windows `load_enlarging`'s model enlarges a picture, from the heads of its file and the model's.
 
         Raises:
             CheckpointError: the checkpoint cannot be used.
             UserError: the picture is too large.
             OSError: it is none.
         """
-        config = read_config(self._folder(name or self.enlarging()[0]))
+        config = read_config(self._folder(name or self.enlarging(of)[0]))
         assert config.conditioning is not None
         side = config.size // config.conditioning.factor
         with Image.open(picture) as opened:
             width, height = opened.size
         Enlargement.refuse_too_large(width, height, side)
         return windows(max(width, side), max(height, side), side)
+
+    def _of_the_kind(self, of: str | None) -> dict[str, Path]:
+        """Folders by name of those that know any pictures, or such as the checkpoint `of` knows; None for all."""
+        folders = {name: self._folder(name) for name in self._all()}
+        if of is None:
+            return folders
+        known = {"any", framing(self._folder(of))}
+        return {name: folder for name, folder in folders.items() if framing(folder) in known}
 
     def _all(self) -> list[str]:
         return sorted({*list_checkpoints(self.root), *self.fetched})

@@ -32,7 +32,7 @@ from ui.serving.line import Line
 from ui.serving.metrics import Metrics
 from ui.serving.settings import FRAMED_BY, ServingSettings
 from ui.tabs.edit import EditTab
-from ui.tabs.generate import GenerateTab
+from ui.tabs.generate import GenerateTab, picked
 from ui.tabs.inpaint import InpaintTab
 from ui.tabs.inside.tab import InsideTab
 from ui.tabs.play import PlayTab
@@ -95,7 +95,8 @@ def build(shelf: Shelf, trainings: Trainings | None = None, settings: ServingSet
             gr.Markdown(documentation())
         page.for_programs = api.build(shelf)
 
-        gr.on([page.load, checkpoint.focus], edit.enlarges, None, edit.enlarge, **AT_ONCE)
+        for enlarging in (generate.enlarging, edit.enlarging):
+            gr.on([page.load, checkpoint.focus], enlarging.offered, checkpoint, enlarging.button, **AT_ONCE)
         shade.click(None, js="() => window.studio.shade()", **AT_ONCE)
         gr.on([page.load, checkpoint.focus], lambda: gr.update(choices=shelf.names()), None, checkpoint, **AT_ONCE)
         wire(checkpoint)
@@ -124,7 +125,7 @@ def _connect(
     process: ProcessTab,
 ) -> None:
     def paint_on(gallery: list[tuple[str, str]] | None, index: int, name: str) -> Updates:
-        picture = _picked(gallery, index)
+        picture = picked(gallery, index)
         faces = knows_faces(shelf.load(name))  # whose eyes are where the example's are
         return {tabs: gr.Tabs(selected="inpaint"), **inpaint.show(picture, with_mask=faces)}
 
@@ -150,7 +151,7 @@ def _connect(
 
 def _connect_edit(tabs: gr.Tabs, checkpoint: gr.Dropdown, generate: GenerateTab, edit: EditTab) -> None:
     def change(gallery: list[tuple[str, str]] | None, index: int, name: str) -> Updates:
-        return {tabs: gr.Tabs(selected="edit"), **edit.show(_picked(gallery, index), name)}
+        return {tabs: gr.Tabs(selected="edit"), **edit.show(picked(gallery, index), name)}
 
     generate.to_edit.click(
         as_warning(change), [generate.gallery, generate.chosen, checkpoint], [tabs, *edit.opens], **PAGE_ONLY
@@ -185,12 +186,6 @@ def _connect_settings(
     for tab, bar in ((generate, generate.bar), (inpaint, inpaint.view.bar), (edit, edit.view.bar), (play, play.bar)):
         fills += [*tab.fields.values(), bar]
     generate.settings.upload(as_warning(use), [generate.settings, checkpoint], fills, **PAGE_ONLY, **ONE_AT_A_TIME)
-
-
-def _picked(gallery: list[tuple[str, str]] | None, index: int) -> str:
-    if not gallery:
-        raise Problem("There is no picture to work on yet; generate one first.")
-    return gallery[min(index, len(gallery) - 1)][0]
 
 
 def launch_settings(framed_by: str = FRAMED_BY) -> dict[str, Any]:

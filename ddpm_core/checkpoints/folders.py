@@ -11,7 +11,7 @@ import torch
 
 from ddpm_core.checkpoints import diffusers_format, native
 from ddpm_core.checkpoints.atomic import CheckpointError
-from ddpm_core.checkpoints.native import Parts
+from ddpm_core.checkpoints.native import Framing, Parts
 
 
 def load_parts(folder: Path, device: str | torch.device = "cpu") -> Parts:
@@ -51,6 +51,13 @@ def enlarges(folder: Path) -> bool:
     with suppress(CheckpointError):
         return not diffusers_format.is_pipeline(folder) and native.read_config(folder).conditioning is not None
     return False
+
+
+def framing(folder: Path) -> Framing:
+    """What a checkpoint's pictures show; "any" if it does not say or cannot be read."""
+    with suppress(CheckpointError):
+        return "any" if diffusers_format.is_pipeline(folder) else native.read_config(folder).framing
+    return "any"
 
 
 def enlarging(checkpoints: Mapping[str, Path], where: str = "here", otherwise: str = "") -> list[str]:

@@ -10,7 +10,7 @@ from PIL import Image
 
 from ddpm_core.checkpoints.atomic import CheckpointError
 from ddpm_core.checkpoints.hub import Repository
-from ddpm_core.checkpoints.native import CARD
+from ddpm_core.checkpoints.native import CARD, read_config, write_config
 from ddpm_core.diffusion.concatenation import windows
 from ddpm_core.errors import UserError
 from ddpm_core.pipeline import LatentDiffusion
@@ -54,6 +54,19 @@ def test_those_that_enlarge_stand_apart(own_checkpoint: Path) -> None:
         shelf.load_enlarging("own")
     with pytest.raises(CheckpointError, match=r"larger enlarges pictures, .* choose from: own\."):
         Shelf.around(larger, "cpu")
+
+
+def test_what_knows_faces_enlarges_faces_alone(own_checkpoint: Path) -> None:
+    shelf = Shelf.around(own_checkpoint, "cpu")
+    write_enlarging_checkpoint(own_checkpoint.with_name("larger"), framing="face")
+    assert (shelf.enlarging(), shelf.enlarging("own")) == (["larger"], [])
+    with pytest.raises(CheckpointError, match="No checkpoint here enlarges"):
+        shelf.load_enlarging(of="own")
+    config = read_config(own_checkpoint)
+    write_config(own_checkpoint, config.model_copy(update={"framing": "face"}))
+    assert shelf.enlarging("own") == ["larger"]
+    write_enlarging_checkpoint(own_checkpoint.with_name("anything"))
+    assert shelf.enlarging("own") == ["anything", "larger"]
 
 
 def test_it_is_known_by_how_many_windows_a_picture_is_enlarged(own_checkpoint: Path, tmp_path: Path) -> None:

@@ -13,7 +13,6 @@ import pytest
 from ddpm_core.checkpoints import native as checkpoint
 from ui import examples, page
 from ui.components.choice import followers
-from ui.errors import Problem
 from ui.models import Shelf
 from ui.page import build
 
@@ -66,14 +65,6 @@ def test_pictures_of_a_card_which_the_page_cannot_reach_are_left_out(own_checkpo
     assert page._card(shelf, "own") == "This checkpoint has no model card."
     (own_checkpoint / checkpoint.CARD).write_text("# Own\n\n![Samples](samples.png)\n\n[Paper](https://arxiv.org)\n")
     assert page._card(shelf, "own").split() == ["#", "Own", "[Paper](https://arxiv.org)"]
-
-
-def test_what_is_carried_to_another_tab_is_the_picture_chosen_or_the_last() -> None:
-    gallery = [("one.png", "seed 1"), ("two.png", "seed 2")]
-    assert [page._picked(gallery, index) for index in (0, 1, 5)] == ["one.png", "two.png", "two.png"]
-    for nothing in (None, []):
-        with pytest.raises(Problem, match="generate one first"):
-            page._picked(nothing, 0)
 
 
 def test_who_chooses_a_checkpoint_that_cannot_be_used_is_told_once_and_not_where_it_lies(

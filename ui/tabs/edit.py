@@ -12,12 +12,13 @@ from PIL import Image
 from ddpm_core.diffusion.samplers import Step
 from ddpm_core.images.files import open_picture, to_tensor
 from ddpm_core.pipeline import LatentDiffusion
-from ddpm_core.requests import EditRequest, EnlargeRequest, GenerateRequest
+from ddpm_core.requests import EditRequest, GenerateRequest
 from ui import examples
 from ui.components import editor_canvas
 from ui.components.choice import follow_choice
 from ui.components.class_picker import class_row, classifier_row
 from ui.components.controls import count_row, follow, sampling, seed_row
+from ui.components.enlarging import Enlarging
 from ui.components.events import PAGE_ONLY
 from ui.components.made_earlier import Shown, exchange
 from ui.components.progress import Updates, run_with_previews, status
@@ -70,9 +71,7 @@ class EditTab:
                     )
                     draw = gr.Button("Draw on it", size="sm", elem_id="edit-draw", scale=0)
                     blank = gr.Button("Blank canvas", size="sm", elem_id="edit-blank", scale=0)
-                    self.enlarge = gr.Button(
-                        "Enlarge", size="sm", elem_id="edit-enlarge", scale=0, visible=bool(shelf.enlarging())
-                    )
+                    self.enlarging = Enlarging("edit", shelf, checkpoint)
                 self.opens: list[gr.components.Component] = [
                     *self.view.parts, self.view.bar, self.picture, self.editor,
                 ]  # fmt: skip
@@ -105,10 +104,12 @@ class EditTab:
         )
         enlarge = Run(
             self._enlarge,
-            [self.view.results, self.view.chosen, self.picture, seed],
+            [checkpoint, self.view.results, self.view.chosen, self.picture, seed],
             self.view.parts,
-            expects=self._calls_to_enlarge,
-            button=self.enlarge,
+            expects=lambda checkpoint, results, chosen, picture, seed: self.enlarging.calls(
+                checkpoint, _shown(results, chosen, picture), seed
+            ),
+            button=self.enlarging.button,
         )
         control.wire(self.view.bar, edit, enlarge)
         canvas: list[gr.blocks.Block] = [*self.opens, self.drawing]
@@ -221,36 +222,12 @@ class EditTab:
         steps = model.edit(request, to_tensor(square))
         yield from run_with_previews(steps, request.calls, self.view.bar, preview, result)
 
-    def _calls_to_enlarge(self, results: Results | None, chosen: int, picture: str | None, seed: float | None) -> int:
-        request = build_request(EnlargeRequest, seed=seed)
-        return request.model_calls * self.shelf.windows(str(_shown(results, chosen, picture)))
-
     def _enlarge(
-        self, results: Results | None, chosen: int, picture: str | None, seed: float | None
+        self, checkpoint: str, results: Results | None, chosen: int, picture: str | None, seed: float | None
     ) -> Iterator[Updates]:
         """The result that is shown, or the picture that is open, made larger."""
-        model = self.shelf.load_enlarging()
-        request = build_request(EnlargeRequest, model, seed=seed)
         path = _shown(results, chosen, picture)
-        if path is None:
-            raise Problem(editor_canvas.NO_PICTURE)
-        sheet = model.enlargement(opened_upload(path))
-        smooth = sheet.smooth()
-        before = cached(smooth)
-
-        def preview(step: Step) -> Updates:
-            return self.view.unfinished(before, [cached(sheet.cut(each)) for each in model.pictures(step.denoised)])
-
-        def finished(step: Step, folder: Path) -> Updates:
-            made = [sheet.cut(each) for each in model.pictures(step.latent)]
-            return self.view.finished(Results.edited(smooth, made, RunInputs(request, path), model))
-
-        steps = model.enlarge(request, sheet.image())
-        yield from run_with_previews(steps, request.calls, self.view.bar, preview, finished)
-
-    def enlarges(self) -> Any:
-        """Show the button that enlarges if something can: a checkpoint may have been trained since."""
-        return gr.update(visible=bool(self.shelf.enlarging()))
+        yield from self.enlarging.run(checkpoint, path, seed, self.view.bar, self.view.unfinished, self.view.finished)
 
 
 def _shown(results: Results | None, chosen: int, picture: str | None) -> str | None:

@@ -15,12 +15,13 @@ from ui import examples
 from ui.components.choice import follow_choice
 from ui.components.class_picker import class_row, classifier_row
 from ui.components.controls import count_row, follow, sampling, seed_row, stage_of
+from ui.components.enlarging import Enlarging
 from ui.components.events import AT_ONCE
 from ui.components.made_earlier import Shown, exchange
 from ui.components.progress import NOTHING, Updates, run_with_previews, status
 from ui.components.prompt_box import negative_row, prompt_row
 from ui.components.run_control import Run, RunControl
-from ui.errors import build_request
+from ui.errors import Problem, build_request
 from ui.files import cached, copied
 from ui.help import lead
 from ui.models import Shelf, knows_faces
@@ -63,6 +64,7 @@ class GenerateTab:
                     self.to_inpaint = gr.Button("Inpaint this", size="sm", elem_id="generate-to-inpaint")
                     self.to_edit = gr.Button("Edit this", size="sm", elem_id="generate-to-edit")
                     self.to_process = gr.Button("Show its process", size="sm", elem_id="generate-to-process")
+                    self.enlarging = Enlarging("generate", shelf, checkpoint)
                     self.settings = gr.UploadButton(
                         "Use a PNG's settings", file_types=[".png"], size="sm", elem_id="generate-settings", scale=0
                     )
@@ -88,7 +90,17 @@ class GenerateTab:
             expects=lambda checkpoint, *values: self._request(values).model_calls,
             asks=lambda checkpoint, *values: ModelRequest(checkpoint, self._request(values)),
         )
-        control.wire(self.bar, run)
+        shown_and_made: list[gr.components.Component] = [checkpoint, self.gallery, self.chosen, self.last]
+        enlarge = Run(
+            self._enlarge,
+            shown_and_made,
+            [self.gallery],
+            expects=lambda checkpoint, gallery, chosen, last: self.enlarging.calls(
+                checkpoint, picked(gallery, chosen), _seed(last, chosen)
+            ),
+            button=self.enlarging.button,
+        )
+        control.wire(self.bar, run, enlarge)
         self.gallery.select(_index, outputs=self.chosen, **AT_ONCE)
         follow_choice(checkpoint, self._swap, [checkpoint, self.last], [self.gallery, self.last, self.chosen, self.bar])
 
@@ -138,6 +150,34 @@ class GenerateTab:
             return {**on_stage(files), self.last: request, self.chosen: 0}
 
         yield from run_with_previews(generated(model, request), request.calls, self.bar, preview, result)
+
+    def _enlarge(
+        self, checkpoint: str, gallery: list[tuple[str, str]] | None, chosen: int, last: GenerateRequest | None
+    ) -> Iterator[Updates]:
+        """The chosen picture made larger, in its place."""
+        picture = picked(gallery, chosen)
+        assert gallery is not None
+
+        def in_place(file: str) -> Updates:
+            shown = [(file if path == picture else path, caption) for path, caption in gallery]
+            return {self.gallery: gr.update(value=shown, selected_index=None)}
+
+        yield from self.enlarging.run(
+            checkpoint, picture, _seed(last, chosen), self.bar,
+            lambda before, made: in_place(made[0]),
+            lambda results: in_place(copied(results.files[0])),  # the results go with their folder
+        )  # fmt: skip
+
+
+def picked(gallery: list[tuple[str, str]] | None, index: int) -> str:
+    """File of the picture that the visitor picked. Raises `Problem` if there is none."""
+    if not gallery:
+        raise Problem("There is no picture to work on yet; generate one first.")
+    return gallery[min(index, len(gallery) - 1)][0]
+
+
+def _seed(made: GenerateRequest | None, index: int) -> int:
+    return 0 if made is None else made.seeds[min(index, len(made.seeds) - 1)]
 
 
 def _made_earlier(request: GenerateRequest) -> str:

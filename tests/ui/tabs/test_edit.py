@@ -12,11 +12,10 @@ from PIL import Image
 
 from ddpm_core.images.crop import center_crop
 from ddpm_core.images.files import open_picture, read_parameters
-from ddpm_core.requests import EnlargeRequest
 from tests.conftest import write_enlarging_checkpoint
 from tests.ui.conftest import grain
 from ui.components.result_view import _choose
-from ui.errors import Problem, as_problem, as_warning
+from ui.errors import Problem, as_warning
 from ui.models import Shelf
 from ui.tabs.edit import EditTab, _about
 
@@ -86,24 +85,18 @@ def test_what_is_shown_is_enlarged_where_a_checkpoint_was_trained_to(own_checkpo
     shelf = Shelf.around(own_checkpoint, "cpu")
     with gr.Blocks():
         tab = EditTab(shelf, gr.Dropdown(["own"], value="own"))
-    assert not tab.enlarge.visible
-    with pytest.raises(Problem, match="No checkpoint here enlarges"):
-        list(as_problem(tab._enlarge)(None, 0, None, 1))
     write_enlarging_checkpoint(own_checkpoint.with_name("larger"))
-    assert tab.enlarges()["visible"]
     with pytest.raises(Problem, match="There is no picture yet"):
-        list(tab._enlarge(None, 0, None, 1))
+        list(tab._enlarge("own", None, 0, None, 1))
 
     shown: dict[Any, Any] = {}
-    for update in tab._enlarge(None, 0, str(tmp_path / "small.png"), 5):
+    for update in tab._enlarge("own", None, 0, str(tmp_path / "small.png"), 5):
         shown |= update
     results, sizes = shown[tab.view.results], [Image.open(path).size for path in shown[tab.view.slider]]
     assert sizes == [(40, 34), (40, 34)]  # bicubically, and made
     said = read_parameters(results.files[0])
     assert (said["action"], said["checkpoint"], said["seed"]) == ("enlarge", "larger", 5)
-    assert tab._calls_to_enlarge(None, 0, str(tmp_path / "small.png"), 5) == 4 * EnlargeRequest().model_calls
-    assert tab._calls_to_enlarge(results, 0, None, 5) == 9 * EnlargeRequest().model_calls
-    for update in tab._enlarge(results, 0, str(tmp_path / "small.png"), 5):
+    for update in tab._enlarge("own", results, 0, str(tmp_path / "small.png"), 5):
         shown |= update
     assert Image.open(shown[tab.view.results].files[0]).size == (80, 68)  # of the result, not of what was opened
     assert read_parameters(shown[tab.view.results].files[0])["continued_from"]["action"] == "enlarge"

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
 import pytest
+from PIL import Image
 
-from ddpm_core.images.files import read_parameters
+from ddpm_core.images.files import read_parameters, save_png
 from ddpm_core.requests import GenerateRequest
+from tests.conftest import write_enlarging_checkpoint
+from tests.ui.conftest import grain
 from ui.errors import Problem
 from ui.models import Shelf
-from ui.tabs.generate import GenerateTab, captions_of
+from ui.tabs.generate import GenerateTab, captions_of, picked
 
 
 @pytest.fixture
@@ -69,3 +73,34 @@ def test_settings_of_a_saved_picture_come_back_into_the_controls(tab: GenerateTa
     assert updates[tab.fields["seed"]] == 77
     assert updates[tab.fields["sampler"]] == "unipc"
     assert "Generate makes it again" in updates[tab.bar]["text"]
+
+
+def test_the_chosen_picture_is_enlarged_in_its_place(own_checkpoint: Path, tmp_path: Path) -> None:
+    shelf = Shelf.around(own_checkpoint, "cpu")
+    with gr.Blocks():
+        tab = GenerateTab(shelf, gr.Dropdown(["own"], value="own"))
+    write_enlarging_checkpoint(own_checkpoint.with_name("larger"))
+    with pytest.raises(Problem, match="generate one first"):
+        list(tab._enlarge("own", None, 0, None))
+
+    gallery = [(str(tmp_path / f"{seed}.png"), f"seed {seed}") for seed in (5, 6)]
+    request = GenerateRequest(seed=5, count=2)
+    for (path, _), one in zip(gallery, request.singles(), strict=True):
+        save_png(Image.fromarray(grain(16, 16)), path, shelf.load("own").png_parameters(one))
+    shown: dict[Any, Any] = {}
+    for update in tab._enlarge("own", gallery, 1, request):
+        shown |= update
+    (first, _), (second, caption) = shown[tab.gallery]["value"]
+    assert (first, caption) == (gallery[0][0], "seed 6")
+    assert [Image.open(path).size for path in (first, second)] == [(16, 16), (32, 32)]
+    said = read_parameters(second)
+    assert (said["action"], said["checkpoint"], said["seed"]) == ("enlarge", "larger", 6)
+    assert said["continued_from"]["seed"] == 6
+
+
+def test_what_is_picked_is_the_picture_chosen_or_the_last() -> None:
+    gallery = [("one.png", "seed 1"), ("two.png", "seed 2")]
+    assert [picked(gallery, index) for index in (0, 1, 5)] == ["one.png", "two.png", "two.png"]
+    for nothing in (None, []):
+        with pytest.raises(Problem, match="generate one first"):
+            picked(nothing, 0)
