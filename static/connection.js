@@ -6,7 +6,8 @@
 // the closed stream: for good, if what asked waits for its answer before it asks again, as live drafts do. And when the
 // stream breaks, the client waits for the server and then loads the page anew, which takes a visitor's picture and paint
 // away; or, where it only falls silent, waits for good. Here a broken stream ends the runs it was for with a failure,
-// which Gradio takes for theirs, and the page stays as it is.
+// which Gradio takes for theirs, and the page stays as it is. Before that another one is opened, once: the server may not
+// have noticed, and tells on it what was not heard of the first (ui/serving/streams.py).
 (() => {
   const connection = {
     LOST: "The connection to the studio was lost. All on the page is still here: press the button again once it is back.",
@@ -29,6 +30,8 @@
   let stream; // ends the one that is open
   let server = ""; // where calls go
   let heard = 0; // when the stream last brought something
+  let last = ""; // number of what it brought
+  let tries = 0; // streams opened in place of another, since one brought something
   const pause = (time) => new Promise((wait) => setTimeout(wait, time));
 
   window.fetch = async (target, ...rest) => {
@@ -81,15 +84,18 @@
     return new Response(body, { headers: { "Content-Type": "text/event-stream" } });
   }
 
-  // Opens the server's, unless it is open.
-  async function open() {
-    if (stream || !asks || !awaited.size) return;
+  // Opens the server's, unless it is open, or `former` is.
+  async function open(former) {
+    if (stream !== former || !asks || !awaited.size) return;
     const mine = (stream = new AbortController());
     const due = [...awaited]; // told of on this one, or never
     heard = Date.now();
     watch();
     try {
-      const answer = await ask(asks[0], { ...asks[1], signal: mine.signal });
+      const headers = new Headers(asks[1].headers);
+      headers.set("Last-Event-ID", last);
+      const answer = await ask(asks[0], { headers, signal: mine.signal });
+      former?.abort(); // not before: the server would take it for the page's leaving
       if (!answer.ok) throw new Error(answer.statusText);
       const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
       for (let text = "", closed = false; !closed; ) {
@@ -99,14 +105,26 @@
         heard = Date.now();
         const told = (text + value).split("\n\n");
         text = told.pop();
-        closed = told.filter((one) => one.startsWith("data:")).filter(hear).length > 0;
+        for (const one of told) {
+          const [, id = last, data] = /^(?:id: (\d+)\n)?(data:[^]*)$/.exec(one) ?? [];
+          last = id;
+          closed ||= Boolean(data) && hear(data);
+        }
       }
       stream = undefined;
       fail(due.filter((event) => awaited.has(event)));
       open();
     } catch {
-      if (stream === mine) lose();
+      former?.abort();
+      if (stream === mine && !again()) lose();
     }
+  }
+
+  // Opens a stream in place of a broken or silent one, unless the last one was opened for that and brought nothing.
+  function again() {
+    if (tries++) return false;
+    open(stream);
+    return true;
   }
 
   // Passes on what was told, as it came: previews are many, and Gradio reads them again. Whether the stream is closed.
@@ -115,6 +133,7 @@
     const message = HEARD.test(told) ? JSON.parse(told.slice(5)) : {};
     if (message.msg === "close_stream") return true;
     if (message.msg === "unexpected_error") throw new Error(message.message); // the stream's own, which Gradio takes for the page's
+    tries = 0;
     if (message.msg === "process_completed") awaited.delete(message.event_id);
     place(message);
     tell(told);
@@ -125,7 +144,7 @@
 
   // Ends runs that will not be told of.
   function fail(events) {
-    if (events.length) connection.lost = true;
+    if (events.length) [connection.lost, last] = [true, ""];
     for (const event of events) {
       awaited.delete(event);
       const output = { error: connection.LOST, title: "Connection lost", visible: true, duration: 10 };
@@ -193,6 +212,7 @@
       silent = stream && heard <= since ? silent + studio.watch.every : 0;
       if (missed > 1 || silent >= studio.watch.silence) {
         silent = 0;
+        if (missed <= 1 && again()) continue;
         lose();
         for (const stop of stops()) document.querySelector(`#${stop.id.replace("-stop", "-lost")}`)?.click();
       }

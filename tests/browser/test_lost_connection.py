@@ -159,3 +159,35 @@ def test_what_is_asked_while_the_stream_is_being_closed_is_answered(page: Page) 
     page.wait_for_timeout(500)
     page.evaluate("letGo()")
     finished(page, "generate")
+
+
+# The first stream falls silent after the first picture that it brings; the server goes on telling on it.
+DEAD = """(() => {
+  const ask = window.fetch.bind(window);
+  const text = new TextDecoder();
+  window.streams = 0;
+  window.fetch = async (...call) => {
+    const answer = await ask(...call);
+    if (!String(call[0].url || call[0]).includes("/queue/data") || window.streams++) return answer;
+    let dead = false;
+    const pass = (part, out) => {
+      if (!dead) out.enqueue(part);
+      dead ||= text.decode(part).includes("process_generating");
+    };
+    const body = answer.body.pipeThrough(new TransformStream({ transform: pass, flush: () => new Promise(() => {}) }));
+    return new Response(body, { status: answer.status, headers: answer.headers });
+  };
+})()"""
+
+
+def test_a_stream_that_dies_unnoticed_is_opened_again_and_its_run_comes_to_its_end(page: Page) -> None:
+    page.add_init_script(DEAD)
+    page.reload()
+    page.locator("#generate-run").wait_for()
+    page.evaluate("Object.assign(studio.watch, {every: 500, silence: 3000})")  # its own patience is a minute
+    advanced(page, "generate", 30)
+    before = page.evaluate("streams")
+    run(page, "generate")
+    assert before == 0
+    assert page.evaluate("streams") == 2
+    expect(page.locator("#generate-gallery img")).to_be_visible()

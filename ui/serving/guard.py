@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import gradio as gr
-from gradio.server_messages import CloseStreamMessage
+from gradio.queueing import Queue
 from gradio.utils import get_upload_folder
 from starlette.datastructures import Headers, MutableHeaders, QueryParams
 from starlette.formparsers import MultiPartException
@@ -27,13 +27,12 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from ui.errors import WENT_WRONG
 from ui.serving.calls import NOT_TAKEN
 from ui.serving.settings import FRAMED_BY
-from ui.serving.streams import will_tell
+from ui.serving.streams import ENDED, Streams, session_of
 from ui.theme import STATIC
 
 NOTHING_TO_TELL = (
     "There is no answer to come here: it was fetched already, or nothing was asked. Ask again for another."
 )
-ENDED = f"data: {CloseStreamMessage().model_dump_json()}\n\n"  # as Gradio says it
 API = "/gradio_api/"
 FILE = "file="
 # What Gradio offers under `API` and the page has no use for: a fetcher of addresses, links to what a session has open,
@@ -80,6 +79,7 @@ class Guard:
     def __init__(self, app: ASGIApp, scripts: Iterable[str] = (), framed_by: str = FRAMED_BY):
         self.app, self.framed_by = app, framed_by
         self.scripts = [_digest(script.encode()) for script in scripts]
+        self.streams = Streams()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -88,8 +88,11 @@ class Guard:
         answer = _Answer(send, self, scope["path"])
         try:
             refuse_path(scope["path"])
-            if scope["method"] == "GET" and (ended := silence(scope)):
-                return await ended(scope, receive, answer)
+            if scope["method"] == "GET" and (session := _streamed(scope)) is not None:
+                queue = scope["app"].get_blocks()._queue
+                if self.streams.can_tell(session, queue, Headers(scope=scope)):
+                    return await self.streams.serve(session, queue, self.app, scope, receive, answer)
+                return await _silence(scope, queue)(scope, receive, answer)
             if scope["method"] == "POST":
                 most = MOST_JSON_OF_TOOLS if scope["path"].partition(TOOLS)[1] else MOST_JSON
                 receive = await _checked_body(scope["path"], Headers(scope=scope), receive, most)
@@ -186,19 +189,19 @@ def refuse_path(path: str) -> None:
         raise Refused(403, "This is no file of the studio's page; it is gone, or never was one.")
 
 
-def silence(scope: Scope) -> Response | None:
-    """The end of a stream of answers in which there will be none (`streams.will_tell`); None for all else.
+def _streamed(scope: Scope) -> str | None:
+    """The session whose answers are asked for; None if something else is."""
+    _, api, call = scope["path"].partition(API)
+    return session_of(call, QueryParams(scope["query_string"]), scope["app"].get_blocks()._queue) if api else None
 
-    A page that was refused would wait for good.
+
+def _silence(scope: Scope, queue: Queue) -> Response:
+    """The end of a stream of answers in which there would be none: a page that was refused would wait for good.
 
     Raises:
         Refused: it is the stream of a program, or of a session that never asked for anything.
     """
-    _, api, call = scope["path"].partition(API)
-    query = QueryParams(scope["query_string"])
-    if not api or will_tell(call, query, queue := scope["app"].get_blocks()._queue):
-        return None
-    if query.get("session_hash") in queue.pending_messages_per_session:
+    if QueryParams(scope["query_string"]).get("session_hash") in queue.pending_messages_per_session:
         return Response(ENDED, media_type="text/event-stream", headers={"Cache-Control": "no-store"})
     raise Refused(404, NOTHING_TO_TELL)
 
