@@ -67,7 +67,7 @@ class RunInputs:
             refuse_too_much(self.request, windows(*sheet.size, sheet.side))
             return model.enlarge(self.request, sheet.image()), sheet.cut
         if type(self.request) is GenerateRequest:
-            return generated(model, self.request), _as_it_is
+            return generated(model, self.request).steps(), _as_it_is
         return getattr(model, self.request.action)(self.request), _as_it_is  # which is called as what it does
 
 

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import gradio as gr
@@ -51,23 +52,54 @@ class Tick:
         return status(f"{self.total} step{'s' * (self.total > 1)} in {seconds(self.elapsed)}", 1)
 
 
-def watch(steps: Iterable[Step], total: int, clock: Callable[[], float] = time.monotonic) -> Iterator[Tick]:
-    """Walk through `total` sampler steps; a preview is due every `PREVIEW_SECONDS` at most, and never at the end.
+class PreviewBudget:
+    """When previews are due in a run, or in all runs of a batch: at the same steps, and as if they were one run's.
 
-    Previews that take long come less often (`PREVIEW_FRACTION`); between them the bar alone is updated.
+    One is due every `PREVIEW_SECONDS` at most; those that take long come less often (`PREVIEW_FRACTION`).
     """
-    start = shown = updated = clock()
-    pause = PREVIEW_SECONDS
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic):
+        self.clock, self._lock = clock, Lock()
+        self._shown, self._pause = clock(), PREVIEW_SECONDS
+        self._due: dict[int, float] = {}  # seconds that each took so far, by step; of members the longest
+        self._seen = 0  # steps decided on
+
+    def due(self, done: int) -> bool:
+        """Whether to show a preview of that step, counted from 1; decided by the first run that comes to it."""
+        with self._lock:
+            if done > self._seen:
+                self._seen = done
+                if self.clock() - self._shown >= self._pause:
+                    self._due[done] = 0.0
+                    self._pause = float("inf")  # until it is shown
+            return done in self._due
+
+    def took(self, done: int, seconds: float) -> None:
+        """A run has shown its preview of that step just now."""
+        with self._lock:
+            self._due[done] = max(self._due[done], seconds)
+            if done == max(self._due):
+                self._shown = self.clock()
+                self._pause = max(PREVIEW_SECONDS, self._due[done] / PREVIEW_FRACTION)
+
+
+def watch(steps: Iterable[Step], total: int, budget: PreviewBudget | None = None) -> Iterator[Tick]:
+    """Walk through `total` sampler steps; a preview is due when the `budget` says, and never at the end.
+
+    Between previews the bar alone is updated, every `PREVIEW_SECONDS` at most.
+    """
+    budget = budget or PreviewBudget()
+    clock = budget.clock
+    start = updated = clock()
     for done, step in enumerate(steps, start=1):
         now = clock()
-        bar_due = now - updated >= PREVIEW_SECONDS and done < total
-        preview_due = bar_due and now - shown >= pause
+        preview_due = done < total and budget.due(done)
+        bar_due = preview_due or (now - updated >= PREVIEW_SECONDS and done < total)
         yield Tick(step, done, total, now - start, preview_due, bar_due)
         if bar_due:
             updated = clock()  # counted from when it had been shown, so slow pages get fewer
         if preview_due:
-            shown = updated
-            pause = max(PREVIEW_SECONDS, (shown - now) / PREVIEW_FRACTION)
+            budget.took(done, updated - now)
 
 
 Updates = dict[gr.blocks.Block, Any]  # what a handler yields: new values or properties by component
@@ -79,6 +111,7 @@ def run_with_previews(
     bar: gr.HTML,
     preview: Callable[[Step], Updates],
     result: Callable[[Step, Path], Updates],
+    budget: PreviewBudget | None = None,
 ) -> Iterator[Updates]:
     """Walk through `total` sampler steps in front of a visitor.
 
@@ -86,8 +119,9 @@ def run_with_previews(
         steps: closed with this generator, as Stop does.
         preview: what a step puts on the page; called only when a preview is due.
         result: what the last step puts on the page; may write into the folder it is given, which goes afterwards.
+        budget: of previews; its own unless given.
     """
-    for tick in watch(in_turns(steps), total):
+    for tick in watch(in_turns(steps), total, budget):
         end_if_left()  # a preview of many pictures takes longer than a step
         if tick.preview_due:
             yield {**preview(tick.step), bar: tick.status}

@@ -136,20 +136,20 @@ class GenerateTab:
     def _run(self, checkpoint: str, *values: Any) -> Iterator[Updates]:
         model = self.shelf.load(checkpoint)
         request = self._request(values, model)
-        captions = captions_of(request)
+        captions, making = captions_of(request), generated(model, request)
 
         def on_stage(files: Iterable[str]) -> Updates:
             shown = list(zip(files, captions, strict=True))
             return {self.gallery: gr.update(value=shown, elem_classes=stage_of(len(shown)), selected_index=None)}
 
         def preview(step: Step) -> Updates:
-            return on_stage(map(cached, model.pictures(step.denoised)))
+            return on_stage(map(cached, making.previews(step)))
 
         def result(step: Step, folder: Path) -> Updates:
             files = save(model.pictures(step.latent), request, model, folder)
             return {**on_stage(files), self.last: request, self.chosen: 0}
 
-        yield from run_with_previews(generated(model, request), request.calls, self.bar, preview, result)
+        yield from run_with_previews(making.steps(), request.calls, self.bar, preview, result, making.budget)
 
     def _enlarge(
         self, checkpoint: str, gallery: list[tuple[str, str]] | None, chosen: int, last: GenerateRequest | None

@@ -21,7 +21,7 @@ def ticks(total: int, each: float) -> list[progress.Tick]:
             time[0] += each
             yield None
 
-    return list(progress.watch(steps(), total, lambda: time[0]))  # type: ignore[arg-type]
+    return list(progress.watch(steps(), total, progress.PreviewBudget(lambda: time[0])))  # type: ignore[arg-type]
 
 
 def test_previews_are_few() -> None:
@@ -41,7 +41,7 @@ def test_previews_that_take_long_come_less_often(cost: float) -> None:
             yield None
 
     shown = 0
-    for tick in progress.watch(steps(), 1000, lambda: time[0]):  # type: ignore[arg-type]
+    for tick in progress.watch(steps(), 1000, progress.PreviewBudget(lambda: time[0])):  # type: ignore[arg-type]
         time[0] += cost * tick.preview_due
         shown += tick.preview_due
     spent_on_steps = 1000 * 0.01
@@ -79,7 +79,7 @@ def test_where_previews_take_long_the_bar_is_updated_between_them() -> None:
             yield None
 
     walked = []
-    for tick in progress.watch(steps(), 200, lambda: time[0]):  # type: ignore[arg-type]
+    for tick in progress.watch(steps(), 200, progress.PreviewBudget(lambda: time[0])):  # type: ignore[arg-type]
         walked.append((time[0], tick.preview_due, tick.bar_due))
         time[0] += 0.5 * tick.preview_due
         if tick.done == 199:

@@ -13,14 +13,16 @@ from gradio.context import LocalContext
 from ddpm_core.diffusion.samplers import Step
 from ddpm_core.pipeline import LatentDiffusion
 from ddpm_core.requests import GenerateRequest
-from ui.serving.together import Batch, ModelRequest, generated
+from ui.components import progress
+from ui.serving.together import Batch, Generation, ModelRequest, generated
 
 ONE, TWO = GenerateRequest(seed=40, count=1, steps=3), GenerateRequest(seed=7, count=2, steps=3)
 
 
 def test_the_pictures_of_each_are_those_of_its_seeds(tiny_model: LatentDiffusion) -> None:
     batch = Batch([ONE, TWO])
-    first, second = batch.steps(0, tiny_model, ONE), batch.steps(1, tiny_model, TWO)
+    first = Generation(tiny_model, ONE, batch, 0).steps()
+    second = Generation(tiny_model, TWO, batch, 1).steps()
     made = {"first": [next(first)], "second": [*second]}  # they need not walk in step
     made["first"] += list(first)
     for name, request in (("first", ONE), ("second", TWO)):
@@ -43,7 +45,7 @@ def test_a_step_is_computed_once_and_who_leaves_keeps_nobody_from_going_on() -> 
 
     model: Any = SimpleNamespace(generate=generate)
     batch = Batch([ONE, TWO])
-    leaves, stays = batch.steps(0, model, ONE), batch.steps(1, model, TWO)
+    leaves, stays = Generation(model, ONE, batch, 0).steps(), Generation(model, TWO, batch, 1).steps()
     assert next(leaves).latent.tolist() == [40]
     leaves.close()  # type: ignore[attr-defined]
     assert [step.latent.tolist() for step in stays] == [[7, 8]] * 3
@@ -58,10 +60,42 @@ def test_what_fails_fails_for_all_and_nobody_takes_half_a_run_for_the_whole() ->
     model: Any = SimpleNamespace(generate=generate)
     batch = Batch([ONE, TWO])
     for first, request in ((0, ONE), (1, TWO)):
-        steps = batch.steps(first, model, request)
+        steps = Generation(model, request, batch, first).steps()
         next(steps)
         with pytest.raises(MemoryError):
             next(steps)
+
+
+def test_a_batch_decodes_the_previews_of_all_at_once_and_each_shows_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(progress, "PREVIEW_SECONDS", 0.0)
+    monkeypatch.setattr(progress, "PREVIEW_FRACTION", 0.5)
+    time, decoded = [0.0], []
+
+    def generate(request: GenerateRequest, seeds: list[int]) -> Iterator[Step]:
+        for t in reversed(range(8)):
+            time[0] += 1.0
+            yield Step(t, torch.tensor(seeds), torch.tensor(seeds))
+
+    def pictures(latent: torch.Tensor) -> list[Any]:
+        decoded.append(len(latent))
+        time[0] += 1.0  # as long as a step
+        return latent.tolist()
+
+    model: Any = SimpleNamespace(generate=generate, pictures=pictures)
+    batch = Batch([ONE, TWO])
+    batch.budget = progress.PreviewBudget(lambda: time[0])
+    members = [Generation(model, request, batch, first) for first, request in ((0, ONE), (1, TWO))]
+    walks = [progress.watch(member.steps(), 8, member.budget) for member in members]
+    shown: list[list[Any]] = [[], []]
+    for ticks in zip(*walks, strict=True):
+        assert len({tick.preview_due for tick in ticks}) == 1
+        for tick, member, seen in zip(ticks, members, shown, strict=True):
+            if tick.preview_due:
+                seen.append(member.previews(tick.step))
+    previews = len(decoded)
+    assert decoded == [3] * previews
+    assert shown == [[[40]] * previews, [[7, 8]] * previews]
+    assert 2 <= previews <= 0.5 * 8 + 1  # a second each, of eight seconds of steps: the fraction is the batch's
 
 
 def test_what_differs_in_more_than_seeds_is_of_another_kind() -> None:
@@ -76,13 +110,15 @@ def test_what_differs_in_more_than_seeds_is_of_another_kind() -> None:
 
 def test_a_handler_takes_part_in_what_the_line_began_it_with() -> None:
     alone, shared = object(), Step(0, torch.tensor([40, 7, 8]), torch.tensor([40, 7, 8]))
-    model: Any = SimpleNamespace(generate=lambda request, seeds=None: alone if seeds is None else iter([shared]))
+    model: Any = SimpleNamespace(
+        generate=lambda request, seeds=None: iter([alone]) if seeds is None else iter([shared])
+    )
     event = SimpleNamespace(batch=Batch([ONE, TWO]), first=1)
     page = SimpleNamespace(_queue=SimpleNamespace(event_ids_to_events={"7": event}))
-    assert generated(model, TWO) is alone
+    assert next(generated(model, TWO).steps()) is alone
     tokens = LocalContext.blocks.set(page), LocalContext.event_id.set("7")  # type: ignore[arg-type]
     try:
-        assert [step.latent.tolist() for step in generated(model, TWO)] == [[7, 8]]
+        assert [step.latent.tolist() for step in generated(model, TWO).steps()] == [[7, 8]]
     finally:
         LocalContext.blocks.reset(tokens[0])
         LocalContext.event_id.reset(tokens[1])
