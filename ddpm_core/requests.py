@@ -191,6 +191,9 @@ class InpaintRequest(GenerateRequest):
     grow: int = Field(0, ge=-256, le=256, description="pixels to widen what is made anew, below 0 to narrow it")
     feather: int = Field(0, ge=0, le=256, description="pixels over which what is made anew fades in at its edge")
     crop: Crop = Field("auto", description="what the model sees: a painted face, the whole picture, around the painted")
+    enlarge: bool = Field(
+        True, description="make what is larger than the model's pictures by a checkpoint that enlarges, if there is one"
+    )
 
     @model_validator(mode="after")
     def _resamples_or_churn(self) -> Self:

@@ -10,6 +10,7 @@ import typer
 from PIL import Image
 
 from ddpm_core.cli import run
+from ddpm_core.commands._results import enlarged_fills
 from ddpm_core.diffusion.samplers import last
 from ddpm_core.images.masks import face_mask
 from ddpm_core.pipeline import LatentDiffusion
@@ -44,7 +45,8 @@ def inpainted(
     """The picture at its own size, filled once per seed."""
     frame = model.frame(request, picture, painted)
     samples = model.pictures(last(model.inpaint(request, frame.image(), frame.mask())).latent)
-    return [frame.paste(one) for one in samples]
+    fills, _ = enlarged_fills(model, request, frame, samples)
+    return [frame.paste(one) for one in fills]
 
 
 def tinted(picture: Image.Image, painted: np.ndarray) -> Image.Image:

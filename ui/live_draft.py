@@ -22,7 +22,7 @@ from ui.serving.turns import in_turns
 
 # What a draft is made with, by the checkpoint's own sampler. Seven calls of the denoiser: shapes and colours already
 # stand, and on two CPU cores they are there before the hand has reached for the next stroke.
-DRAFT: dict[str, Any] = {"steps": 4, "resamples": 2, "count": 1}
+DRAFT: dict[str, Any] = {"steps": 4, "resamples": 2, "count": 1, "enlarge": False}
 
 
 class Answer(NamedTuple):

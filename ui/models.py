@@ -11,14 +11,24 @@ from pathlib import Path
 from PIL import Image
 
 from ddpm_core.checkpoints.atomic import CheckpointError, numbers_in
-from ddpm_core.checkpoints.folders import about, enlarges, enlarging, files, framing, list_checkpoints, weights
+from ddpm_core.checkpoints.folders import (
+    about,
+    enlarges,
+    enlarging,
+    files,
+    list_checkpoints,
+    needed_to_enlarge,
+    weights,
+)
 from ddpm_core.checkpoints.hub import Repository, without_front_matter
 from ddpm_core.checkpoints.native import CARD, read_config
 from ddpm_core.cli import CHECKPOINT
 from ddpm_core.diffusion.concatenation import windows
+from ddpm_core.images.crop import Frame
 from ddpm_core.images.enlargement import Enlargement
 from ddpm_core.machine import pick_device
 from ddpm_core.pipeline import LatentDiffusion
+from ddpm_core.requests import InpaintRequest
 
 
 @functools.lru_cache(maxsize=2)
@@ -80,7 +90,7 @@ class Shelf:
 
     def enlarging(self, of: str | None = None) -> list[str]:
         """Names of those that make pictures of smaller ones, of any kind or of that which the checkpoint `of` makes."""
-        return [name for name, folder in self._of_the_kind(of).items() if enlarges(folder)]
+        return enlarging(self._folders(), self._made_by(of))
 
     def load_enlarging(self, name: str | None = None, of: str | None = None) -> LatentDiffusion:
         """The model of that name that enlarges pictures, or the first there is for such as the checkpoint `of` makes.
@@ -88,10 +98,20 @@ class Shelf:
         Raises:
             CheckpointError: there is none, none of that name, it does not enlarge, or is broken.
         """
-        names = enlarging(self._of_the_kind(of))
+        names = needed_to_enlarge(self._folders(), self._made_by(of))
         if name and name not in names:
             raise CheckpointError(f"{name[:60]!r} does not enlarge pictures; choose from: {', '.join(names)}.")
         return self._loaded(name or names[0])
+
+    def enlarger(self, request: InpaintRequest, of: str, frame: Frame) -> LatentDiffusion | None:
+        """What makes fills of the checkpoint `of` larger, if the request wants that and they are to be.
+
+        Raises:
+            CheckpointError: it is broken.
+        """
+        if not request.enlarge or frame.fits or not self.enlarging(of):
+            return None
+        return self.load_enlarging(of=of)
 
     def windows(self, picture: str, name: str | None = None, of: str | None = None) -> int:
         """By how many windows `load_enlarging`'s model enlarges a picture, from the heads of its file and the model's.
@@ -109,13 +129,11 @@ class Shelf:
         Enlargement.refuse_too_large(width, height, side)
         return windows(max(width, side), max(height, side), side)
 
-    def _of_the_kind(self, of: str | None) -> dict[str, Path]:
-        """Folders by name of those that know any pictures, or such as the checkpoint `of` knows; None for all."""
-        folders = {name: self._folder(name) for name in self._all()}
-        if of is None:
-            return folders
-        known = {"any", framing(self._folder(of))}
-        return {name: folder for name, folder in folders.items() if framing(folder) in known}
+    def _made_by(self, of: str | None) -> Path | None:
+        return None if of is None else self._folder(of)
+
+    def _folders(self) -> dict[str, Path]:
+        return {name: self._folder(name) for name in self._all()}
 
     def _all(self) -> list[str]:
         return sorted({*list_checkpoints(self.root), *self.fetched})

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 from PIL import Image
 
@@ -17,7 +18,7 @@ from ddpm_core.pipeline import LatentDiffusion
 from ddpm_core.requests import AnimationSettings, BetweenRequest, GenerateRequest, WalkSettings
 from ui.errors import build_request
 from ui.files import scratch, written
-from ui.run_inputs import RunInputs
+from ui.run_inputs import RunInputs, made_larger
 from ui.serving.turns import end_if_left
 
 USUAL = AnimationSettings()
@@ -32,14 +33,17 @@ def save(
     folder: Path,
     prefix: str = "",
     onto: str | None = None,
+    enlarged_by: str | None = None,
 ) -> list[str]:
     """Paths of one PNG per picture of the batch, parameters in its text.
 
-    If `onto`, the file they were made of, was itself made here, they say how that was made, too.
+    If `onto`, the file they were made of, was itself made here, they say how that was made, too; and the checkpoint by
+    which they were enlarged.
     """
     prefix = prefix or MADE_OF_A_PICTURE.get(request.action, "")
     past = {} if onto is None else read_parameters(onto)
-    before = {"continued_from": past} if "action" in past else {}
+    before: dict[str, Any] = {"continued_from": past} if "action" in past else {}
+    before |= {} if enlarged_by is None else {"enlarged_by": enlarged_by}
     of = "" if onto is None else f"{Path(onto).stem[:60]}-"  # results of two uploads are told apart by their names
     paths = []
     for picture, one in zip(pictures, request.singles(), strict=True):
@@ -65,12 +69,22 @@ class Results:
     folder: TemporaryDirectory
 
     @classmethod
-    def of(cls, frame: Frame, made: Sequence[Image.Image], inputs: RunInputs, model: LatentDiffusion) -> Results:
-        """Paste the model's squares back into the upload and write everything."""
+    def of(
+        cls,
+        frame: Frame,
+        made: Sequence[Image.Image],
+        inputs: RunInputs,
+        model: LatentDiffusion,
+        enlarger: LatentDiffusion | None = None,
+    ) -> Results:
+        """Paste the model's squares, larger by `enlarger`, back into the upload and write everything."""
+        if enlarger is not None:
+            made = made_larger(made, inputs.request, enlarger)
         folder = scratch()
         root, small = Path(folder.name), frame.reduced(SHOWN)
         pasted = (frame.paste(square) for square in made)  # one at a time: an upload may be large
-        files = save(pasted, inputs.request, model, root, onto=inputs.picture)
+        name = None if enlarger is None else enlarger.name
+        files = save(pasted, inputs.request, model, root, onto=inputs.picture, enlarged_by=name)
         before = written(small.picture, root, "before")
         if small is frame:
             return cls(files, before, files, folder)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 from PIL import Image
 
 from ddpm_core.diffusion.concatenation import windows
-from ddpm_core.diffusion.samplers import Step
+from ddpm_core.diffusion.samplers import Step, last
 from ddpm_core.images.crop import Frame
 from ddpm_core.images.files import to_tensor
 from ddpm_core.pipeline import LatentDiffusion
@@ -17,6 +17,7 @@ from ddpm_core.requests import EditRequest, EnlargeRequest, GenerateRequest, Inp
 from ui.errors import refuse_too_much
 from ui.files import opened_upload
 from ui.serving.together import generated
+from ui.serving.turns import in_turns
 
 
 @dataclass(frozen=True)
@@ -69,6 +70,12 @@ class RunInputs:
         if type(self.request) is GenerateRequest:
             return generated(model, self.request).steps(), _as_it_is
         return getattr(model, self.request.action)(self.request), _as_it_is  # which is called as what it does
+
+
+def made_larger(made: Sequence[Image.Image], request: GenerateRequest, enlarger: LatentDiffusion) -> list[Image.Image]:
+    """An inpainting's squares by a model that enlarges."""
+    steps = enlarger.enlarge_made(made, request.seed)
+    return enlarger.pictures(last(in_turns(steps)).latent)
 
 
 def _as_it_is(picture: Image.Image) -> Image.Image:

@@ -23,7 +23,8 @@ def saved_settings(path: str) -> tuple[GenerateRequest, str]:
     Raises:
         Problem: it does not say, or says what cannot be asked for.
     """
-    name, parameters = Path(path).name, read_parameters(path)
+    # What was saved before fills could be enlarged was made without.
+    name, parameters = Path(path).name, {"enlarge": False} | read_parameters(path)
     kind = REQUESTS.get(str(parameters.get("action")))
     if kind is None:
         raise Problem(f"{name} does not say how it was made; choose a PNG that the studio saved.")

@@ -60,19 +60,35 @@ def framing(folder: Path) -> Framing:
     return "any"
 
 
-def enlarging(checkpoints: Mapping[str, Path], where: str = "here", otherwise: str = "") -> list[str]:
-    """Names of those of some complete checkpoints, folders by name, that enlarge.
+def enlarging(checkpoints: Mapping[str, Path], of: Path | None = None) -> list[str]:
+    """Names of those of some complete checkpoints, folders by name, that enlarge: such as the checkpoint `of` makes."""
+    found = [name for name, folder in checkpoints.items() if enlarges(folder)]
+    if of is None or not found:
+        return found
+    known = {"any", framing(of)}
+    return [name for name in found if framing(checkpoints[name]) in known]
+
+
+def needed_to_enlarge(
+    checkpoints: Mapping[str, Path], of: Path | None = None, where: str = "here", otherwise: str = ""
+) -> list[str]:
+    """`enlarging`, where there has to be one.
 
     Raises:
         CheckpointError: there is none `where` one looked; `otherwise` is what to do but train one.
     """
-    found = [name for name, folder in checkpoints.items() if enlarges(folder)]
-    if not found:
-        raise CheckpointError(
-            f"No checkpoint {where} enlarges pictures; {otherwise}train one with python -m ddpm_core.train "
-            "--denoiser-enlarges 2."
-        )
-    return found
+    if found := enlarging(checkpoints, of):
+        return found
+    raise CheckpointError(
+        f"No checkpoint {where} enlarges pictures; {otherwise}train one with python -m ddpm_core.train "
+        "--denoiser-enlarges 2."
+    )
+
+
+def enlarging_beside(folder: Path) -> Path | None:
+    """The first checkpoint beside another that enlarges such pictures as that one makes; None if there is none."""
+    beside = {name: folder.parent / name for name in list_checkpoints(folder.parent)}
+    return next((beside[name] for name in enlarging(beside, folder)), None)
 
 
 def list_checkpoints(root: Path) -> list[str]:

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
-from ddpm_core.checkpoints.folders import enlarging, list_checkpoints
+from ddpm_core.checkpoints.folders import list_checkpoints, needed_to_enlarge
 from ddpm_core.cli import (
     CHECKPOINT,
     Device,
@@ -55,7 +55,7 @@ def main(
 def first_that_enlarges(root: Path) -> Path:
     """The first checkpoint in a folder that enlarges. Raises `CheckpointError` where there is none."""
     checkpoints = {name: root / name for name in list_checkpoints(root)}
-    return root / enlarging(checkpoints, f"in {root}", "name one with --checkpoint, or ")[0]
+    return root / needed_to_enlarge(checkpoints, None, f"in {root}", "name one with --checkpoint, or ")[0]
 
 
 def command() -> None:

@@ -26,7 +26,7 @@ from ddpm_core.cli import (
     say_written,
     takes,
 )
-from ddpm_core.commands._results import pictures_of
+from ddpm_core.commands._results import enlarged_fills, pictures_of
 from ddpm_core.images.files import open_picture, read_parameters, save_png
 from ddpm_core.images.masks import check_choice, painted_on
 from ddpm_core.pipeline import LatentDiffusion
@@ -57,11 +57,12 @@ def main(
         steps = model.inpaint(request, frame.image(), frame.mask())
         pictures = pictures_of(model, request, steps, out)
         digest, written = fingerprint(picture), []
-        for one, fill in zip(request.singles(), pictures, strict=True):
+        fills, by = enlarged_fills(model, request, frame, pictures, device)
+        for one, fill in zip(request.singles(), fills, strict=True):
             path = result_file(out, one.seed, picture, digest)
             if path.stem != str(one.seed):
                 say(f"{path}, since {one.seed}.png is another picture's.")
-            save_png(frame.paste(fill), path, model.png_parameters(one) | {"picture": digest})
+            save_png(frame.paste(fill), path, model.png_parameters(one) | by | {"picture": digest})
             written.append(path)
         say_written(written, out)
 

@@ -108,6 +108,11 @@ class Frame:
         """Where in the upload the model looks."""
         return Box(self.left, self.top, self.side)
 
+    @property
+    def fits(self) -> bool:
+        """Whether the model's square is as large as what is made anew, or larger."""
+        return self.side <= self.size
+
     def image(self) -> Tensor:
         """What the model sees of the upload: (1, 3, size, size) in [-1, 1]."""
         return to_tensor(box_crop(self.picture, self.window, self.size))

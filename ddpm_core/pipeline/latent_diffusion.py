@@ -26,7 +26,7 @@ from ddpm_core.diffusion.spacing import churned_timesteps
 from ddpm_core.errors import UserError, lookup
 from ddpm_core.images.crop import Frame
 from ddpm_core.images.enlargement import Enlargement
-from ddpm_core.images.files import to_pictures
+from ddpm_core.images.files import to_pictures, to_tensor
 from ddpm_core.images.low_resolution import enlarged_bicubically
 from ddpm_core.machine import pick_device
 from ddpm_core.networks.cpu.packed import ready
@@ -142,7 +142,7 @@ class LatentDiffusion(ConditionalModel, HubMixin):
         """Make a larger picture that looks like `image` from afar, once per seed (Saharia et al. 2021, algorithm 2).
 
         Args:
-            image: (1, 3, H, W) in [-1, 1], as `Enlargement.image` has it.
+            image: (1, 3, H, W) in [-1, 1], as `Enlargement.image` has it; or (B, 3, H, W), one for each seed.
 
         Raises:
             UserError: it was not trained to enlarge, or not with that much noise.
@@ -155,6 +155,15 @@ class LatentDiffusion(ConditionalModel, HubMixin):
         condition = self.codec.encode(smooth).expand(request.count, -1, -1, -1)  # (B, C, h, w)
         model = self.with_condition(condition, request.noise_level, request.seeds)
         return model._run(request, SeededNoise(request.seeds, condition.shape[1:], self.device))
+
+    def enlarge_made(self, pictures: Sequence[Image.Image], seed: int) -> Iterator[Step]:
+        """`enlarge` pictures of one size that a model made, one for each seed from `seed` on.
+
+        Raises:
+            UserError: it was not trained to enlarge.
+        """
+        request = self.request(EnlargeRequest, seed=seed, count=len(pictures))
+        return self.enlarge(request, torch.cat([to_tensor(picture) for picture in pictures]))
 
     def between(self, request: BetweenRequest) -> Iterator[Step]:
         """Pictures on the way from one seed to another, along the arc between their noise (`noise.slerp`)."""

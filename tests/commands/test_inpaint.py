@@ -11,6 +11,7 @@ from PIL import Image
 from ddpm_core.commands import inpaint
 from ddpm_core.images.files import read_parameters
 from tests.command_lines import assert_refused
+from tests.conftest import write_enlarging_checkpoint
 
 
 @pytest.fixture
@@ -34,6 +35,19 @@ def test_a_ready_mask_fills_the_picture_at_its_own_size_once_per_seed(
     assert not changed[:, :5].any()
     said = read_parameters(tmp_path / "out" / "5.png")
     assert (said["action"], said["seed"], said["steps"]) == ("inpaint", 5, 2)
+
+
+def test_a_fill_larger_than_the_models_pictures_is_made_by_what_enlarges_beside_it(
+    call, own_checkpoint: Path, photo: Path, tmp_path: Path
+) -> None:
+    write_enlarging_checkpoint(own_checkpoint.with_name("larger"))
+    pictures = []
+    for flag, by in (("--enlarge", "larger"), ("--no-enlarge", None)):
+        arguments = ["--region", "face", "--steps", 1, flag, "--out", tmp_path / flag]
+        assert call(inpaint.main, photo, "--checkpoint", own_checkpoint, *arguments).status == 0
+        assert read_parameters(tmp_path / flag / "0.png").get("enlarged_by") == by
+        pictures.append(np.asarray(Image.open(tmp_path / flag / "0.png")))
+    assert (pictures[0] != pictures[1]).any()
 
 
 def test_what_is_wrong_is_said_by_the_options_that_were_typed(

@@ -23,7 +23,7 @@ from ui.tabs.inpaint import InpaintTab
 
 FIELDS: dict[str, Any] = {
     "keep_painted": False, "seed": 1, "count": 1, "steps": 3, "sampler": "ddim", "clamp": "noised",
-    "resamples": 4, "grow": 0, "feather": 0, "crop": "whole", "label": "", "guidance": 2,
+    "resamples": 4, "grow": 0, "feather": 0, "crop": "whole", "enlarge": True, "label": "", "guidance": 2,
     "classifier_guidance": 0, "prompt": "", "negative_prompt": "",
 }  # fmt: skip
 

@@ -67,6 +67,14 @@ def test_a_generated_picture_gives_its_settings_back(both: Shelf, tmp_path: Path
     assert shown["generate-bar"]["text"] == "Its settings are here; Generate makes it again."
 
 
+def test_a_fill_saved_before_there_was_enlarging_is_made_without(tmp_path: Path) -> None:
+    for parameters, enlarge in (({}, False), ({"enlarge": True}, True)):
+        save_png(Image.new("RGB", (32, 32)), tmp_path / "saved.png", {"action": "inpaint", "seed": 3} | parameters)
+        request, _ = saved_settings(str(tmp_path / "saved.png"))
+        assert isinstance(request, InpaintRequest)
+        assert request.enlarge is enlarge
+
+
 def test_what_is_filled_in_makes_the_same_picture(both: Shelf, tmp_path: Path) -> None:
     from ddpm_core.diffusion.samplers import last
     from ui.errors import build_request

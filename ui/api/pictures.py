@@ -20,7 +20,7 @@ from ui.errors import Problem, build_request_from
 from ui.files import workspace
 from ui.models import Shelf
 from ui.results import save
-from ui.run_inputs import RunInputs
+from ui.run_inputs import RunInputs, made_larger
 from ui.serving.guard import is_served
 from ui.serving.turns import in_turns
 
@@ -70,8 +70,13 @@ def made_and_saved(
     inputs, original = inputs_of(request, given)
     run, dressed = inputs.begin(model, original=original)
     made = model.pictures(last(in_turns(run)).latent)
+    enlarger = None
+    if isinstance(request, InpaintRequest):
+        enlarger = shelf.enlarger(request, model.name, inputs.frame(model, original))
     # One at a time: an upload may be large.
-    return request, save(map(dressed, made), request, model, folder, onto=inputs.picture), made
+    squares = made if enlarger is None else made_larger(made, request, enlarger)
+    by = None if enlarger is None else enlarger.name
+    return request, save(map(dressed, squares), request, model, folder, onto=inputs.picture, enlarged_by=by), made
 
 
 def inputs_of(request: GenerateRequest, given: Mapping[str, Any]) -> tuple[RunInputs, Image.Image | None]:

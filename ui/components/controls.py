@@ -104,8 +104,8 @@ def holding(name: str, own: InpaintRequest) -> tuple[gr.Radio, gr.Slider]:
     return clamp, resamples
 
 
-def shaping(name: str, faces: bool) -> tuple[gr.Slider, gr.Slider, gr.Radio]:
-    """Growing, feather and crop of what is painted, for the Advanced fold; `faces`: whether the model knows them."""
+def shaping(name: str, faces: bool) -> tuple[gr.Slider, gr.Slider, gr.Radio, gr.Checkbox]:
+    """Growing, feather, crop and enlargement, for the Advanced fold; `faces`: whether the model knows them."""
     fields = InpaintRequest.model_fields
     grow = gr.Slider(
         -EDGE, EDGE, fields["grow"].default, step=1, label="Grow, pixels", elem_id=f"{name}-grow", buttons=[],
@@ -116,7 +116,11 @@ def shaping(name: str, faces: bool) -> tuple[gr.Slider, gr.Slider, gr.Radio]:
         info="Fades in over this much, inside the paint only.",
     )  # fmt: skip
     crop = Options(**crop_choice(faces, fields["crop"].default), label="The model sees", elem_id=f"{name}-crop")
-    return grow, feather, crop
+    enlarge = gr.Checkbox(
+        fields["enlarge"].default, label="Finer where it is large", elem_id=f"{name}-enlarge",
+        info="Makes up detail for what is larger than the model's pictures; drafts are without.",
+    )  # fmt: skip
+    return grow, feather, crop, enlarge
 
 
 def crop_choice(faces: bool, value: str) -> dict[str, Any]:

@@ -95,12 +95,13 @@ class InpaintTab:
                     steps, sampler = sampling("inpaint", own)
                     clamp, resamples = holding("inpaint", own)
                     by_classifier = classifier_row("inpaint", shelf, checkpoint)
-                    grow, feather, crop = shaping("inpaint", self.faces)
+                    grow, feather, crop, enlarge = shaping("inpaint", self.faces)
                     negative = negative_row("inpaint", shelf, checkpoint)
         self.fields: dict[str, gr.components.Component] = {
             "keep_painted": region, "seed": seed, "count": count, "steps": steps, "sampler": sampler,
-            "clamp": clamp, "resamples": resamples, "grow": grow, "feather": feather, "crop": crop, "label": label,
-            "guidance": guidance, "classifier_guidance": by_classifier, "prompt": prompt, "negative_prompt": negative,
+            "clamp": clamp, "resamples": resamples, "grow": grow, "feather": feather, "crop": crop,
+            "enlarge": enlarge, "label": label, "guidance": guidance, "classifier_guidance": by_classifier,
+            "prompt": prompt, "negative_prompt": negative,
         }  # fmt: skip
         follow(checkpoint, shelf, InpaintRequest, self.fields)
         follow_choice(checkpoint, self._fit, [checkpoint, crop], [self.ready, self.thumbs, crop])
@@ -236,6 +237,7 @@ class InpaintTab:
         if painted is not None and painted.any() and not editor_canvas.shows(editor, task.original):
             raise Problem(editor_canvas.OTHER_PICTURE)
         request, model, frame = task.request, task.model, task.frame()
+        enlarger = self.shelf.enlarger(request, checkpoint, frame)
         small = frame.reduced(PREVIEW)
         before = cached(small.picture)
 
@@ -243,7 +245,7 @@ class InpaintTab:
             return self._unfinished(before, [cached(small.paste(made)) for made in model.pictures(step.denoised)])
 
         def result(step: Step, folder: Path) -> Updates:
-            results = Results.of(frame, model.pictures(step.latent), task.inputs, model)
+            results = Results.of(frame, model.pictures(step.latent), task.inputs, model, enlarger)
             return {**self._finished(task, results), self.last: request}
 
         steps = model.inpaint(request, frame.image(), frame.mask())

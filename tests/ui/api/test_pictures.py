@@ -6,6 +6,7 @@ import inspect
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -71,6 +72,31 @@ def test_an_enlargement_is_made_by_a_checkpoint_that_was_trained_to(
     assert [Path(path).name for path in saved] == [f"enlarged-photo-larger-seed-{seed}.png" for seed in (3, 4)]
     assert all(Image.open(path).size == (80, 72) for path in saved)
     assert read_parameters(saved[1])["seed"] == 4
+
+
+def test_a_fill_larger_than_the_models_pictures_is_made_by_what_enlarges_and_says_so(
+    own_checkpoint: Path, files: dict[str, Any], tmp_path: Path
+) -> None:
+    write_enlarging_checkpoint(own_checkpoint.with_name("larger"))
+    shelf, given = Shelf.around(own_checkpoint, "cpu"), files | {"seed": 3, "steps": 1, "count": 2}
+    pictures: dict[bool, list[np.ndarray]] = {}
+    for enlarge in (True, False):
+        _, saved, _ = made_and_saved(shelf, InpaintRequest, given | {"enlarge": enlarge}, tmp_path)
+        assert [read_parameters(path).get("enlarged_by") for path in saved] == ["larger" if enlarge else None] * 2
+        pictures[enlarge] = [np.asarray(Image.open(path)).copy() for path in saved]
+    painted = np.asarray(Image.open(files["mask"])) > 0
+    for finer, plain in zip(*(pictures[enlarge] for enlarge in (True, False)), strict=True):
+        assert (finer[~painted] == (90, 60, 30)).all()
+        assert (finer != plain)[painted].any()
+    _, (alone,), _ = made_and_saved(shelf, InpaintRequest, given | {"seed": 4, "count": 1}, tmp_path)
+    apart = np.abs(np.asarray(Image.open(alone)).astype(int) - pictures[True][1])
+    assert apart.max() <= 1  # the same fill, whatever the batch
+
+    Image.open(files["picture"]).crop((5, 5, 37, 35)).save(tmp_path / "small.png")  # 32 pixels, as the model's
+    Image.open(files["mask"]).crop((5, 5, 37, 35)).save(tmp_path / "mask.png")
+    small = given | {"picture": str(tmp_path / "small.png")}
+    _, saved, _ = made_and_saved(shelf, InpaintRequest, small, tmp_path)
+    assert "enlarged_by" not in read_parameters(saved[0])
 
 
 def test_an_enlargement_of_many_windows_is_reckoned_and_bounded_by_all_of_them(

@@ -53,12 +53,13 @@ def test_as_many_pictures_can_be_had_as_a_request_allows() -> None:
 @pytest.mark.parametrize("faces", [True, False])
 def test_whatever_the_shaping_controls_offer_a_request_takes(faces: bool) -> None:
     with gr.Blocks():
-        grow, feather, crop = shaping("x", faces)
+        grow, feather, crop, enlarge = shaping("x", faces)
     for slider in (grow, feather):
         for value in (slider.minimum, slider.value, slider.maximum):
             InpaintRequest(**{slider.elem_id.removeprefix("x-"): value})
     for _, key in crop.choices:
         assert InpaintRequest(crop=key).crop == key
+    assert enlarge.value is InpaintRequest().enlarge
 
 
 def test_where_no_faces_are_known_none_are_spoken_of_and_the_whole_picture_is_the_usual() -> None:

@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from ddpm_core.images.files import read_parameters
+from tests.conftest import write_enlarging_checkpoint
 from ui.components import editor_canvas
 from ui.errors import Problem
 from ui.models import Shelf
@@ -32,6 +34,26 @@ def test_paint_on_another_picture_than_the_open_one_is_refused(shelf: Shelf, tmp
     with pytest.raises(Problem, match="open it again"):
         next(tab._run("tiny", str(tmp_path / "open.png"), editor_canvas.editor_value(uploaded, painted), *values))
     assert next(tab._run("tiny", str(tmp_path / "open.png"), editor_canvas.editor_value(open_here, painted), *values))
+
+
+def test_a_large_fill_is_made_by_what_enlarges_unless_the_visitor_wants_none(
+    own_checkpoint: Path, tmp_path: Path
+) -> None:
+    write_enlarging_checkpoint(own_checkpoint.with_name("larger"))
+    shelf = Shelf.around(own_checkpoint, "cpu")
+    with gr.Blocks():
+        tab = InpaintTab(shelf, gr.Dropdown(["own"], value="own"))
+    picture, path = Image.effect_noise((64, 64), 20).convert("RGB"), str(tmp_path / "open.png")
+    picture.save(path)
+    painted = np.zeros((64, 64), dtype=bool)
+    painted[20:40, 20:40] = True
+    canvas = editor_canvas.editor_value(picture, painted)
+    fields = {name: getattr(field, "value", None) for name, field in tab.fields.items()} | {"steps": 1}
+    for enlarge, by in ((True, "larger"), (False, None)):
+        shown: dict[Any, Any] = {}
+        for update in tab._run("own", path, canvas, *(fields | {"enlarge": enlarge}).values()):
+            shown |= update
+        assert read_parameters(shown[tab.view.results].files[0]).get("enlarged_by") == by
 
 
 def choices(crop: Any) -> list[str]:
