@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
+import torch
 from PIL import Image
 from torch import Tensor
 from torch.nn import functional as F
@@ -67,3 +69,8 @@ class Enlargement:
     def smooth(self) -> Image.Image:
         """The upload as large as the result, bicubically, to compare with."""
         return to_pictures(enlarged_bicubically(to_tensor(self.picture), self.factor))[0]
+
+
+def together(enlargements: Iterable[Enlargement]) -> Tensor:
+    """What a model is given of several of one size: (B, 3, H, W) in [-1, 1]."""
+    return torch.cat([each.image() for each in enlargements])

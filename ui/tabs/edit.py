@@ -107,7 +107,7 @@ class EditTab:
             [checkpoint, self.view.results, self.view.chosen, self.picture, seed],
             self.view.parts,
             expects=lambda checkpoint, results, chosen, picture, seed: self.enlarging.calls(
-                checkpoint, _shown(results, chosen, picture), seed
+                checkpoint, [str(_shown(results, chosen, picture))], seed
             ),
             button=self.enlarging.button,
         )
@@ -227,7 +227,11 @@ class EditTab:
     ) -> Iterator[Updates]:
         """The result that is shown, or the picture that is open, made larger."""
         path = _shown(results, chosen, picture)
-        yield from self.enlarging.run(checkpoint, path, seed, self.view.bar, self.view.unfinished, self.view.finished)
+        yield from self.enlarging.run(
+            checkpoint, [path] if path else [], seed, self.view.bar,
+            lambda before, made: self.view.unfinished(before[0], made),
+            lambda results: self.view.finished(results[0]),
+        )  # fmt: skip
 
 
 def _shown(results: Results | None, chosen: int, picture: str | None) -> str | None:

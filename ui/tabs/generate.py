@@ -90,14 +90,11 @@ class GenerateTab:
             expects=lambda checkpoint, *values: self._request(values).model_calls,
             asks=lambda checkpoint, *values: ModelRequest(checkpoint, self._request(values)),
         )
-        shown_and_made: list[gr.components.Component] = [checkpoint, self.gallery, self.chosen, self.last]
         enlarge = Run(
             self._enlarge,
-            shown_and_made,
+            [checkpoint, self.gallery, self.last],
             [self.gallery],
-            expects=lambda checkpoint, gallery, chosen, last: self.enlarging.calls(
-                checkpoint, picked(gallery, chosen), _seed(last, chosen)
-            ),
+            expects=lambda checkpoint, gallery, last: self.enlarging.calls(checkpoint, _files(gallery), _seed(last)),
             button=self.enlarging.button,
         )
         control.wire(self.bar, run, enlarge)
@@ -152,32 +149,36 @@ class GenerateTab:
         yield from run_with_previews(making.steps(), request.calls, self.bar, preview, result, making.budget)
 
     def _enlarge(
-        self, checkpoint: str, gallery: list[tuple[str, str]] | None, chosen: int, last: GenerateRequest | None
+        self, checkpoint: str, gallery: list[tuple[str, str]] | None, last: GenerateRequest | None
     ) -> Iterator[Updates]:
-        """The chosen picture made larger, in its place."""
-        picture = picked(gallery, chosen)
-        assert gallery is not None
+        """The pictures that are shown, made larger, in their places."""
+        files = _files(gallery)
 
-        def in_place(file: str) -> Updates:
-            shown = [(file if path == picture else path, caption) for path, caption in gallery]
-            return {self.gallery: gr.update(value=shown, selected_index=None)}
+        def in_place(larger: Iterable[str]) -> Updates:
+            captions = [caption for _, caption in gallery or []]
+            return {self.gallery: gr.update(value=list(zip(larger, captions, strict=True)), selected_index=None)}
 
         yield from self.enlarging.run(
-            checkpoint, picture, _seed(last, chosen), self.bar,
-            lambda before, made: in_place(made[0]),
-            lambda results: in_place(copied(results.files[0])),  # the results go with their folder
+            checkpoint, files, _seed(last), self.bar,
+            lambda before, made: in_place(made),
+            lambda results: in_place(copied(one.files[0]) for one in results),  # which go with their folders
         )  # fmt: skip
 
 
 def picked(gallery: list[tuple[str, str]] | None, index: int) -> str:
     """File of the picture that the visitor picked. Raises `Problem` if there is none."""
+    files = _files(gallery)
+    return files[min(index, len(files) - 1)]
+
+
+def _files(gallery: list[tuple[str, str]] | None) -> list[str]:
     if not gallery:
         raise Problem("There is no picture to work on yet; generate one first.")
-    return gallery[min(index, len(gallery) - 1)][0]
+    return [file for file, _ in gallery]
 
 
-def _seed(made: GenerateRequest | None, index: int) -> int:
-    return 0 if made is None else made.seeds[min(index, len(made.seeds) - 1)]
+def _seed(made: GenerateRequest | None) -> int:
+    return 0 if made is None else made.seed
 
 
 def _made_earlier(request: GenerateRequest) -> str:

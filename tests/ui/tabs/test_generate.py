@@ -75,27 +75,27 @@ def test_settings_of_a_saved_picture_come_back_into_the_controls(tab: GenerateTa
     assert "Generate makes it again" in updates[tab.bar]["text"]
 
 
-def test_the_chosen_picture_is_enlarged_in_its_place(own_checkpoint: Path, tmp_path: Path) -> None:
+def test_the_pictures_that_are_shown_are_enlarged_in_their_places(own_checkpoint: Path, tmp_path: Path) -> None:
     shelf = Shelf.around(own_checkpoint, "cpu")
     with gr.Blocks():
         tab = GenerateTab(shelf, gr.Dropdown(["own"], value="own"))
     write_enlarging_checkpoint(own_checkpoint.with_name("larger"))
     with pytest.raises(Problem, match="generate one first"):
-        list(tab._enlarge("own", None, 0, None))
+        list(tab._enlarge("own", None, None))
 
     gallery = [(str(tmp_path / f"{seed}.png"), f"seed {seed}") for seed in (5, 6)]
     request = GenerateRequest(seed=5, count=2)
     for (path, _), one in zip(gallery, request.singles(), strict=True):
         save_png(Image.fromarray(grain(16, 16)), path, shelf.load("own").png_parameters(one))
     shown: dict[Any, Any] = {}
-    for update in tab._enlarge("own", gallery, 1, request):
+    for update in tab._enlarge("own", gallery, request):
         shown |= update
-    (first, _), (second, caption) = shown[tab.gallery]["value"]
-    assert (first, caption) == (gallery[0][0], "seed 6")
-    assert [Image.open(path).size for path in (first, second)] == [(16, 16), (32, 32)]
-    said = read_parameters(second)
-    assert (said["action"], said["checkpoint"], said["seed"]) == ("enlarge", "larger", 6)
-    assert said["continued_from"]["seed"] == 6
+    assert [caption for _, caption in shown[tab.gallery]["value"]] == ["seed 5", "seed 6"]
+    for seed, (path, _) in zip((5, 6), shown[tab.gallery]["value"], strict=True):
+        assert Image.open(path).size == (32, 32)
+        said = read_parameters(path)
+        assert (said["action"], said["checkpoint"], said["seed"]) == ("enlarge", "larger", seed)
+        assert said["continued_from"]["seed"] == seed
 
 
 def test_what_is_picked_is_the_picture_chosen_or_the_last() -> None:
