@@ -23,7 +23,12 @@ def test_visitors_are_served_both_ways_and_the_ratio_is_that_of_the_seconds_that
     assert [row.name.split(",")[0] for row in spent] == ["served: one at a time", "served: batches"]
 
 
-def test_a_run_that_is_stopped_or_left_is_followed_until_the_worker_is_free(tiny_checkpoint: Path) -> None:
+def test_whoever_leaves_is_followed_until_nothing_is_held(tiny_checkpoint: Path) -> None:
     results = leaving.measure(tiny_checkpoint, repeats=1)
-    assert [result.name.split()[-2] for result in results] == ["stopped,", "left,"]
+    assert [result.name.split(", ")[1] for result in results] == [
+        "run stopped",
+        "run left",
+        "line left",
+        "upload cut off",
+    ]
     assert all(result.ok is (result.value <= leaving.SECONDS) for result in results)

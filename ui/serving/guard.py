@@ -33,6 +33,7 @@ from ui.theme import STATIC
 NOTHING_TO_TELL = (
     "There is no answer to come here: it was fetched already, or nothing was asked. Ask again for another."
 )
+BROKEN_OFF = "The upload broke off."  # heard by nobody
 API = "/gradio_api/"
 FILE = "file="
 # What Gradio offers under `API` and the page has no use for: a fetcher of addresses, links to what a session has open,
@@ -254,18 +255,21 @@ async def _checked_body(path: str, headers: Headers, receive: Receive, most: int
 
 
 def _limited(headers: Headers, receive: Receive, most: int) -> Receive:
-    """What gives the app an upload until it is too large; Gradio limits each file alone."""
+    """What gives the app an upload until it is too large, for Gradio limits each file alone, or breaks off."""
     sentence = f"File size exceeded: {most // 2**20} MB is the maximum allowed size of a call with all its files."
     if (length := headers.get("content-length", "")).isdecimal() and int(length) > most:
         raise Refused(413, sentence)
-    received = 0
+    received, whole = 0, False
 
     async def limited() -> MutableMapping[str, Any]:
-        nonlocal received
+        nonlocal received, whole
         message = await receive()
         received += len(message.get("body", b""))
         if received > most:
             raise MultiPartException(sentence)  # for which Gradio removes what it has written, and answers
+        if message["type"] == "http.disconnect" and not whole:  # for which it does not
+            raise MultiPartException(BROKEN_OFF)
+        whole |= not message.get("more_body")
         return message
 
     return limited

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import re
 import tempfile
+import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
@@ -49,6 +51,28 @@ def test_many_files_are_too_large_together(
     assert answer.status_code == 413
     assert "16 MB" in answer.json()["detail"]
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("call", ["upload", "component_server"])
+def test_of_an_upload_that_breaks_off_nothing_stays(
+    http: httpx.Client, call: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = Path(get_upload_folder()) if call == "upload" else tmp_path
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    before = set(folder.glob("tmp*"))
+
+    def half() -> Iterator[bytes]:
+        yield b'--x\r\nContent-Disposition: form-data; name="files"; filename="a.png"\r\n\r\n' + b"0" * 10**6
+        while not any(file.stat().st_size for file in set(folder.glob("tmp*")) - before):
+            time.sleep(0.01)
+        raise ConnectionError
+
+    with pytest.raises(ConnectionError):
+        http.post(f"/gradio_api/{call}", content=half(), headers={"content-type": "multipart/form-data; boundary=x"})
+    until = time.monotonic() + 60
+    while set(folder.glob("tmp*")) - before and time.monotonic() < until:
+        time.sleep(0.01)
+    assert set(folder.glob("tmp*")) == before
 
 
 @pytest.mark.parametrize("call", ["call/nothing", "call/v2/nothing", "queue/join", "component_server"])
