@@ -1,9 +1,13 @@
 // Says under the picture that a live draft is on its way: on a busy machine it waits in line, or takes its time. The page
 // asks for drafts more often than any is made, whenever a canvas opens for one; so it is said only after the visitor has
-// done something, and where there is paint (canvas.js).
+// done something to paint, or to what a draft depends on, and where there is paint (canvas.js). Who looks at the result
+// while the canvas opens has not.
 (() => {
   const TEXT = "A live draft is on its way …";
   const PAUSE = 200; // ms within which one request follows the other; the words stay in between
+  const ASKS = ["editor", "ready", "mask", "region", "seed", "dice", "again", "grow", "feather", "crop", "label"]
+    .map((name) => `#inpaint-${name}`)
+    .join();
   const { studio } = window;
   let acted = false; // whether the visitor has, since the last draft
   let asked = 0; // requests that are not answered yet
@@ -16,9 +20,8 @@
     addEventListener(
       kind,
       (event) => {
-        if (at(event, ".label-wrap")) return; // a fold
         if (at(event, "#inpaint-examples")) acted = false; // its paint comes with its result
-        else if (at(event, "[role=tabpanel]")?.querySelector("#inpaint-editor")) acted = true;
+        else if (at(event, ASKS)) acted = true;
       },
       true,
     );

@@ -110,12 +110,31 @@ def test_a_draft_that_takes_its_time_is_announced_until_it_is_there(painting: Pa
     expect(page.locator("#inpaint-bar p")).to_be_visible()
 
 
+NOTED = (
+    "new MutationObserver(() => (window.announcedOnce = true))"
+    ".observe(document.querySelector('#inpaint-bar'), {attributeFilter: ['data-drafting']})"
+)
+
+
+def test_looking_at_the_result_while_the_canvas_opens_announces_no_draft(page: Page) -> None:
+    held = Held(page, "**/file=**")
+    page.reload()
+    page.locator("#generate-run").wait_for()
+    tab(page, "Inpaint")
+    held.wait()
+    page.evaluate(NOTED)
+    page.get_by_role("button", name="Advanced").locator("visible=true").click()
+    page.locator("#inpaint-count input[type=number]").click()
+    page.locator("#inpaint-bar").click()
+    held.go()
+    drawn(page)
+    answered(page)
+    assert not page.evaluate("Boolean(window.announcedOnce)")
+
+
 def test_opening_a_picture_announces_no_draft(painting: Page, tmp_path: Path) -> None:
     page = painting
-    page.evaluate(
-        "new MutationObserver(() => (window.announcedOnce = true))"
-        ".observe(document.querySelector('#inpaint-bar'), {attributeFilter: ['data-drafting']})"
-    )
+    page.evaluate(NOTED)
     noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
     Image.fromarray(noise).save(tmp_path / "photo.png")
     opened(page, tmp_path / "photo.png")

@@ -17,7 +17,7 @@ from ui.components.class_picker import class_row, classifier_row
 from ui.components.controls import count_row, follow, sampling, seed_row, stage_of
 from ui.components.enlarging import Enlarging
 from ui.components.events import AT_ONCE
-from ui.components.made_earlier import Shown, exchange
+from ui.components.made_earlier import MadeWith, Shown, exchange
 from ui.components.progress import NOTHING, Updates, run_with_previews, status
 from ui.components.prompt_box import negative_row, prompt_row
 from ui.components.run_control import Run, RunControl
@@ -28,6 +28,8 @@ from ui.models import Shelf, knows_faces
 from ui.results import save
 from ui.saved_settings import filled, left_out
 from ui.serving.together import ModelRequest, generated
+
+CARRIES = {"Inpaint this": "to-inpaint", "Edit this": "to-edit", "Show its process": "to-process"}
 
 
 class GenerateTab:
@@ -60,10 +62,12 @@ class GenerateTab:
                 )  # fmt: skip
                 message = _made_earlier(made) if made else NOTHING
                 self.bar = RunControl.place_bar("generate", message)
+                self.made_with = MadeWith("generate-made-with")
                 with gr.Row(elem_classes="actions"):
-                    self.to_inpaint = gr.Button("Inpaint this", size="sm", elem_id="generate-to-inpaint")
-                    self.to_edit = gr.Button("Edit this", size="sm", elem_id="generate-to-edit")
-                    self.to_process = gr.Button("Show its process", size="sm", elem_id="generate-to-process")
+                    self.to_inpaint, self.to_edit, self.to_process = (
+                        gr.Button(words, size="sm", elem_id=f"generate-{name}", interactive=bool(shown))
+                        for words, name in CARRIES.items()
+                    )
                     self.enlarging = Enlarging("generate", shelf, checkpoint)
                     self.settings = gr.UploadButton(
                         "Use a PNG's settings", file_types=[".png"], size="sm", elem_id="generate-settings", scale=0
@@ -86,7 +90,7 @@ class GenerateTab:
         run = Run(
             self._run,
             [checkpoint, *self.fields.values()],
-            [self.gallery, self.last, self.chosen],
+            self.shows,
             expects=lambda checkpoint, *values: self._request(values).model_calls,
             asks=lambda checkpoint, *values: ModelRequest(checkpoint, self._request(values)),
         )
@@ -99,13 +103,20 @@ class GenerateTab:
         )
         control.wire(self.bar, run, enlarge)
         self.gallery.select(_index, outputs=self.chosen, **AT_ONCE)
-        follow_choice(checkpoint, self._swap, [checkpoint, self.last], [self.gallery, self.last, self.chosen, self.bar])
+        follow_choice(checkpoint, self._swap, [checkpoint, self.last, self.made_with.name], [*self.shows, self.bar])
 
-    def _swap(self, checkpoint: str, last: GenerateRequest | None) -> Updates:
-        return exchange(
+    @property
+    def shows(self) -> list[gr.components.Component]:
+        """The components that pictures fill."""
+        carries = [self.to_inpaint, self.to_edit, self.to_process]
+        return [self.gallery, self.last, self.chosen, *self.made_with.parts, *carries]
+
+    def _swap(self, checkpoint: str, last: GenerateRequest | None, made_with: str | None) -> Updates:
+        others = exchange(
             self.shelf, checkpoint, Shown.of(last, last == self.example), self._made_earlier,
             lambda: self._show([], None, NOTHING),
         )  # fmt: skip
+        return others or self.made_with.chosen(checkpoint, made_with)
 
     def _made_earlier(self) -> Updates:
         if self.example is None:
@@ -120,7 +131,12 @@ class GenerateTab:
             self.last: made,
             self.chosen: 0,
             self.bar: status(message),
+            **self.made_with.now(None),
+            **self._carries(bool(pictures)),
         }
+
+    def _carries(self, there: bool) -> Updates:
+        return dict.fromkeys([self.to_inpaint, self.to_edit, self.to_process], gr.update(interactive=there))
 
     def fill(self, request: GenerateRequest, model: LatentDiffusion) -> Updates:
         """Put a saved picture's settings into the controls."""
@@ -144,7 +160,8 @@ class GenerateTab:
 
         def result(step: Step, folder: Path) -> Updates:
             files = save(model.pictures(step.latent), request, model, folder)
-            return {**on_stage(files), self.last: request, self.chosen: 0}
+            own = {self.last: request, self.chosen: 0, **self.made_with.now(checkpoint), **self._carries(True)}
+            return {**on_stage(files), **own}
 
         yield from run_with_previews(making.steps(), request.calls, self.bar, preview, result, making.budget)
 

@@ -70,7 +70,9 @@ class InpaintTab:
                 message = DRAG if after else "Open a picture to begin."
                 self.view = ResultView("inpaint", (first, after) if first and after else None, after, message)
                 with self.view.actions:
-                    self.to_process = gr.Button("Show its process", size="sm", elem_id="inpaint-to-process", scale=0)
+                    self.to_process = gr.Button(
+                        "Show its process", size="sm", elem_id="inpaint-to-process", interactive=False, scale=0
+                    )
                 self.opens: list[gr.components.Component] = [
                     self.editor, self.picture, self.answered, self.done, self.to_process, *self.view.parts,
                     self.view.bar,

@@ -19,7 +19,7 @@ from ui.components.choice import follow_choice
 from ui.components.class_picker import class_row, classifier_row
 from ui.components.controls import follow, sampling, seed_row
 from ui.components.events import AT_ONCE, PAGE_ONLY
-from ui.components.made_earlier import Shown, exchange
+from ui.components.made_earlier import MadeWith, Shown, exchange
 from ui.components.progress import NOTHING, Updates, run_with_previews, status
 from ui.components.prompt_box import negative_row, prompt_row
 from ui.components.run_control import Run, RunControl
@@ -35,6 +35,7 @@ LIMIT = 512  # longer side of a frame of an inpainting
 LATENT, DENOISED = "sees", "believes"
 USUAL, SIDES = ProcessSettings(), [128, 256, 512]
 SPEEDS = [("slow", 2 * USUAL.seconds), ("normal", USUAL.seconds), ("fast", USUAL.seconds / 2)]
+CARRIED = "Its settings are here; press Show the process."
 
 # Scrubbing is the browser's own work: all frames are in two hidden galleries, and static/studio.js picks from them.
 PICK = "(at, ...frames) => window.studio.frame(at, ...frames)"
@@ -70,6 +71,7 @@ class ProcessTab:
                 )  # fmt: skip
                 message = self.made_earlier if made else NOTHING
                 self.bar = RunControl.place_bar("process", message)
+                self.made_with = MadeWith("process-made-with")
                 self.scrubber = gr.Slider(
                     1, max(2, len(latents)), max(1, len(latents)), step=1, label="Noise → picture",
                     elem_id="process-scrubber", buttons=[],
@@ -109,14 +111,14 @@ class ProcessTab:
         frames = [view, self.latents, self.denoised]
         run = Run(
             self._run,
-            [checkpoint, self.inputs, *self.carried[3:], view, side, speed, self.animation.format],
-            [self.frame, self.scrubber, self.latents, self.denoised, *self.animation.parts, self.last],
+            [checkpoint, self.inputs, *self._values, view, side, speed, self.animation.format],
+            [*self.shows, self.last],
             expects=self._calls,
         )
         control.wire(self.bar, run)
         follow_choice(
-            checkpoint, self._swap, [checkpoint, self.last, self.denoised],
-            [self.frame, self.scrubber, self.latents, self.denoised, *self.animation.parts, self.bar],
+            checkpoint, self._swap, [checkpoint, self.last, self.denoised, self.made_with.name],
+            [*self.shows, self.bar],
         )  # fmt: skip
         gr.on([view.change, self.denoised.change], None, frames, self.strip, js=STRIP_OF, **AT_ONCE)
         gr.on([view.change, self.scrubber.change], None, [self.scrubber, *frames], self.frame, js=PICK, **AT_ONCE)
@@ -131,12 +133,19 @@ class ProcessTab:
             **PAGE_ONLY,
         )  # fmt: skip
 
-    def _swap(self, checkpoint: str, last: GenerateRequest | None, frames: Frames) -> Updates:
+    @property
+    def shows(self) -> list[gr.components.Component]:
+        """The components that frames fill."""
+        frames = [self.frame, self.scrubber, self.latents, self.denoised]
+        return [*frames, *self.animation.parts, *self.made_with.parts]
+
+    def _swap(self, checkpoint: str, last: GenerateRequest | None, frames: Frames, made_with: str | None) -> Updates:
         made = Shown.MADE_EARLIER if frames else Shown.NOTHING
-        return exchange(
+        others = exchange(
             self.shelf, checkpoint, made if last is None else Shown.OWN, self._made_earlier,
             lambda: self._show([], [], None, NOTHING),
         )  # fmt: skip
+        return others or self.made_with.chosen(checkpoint, made_with)
 
     def _made_earlier(self) -> Updates:
         if not self.made:
@@ -154,15 +163,19 @@ class ProcessTab:
             self.latents: latents,
             self.denoised: denoised,
             **self.animation.shows(moving),
+            **self.made_with.now(None),
             self.bar: status(message),
         }
 
     @property
     def carried(self) -> list[gr.components.Component]:
         """The components `carry` fills."""
+        return [self.inputs, self.about, self.plain, *self._values, self.bar]
+
+    @property
+    def _values(self) -> list[gr.components.Component]:
         values = [self.seed, self.steps, self.sampler, self.label, self.guidance, self.by_classifier]
-        values += [self.prompt, self.negative]
-        return [self.inputs, self.about, self.plain, *values]
+        return [*values, self.prompt, self.negative]
 
     def carry(self, inputs: RunInputs | None) -> tuple[Any, ...]:
         """Fill the tab with a run of another tab."""
@@ -172,7 +185,7 @@ class ProcessTab:
         repeated = inputs if inpainting else None
         values = request.seed, request.steps, request.sampler, request.label or "", request.guidance
         more = request.classifier_guidance, request.prompt, request.negative_prompt
-        return repeated, _about(repeated), gr.update(visible=inpainting), *values, *more
+        return repeated, _about(repeated), gr.update(visible=inpainting), *values, *more, status(CARRIED)
 
     def _animate(
         self, view: str, latents: Frames, denoised: Frames, side: int, speed: float, format: str
@@ -247,6 +260,7 @@ class ProcessTab:
                 self.scrubber: gr.update(maximum=max(2, count), value=count),
                 self.frame: files[view][-1],
                 **self.animation.shows(moving),
+                **self.made_with.now(checkpoint),
                 self.last: request,
             }
 

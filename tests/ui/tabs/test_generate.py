@@ -44,17 +44,39 @@ def test_a_press_makes_a_picture_a_seed_and_says_which(tab: GenerateTab) -> None
     assert shown[tab.chosen] == 0
 
 
+def carries(tab: GenerateTab, shown: dict[Any, Any]) -> set[bool]:
+    return {shown[button]["interactive"] for button in (tab.to_inpaint, tab.to_edit, tab.to_process)}
+
+
+def test_nothing_can_be_done_with_a_picture_until_there_is_one(tab: GenerateTab) -> None:
+    buttons = tab.to_inpaint, tab.to_edit, tab.to_process
+    assert {button.interactive for button in buttons} == {False}  # the page opened with none
+    assert carries(tab, press(tab)) == {True}
+    assert carries(tab, tab._swap("tiny", tab.example, None)) == {False}
+    assert carries(tab, tab._made_earlier()) == {True}
+
+
+def test_what_another_checkpoint_made_says_so(tab: GenerateTab) -> None:
+    with_name = press(tab)[tab.made_with.name]
+    assert with_name == "tiny"
+    own, line = GenerateRequest(seed=3), tab.made_with.line
+    assert not tab._swap("tiny", own, with_name)[line]["visible"]
+    told = tab._swap("tiny", own, "<b>")[line]
+    assert (told["visible"], told["value"]) == (True, '<p class="hint">Made with &lt;b&gt;.</p>')
+    assert press(tab)[line] == tab._made_earlier()[line] == gr.update(visible=False)
+
+
 def test_faces_made_earlier_are_shown_to_checkpoints_that_know_them(
     tab: GenerateTab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert (tab.gallery.value, tab.last.value) == ([], None)  # the page opened with no such checkpoint
-    assert tab._swap("tiny", None) == {}
-    cleared = tab._swap("tiny", tab.example)
+    assert tab._swap("tiny", None, None) == {}
+    cleared = tab._swap("tiny", tab.example, None)
     assert (cleared[tab.gallery]["value"], cleared[tab.last]) == ([], None)
-    assert tab._swap("tiny", GenerateRequest(seed=3)) == {}  # a visitor's own stay
+    assert tab._swap("tiny", GenerateRequest(seed=3), None) == {}  # a visitor's own stay
     monkeypatch.setattr(tab.shelf.load("tiny"), "framing", "face")
-    assert tab._swap("tiny", tab.example) == {}
-    restored = tab._swap("tiny", None)
+    assert tab._swap("tiny", tab.example, None) == {}
+    restored = tab._swap("tiny", None, None)
     assert len(restored[tab.gallery]["value"]) == len(tab.shipped)
     assert restored[tab.last] == tab.example
 

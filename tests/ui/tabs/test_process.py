@@ -18,6 +18,7 @@ def test_a_plain_seed_has_its_own_steps_again(shelf: Shelf) -> None:
     painting = RunInputs(InpaintRequest(), "photo.png", np.ones((4, 4), dtype=bool))
     carried = dict(zip(tab.carried, tab.carry(painting), strict=True))
     assert carried[tab.steps] == InpaintRequest().steps < GenerateRequest().steps
+    assert carried[tab.bar]["text"] == "Its settings are here; press Show the process."
     (back,) = (each for each in page.fns.values() if (tab.plain._id, "click") in each.targets)
     assert back.fn is not None
     shown = dict(zip(back.outputs, back.fn("tiny"), strict=True))
@@ -44,13 +45,15 @@ def test_the_face_made_earlier_is_shown_to_checkpoints_that_know_faces(
         tab = ProcessTab(shelf, gr.Dropdown(["tiny"], value="tiny"))
     assert tab.denoised.value == []  # the page opened with no such checkpoint
     shown = [("face.png", None)]
-    assert tab._swap("tiny", None, []) == tab._swap("tiny", GenerateRequest(), shown) == {}
-    cleared = tab._swap("tiny", None, shown)
+    assert tab._swap("tiny", None, [], None) == {}
+    own = tab._swap("tiny", GenerateRequest(), shown, "other")
+    assert own == {tab.made_with.line: gr.update(value='<p class="hint">Made with other.</p>', visible=True)}
+    cleared = tab._swap("tiny", None, shown, None)
     assert (cleared[tab.frame], cleared[tab.denoised], cleared[tab.bar]["text"]) == (None, [], "Nothing made yet.")
     assert not cleared[tab.animation.group]["visible"]
     monkeypatch.setattr(shelf.load("tiny"), "framing", "face")
-    assert tab._swap("tiny", None, shown) == {}
-    restored = tab._swap("tiny", None, [])
+    assert tab._swap("tiny", None, shown, None) == {}
+    restored = tab._swap("tiny", None, [], None)
     assert len(restored[tab.denoised]) == restored[tab.scrubber]["value"] == len(tab.made[1])
     assert restored[tab.animation.group]["visible"]
 
@@ -66,4 +69,5 @@ def test_a_run_moves_in_the_format_that_was_chosen(shelf: Shelf, format: str) ->
     shows = view.gif if format == "gif" else view.video
     assert (shown[shows]["value"], shown[shows]["visible"]) == (path, True)
     assert len(shown[tab.latents]) == len(shown[tab.denoised]) == 3
+    assert shown[tab.made_with.name] == "tiny"
     assert shown[tab.scrubber]["value"] == 3
