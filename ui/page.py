@@ -14,7 +14,7 @@ from ddpm_core.errors import UserError
 from ddpm_core.machine import pick_device
 from ddpm_core.requests import GenerateRequest
 from ui.api import endpoints as api
-from ui.components.choice import wire
+from ui.components.choice import kept, put_back, wire
 from ui.components.controls import icon_button
 from ui.components.events import AT_ONCE, ONE_AT_A_TIME, PAGE_ONLY
 from ui.components.progress import Updates
@@ -59,6 +59,7 @@ def build(shelf: Shelf, trainings: Trainings | None = None, settings: ServingSet
                 shelf.names(), value=shelf.first, show_label=False, label="Checkpoint", container=False, scale=0,
                 min_width=200, elem_id="checkpoint", filterable=False,
             )  # fmt: skip
+            chosen_before = kept(checkpoint)
             shade = icon_button("Light or dark", "shade", "shade")
         footer = gr.HTML(_facts(shelf, shelf.first), elem_id="footer", render=False)
         card = gr.Markdown(_card(shelf, shelf.first), render=False)
@@ -98,7 +99,8 @@ def build(shelf: Shelf, trainings: Trainings | None = None, settings: ServingSet
         for enlarging in (generate.enlarging, edit.enlarging):
             gr.on([page.load, checkpoint.focus], enlarging.offered, checkpoint, enlarging.button, **AT_ONCE)
         shade.click(None, js="() => window.studio.shade()", **AT_ONCE)
-        gr.on([page.load, checkpoint.focus], lambda: gr.update(choices=shelf.names()), None, checkpoint, **AT_ONCE)
+        put_back(page, checkpoint, chosen_before, shelf.names)
+        checkpoint.focus(lambda: gr.update(choices=shelf.names()), None, checkpoint, **AT_ONCE)
         wire(checkpoint)
         _connect(shelf, tabs, checkpoint, generate, inpaint, process)
         _connect_edit(tabs, checkpoint, generate, edit)

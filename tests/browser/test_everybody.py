@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -43,6 +44,23 @@ def violations(page: Page, of: str | None = None) -> list[str]:
         if rule["id"] not in ACCEPTED
         for node in rule["nodes"]
     ]
+
+
+# Left, right and top of each tab's name.
+NAMES = """[...document.querySelectorAll('#tabs .tab-container:not(.visually-hidden) [role=tab]')].map((tab) => {
+  const name = document.createRange();
+  name.selectNodeContents(tab);
+  const { left, right, top } = name.getBoundingClientRect();
+  return [left, right, top];
+})"""
+
+
+def test_names_of_tabs_stand_apart_on_a_phone(seen_phone: Page) -> None:
+    names = seen_phone.evaluate(NAMES)
+    assert len(names) == len(TABS)
+    for (_, right, above), (left, _, top) in pairwise(names):
+        assert top == above  # all in one row
+        assert left - right >= 7  # CSS pixels
 
 
 @pytest.mark.parametrize("window", ["desktop", "phone"])

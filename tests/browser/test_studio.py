@@ -18,6 +18,7 @@ from tests.browser.actions import (
     Pictures,
     advanced,
     answered,
+    chosen,
     downloaded,
     drawn,
     finished,
@@ -32,7 +33,7 @@ from tests.browser.actions import (
     told,
     upload,
 )
-from tests.browser.conftest import DESKTOP, PHONE
+from tests.browser.conftest import DESKTOP, PHONE, App
 from ui import examples
 
 STEPS = native.read_config(SHIPPED).defaults["generate"]["steps"]
@@ -213,6 +214,26 @@ def test_a_picture_travels_through_the_tabs(page: Page, tmp_path: Path) -> None:
     expect(page.locator("#process-gif img")).to_be_visible()
     with Image.open(downloaded(page, "#process-download", tmp_path)) as gif:
         assert gif.n_frames == inpainting_calls(5)  # type: ignore[attr-defined]
+
+
+def test_a_page_that_is_loaded_again_has_the_checkpoint_that_was_chosen(
+    visit: Callable[..., Page], serve: Callable[..., App], own_checkpoint: Path
+) -> None:
+    other = Path(shutil.copytree(own_checkpoint, own_checkpoint.with_name("other")))
+    own_way = native.read_config(other).model_copy(update={"defaults": {"generate": {"steps": 7}}})
+    native.write_config(other, own_way)
+    page = visit(serve(checkpoint=own_checkpoint).address, viewport=DESKTOP, color_scheme="light")
+    chosen(page, "other")
+    for way in ("chosen", "reloaded"):
+        if way == "reloaded":
+            page.reload()
+        expect(page.locator("#checkpoint input")).to_have_value("other")
+        expect(page.locator("#footer")).to_contain_text("other")
+        page.get_by_role("button", name="Advanced").locator("visible=true").click()
+        expect(page.locator("#generate-steps input[type=number]")).to_have_value("7")  # its own
+    shutil.rmtree(other)
+    page.reload()
+    expect(page.locator("#checkpoint input")).to_have_value("own")
 
 
 def test_a_new_checkpoint_appears_without_a_restart(page: Page, checkpoint: Path) -> None:

@@ -1,4 +1,4 @@
-"""What follows the choice of a checkpoint, on all tabs: one request.
+"""What follows the choice of a checkpoint, on all tabs: one request; and the choice, when a page is loaded again.
 
 A browser handles what listens to an event in the order in which it was wired, each to its end. Thirty handlers would be
 thirty requests, each of which stands in line.
@@ -13,7 +13,7 @@ from typing import Any
 
 import gradio as gr
 
-from ui.components.events import ONE_AT_A_TIME, PAGE_ONLY
+from ui.components.events import AT_ONCE, ONE_AT_A_TIME, PAGE_ONLY
 from ui.components.progress import Updates
 from ui.errors import Problem, as_problem, without_warning
 
@@ -71,3 +71,29 @@ def wire(checkpoint: gr.Dropdown) -> None:
                 without_warning(one.handler), one.inputs, one.outputs, trigger_mode="always_last", **PAGE_ONLY,
                 **ONE_AT_A_TIME,
             )  # fmt: skip
+
+
+def kept(checkpoint: gr.Dropdown) -> gr.BrowserState:
+    """What a visitor chose, as the browser remembers it; to be placed before what listens to `visitor_chose`."""
+    checkpoint.__dict__["put_back"] = gr.Button(elem_id="checkpoint-put-back", elem_classes="unseen")
+    # Any process is to read it, and a name is no secret: by default, each has a key of its own.
+    name = gr.BrowserState("", storage_key="studio-checkpoint", secret="studio")
+    checkpoint.input(None, checkpoint, name, js="(name) => name", **AT_ONCE)
+    return name
+
+
+def visitor_chose(checkpoint: gr.Dropdown) -> list[Any]:
+    """The events of a visitor's own choice: now, or before the page was loaded again."""
+    put_back = checkpoint.__dict__.get("put_back")
+    return [checkpoint.input, *([put_back.click] if put_back else [])]
+
+
+def put_back(page: gr.Blocks, checkpoint: gr.Dropdown, name: gr.BrowserState, offered: Callable[[], list[str]]) -> None:
+    """Have a page that is loaded begin with what was `kept`, where that is still offered."""
+
+    def begin(kept: str | None) -> Any:
+        names = offered()
+        return gr.update(choices=names, value=kept) if kept in names else gr.update(choices=names)
+
+    press = "(kept, chosen) => { if (kept && kept === chosen) document.querySelector('#checkpoint-put-back').click(); }"
+    page.load(begin, name, checkpoint, **AT_ONCE).then(None, [name, checkpoint], None, js=press, **AT_ONCE)

@@ -8,6 +8,7 @@ from typing import Any, get_args
 import gradio as gr
 
 from ddpm_core.requests import MAX_COUNT, MAX_SEED, METHOD, GenerateRequest, InpaintRequest
+from ui.components.choice import visitor_chose
 from ui.components.events import AT_ONCE, ONE_AT_A_TIME, PAGE_ONLY
 from ui.components.menus import Options
 from ui.errors import without_warning
@@ -87,7 +88,7 @@ def follow(
         return [getattr(request, name) if inputs is None else gr.skip() for name in method]
 
     given = [checkpoint] if carried is None else [checkpoint, carried]
-    checkpoint.input(without_warning(own), given, list(method.values()), **PAGE_ONLY, **ONE_AT_A_TIME)
+    gr.on(visitor_chose(checkpoint), without_warning(own), given, list(method.values()), **PAGE_ONLY, **ONE_AT_A_TIME)
 
 
 def holding(name: str, own: InpaintRequest) -> tuple[gr.Radio, gr.Slider]:
