@@ -58,10 +58,26 @@
     true,
   );
 
+  // With each word of the server's about any run, Gradio asks an editor for its pictures, as files. They are made once
+  // after each change; and without the one of all together, which nobody looks at.
+  const exported = new WeakMap(); // a promise of them, by editor
+  function keep(kind) {
+    kind.get_blobs = function () {
+      if (!exported.has(this)) {
+        const parts = Object.create(this.layer_manager, { image_container: { value: null } });
+        const files = parts.get_blobs(this.width, this.height);
+        exported.set(this, files);
+        files.catch(() => exported.get(this) === files && exported.delete(this));
+      }
+      return exported.get(this);
+    };
+  }
+
   const known = new WeakSet(); // kinds of editors whose loading is watched
   function watch(kind) {
     if (known.has(kind)) return;
     known.add(kind);
+    keep(kind);
     for (const name of loading) {
       const load = kind[name];
       if (!load) continue;
@@ -69,6 +85,8 @@
         const place = this.target_element?.closest(".stage");
         if (place) painted(place, name === "add_layers_from_url" && what[0]?.length > 0);
         const work = load.apply(this, what);
+        const forget = () => exported.delete(this);
+        work.then(forget, forget);
         return place ? during(place, work) : work;
       };
     }
@@ -84,7 +102,10 @@
       const place = editor?.target_element?.closest(".stage");
       if (!place) return;
       watch(Object.getPrototypeOf(editor));
-      editor.on("change", () => changed(place));
+      editor.on("change", () => {
+        exported.delete(editor);
+        changed(place);
+      });
       const choose = editor.set_tool;
       during(
         place,

@@ -44,7 +44,9 @@ from ui.training.runs import Trainings
 
 TITLE = "Latent diffusion studio"
 SESSIONS = 2000  # whose states are kept, those used last: each may hold settings and results; Gradio would keep 10,000
-SCRIPTS = ("connection.js", "studio.js", "everybody.js", "touch.js", "canvas.js", "drafts.js", "history.js")
+SCRIPTS = (
+    "connection.js", "uploads.js", "studio.js", "everybody.js", "touch.js", "canvas.js", "drafts.js", "history.js",
+)  # fmt: skip
 
 
 def build(shelf: Shelf, trainings: Trainings | None = None, settings: ServingSettings | None = None) -> gr.Blocks:
