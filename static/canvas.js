@@ -92,6 +92,26 @@
     }
   }
 
+  // Where the processor draws, each frame is dear. Gradio's editor draws them for half a second after whatever happens,
+  // though most show nothing new: it draws a few at once, and one at the end, for what came late. A blurred shadow around
+  // the picture, hardly to be seen, is six of a frame's eight passes: there is none.
+  const AWAKE = 50; // ms
+  function rest(editor) {
+    let left = editor.render_idle_remaining;
+    let late = 0;
+    editor.ready.then(() => (editor.outline_graphics.filters = []));
+    Object.defineProperty(editor, "render_idle_remaining", {
+      get: () => left,
+      set(time) {
+        if (time > left) {
+          clearTimeout(late);
+          late = setTimeout(() => editor.app?.ticker?.start(), time);
+        }
+        left = Math.min(time, AWAKE);
+      },
+    });
+  }
+
   // Gradio puts each editor here as soon as it is made; it has tools once it can be drawn on, and then loads.
   let last;
   Object.defineProperty(window, "editor", {
@@ -106,6 +126,7 @@
         exported.delete(editor);
         changed(place);
       });
+      rest(editor);
       const choose = editor.set_tool;
       during(
         place,
