@@ -60,7 +60,7 @@ def test_words_are_pressed_and_typed_and_a_drawing_becomes_a_picture_of_them(
     before = page.locator("#edit-result img").first
     expect(before).to_have_js_property("naturalWidth", 32)
     assert before.evaluate(DARKEST) == 255
-    page.wait_for_timeout(1500)  # the canvas is drawn some time after it is there
+    expect(page.locator("#edit-editor .image-container")).not_to_have_attribute("aria-busy", "true")
     box = canvas.bounding_box()
     assert box is not None
     middle = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
