@@ -32,6 +32,7 @@ RUN --mount=type=cache,target=/root/.cache/pip \
 COPY checkpoints/faces-128 checkpoints/faces-128
 COPY checkpoints/digits checkpoints/digits
 COPY checkpoints/avatars checkpoints/avatars
+COPY checkpoints/faces-x2 checkpoints/faces-x2
 COPY app.py README.md ./
 COPY static static
 COPY ddpm_core ddpm_core

@@ -105,10 +105,10 @@ def drawn(page: Page, colour: tuple[int, int, int] | None = None, instead_of: Im
     pytest.fail("the canvas does not show the picture")
 
 
-def run(page: Page, name: str) -> None:
+def run(page: Page, name: str, button: str = "run") -> None:
     # What the last run left in the bar must not be taken for this one's.
     page.evaluate(f"document.querySelector('#{name}-bar p').textContent = ''")
-    page.locator(f"#{name}-run").click()
+    page.locator(f"#{name}-{button}").click()
     finished(page, name)
 
 

@@ -45,9 +45,11 @@ DESKTOP, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
 
 @pytest.fixture(scope="session")
 def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy of the shipped checkpoint, in a folder where others may be put beside it."""
-    copy = tmp_path_factory.mktemp("checkpoints") / "faces-128"
-    return Path(shutil.copytree(SHIPPED, copy, ignore=shutil.ignore_patterns("training")))
+    """A copy of the shipped checkpoint and of what enlarges its faces, in a folder where others may be put beside."""
+    folder = tmp_path_factory.mktemp("checkpoints")
+    for shipped in (SHIPPED, SHIPPED.with_name("faces-x2")):
+        shutil.copytree(shipped, folder / shipped.name, ignore=shutil.ignore_patterns("training"))
+    return folder / SHIPPED.name
 
 
 def own_share() -> dict[str, str]:

@@ -59,6 +59,13 @@ def test_generate(page: Page, tmp_path: Path, pictures: Pictures) -> None:
         said = json.loads(picture.text["parameters"])  # type: ignore[attr-defined]
         assert picture.format == "PNG"
     assert (said["action"], said["seed"], said["steps"]) == ("generate", 12, STEPS)
+
+    run(page, "generate", "enlarge")
+    path = downloaded(page, "#generate-gallery button[aria-label=Download]", tmp_path)  # of the one still looked at
+    with Image.open(path) as picture:
+        said = json.loads(picture.text["parameters"])  # type: ignore[attr-defined]
+        assert picture.size == (256, 256)
+    assert (said["action"], said["seed"], said["continued_from"]["seed"]) == ("enlarge", 12, 12)
     assert page.strangers == []  # type: ignore[attr-defined]
 
 

@@ -16,5 +16,5 @@ def test_a_card_is_known_by_its_fingerprint() -> None:
     assert not is_own(written.replace("a card", "my card"))
     assert not is_own(written + "More.\n")
     assert not is_own("# a card\n")
-    for name in ("faces-128", "digits", "avatars"):
+    for name in ("faces-128", "digits", "avatars", "faces-x2"):
         assert not is_own((ROOT / "checkpoints" / name / CARD).read_text(encoding="utf-8"))
