@@ -14,7 +14,7 @@ import pytest
 
 BROWSER = "tests/browser/"
 # By time, half of what is in a browser; whatever is not named is in the other half.
-HALF = ("edit_play", "look_inside", "painting", "security", "studio", "waiting_in_line")
+HALF = ("asking_in_words", "edit_play", "look_inside", "painting", "security", "studio", "waiting_in_line")
 # Folders whose files take longest begin: what is left at the end is short, and no process waits for another's last.
 FIRST = (
     BROWSER, "tests/faults/", "tests/load/", "tests/processes/", "tests/benchmarks/", "tests/deploy/",
