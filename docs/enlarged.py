@@ -26,7 +26,7 @@ def main(
     for seed in FACES:
         (face,) = model.pictures(last(model.generate(model.request(GenerateRequest, seed=seed))).latent)
         rows[0].append(larger.enlargement(face).smooth())
-        rows[1] += larger.pictures(last(larger.enlarge_made([face], seed)).latent)
+        rows[1] += larger.enlarged([face], seed)
     sheet(rows).save(IMAGES / "enlarged.png")
 
 

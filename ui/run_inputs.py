@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image
 
 from ddpm_core.diffusion.concatenation import windows
-from ddpm_core.diffusion.samplers import Step, last
+from ddpm_core.diffusion.samplers import Step
 from ddpm_core.images.crop import Frame
 from ddpm_core.images.files import to_tensor
 from ddpm_core.pipeline import LatentDiffusion
@@ -74,8 +74,7 @@ class RunInputs:
 
 def made_larger(made: Sequence[Image.Image], request: GenerateRequest, enlarger: LatentDiffusion) -> list[Image.Image]:
     """An inpainting's squares by a model that enlarges."""
-    steps = enlarger.enlarge_made(made, request.seed)
-    return enlarger.pictures(last(in_turns(steps)).latent)
+    return enlarger.enlarged(made, request.seed, in_turns)
 
 
 def _as_it_is(picture: Image.Image) -> Image.Image:

@@ -37,7 +37,7 @@ def enlarged_fills(
     if beside is None:
         return squares, {}
     enlarger = LatentDiffusion.load(beside, device)
-    return enlarger.pictures(last(enlarger.enlarge_made(squares, request.seed)).latent), {"enlarged_by": enlarger.name}
+    return enlarger.enlarged(squares, request.seed), {"enlarged_by": enlarger.name}
 
 
 def write_one(model: LatentDiffusion, request: GenerateRequest, picture: Image.Image, out: Path) -> None:

@@ -21,12 +21,12 @@ from ddpm_core.diffusion.constraints import CLAMPS, MASK_RULES, Constraint, repa
 from ddpm_core.diffusion.illusions import VIEWS, anagram, hybrid, rearranged
 from ddpm_core.diffusion.noise import Noise, SeededNoise, interpolated, starting_at
 from ddpm_core.diffusion.prediction import Predictor
-from ddpm_core.diffusion.samplers import SAMPLERS, Step, sample_loop
+from ddpm_core.diffusion.samplers import SAMPLERS, Step, last, sample_loop
 from ddpm_core.diffusion.spacing import churned_timesteps
 from ddpm_core.errors import UserError, lookup
 from ddpm_core.images.crop import Frame
-from ddpm_core.images.enlargement import Enlargement
-from ddpm_core.images.files import to_pictures, to_tensor
+from ddpm_core.images.enlargement import Enlargement, together
+from ddpm_core.images.files import to_pictures
 from ddpm_core.images.low_resolution import enlarged_bicubically
 from ddpm_core.machine import pick_device
 from ddpm_core.networks.cpu.packed import ready
@@ -156,14 +156,21 @@ class LatentDiffusion(ConditionalModel, HubMixin):
         model = self.with_condition(condition, request.noise_level, request.seeds)
         return model._run(request, SeededNoise(request.seeds, condition.shape[1:], self.device))
 
-    def enlarge_made(self, pictures: Sequence[Image.Image], seed: int) -> Iterator[Step]:
-        """`enlarge` pictures of one size that a model made, one for each seed from `seed` on.
+    def enlarged(
+        self, pictures: Sequence[Image.Image], seed: int, walk: Callable[[Iterator[Step]], Iterator[Step]] = iter
+    ) -> list[Image.Image]:
+        """Pictures of one size, made larger as `enlarge` does, one for each seed from `seed` on.
+
+        Args:
+            walk: goes through the steps, and may stop between them.
 
         Raises:
-            UserError: it was not trained to enlarge.
+            UserError: they are too large, or it was not trained to enlarge.
         """
         request = self.request(EnlargeRequest, seed=seed, count=len(pictures))
-        return self.enlarge(request, torch.cat([to_tensor(picture) for picture in pictures]))
+        sheets = [self.enlargement(picture) for picture in pictures]
+        made = self.pictures(last(walk(self.enlarge(request, together(sheets)))).latent)
+        return [sheet.cut(one) for sheet, one in zip(sheets, made, strict=True)]
 
     def between(self, request: BetweenRequest) -> Iterator[Step]:
         """Pictures on the way from one seed to another, along the arc between their noise (`noise.slerp`)."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from ddpm_core.diffusion.guidance import WRAPPERS
 from ddpm_core.diffusion.prediction import Prediction, Predictor, predictor
@@ -108,6 +110,18 @@ def test_one_that_enlarges_is_shown_a_picture_and_goes_by_it(enlarging_model: La
     for alone, made in zip(request.singles(), one, strict=True):  # each picture is what it is without the others
         single = last(enlarging_model.enlarge(alone, images[0])).latent[0]
         torch.testing.assert_close(single, made, rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize("side", [8, 16, 24])
+def test_pictures_are_enlarged_that_are_smaller_than_what_it_takes_or_larger(
+    enlarging_model: LatentDiffusion, side: int
+) -> None:
+    """Which takes 16 pixels: a checkpoint beside it may make others."""
+    pictures = [Image.effect_noise((side, side), spread).convert("RGB") for spread in (20, 90)]
+    both = enlarging_model.enlarged(pictures, 3)
+    assert [one.size for one in both] == [(2 * side, 2 * side)] * 2
+    alone = np.asarray(enlarging_model.enlarged(pictures[1:], 4)[0], dtype=int)
+    assert np.abs(alone - np.asarray(both[1])).max() <= 1
 
 
 def test_one_that_enlarges_says_so_where_there_is_nothing_to_enlarge(
